@@ -1,0 +1,81 @@
+"""layer_manifest.json: what the layers are and what made them. No times, no ids: the same job gives the same bytes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from daemon.contract.status import Frozen
+
+MANIFEST_VERSION = 1
+MANIFEST_NAME = "layer_manifest.json"
+
+
+class Layer(Frozen):
+    """One layer; `index` 1 is the farthest."""
+
+    index: int = Field(ge=1)
+    name: str
+    file: str
+    depth_range: tuple[float, float] = Field(description="[far, near] disparity, 0 to 1")
+    coverage: float = Field(
+        ge=0.0, le=1.0, description="share of the picture's pixels where this layer is visible in the composite"
+    )
+    bbox: tuple[int, int, int, int] | None = Field(description="x, y, width, height of what is not transparent; none if empty")
+    sha256: str
+
+
+class Split(Frozen):
+    """How the disparity was cut. `thresholds` rise from far to near."""
+
+    method: Literal["natural", "equal", "quantile", "given"]
+    thresholds: tuple[float, ...]
+
+
+class Depth(Frozen):
+    """Where the depth came from. `heuristic`: guessed from classical cues, not measured and not learned."""
+
+    source: Literal["file", "photo", "model", "heuristic"]
+    model: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+    polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
+    valid: float = Field(1.0, ge=0.0, le=1.0, description="share of pixels for which the source had a reading")
+
+
+class Painterly(Frozen):
+    """What painted the picture."""
+
+    engine: Literal["diffusion", "strokes"]
+    model: str | None = None
+    revision: str | None = None
+    style: str
+    strength: float
+    seed: int
+    steps: int | None = None
+
+
+class Recomposition(Frozen):
+    """How well the layers give the picture back, in 8-bit levels."""
+
+    max_error: int = Field(ge=0, le=255, description="largest difference in any channel, 0 to 255")
+    raised_alpha: int = Field(ge=0, description="pixels whose alpha was raised so that an exact colour exists")
+    mean_colour_distance: float = Field(
+        0.0, ge=0.0, description="mean distance of solved from estimated colour in the bands, levels"
+    )
+
+
+class Manifest(Frozen):
+    """The whole of layer_manifest.json; layers back to front."""
+
+    schema_version: int = MANIFEST_VERSION
+    width: int
+    height: int
+    layers: tuple[Layer, ...]
+    split: Split
+    depth: Depth
+    painterly: Painterly | None = None
+    recomposition: Recomposition
+    colour_profile: str = Field("sRGB", description="description of the ICC profile in every output, sRGB if there is none")
+    source_bits: int = Field(8, description="bits per channel of the picture; layers have 8")
+    threads: int
+    versions: dict[str, str]

@@ -1,0 +1,62 @@
+"""JobSpec: what a person asked for, complete and checked.
+
+Where the fields come from (configuration, preset, sidecar) and how hostile YAML is read is the business of `daemon.sidecar`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Mode = Literal["photo-realistic", "painterly"]
+DepthChoice = Literal["auto", "file", "photo", "model", "cues"]
+DepthKind = Literal["disparity", "distance"]
+Format = Literal["psd"]
+SplitMethod = Literal["natural", "equal", "quantile"]
+
+JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+MIN_LAYERS, MAX_LAYERS = 2, 12
+
+
+class JobSpec(BaseModel):
+    """One job's wishes, as in the sidecar; every field has a value.
+
+    Thresholds in `split` are disparities (0 far, 1 near), strictly rising, `num_layers` − 1 of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    mode: Mode = Field(
+        "photo-realistic", description="photo-realistic: layers of the photo; painterly: layers of a painting of it"
+    )
+    num_layers: int = Field(4, ge=MIN_LAYERS, le=MAX_LAYERS, strict=True, description="how many layers to make")
+    style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: a name from config/styles.yaml")
+    strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is painted most freely")
+    seed: int = Field(42, ge=0, le=2**63 - 1, strict=True, description="painterly: the same seed gives the same painting")
+    depth: DepthChoice = Field("auto", description="where depth comes from; auto takes the best source there is")
+    depth_kind: DepthKind = Field(
+        "disparity", description="of photo.depth.png: disparity (near is bright) or distance (far is bright)"
+    )
+    formats: tuple[Format, ...] = Field(("psd",), description="what is made beside the PNG layers; [] for none")
+    split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
+        "natural",
+        description="natural, equal, quantile, or num_layers − 1 rising thresholds between 0 (far) and 1 (near)",
+    )
+    priority: int = Field(0, ge=-10, le=10, strict=True, description="higher runs first")
+    timeout_seconds: float = Field(600, gt=0, description="how long the job may take, up to the configured ceiling")
+    id: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = Field(
+        None, description="the name of the job's folder in the outbox; not in presets and batches"
+    )
+    images: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] | None = Field(
+        None, description="only in batches: names or globs of the pictures to take"
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_fit(self) -> Self:
+        if not isinstance(self.split, str):
+            if len(self.split) != self.num_layers - 1:
+                raise ValueError(
+                    f"split: {self.num_layers} layers need {self.num_layers - 1} thresholds, {len(self.split)} given"
+                )
+            if any(b <= a for a, b in zip(self.split, self.split[1:], strict=False)):
+                raise ValueError("split: the thresholds must rise from far (0) to near (1)")
+        return self

@@ -1,0 +1,79 @@
+"""status.json: what a person or a workflow reads about one job. Only ever gains fields."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.contract.spec import JobSpec, Mode
+
+STATUS_VERSION = 1
+
+State = Literal["pending", "processing", "completed", "failed", "cancelled"]
+ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and strict about its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ErrorInfo(Frozen):
+    """Why a job did not complete: `code` for programs, the rest for people."""
+
+    code: str
+    message: str = Field(description="one plain sentence: what is wrong, and where")
+    hint: str = Field(description="what to do about it")
+    detail: str | None = Field(None, description="for the technician: the tail of a traceback or of the worker's output")
+
+
+class Source(Frozen):
+    """The picture as it was dropped. Width and height are those of the upright picture; unknown until it was read."""
+
+    image: str
+    bytes: int
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class Progress(Frozen):
+    """Where a running job is. `fraction` is 0 to 1 over the whole job."""
+
+    stage: str
+    fraction: float = Field(ge=0.0, le=1.0)
+    eta_seconds: float | None = None
+
+
+class Output(Frozen):
+    """One file of the result; `path` is relative to the job's folder."""
+
+    path: str
+    kind: Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
+    bytes: int
+    sha256: str
+
+
+class Status(Frozen):
+    """The whole of status.json. Times are UTC, RFC 3339."""
+
+    schema_version: int = STATUS_VERSION
+    job_id: str
+    requested_id: str | None = None
+    state: State
+    mode: Mode | None = Field(None, description="none when the sidecar could not be read that far")
+    batch: str | None = None
+    spec: JobSpec | None = Field(None, description="the effective spec; none when it was refused")
+    source: Source | None = None
+    created_at: str
+    started_at: str | None = None
+    completed_at: str | None = None
+    processing_seconds: float | None = None
+    timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
+    attempts: int = 0
+    queue_position: int | None = Field(None, description="1 is next")
+    progress: Progress | None = None
+    error: ErrorInfo | None = None
+    warnings: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")

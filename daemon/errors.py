@@ -1,0 +1,206 @@
+"""The error tree: every way a job can end badly, each with its code, its exit status and what a person can do about it.
+
+One exception class per code. The message is one plain sentence that says what is wrong and where; the hint says what to do.
+Shared by daemon and pipeline: a worker exits with `exit_status` and sends the same code as an event.
+"""
+
+from typing import ClassVar
+
+from daemon.contract.status import ErrorInfo
+
+
+class JobError(Exception):
+    """A reason for which a job does not complete."""
+
+    code: ClassVar[str]
+    exit_status: ClassVar[int]
+    retryable: ClassVar[bool] = False
+    hint: ClassVar[str]
+
+    def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.own_hint = hint
+        self.detail = detail
+
+    def info(self) -> ErrorInfo:
+        """The error as it stands in status.json."""
+        return ErrorInfo(code=self.code, message=self.message, hint=self.own_hint or self.hint, detail=self.detail)
+
+
+class SpecInvalid(JobError):
+    """A sidecar, preset or batch file asks for something that is not allowed."""
+
+    code, exit_status = "spec_invalid", 10
+    hint = "Correct the YAML file (multiplane check FILE tells more) and drop the picture again with it."
+
+
+class SpecUnreadable(JobError):
+    """A sidecar that is not plain YAML of a sensible size."""
+
+    code, exit_status = "spec_unreadable", 11
+    hint = "Write the YAML file anew as plain `field: value` lines in UTF-8 and drop the picture again with it."
+
+
+class IdTaken(JobError):
+    """The sidecar names an id that another job has."""
+
+    code, exit_status = "id_taken", 12
+    hint = "Choose another id, or remove the other job (multiplane rm ID), and drop the picture again."
+
+
+class SourceMissing(JobError):
+    """The picture is not in source/ any more."""
+
+    code, exit_status = "source_missing", 20
+    hint = "Drop the picture and its YAML file into the inbox again."
+
+
+class SourceChanged(JobError):
+    """The picture changed while it was being read."""
+
+    code, exit_status = "source_changed", 21
+    hint = "Wait until the program that writes the picture is done, then run: multiplane retry ID."
+
+
+class ImageType(JobError):
+    """Not a picture of a type on the list."""
+
+    code, exit_status = "image_type", 22
+    hint = "Export the picture as JPEG, PNG, WebP, TIFF, HEIC or AVIF and drop it again."
+
+
+class ImageTooLarge(JobError):
+    """More bytes or pixels than the configuration allows."""
+
+    code, exit_status = "image_too_large", 23
+    hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the configuration."
+
+
+class ImageUnreadable(JobError):
+    """The picture is damaged or cut off."""
+
+    code, exit_status = "image_unreadable", 24
+    hint = "Open the picture in another program and export it anew; if it was still being copied, drop it again."
+
+
+class DepthMissing(JobError):
+    """The depth source that was asked for is not there."""
+
+    code, exit_status = "depth_missing", 30
+    hint = "Drop the depth picture as NAME.depth.png beside the photo, or ask for `depth: auto`."
+
+
+class DepthUnreadable(JobError):
+    """The depth picture cannot be used."""
+
+    code, exit_status = "depth_unreadable", 31
+    hint = "Save the depth picture as a grey 8- or 16-bit PNG or TIFF of the photo's shape and drop both again."
+
+
+class WeightsMissing(JobError):
+    """A model was asked for whose weights are not installed."""
+
+    code, exit_status = "weights_missing", 32
+    hint = "Run: multiplane models list, fetch the model it names, then: multiplane retry ID."
+
+
+class WeightsCorrupt(JobError):
+    """Weights that are not what was recorded when they were fetched."""
+
+    code, exit_status = "weights_corrupt", 33
+    hint = "Fetch the model again (multiplane models fetch NAME), then: multiplane retry ID."
+
+
+class LicenceNotAccepted(JobError):
+    """The model's licence must be accepted first."""
+
+    code, exit_status = "licence_not_accepted", 34
+    hint = "Read the licence and accept it by name with: multiplane models fetch NAME."
+
+
+class ModelFailed(JobError):
+    """The model gave no usable picture (NaN, black)."""
+
+    code, exit_status = "model_failed", 35
+    hint = "Try again; if it stays, choose another model or set device: cpu in the configuration."
+
+
+class DeviceUnavailable(JobError):
+    """The configured device is not there or does not work."""
+
+    code, exit_status = "device_unavailable", 36
+    hint = "Set device: auto (or cpu) in the configuration, then: multiplane retry ID."
+
+
+class Timeout(JobError):
+    """The job took longer than it may."""
+
+    code, exit_status, retryable = "timeout", 40, True
+    hint = "Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: multiplane retry ID."
+
+
+class OutOfMemory(JobError):
+    """The worker needed more memory than there is or than it may have."""
+
+    code, exit_status = "out_of_memory", 41
+    hint = "Use a smaller picture or fewer layers, or close other programs, then: multiplane retry ID."
+
+
+class OutputTooLarge(JobError):
+    """The result is larger than the configuration allows."""
+
+    code, exit_status = "output_too_large", 42
+    hint = "Ask for fewer layers or formats, or raise limits.max_output_bytes in the configuration."
+
+
+class WorkerCrashed(JobError):
+    """The worker ended without a result."""
+
+    code, exit_status, retryable = "worker_crashed", 43, True
+    hint = "Run: multiplane retry ID. If it happens again, job.log in the job's folder says more."
+
+
+class DiskFull(JobError):
+    """No room on the disk."""
+
+    code, exit_status, retryable = "disk_full", 44, True
+    hint = "Make room on the disk of the outbox; then: multiplane retry ID."
+
+
+class Cancelled(JobError):
+    """Somebody cancelled the job."""
+
+    code, exit_status = "cancelled", 50
+    hint = "Run: multiplane retry ID, if it should be done after all."
+
+
+class Internal(JobError):
+    """A fault of the program itself."""
+
+    code, exit_status = "internal", 70
+    hint = "Run: multiplane retry ID. If it happens again, please report it with job.log."
+
+
+_CLASSES: tuple[type[JobError], ...] = (
+    SpecInvalid, SpecUnreadable, IdTaken, SourceMissing, SourceChanged, ImageType, ImageTooLarge, ImageUnreadable,
+    DepthMissing, DepthUnreadable, WeightsMissing, WeightsCorrupt, LicenceNotAccepted, ModelFailed, DeviceUnavailable,
+    Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
+)  # fmt: skip
+BY_CODE: dict[str, type[JobError]] = {cls.code: cls for cls in _CLASSES}
+
+
+class Refusal(Exception):
+    """A reason for which the daemon does not start or go on; permanent until a person does something.
+
+    Args:
+        message: one plain sentence that says what is wrong and where.
+        hint: what to do about it.
+        exit_status: what the process ends with (EX_CONFIG and its kin), 0 under launchd.
+    """
+
+    def __init__(self, message: str, *, hint: str, exit_status: int = 78) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_status = exit_status
