@@ -1,0 +1,234 @@
+"""The journal's records: every fact about a job that must survive, each one line of the journal.
+
+The envelope (`v, seq, group, ts, crc`) belongs to `daemon.journal`; what a record means for a job is told by `daemon.jobs.fold`.
+File names are text made by `daemon.contract.names`. Slotted dataclasses, as tens of thousands are held at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from daemon.contract.spec import JobSpec, Mode
+from daemon.contract.status import ErrorInfo, Output, Source, State
+
+RECORD_VERSION = 1
+
+Role = Literal["image", "depth", "sidecar", "twin", "batch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedFile:
+    """One file of a claim: `name` in its inbox folder, `to` in source/, and what it looked like when it was accepted."""
+
+    role: Role
+    name: str
+    to: str
+    ino: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A worker so that it is recognised after a restart: pids are reused, creation times within one boot are not."""
+
+    pid: int
+    created: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The commit point: from here on this is a job.
+
+    `folder` is the inbox subfolder it was dropped in, empty for the inbox itself; `refusal`: it will be claimed, and then fails
+    with this; `effective` is the name under which the effective spec is written into source/.
+    """
+
+    event: Literal["accepted"] = "accepted"
+    job: str
+    requested_id: str | None = None
+    folder: str = ""
+    files: tuple[ClaimedFile, ...]
+    spec: JobSpec | None
+    mode: Mode | None = None
+    refusal: ErrorInfo | None = None
+    batch: str | None = None
+    effective: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """All files are in source/; the inbox names mean nothing to this job any more."""
+
+    event: Literal["claimed"] = "claimed"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """The files were taken back between look and claim; there is no such job."""
+
+    event: Literal["withdrawn"] = "withdrawn"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """An attempt begins. `attempt` is the name of its folder in .work/."""
+
+    event: Literal["started"] = "started"
+    job: str
+    attempt: str
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """An attempt came to nothing and the job is pending again, not before `retry_at` (seconds since 1970).
+
+    `counts`: it is one of the attempts that a job has; a reboot or a stop of the service is none.
+    """
+
+    event: Literal["attempt_ended"] = "attempt_ended"
+    job: str
+    error: ErrorInfo | None = None
+    counts: bool
+    retry_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """The attempt's files are checked and durable; what follows is one rename."""
+
+    event: Literal["publishing"] = "publishing"
+    job: str
+    attempt: str
+    source: Source
+    outputs: tuple[Output, ...]
+    manifest: str
+    warnings: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+    processing_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """Somebody wants this job to end."""
+
+    event: Literal["cancel_requested"] = "cancel_requested"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The last word on a job, until somebody asks for it to be retried."""
+
+    event: Literal["ended"] = "ended"
+    job: str
+    state: State
+    error: ErrorInfo | None = None
+    source: Source | None = None
+    warnings: tuple[str, ...] = ()
+    processing_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued:
+    """Somebody asked for a failed or cancelled job to run again; `value` is the job as it is now, its sidecar read anew."""
+
+    event: Literal["requeued"] = "requeued"
+    job: str
+    value: "Job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """Somebody removed the job and its folder; the id is free."""
+
+    event: Literal["removed"] = "removed"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt under way."""
+
+    folder: str
+    process: Process | None = None
+    publishing: Publishing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that is known of one job: what its records fold to, and what a snapshot holds.
+
+    `sequence` is that of the accepted record, the order of arrival; `last_error` is of the attempt before, while a retry is due.
+    """
+
+    job_id: str
+    accepted: Accepted
+    sequence: int
+    created_at: str
+    spec: JobSpec | None
+    mode: Mode | None
+    refusal: ErrorInfo | None
+    claimed: bool = False
+    state: State = "pending"
+    attempts: int = 0
+    retry_at: float = 0.0
+    attempt: Attempt | None = None
+    cancel_requested: bool = False
+    started_at: str | None = None
+    completed_at: str | None = None
+    last_error: ErrorInfo | None = None
+    published: Publishing | None = None
+    ended: Ended | None = None
+
+    @property
+    def image(self) -> ClaimedFile:
+        """The picture's file."""
+        return next(file for file in self.accepted.files if file.role == "image")
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first; a refused spec has the middle one."""
+        return self.spec.priority if self.spec else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentStart:
+    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds."""
+
+    event: Literal["segment"] = "segment"
+    version: str
+    boot_id: str
+    live: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveJob:
+    """One job that had not ended when the segment began."""
+
+    event: Literal["live"] = "live"
+    job: str
+    value: Job
+
+
+AnyRecord = (
+    Accepted
+    | Claimed
+    | Withdrawn
+    | Started
+    | AttemptEnded
+    | Publishing
+    | CancelRequested
+    | Ended
+    | Requeued
+    | Removed
+    | SegmentStart
+    | LiveJob
+)
+RECORD: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="event")])

@@ -1,0 +1,123 @@
+"""The file operations on the real disk, through the system's calls."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+
+from daemon.fs.protocol import DirEntry, Kind, Stat
+from daemon.platform.durability import full_sync
+
+_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+@contextlib.contextmanager
+def _regular(path: bytes, flags: int) -> Iterator[int]:
+    """Open a regular file, and nothing else, for as long as the block runs."""
+    fd = os.open(path, flags | _SAFE)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class LocalFiles:
+    """`FileSystem` on the real disk; see there for what each operation does not guarantee."""
+
+    def create(self, path: bytes) -> int:
+        """Make a new, empty file and open it for writing."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o644)
+
+    def append(self, path: bytes) -> int:
+        """Open an existing or new regular file for appending."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o644)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """One write; may be short."""
+        return os.write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        """Wait until the file's bytes are on the disk."""
+        full_sync(fd)
+
+    def close(self, fd: int) -> None:
+        """Close the descriptor."""
+        os.close(fd)
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """Move within one file system."""
+        os.rename(source, target)
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name."""
+        os.unlink(path)
+
+    def mkdir(self, path: bytes) -> None:
+        """Make a folder."""
+        os.mkdir(path, 0o755)
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove an empty folder."""
+        os.rmdir(path)
+
+    def sync_dir(self, path: bytes) -> None:
+        """Wait until the names in the folder are on the disk."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            full_sync(fd)
+        except OSError as error:
+            # SMB and some FUSE file systems have no fsync for folders and say so with these; nothing better can be done there.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(fd)
+
+    def sync_file(self, path: bytes) -> None:
+        """Wait until a file that another process wrote is on the disk."""
+        with _regular(path, os.O_RDONLY) as fd:
+            full_sync(fd)
+
+    def lstat(self, path: bytes) -> Stat:
+        """What is at the name, links not followed."""
+        found = os.lstat(path)
+        return Stat(_kind(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def scan(self, path: bytes) -> list[DirEntry]:
+        """The names in a folder, in no order."""
+        with os.scandir(path) as found:
+            return [DirEntry(entry.name, _entry_kind(entry)) for entry in found]
+
+    def read(self, path: bytes, limit: int) -> bytes:
+        """At most `limit` bytes of a regular file."""
+        with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            return file.read(limit)
+
+    def lock(self, path: bytes) -> int | None:
+        """Open or make a file and lock it; none if another process has it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return fd
+
+
+def _entry_kind(entry: os.DirEntry[bytes]) -> Kind:
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"

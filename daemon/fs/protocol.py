@@ -1,0 +1,88 @@
+"""The primitive file operations and what each does *not* guarantee. Paths are absolute and bytes, as the disk has them."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Kind = Literal["file", "directory", "symlink", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What lstat says of one name. `mtime_ns` since 1970; `dev` may change over a remount."""
+
+    kind: Kind
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DirEntry:
+    """A name in a folder and what it is; symbolic links are not followed."""
+
+    name: bytes
+    kind: Kind
+
+
+class FileSystem(Protocol):
+    """What the daemon may do to a disk. Every method raises OSError as the system gives it; none retries."""
+
+    def create(self, path: bytes) -> int:
+        """Make a new, empty file and open it for writing; FileExistsError if the name is there, even as a broken link.
+
+        Neither the file nor its name survives a power loss before `sync` and `sync_dir`.
+        """
+
+    def append(self, path: bytes) -> int:
+        """Open an existing or new regular file for appending; links are refused. Appends of other processes may interleave."""
+
+    def write(self, fd: int, data: bytes) -> int:
+        """One write; returns how many bytes were taken, which may be fewer than given. Not on the disk before `sync`."""
+
+    def sync(self, fd: int) -> None:
+        """Wait until the file's bytes and length are on the disk.
+
+        Says nothing of its name in the folder. After an error the state of the written bytes is unknown and a second sync
+        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that lies about its cache is believed.
+        """
+
+    def close(self, fd: int) -> None:
+        """Close the descriptor. Writes nothing through."""
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """Move within one file system; a file at `target` is replaced atomically. Not durable before both folders' `sync_dir`.
+
+        Durability of the two folders is independent: after a power loss the file may be seen under both names or, on some
+        file systems, under neither until the journal of the file system is replayed.
+        """
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name. Not durable before `sync_dir`."""
+
+    def mkdir(self, path: bytes) -> None:
+        """Make a folder; FileExistsError if anything has the name. Not durable before `sync_dir` of the parent."""
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove an empty folder."""
+
+    def sync_dir(self, path: bytes) -> None:
+        """Wait until the names in the folder are on the disk; on network file systems this may mean nothing."""
+
+    def sync_file(self, path: bytes) -> None:
+        """`sync` for a file another process wrote; links are refused."""
+
+    def lstat(self, path: bytes) -> Stat:
+        """What is at the name, links not followed."""
+
+    def scan(self, path: bytes) -> list[DirEntry]:
+        """The names in a folder, in no order."""
+
+    def read(self, path: bytes, limit: int) -> bytes:
+        """At most `limit` bytes of a regular file, opened without following a link and without waiting for a FIFO's writer."""
+
+    def lock(self, path: bytes) -> int | None:
+        """Open or make a file and lock it against other processes until it is closed; none if another one has it.
+
+        Advisory, and only on a local disk: a network file system may grant it to two machines at once.
+        """

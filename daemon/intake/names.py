@@ -1,0 +1,119 @@
+"""What a name in the inbox means: picture, sidecar, depth picture, or nothing of ours.
+
+Names are compared as NFC, case-folded text, because a Mac may write the same name in two ways and on two file systems; what is
+opened is always the bytes that `scandir` gave. Pure and without state.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+SIDECAR_EXTENSIONS = (".yaml", ".yml")
+DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
+# What a phone puts beside a picture; it belongs to the person, not to the job.
+COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
+# Camera raw: cameras of Canon, Nikon, Sony, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One, Sigma, Kodak.
+RAW_EXTENSIONS = (
+    ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
+    ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw",
+)  # fmt: skip
+# Names under which programs write what is not finished yet.
+UNFINISHED_EXTENSIONS = (
+    ".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart", ".uploading", ".opdownload", ".aria2",
+)  # fmt: skip
+# Beside these, the name without the ending is already there and still being filled (Firefox, aria2).
+BUSY_EXTENSIONS = (".part", ".aria2")
+IGNORED_NAMES = frozenset({"icon\r", "thumbs.db", "desktop.ini"})
+IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "#recycle"})
+PRESET_NAME = "_preset.yaml"
+BATCH_NAME = "job.yaml"
+
+_PLAIN_ASCII = re.compile(rb"[ -@\[-~]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a name means.
+
+    Attributes:
+        role: what kind of file it says it is.
+        key: the name as it is compared; of a twin or an unfinished download the name of the file it belongs to.
+        base: the key without the extension that gives the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
+        family: the base without any known extension; only files of one family can belong together.
+    """
+
+    role: Role
+    key: str
+    base: str
+    family: str
+
+
+def key_of(name: bytes) -> str:
+    """The text under which a name is compared: NFC and case-folded; bytes that are not UTF-8 stay distinct (PEP 383)."""
+    if _PLAIN_ASCII.match(name):
+        return name.decode("ascii")
+    text = name.decode("utf-8", "surrogateescape")
+    # Case folding can undo normalization (Unicode 3.13, D146), hence once more.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def ignored_folder(name: bytes) -> bool:
+    """Whether a folder is left alone without a word."""
+    key = key_of(name)
+    return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
+
+
+def classify(name: bytes, *, in_inbox: bool) -> Label:
+    """What a file name means. `in_inbox`: directly in the inbox, where `job.yaml` is just the sidecar of `job.jpg`."""
+    key = key_of(name)
+    if key.startswith("."):
+        return _hidden(key)
+    if key in IGNORED_NAMES or key.startswith("~$") or key.endswith("~"):
+        return _label("ignored", key, key)
+    if key == PRESET_NAME or (key == BATCH_NAME and not in_inbox):
+        return _label("control", key, key)
+    if key.endswith(BUSY_EXTENSIONS):
+        target = key[: key.rindex(".")]
+        return _label("download", target, target)
+    if key.endswith(UNFINISHED_EXTENSIONS):
+        return _label("ignored", key, key)
+    if extension := _extension(key, DEPTH_EXTENSIONS):
+        return _label("depth", key, key[: -len(extension)])
+    dot = key.rfind(".")
+    extension = key[dot:] if dot > 0 else ""
+    base = key[:dot] if dot > 0 else key
+    return _label(_ROLES.get(extension, "other"), key, base)
+
+
+_ROLES: dict[str, Role] = (
+    dict.fromkeys(IMAGE_EXTENSIONS, "image")
+    | dict.fromkeys(SIDECAR_EXTENSIONS, "sidecar")
+    | dict.fromkeys(COMPANION_EXTENSIONS, "companion")
+    | dict.fromkeys(RAW_EXTENSIONS, "raw")
+)
+_FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
+
+
+def _hidden(key: str) -> Label:
+    """A dotfile is ignored; the AppleDouble half `._photo.jpg` remembers whose it is."""
+    if key.startswith("._") and len(key) > 2:
+        return _label("twin", key[2:], key[2:])
+    return _label("ignored", key, key)
+
+
+def _label(role: Role, key: str, base: str) -> Label:
+    family = base
+    while extension := _extension(family, _FAMILY_EXTENSIONS):
+        family = family[: -len(extension)]
+    return Label(role, key, base, family)
+
+
+def _extension(key: str, extensions: tuple[str, ...]) -> str:
+    """The first of the extensions that the key ends with and is longer than, or nothing."""
+    if not key.endswith(extensions):
+        return ""
+    return next((e for e in extensions if key.endswith(e) and len(key) > len(e)), "")

@@ -1,0 +1,130 @@
+"""Which files of one family belong together: picture, sidecar, depth picture, and what is in the way of it.
+
+A family is the few files whose names share the part before the known extensions; nothing outside it can change the verdict on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from daemon.intake.settle import Track, name_text
+
+SYMBOLS = {
+    "symlink": "a symbolic link, refused",
+    "fifo": "a named pipe, refused",
+    "socket": "a socket, refused",
+    "device": "a device, refused",
+    "unreadable": "cannot be looked at: the disk or the permissions refuse it",
+}
+
+
+@dataclass(slots=True)
+class Family:
+    """The members of a family by what they are; refused and foreign ones with their reason."""
+
+    images: list[Track] = field(default_factory=list)
+    sidecars: list[Track] = field(default_factory=list)
+    depths: list[Track] = field(default_factory=list)
+    raws: list[Track] = field(default_factory=list)
+    twins: dict[str, list[Track]] = field(default_factory=dict)
+    downloads: set[str] = field(default_factory=set)
+    refused: list[tuple[Track, str]] = field(default_factory=list)
+    foreign: list[tuple[Track, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What belongs to one picture.
+
+    Attributes:
+        clash: why nothing can be said for certain; then nothing is taken.
+        clashing: the files that are in each other's way, the picture not among them.
+        unused: files of less rank, with the reason each is shown with.
+    """
+
+    image: Track
+    sidecar: Track | None = None
+    depth: Track | None = None
+    clash: str | None = None
+    clashing: tuple[Track, ...] = ()
+    unused: tuple[tuple[Track, str], ...] = ()
+
+
+def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
+    """The members by role. Only plain files with one name can be taken."""
+    family = Family()
+    for track in members:
+        role = track.label.role
+        if role in ("ignored", "companion", "control"):
+            continue
+        if role == "twin":
+            if track.entry.kind == "file" and track.entry.nlink == 1:
+                family.twins.setdefault(track.label.key, []).append(track)
+        elif role == "download":
+            family.downloads.add(track.label.key)
+        elif track.entry.kind == "directory":
+            if not in_inbox:
+                family.foreign.append((track, "a folder inside a folder: only one level is looked into"))
+        elif track.entry.kind != "file":
+            family.refused.append((track, SYMBOLS[track.entry.kind]))
+        elif track.entry.nlink > 1:
+            family.refused.append((track, "a hard link: the file has another name elsewhere, refused"))
+        elif role == "raw":
+            family.raws.append(track)
+            family.foreign.append((track, "a camera raw file: export it as TIFF or HEIC"))
+        elif role == "other":
+            family.foreign.append((track, "not a picture: known are JPEG, PNG, WebP, TIFF, HEIC and AVIF"))
+        else:
+            {"image": family.images, "sidecar": family.sidecars, "depth": family.depths}[role].append(track)
+    return family
+
+
+def match(family: Family) -> list[Match]:
+    """What belongs to each picture of the family.
+
+    Sidecars in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short form counts
+    only if one picture alone has that stem, and a full form only if one picture alone has that name.
+    """
+    return [_match_one(image, family) for image in family.images]
+
+
+def _match_one(image: Track, family: Family) -> Match:
+    sidecars = _ranked(image, family.sidecars, family.images, (".yaml", ".yml"))
+    depths = _ranked(image, family.depths, family.images, ("",))
+    clash, clashing = None, list[Track]()
+    for found, what in ((sidecars, "sidecar"), (depths, "depth picture")):
+        if not found:
+            continue
+        reason = _clash(image, found[0], family.images, what)
+        if reason:
+            clash = clash or reason
+            clashing += found[0]
+    if clash:
+        return Match(image, clash=clash, clashing=tuple(clashing))
+    unused = tuple(
+        (track, f"{name_text(found[0][0])} is used instead") for found in (sidecars, depths) for rank in found[1:] for track in rank
+    )
+    return Match(image, sidecars[0][0] if sidecars else None, depths[0][0] if depths else None, unused=unused)
+
+
+def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tuple[str, ...]) -> list[list[Track]]:
+    """The tracks that name the image, the stronger form first; those of one rank together."""
+    names = {i.label.key for i in images}
+    ranks = []
+    for base in (image.label.key, image.label.base):
+        # `a.jpg.yaml` is the full form for `a.jpg` and only then not the short form for `a.jpg.png`.
+        if base != image.label.key and base in names:
+            continue
+        ranks += [[t for t in tracks if t.label.base == base and t.label.key.endswith(end)] for end in endings]
+    return [rank for rank in ranks if rank]
+
+
+def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> str | None:
+    """Why the best rank does not decide, one sentence, or None."""
+    if len(rank) > 1:
+        return f"ambiguous: {' and '.join(sorted(name_text(t) for t in rank))} name the same picture"
+    base = rank[0].label.base
+    sharing = [i for i in images if base in ((i.label.key,) if base == image.label.key else (i.label.key, i.label.base))]
+    if len(sharing) > 1:
+        names = " and ".join(sorted(name_text(i) for i in sharing))
+        return f"ambiguous: {names} share the {what} {name_text(rank[0])}"
+    return None

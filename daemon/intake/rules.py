@@ -1,0 +1,44 @@
+"""The times and sizes of intake, each with its reason. All of them can be overridden by building another `Rules`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How patient intake is. All times in seconds.
+
+    Attributes:
+        settle_local: the same fingerprint for so long on a local disk; longer than the pauses of ordinary programs between two writes.
+        settle_network: the same on a network file system, whose clients hold back sizes and times for a few seconds.
+        settle_closed: the same after Linux told that the writer closed the file; long enough for scanners, which close and reopen.
+        settle_ceiling: what doubling the settle time ends at.
+        patience: for so long a doubled settle time is kept after a file grew again.
+        preset_grace: a picture alone is taken with a preset only then, so that its own sidecar may still come.
+        batch_quiet: nothing came to or changed in a batch folder for so long; Finder copies files one after another.
+        copy_hold: a birth time that says "copy under way" can stay on finished files; without change for so long it is not believed.
+        empty_sidecar_hold: an empty sidecar means "all defaults", or that its writer has only just begun.
+        empty_hold: a picture without a byte is taken, and fails, only then.
+        lonely_notice: a picture that has waited for its sidecar for so long is worth one notice.
+        batch_farewell: a batch folder that has been without pictures for so long is done.
+        hard_link_hold: a program may link a file in and remove its own name a moment later; for so long that is looked at again.
+        look_spacing: looks for files that come to rest are no closer than this, so that many of them share one look.
+        outside_pause: how often something is looked at again that nobody will tell about (a download, another program).
+        taken_memory: for so long a sidecar without a picture is compared with pictures that were taken.
+    """
+
+    settle_local: float = 2.0
+    settle_network: float = 5.0
+    settle_closed: float = 0.5
+    settle_ceiling: float = 60.0
+    patience: float = 3600.0
+    preset_grace: float = 10.0
+    batch_quiet: float = 5.0
+    copy_hold: float = 600.0
+    empty_sidecar_hold: float = 60.0
+    empty_hold: float = 600.0
+    lonely_notice: float = 1800.0
+    batch_farewell: float = 60.0
+    hard_link_hold: float = 60.0
+    look_spacing: float = 0.05
+    outside_pause: float = 5.0
+    taken_memory: float = 86400.0

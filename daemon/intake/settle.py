@@ -1,0 +1,161 @@
+"""When a file is complete: the same fingerprint for long enough, and nothing that says its writer is still at work.
+
+Edge cases, each with the rule that covers it:
+- slow chunks with pauses: every change starts the time anew; one that grows after it had come to rest doubles the patience of its folder
+- preallocated, then filled: the modification time moves, or Linux tells of the close; what neither shows, the decode finds
+- modification time restored, in 1970 or in the future: it is compared with itself, never with a clock
+- a new inode with the same size and time: another fingerprint
+- Finder: three birth times that say "copy under way", on the file or a folder above it, believed for ten minutes without change
+"""
+
+from dataclasses import dataclass, replace
+
+from daemon.contract.names import to_text
+from daemon.intake.model import Entry, How
+from daemon.intake.names import Label
+from daemon.intake.rules import Rules
+
+# Finder and the Mac's copy engine date a file of which a copy is under way 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
+# or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
+COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is remembered of one name.
+
+    Attributes:
+        arrived: when the name was first seen.
+        since: when this fingerprint was first seen.
+        looked: when it was last looked at.
+        vouch: what the operating system told of this very fingerprint.
+        patience: factor on the settle time of this file alone; grows each time a claim found it not at rest after all.
+        held: why a claim was dropped.
+        noticed: its one notice has been given.
+    """
+
+    entry: Entry
+    label: Label
+    arrived: float
+    since: float
+    looked: float
+    vouch: How | None = None
+    patience: float = 1.0
+    held: str | None = None
+    noticed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast files come to rest in one folder.
+
+    Attributes:
+        settle: seconds of the same fingerprint, before any shortening.
+        factor: on all settle times, because a file grew again here.
+        full_look: when every name of the folder was last looked at.
+        copying_until: until when the folder's own birth time holds everything in it.
+        local: renames and closes of this machine are all there are.
+    """
+
+    rules: Rules
+    now: float
+    settle: float
+    factor: float
+    full_look: float
+    copying_until: float
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Whether a file is at rest, and if not, why and when it is worth another look (None: only if something changes)."""
+
+    reason: str | None = None
+    look_at: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing speaks against taking it."""
+        return self.reason is None
+
+
+SETTLED = Rest()
+
+
+def copy_under_way(birth: float | None) -> bool:
+    """Whether a birth time says that a copy is under way."""
+    return birth is not None and int(birth // 1) in COPY_UNDER_WAY
+
+
+def follow(track: Track, entry: Entry, now: float) -> Track:
+    """The track after its name was seen again with another entry."""
+    if entry.fingerprint == track.entry.fingerprint and entry.kind == track.entry.kind:
+        return replace(track, entry=entry, looked=now)
+    return replace(track, entry=entry, since=now, looked=now, vouch=None, held=None)
+
+
+def vouched(track: Track, how: How, *, fresh: bool) -> Track:
+    """The track after the operating system told something of its name.
+
+    A rename says more than a close and is kept, unless the close belongs to a fingerprint that is new in this look (`fresh`).
+    """
+    if how == "changed" or (how == "closed" and track.vouch == "renamed_in" and not fresh):
+        return track
+    return replace(track, vouch=how)
+
+
+def settle_seconds(track: Track, pace: Pace) -> float:
+    """How long this file must keep its fingerprint."""
+    seconds = pace.settle
+    if pace.local and track.vouch is not None:
+        seconds = min(seconds, pace.rules.settle_closed)
+    return min(seconds * pace.factor * track.patience, max(seconds, pace.rules.settle_ceiling))
+
+
+def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
+    """Whether a picture that counted as complete grew: the same file, larger."""
+    return (
+        before.label.role in ("image", "depth")
+        and entry.ino == before.entry.ino
+        and entry.dev == before.entry.dev
+        and entry.size > before.entry.size > 0
+        and max(before.looked, pace.full_look) - before.since >= settle_seconds(before, pace)
+    )
+
+
+def rest(track: Track, pace: Pace, *, go: bool, busy: bool) -> Rest:
+    """Whether one file is complete.
+
+    Args:
+        track: the file.
+        pace: of its folder.
+        go: the producer renamed the sidecar in last; what was itself renamed in or closed needs no more time.
+        busy: an unfinished download beside it says that it is being filled.
+    """
+    rules, entry = pace.rules, track.entry
+    if busy:
+        return Rest("still being downloaded: an unfinished part is beside it", pace.now + rules.outside_pause)
+    if entry.dataless:
+        return Rest("its content is still in iCloud, the download was asked for", pace.now + rules.outside_pause)
+    copying_until = max(pace.copying_until, track.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
+    if copying_until > pace.now:
+        return Rest("Finder is still copying it, by its creation date", copying_until)
+    if go and track.vouch is not None and track.held is None:
+        return SETTLED
+    if entry.size == 0 and track.label.role == "sidecar" and track.since + rules.empty_sidecar_hold > pace.now:
+        return Rest("still empty", track.since + rules.empty_sidecar_hold)
+    # Two looks, the second so long after the first that found this fingerprint: one look proves nothing.
+    until = track.since + settle_seconds(track, pace)
+    if max(track.looked, pace.full_look) < until:
+        return Rest(track.held or "just arrived or still growing", until)
+    return SETTLED
+
+
+def is_empty_too_long(track: Track, pace: Pace) -> bool:
+    """Whether a picture has been without a byte for so long that nothing will come any more."""
+    return track.entry.size == 0 and track.since + pace.rules.empty_hold <= pace.now
+
+
+def name_text(track: Track) -> str:
+    """The name for people."""
+    return to_text(track.entry.name)

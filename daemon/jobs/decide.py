@@ -1,0 +1,113 @@
+"""What follows from an event: which record is to be written. The shell writes it, then acts on it."""
+
+from dataclasses import dataclass
+
+from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, Ended, Job
+from daemon.contract.status import ErrorInfo, Source
+from daemon.errors import BY_CODE, Cancelled, WorkerCrashed
+
+#: A crash, a timeout or a full disk is tried again by itself, at most twice.
+MAX_ATTEMPTS = 3
+#: Seconds before the second and the third attempt: long enough for memory or disk to be freed, short enough to wait for.
+PAUSES = (10.0, 60.0)
+#: A picture that changed under the reader is probably still being written; the pauses grow as INTAKE asks.
+SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request comes to: the records it causes, and one sentence for who asked. `accepted`: it will be done."""
+
+    accepted: bool
+    sentence: str
+    records: tuple[AnyRecord, ...] = ()
+
+
+def after_failure(
+    job: Job, error: ErrorInfo, *, now: float, seconds: float | None, source: Source | None = None, warnings: tuple[str, ...] = ()
+) -> AnyRecord:
+    """The record for an attempt that failed: one more attempt after a pause, or the end."""
+    if job.cancel_requested:
+        return cancelled(job, seconds=seconds)
+    if BY_CODE[error.code].retryable and job.attempts < MAX_ATTEMPTS:
+        pause = PAUSES[min(job.attempts, len(PAUSES)) - 1]
+        return AttemptEnded(job=job.job_id, error=error, counts=True, retry_at=now + pause)
+    return Ended(
+        job=job.job_id,
+        state="failed",
+        error=error,
+        source=source,
+        warnings=job.accepted.warnings + warnings,
+        processing_seconds=seconds,
+    )
+
+
+def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float, tries: int) -> AnyRecord | None:
+    """A picture that cannot be read and was written to under a minute ago goes back to settling; none if it does not apply.
+
+    Args:
+        job: the job whose attempt failed.
+        error: why.
+        changed_at: when the picture was last written to, seconds since 1970.
+        now: seconds since 1970.
+        tries: how often this job went back to settling already.
+    """
+    fresh = -60 < now - changed_at < 60
+    unread = error.code == "source_changed" or (error.code == "image_unreadable" and fresh)
+    if unread and tries < len(SETTLING_PAUSES) and not job.cancel_requested:
+        return AttemptEnded(job=job.job_id, error=error, counts=False, retry_at=now + SETTLING_PAUSES[tries])
+    return None
+
+
+def refused(job: Job, refusal: ErrorInfo) -> Ended:
+    """The end of a job whose spec was refused when it was accepted."""
+    return Ended(job=job.job_id, state="failed", error=refusal, warnings=job.accepted.warnings)
+
+
+def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
+    """The end of a job that somebody cancelled."""
+    error = Cancelled("the job was cancelled").info()
+    return Ended(job=job.job_id, state="cancelled", error=error, warnings=job.accepted.warnings, processing_seconds=seconds)
+
+
+def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
+    """The record for a job that was being processed when the daemon ended without a word; none for any other job.
+
+    A power cut or reboot is no attempt. Within one boot the daemon was killed, perhaps by this very job: that counts, so that a
+    job that takes the daemon down with it comes to an end.
+    """
+    if job.attempt is None:
+        return None
+    error = WorkerCrashed("the daemon ended while the job was running").info()
+    if not same_boot and not job.cancel_requested:
+        return AttemptEnded(job=job.job_id, error=error, counts=False)
+    record = after_failure(job, error, now=now, seconds=None)
+    # The pause is for a machine in trouble; after a restart the time has passed already.
+    return AttemptEnded(job=job.job_id, error=error, counts=True) if isinstance(record, AttemptEnded) else record
+
+
+def cancel(job: Job) -> Answer:
+    """Whether a job can be cancelled. The record only notes the wish; the shell stops the worker, then the job ends."""
+    if job.ended:
+        return Answer(False, f"{job.job_id} has already ended ({job.state})")
+    if job.cancel_requested:
+        return Answer(True, f"{job.job_id} is already being cancelled")
+    return Answer(True, f"{job.job_id} is being cancelled", (CancelRequested(job=job.job_id),))
+
+
+def may_retry(job: Job) -> Answer:
+    """Whether a job can run again."""
+    if not job.ended:
+        return Answer(False, f"{job.job_id} has not ended yet ({job.state}); there is nothing to retry")
+    if job.state == "completed":
+        return Answer(
+            False, f"{job.job_id} is completed; to have it made anew, drop the files of its source folder into the inbox"
+        )
+    return Answer(True, f"{job.job_id} will run again")
+
+
+def may_remove(job: Job) -> Answer:
+    """Whether a job and its folder can be removed."""
+    if not job.ended:
+        return Answer(False, f"{job.job_id} has not ended yet ({job.state}); cancel it first")
+    return Answer(True, f"{job.job_id} was removed")

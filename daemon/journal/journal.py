@@ -1,0 +1,180 @@
+"""The journal as a folder of segments: open it, know what was decided, and go on in a new segment.
+
+Nothing is ever appended behind a tail that this process did not write: each start, and every `RECORDS_PER_SEGMENT` records, a
+new segment begins with a snapshot of the live jobs, is made durable under a temporary name and put in place by one rename. So
+start-up reads one segment, whatever the history holds.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from daemon.contract.records import AnyRecord, Job, LiveJob, SegmentStart
+from daemon.errors import Refusal
+from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.fs.compose import TEMPORARY, write_all
+from daemon.journal.line import Entry, encode
+from daemon.journal.segment import DamageError, Torn, read_segment
+from daemon.journal.writer import JournalError, Writer
+
+RECORDS_PER_SEGMENT = 10_000
+#: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
+_MAX_SEGMENT_BYTES = 1 << 30
+_NAME = re.compile(rb"(\d{8})\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the last segment says: its records in order, and what had to be set aside."""
+
+    entries: list[Entry]
+    segment: int
+    next_seq: int
+    torn: Torn | None
+    report: str | None
+
+
+def segment_path(folder: bytes, number: int) -> bytes:
+    """Where a segment lies."""
+    return os.path.join(folder, b"%08d.jsonl" % number)
+
+
+def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
+    """The segments that are there, oldest first."""
+    try:
+        names = [entry.name for entry in fs.scan(folder)]
+    except FileNotFoundError:
+        return []
+    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+
+
+def load_segment(fs: FileSystem, path: bytes) -> tuple[list[Entry], Torn | None]:
+    """Read one segment whole.
+
+    Raises:
+        Refusal: it is damaged; says where.
+    """
+    try:
+        entries, torn = read_segment(fs.read(path, _MAX_SEGMENT_BYTES))
+        _check_snapshot(entries)
+    except DamageError as damage:
+        raise Refusal(
+            f"the journal is damaged: {path.decode(errors='replace')}, {damage}",
+            hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
+        ) from damage
+    return entries, torn
+
+
+def _check_snapshot(entries: Sequence[Entry]) -> None:
+    first = entries[0].record if entries else None
+    if not isinstance(first, SegmentStart) or len(entries) <= first.live:
+        raise DamageError(1, 0, "the segment does not begin with a whole snapshot")
+
+
+class Journal:
+    """The one writer of a home's journal."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        folder: bytes,
+        *,
+        clock: Callable[[], str],
+        version: str,
+        boot_id: str,
+        records_per_segment: int = RECORDS_PER_SEGMENT,
+    ) -> None:
+        self._fs = fs
+        self._folder = folder
+        self._clock = clock
+        self._version = version
+        self._boot_id = boot_id
+        self._limit = records_per_segment
+        self._writer: Writer | None = None
+        self.segment = 0
+
+    def recover(self) -> Recovered:
+        """Read the last segment; a torn tail is copied aside and reported.
+
+        Raises:
+            Refusal: the segment is damaged.
+        """
+        make_folders(self._fs, self._folder)
+        numbers = segment_numbers(self._fs, self._folder)
+        if not numbers:
+            return Recovered([], 0, 1, None, None)
+        number = numbers[-1]
+        path = segment_path(self._folder, number)
+        entries, torn = load_segment(self._fs, path)
+        report = None
+        if torn:
+            aside = os.path.join(self._folder, b"torn-%08d-%d" % (number, torn.offset))
+            write_atomic(self._fs, aside, torn.data, durable=True)
+            report = (
+                f"the last write to the journal was cut off ({path.decode(errors='replace')}, line {torn.line}); "
+                f"nothing had been done because of it; its {len(torn.data)} bytes were set aside as "
+                f"{aside.decode(errors='replace')}"
+            )
+        # A group whose tail is torn may have used numbers behind its last intact record; none of them may come twice.
+        return Recovered(entries, number, entries[-1].seq + 1, torn, report)
+
+    def begin(self, segment: int, next_seq: int, live: Sequence[Job]) -> None:
+        """Start a new segment with a snapshot of the live jobs.
+
+        Raises:
+            JournalError: it could not be written; the journal is as it was.
+        """
+        records: Iterable[AnyRecord] = (
+            SegmentStart(version=self._version, boot_id=self._boot_id, live=len(live)),
+            *(LiveJob(job=job.job_id, value=job) for job in live),
+        )
+        ts = self._clock()
+        lines = [encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records)]
+        path = segment_path(self._folder, segment)
+        temporary = os.path.join(self._folder, TEMPORARY + b"%08d.jsonl" % segment)
+        try:
+            self._remove_leftover(temporary)
+            fd = self._fs.create(temporary)
+            write_all(self._fs, fd, b"".join(lines))
+            self._fs.sync(fd)
+            self._fs.rename(temporary, path)
+            self._fs.sync_dir(self._folder)
+        except OSError as error:
+            raise JournalError(f"cannot begin the journal segment {path.decode(errors='replace')}: {error.strerror}") from error
+        if self._writer:
+            self._writer.close()
+        self._writer = Writer(self._fs, fd, path, next_seq + len(lines), self._clock)
+        self.segment = segment
+
+    def _remove_leftover(self, temporary: bytes) -> None:
+        try:
+            self._fs.unlink(temporary)
+        except FileNotFoundError:
+            return
+
+    def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
+        """Make records durable as one group; only then may anybody act on them.
+
+        Raises:
+            JournalError: see `Writer.append`.
+        """
+        if self._writer is None:
+            raise JournalError("the journal was not begun")
+        return self._writer.append(records)
+
+    def is_full(self) -> bool:
+        """Whether it is time for a new segment."""
+        return self._writer is not None and self._writer.count >= self._limit
+
+    def rotate(self, live: Sequence[Job]) -> None:
+        """Go on in a new segment."""
+        if self._writer is None:
+            raise JournalError("the journal was not begun")
+        self.begin(self.segment + 1, self._writer.next_seq, live)
+
+    def close(self) -> None:
+        """Let go of the segment."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,37 @@
+"""One daemon per home: a lock file on the local disk, held for the life of the process."""
+
+from daemon.errors import Refusal
+from daemon.fs import FileSystem
+
+_PID_WIDTH = 20
+
+
+def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
+    """Take the lock and return its descriptor, which must stay open; the system lets go of it when the process ends.
+
+    Raises:
+        Refusal: another daemon has it.
+    """
+    fd = fs.lock(path)
+    if fd is None:
+        holder = fs.read(path, _PID_WIDTH).decode(errors="replace").strip() or "unknown"
+        raise Refusal(
+            f"another Multiplane daemon (process {holder}) is already running for this folder",
+            hint="Use that one (multiplane jobs), or stop it first.",
+            exit_status=75,
+        )
+    # Of one width, so that a longer number of an earlier holder is covered without truncating.
+    fs.write(fd, f"{pid:<{_PID_WIDTH - 1}}\n".encode())
+    return fd
+
+
+def is_running(fs: FileSystem, path: bytes) -> bool:
+    """Whether a daemon holds the lock."""
+    try:
+        fd = fs.lock(path)
+    except FileNotFoundError:
+        return False
+    if fd is None:
+        return True
+    fs.close(fd)
+    return False

@@ -1,0 +1,53 @@
+"""Appending: one write and one sync for all records that are ready together.
+
+After an error nothing is known of what reached the disk, and a second sync may wrongly succeed, so the first error poisons the
+writer: the process must end and recover from the disk at its next start.
+"""
+
+from collections.abc import Callable, Sequence
+
+from daemon.contract.records import AnyRecord
+from daemon.fs import FileSystem
+from daemon.fs.compose import write_all
+from daemon.journal.line import Entry, encode
+
+
+class JournalError(Exception):
+    """The journal could not be written; the process must stop."""
+
+
+class Writer:
+    """The one who appends to a segment that this process made."""
+
+    def __init__(self, fs: FileSystem, fd: int, path: bytes, next_seq: int, clock: Callable[[], str]) -> None:
+        self._fs = fs
+        self._fd = fd
+        self._path = path
+        self._clock = clock
+        self._poison: str | None = None
+        self.next_seq = next_seq
+        self.count = 0
+
+    def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
+        """Write the records as one group and wait until they are on the disk.
+
+        Raises:
+            JournalError: they may or may not be on the disk; nothing more can be appended by this process.
+        """
+        if self._poison:
+            raise JournalError(self._poison)
+        ts, group = self._clock(), self.next_seq
+        entries = [Entry(group + i, group, ts, record) for i, record in enumerate(records)]
+        try:
+            write_all(self._fs, self._fd, b"".join(encode(entry) for entry in entries))
+            self._fs.sync(self._fd)
+        except OSError as error:
+            self._poison = f"cannot write the journal {self._path.decode(errors='replace')}: {error.strerror}"
+            raise JournalError(self._poison) from error
+        self.next_seq += len(entries)
+        self.count += len(entries)
+        return entries
+
+    def close(self) -> None:
+        """Let go of the segment; everything in it is durable already."""
+        self._fs.close(self._fd)

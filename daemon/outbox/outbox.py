@@ -1,0 +1,120 @@
+"""The outbox folder: job folders, attempts in the making, and the views written into it."""
+
+import os
+import uuid
+from collections.abc import Collection
+
+from daemon.contract.status import Status
+from daemon.fs import FileSystem, make_folders, remove_tree, sync_tree, write_atomic
+from daemon.outbox.views import Health
+
+#: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
+MARKER = b".multiplane"
+WORK = b".work"
+
+
+class Outbox:
+    """What the daemon writes for people to see. All paths are bytes."""
+
+    def __init__(self, fs: FileSystem, root: bytes) -> None:
+        self._fs = fs
+        self.root = root
+        self.work = os.path.join(root, WORK)
+        self._shown: dict[bytes, bytes] = {}
+
+    def prepare(self) -> None:
+        """Make the folders and the marker that belong here, if they are missing."""
+        make_folders(self._fs, self.work)
+        marker = os.path.join(self.root, MARKER)
+        if not self._exists(marker):
+            write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
+
+    def is_healthy(self) -> bool:
+        """Whether the outbox is there; an unmounted one is not."""
+        return self._exists(os.path.join(self.root, MARKER))
+
+    def job(self, job_id: str, *more: bytes) -> bytes:
+        """The path of a job's folder, or of something in it."""
+        return os.path.join(self.root, job_id.encode(), *more)
+
+    def has(self, job_id: str) -> bool:
+        """Whether anything has the name of this job in the outbox."""
+        return self._exists(self.job(job_id))
+
+    def has_result(self, job_id: str) -> bool:
+        """Whether the job's result was published."""
+        return self._exists(self.job(job_id, b"result"))
+
+    def _exists(self, path: bytes) -> bool:
+        try:
+            self._fs.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    # -- attempts ---------------------------------------------------------------------------------------------------------
+
+    def new_attempt(self) -> str:
+        """Make the folder of an attempt, with its `tmp`; returns its name in .work/."""
+        name = uuid.uuid4().hex
+        self._fs.mkdir(self.attempt(name))
+        self._fs.mkdir(os.path.join(self.attempt(name), b"tmp"))
+        return name
+
+    def attempt(self, name: str) -> bytes:
+        """The path of an attempt's folder."""
+        return os.path.join(self.work, name.encode())
+
+    def make_durable(self, attempt: str) -> None:
+        """Wait until all that the worker wrote is on the disk."""
+        sync_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
+
+    def publish(self, job_id: str, attempt: str) -> None:
+        """Let the result appear, whole, by one rename."""
+        self._fs.rename(os.path.join(self.attempt(attempt), b"result"), self.job(job_id, b"result"))
+        self._fs.sync_dir(self.job(job_id))
+
+    def discard_attempt(self, name: str) -> None:
+        """Remove what is left of an attempt."""
+        remove_tree(self._fs, self.attempt(name))
+
+    def sweep(self, keep: Collection[str]) -> None:
+        """Remove everything in .work/ but the named attempts: leftovers of an earlier life."""
+        for entry in self._fs.scan(self.work):
+            if os.fsdecode(entry.name) not in keep:
+                remove_tree(self._fs, os.path.join(self.work, entry.name))
+
+    # -- removal ----------------------------------------------------------------------------------------------------------
+
+    def take_away(self, job_id: str) -> bytes | None:
+        """Let a job's folder disappear, whole, by one rename; returns where it is now, none if there was none."""
+        target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())
+        try:
+            self._fs.rename(self.job(job_id), target)
+        except FileNotFoundError:
+            return None
+        self._fs.sync_dir(self.root)
+        self._shown.pop(self.job(job_id, b"status.json"), None)
+        return target
+
+    # -- views ------------------------------------------------------------------------------------------------------------
+
+    def write_status(self, status: Status, *, durable: bool = False) -> None:
+        """Write a job's status.json if it says anything new; durable at the end of a job."""
+        self._show(self.job(status.job_id, b"status.json"), status.model_dump_json(indent=2).encode() + b"\n", durable=durable)
+        if durable:
+            # An ended job says nothing new until it is asked for; what is not remembered costs no memory.
+            self._shown.pop(self.job(status.job_id, b"status.json"), None)
+
+    def write_health(self, health: Health) -> None:
+        """Write daemon.json."""
+        write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), health.model_dump_json(indent=2).encode(), durable=False)
+
+    def write_index(self, page: str) -> None:
+        """Write index.html if it says anything new."""
+        self._show(os.path.join(self.root, b"index.html"), page.encode(), durable=False)
+
+    def _show(self, path: bytes, data: bytes, *, durable: bool) -> None:
+        if self._shown.get(path) != data or durable:
+            write_atomic(self._fs, path, data, durable=durable)
+            self._shown[path] = data

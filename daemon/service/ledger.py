@@ -1,0 +1,26 @@
+"""The journal and what it adds up to, kept in step: nothing is known that is not durable."""
+
+from daemon.contract.records import AnyRecord
+from daemon.jobs.fold import Jobs
+from daemon.journal import Entry, Journal
+
+
+class Ledger:
+    """Records decisions. Whoever acts on one has recorded it here first."""
+
+    def __init__(self, journal: Journal, jobs: Jobs) -> None:
+        self._journal = journal
+        self.jobs = jobs
+
+    def record(self, *records: AnyRecord) -> list[Entry]:
+        """Make the records durable, all with one sync, and take them into account.
+
+        Raises:
+            JournalError: the process must stop; whether they are durable shows at the next start.
+        """
+        entries = self._journal.append(records)
+        for entry in entries:
+            self.jobs.apply(entry)
+        if self._journal.is_full():
+            self._journal.rotate(list(self.jobs.live.values()))
+        return entries

@@ -1,0 +1,168 @@
+"""The sidecar's fields: how each one's YAML is read, and what it allows, in words.
+
+A scalar is read only as far as its field needs it, by the core rules of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema):
+`id: 0123` stays text, `seed: 1:30` is not ninety, and `no` is a word. The ranges themselves stand in `daemon.contract.spec`
+alone; the words here are made from them.
+"""
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from annotated_types import Ge, Gt, Le
+
+from daemon.contract.spec import DepthChoice, DepthKind, Format, JobSpec, Mode, SplitMethod
+from daemon.sidecar.plain import Entries, Items, Node, Scalar
+from daemon.sidecar.problems import choice, meant, quoted
+
+Kind = Literal["text", "whole number", "number", "list of texts", "split"]
+
+MAX_NUMBER_CHARACTERS = 40
+"""A number with more is a mistake or an attack; Python itself refuses to read 5,000 digits."""
+MAX_DIGITS = 20
+"""Enough for every 64-bit number."""
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_INTEGER = re.compile(r"[-+]?[0-9]{1,%d}|0o[0-7]{1,21}|0x[0-9a-fA-F]{1,16}" % MAX_DIGITS)
+_DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Field:
+    """How a field is read, and what it allows, to follow "must be"; `choices` are its words, if it has words of its own."""
+
+    kind: Kind
+    allowed: str
+    choices: tuple[str, ...] = ()
+
+
+class Wrong(Exception):
+    """A value its field cannot have; the sentence follows the place."""
+
+    def __init__(self, sentence: str, line: int) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.line = line
+
+
+def _range(name: str) -> str:
+    """The bounds of a JobSpec field in words."""
+    low, high = "", ""
+    for bound in JobSpec.model_fields[name].metadata:
+        if isinstance(bound, Ge):
+            low = f"from {bound.ge:g}"
+        elif isinstance(bound, Gt):
+            low = f"above {bound.gt:g}"
+        elif isinstance(bound, Le):
+            high = f" to {bound.le}" if isinstance(bound.le, int) else f" to {bound.le:g}"
+    return f"{low}{high}"
+
+
+def _one_of(choices: object) -> Field:
+    words = get_args(choices)
+    return Field("text", choice(words), words)
+
+
+FIELDS: dict[str, Field] = {
+    "mode": _one_of(Mode),
+    "num_layers": Field("whole number", f"a whole number {_range('num_layers')}"),
+    "style": Field("text", "the name of a style (config/styles.yaml) of at most 100 characters"),
+    "strength": Field("number", f"a number {_range('strength')}"),
+    "seed": Field("whole number", f"a whole number {_range('seed')}"),
+    "depth": _one_of(DepthChoice),
+    "depth_kind": _one_of(DepthKind),
+    "formats": Field("list of texts", f"a list of formats ({choice(get_args(Format))}) such as [psd], or [] for none", get_args(Format)),
+    "split": Field(
+        "split",
+        f"{', '.join(get_args(SplitMethod))} or a list of num_layers − 1 numbers between 0 and 1 such as [0.3, 0.6]",
+        get_args(SplitMethod),
+    ),
+    "priority": Field("whole number", f"a whole number {_range('priority')}"),
+    "timeout_seconds": Field("number", f"a number of seconds {_range('timeout_seconds')}"),
+    "id": Field("text", "1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit"),
+    "images": Field("list of texts", 'a list of file names or patterns in quotation marks such as ["*.jpg"]'),
+}
+"""In the order in which a person reads them; the names are those of JobSpec."""
+
+
+def value(name: str, node: Node) -> object:
+    """What a field's YAML says, for JobSpec to check further; None for an empty value, which counts as not given.
+
+    Raises:
+        Wrong: if it is of another type than the field has.
+    """
+    field = FIELDS[name]
+    if isinstance(node, Scalar) and node.plain and node.text in _NULL:
+        return None
+    if field.kind == "split" and isinstance(node, Items):
+        return tuple(_item(name, item, "number") for item in node.items)
+    if field.kind == "list of texts":
+        if not isinstance(node, Items):
+            raise Wrong(f"{name} must be {field.allowed}, not {describe(node)}", node.line)
+        return tuple(_item(name, item, "text") for item in node.items)
+    return _item(name, node, "text" if field.kind == "split" else field.kind)
+
+
+def _item(name: str, node: Node, kind: Kind) -> object:
+    found: object = None
+    if isinstance(node, Scalar):
+        if kind == "text":
+            found = _printing(name, node)
+        elif node.plain:
+            found = number(node.text) if kind == "number" else whole_number(node.text)
+    if found is None:
+        raise Wrong(f"{name} must be {FIELDS[name].allowed}, not {describe(node)}", node.line)
+    return found
+
+
+def _printing(name: str, node: Scalar) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in node.text):
+        raise Wrong(f"{name} holds a line end or another control character: {quoted(node.text)}", node.line)
+    return node.text
+
+
+def describe(node: Node) -> str:
+    """What was found, for the end of a sentence."""
+    if isinstance(node, Items):
+        return "a list"
+    if isinstance(node, Entries):
+        return "further fields"
+    return node.text[:MAX_NUMBER_CHARACTERS] if node.plain and number(node.text) is not None else f"the text {quoted(node.text)}"
+
+
+def outside(name: str, given: object) -> str:
+    """The sentence for a value of the right type that its field does not allow."""
+    field = FIELDS[name]
+    suggestion = ""
+    if isinstance(given, str):
+        suggestion = meant(given, field.choices)
+        return f"{name} must be {field.allowed}, not {quoted(given)}{suggestion}"
+    if isinstance(given, tuple):
+        words = [item for item in given if isinstance(item, str) and item not in field.choices]
+        suggestion = meant(words[0], field.choices) if words else ""
+        return f"{name} must be {field.allowed}{suggestion}"
+    return f"{name} must be {field.allowed}, not {given}"
+
+
+def whole_number(text: str) -> int | None:
+    """An integer of the YAML 1.2 core schema with at most 20 digits, else None."""
+    if not _INTEGER.fullmatch(text):
+        return None
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:], base) if base != 10 else int(text)
+
+
+def number(text: str) -> float | int | None:
+    """A finite number of the YAML 1.2 core schema, else None; `.nan`, `.inf` and what overflows are none."""
+    if (whole := whole_number(text)) is not None:
+        return whole
+    if len(text) > MAX_NUMBER_CHARACTERS or not _DECIMAL.fullmatch(text):
+        return None
+    return real if math.isfinite(real := float(text)) else None
+
+
+def is_null(node: Node) -> bool:
+    """Whether a value was left out, or is `null` or `~`."""
+    return isinstance(node, Scalar) and node.plain and node.text in _NULL

@@ -1,0 +1,234 @@
+"""Reading plain YAML from anyone: mappings, lists and scalars, nothing else, and never more work than the bytes are worth.
+
+The pure-Python scanner is used on purpose, token by token: libyaml crashes on 64 KB of brackets, and any loader that builds
+objects first can be held for half a minute by a merge-key bomb of 666 bytes. What YAML offers beyond plain values (anchors,
+aliases, tags, merge keys, directives, several documents) is refused where it is scanned, so nothing is ever built from it.
+Scalars stay text: only the field knows what a scalar means (`daemon.sidecar.fields`).
+"""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+import yaml
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.scanner import Scanner
+
+MAX_BYTES = 64 * 1024
+"""A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
+MAX_VALUES = 4_000
+"""Keys and values together: the scanner needs about 50 µs each, so a file of this many is read in 0.2 s."""
+
+_TAB = "a tab; YAML wants spaces there"
+_PROBLEMS = {
+    "mapping values are not allowed here": 'a ":" where none can be; put a text with ":" in quotation marks and mind the indentation',
+    "could not find expected ':'": "a line that is no field; a field is written `name: value`, with a space after the colon",
+    "found unexpected end of stream": "a quotation mark is never closed",
+    "found character '\\t' that cannot start any token": _TAB,
+    "found a tab character that violates indentation": _TAB,
+    "expected <block end>, but found '<block mapping start>'": "the indentation changes; begin every field at the start of its line",
+    "expected <block end>, but found '<scalar>'": "text after the value; put the whole value in quotation marks",
+    "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
+    "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
+}
+"""What the parser says, for people who have never heard of a block mapping."""
+
+
+class NotPlain(Exception):
+    """The bytes are not plain YAML.
+
+    Args:
+        reason: what is wrong, to follow "NAME, line N: ".
+        line: 1-based, where it is known.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Text as it was written; `plain` if without quotation marks, so that it may also be read as a number."""
+
+    text: str
+    plain: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: tuple["Node", ...]
+    line: int
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A mapping, duplicates and order kept."""
+
+    entries: tuple["Entry", ...]
+    line: int
+
+
+Node = Scalar | Items | Entries
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One `key: value`; `line` is the key's."""
+
+    key: str
+    line: int
+    value: Node
+
+
+class PlainParser(Reader, Scanner, Parser):
+    """PyYAML's own event parser with everything but plain values taken out.
+
+    `index` says how many characters it has looked at, `values` how many keys and values it has given.
+    """
+
+    def __init__(self, text: str, max_depth: int) -> None:
+        self.max_depth = max_depth
+        self.values = 0
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse at the place the scanner has reached."""
+        raise NotPlain(reason, self.line + 1)
+
+    def count_value(self) -> None:
+        """Refuse a file with too many values."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            self.refuse(f"more than {MAX_VALUES:,} values; that is no settings file")
+
+    def check_depth(self, depth: int) -> None:
+        """Refuse what is nested too deeply, before the scanner looks ahead through it."""
+        if depth > self.max_depth:
+            self.refuse(f"lists or fields nested more than {self.max_depth} deep")
+
+    def add_indent(self, column: int) -> bool:
+        """Scanner's: a block collection begins."""
+        added = bool(super().add_indent(column))
+        self.check_depth(len(self.indents))
+        return added
+
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:  # noqa: N803  (the overridden method's name for it)
+        """Scanner's: a `[` or `{`."""
+        self.check_depth(len(self.indents) + self.flow_level + 1)
+        super().fetch_flow_collection_start(TokenClass)
+
+    def fetch_anchor(self) -> None:
+        """Scanner's: `&name`."""
+        self.refuse('an anchor ("&"), which is not allowed; put a text that begins with "&" in quotation marks')
+
+    def fetch_alias(self) -> None:
+        """Scanner's: `*name`; mostly a glob without its quotation marks."""
+        self.refuse('a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks, as in "*.jpg"')
+
+    def fetch_tag(self) -> None:
+        """Scanner's: `!name`."""
+        self.refuse('a tag ("!"), which is not allowed; put a text that begins with "!" in quotation marks')
+
+    def fetch_directive(self) -> None:
+        """Scanner's: `%YAML`."""
+        self.refuse('a directive ("%"), which is not allowed')
+
+
+def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Iterator[Entry]:
+    """The fields of a plain YAML file, one by one as they are read; none for an empty file.
+
+    Args:
+        data: the file; UTF-8 with or without BOM, or UTF-16 with BOM (Windows Notepad).
+        max_depth: how deep mappings and lists may be nested, the file's own mapping included.
+        max_bytes: the largest file that is looked at.
+
+    Raises:
+        NotPlain: when the fields before the fault have been given.
+    """
+    text = _decode(data, max_bytes)
+    try:
+        yield from _document(PlainParser(text, max_depth))
+    except ReaderError as error:
+        character = text[error.position] if isinstance(error.position, int) and error.position < len(text) else "?"
+        line = text.count("\n", 0, error.position) + 1
+        raise NotPlain(f"not a text file: it holds the control character U+{ord(character):04X}", line) from None
+    except yaml.MarkedYAMLError as error:
+        raise _in_plain_words(error) from None
+    except (ValueError, OverflowError):  # chr() inside the scanner, for an escape such as "\U00110000"
+        raise NotPlain("not YAML: an escape that is no character") from None
+
+
+def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
+    problem = error.problem or "it ends too early"
+    # These two are noticed lines after the one that is to be corrected, where the context begins.
+    late = problem in ("found unexpected end of stream", "could not find expected ':'")
+    mark = error.context_mark if late else error.problem_mark
+    reason = _PROBLEMS.get(problem, f"not YAML: {problem}")
+    if problem.endswith("that cannot start any token") and problem not in _PROBLEMS:
+        reason = f"a text that begins with {problem.split()[2]}; put it in quotation marks"
+    return NotPlain(reason, mark.line + 1 if mark else None)
+
+
+def _decode(data: bytes, max_bytes: int) -> str:
+    if len(data) > max_bytes:
+        raise NotPlain(f"larger than {max_bytes // 1024} KiB; a file of settings is much smaller")
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = None if utf16 else data.count(b"\n", 0, error.start) + 1
+        raise NotPlain("not text in UTF-8; save it as plain text in UTF-8", line) from None
+
+
+def _document(parser: PlainParser) -> Iterator[Entry]:
+    """Stream start, at most one document with one mapping, stream end."""
+    parser.get_event()
+    if parser.check_event(yaml.StreamEndEvent):
+        return
+    parser.get_event()
+    first = parser.get_event()
+    line = first.start_mark.line + 1
+    if isinstance(first, yaml.MappingStartEvent):
+        yield from _mapping(parser, 1)
+    elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
+        raise NotPlain("not a file of fields; write one `name: value` a line, with a space after the colon", line)
+    parser.get_event()
+    if not parser.check_event(yaml.StreamEndEvent):
+        raise NotPlain('more than one document; remove the lines "---" and what follows', parser.peek_event().start_mark.line + 1)
+
+
+def _mapping(parser: PlainParser, depth: int) -> Iterator[Entry]:
+    parser.check_depth(depth)
+    while not isinstance(event := parser.get_event(), yaml.MappingEndEvent):
+        line = event.start_mark.line + 1
+        if not isinstance(event, yaml.ScalarEvent):
+            raise NotPlain("a list or mapping as the name of a field", line)
+        if event.value == "<<" and event.implicit[0]:
+            raise NotPlain('a merge key ("<<"), which is not allowed', line)
+        parser.count_value()
+        yield Entry(event.value, line, _node(parser, depth + 1))
+
+
+def _node(parser: PlainParser, depth: int) -> Node:
+    parser.count_value()
+    event = parser.get_event()
+    line = event.start_mark.line + 1
+    if isinstance(event, yaml.ScalarEvent):
+        return Scalar(event.value, event.implicit[0], line)
+    if isinstance(event, yaml.MappingStartEvent):
+        return Entries(tuple(_mapping(parser, depth)), line)
+    parser.check_depth(depth)
+    items = []
+    while not parser.check_event(yaml.SequenceEndEvent):
+        items.append(_node(parser, depth + 1))
+    parser.get_event()
+    return Items(tuple(items), line)

@@ -1,0 +1,67 @@
+"""What is wrong with a file, in sentences for people: where, what was allowed, and what was probably meant."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from daemon.errors import SpecInvalid
+
+MAX_SHOWN = 60
+"""Characters of a value that are repeated in a sentence; longer ones are cut, for the sentence's sake."""
+MAX_LISTED = 20
+"""Problems that are worded. Nobody corrects more at a time, and a hostile file could ask for thousands of comparisons."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the file's name, the 1-based line where it is known, and what follows ``NAME, line N: ``."""
+
+    name: str
+    line: int | None
+    sentence: str
+
+    def __str__(self) -> str:
+        place = shown(self.name, limit=255)
+        return f"{place}, line {self.line}: {self.sentence}" if self.line else f"{place}: {self.sentence}"
+
+
+def refuse(problems: Sequence[Problem]) -> NoReturn:
+    """Refuse a spec for these problems: the first is the sentence, all of them are the detail.
+
+    Raises:
+        SpecInvalid: always.
+    """
+    message = str(problems[0])
+    if len(problems) == 1:
+        raise SpecInvalid(message)
+    listed = [str(problem) for problem in problems[:MAX_LISTED]]
+    if len(problems) > MAX_LISTED:
+        listed.append(f"… and {len(problems) - MAX_LISTED} more")
+    raise SpecInvalid(f"{message} (and {len(problems) - 1} more)", detail="\n".join(listed))
+
+
+def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
+    """Text from a file, safe in a sentence: cut, and what does not print (line ends, direction marks) as an escape."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in cut)
+
+
+def quoted(text: str) -> str:
+    """The same within quotation marks."""
+    return f'"{shown(text)}"'
+
+
+def meant(text: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that is not known: ``; did you mean "num_layers"?``, or nothing."""
+    if len(text) > MAX_SHOWN:  # comparing is quadratic in the length, and no name is that long
+        return ""
+    by_folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(text.casefold().replace("-", "_").strip(), by_folded, n=1, cutoff=0.6)
+    close = close or difflib.get_close_matches(text.casefold().strip(), by_folded, n=1, cutoff=0.6)
+    return f'; did you mean "{by_folded[close[0]]}"?' if close else ""
+
+
+def choice(names: Sequence[str]) -> str:
+    """``natural, equal or quantile``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

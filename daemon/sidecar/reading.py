@@ -1,0 +1,108 @@
+"""Bytes of a sidecar, preset or batch file → its fields, checked as far as one file alone can be."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field as attribute
+
+from pydantic import ValidationError
+
+from daemon.contract.spec import JOB_ID_PATTERN, JobSpec
+from daemon.errors import SpecUnreadable
+from daemon.sidecar import fields, plain
+from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
+
+MAX_DEPTH = 3
+"""The file, a list in it, and one more, so that the sentence about a field inside a field can name the field."""
+
+_ID = re.compile(JOB_ID_PATTERN)
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What one file says. `fields` holds only what it gives; `lines` the 1-based line of each; `name` the file's, for sentences."""
+
+    fields: dict[str, object]
+    lines: dict[str, int]
+    name: str = attribute(default="sidecar", compare=False)
+
+
+def parse(data: bytes, *, name: str) -> Sidecar:
+    """Read a sidecar, preset or batch file. An empty file says nothing, which is allowed; so is an empty value.
+
+    Args:
+        data: the file, from anyone. Give at most `MAX_BYTES` + 1 bytes of it: more is refused unread.
+        name: the file's name as text, for the sentences.
+
+    Raises:
+        SpecUnreadable: it is not plain YAML, too large, or not text.
+        SpecInvalid: a field is unknown, given twice, of a wrong type or out of its range. All such problems are in `detail`.
+    """
+    try:
+        entries = list(plain.entries(data, max_depth=MAX_DEPTH))
+    except plain.NotPlain as fault:
+        raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
+    found = Sidecar({}, {}, name)
+    problems = list(_take(entries, found))
+    problems += [Problem(name, found.lines[field], sentence) for field, sentence in _out_of_range(found.fields)]
+    if problems:
+        refuse(sorted(problems, key=lambda problem: problem.line or 0))
+    return found
+
+
+def requested_id(data: bytes) -> str | None:
+    """The id a sidecar asks for, also when the sidecar is then refused: whoever dropped it waits under that id.
+
+    It is honoured if it can be read before the first fault of the YAML and stands there once.
+    """
+    found: list[str | None] = []
+    try:
+        for entry in plain.entries(data, max_depth=MAX_DEPTH):
+            if entry.key == "id":
+                usable = isinstance(entry.value, plain.Scalar) and _ID.fullmatch(entry.value.text) and not fields.is_null(entry.value)
+                found.append(entry.value.text if usable and isinstance(entry.value, plain.Scalar) else None)
+    except plain.NotPlain:
+        pass  # `parse` says what is wrong; what stood before it counts
+    return found[0] if len(found) == 1 else None
+
+
+def _take(entries: list[plain.Entry], into: Sidecar) -> Iterator[Problem]:
+    """Fill `into` with the fields that can be read, and yield what is wrong with the others."""
+    given: dict[str, int] = {}
+    unknown = 0
+    for entry in entries:
+        field = entry.key
+        if field not in fields.FIELDS:
+            unknown += 1
+            suggestion = meant(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
+            yield Problem(into.name, entry.line, f"unknown field {quoted(field)}{suggestion}")
+            continue
+        if field in given:
+            yield Problem(into.name, entry.line, f"{field} is given a second time; the first is in line {given[field]}")
+            continue
+        given[field] = entry.line
+        try:
+            value = fields.value(field, entry.value)
+        except fields.Wrong as wrong:
+            yield Problem(into.name, wrong.line, wrong.sentence)
+            continue
+        if value is not None:
+            into.fields[field] = value
+            into.lines[field] = entry.line
+
+
+def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """The fields JobSpec does not allow by themselves, each with its sentence."""
+    wrong: dict[str, str] = {}
+    try:
+        JobSpec.model_validate(given)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False):
+            if problem["loc"]:  # without a place: how fields fit together, which `resolve` judges when it has all of them
+                field = str(problem["loc"][0])
+                wrong.setdefault(field, fields.outside(field, given[field]))
+    images = given.get("images")
+    for pattern in images if isinstance(images, tuple) else ():
+        if "/" in pattern or "\\" in pattern or pattern in (".", ".."):
+            wrong.setdefault("images", f"images may name only files beside the batch file, not {quoted(pattern)}")
+    yield from wrong.items()

@@ -1,0 +1,107 @@
+"""Configuration defaults, preset or batch, sidecar → one JobSpec, or every reason why not."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal
+
+from pydantic import ValidationError
+
+from daemon.contract.spec import JobSpec
+from daemon.sidecar import fields
+from daemon.sidecar.problems import Problem, meant, quoted, refuse
+from daemon.sidecar.reading import Sidecar
+
+JobKind = Literal["pair", "preset", "batch"]
+
+_PAINTERLY_ONLY = ("style", "strength", "seed")
+
+
+def resolve(
+    *,
+    defaults: Mapping[str, object],
+    preset: Sidecar | None,
+    own: Sidecar | None,
+    ceiling_seconds: float,
+    kind: JobKind,
+    styles: Collection[str] | None = None,
+) -> JobSpec:
+    """What the job is to do: each field from the sidecar, else the preset or batch, else the configuration.
+
+    Args:
+        defaults: the configuration's default of each field.
+        preset: the folder's `_preset.yaml` (kind "preset") or `job.yaml` (kind "batch").
+        own: the picture's own sidecar.
+        ceiling_seconds: what `timeout_seconds` may be at most.
+        kind: how the picture came.
+        styles: the names there are in the styles file; None to leave that to the worker.
+
+    Returns:
+        The effective spec. `images` is that of the batch; `id` can only be the sidecar's own.
+
+    Raises:
+        SpecInvalid: the fields do not fit together, or one stands where it may not. All such problems are in `detail`.
+    """
+    layers = [layer for layer in (own, preset) if layer is not None]
+    merged = {**defaults, **(preset.fields if preset else {}), **(own.fields if own else {})}
+    problems = list(_misplaced(preset, own, kind))
+    limit = merged.get("timeout_seconds")
+    if isinstance(limit, int | float) and limit > ceiling_seconds:
+        sentence = f"timeout_seconds is {limit:g}, more than the {ceiling_seconds:g} s the configuration allows (worker.max_timeout_seconds)"
+        problems.append(_at(layers, ("timeout_seconds",), sentence))
+    style = merged.get("style")
+    if isinstance(style, str) and styles is not None and style not in styles:
+        known = f"; there are {', '.join(sorted(styles))}" if styles else ""
+        problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{meant(style, styles) or known}"))
+    try:
+        spec = JobSpec.model_validate(merged)
+    except ValidationError as error:
+        refuse(problems + list(_unfit(error, layers, merged)))
+    if problems:
+        refuse(problems)
+    return spec
+
+
+def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -> tuple[str, ...]:
+    """Sentences about fields a person gave that this job does not use, for the warnings of its status."""
+    if spec.mode == "painterly":
+        return ()
+    layers = [layer for layer in (own, preset) if layer is not None]
+    given = [name for name in _PAINTERLY_ONLY if any(name in layer.fields for layer in layers)]
+    if not given:
+        return ()
+    return (str(_at(layers, tuple(given), f"{', '.join(given)} has no effect without `mode: painterly`")),)
+
+
+def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> Iterator[Problem]:
+    """`id` and `images` where they may not stand."""
+    if preset is not None:
+        if "id" in preset.fields:
+            sentence = "id may only stand in a picture's own YAML file, because every job needs an id of its own"
+            yield Problem(preset.name, preset.lines.get("id"), sentence)
+        if "images" in preset.fields and kind != "batch":
+            yield Problem(preset.name, preset.lines.get("images"), "images may only stand in a batch's job.yaml")
+    if own is not None and "images" in own.fields:
+        yield Problem(own.name, own.lines.get("images"), "images may only stand in a batch's job.yaml")
+
+
+def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:
+    """What JobSpec does not allow, one problem a field: a union reports each of its branches."""
+    seen: set[str] = set()
+    for problem in error.errors(include_url=False):
+        if problem["loc"]:
+            field = str(problem["loc"][0])
+            sentence, names = fields.outside(field, merged[field]), (field,)
+        else:  # JobSpec's own check of how `split` and `num_layers` fit together
+            field = "split"
+            sentence, names = str(problem["ctx"]["error"]), ("split", "num_layers")
+        if field not in seen:
+            seen.add(field)
+            yield _at(layers, names, sentence)
+
+
+def _at(layers: list[Sidecar], names: tuple[str, ...], sentence: str) -> Problem:
+    """A problem with these fields, placed at the first of them that a file gives, in the most particular file that gives it."""
+    for name in names:
+        for layer in layers:
+            if name in layer.fields:
+                return Problem(layer.name, layer.lines.get(name), sentence)
+    return Problem("the configuration's defaults", None, sentence)

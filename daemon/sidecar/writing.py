@@ -1,0 +1,52 @@
+"""JobSpec → a sidecar that says the same, and the JSON Schema with which an editor helps to write one."""
+
+import copy
+
+import yaml
+
+from daemon.contract.spec import JobSpec
+
+_HEADER = "# What this job does, as it was put together from its YAML files and the configuration.\n"
+_WHOLE = 1e15
+"""Below this a float without fraction is exactly the integer that is written for it."""
+
+
+def render(spec: JobSpec) -> bytes:
+    """The spec as YAML in UTF-8 that `parse` reads back to the same fields; without `id` and `images`, which are not repeated."""
+    said = {name: _plain(value) for name, value in spec.model_dump(exclude={"id", "images"}).items() if value is not None}
+    # One line a field, however long: a folded text would be hard to read and to correct.
+    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, default_flow_style=None, width=float("inf"))
+    return (_HEADER + text).encode("utf-8")
+
+
+def schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of a sidecar: every field optional, with description, default and range."""
+    printed = copy.deepcopy(JobSpec.model_json_schema())
+    properties = printed["properties"]
+    for name, field in properties.items():
+        properties[name] = _without_null({key: value for key, value in field.items() if key != "title"})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Multiplane job",
+        "description": "What to make of a picture; all fields are optional. An unknown field is refused.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _without_null(field: dict[str, object]) -> dict[str, object]:
+    """A field that may be missing need not offer `null` to an editor."""
+    branches = field.get("anyOf")
+    if not isinstance(branches, list) or {"type": "null"} not in branches:
+        return field
+    rest = [branch for branch in branches if branch != {"type": "null"}]
+    outer = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+    return {**rest[0], **outer} if len(rest) == 1 else {"anyOf": rest, **outer}
+
+
+def _plain(value: object) -> object:
+    """Lists for tuples, and whole numbers without `.0`."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE else value

@@ -1,0 +1,33 @@
+"""The environment of a worker: a short list of what it may know, and switches that keep it offline and repeatable."""
+
+import os
+from collections.abc import Mapping
+
+#: What passes from the daemon's environment: where programs and the home are, the language, which graphics cards to use.
+_PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+_PASSED_PREFIX = "LC_"
+
+#: Jobs open no network connection (promise 6): each library has a switch of its own.
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+#: Read once, at import, by OpenMP, MKL, OpenBLAS, Accelerate and numexpr; set together so that their pools do not multiply.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) -> dict[str, str]:
+    """The environment for a worker whose temporary folder is `tmp`, out of the daemon's own."""
+    kept = {key: value for key, value in outer.items() if key in _PASSED or key.startswith(_PASSED_PREFIX)}
+    fixed = {
+        "TMPDIR": os.fsdecode(tmp),
+        # Sets of strings iterate in an order that hangs on this: the same job gives the same bytes (promise 5).
+        "PYTHONHASHSEED": "0",
+        # A line printed just before a crash must be in job.log.
+        "PYTHONUNBUFFERED": "1",
+    }
+    return kept | _OFFLINE | dict.fromkeys(_THREADS, str(threads)) | fixed

@@ -1,0 +1,81 @@
+"""job.log: what a worker prints, capped, and its last lines for an error's detail."""
+
+import re
+
+from loguru import logger
+
+from daemon.fs import FileSystem
+from daemon.fs.compose import write_all
+
+#: Lines and bytes of the output that go into an error's detail: a Python traceback's end, and no more than a screen.
+TAIL_LINES = 20
+_TAIL_BYTES = 4096
+
+#: C0 and C1 controls but tab, and the marks that turn the direction of text: a log must not write on a terminal's behalf.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
+
+
+class JobLog:
+    """Takes the output of one worker; holds it back until the worker has a job, then writes it to job.log up to the cap.
+
+    A log that cannot be written (disk full) costs the log, not the job: it is reported once and the output is dropped.
+    """
+
+    def __init__(self, fs: FileSystem, cap_bytes: int) -> None:
+        self._fs = fs
+        self._room = cap_bytes
+        self._cap = cap_bytes
+        self._held = bytearray()
+        self._fd: int | None = None
+        self._tail = b""
+        self._path = b""
+
+    def open(self, path: bytes) -> None:
+        """Write to this file from now on, first what was held back. An existing log is continued: it is of an earlier attempt."""
+        self._path = path
+        try:
+            self._fd = self._fs.append(path)
+        except OSError as error:
+            self._report(error)
+        held, self._held, self._room = bytes(self._held), bytearray(), self._cap
+        self._write(held)
+
+    def feed(self, data: bytes) -> None:
+        """Take output; never blocks and never refuses."""
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        if self._path:
+            self._write(data)
+        elif self._room:
+            self._held += data[: self._room]
+            self._room = max(0, self._room - len(data))
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._fd is not None:
+            self._fs.close(self._fd)
+            self._fd = None
+
+    def tail(self) -> str | None:
+        """The last lines of the output, fit to be shown; none if nothing was printed."""
+        text = self._tail.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+        text = _CONTROL.sub("", _ESCAPE.sub("", text))
+        lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+        return "\n".join(lines[-TAIL_LINES:]) or None
+
+    def _write(self, data: bytes) -> None:
+        if self._fd is None or not data or self._room == 0:
+            return
+        kept = data[: self._room]
+        self._room -= len(kept)
+        if len(kept) < len(data):
+            self._room = 0
+            kept += f"\n[job.log ends here: the worker printed more than {self._cap} bytes; the rest was not kept]\n".encode()
+        try:
+            write_all(self._fs, self._fd, kept)
+        except OSError as error:
+            self._report(error)
+            self.close()
+
+    def _report(self, error: OSError) -> None:
+        logger.warning("{} cannot be written ({}); the job goes on without a log", self._path.decode(errors="replace"), error)
