@@ -31,11 +31,16 @@ class ClaimedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A worker so that it is recognised after a restart: pids are reused, creation times within one boot are not."""
+    """A worker so that it is recognised after a restart: pids are reused, creation times within one boot are not.
+
+    `group` is the process group, and the guardian's pid; the times are as `daemon.platform.process.created` gives them.
+    """
 
     pid: int
     created: float
     boot_id: str
+    group: int
+    guardian_created: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

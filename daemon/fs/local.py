@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from daemon.fs.protocol import DirEntry, Kind, Stat
 from daemon.platform.durability import full_sync
 
+_CHUNK = 1 << 20
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -47,6 +49,23 @@ class LocalFiles:
     def write(self, fd: int, data: bytes) -> int:
         """One write; may be short."""
         return os.write(fd, data)
+
+    def copy(self, source: bytes, target: bytes) -> str:
+        """Copy a regular file's bytes and its times; durable, its name excepted. Returns the SHA-256 of what was read."""
+        digest = hashlib.sha256()
+        with _regular(source, os.O_RDONLY) as reading:
+            times = os.fstat(reading)
+            writing = self.create(target)
+            try:
+                while chunk := os.read(reading, _CHUNK):
+                    digest.update(chunk)
+                    while chunk:
+                        chunk = chunk[os.write(writing, chunk) :]
+                os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
+                full_sync(writing)
+            finally:
+                os.close(writing)
+        return digest.hexdigest()
 
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes are on the disk."""
@@ -103,6 +122,16 @@ class LocalFiles:
         """At most `limit` bytes of a regular file."""
         with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return file.read(limit)
+
+    def digest(self, path: bytes) -> str:
+        """The SHA-256 of a regular file."""
+        with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def free_bytes(self, path: bytes) -> int:
+        """How much can still be written."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""

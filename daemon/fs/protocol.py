@@ -40,6 +40,13 @@ class FileSystem(Protocol):
     def write(self, fd: int, data: bytes) -> int:
         """One write; returns how many bytes were taken, which may be fewer than given. Not on the disk before `sync`."""
 
+    def copy(self, source: bytes, target: bytes) -> str:
+        """Copy a regular file's bytes and its times into a new file, links refused, and return the SHA-256 of what was read.
+
+        Durable when it returns, its name in the folder excepted. Interrupted, part of `target` stays. Extended attributes and
+        owners are not copied.
+        """
+
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes and length are on the disk.
 
@@ -80,6 +87,12 @@ class FileSystem(Protocol):
 
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file, opened without following a link and without waiting for a FIFO's writer."""
+
+    def digest(self, path: bytes) -> str:
+        """The SHA-256 of a regular file, links refused, read piece by piece."""
+
+    def free_bytes(self, path: bytes) -> int:
+        """How much an unprivileged process can still write to the disk that holds the path."""
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it against other processes until it is closed; none if another one has it.

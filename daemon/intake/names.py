@@ -16,7 +16,8 @@ SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
 # What a phone puts beside a picture; it belongs to the person, not to the job.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
-# Camera raw: cameras of Canon, Nikon, Sony, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One, Sigma, Kodak.
+# Camera raw of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One, Sigma,
+# Kodak, Minolta, Epson.
 RAW_EXTENSIONS = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
     ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw",
@@ -89,12 +90,13 @@ def classify(name: bytes, *, in_inbox: bool) -> Label:
     return _label(_ROLES.get(extension, "other"), key, base)
 
 
-_ROLES: dict[str, Role] = (
-    dict.fromkeys(IMAGE_EXTENSIONS, "image")
-    | dict.fromkeys(SIDECAR_EXTENSIONS, "sidecar")
-    | dict.fromkeys(COMPANION_EXTENSIONS, "companion")
-    | dict.fromkeys(RAW_EXTENSIONS, "raw")
+_BY_ROLE: tuple[tuple[Role, tuple[str, ...]], ...] = (
+    ("image", IMAGE_EXTENSIONS),
+    ("sidecar", SIDECAR_EXTENSIONS),
+    ("companion", COMPANION_EXTENSIONS),
+    ("raw", RAW_EXTENSIONS),
 )
+_ROLES = {extension: role for role, extensions in _BY_ROLE for extension in extensions}
 _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
 
 

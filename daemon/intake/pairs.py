@@ -81,8 +81,8 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
 def match(family: Family) -> list[Match]:
     """What belongs to each picture of the family.
 
-    Sidecars in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short form counts
-    only if one picture alone has that stem, and a full form only if one picture alone has that name.
+    Sidecars in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short form
+    counts only if one picture alone has that stem, and a full form only if one picture alone has that name.
     """
     return [_match_one(image, family) for image in family.images]
 
@@ -101,7 +101,10 @@ def _match_one(image: Track, family: Family) -> Match:
     if clash:
         return Match(image, clash=clash, clashing=tuple(clashing))
     unused = tuple(
-        (track, f"{name_text(found[0][0])} is used instead") for found in (sidecars, depths) for rank in found[1:] for track in rank
+        (track, f"{name_text(found[0][0])} is used instead")
+        for found in (sidecars, depths)
+        for rank in found[1:]
+        for track in rank
     )
     return Match(image, sidecars[0][0] if sidecars else None, depths[0][0] if depths else None, unused=unused)
 
@@ -123,7 +126,8 @@ def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> s
     if len(rank) > 1:
         return f"ambiguous: {' and '.join(sorted(name_text(t) for t in rank))} name the same picture"
     base = rank[0].label.base
-    sharing = [i for i in images if base in ((i.label.key,) if base == image.label.key else (i.label.key, i.label.base))]
+    full = base == image.label.key
+    sharing = [i for i in images if base == (i.label.key if full else i.label.base)]
     if len(sharing) > 1:
         names = " and ".join(sorted(name_text(i) for i in sharing))
         return f"ambiguous: {names} share the {what} {name_text(rank[0])}"

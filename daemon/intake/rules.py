@@ -8,14 +8,14 @@ class Rules:
     """How patient intake is. All times in seconds.
 
     Attributes:
-        settle_local: the same fingerprint for so long on a local disk; longer than the pauses of ordinary programs between two writes.
+        settle_local: the same fingerprint for so long on a local disk; longer than programs pause between two writes.
         settle_network: the same on a network file system, whose clients hold back sizes and times for a few seconds.
-        settle_closed: the same after Linux told that the writer closed the file; long enough for scanners, which close and reopen.
+        settle_closed: the same after Linux told that the writer closed the file; scanners close and reopen within it.
         settle_ceiling: what doubling the settle time ends at.
         patience: for so long a doubled settle time is kept after a file grew again.
         preset_grace: a picture alone is taken with a preset only then, so that its own sidecar may still come.
         batch_quiet: nothing came to or changed in a batch folder for so long; Finder copies files one after another.
-        copy_hold: a birth time that says "copy under way" can stay on finished files; without change for so long it is not believed.
+        copy_hold: a birth time that says "copy under way" can stay on finished files; it is believed for so long without change.
         empty_sidecar_hold: an empty sidecar means "all defaults", or that its writer has only just begun.
         empty_hold: a picture without a byte is taken, and fails, only then.
         lonely_notice: a picture that has waited for its sidecar for so long is worth one notice.

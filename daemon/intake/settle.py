@@ -1,7 +1,7 @@
 """When a file is complete: the same fingerprint for long enough, and nothing that says its writer is still at work.
 
 Edge cases, each with the rule that covers it:
-- slow chunks with pauses: every change starts the time anew; one that grows after it had come to rest doubles the patience of its folder
+- slow chunks with pauses: every change starts the time anew; growth after it had come to rest doubles the patience of its folder
 - preallocated, then filled: the modification time moves, or Linux tells of the close; what neither shows, the decode finds
 - modification time restored, in 1970 or in the future: it is compared with itself, never with a clock
 - a new inode with the same size and time: another fingerprint

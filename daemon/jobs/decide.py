@@ -70,6 +70,11 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
     return Ended(job=job.job_id, state="cancelled", error=error, warnings=job.accepted.warnings, processing_seconds=seconds)
 
 
+def interrupted(job: Job) -> AnyRecord:
+    """The record for a job whose worker was stopped because the daemon stops: no attempt, unless it was to be cancelled."""
+    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False)
+
+
 def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
     """The record for a job that was being processed when the daemon ended without a word; none for any other job.
 

@@ -27,6 +27,18 @@ class History:
         for number in segment_numbers(self._fs, self._folder):
             yield from load_segment(self._fs, segment_path(self._folder, number))[0]
 
+    def now(self) -> Jobs:
+        """The jobs as the last segment tells them: all live ones, and those that ended since it began.
+
+        Raises:
+            Refusal: the segment is damaged.
+        """
+        jobs = Jobs()
+        for number in segment_numbers(self._fs, self._folder)[-1:]:
+            for entry in load_segment(self._fs, segment_path(self._folder, number))[0]:
+                jobs.apply(entry)
+        return jobs
+
     def story(self, job_id: str) -> list[Entry]:
         """The records of one job in order; reads only lines that name it."""
         needle = b'"job":"' + job_id.encode() + b'"'

@@ -65,6 +65,10 @@ class Outbox:
         """The path of an attempt's folder."""
         return os.path.join(self.work, name.encode())
 
+    def has_attempt(self, name: str) -> bool:
+        """Whether the result of an attempt is still in .work/."""
+        return self._exists(os.path.join(self.attempt(name), b"result"))
+
     def make_durable(self, attempt: str) -> None:
         """Wait until all that the worker wrote is on the disk."""
         sync_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))

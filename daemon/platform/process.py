@@ -26,7 +26,7 @@ def kill_group(group: int, signal: int) -> bool:
     """Signal every process of a group; False if there is none. Signal 0 only asks.
 
     Raises:
-        ValueError: the group is not one we may ever signal: 0, 1 and below (kill(2) reads them as "mine", "everybody") or our own.
+        ValueError: the group is never ours to signal: 1 and below (kill(2) takes 0 for "mine", −1 for "everybody"), or our own.
     """
     if group <= 1 or group == os.getpgrp():
         raise ValueError(f"refusing to signal process group {group}")

@@ -14,11 +14,12 @@ def boot_id() -> str:
 
 
 def created(pid: int) -> float | None:
-    """Seconds from boot to the start of the process; none if there is no such process."""
+    """Seconds from boot to the start of the process; none if there is no such process or it only waits to be reaped."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             stat = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name stands in brackets and may itself hold brackets and spaces: the last one closes it.
-    return int(stat[stat.rindex(b")") + 1 :].split()[_STARTTIME]) / _TICKS
+    fields = stat[stat.rindex(b")") + 1 :].split()
+    return None if fields[0] in b"ZX" else int(fields[_STARTTIME]) / _TICKS

@@ -1,10 +1,12 @@
 """Who a process is, on macOS."""
 
+import functools
 import subprocess
 
 import psutil
 
 
+@functools.cache
 def boot_id() -> str:
     """A text that is the same until the machine starts again; subprocess errors if sysctl does not know it."""
     answer = subprocess.run(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, check=True, text=True)
@@ -12,7 +14,7 @@ def boot_id() -> str:
 
 
 def created(pid: int) -> float | None:
-    """When the process began, in seconds since 1970, as the kernel stamped it; none if there is no such process."""
+    """Seconds from 1970 to the start of the process, by the kernel's stamp; none if there is none or only a zombie."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:

@@ -20,12 +20,12 @@ from daemon.sidecar.problems import choice, meant, quoted
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
 
 MAX_NUMBER_CHARACTERS = 40
-"""A number with more is a mistake or an attack; Python itself refuses to read 5,000 digits."""
+"""No number that a field may have needs more."""
 MAX_DIGITS = 20
-"""Enough for every 64-bit number."""
+"""Enough for every 64-bit number; Python refuses to read more than 4,300."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_INTEGER = re.compile(r"[-+]?[0-9]{1,%d}|0o[0-7]{1,21}|0x[0-9a-fA-F]{1,16}" % MAX_DIGITS)
+_INTEGER = re.compile(rf"[-+]?[0-9]{{1,{MAX_DIGITS}}}|0o[0-7]{{1,21}}|0x[0-9a-fA-F]{{1,16}}")
 _DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -73,7 +73,9 @@ FIELDS: dict[str, Field] = {
     "seed": Field("whole number", f"a whole number {_range('seed')}"),
     "depth": _one_of(DepthChoice),
     "depth_kind": _one_of(DepthKind),
-    "formats": Field("list of texts", f"a list of formats ({choice(get_args(Format))}) such as [psd], or [] for none", get_args(Format)),
+    "formats": Field(
+        "list of texts", f"a list of formats ({choice(get_args(Format))}) such as [psd], or [] for none", get_args(Format)
+    ),
     "split": Field(
         "split",
         f"{', '.join(get_args(SplitMethod))} or a list of num_layers − 1 numbers between 0 and 1 such as [0.3, 0.6]",
@@ -129,7 +131,9 @@ def describe(node: Node) -> str:
         return "a list"
     if isinstance(node, Entries):
         return "further fields"
-    return node.text[:MAX_NUMBER_CHARACTERS] if node.plain and number(node.text) is not None else f"the text {quoted(node.text)}"
+    if number(node.text) is None:
+        return quoted(node.text)
+    return node.text if node.plain else f"the text {quoted(node.text)}; leave out the quotation marks"
 
 
 def outside(name: str, given: object) -> str:

@@ -18,17 +18,21 @@ from yaml.scanner import Scanner
 
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
-MAX_VALUES = 4_000
-"""Keys and values together: the scanner needs about 50 µs each, so a file of this many is read in 0.2 s."""
+MAX_VALUES = 2_000
+"""Keys and values together. The scanner needs 20 to 50 µs for each, so that this many hold nobody up for more than 0.1 s."""
 
 _TAB = "a tab; YAML wants spaces there"
 _PROBLEMS = {
-    "mapping values are not allowed here": 'a ":" where none can be; put a text with ":" in quotation marks and mind the indentation',
+    "mapping values are not allowed here": (
+        'a ":" where none can be; mind the indentation, and put a text with ":" in quotation marks'
+    ),
     "could not find expected ':'": "a line that is no field; a field is written `name: value`, with a space after the colon",
     "found unexpected end of stream": "a quotation mark is never closed",
     "found character '\\t' that cannot start any token": _TAB,
     "found a tab character that violates indentation": _TAB,
-    "expected <block end>, but found '<block mapping start>'": "the indentation changes; begin every field at the start of its line",
+    "expected <block end>, but found '<block mapping start>'": (
+        "the indentation changes; begin every field at the start of its line"
+    ),
     "expected <block end>, but found '<scalar>'": "text after the value; put the whole value in quotation marks",
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
     "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
@@ -99,6 +103,11 @@ class PlainParser(Reader, Scanner, Parser):
         Reader.__init__(self, text)
         Scanner.__init__(self)
         Parser.__init__(self)
+
+    def take(self) -> yaml.Event:
+        """The next event."""
+        event: yaml.Event = self.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+        return event
 
     def refuse(self, reason: str) -> NoReturn:
         """Refuse at the place the scanner has reached."""
@@ -191,25 +200,25 @@ def _decode(data: bytes, max_bytes: int) -> str:
 
 def _document(parser: PlainParser) -> Iterator[Entry]:
     """Stream start, at most one document with one mapping, stream end."""
-    parser.get_event()
+    parser.take()
     if parser.check_event(yaml.StreamEndEvent):
         return
-    parser.get_event()
-    first = parser.get_event()
-    line = first.start_mark.line + 1
+    parser.take()
+    first = parser.take()
+    line = _line(first)
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
         raise NotPlain("not a file of fields; write one `name: value` a line, with a space after the colon", line)
-    parser.get_event()
+    parser.take()
     if not parser.check_event(yaml.StreamEndEvent):
-        raise NotPlain('more than one document; remove the lines "---" and what follows', parser.peek_event().start_mark.line + 1)
+        raise NotPlain('more than one document; remove the lines "---" and what follows', _line(parser.take()))
 
 
 def _mapping(parser: PlainParser, depth: int) -> Iterator[Entry]:
     parser.check_depth(depth)
-    while not isinstance(event := parser.get_event(), yaml.MappingEndEvent):
-        line = event.start_mark.line + 1
+    while not isinstance(event := parser.take(), yaml.MappingEndEvent):
+        line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
             raise NotPlain("a list or mapping as the name of a field", line)
         if event.value == "<<" and event.implicit[0]:
@@ -220,8 +229,8 @@ def _mapping(parser: PlainParser, depth: int) -> Iterator[Entry]:
 
 def _node(parser: PlainParser, depth: int) -> Node:
     parser.count_value()
-    event = parser.get_event()
-    line = event.start_mark.line + 1
+    event = parser.take()
+    line = _line(event)
     if isinstance(event, yaml.ScalarEvent):
         return Scalar(event.value, event.implicit[0], line)
     if isinstance(event, yaml.MappingStartEvent):
@@ -230,5 +239,9 @@ def _node(parser: PlainParser, depth: int) -> Node:
     items = []
     while not parser.check_event(yaml.SequenceEndEvent):
         items.append(_node(parser, depth + 1))
-    parser.get_event()
+    parser.take()
     return Items(tuple(items), line)
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1

@@ -52,14 +52,17 @@ def quoted(text: str) -> str:
     return f'"{shown(text)}"'
 
 
-def meant(text: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a name that is not known: ``; did you mean "num_layers"?``, or nothing."""
+def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The end of a sentence about a name that is not known: ``; did you mean "num_layers"?``, or nothing.
+
+    `prefix` is what all the known names begin with beside what is given here.
+    """
     if len(text) > MAX_SHOWN:  # comparing is quadratic in the length, and no name is that long
         return ""
     by_folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(text.casefold().replace("-", "_").strip(), by_folded, n=1, cutoff=0.6)
     close = close or difflib.get_close_matches(text.casefold().strip(), by_folded, n=1, cutoff=0.6)
-    return f'; did you mean "{by_folded[close[0]]}"?' if close else ""
+    return f'; did you mean "{prefix}{by_folded[close[0]]}"?' if close else ""
 
 
 def choice(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ _ID = re.compile(JOB_ID_PATTERN)
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What one file says. `fields` holds only what it gives; `lines` the 1-based line of each; `name` the file's, for sentences."""
+    """What one file says: `fields` holds only what it gives, `lines` the 1-based line of each; `name` is for sentences."""
 
     fields: dict[str, object]
     lines: dict[str, int]
@@ -59,7 +59,9 @@ def requested_id(data: bytes) -> str | None:
     try:
         for entry in plain.entries(data, max_depth=MAX_DEPTH):
             if entry.key == "id":
-                usable = isinstance(entry.value, plain.Scalar) and _ID.fullmatch(entry.value.text) and not fields.is_null(entry.value)
+                usable = (
+                    isinstance(entry.value, plain.Scalar) and _ID.fullmatch(entry.value.text) and not fields.is_null(entry.value)
+                )
                 found.append(entry.value.text if usable and isinstance(entry.value, plain.Scalar) else None)
     except plain.NotPlain:
         pass  # `parse` says what is wrong; what stood before it counts
@@ -100,7 +102,8 @@ def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
         for problem in error.errors(include_url=False, include_context=False):
             if problem["loc"]:  # without a place: how fields fit together, which `resolve` judges when it has all of them
                 field = str(problem["loc"][0])
-                wrong.setdefault(field, fields.outside(field, given[field]))
+                if field not in wrong:  # a list can be wrong a thousand times over
+                    wrong[field] = fields.outside(field, given[field])
     images = given.get("images")
     for pattern in images if isinstance(images, tuple) else ():
         if "/" in pattern or "\\" in pattern or pattern in (".", ".."):

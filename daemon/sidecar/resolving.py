@@ -45,18 +45,21 @@ def resolve(
     problems = list(_misplaced(preset, own, kind))
     limit = merged.get("timeout_seconds")
     if isinstance(limit, int | float) and limit > ceiling_seconds:
-        sentence = f"timeout_seconds is {limit:g}, more than the {ceiling_seconds:g} s the configuration allows (worker.max_timeout_seconds)"
+        allowed = f"at most {ceiling_seconds:g}, the ceiling in the configuration (worker.max_timeout_seconds)"
+        sentence = f"timeout_seconds must be {allowed}, not {limit:g}"
         problems.append(_at(layers, ("timeout_seconds",), sentence))
     style = merged.get("style")
     if isinstance(style, str) and styles is not None and style not in styles:
         known = f"; there are {', '.join(sorted(styles))}" if styles else ""
         problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{meant(style, styles) or known}"))
+    spec = JobSpec()
     try:
         spec = JobSpec.model_validate(merged)
     except ValidationError as error:
-        refuse(problems + list(_unfit(error, layers, merged)))
+        problems += _unfit(error, layers, merged)
     if problems:
-        refuse(problems)
+        order = [layer.name for layer in layers]
+        refuse(sorted(problems, key=lambda p: (order.index(p.name) if p.name in order else len(order), p.line or 0)))
     return spec
 
 
@@ -86,6 +89,7 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
 def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:
     """What JobSpec does not allow, one problem a field: a union reports each of its branches."""
     seen: set[str] = set()
+    names: tuple[str, ...]
     for problem in error.errors(include_url=False):
         if problem["loc"]:
             field = str(problem["loc"][0])

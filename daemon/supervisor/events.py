@@ -40,11 +40,6 @@ class EventReader:
         self._closed: str | None = None
         self.job_id: str | None = None
 
-    @property
-    def unfinished(self) -> bool:
-        """Did the stream stop in the middle of a line?"""
-        return bool(self._rest)
-
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that are complete with these bytes; ProtocolError at the first that is wrong."""
         self._rest += data

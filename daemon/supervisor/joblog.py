@@ -24,8 +24,9 @@ class JobLog:
 
     def __init__(self, fs: FileSystem, cap_bytes: int) -> None:
         self._fs = fs
-        self._room = cap_bytes
         self._cap = cap_bytes
+        self._room = cap_bytes
+        self._full = False
         self._held = bytearray()
         self._fd: int | None = None
         self._tail = b""
@@ -38,7 +39,7 @@ class JobLog:
             self._fd = self._fs.append(path)
         except OSError as error:
             self._report(error)
-        held, self._held, self._room = bytes(self._held), bytearray(), self._cap
+        held, self._held = bytes(self._held), bytearray()
         self._write(held)
 
     def feed(self, data: bytes) -> None:
@@ -46,9 +47,9 @@ class JobLog:
         self._tail = (self._tail + data)[-_TAIL_BYTES:]
         if self._path:
             self._write(data)
-        elif self._room:
-            self._held += data[: self._room]
-            self._room = max(0, self._room - len(data))
+        else:
+            # One byte more than the file may have: enough to know that something was cut.
+            self._held += data[: self._cap + 1 - len(self._held)]
 
     def close(self) -> None:
         """Write no more."""
@@ -64,12 +65,12 @@ class JobLog:
         return "\n".join(lines[-TAIL_LINES:]) or None
 
     def _write(self, data: bytes) -> None:
-        if self._fd is None or not data or self._room == 0:
+        if self._fd is None or not data or self._full:
             return
         kept = data[: self._room]
         self._room -= len(kept)
         if len(kept) < len(data):
-            self._room = 0
+            self._full = True
             kept += f"\n[job.log ends here: the worker printed more than {self._cap} bytes; the rest was not kept]\n".encode()
         try:
             write_all(self._fs, self._fd, kept)

@@ -1,0 +1,71 @@
+"""check: what is wrong with a sidecar or a picture, before it is dropped."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.contract.names import to_text
+from daemon.errors import JobError
+from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
+from daemon.jobs.abilities import refuse_unbuilt
+from daemon.settings import Settings
+from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sidecars or pictures.", show_default=False)],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Check sidecars, presets and pictures without dropping them; exit 1 if one would be refused."""
+    settings = settings_of(home)
+    results = [(path, *_check(path, settings)) for path in files]
+    if json:
+        print_json([{"file": str(path), "ok": ok, "says": says} for path, ok, says in results])
+    else:
+        for path, ok, says in results:
+            mark = "[green]ok[/]" if ok else "[red]not ok[/]"
+            out.print(f"{mark}  {printable(str(path)).replace('[', chr(92) + '[')}")
+            out.print(f"    {printable(says)}".replace("\n", "\n    "), markup=False)
+    if not all(ok for _, ok, _ in results):
+        raise typer.Exit(1)
+
+
+def _check(path: Path, settings: Settings) -> tuple[bool, str]:
+    name = os.fsencode(path.name)
+    try:
+        data = fs.read(os.fsencode(path.absolute()), MAX_BYTES + 1)
+    except OSError as error:
+        return False, f"it cannot be read: {error.strerror}"
+    role = classify(name, in_inbox=False).role
+    if role in ("sidecar", "control"):
+        return _check_yaml(name, data, settings)
+    if role == "image":
+        return True, "a picture by its name; what it really is, the worker finds out when it is dropped"
+    if role == "depth":
+        return True, "a depth picture by its name; drop it beside its photo"
+    if role == "raw":
+        return False, "camera raw is not read; export it as TIFF or HEIC"
+    return False, "neither a picture that is read (JPEG, PNG, WebP, TIFF, HEIC, AVIF) nor a YAML file"
+
+
+def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str]:
+    kinds: dict[str, JobKind] = {PRESET_NAME: "preset", BATCH_NAME: "batch"}
+    kind = kinds.get(key_of(name), "pair")
+    try:
+        found = parse(data, name=to_text(name))
+        spec = resolve(
+            defaults=settings.spec_defaults,
+            preset=None if kind == "pair" else found,
+            own=found if kind == "pair" else None,
+            ceiling_seconds=settings.worker.max_timeout_seconds,
+            kind=kind,
+            styles=settings.styles,
+        )
+        refuse_unbuilt(spec)
+    except JobError as error:
+        return False, f"{error.code}: {error.message}\n{error.info().hint}"
+    return True, render(spec).decode().rstrip()

@@ -1,0 +1,68 @@
+"""What the verbs share: where the home is, how things are printed, how errors are told."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from daemon.errors import Refusal
+from daemon.fs import LocalFiles
+from daemon.platform.mounts import mount_of
+from daemon.settings import Settings, load
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder with inbox and outbox; the checkout itself if not given."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+fs = LocalFiles()
+
+
+def settings_of(home: Path | None) -> Settings:
+    """The settings of a home; ends the program with one sentence if they are wrong."""
+    try:
+        return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    except Refusal as refusal:
+        give_up(refusal)
+
+
+def give_up(refusal: Refusal) -> NoReturn:
+    """End the program with the sentence and the hint."""
+    tell_error(refusal.message, refusal.hint)
+    raise typer.Exit(refusal.exit_status)
+
+
+def tell_error(message: str, hint: str | None = None) -> None:
+    """One sentence that says what is wrong, and one what to do. Never read as markup: names come from anyone."""
+    err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
+    if hint:
+        err.print(printable(hint), markup=False)
+
+
+def printable(text: str) -> str:
+    """Text without the characters that would move the cursor, hide or reverse it (names come from anyone)."""
+    return "".join(
+        c if c == "\n" or (c.isprintable() and c not in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068") else "·" for c in text
+    )
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    if isinstance(value, BaseModel):
+        sys.stdout.write(value.model_dump_json(indent=2) + "\n")
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,77 @@
+"""show: the story of one job, in order."""
+
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, tell_error
+from daemon.cli.looking import Looking
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.journal import Entry
+from daemon.outbox import status_of
+
+_RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+
+
+def show(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False)],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Tell the story of one job: what was asked, what happened when, how it ended."""
+    settings = settings_of(home)
+    looking = Looking(fs, settings)
+    job = looking.job(job_id)
+    if job is None:
+        tell_error(f"there is no job {job_id}", "multiplane jobs lists them.")
+        raise typer.Exit(1)
+    status = looking.status(job_id) if not job.ended else None
+    status = status or status_of(job)
+    story = [entry for entry in looking.history.story(job_id) if not isinstance(entry.record, LiveJob)]
+    if json:
+        events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
+        print_json({"status": status.model_dump(mode="json"), "events": events})
+        return
+    lines = [
+        ("job", status.job_id),
+        ("picture", status.source.image if status.source else "unknown"),
+        ("state", status.state),
+        ("folder", str(settings.paths.outbox / job_id)),
+    ]
+    if status.spec:
+        lines.append(("asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"))
+    for name, value in lines:
+        out.print(f"{name:>10}  {printable(value)}", markup=False)
+    if status.error and status.state != "completed":
+        out.print(f"{status.error.code:>10}  {printable(status.error.message)}", markup=False)
+        out.print(f"{'':>10}  {printable(status.error.hint)}", markup=False)
+    for warning in status.warnings:
+        out.print(f"{'note':>10}  {printable(warning)}", markup=False)
+    out.print()
+    for entry in story:
+        out.print(f"{entry.ts[:19].replace('T', ' ')}  {printable(_sentence(entry))}", markup=False)
+    if status.outputs:
+        out.print()
+        for output in status.outputs:
+            out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
+
+
+def _sentence(entry: Entry) -> str:
+    match entry.record:
+        case Started(process=None):
+            return "an attempt begins"
+        case Started(process=process):
+            return f"a worker was started (process {process.pid})" if process else "a worker was started"
+        case AttemptEnded(error=error):
+            return f"the attempt came to nothing: {error.message}" if error else "the attempt was stopped with the daemon"
+        case Publishing(processing_seconds=seconds):
+            return f"the result was checked after {seconds:.1f} s"
+        case Ended(state=state, error=error):
+            return f"{state}: {error.message}" if error else state
+        case Requeued():
+            return "somebody asked for it to run again"
+        case LiveJob() | SegmentStart():
+            return "the daemon started a new journal segment"
+        case record:
+            return record.event.replace("_", " ")

@@ -1,0 +1,14 @@
+"""Intake: (what was seen, what is seen now, the time) → what can be taken, and why the rest waits.
+
+The functional core of the hot folder. It opens nothing, reads no clock and touches no file.
+"""
+
+from daemon.intake.memory import Memory
+from daemon.intake.model import INBOX, Control, Entry, Finished, Folder, Hint, Late, Look, Ready, Waiting
+from daemon.intake.rules import Rules
+from daemon.intake.step import Decision, batch_under_way, put_back, step, taken
+
+__all__ = [
+    "INBOX", "Control", "Decision", "Entry", "Finished", "Folder", "Hint", "Late", "Look", "Memory", "Ready", "Rules", "Waiting",
+    "batch_under_way", "put_back", "step", "taken",
+]  # fmt: skip

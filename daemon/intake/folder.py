@@ -1,0 +1,255 @@
+"""How a look at one folder changes what is remembered of it.
+
+Only families that changed or whose time has come are judged again, and a folder that did not change costs nothing: a rescan of
+unchanged files must be hardly dearer than the scan itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from daemon.contract.names import to_text
+from daemon.intake.judge import Place, judge
+from daemon.intake.memory import FolderMemory, Standing
+from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
+from daemon.intake.names import classify
+from daemon.intake.rules import Rules
+from daemon.intake.settle import Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds for the whole step."""
+
+    network: bool
+    now: float
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A folder after a look: its memory, and what is said only once."""
+
+    memory: FolderMemory
+    late: tuple[Late, ...] = ()
+    notices: tuple[Waiting, ...] = ()
+
+
+def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances) -> Update:
+    """The folder after a look at it, with the hints for its names."""
+    if folder.problem is not None:
+        notice = (Waiting(b"", memory.name, folder.problem, True),)
+        return Update(replace(memory, problem=folder.problem, listing=notice, hopeless=False))
+    hinted = tuple(hints)
+    same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
+    at_peace = same and not hinted and memory.problem is None and (memory.next_due is None or memory.next_due > step.now)
+    if at_peace and not (memory.gone and folder.looked != frozenset()):
+        return Update(memory if folder.looked is not None else replace(memory, full_look=step.now))
+    memory, changed = _observe(memory, folder, hinted, step)
+    return _decide(memory, changed, step)
+
+
+def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
+    """How fast files come to rest in this folder."""
+    rules = step.rules
+    # The inbox's own birth time is left out: it is ours, and a stuck one would hold everything.
+    copying = bool(memory.name) and copy_under_way(memory.birth)
+    return Pace(
+        rules=rules,
+        now=step.now,
+        settle=rules.settle_network if step.network else rules.settle_local,
+        factor=memory.factor if step.now - memory.factor_since <= rules.patience else 1.0,
+        full_look=memory.full_look,
+        copying_until=memory.quiet_since + rules.copy_hold if copying else 0.0,
+        local=not step.network,
+    )
+
+
+def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
+    """The end of a batch folder: pictures were taken from it, and none has been there for a while."""
+    control = memory.standing.control
+    if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
+        return None
+    if step.now < memory.empty_since + step.rules.batch_farewell:
+        return None
+    leftovers = tuple(name for name in memory.entries if name != control.entry.name and name not in memory.gone)
+    return Finished(memory.name, control.entry, leftovers)
+
+
+def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
+    """The folder after a file in it grew although it had counted as complete: settle times double, up to the ceiling."""
+    factor = pace_of(memory, step).factor * 2
+    return replace(memory, factor=min(factor, step.rules.settle_ceiling / step.rules.settle_closed), factor_since=step.now)
+
+
+def _observe(memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances) -> tuple[FolderMemory, set[str]]:
+    """The facts of a look taken over, and the families they touch. Judges nothing."""
+    now, looked = step.now, folder.looked
+    before = replace(memory, birth=folder.birth, controls=folder.controls, problem=None)
+    pace = pace_of(before, step)
+    tracks = dict(memory.tracks)
+    back, gone = _taken_names(memory, looked)
+    fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
+    fresh += [name for name in back if name in folder.entries]
+    arrivals, grew, touched = set[bytes](), False, set[bytes]()
+    for name in fresh:
+        entry, known = folder.entries[name], tracks.get(name)
+        if name in gone and gone[name] is entry:
+            continue
+        touched.add(name)
+        if known is None:
+            tracks[name] = Track(entry, classify(name, in_inbox=not folder.name), arrived=now, since=now, looked=now)
+            arrivals.add(name)
+        else:
+            grew = grew or grew_again(known, entry, pace)
+            tracks[name] = follow(known, entry, now)
+            if tracks[name].since == now:
+                arrivals.add(name)
+    for name in looked or ():
+        if name in tracks and name not in touched:
+            tracks[name] = replace(tracks[name], looked=now)
+    for hint in hints:
+        if hint.name in tracks:
+            tracks[hint.name] = vouched(tracks[hint.name], hint.how, fresh=hint.name in arrivals)
+            touched.add(hint.name)
+    removed = [name for name in tracks if name not in folder.entries] if folder.entries is not memory.entries else []
+    after = replace(
+        before,
+        entries=folder.entries,
+        gone=gone,
+        full_look=now if looked is None else memory.full_look,
+        quiet_since=now if any(tracks[n].label.role != "ignored" for n in arrivals) else memory.quiet_since,
+    )
+    changed = {tracks[name].label.family for name in (*touched, *removed)}
+    after = _with_tracks(after, tracks, arrivals, removed)
+    after = replace(after, empty_since=_empty_since(after, now))
+    return (with_growth(after, step) if grew else after), changed
+
+
+def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
+    """Of the names that were taken: those looked at since, where what is seen is true again, and the rest."""
+    if not memory.gone:
+        return [], {}
+    back = [name for name in memory.gone if looked is None or name in looked]
+    return back, {name: entry for name, entry in memory.gone.items() if looked is not None and name not in looked}
+
+
+def _with_tracks(memory: FolderMemory, tracks: dict[bytes, Track], arrivals: set[bytes], removed: list[bytes]) -> FolderMemory:
+    """The memory with these tracks, and the families after names came and went."""
+    families = dict(memory.families)
+    for name in arrivals:
+        family = tracks[name].label.family
+        if name not in (members := families.get(family, ())):
+            families[family] = (*members, name)
+    for name in removed:
+        family = tracks.pop(name).label.family
+        if left := tuple(n for n in families[family] if n != name):
+            families[family] = left
+        else:
+            del families[family]
+    return replace(memory, tracks=tracks, families=families)
+
+
+def _empty_since(memory: FolderMemory, now: float) -> float | None:
+    """Since when there is no picture in the folder; None while there is one."""
+    if any(t.label.role in ("image", "depth", "raw") for t in memory.tracks.values()):
+        return None
+    return now if memory.empty_since is None else memory.empty_since
+
+
+def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
+    """Which preset or batch holds here, and whether it can be used yet: it has to settle like any file."""
+    if not memory.controls:
+        return Standing(bare=bool(memory.name))
+    names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
+    if len(memory.controls) > 1:
+        return Standing(hold=f"{names} are both in this folder: keep one of them")
+    control = memory.controls[0]
+    if control.problem is not None:
+        return Standing(control, hold=f"{names}: {control.problem}")
+    track = memory.tracks.get(control.entry.name)
+    if track is None or track.entry.fingerprint != control.entry.fingerprint:
+        return Standing(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
+    state = rest(track, pace_of(memory, step), go=False, busy=False)
+    if not state.settled:
+        return Standing(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
+    return Standing(control)
+
+
+def _decide(memory: FolderMemory, changed: set[str], step: Circumstances) -> Update:
+    """The verdicts on all families that changed, whose time has come, or for which another preset holds now."""
+    standing = _standing(memory, step)
+    if (standing.control, standing.hold, standing.bare) != (
+        memory.standing.control,
+        memory.standing.hold,
+        memory.standing.bare,
+    ):
+        changed = set(memory.families) | set(memory.waits) | set(memory.ready)
+    else:
+        changed = changed | {family for family, at in memory.due.items() if at <= step.now}
+    memory = replace(memory, standing=standing)
+    place = Place(
+        name=memory.name,
+        pace=pace_of(memory, step),
+        control=standing.control,
+        hold=standing.hold,
+        hold_will_resolve=standing.will_resolve,
+        quiet_since=memory.quiet_since,
+        recent=memory.recent,
+    )
+    waits, ready, due, downloads = dict(memory.waits), dict(memory.ready), dict(memory.due), dict(memory.downloads)
+    tracks, late, notices = memory.tracks, list[Late](), list[Waiting]()
+    for family in changed:
+        for verdicts in (waits, ready, due, downloads):
+            verdicts.pop(family, None)
+        members = memory.families.get(family)
+        if members is None or standing.bare:
+            continue
+        verdict = judge([tracks[name] for name in members], place)
+        if verdict.waiting:
+            waits[family] = tuple(verdict.waiting)
+        if verdict.ready:
+            ready[family] = tuple(verdict.ready)
+        if verdict.look_at is not None:
+            due[family] = verdict.look_at
+        if verdict.downloads:
+            downloads[family] = tuple(verdict.downloads)
+        late += verdict.late
+        notices += verdict.notices
+    if late or notices:
+        said = {x.sidecar.name for x in late} | {x.name for x in notices}
+        tracks = {name: replace(t, noticed=True) if name in said else t for name, t in tracks.items()}
+    memory = replace(memory, tracks=tracks, waits=waits, ready=ready, due=due, downloads=downloads)
+    listing = _listing(memory)
+    hopeless = not any(w.will_resolve for w in listing)
+    memory = replace(memory, next_due=_next_due(memory, step), listing=listing, hopeless=hopeless)
+    return Update(memory, tuple(late), tuple(notices))
+
+
+def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
+    """When anything in the folder is worth another look."""
+    times = list(memory.due.values())
+    if memory.standing.look_at is not None:
+        times.append(memory.standing.look_at)
+    control = memory.standing.control
+    if control is not None and control.kind == "batch" and memory.batch_taken and memory.empty_since is not None:
+        farewell = memory.empty_since + step.rules.batch_farewell
+        if farewell > step.now:
+            times.append(farewell)
+    return min(times, default=None)
+
+
+def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
+    """The waiting list of the folder: a line for the folder itself where there is something to say, then its files."""
+    name, standing = memory.name, memory.standing
+    lines = [w for waits in memory.waits.values() for w in waits]
+    if standing.hold:
+        lines = [Waiting(name, c.entry.name, standing.hold, standing.will_resolve) for c in memory.controls] + lines
+    if standing.bare:
+        pictures = sum(t.label.role == "image" for t in memory.tracks.values())
+        what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
+        reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.tracks else "an empty folder"
+        return (Waiting(b"", name, reason, False),)
+    if standing.control and standing.control.kind == "batch" and memory.empty_since is not None and not standing.hold:
+        done = memory.batch_taken
+        lines.append(Waiting(b"", name, "its batch is done, it goes in a minute" if done else "a batch without pictures", done))
+    return tuple(lines)

@@ -1,0 +1,216 @@
+"""The verdict on one family: what of it can be taken now, and why the rest waits."""
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from daemon.contract.names import to_text
+from daemon.intake.model import Control, Entry, Late, Ready, Waiting
+from daemon.intake.names import key_of
+from daemon.intake.pairs import Family, Match, match, sort_out
+from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, name_text, rest
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture that was taken, remembered for sidecars that come too late."""
+
+    name: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder a family lies in.
+
+    Attributes:
+        name: empty for the inbox itself.
+        control: the preset or batch that holds here.
+        hold: why nothing can be taken under the control at the moment, if so; `hold_will_resolve`: time alone will settle it.
+        quiet_since: when something last came to this folder or changed in it.
+        recent: pictures taken here, by key and by stem.
+    """
+
+    name: bytes
+    pace: Pace
+    control: Control | None
+    hold: str | None
+    hold_will_resolve: bool
+    quiet_since: float
+    recent: Mapping[str, Taken]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was decided on a family. `look_at`: when to look at it again, None if only a change can alter the verdict."""
+
+    ready: list[Ready] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+    notices: list[Waiting] = field(default_factory=list)
+    downloads: list[bytes] = field(default_factory=list)
+    look_at: float | None = None
+
+    def look_again(self, at: float) -> None:
+        """Ask for a look at that time, if not for an earlier one."""
+        self.look_at = at if self.look_at is None else min(self.look_at, at)
+
+
+def judge(members: Sequence[Track], place: Place) -> Verdict:
+    """The verdict on a family of files in one folder."""
+    verdict = Verdict()
+    family = sort_out(members, in_inbox=not place.name)
+    for track, reason in family.refused:
+        _refuse(track, reason, place, verdict)
+    verdict.waiting += [Waiting(place.name, t.entry.name, reason, False) for t, reason in family.foreign]
+    matches = match(family)
+    spoken_for = set[bytes]()
+    for found in matches:
+        spoken_for |= {t.entry.name for t in (found.sidecar, found.depth, *found.clashing) if t}
+        _judge_picture(found, family, place, verdict)
+    unused = {t.entry.name: reason for m in matches for t, reason in m.unused}
+    for track in (*family.sidecars, *family.depths):
+        if track.entry.name not in spoken_for:
+            _judge_alone(track, unused.get(track.entry.name), family, place, verdict)
+    clashes = {t.entry.name: m.clash for m in matches if m.clash for t in m.clashing}
+    verdict.waiting += [Waiting(place.name, name, reason, False) for name, reason in clashes.items()]
+    verdict.downloads += [t.entry.name for t in (*family.images, *family.sidecars, *family.depths) if t.entry.dataless]
+    return verdict
+
+
+def _refuse(track: Track, reason: str, place: Place, verdict: Verdict) -> None:
+    """Show what is never taken; what may pass by itself is looked at again for a while."""
+    passing = track.entry.kind == "unreadable" or (
+        track.entry.kind == "file" and place.pace.now < track.since + _link_hold(place)
+    )
+    if passing:
+        verdict.look_again(place.pace.now + place.pace.rules.outside_pause)
+    verdict.waiting.append(Waiting(place.name, track.entry.name, reason, passing))
+
+
+def _link_hold(place: Place) -> float:
+    return place.pace.rules.hard_link_hold
+
+
+def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict) -> None:
+    """One picture: ready, or waiting with all that belongs to it for the first reason there is."""
+    image, sidecar, depth = found.image, found.sidecar, found.depth
+    group = [t for t in (image, sidecar, depth) if t is not None]
+    if found.clash:
+        verdict.waiting.append(Waiting(place.name, image.entry.name, found.clash, False))
+        return
+    if place.hold:
+        verdict.waiting += [Waiting(place.name, t.entry.name, place.hold, place.hold_will_resolve) for t in group]
+        return
+    if (absence := _without_sidecar(found, place, verdict)) is not None:
+        # What still grows says so first; what it lacks is the smaller news.
+        state = _member_rest(image, family, place.pace, go=False)
+        shown = absence if state.settled else state
+        verdict.waiting += [Waiting(place.name, t.entry.name, shown.reason or "", shown.look_at is not None) for t in group]
+        for at in (absence.look_at, state.look_at):
+            if at is not None:
+                verdict.look_again(at)
+        return
+    twins = [twin for t in group for twin in family.twins.get(t.label.key, ())]
+    go = place.pace.local and sidecar is not None and sidecar.vouch == "renamed_in"
+    problem = None
+    for track in (*group, *twins):
+        state = _member_rest(track, family, place.pace, go=go)
+        if not state.settled:
+            verdict.waiting += [Waiting(place.name, t.entry.name, _of(track, t, state), True) for t in group]
+            if state.look_at is not None:
+                verdict.look_again(state.look_at)
+            return
+        if track.entry.size == 0 and track.label.role in ("image", "depth"):
+            problem = problem or f"{name_text(track)} has been empty for {place.pace.rules.empty_hold / 60:.0f} minutes."
+    verdict.ready.append(_ready(found, [t.entry for t in twins], place, problem))
+
+
+def _of(culprit: Track, shown: Track, state: Rest) -> str:
+    """The reason as it reads at the culprit itself, and at the files that wait with it."""
+    reason = state.reason or ""
+    return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
+
+
+def _member_rest(track: Track, family: Family, pace: Pace, *, go: bool) -> Rest:
+    """Whether one member of a pair is at rest; a picture without a byte is so only when it is hopeless."""
+    if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
+        return Rest("still empty", track.since + pace.rules.empty_hold)
+    if track.label.role == "twin" and go:
+        return SETTLED
+    busy = track.label.role != "twin" and track.label.key in family.downloads
+    return rest(track, pace, go=go, busy=busy)
+
+
+def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | None:
+    """Why a picture is not taken for want of a sidecar or a turn in its batch; None if nothing is wanting."""
+    image, control, pace = found.image, place.control, place.pace
+    if control is not None and control.kind == "batch":
+        if control.images is not None and not _named(image, control.images):
+            return Rest("not among the pictures that `images:` in job.yaml names")
+        if pace.now < place.quiet_since + pace.rules.batch_quiet:
+            return Rest("the folder is still being filled", place.quiet_since + pace.rules.batch_quiet)
+        return None
+    if found.sidecar is not None:
+        return None
+    if control is not None:
+        until = image.since + pace.rules.preset_grace
+        return Rest("is taken with the preset in a moment, unless its own YAML file comes", until) if pace.now < until else None
+    stem = to_text(image.entry.name.rpartition(b".")[0])
+    alone = Rest(f"waiting for {stem}.yaml")
+    if not image.noticed:
+        notice_at = image.arrived + pace.rules.lonely_notice
+        if pace.now < notice_at:
+            verdict.look_again(notice_at)
+        else:
+            verdict.notices.append(Waiting(place.name, image.entry.name, alone.reason or "", False))
+    return alone
+
+
+def _named(image: Track, patterns: tuple[str, ...]) -> bool:
+    """Whether `images:` names this picture; plain names and globs, compared as names are."""
+    return any(fnmatch.fnmatchcase(image.label.key, key_of(pattern.encode("utf-8", "surrogatepass"))) for pattern in patterns)
+
+
+def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) -> Ready:
+    warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in found.unused)
+    return Ready(
+        folder=place.name,
+        image=found.image.entry,
+        sidecar=found.sidecar.entry if found.sidecar else None,
+        depth=found.depth.entry if found.depth else None,
+        twins=tuple(twins),
+        control=place.control,
+        warnings=warnings,
+        arrived=found.image.arrived,
+        problem=problem,
+    )
+
+
+def _judge_alone(track: Track, unused: str | None, family: Family, place: Place, verdict: Verdict) -> None:
+    """A sidecar or depth picture that belongs to no picture here."""
+    reason, base = unused, track.label.base
+    if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
+        reason = "its picture is a camera raw file: export it as TIFF or HEIC"
+    taken = place.recent.get(base)
+    if reason is None and track.label.role == "sidecar" and taken is not None:
+        picture = to_text(taken.name)
+        if track.arrived < taken.at:
+            reason = f"{picture} was taken with another YAML file"
+        else:
+            reason = f"came after {picture} was taken: drop the picture again with it"
+            if not track.noticed:
+                verdict.late.append(Late(place.name, track.entry, taken.name))
+    if reason is None:
+        reason = f"waiting for its picture, {_likely_picture(track)}"
+    verdict.waiting.append(Waiting(place.name, track.entry.name, reason, False))
+
+
+def _likely_picture(track: Track) -> str:
+    """How the picture of a lone sidecar or depth picture is likely called."""
+    stem = to_text(track.entry.name[: len(track.entry.name) - len(_ending(track))])
+    return stem if "." in stem else f"{stem}.jpg or another picture of that name"
+
+
+def _ending(track: Track) -> str:
+    return track.label.key[len(track.label.base) :]

@@ -1,0 +1,172 @@
+"""The decision: from what is remembered and what is seen now to what can be taken, and why the rest waits."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from daemon.intake.folder import Circumstances, finished, update, with_growth
+from daemon.intake.judge import Taken
+from daemon.intake.memory import FolderMemory, Memory
+from daemon.intake.model import Finished, Hint, Late, Look, Ready, Waiting
+from daemon.intake.names import key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from a look.
+
+    Attributes:
+        memory: for the next step.
+        ready: what can be taken, first come first. Stays in the answers until `taken` or `put_back` is told of it, or it changes.
+        waiting: everything else in the inbox that is not ignored, with the reason.
+        look_again_at: monotonic seconds; None if only a change can alter anything.
+        look_at: the names, by folder, that are worth a look then.
+        only_people_can_help: nothing is ready and nothing that waits will be by itself.
+        late: sidecars that came after their picture was taken; each is said once.
+        finished: batch folders that are done, as long as they are there.
+        notices: pictures that have waited for their sidecar for long; each is said once.
+        downloads: names by folder whose content is in iCloud only; ask for the download.
+    """
+
+    memory: Memory
+    ready: tuple[Ready, ...]
+    waiting: tuple[Waiting, ...]
+    look_again_at: float | None
+    look_at: Mapping[bytes, frozenset[bytes]]
+    only_people_can_help: bool
+    late: tuple[Late, ...]
+    finished: tuple[Finished, ...]
+    notices: tuple[Waiting, ...]
+    downloads: Mapping[bytes, frozenset[bytes]]
+
+
+def step(memory: Memory, look: Look, hints: Iterable[Hint] = ()) -> Decision:
+    """Decide what can be taken.
+
+    Args:
+        memory: of the decision before; `Memory()` at the start.
+        look: what was seen.
+        hints: what the operating system told since the look before, all of it before this look began.
+    """
+    circumstances = Circumstances(look.network, look.now, memory.rules)
+    by_folder: dict[bytes, list[Hint]] = {}
+    for hint in hints:
+        by_folder.setdefault(hint.folder, []).append(hint)
+    folders: dict[bytes, FolderMemory] = {}
+    late, notices = list[Late](), list[Waiting]()
+    for folder in look.folders:
+        known = memory.folders.get(folder.name) or FolderMemory(folder.name, full_look=look.now, quiet_since=look.now)
+        updated = update(known, folder, by_folder.get(folder.name, ()), circumstances)
+        folders[folder.name] = updated.memory
+        late += updated.late
+        notices += updated.notices
+    return _decision(replace(memory, folders=folders), circumstances, tuple(late), tuple(notices))
+
+
+def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notices: tuple[Waiting, ...]) -> Decision:
+    folders = memory.folders.values()
+    readable = [f for f in folders if f.problem is None]
+    ready = [r for f in readable for several in f.ready.values() for r in several]
+    ready.sort(key=lambda r: (r.arrived, r.folder, r.image.name))
+    over = tuple(end for f in readable if (end := finished(f, step)) is not None)
+    listings = [f.listing for f in folders if f.listing]
+    waiting = listings[0] if len(listings) == 1 else tuple(w for listing in listings for w in listing)
+    next_due = min((f.next_due for f in readable if f.next_due is not None), default=None)
+    if next_due is not None:
+        next_due = max(next_due, step.now + step.rules.look_spacing)
+    return Decision(
+        memory=memory,
+        ready=tuple(ready),
+        waiting=waiting,
+        look_again_at=next_due,
+        look_at={f.name: names for f in readable if (names := _names_due(f, next_due))},
+        only_people_can_help=bool(waiting) and not ready and not over and all(f.hopeless for f in folders),
+        late=late,
+        finished=over,
+        notices=notices,
+        downloads={f.name: frozenset(n for names in f.downloads.values() for n in names) for f in readable if f.downloads},
+    )
+
+
+def _names_due(memory: FolderMemory, at: float | None) -> frozenset[bytes]:
+    """The names of a folder that are worth a look at that time."""
+    if at is None or memory.next_due is None or memory.next_due > at:
+        return frozenset()
+    names = {n for family, due in memory.due.items() if due <= at for n in memory.families.get(family, ())}
+    if memory.standing.look_at is not None and memory.standing.look_at <= at:
+        names |= {c.entry.name for c in memory.controls}
+    return frozenset(names)
+
+
+def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
+    """The memory after these were taken out of the inbox. What comes later under the same names is new."""
+    by_folder: dict[bytes, list[Ready]] = {}
+    for ready in readies:
+        by_folder.setdefault(ready.folder, []).append(ready)
+    folders = dict(memory.folders)
+    for name, group in by_folder.items():
+        if name in folders:
+            folders[name] = _without(folders[name], group, now, memory.rules.taken_memory)
+    return replace(memory, folders=folders)
+
+
+def _without(memory: FolderMemory, group: list[Ready], now: float, remember: float) -> FolderMemory:
+    entries = {e.name: e for ready in group for e in ready.entries}
+    tracks, ready, families, due = dict(memory.tracks), dict(memory.ready), dict(memory.families), dict(memory.due)
+    for name in entries:
+        track = tracks.pop(name, None)
+        if track is None:
+            continue
+        family = track.label.family
+        ready.pop(family, None)
+        # What is left of the family is judged anew at the next step.
+        if left := tuple(n for n in families.get(family, ()) if n not in entries):
+            families[family], due[family] = left, now
+        else:
+            families.pop(family, None)
+            due.pop(family, None)
+    recent = {key: what for key, what in memory.recent.items() if now - what.at < remember}
+    for one in group:
+        key = key_of(one.image.name)
+        recent[key] = recent[key.rpartition(".")[0]] = Taken(one.image.name, now)
+    return replace(
+        memory,
+        tracks=tracks,
+        ready=ready,
+        families=families,
+        due=due,
+        next_due=min(due.values(), default=memory.next_due),
+        gone={**memory.gone, **entries},
+        recent=recent,
+        batch_taken=memory.batch_taken or any(r.control is not None and r.control.kind == "batch" for r in group),
+    )
+
+
+def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
+    """The memory after a claim was dropped: what belongs to it settles anew, twice as long, and waits with that reason.
+
+    Args:
+        memory: as of the last decision.
+        ready: what could not be taken.
+        now: monotonic seconds.
+        reason: in plain words, for the waiting list ("still open in another program").
+        grew: it turned out to be incomplete although it had settled; its whole folder gets more patience.
+    """
+    folder = memory.folders.get(ready.folder)
+    if folder is None:
+        return memory
+    tracks, verdicts, due = dict(folder.tracks), dict(folder.ready), dict(folder.due)
+    for entry in ready.entries:
+        if (track := tracks.get(entry.name)) is not None:
+            tracks[entry.name] = replace(track, since=now, looked=now, vouch=None, held=reason, patience=track.patience * 2)
+            verdicts.pop(track.label.family, None)
+            due[track.label.family] = now
+    folder = replace(folder, tracks=tracks, ready=verdicts, due=due, next_due=min(due.values(), default=None))
+    if grew:
+        folder = with_growth(folder, Circumstances(False, now, memory.rules))
+    return replace(memory, folders={**memory.folders, ready.folder: folder})
+
+
+def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
+    """The memory told, after a restart, that pictures of this batch folder were taken before."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})

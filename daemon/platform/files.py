@@ -1,0 +1,34 @@
+"""What the two systems know about a file beyond POSIX: birth time, dataless, leases, canonical paths."""
+
+import sys
+
+if sys.platform == "darwin":
+    from daemon.platform.files_macos import (
+        MAC_ATTRIBUTES,
+        birth_time,
+        canonical,
+        is_dataless,
+        open_for_writing_elsewhere,
+        permission_hint,
+        request_download,
+    )
+else:
+    from daemon.platform.files_linux import (
+        MAC_ATTRIBUTES,
+        birth_time,
+        canonical,
+        is_dataless,
+        open_for_writing_elsewhere,
+        permission_hint,
+        request_download,
+    )
+
+__all__ = [
+    "MAC_ATTRIBUTES",
+    "birth_time",
+    "canonical",
+    "is_dataless",
+    "open_for_writing_elsewhere",
+    "permission_hint",
+    "request_download",
+]

@@ -1,0 +1,42 @@
+"""On which mount a path lies, and whether that is another machine's disk."""
+
+import os
+from dataclasses import dataclass
+
+import psutil
+
+# File systems on which other machines make changes without an event here; types as in mount(8) of macOS and Linux.
+NETWORK_TYPES = frozenset({
+    "smbfs", "afpfs", "nfs", "nfs4", "webdav", "cifs", "smb3", "smb2", "9p", "ncpfs", "afs", "ceph", "glusterfs", "lustre",
+    "davfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "macfuse", "osxfuse", "acfs", "beegfs", "orangefs", "gpfs", "coda", "ftp",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mounted file system. `kind`: its type as the system names it; `source`: what is mounted."""
+
+    point: bytes
+    kind: str
+    source: str
+
+    @property
+    def network(self) -> bool:
+        """Whether changes can come from elsewhere without an event. Any fuse may hide a server, but fuseblk is a local disk."""
+        return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
+
+
+def mount_of(path: bytes) -> Mount:
+    """The mount that holds a path; the path itself need not exist.
+
+    Only the mount table is read; a server that does not answer blocks nothing here but the resolving of links in the path.
+    """
+    real = os.path.realpath(path)
+    best = Mount(b"/", "unknown", "unknown")
+    for part in psutil.disk_partitions(all=True):
+        point = os.fsencode(part.mountpoint)
+        inside = real == point or real.startswith(point.rstrip(b"/") + b"/")
+        # Of several mounts on the same point the last one covers the others.
+        if inside and len(point) >= len(best.point):
+            best = Mount(point, part.fstype.lower(), part.device)
+    return best

@@ -1,0 +1,238 @@
+"""Taking what intake calls ready: journal first, then the files.
+
+The order, and why:
+
+1. Look once more: each file is what intake saw. A file that changed waits on.
+2. Read the sidecar, decide on spec and id. Nothing is changed yet.
+3. `accepted` records, one sync for all. From here each pair is a job, whatever happens.
+4. The job's folder (exclusively), `source/`, then the image, depth picture, twins and, last, the sidecar by rename.
+   A crash leaves some files here and some there; the record knows all of them, so the claim is rolled forward.
+5. The folders' syncs. Before this the renames may be undone by a power loss; the record still stands, the files are still whole.
+6. `claimed` records, one sync for all. Only now do the inbox names mean nothing: whatever appears there is a new job.
+7. `status.json`, a view.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from daemon.contract.names import to_text
+from daemon.contract.records import Accepted, AnyRecord, Claimed, ClaimedFile, Job, Role, Withdrawn
+from daemon.contract.spec import JobSpec, Mode
+from daemon.contract.status import ErrorInfo
+from daemon.errors import IdTaken, ImageUnreadable, JobError
+from daemon.fs import FileSystem
+from daemon.intake.model import Entry, Ready
+from daemon.jobs.abilities import refuse_unbuilt
+from daemon.jobs.identity import generated_id
+from daemon.outbox import Outbox
+from daemon.service.ledger import Ledger
+from daemon.service.moving import Moved, Mover, PlantedError
+from daemon.settings import Settings
+from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, resolve, without_effect
+
+#: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
+GROUP = 256
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the files of a pair ask for: a spec, or why not."""
+
+    spec: JobSpec | None
+    mode: Mode | None
+    requested_id: str | None
+    refusal: ErrorInfo | None
+    warnings: tuple[str, ...] = ()
+
+
+class Claims:
+    """Takes pairs out of the inbox."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        settings: Settings,
+        ledger: Ledger,
+        outbox: Outbox,
+        mover: Mover,
+        known: Callable[[str], Job | None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
+        self._fs = fs
+        self._settings = settings
+        self._ledger = ledger
+        self._outbox = outbox
+        self._mover = mover
+        self._known = known
+        self._clock = clock
+        self._inbox = settings.paths.inbox_bytes
+
+    def take(self, ready: Sequence[Ready]) -> list[Ready]:
+        """Accept and claim at most `GROUP` pairs; returns those that are jobs now. What changed meanwhile is left where it is.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        reserved: set[str] = set()
+        tried = [(pair, self._accept(pair, reserved)) for pair in ready[:GROUP] if self._is_unchanged(pair)]
+        accepted = [(pair, record) for pair, record in tried if record is not None]
+        if accepted:
+            self._ledger.record(*(record for _, record in accepted))
+            self.finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
+        return [pair for pair, _ in accepted]
+
+    def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
+        """Move the files of accepted jobs; what cannot be moved now stays accepted and is tried again later.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        whole: list[Job] = []
+        gone: list[Job] = []
+        for job in jobs:
+            try:
+                (whole if self._mover.move(job, again=again) is Moved.WHOLE else gone).append(job)
+            except PlantedError:
+                logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
+                gone.append(job)
+            except OSError as error:
+                logger.warning("cannot take {} yet: {}", job.job_id, error)
+        try:
+            self._mover.settle(whole)
+        except OSError as error:
+            logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
+            whole = []
+        records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
+        records += [Withdrawn(job=job.job_id) for job in gone]
+        if records:
+            self._ledger.record(*records)
+        for job in gone:
+            logger.info("{} was taken back before it could be claimed", job.job_id)
+
+    def _is_unchanged(self, pair: Ready) -> bool:
+        for entry in pair.entries:
+            try:
+                found = self._fs.lstat(self._path(pair.folder, entry.name))
+            except OSError:
+                return False
+            if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
+                return False
+        return True
+
+    def _path(self, folder: bytes, name: bytes) -> bytes:
+        return os.path.join(self._inbox, folder, name)
+
+    # -- deciding on one pair ---------------------------------------------------------------------------------------------
+
+    def _accept(self, pair: Ready, reserved: set[str]) -> Accepted | None:
+        """The record of a new job; none if its sidecar cannot be opened now."""
+        try:
+            reading = self._read(pair)
+        except OSError as error:
+            logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
+            return None
+        job_id, refusal = self._name(pair, reading, reserved)
+        reserved.add(job_id)
+        files, effective = self._files(pair)
+        return Accepted(
+            job=job_id,
+            requested_id=reading.requested_id,
+            folder=to_text(pair.folder),
+            files=files,
+            spec=None if refusal else reading.spec,
+            mode=reading.mode,
+            refusal=refusal or reading.refusal,
+            batch=self._batch(pair),
+            effective=effective if reading.spec and not refusal else None,
+            warnings=pair.warnings + reading.warnings,
+        )
+
+    def _read(self, pair: Ready) -> Reading:
+        """Read the sidecar and the preset or batch file as they are now."""
+        asked: str | None = None
+        own: Sidecar | None = None
+        preset: Sidecar | None = None
+        kind: JobKind = pair.control.kind if pair.control else "pair"
+        try:
+            if pair.sidecar:
+                data = self._fs.read(self._path(pair.folder, pair.sidecar.name), MAX_BYTES + 1)
+                asked = requested_id(data)
+                own = parse(data, name=to_text(pair.sidecar.name))
+            if pair.control:
+                data = self._fs.read(self._path(pair.folder, pair.control.entry.name), MAX_BYTES + 1)
+                preset = parse(data, name=to_text(pair.control.entry.name))
+            spec = resolve(
+                defaults=self._settings.spec_defaults,
+                preset=preset,
+                own=own,
+                ceiling_seconds=self._settings.worker.max_timeout_seconds,
+                kind=kind,
+                styles=self._settings.styles,
+            )
+            refuse_unbuilt(spec)
+        except JobError as error:
+            return Reading(None, None, asked, error.info())
+        refusal = ImageUnreadable(pair.problem).info() if pair.problem else None
+        return Reading(spec, spec.mode, asked, refusal, without_effect(spec, preset, own))
+
+    def _name(self, pair: Ready, reading: Reading, reserved: set[str]) -> tuple[str, ErrorInfo | None]:
+        """The job's id, and the refusal if the one it asked for is taken."""
+        wanted = reading.requested_id
+        if wanted is None:
+            return generated_id(pair.image.name, self._clock()), None
+        if not self._is_taken(wanted, reserved):
+            return wanted, None
+        if self._is_dragged_back(pair, wanted):
+            number = 2
+            while self._is_taken(f"{wanted[:58]}-{number}", reserved):
+                number += 1
+            return f"{wanted[:58]}-{number}", None
+        error = IdTaken(f'the id "{wanted}" belongs to another job that is still in the outbox')
+        return generated_id(pair.image.name, self._clock()), reading.refusal or error.info()
+
+    def _is_taken(self, job_id: str, reserved: set[str]) -> bool:
+        return job_id in reserved or job_id in self._ledger.jobs.live or self._outbox.has(job_id)
+
+    def _is_dragged_back(self, pair: Ready, job_id: str) -> bool:
+        """Whether the picture is the one of that job, dragged out of its source folder."""
+        job = self._ledger.jobs.find(job_id) or self._known(job_id)
+        return job is not None and (job.image.to, job.image.size, job.image.mtime_ns) == (
+            to_text(pair.image.name),
+            pair.image.size,
+            pair.image.mtime_ns,
+        )
+
+    def _batch(self, pair: Ready) -> str | None:
+        return to_text(pair.folder) if pair.control and pair.control.kind == "batch" else None
+
+    def _files(self, pair: Ready) -> tuple[tuple[ClaimedFile, ...], str | None]:
+        """The files of the claim, and the name of the effective spec if one is written beside them.
+
+        The effective spec gets the name that wins in the inbox (photo.jpg.yaml). If the picture's own sidecar has it, that
+        one is kept as photo.jpg.yaml.original, which means nothing to the inbox.
+        """
+        effective = pair.image.name + b".yaml" if pair.control else None
+        files: list[ClaimedFile] = []
+        for entry in pair.entries:
+            to = entry.name + b".original" if entry.name == effective else entry.name
+            files.append(_claimed(_role(pair, entry), entry, to))
+        return tuple(files), to_text(effective) if effective else None
+
+
+def _role(pair: Ready, entry: Entry) -> Role:
+    if entry is pair.image:
+        return "image"
+    if entry is pair.sidecar:
+        return "sidecar"
+    return "depth" if entry is pair.depth else "twin"
+
+
+def _claimed(role: Role, entry: Entry, to: bytes) -> ClaimedFile:
+    return ClaimedFile(
+        role=role, name=to_text(entry.name), to=to_text(to), ino=entry.ino, size=entry.size, mtime_ns=entry.mtime_ns
+    )

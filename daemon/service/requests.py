@@ -1,0 +1,142 @@
+"""What the command line asks for: small files in .state/requests/, answered by a file beside each.
+
+A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. The request is removed when it is done, so
+one that a crash interrupts is done again: every verb can be repeated.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from loguru import logger
+from pydantic import ValidationError
+
+from daemon.contract.names import to_bytes, to_text
+from daemon.contract.records import Job, Removed, Requeued
+from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
+from daemon.contract.spec import JobSpec
+from daemon.contract.status import ErrorInfo
+from daemon.errors import JobError
+from daemon.fs import FileSystem, remove_tree, write_atomic
+from daemon.jobs import decide
+from daemon.jobs.abilities import refuse_unbuilt
+from daemon.outbox import Outbox
+from daemon.service.ledger import Ledger
+from daemon.service.runs import Runs
+from daemon.settings import Settings
+from daemon.sidecar import MAX_BYTES, parse, resolve
+
+_MAX_REQUEST_BYTES = 1 << 20
+SUFFIX = b".json"
+ANSWER_SUFFIX = b".answer.json"
+
+
+@dataclass
+class Requests:
+    """Hears and answers requests. `known` finds a job that ended long ago."""
+
+    fs: FileSystem
+    settings: Settings
+    ledger: Ledger
+    outbox: Outbox
+    runs: Runs
+    known: Callable[[str], Job | None]
+
+    def handle(self) -> None:
+        """Do all requests that are there.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        folder = self.settings.paths.requests_bytes
+        for entry in sorted(self.fs.scan(folder), key=lambda entry: entry.name):
+            name = entry.name
+            if entry.kind == "file" and name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
+                path = os.path.join(folder, name)
+                answer = self._do(path)
+                write_atomic(self.fs, path[: -len(SUFFIX)] + ANSWER_SUFFIX, answer.model_dump_json().encode(), durable=False)
+                self.fs.unlink(path)
+
+    def _do(self, path: bytes) -> RequestAnswer:
+        try:
+            request = Request.model_validate_json(self.fs.read(path, _MAX_REQUEST_BYTES))
+        except (OSError, ValidationError) as error:
+            logger.warning("a request cannot be read: {}: {}", to_text(path), error)
+            return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
+        verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
+        answers: list[JobAnswer] = []
+        for job_id in request.jobs:
+            job = self.ledger.jobs.find(job_id) or self.known(job_id)
+            answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
+            logger.info("{}: {}", request.verb, answer.sentence)
+            answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
+        return RequestAnswer(answers=tuple(answers))
+
+    def _cancel(self, job: Job) -> decide.Answer:
+        answer = decide.cancel(job)
+        if answer.records:
+            self.ledger.record(*answer.records)
+            self.runs.cancel(self.ledger.jobs.live[job.job_id])
+        return answer
+
+    def _retry(self, job: Job) -> decide.Answer:
+        answer = decide.may_retry(job)
+        if not answer.accepted:
+            return answer
+        if not self.outbox.has(job.job_id):
+            return decide.Answer(False, f"the folder of {job.job_id} is not in the outbox any more; drop the picture again")
+        spec, refusal = self._read_again(job)
+        value = replace(
+            job,
+            spec=spec,
+            mode=spec.mode if spec else job.mode,
+            refusal=refusal,
+            state="pending",
+            attempts=0,
+            retry_at=0.0,
+            attempt=None,
+            started_at=None,
+            completed_at=None,
+            last_error=None,
+            published=None,
+            ended=None,
+        )
+        self.ledger.record(Requeued(job=job.job_id, value=value))
+        self.runs.changed(job.job_id)
+        return answer
+
+    def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
+        """The spec as source/ has it now, so that a person can correct the sidecar there."""
+        name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
+        try:
+            own = None
+            if name:
+                data = self.fs.read(self.outbox.job(job.job_id, b"source", to_bytes(name)), MAX_BYTES + 1)
+                own = parse(data, name=name)
+            spec = resolve(
+                defaults=self.settings.spec_defaults,
+                preset=None,
+                own=own,
+                ceiling_seconds=self.settings.worker.max_timeout_seconds,
+                kind="pair",
+                styles=self.settings.styles,
+            )
+            refuse_unbuilt(spec)
+        except JobError as error:
+            return None, error.info()
+        except OSError:
+            # The sidecar is gone from source/; what it said is in the journal.
+            return job.spec, job.refusal
+        return spec, None
+
+    def _remove(self, job: Job) -> decide.Answer:
+        answer = decide.may_remove(job)
+        if not answer.accepted:
+            return answer
+        # The folder first: if the record is lost in a crash, the request is still there and is done again.
+        aside = self.outbox.take_away(job.job_id)
+        self.ledger.record(Removed(job=job.job_id))
+        if aside:
+            remove_tree(self.fs, aside)
+        self.runs.changed(job.job_id)
+        return answer

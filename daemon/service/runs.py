@@ -1,0 +1,303 @@
+"""Bringing jobs to their end: start the next one, publish what a worker made, or say why not.
+
+The order at the end of a job, and why:
+
+1. The worker's files are checked against its word and made durable. Nothing is visible yet.
+2. `publishing`: all that status.json will say of the result. From here a crash is rolled forward.
+3. One rename to `result/`, synced. The result is there, whole.
+4. `ended`. The job is over.
+5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from daemon.contract.messages import JobCommand, Limits, Result
+from daemon.contract.names import to_bytes
+from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
+from daemon.contract.status import ErrorInfo, Progress, Source
+from daemon.errors import DiskFull, Internal, JobError, SourceMissing
+from daemon.fs import FileSystem
+from daemon.jobs import decide
+from daemon.jobs.queue import next_to_start
+from daemon.outbox import Outbox, check_result
+from daemon.service.ledger import Ledger
+from daemon.settings import Settings
+from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
+
+#: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
+_REST_SECONDS = 2.0
+
+
+@dataclass
+class Unsettled:
+    """A picture in source/ that is not what was accepted: what it looked like, since when, and how often it was read in vain."""
+
+    fingerprint: tuple[int, int]
+    since: float
+    tries: int = 0
+
+
+@dataclass
+class Runs:
+    """The jobs that run, and the one that is next.
+
+    `changed` is called with the id of each job whose status.json says something new.
+    """
+
+    fs: FileSystem
+    settings: Settings
+    ledger: Ledger
+    outbox: Outbox
+    changed: Callable[[str], None]
+    progress: dict[str, Progress] = field(default_factory=dict)
+    unsettled: dict[str, Unsettled] = field(default_factory=dict)
+    problem: str | None = None
+    stopping: bool = False
+    failures: int = 0
+
+    def bind(self, supervisor: Supervisor) -> None:
+        """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`."""
+        self._supervisor = supervisor
+
+    # -- starting ---------------------------------------------------------------------------------------------------------
+
+    def settle_accounts(self) -> None:
+        """End the jobs that need no worker: refused or cancelled ones."""
+        for job in list(self.ledger.jobs.live.values()):
+            if job.claimed and job.state == "pending":
+                if job.cancel_requested:
+                    self.end(job, decide.cancelled(job))
+                elif job.refusal:
+                    self.end(job, decide.refused(job, job.refusal))
+
+    def start_next(self) -> None:
+        """Start as many jobs as may run at once."""
+        while not self.stopping and len(self._running()) < self.settings.queue.max_concurrent_jobs:
+            jobs = self.ledger.jobs
+            candidates = [job for job in jobs.live.values() if not self._must_rest(job)]
+            job = next_to_start(candidates, jobs.turns, time.time())
+            if job is None or not self._start(job):
+                return
+
+    def _running(self) -> list[Job]:
+        return [job for job in self.ledger.jobs.live.values() if job.state == "processing"]
+
+    def _must_rest(self, job: Job) -> bool:
+        """Whether the picture was written to a moment ago, through a handle that its writer still holds."""
+        waiting = self.unsettled.get(job.job_id)
+        if waiting is None or job.state != "pending":
+            return False
+        seen = self._fingerprint(job)
+        if seen is not None and seen != waiting.fingerprint:
+            waiting.fingerprint, waiting.since = seen, time.monotonic()
+        return seen is not None and time.monotonic() - waiting.since < _REST_SECONDS
+
+    def _fingerprint(self, job: Job) -> tuple[int, int] | None:
+        try:
+            found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
+        except OSError:
+            return None
+        return found.size, found.mtime_ns
+
+    def _start(self, job: Job) -> bool:
+        """Start one job; false if nothing can be started now."""
+        seen = self._fingerprint(job)
+        if seen is None:
+            error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
+            self.end(job, decide.after_failure(job, error.info(), now=time.time(), seconds=None))
+            return True
+        if seen != (job.image.size, job.image.mtime_ns) and job.job_id not in self.unsettled:
+            self.unsettled[job.job_id] = Unsettled(seen, time.monotonic())
+            return True
+        try:
+            attempt = self.outbox.new_attempt()
+        except OSError as error:
+            self.problem = f"no job can be started: {error.strerror}"
+            return False
+        self.problem = None
+        self.ledger.record(Started(job=job.job_id, attempt=attempt))
+        try:
+            pid = self._supervisor.start(
+                self._command(job, attempt, seen),
+                log=self.outbox.job(job.job_id, b"job.log"),
+                timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
+            )
+        except OSError as error:
+            self._failed(job.job_id, Internal(f"no worker could be started: {error.strerror}").info(), seconds=None)
+            return False
+        process = Process(
+            pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
+        )
+        self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
+        logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
+        self.changed(job.job_id)
+        return True
+
+    def _command(self, job: Job, attempt: str, seen: tuple[int, int]) -> JobCommand:
+        if job.spec is None:
+            raise AssertionError(f"{job.job_id} has no spec and was started")
+        depth = next((file.to for file in job.accepted.files if file.role == "depth"), None)
+        return JobCommand(
+            job_id=job.job_id,
+            attempt=os.fsdecode(self.outbox.attempt(attempt)),
+            source=os.fsdecode(self.outbox.job(job.job_id, b"source")),
+            image=job.image.to,
+            image_bytes=seen[0],
+            image_mtime_ns=seen[1],
+            depth_picture=depth,
+            spec=job.spec,
+            limits=Limits(max_bytes=self.settings.limits.max_image_bytes, max_pixels=self.settings.limits.max_image_pixels),
+            models=str(self.settings.paths.models),
+            device=self.settings.worker.device,
+            threads=self.threads(),
+        )
+
+    def threads(self) -> int:
+        """Threads of one job: as configured, else the cores shared among the jobs that may run at once."""
+        threads = self.settings.worker.threads
+        return threads if isinstance(threads, int) else max(1, (os.cpu_count() or 1) // self.settings.queue.max_concurrent_jobs)
+
+    # -- what the supervisor tells ----------------------------------------------------------------------------------------
+
+    def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
+        """A worker moved on."""
+        self.progress[job_id] = Progress(stage=stage, fraction=fraction)
+        self.changed(job_id)
+
+    def on_end(self, job_id: str, outcome: Outcome) -> None:
+        """A worker is gone, and its whole group with it."""
+        self.progress.pop(job_id, None)
+        job = self.ledger.jobs.live.get(job_id)
+        if job is None or job.attempt is None:
+            raise AssertionError(f"the worker of {job_id} ended, but no such job was running")
+        match outcome:
+            case Completed(result=result, seconds=seconds):
+                self._completed(job, result, seconds)
+            case Failed(error=error, seconds=seconds, source=source, warnings=warnings):
+                self._failed(job_id, error, seconds=seconds, source=source, warnings=warnings)
+            case Cancelled(seconds=seconds):
+                self.end(job, decide.cancelled(job, seconds=seconds))
+            case Stopped():
+                self.end(job, decide.interrupted(job))
+
+    def _completed(self, job: Job, result: Result, seconds: float) -> None:
+        if job.cancel_requested:
+            self.end(job, decide.cancelled(job, seconds=seconds))
+            return
+        if job.attempt is None:
+            raise AssertionError(f"{job.job_id} was completed without an attempt")
+        attempt = job.attempt.folder
+        try:
+            check_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.settings.limits.max_output_bytes)
+            self.outbox.make_durable(attempt)
+        except JobError as error:
+            self._failed(job.job_id, error.info(), seconds=seconds, source=result.source)
+            return
+        except OSError as error:
+            self._failed(job.job_id, _disk_trouble(error).info(), seconds=seconds, source=result.source)
+            return
+        publishing = Publishing(
+            job=job.job_id,
+            attempt=attempt,
+            source=result.source,
+            outputs=result.outputs,
+            manifest=result.manifest,
+            warnings=result.warnings,
+            timings=result.timings,
+            processing_seconds=round(seconds, 3),
+        )
+        self.ledger.record(publishing)
+        self.publish(self.ledger.jobs.live[job.job_id])
+
+    def publish(self, job: Job) -> None:
+        """Let a checked result appear and end the job; also the way a half-done publication is rolled forward."""
+        publishing = job.attempt.publishing if job.attempt else None
+        if publishing is None:
+            raise AssertionError(f"{job.job_id} has nothing to publish")
+        if not self.outbox.has_result(job.job_id):
+            try:
+                self.outbox.publish(job.job_id, publishing.attempt)
+            except OSError as error:
+                self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
+                return
+        self.end(
+            job,
+            Ended(
+                job=job.job_id,
+                state="completed",
+                source=publishing.source,
+                warnings=job.accepted.warnings + publishing.warnings,
+                processing_seconds=publishing.processing_seconds,
+            ),
+        )
+
+    def _failed(
+        self,
+        job_id: str,
+        error: ErrorInfo,
+        *,
+        seconds: float | None,
+        source: Source | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        job = self.ledger.jobs.live[job_id]
+        now = time.time()
+        waiting = self.unsettled.get(job_id)
+        record = decide.still_settling(
+            job, error, changed_at=self._changed_at(job), now=now, tries=waiting.tries if waiting else 0
+        )
+        if record is None:
+            record = decide.after_failure(job, error, now=now, seconds=seconds, source=source, warnings=warnings)
+        else:
+            seen = self._fingerprint(job) or (0, 0)
+            self.unsettled[job_id] = Unsettled(seen, time.monotonic(), (waiting.tries if waiting else 0) + 1)
+        self.end(job, record)
+
+    def _changed_at(self, job: Job) -> float:
+        seen = self._fingerprint(job)
+        return seen[1] / 1e9 if seen else 0.0
+
+    def end(self, job: Job, record: AnyRecord) -> None:
+        """Record the end of an attempt or of a job, then tidy up."""
+        self.ledger.record(record)
+        after = self.ledger.jobs.find(job.job_id)
+        if job.attempt:
+            self._discard(job.attempt.folder)
+        if after and after.ended:
+            self.unsettled.pop(job.job_id, None)
+            self.failures += after.state == "failed"
+            why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
+            logger.info("{} {}{}", job.job_id, after.state, why)
+        elif after:
+            logger.info(
+                "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
+            )
+        self.changed(job.job_id)
+
+    def _discard(self, attempt: str) -> None:
+        try:
+            self.outbox.discard_attempt(attempt)
+        except OSError as error:
+            # It is swept at the next start; nobody sees it in .work/.
+            logger.warning("cannot remove the attempt {}: {}", attempt, error)
+
+    # -- stopping ---------------------------------------------------------------------------------------------------------
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job for which `cancel_requested` is recorded."""
+        if job.state == "processing":
+            self._supervisor.cancel(job.job_id)
+        elif job.claimed:
+            self.end(job, decide.cancelled(job))
+
+
+def _disk_trouble(error: OSError) -> JobError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull("the disk of the outbox is full; the result could not be written")
+    return Internal(f"the result could not be written: {error.strerror}")

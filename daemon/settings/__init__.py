@@ -1,0 +1,7 @@
+"""The configuration: `model` says what can be set, `loading` where it comes from, `layout` where everything lies."""
+
+from daemon.settings.layout import Layout
+from daemon.settings.loading import load
+from daemon.settings.model import Settings
+
+__all__ = ["Layout", "Settings", "load"]

@@ -1,0 +1,170 @@
+"""Where everything lies, and that nothing lies where it would do harm."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from daemon.errors import Refusal
+
+PROGRAM = Path(__file__).resolve().parents[2]
+"""The checkout: it holds the program's packages, the shipped configuration and, until told otherwise, the home."""
+PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
+"""What a drop or a result must never land in."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders and files of one home, absolute. Names on disk are bytes, so every path is there as bytes too."""
+
+    home: Path
+    inbox: Path
+    outbox: Path
+    state: Path
+    models: Path
+
+    @property
+    def work(self) -> Path:
+        """Attempts in the making; in the outbox, so that publishing is a rename."""
+        return self.outbox / ".work"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's folder."""
+        return self.state / "journal"
+
+    @property
+    def requests(self) -> Path:
+        """Where the command line drops its requests."""
+        return self.state / "requests"
+
+    @property
+    def lock(self) -> Path:
+        """The file that one daemon per home holds."""
+        return self.state / "lock"
+
+    @property
+    def home_bytes(self) -> bytes:
+        """`home` as bytes."""
+        return os.fsencode(self.home)
+
+    @property
+    def inbox_bytes(self) -> bytes:
+        """`inbox` as bytes."""
+        return os.fsencode(self.inbox)
+
+    @property
+    def outbox_bytes(self) -> bytes:
+        """`outbox` as bytes."""
+        return os.fsencode(self.outbox)
+
+    @property
+    def state_bytes(self) -> bytes:
+        """`state` as bytes."""
+        return os.fsencode(self.state)
+
+    @property
+    def models_bytes(self) -> bytes:
+        """`models` as bytes."""
+        return os.fsencode(self.models)
+
+    @property
+    def work_bytes(self) -> bytes:
+        """`work` as bytes."""
+        return os.fsencode(self.work)
+
+    @property
+    def journal_bytes(self) -> bytes:
+        """`journal` as bytes."""
+        return os.fsencode(self.journal)
+
+    @property
+    def requests_bytes(self) -> bytes:
+        """`requests` as bytes."""
+        return os.fsencode(self.requests)
+
+    @property
+    def lock_bytes(self) -> bytes:
+        """`lock` as bytes."""
+        return os.fsencode(self.lock)
+
+
+def lay_out(
+    home: Path, *, inbox: Path | None, outbox: Path | None, models: Path | None, is_network: Callable[[Path], bool]
+) -> Layout:
+    """Where everything of this home lies. Nothing is created.
+
+    The state folder holds a journal that must reach the disk and a lock that must hold; network file systems promise neither, so
+    the state of a home on one lies in the user's state folder, under the home's name and a hash of its real path.
+
+    Args:
+        home: the home folder, absolute.
+        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
+        outbox: where results appear; None for `outbox` in the home.
+        models: where the weights lie; None for `models` in the state folder.
+        is_network: whether a path lies on a network file system.
+
+    Raises:
+        Refusal: inbox, outbox and state overlap, or one of them lies in the program.
+    """
+    state = _state_of_share(home) if is_network(home) else home / ".state"
+    layout = Layout(
+        home=home,
+        inbox=_absolute(home, inbox or Path("inbox")),
+        outbox=_absolute(home, outbox or Path("outbox")),
+        state=state,
+        models=_absolute(home, models) if models else state / "models",
+    )
+    _check(layout)
+    return layout
+
+
+def _absolute(home: Path, path: Path) -> Path:
+    return Path(os.path.abspath(home / path.expanduser()))
+
+
+def _state_of_share(home: Path) -> Path:
+    real = os.path.realpath(home)
+    mark = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
+    return Path(platformdirs.user_state_dir("multiplane")) / "homes" / f"{Path(real).name or 'home'}-{mark}"
+
+
+def _check(layout: Layout) -> None:
+    mine = {"inbox": layout.inbox, "outbox": layout.outbox, "state folder": layout.state}
+    names = list(mine)
+    for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
+        if _within(mine[first], mine[second]) or _within(mine[second], mine[first]):
+            raise Refusal(
+                f"The {first} ({mine[first]}) and the {second} ({mine[second]}) overlap; they must be apart.",
+                hint="Set folders.inbox and folders.outbox to two folders of which neither lies in the other.",
+            )
+    for name, path in mine.items():
+        for part in (PROGRAM / folder for folder in PROGRAM_FOLDERS):
+            if _within(path, part) or _within(part, path):
+                raise Refusal(
+                    f"The {name} ({path}) lies in the program or around it ({part}).",
+                    hint="Set folders.inbox and folders.outbox (or --home) to folders outside the program's own.",
+                )
+
+
+def _within(inner: Path, outer: Path) -> bool:
+    """Whether `inner` is `outer` or lies in it: by real path and, since a disk may not tell `Inbox` from `inbox`, by identity."""
+    real = Path(os.path.realpath(inner))
+    goal = Path(os.path.realpath(outer))
+    return real.is_relative_to(goal) or _identity(goal) in _identities(real)
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """Device and inode; the path itself where nothing is there yet."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path
+    return found.st_dev, found.st_ino
+
+
+def _identities(path: Path) -> Iterator[tuple[int, int] | Path]:
+    return (_identity(part) for part in (path, *path.parents))

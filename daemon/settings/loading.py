@@ -1,0 +1,252 @@
+"""The sources of the settings, in order, and every reason to refuse one: file or variable, line, key, what was allowed."""
+
+import os
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, get_args, get_origin
+
+import platformdirs
+from annotated_types import Ge, Gt, Le
+from pydantic import ByteSize, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+
+from daemon.errors import Refusal
+from daemon.settings.layout import PROGRAM, lay_out
+from daemon.settings.model import Settings
+from daemon.sidecar import MAX_BYTES, fields, plain
+from daemon.sidecar.problems import Problem, choice, meant, quoted
+
+PREFIX = "MULTIPLANE_"
+HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
+SHIPPED = PROGRAM / "config" / "default.yaml"
+STYLES = PROGRAM / "config" / "styles.yaml"
+
+_MAX_DEPTH = 4
+"""Group, key, list: one more than is used, so that the sentence can name the key."""
+_NOT_DEFAULTS = ("id", "images")
+"""Every job needs an id of its own, and only a batch names pictures."""
+
+Key = tuple[str, str]
+
+_CEILING: Key = ("worker", "max_timeout_seconds")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one file, or the environment, sets; `places` says where, for sentences."""
+
+    values: dict[str, dict[str, object]]
+    places: dict[Key, tuple[str, int | None]]
+
+
+def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
+    """Read the settings: shipped file, user's file, environment; each overrides the one before it, key by key.
+
+    Args:
+        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout.
+        environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
+        is_network: whether a path lies on a network file system.
+
+    Raises:
+        Refusal: a file cannot be read, or a key is unknown, given twice, or has a value it may not have.
+    """
+    named = environ.get(CONFIG)
+    if named is None:
+        user_file, required = Path(platformdirs.user_config_dir("multiplane")) / "config.yaml", False
+    else:
+        user_file, required = Path(named).expanduser(), True
+    sources = [_from_file(SHIPPED, required=True)]
+    if named != "":  # set to nothing: no user's file
+        sources.append(_from_file(user_file, required=required))
+    sources.append(_from_environment(environ))
+    settings = _merge(sources)
+    settings._styles = tuple(entry.key for entry in _entries(STYLES, required=True))
+    if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
+        style = settings.defaults.style
+        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
+        _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
+    place = Path(os.path.abspath((home or Path(environ.get(HOME) or PROGRAM)).expanduser()))
+    folders = settings.folders
+    settings._paths = lay_out(place, inbox=folders.inbox, outbox=folders.outbox, models=folders.models, is_network=is_network)
+    return settings
+
+
+def _merge(sources: list[Source]) -> Settings:
+    class Loaded(Settings):
+        """Settings from these sources."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """The last source first, as pydantic-settings wants it."""
+            return tuple(InitSettingsSource(settings_cls, dict(source.values)) for source in reversed(sources))
+
+    try:
+        return Loaded()
+    except ValidationError as error:
+        found = {tuple(str(part) for part in problem["loc"][:2]): problem for problem in error.errors(include_url=False)}
+        _refuse([_explain(sources, where, problem["type"], problem.get("ctx", {})) for where, problem in found.items()])
+
+
+def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: Mapping[str, object]) -> Problem:
+    """One of pydantic's errors in plain words."""
+    if kind == "missing":
+        return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
+    if len(where) < 2:
+        # How keys fit together: JobSpec's own check if it is about `defaults`, else the one of Settings.
+        keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
+        return _place(sources, keys, str(context["error"]))
+    key = (where[0], where[1])
+    given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
+    if key[0] == "defaults" and given is not None:
+        return _place(sources, [key], f"defaults.{fields.outside(key[1], given)}")
+    found = "nothing" if given is None else quoted(str(given))
+    return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
+
+
+def _allowed(key: Key) -> str:
+    """What a key may be, to follow "must be"."""
+    if key[0] == "defaults":
+        return fields.FIELDS[key[1]].allowed
+    info = _keys()[key]
+    annotation, low, high = info.annotation, "", ""
+    for bound in info.metadata:
+        if isinstance(bound, Ge):
+            low = f" from {bound.ge}"
+        elif isinstance(bound, Gt):
+            low = f" above {bound.gt}"
+        elif isinstance(bound, Le):
+            high = f" to {bound.le}"
+    if annotation is ByteSize:
+        return "a size such as 500 MB, at least 1 KiB"
+    words = [
+        word for part in (annotation, *get_args(annotation)) if get_origin(part) is typing.Literal for word in get_args(part)
+    ]
+    if words:
+        numbers = [] if get_origin(annotation) is typing.Literal else ["a whole number from 1 to 1024"]
+        return choice([*words, *numbers])
+    if annotation in (int, float):
+        return f"{'a whole number' if annotation is int else 'a number'}{low}{high}"
+    return "the path of a folder, or null"
+
+
+def _keys() -> dict[Key, FieldInfo]:
+    """Every key there is."""
+    known: dict[Key, FieldInfo] = {}
+    for group, info in Settings.model_fields.items():
+        model = info.annotation
+        for key, field in getattr(model, "model_fields", {}).items():
+            if not (group == "defaults" and key in _NOT_DEFAULTS):
+                known[group, key] = field
+    return known
+
+
+def _entries(path: Path, *, required: bool) -> list[plain.Entry]:
+    """The entries of one of the owner's own files; none if it may be absent and is."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        return list(plain.entries(data, max_depth=_MAX_DEPTH))
+    except FileNotFoundError:
+        if not required:
+            return []
+        hint = (
+            f"Check {CONFIG}, or unset it." if path not in (SHIPPED, STYLES) else "Restore the file; it is part of the program."
+        )
+        raise Refusal(f"There is no settings file {path}.", hint=hint) from None
+    except OSError as error:
+        raise Refusal(
+            f"The settings file {path} cannot be read: {error.strerror}.", hint="Correct its permissions, or its name."
+        ) from error
+    except plain.NotPlain as fault:
+        _refuse([Problem(str(path), fault.line, fault.reason)])
+
+
+def _from_file(path: Path, *, required: bool) -> Source:
+    source, problems, name = Source({}, {}), [], str(path)
+    for group in _entries(path, required=required):
+        if group.key not in Settings.model_fields:
+            problems.append(
+                Problem(name, group.line, f"unknown key {quoted(group.key)}{meant(group.key, Settings.model_fields)}")
+            )
+        elif isinstance(group.value, plain.Entries):
+            for entry in group.value.entries:
+                problems += _take(source, (group.key, entry.key), entry.value, (name, entry.line))
+        elif not fields.is_null(group.value):
+            problems.append(Problem(name, group.line, f"{group.key} must be a group of keys, indented below it"))
+    if problems:
+        _refuse(problems)
+    return source
+
+
+def _from_environment(environ: Mapping[str, str]) -> Source:
+    source, problems = Source({}, {}), []
+    for name in sorted(environ):
+        if not name.upper().startswith(PREFIX) or name in (HOME, CONFIG):
+            continue
+        group, _, key = name[len(PREFIX) :].lower().partition("__")
+        if (group, key) not in _keys():
+            known = ["HOME", "CONFIG", *("__".join(pair).upper() for pair in _keys())]
+            suggestion = meant(name[len(PREFIX) :], known, prefix=PREFIX)
+            problems.append(Problem(name, None, f"there is no setting of this name{suggestion}"))
+            continue
+        try:
+            node = _written(environ[name])
+        except plain.NotPlain as fault:
+            problems.append(Problem(name, None, fault.reason))
+            continue
+        problems += _take(source, (group, key), node, (name, None))
+    if problems:
+        _refuse(problems)
+    return source
+
+
+def _written(text: str) -> plain.Node:
+    """A variable's value as the node it would be in the file: a list in brackets, else a scalar as it stands."""
+    if not text.startswith("["):
+        return plain.Scalar(text, plain=True, line=1)
+    (entry,) = plain.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
+    return entry.value
+
+
+def _take(source: Source, key: Key, node: plain.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
+    """Put one key into the source, or say what is wrong with it."""
+    name, line = place
+    if key not in _keys():
+        known = [".".join(pair) for pair in _keys()]
+        yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{meant('.'.join(key), known)}")
+    elif key in source.places:
+        yield Problem(name, line, f"{'.'.join(key)} is given a second time; the first is in line {source.places[key][1]}")
+    else:
+        try:
+            value = fields.value(key[1], node) if key[0] == "defaults" else _value(node, key)
+        except fields.Wrong as wrong:
+            yield Problem(name, line, f"{key[0]}.{wrong.sentence}")
+            return
+        source.values.setdefault(key[0], {})[key[1]] = value
+        source.places[key] = place
+
+
+def _value(node: plain.Node, key: Key) -> str | None:
+    """A scalar as text, which pydantic reads as what the key is."""
+    if not isinstance(node, plain.Scalar):
+        raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
+    return None if fields.is_null(node) else node.text
+
+
+def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
+    """A problem at the last source that set one of these keys."""
+    places = (source.places[key] for source in reversed(sources) for key in keys if key in source.places)
+    return Problem(*next(places), sentence)
+
+
+def _refuse(problems: list[Problem]) -> NoReturn:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    hint = "Correct it and start again; config/default.yaml explains every key."
+    if len(problems) > 1:
+        hint = f"{hint} Also: {'; '.join(str(problem) for problem in problems[1:11])}"
+    raise Refusal(f"{problems[0]}{more}", hint=hint)

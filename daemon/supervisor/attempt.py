@@ -1,0 +1,306 @@
+"""One worker from its birth to its end: reads what it says, watches its limits, ends it, and knows how it went.
+
+Life is told by heartbeats, movement by progress; only wall time, memory and a broken conversation end a worker. A silent one
+may be deep in C code that holds the interpreter, so silence is shown (`silent_seconds`) and named in the timeout's sentence,
+but it is no reason to kill. A worker that loses its guardian is ended at once: a second guardian could not be put in its place
+without a moment in which the death of the daemon would leave an orphan.
+
+The selector's keys carry callbacks; after each, and whenever `next_look` has come, the supervisor calls `step`.
+"""
+
+import os
+import selectors
+from collections.abc import Callable
+
+import psutil
+
+from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result
+from daemon.platform import process
+from daemon.supervisor.events import Event, EventReader, ProtocolError
+from daemon.supervisor.joblog import JobLog
+from daemon.supervisor.outcome import End, Reason
+from daemon.supervisor.process import WorkerProcess, chunks
+from daemon.supervisor.rules import SupervisorRules
+
+#: Once the group is killed its members are gone in milliseconds; a zombie whose new parent never reaps stays for ever.
+_LINGER_SECONDS = 1.0
+#: How soon to look again at a process that should be ending, growing with the time it has taken already.
+_FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
+
+
+class Attempt:
+    """A worker and what is known of it. Times are of the supervisor's clock, in seconds.
+
+    Args:
+        worker: its processes, just started.
+        log: where its output goes.
+        selector: the loop's; the attempt registers its descriptors and removes them at the end.
+        wake: called after a descriptor was served, so that the supervisor takes a step.
+        progress: called with (job_id, stage, fraction).
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        log: JobLog,
+        rules: SupervisorRules,
+        selector: selectors.BaseSelector,
+        *,
+        wake: Callable[["Attempt"], None],
+        progress: Callable[[str, str, float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.worker, self.log, self.rules = worker, log, rules
+        self._selector, self._wake, self._progress, self._clock = selector, wake, progress, clock
+        self.born = self._began = self.last_sign = self._sampled = self._ended_at = clock()
+        self.job_id: str | None = None
+        self.ready = self.over = False
+        self._timeout: float | None = None
+        self._reader = EventReader()
+        self._outgoing = bytearray()
+        self._registered: set[int] = set()
+        self._result: Result | None = None
+        self._error: Error | None = None
+        self._violation: str | None = None
+        self._reason: Reason | None = None
+        self._kill_at: float | None = None
+        self._leave: tuple[float, str] | None = None
+        self._killed_at: float | None = None
+        self._ending_since: float | None = None
+        self._peak = 0
+        self._outsiders: set[psutil.Process] = set()
+        self._register(worker.events, self._read_events)
+        self._register(worker.output, self._read_output)
+        self._register(worker.lifeline.fileno(), self._read_lifeline)
+
+    # -- what the supervisor asks ---------------------------------------------------------------------------------------
+
+    def give(self, command: JobCommand, timeout_seconds: float) -> None:
+        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from now."""
+        self.job_id = self._reader.job_id = command.job_id
+        self._began = self.last_sign = self._sampled = self._clock()
+        self._timeout = timeout_seconds
+        self._say(command.model_dump_json().encode() + b"\n")
+
+    def stop(self, reason: Reason, grace_seconds: float) -> None:
+        """Ask the worker to stop, by message and by SIGTERM; after the grace it is killed with its group.
+
+        A cancel replaces any earlier reason, since whoever asks for it does not want another attempt; a shutdown replaces none.
+        """
+        if self._reason is None or reason == "cancel":
+            self._reason = reason
+        now = self._clock()
+        asked = self._kill_at is not None
+        self._kill_at = now + grace_seconds if self._kill_at is None else min(self._kill_at, now + grace_seconds)
+        if not asked and self._killed_at is None:
+            self._ending_since = now
+            self._look_for_outsiders()
+            self._say(CancelCommand().model_dump_json().encode() + b"\n")
+            self.worker.terminate()
+
+    def kill(self, reason: Reason | None = None) -> None:
+        """End the worker and its group now."""
+        if self._killed_at is not None:
+            return
+        self._reason = self._reason or reason
+        self._look_for_outsiders()
+        self.worker.kill()
+        for outsider in self._outsiders:
+            if outsider.is_running():
+                outsider.kill()
+        self._killed_at = self._ending_since = self._ended_at = self._clock()
+
+    def step(self) -> bool:
+        """Do what the time and the state of the processes ask for; True if this was the end, told once."""
+        now = self._clock()
+        if self._killed_at is None:
+            self._judge_life(now)
+        if self._killed_at is not None and not self.over:
+            self._bury(now)
+            return self.over
+        return False
+
+    def next_look(self) -> float:
+        """When `step` must be called next, if no descriptor is served before."""
+        looks = []
+        if self._ending_since is not None:
+            now = self._clock()
+            looks.append(now + min(max((now - self._ending_since) * _LOOK_SHARE, _FIRST_LOOK), _LAST_LOOK))
+        if self._killed_at is not None:
+            return looks[0]
+        if self._leave is not None:
+            looks.append(self._leave[0])
+        if self._kill_at is not None:
+            looks.append(self._kill_at)
+        elif self._timeout is not None:
+            looks += [self._began + self._timeout, self._sampled + self.rules.sample_seconds]
+        if not self.ready:
+            looks.append(self.born + self.rules.start_seconds)
+        return min(looks, default=float("inf"))
+
+    def alive(self) -> bool:
+        """Is it still fit to be given a job?"""
+        return self._killed_at is None and self._leave is None and self.worker.worker.poll() is None
+
+    def read(self) -> None:
+        """Serve all descriptors now, for a caller without the loop."""
+        self._read_events(0)
+        self._read_output(0)
+        self._write_commands(0)
+
+    def end(self) -> End:
+        """How it went; once `over`."""
+        return End(
+            reason=self._reason,
+            status=self.worker.worker.returncode,
+            result=self._result,
+            error=self._error,
+            violation=self._violation,
+            tail=self.log.tail(),
+            seconds=self._ended_at - self._began,
+            silent_seconds=self._ended_at - self.last_sign,
+            peak_bytes=self._peak,
+            timeout_seconds=self._timeout or 0.0,
+            max_memory_bytes=self.rules.max_memory_bytes,
+        )
+
+    # -- ending ---------------------------------------------------------------------------------------------------------
+
+    def _judge_life(self, now: float) -> None:
+        grace_is_over = self._kill_at is not None and now >= self._kill_at
+        if self.worker.worker.poll() is not None or self._violation is not None or grace_is_over:
+            self.kill()
+        elif self._leave is not None and now >= self._leave[0]:
+            self._violation = self._leave[1]
+            self.kill()
+        elif not self.ready and now >= self.born + self.rules.start_seconds:
+            self.kill("start")
+        elif self._timeout is not None and self._kill_at is None and now >= self._began + self._timeout:
+            self.stop("timeout", self.rules.grace_seconds)
+        elif self._timeout is not None and now >= self._sampled + self.rules.sample_seconds:
+            self._sample(now)
+
+    def _bury(self, now: float) -> None:
+        assert self._killed_at is not None  # noqa: S101 - the caller's condition, for the type checker
+        gone = self.worker.group_is_gone()
+        waited = now - self._killed_at
+        patience = self.rules.kill_seconds if self.worker.worker.returncode is None else _LINGER_SECONDS
+        if not gone and waited < patience:
+            return
+        self._read_events(0)
+        self._read_output(0)
+        for fd in tuple(self._registered):
+            self._unregister(fd)
+        self.worker.close()
+        self.log.close()
+        self.over = True
+
+    def _leaves(self, clause: str) -> None:
+        """It has said its last word: from now on it should be ending."""
+        now = self._clock()
+        self._leave = self._leave or (now + self.rules.grace_seconds, clause)
+        self._ending_since = self._ending_since or now
+
+    # -- memory ---------------------------------------------------------------------------------------------------------
+
+    def _sample(self, now: float) -> None:
+        self._sampled = now
+        family = self._look_for_outsiders()
+        self._uses(process.tree_memory(family, above=self.rules.max_memory_bytes))
+
+    def _uses(self, size: int) -> None:
+        self._peak = max(self._peak, size)
+        if self.rules.max_memory_bytes is not None and size > self.rules.max_memory_bytes and self._timeout is not None:
+            self.kill("memory")
+
+    def _look_for_outsiders(self) -> list[psutil.Process]:
+        """The worker and all below it; remembers who left the group, since SIGKILL to the group will miss them.
+
+        Empty if the worker has ended: who is below it can be told no more.
+        """
+        family = process.tree(self.worker.worker.pid) if self.worker.worker.poll() is None else []
+        for member in family:
+            try:
+                if os.getpgid(member.pid) != self.worker.group:
+                    self._outsiders.add(member)
+            except ProcessLookupError:
+                continue
+        return family
+
+    # -- talking --------------------------------------------------------------------------------------------------------
+
+    def _register(self, fd: int, callback: Callable[[int], None], mask: int = selectors.EVENT_READ) -> None:
+        def serve(ready: int) -> None:
+            # One round of the loop may hold several keys of an attempt that the first of them brought to its end.
+            if fd in self._registered:
+                callback(ready)
+                self._wake(self)
+
+        self._selector.register(fd, mask, serve)
+        self._registered.add(fd)
+
+    def _unregister(self, fd: int) -> None:
+        if fd in self._registered:
+            self._selector.unregister(fd)
+            self._registered.remove(fd)
+
+    def _say(self, line: bytes) -> None:
+        self._outgoing += line
+        self._write_commands(0)
+
+    def _write_commands(self, _mask: int) -> None:
+        fd = self.worker.commands
+        try:
+            while self._outgoing:
+                del self._outgoing[: os.write(fd, self._outgoing)]
+        except BlockingIOError:
+            if fd not in self._registered:
+                self._register(fd, self._write_commands, selectors.EVENT_WRITE)
+            return
+        except BrokenPipeError:
+            # It closed its stdin or is gone. That alone ends nothing: its events, its exit and its time limit do.
+            self._outgoing.clear()
+        self._unregister(fd)
+
+    def _read_events(self, _mask: int) -> None:
+        for data in chunks(self.worker.events):
+            if not data:
+                self._unregister(self.worker.events)
+                self._leaves("closed its event channel and went on running")
+                return
+            if self._violation is not None:
+                continue
+            try:
+                for event in self._reader.feed(data):
+                    self._hear(event)
+            except ProtocolError as error:
+                self._violation = str(error)
+
+    def _hear(self, event: Event) -> None:
+        self.last_sign = self._clock()
+        match event:
+            case Ready():
+                self.ready = True
+            case ProgressEvent() if self.job_id is not None:
+                self._progress(self.job_id, event.stage, event.fraction)
+            case Heartbeat():
+                self._uses(event.rss)
+            case Result():
+                self._result = event
+                self._leaves("reported a result and then did not end")
+            case Error():
+                self._error = event
+                self._leaves("reported an error and then did not end")
+
+    def _read_output(self, _mask: int) -> None:
+        for data in chunks(self.worker.output):
+            if not data:
+                self._unregister(self.worker.output)
+                return
+            self.log.feed(data)
+
+    def _read_lifeline(self, _mask: int) -> None:
+        self._unregister(self.worker.lifeline.fileno())
+        if self.worker.worker.poll() is None:
+            self.kill("guardian")

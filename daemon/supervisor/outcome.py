@@ -1,0 +1,175 @@
+"""How a job ended: what was seen of the worker → completed, failed, cancelled or stopped. Pure.
+
+A success is a `result`, exit status 0 and nothing wrong with the conversation, all of them; whether the files are what the
+result says is checked where they are published.
+"""
+
+import signal
+from dataclasses import dataclass
+from typing import Literal
+
+from daemon.contract.messages import Error, Result
+from daemon.contract.status import ErrorInfo, Source
+from daemon.errors import BY_CODE, JobError, OutOfMemory, Timeout, WorkerCrashed
+
+#: Why the supervisor ended a worker, in the order in which a later reason may replace an earlier one.
+Reason = Literal["timeout", "memory", "guardian", "protocol", "start", "cancel", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The worker did the job; its files are in the attempt folder and not yet checked. `peak_bytes` of the whole tree."""
+
+    result: Result
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed. `retryable`: another attempt may go better."""
+
+    error: ErrorInfo
+    retryable: bool
+    seconds: float
+    source: Source | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job was cancelled, whatever the worker made of it in the meantime."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The daemon is stopping; this was no attempt."""
+
+    seconds: float
+
+
+Outcome = Completed | Failed | Cancelled | Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What was seen of a worker by the time it was gone.
+
+    Attributes:
+        reason: why we ended it; none if it ended by itself.
+        status: as subprocess gives it: exit status, or minus the signal's number; none: SIGKILL did not end it.
+        result, error: what it sent last, if it did.
+        violation: what was wrong with its events, a clause that completes "the worker …".
+        tail: the last lines of its output.
+        seconds: from the handing over of the job to the end.
+        silent_seconds: since its last sign of life.
+        peak_bytes: the most memory its tree was seen with.
+        timeout_seconds, max_memory_bytes: its limits.
+    """
+
+    reason: Reason | None
+    status: int | None
+    result: Result | None
+    error: Error | None
+    violation: str | None
+    tail: str | None
+    seconds: float
+    silent_seconds: float
+    peak_bytes: int
+    timeout_seconds: float
+    max_memory_bytes: int | None
+
+
+def judge(end: End) -> Outcome:
+    """The outcome of a job whose worker ended so."""
+    if end.reason == "cancel":
+        return Cancelled(end.seconds)
+    if end.result is not None and end.status == 0 and end.violation is None:
+        # Also when it was asked to stop meanwhile: a whole result in hand is worth more than a broken limit.
+        return Completed(end.result, end.seconds, max(end.peak_bytes, end.result.peak_rss))
+    if end.reason == "shutdown":
+        return Stopped(end.seconds)
+    if end.error is not None and end.reason is None and end.violation is None:
+        cls = BY_CODE.get(end.error.error.code)
+        if cls is not None and cls.exit_status == end.status and cls.code != "cancelled":
+            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings)
+    failure = _failure(end)
+    source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
+    return Failed(failure.info(), failure.retryable, end.seconds, source, warnings)
+
+
+def _failure(end: End) -> JobError:
+    if end.reason == "timeout":
+        return _timeout(end)
+    if end.reason == "memory":
+        limit = end.max_memory_bytes or 0
+        return OutOfMemory(
+            f"The job needed {_mib(end.peak_bytes)} of memory and may have {_mib(limit)}.",
+            hint="Use a smaller picture or fewer layers, or raise the memory limit in the configuration, "
+            "then: multiplane retry ID.",
+            detail=end.tail,
+        )
+    if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
+        return OutOfMemory(
+            "The system killed the worker, most likely because memory ran out; "
+            f"the most it was seen with is {_mib(end.peak_bytes)}.",
+            detail=end.tail,
+        )
+    return WorkerCrashed(f"The worker {_crash(end)}.", detail=_detail(end))
+
+
+def _timeout(end: End) -> JobError:
+    sentence = f"The job took longer than the {end.timeout_seconds:g} seconds it may take"
+    if end.silent_seconds > end.seconds / 2:
+        sentence += f"; the worker gave no sign of life for the last {end.silent_seconds:.0f} of them"
+    if end.status is None:
+        sentence += "; its process hangs in the system and could not be ended"
+    return Timeout(sentence + ".", detail=end.tail)
+
+
+def _crash(end: End) -> str:
+    """A clause that says how the worker failed us."""
+    if end.status is None:
+        return "hangs in the system (a disk or a share that does not answer?) and could not be ended"
+    if end.violation is not None:
+        return end.violation
+    if end.reason == "guardian":
+        return "lost its guardian process and was ended, since nothing would have ended it with the daemon"
+    if end.reason == "start":
+        return "did not get ready for the job in time"
+    if end.status < 0:
+        return f"was ended by signal {-end.status} ({_signal_name(-end.status)})"
+    if end.error is not None and end.error.error.code == "cancelled":
+        return "was asked to stop by a SIGTERM that the daemon did not send"
+    if end.error is not None:
+        return f"reported {end.error.error.code!r} and then ended with exit status {end.status}, which do not belong together"
+    if end.result is not None:
+        return f"reported a result and then ended with exit status {end.status}"
+    if end.status == 0:
+        return "ended without a result and without saying why"
+    return f"ended with exit status {end.status} without saying why"
+
+
+def _detail(end: End) -> str | None:
+    """The worker's own last report, which the exit belied, before the tail of its output."""
+    if end.error is None:
+        return end.tail
+    info = end.error.error
+    parts = (f"{info.code}: {info.message}", info.detail, end.tail)
+    return "\n".join(part for part in parts if part)
+
+
+def _signal_name(number: int) -> str:
+    meaning = signal.strsignal(number)
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        # Real-time signals have numbers only.
+        name = "a signal without a name"
+    return f"{name}, {meaning.lower()}" if meaning else name
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"

@@ -1,0 +1,143 @@
+"""One worker's processes and pipes: the guardian that leads the group, the worker born into it, and what connects them.
+
+Start: guardian first, as leader of a new process group, holding one end of a socket (`lifeline`) of which only the daemon has
+the other; then the worker, into that group. So the group is guarded before the worker exists, and closing the lifeline is
+enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2 and the one pipe for
+its events, whose number it is told on its command line and which it moves to descriptor 3 itself: subprocess passes a
+descriptor on under its own number only, and code between fork and exec is not safe in a program with threads.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from daemon.platform import process
+
+_CHUNK = 1 << 16
+#: Chunks of output taken in one go: a worker that prints without end must not keep the loop from the others. It is also more
+#: than any pipe holds (1 MiB is Linux's largest for a plain user), so after the group is dead one go takes what is left.
+_CHUNKS = 17
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPid:
+    """What the journal keeps of a worker so that a later start can find it; `group` is the guardian's number too.
+
+    `created` and `guardian_created` are as `daemon.platform.process.created` gives them.
+    """
+
+    pid: int
+    created: float
+    boot_id: str
+    group: int
+    guardian_created: float
+
+
+class WorkerProcess:
+    """The processes of one worker. `events`, `output` and `commands` are the daemon's ends of its pipes, non-blocking.
+
+    Args:
+        argv: the worker's command; `--events-fd N` is appended.
+        guardian_argv: the guardian's command.
+        environment: the worker's whole environment.
+        folder: its working directory.
+
+    Raises:
+        OSError: a process or a pipe could not be made; nothing is left running or open.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], guardian_argv: Sequence[str], *, environment: Mapping[str, str], folder: bytes
+    ) -> None:
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self.lifeline, lifeline = socket.socketpair()
+            undo.callback(self.lifeline.close)
+            theirs.callback(lifeline.close)
+            self.guardian = subprocess.Popen(
+                guardian_argv,
+                stdin=lifeline.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                process_group=0,
+            )
+            self.group = self.guardian.pid
+            undo.callback(self._kill_guardian)
+            commands, self.commands = _pipe(theirs, undo)
+            self.events, events = _pipe(undo, theirs)
+            self.output, output = _pipe(undo, theirs)
+            for fd in (self.commands, self.events, self.output):
+                os.set_blocking(fd, False)
+            self.lifeline.setblocking(False)
+            self.worker = subprocess.Popen(
+                [*argv, "--events-fd", str(events)],
+                stdin=commands,
+                stdout=output,
+                stderr=output,
+                pass_fds=(events,),
+                env=environment,
+                cwd=folder,
+                process_group=self.group,
+            )
+            self.pid = self._identify()
+            undo.pop_all()
+
+    def _identify(self) -> WorkerPid:
+        # Both are our unreaped children, so their numbers are theirs and /proc still knows them, dead or alive.
+        worker, guardian = process.created(self.worker.pid), process.created(self.group)
+        return WorkerPid(self.worker.pid, worker or 0.0, process.boot_id(), self.group, guardian or 0.0)
+
+    def _kill_guardian(self) -> None:
+        self.kill()
+        self.guardian.wait()
+
+    def terminate(self) -> None:
+        """Ask the worker to stop; nothing happens if it ended."""
+        if self.worker.poll() is None:
+            process.signal_process(self.worker.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the worker's group, guardian included. Only before the guardian is reaped: until then the number is ours."""
+        if self.guardian.returncode is None:
+            process.kill_group(self.group, signal.SIGKILL)
+
+    def group_is_gone(self) -> bool:
+        """After `kill`: reap what has ended; True once guardian and worker are reaped and nobody is left in their group."""
+        if self.worker.poll() is None or self.guardian.poll() is None:
+            return False
+        # The number of a group is not given away while anyone is in it, so this asks about ours or finds nobody.
+        return not process.kill_group(self.group, 0)
+
+    def close(self) -> None:
+        """Close the daemon's ends; the lifeline's closing kills the group if it is still there."""
+        for fd in (self.commands, self.events, self.output):
+            if fd >= 0:
+                os.close(fd)
+        self.commands = self.events = self.output = -1
+        self.lifeline.close()
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe whose two ends are closed by these stacks."""
+    read, write = os.pipe()
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
+
+
+def chunks(fd: int) -> list[bytes]:
+    """What can be read at once, within reason; an empty chunk is the end of the stream."""
+    chunks: list[bytes] = []
+    try:
+        while len(chunks) < _CHUNKS:
+            chunks.append(os.read(fd, _CHUNK))
+            if not chunks[-1]:
+                break
+    except BlockingIOError:
+        pass
+    return chunks

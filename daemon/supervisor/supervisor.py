@@ -1,0 +1,222 @@
+"""The supervisor: starts workers, early or with a job, and sees that every job ends. Lives in the service's loop, no threads."""
+
+import importlib.util
+import os
+import selectors
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from loguru import logger
+
+from daemon.contract.messages import JobCommand
+from daemon.fs import FileSystem
+from daemon.supervisor.attempt import Attempt
+from daemon.supervisor.environment import worker_environment
+from daemon.supervisor.joblog import JobLog
+from daemon.supervisor.outcome import Outcome, judge
+from daemon.supervisor.process import WorkerPid, WorkerProcess
+from daemon.supervisor.rules import SupervisorRules
+
+Warm = Literal["light", "model"]
+#: The pause between looks while `shutdown` waits for the last workers.
+_SHUTDOWN_PAUSE = 0.005
+
+
+def worker_argv() -> tuple[str, ...]:
+    """The command of a real worker. `-P`: nothing in its working directory can pass for a module."""
+    return (sys.executable, "-P", "-m", "pipeline", "worker")
+
+
+def guardian_argv() -> tuple[str, ...]:
+    """The command of a guardian: the file itself, without site packages, so that it starts in about 15 ms.
+
+    The file is found without importing the package.
+    """
+    spec = importlib.util.find_spec("pipeline")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("the package `pipeline` is not installed beside `daemon`")
+    return (sys.executable, "-I", "-S", os.path.join(spec.submodule_search_locations[0], "guardian.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A worker without a job: its attempt folder, what it has loaded, whether it has said so, and its age in seconds."""
+
+    attempt: bytes
+    warm: Warm
+    ready: bool
+    age_seconds: float
+
+
+class Supervisor:
+    """Runs jobs in worker processes and reports how each ended, exactly once.
+
+    Args:
+        selector: the loop's selector. Each key's data is a callable; the loop calls `key.data(mask)`.
+        fs: for the attempt folders and job.log.
+        rules: limits and delays.
+        argv: the worker's command; `--warm W` and `--events-fd N` are appended.
+        on_progress: called with (job_id, stage, fraction 0 to 1) as the worker reports.
+        on_end: called with (job_id, outcome) when a job's processes are gone; it may start the next job.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        fs: FileSystem,
+        rules: SupervisorRules,
+        *,
+        argv: Sequence[str],
+        on_progress: Callable[[str, str, float], None],
+        on_end: Callable[[str, Outcome], None],
+        clock: Callable[[], float] = time.monotonic,
+        guardian: Sequence[str] | None = None,
+    ) -> None:
+        self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
+        self._on_progress, self._on_end, self._clock = on_progress, on_end, clock
+        self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
+        self._jobs: dict[str, Attempt] = {}
+        self._spares: dict[bytes, tuple[Warm, Attempt]] = {}
+        self._dying: set[Attempt] = set()
+
+    # -- spares ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, attempt: bytes, *, warm: Warm = "light") -> None:
+        """Start a worker for the attempt folder `attempt` (made if missing) before its job is known.
+
+        Raises:
+            OSError: it could not be started; nothing is left running.
+        """
+        self._spares[attempt] = (warm, self._spawn(attempt, warm))
+
+    def discard(self, attempt: bytes) -> None:
+        """End the spare of this attempt folder, if there is one."""
+        if attempt in self._spares:
+            _warm, spare = self._spares.pop(attempt)
+            self._dying.add(spare)
+            spare.kill()
+
+    def spares(self) -> list[Spare]:
+        """The workers that have no job, oldest first; one that died is not among them."""
+        now = self._clock()
+        return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._spares.items()]
+
+    # -- jobs -----------------------------------------------------------------------------------------------------------
+
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float, warm: Warm = "light") -> WorkerPid:
+        """Run a job: on the spare that was prepared for its attempt folder, or else on a new worker.
+
+        Args:
+            command: the job; `command.attempt` names the attempt folder (made if missing).
+            log: absolute path of job.log; an existing one is continued.
+            timeout_seconds: wall time from now until the worker is asked to stop.
+            warm: what a new worker loads before the job.
+
+        Raises:
+            OSError: no worker could be started; nothing is left running and `on_end` is not called.
+            ValueError: a job with this id is running.
+        """
+        if command.job_id in self._jobs:
+            raise ValueError(f"job {command.job_id} is running already")
+        folder = os.fsencode(command.attempt)
+        if folder in self._spares and not self._spares[folder][1].alive():
+            self.discard(folder)
+        attempt = self._spares.pop(folder)[1] if folder in self._spares else self._spawn(folder, warm)
+        self._jobs[command.job_id] = attempt
+        attempt.log.open(log)
+        attempt.give(command, timeout_seconds)
+        return attempt.worker.pid
+
+    def cancel(self, job_id: str) -> bool:
+        """Ask a job to stop; it ends as `Cancelled`, within the grace. False if it is not running."""
+        attempt = self._jobs.get(job_id)
+        if attempt is None:
+            return False
+        attempt.stop("cancel", self._rules.grace_seconds)
+        return True
+
+    def running(self) -> tuple[str, ...]:
+        """The ids of the jobs that have a worker, in the order of their start."""
+        return tuple(self._jobs)
+
+    def silent_seconds(self, job_id: str) -> float:
+        """How long ago the job's worker last gave a sign of life; KeyError if it is not running."""
+        return self._clock() - self._jobs[job_id].last_sign
+
+    # -- time -----------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Do what is due: limits, memory, kills, ends. Call it after every round of the loop."""
+        for attempt in self._all():
+            self._advance(attempt)
+
+    def next_deadline(self) -> float | None:
+        """The time on `clock` at which `tick` must be called at the latest; none if nothing is due."""
+        looks = [attempt.next_look() for attempt in self._all()]
+        return min(looks) if looks and min(looks) != float("inf") else None
+
+    def begin_shutdown(self) -> None:
+        """Ask every worker to stop; go on serving the selector and calling `tick` until `idle`. Its jobs end as `Stopped`."""
+        for folder in tuple(self._spares):
+            self.discard(folder)
+        for attempt in tuple(self._jobs.values()):
+            attempt.stop("shutdown", self._rules.shutdown_grace_seconds)
+
+    def idle(self) -> bool:
+        """Is no process of ours left?"""
+        return not (self._jobs or self._spares or self._dying)
+
+    def shutdown(self) -> None:
+        """End every worker, within the shutdown grace, without the loop's help; returns when all are gone. Needs a real clock."""
+        self.begin_shutdown()
+        while not self.idle():
+            for attempt in self._all():
+                if not attempt.over:
+                    attempt.read()
+            self.tick()
+            time.sleep(_SHUTDOWN_PAUSE)
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _all(self) -> list[Attempt]:
+        return [*self._jobs.values(), *(spare for _warm, spare in self._spares.values()), *self._dying]
+
+    def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
+        tmp = os.path.join(folder, b"tmp")
+        for path in (folder, tmp):
+            try:
+                self._fs.mkdir(path)
+            except FileExistsError:
+                continue
+        worker = WorkerProcess(
+            [*self._argv, "--warm", warm],
+            self._guardian,
+            environment=worker_environment(os.environ, tmp=tmp, threads=self._rules.threads),
+            folder=tmp,
+        )
+        return Attempt(
+            worker,
+            JobLog(self._fs, self._rules.log_cap_bytes),
+            self._rules,
+            self._selector,
+            wake=self._advance,
+            progress=self._on_progress,
+            clock=self._clock,
+        )
+
+    def _advance(self, attempt: Attempt) -> None:
+        if not attempt.step():
+            return
+        if attempt.job_id is not None:
+            del self._jobs[attempt.job_id]
+            self._on_end(attempt.job_id, judge(attempt.end()))
+        elif attempt in self._dying:
+            self._dying.remove(attempt)
+        else:
+            self._spares = {folder: kept for folder, kept in self._spares.items() if kept[1] is not attempt}
+            end = attempt.end()
+            logger.warning("a spare worker ended by itself with status {}: {}", end.status, end.tail or "it printed nothing")

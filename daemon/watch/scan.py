@@ -1,0 +1,200 @@
+"""The scanner: what is in the inbox, by `scandir` and `lstat` alone. No file is opened, except a changed preset or batch file.
+
+A full look goes through every folder; a partial one looks at named files only and leaves the others as they were last seen. What
+did not change is the same object as before, so that nobody downstream has to compare it again.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Literal
+
+from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
+from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
+from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, permission_hint
+
+ReadControl = Callable[[bytes, Entry, Literal["preset", "batch"]], Control]
+
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_PERMISSION = (errno.EPERM, errno.EACCES)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was last seen of one folder."""
+
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    controls: dict[bytes, Control] = field(default_factory=dict)
+    birth: float | None = None
+    problem: str | None = None
+
+
+def sentence(error: OSError, path: bytes) -> str:
+    """What went wrong with a folder or file, for people."""
+    name = os.fsdecode(path)
+    if error.errno in _PERMISSION:
+        return f"{name} may not be read: {permission_hint()}"
+    if error.errno == errno.ENOENT:
+        return f"{name} is not there"
+    if error.errno == errno.ENOTDIR:
+        return f"{name} is not a folder"
+    return f"{name} cannot be read: {error.strerror or error}"
+
+
+def entry_from(name: bytes, st: os.stat_result) -> Entry:
+    """The entry for what lstat said. Of a folder only its identity: its time changes with everything in it."""
+    kind = _KINDS.get(stat.S_IFMT(st.st_mode), "device")
+    if kind == "directory":
+        return Entry(name, kind, st.st_dev, st.st_ino, 0, 0)
+    return Entry(name, kind, st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
+
+
+class Scanner:
+    """Looks at one inbox, one level deep.
+
+    Args:
+        inbox: absolute path.
+        network: whether it is on a network file system.
+        read_control: reads a `_preset.yaml` or `job.yaml` (path, entry, kind) that is new or changed, and says what is wrong
+            with it in the `Control` it returns; it raises nothing.
+    """
+
+    def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl) -> None:
+        self.inbox = inbox
+        self.network = network
+        self._read_control = read_control
+        self._seen: dict[bytes, _Seen] = {INBOX: _Seen()}
+
+    def look(self, now: float) -> Look:
+        """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
+        self._list(INBOX)
+        for name in self._subfolders():
+            self._list(name)
+        return self._as_look(now, None)
+
+    def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
+        """A partial look: at these names by folder, and at all of these folders of the inbox."""
+        in_inbox = names.get(INBOX, frozenset()) | folders
+        looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
+        known = set(self._subfolders())
+        self._stat(INBOX, in_inbox)
+        for name in self._subfolders():
+            if name in folders or name not in known:
+                self._list(name)
+                looked[name] = None
+            elif at := names.get(name):
+                self._stat(name, at)
+        return self._as_look(now, looked)
+
+    def _subfolders(self) -> list[bytes]:
+        """The folders to look into; what is known of others is forgotten."""
+        entries = self._seen[INBOX].entries
+        names = [name for name, entry in entries.items() if entry.kind == "directory" and not ignored_folder(name)]
+        for name in self._seen.keys() - set(names) - {INBOX}:
+            del self._seen[name]
+        return names
+
+    def _as_look(self, now: float, looked: Mapping[bytes, Set[bytes] | None] | None) -> Look:
+        folders = []
+        for name, seen in self._seen.items():
+            at = None if looked is None else looked.get(name, frozenset())
+            controls = tuple(seen.controls.values())
+            names = None if at is None else frozenset(at)
+            folders.append(Folder(name, seen.entries, names, seen.birth, controls, seen.problem))
+        return Look(tuple(folders), self.network, now)
+
+    def _path(self, folder: bytes) -> bytes:
+        return self.inbox + b"/" + folder if folder else self.inbox
+
+    def _list(self, folder: bytes) -> None:
+        """Look at everything in a folder."""
+        seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
+        known, entries, fresh = seen.entries, dict[bytes, Entry](), list[Entry]()
+        try:
+            seen.birth = birth_time(os.lstat(path))
+            with os.scandir(path) as names:
+                for item in names:
+                    name = item.name
+                    old = known.get(name)
+                    try:
+                        st = item.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    except OSError:
+                        entry = Entry(name, "unreadable", 0, 0, 0, 0)
+                    else:
+                        if (
+                            old is not None
+                            and old.mtime_ns == st.st_mtime_ns
+                            and old.size == st.st_size
+                            and old.ino == st.st_ino
+                            and old.nlink == st.st_nlink
+                            and old.dev == st.st_dev
+                            and old.kind == _KINDS.get(st.st_mode & 0o170000, "device")
+                            and (not MAC_ATTRIBUTES or (old.birth == birth_time(st) and old.dataless == is_dataless(st)))
+                        ):
+                            entries[name] = old
+                            continue
+                        entry = entry_from(name, st)
+                    if entry == old:
+                        entries[name] = old
+                    else:
+                        entries[name] = entry
+                        fresh.append(entry)
+        except OSError as error:
+            seen.problem = sentence(error, path)
+            return
+        seen.problem = None
+        if fresh or len(entries) != len(known):
+            self._replace(folder, seen, entries, fresh)
+
+    def _stat(self, folder: bytes, names: Set[bytes]) -> None:
+        """Look at some names in a folder."""
+        seen, path = self._seen[folder], self._path(folder)
+        found: dict[bytes, Entry | None] = {}
+        for name in names:
+            try:
+                entry = entry_from(name, os.lstat(path + b"/" + name))
+            except (FileNotFoundError, NotADirectoryError):
+                found[name] = None
+            except OSError:
+                found[name] = Entry(name, "unreadable", 0, 0, 0, 0)
+            else:
+                found[name] = entry
+        fresh = [entry for name, entry in found.items() if entry is not None and seen.entries.get(name) != entry]
+        lost = [name for name, entry in found.items() if entry is None and name in seen.entries]
+        if fresh or lost:
+            entries = {**seen.entries, **{entry.name: entry for entry in fresh}}
+            for name in lost:
+                del entries[name]
+            self._replace(folder, seen, entries, fresh)
+
+    def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
+        """Take over what a folder holds now, and read the presets and batches that are new."""
+        seen.entries = entries
+        controls = {name: control for name, control in seen.controls.items() if name in entries}
+        for entry in fresh:
+            if len(entry.name) <= len(PRESET_NAME) and (kind := _control_kind(folder, entry.name)) is not None:
+                controls[entry.name] = self._control(folder, entry, kind)
+        seen.controls = controls
+
+    def _control(self, folder: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+        if entry.kind != "file" or entry.nlink > 1:
+            return Control(kind, entry, problem="it is not a plain file of this folder, refused")
+        return self._read_control(self._path(folder) + b"/" + entry.name, entry, kind)
+
+
+def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
+    """Which control file a name is; `job.yaml` directly in the inbox is just a sidecar."""
+    key = key_of(name)
+    if key == PRESET_NAME:
+        return "preset"
+    return "batch" if key == BATCH_NAME and folder else None

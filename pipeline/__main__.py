@@ -1,0 +1,27 @@
+"""`python -m pipeline …`: what the daemon runs as programs of their own."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one sub-command; returns the exit status. What a sub-command needs is imported when it is chosen."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
+    worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
+    worker.add_argument("--warm", choices=("light", "model"), default="light", help="what to load before the job")
+    commands.add_parser("guardian", help="kill the own process group when standard input closes")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "guardian":
+        from pipeline import guardian
+
+        return guardian.main()
+    from pipeline import worker as worker_module
+
+    return worker_module.main(chosen.events_fd, chosen.warm)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""Colour and depth of bits: every kind of pixel becomes 8-bit RGB, through its ICC profile where it is not RGB already.
+
+An RGB picture keeps its numbers and its profile, which goes into every output; everything else is converted to sRGB.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+Pixels = NDArray[np.uint8]
+Mode = Literal["L", "RGB", "CMYK", "LAB"]
+
+SRGB = "sRGB"
+_SPACES: dict[Mode, tuple[str, ...]] = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",), "LAB": ()}
+
+
+@dataclass(frozen=True, eq=False)
+class Colours:
+    """RGB with what its numbers mean.
+
+    Attributes:
+        rgb: uint8 (H, W, 3).
+        icc: the RGB profile `rgb` is in; None means sRGB.
+        profile: the profile's description, for people.
+        warnings: sentences for people.
+    """
+
+    rgb: Pixels
+    icc: bytes | None
+    profile: str
+    warnings: tuple[str, ...] = ()
+
+
+def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
+    """Give any 8-bit picture as RGB.
+
+    A grey picture with an RGB profile (some programs write that) means equal channels in that profile, and keeps it.
+    CMYK without a profile is converted by the plain formula 255 − min(255, C + K), as viewers do.
+
+    Args:
+        pixels: uint8; (H, W) for L, (H, W, 3) for RGB and LAB (Pillow's encoding), (H, W, 4) for CMYK (255 is full ink).
+        mode: what the channels are.
+        icc: the embedded profile, if any. One that cannot be used is ignored with a warning.
+
+    Returns:
+        RGB, as the same array where it was RGB already.
+    """
+    profile, warnings = _usable(icc, mode)
+    if profile is not None and profile.profile.xcolor_space.strip() == "RGB":
+        rgb = pixels if mode == "RGB" else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        return Colours(_uint8(rgb), icc, _described(profile), warnings)
+    if mode == "RGB":
+        return Colours(pixels, None, SRGB, warnings)
+    if mode == "L" and profile is None:
+        return Colours(_uint8(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)), None, SRGB, warnings)
+    size = (pixels.shape[1], pixels.shape[0])
+    image = Image.frombuffer(mode, size, np.ascontiguousarray(pixels).tobytes(), "raw", mode, 0, 1)
+    if mode == "LAB":
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    if profile is None:
+        return Colours(_uint8(np.asarray(image.convert("RGB"))), None, SRGB, warnings)
+    try:
+        return Colours(_uint8(np.asarray(_through(image, profile))), None, SRGB, warnings)
+    except (ImageCms.PyCMSError, OSError, ValueError) as reason:
+        warnings = (*warnings, f"The picture's colour profile could not be used and was ignored ({reason}).")
+        return Colours(_uint8(np.asarray(image.convert("RGB"))), None, SRGB, warnings)
+
+
+def to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> Pixels:
+    """Give samples of more than 8 bits as 8 bits, rounded to nearest: round(v · 255 / (2^bits − 1)).
+
+    Args:
+        samples: uint16 of any shape, values below 2^bits.
+        bits: bits that are used of each sample, 9 to 16.
+    """
+    top = (1 << bits) - 1
+    table = (np.arange(top + 1, dtype=np.uint32) * 510 + top) // (2 * top)
+    return table.astype(np.uint8)[np.minimum(samples, top)]
+
+
+def _through(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    """The picture converted to sRGB: relative colorimetric with black point compensation, what Photoshop does by default."""
+    converted = ImageCms.profileToProfile(
+        image,
+        profile,
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if converted is None:
+        raise ValueError("no picture came of it")
+    return converted
+
+
+def _usable(icc: bytes | None, mode: Mode) -> tuple[ImageCms.ImageCmsProfile | None, tuple[str, ...]]:
+    """The profile opened, if it fits the picture; otherwise why it was ignored."""
+    if not icc or mode == "LAB":  # Lab says by itself what its numbers mean
+        return None, ()
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if profile.profile.xcolor_space.strip() == "RGB":  # it goes into every output: make sure others can use it
+            ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as reason:
+        return None, (f"The picture's colour profile is damaged and was ignored ({reason}).",)
+    space = profile.profile.xcolor_space.strip()
+    if space not in _SPACES[mode]:
+        kind = {"L": "grey"}.get(mode, mode)
+        return None, (f"The picture's colour profile is for {space}, the picture is {kind}; the profile was ignored.",)
+    return profile, ()
+
+
+def _described(profile: ImageCms.ImageCmsProfile) -> str:
+    """The profile's own description, at most 200 characters of it; hostile profiles have long ones."""
+    try:
+        description = ImageCms.getProfileDescription(profile)
+    except ImageCms.PyCMSError:
+        description = ""
+    return " ".join(description.split())[:200] or "unnamed RGB profile"
+
+
+def _uint8(array: NDArray[Any]) -> Pixels:
+    return array.astype(np.uint8, copy=False)

@@ -1,0 +1,100 @@
+"""Depth of a photo from the best source there is, or from the one that was asked for; always as disparity, 0 far to 1 near."""
+
+import os
+from collections.abc import Callable
+
+from daemon.contract.messages import JobCommand
+from daemon.contract.names import to_bytes
+from daemon.errors import DepthMissing, DepthUnreadable
+from pipeline import images, weights
+from pipeline.depth import cues, model, photo, supplied
+from pipeline.depth.reading import Reading
+
+__all__ = ["Reading", "choose"]
+
+Progress = Callable[[float], None]
+
+
+def choose(picture: images.Photo, job: JobCommand, progress: Progress = lambda _: None) -> Reading:
+    """Get the picture's depth.
+
+    `auto` takes the first there is of: the dropped depth picture, the depth stored in the photo, a learned model whose weights
+    are installed, the ground-plane guess. A source that was dropped or asked for and cannot be used is an error, never replaced;
+    only stored depth that nobody asked for and that is damaged is passed over, with a warning.
+
+    Args:
+        picture: the photo, decoded.
+        job: names the files, the spec, the weights and the device.
+        progress: told the share that is done, 0 to 1.
+
+    Returns:
+        The reading, at its source's resolution.
+
+    Raises:
+        DepthMissing: the source that was asked for is not there.
+        DepthUnreadable: it is there but cannot be used.
+        WeightsMissing, WeightsCorrupt: of the model.
+        ModelFailed, DeviceUnavailable: the model gave nothing usable, or cannot run where it should.
+    """
+    wanted = job.spec.depth
+    reading = _chosen(picture, job, progress) if wanted == "auto" else _asked_for(picture, job, progress)
+    progress(1.0)
+    return reading
+
+
+def _asked_for(picture: images.Photo, job: JobCommand, progress: Progress) -> Reading:
+    """The one source the spec names."""
+    match job.spec.depth:
+        case "file":
+            if job.depth_picture is None:
+                raise DepthMissing(f"`depth: file` was asked for, but no depth picture came with {job.image}.")
+            return _supplied(picture, job)
+        case "photo":
+            stored = photo.read(_path(job, job.image), photo=picture, limits=job.limits)
+            if stored is None:
+                raise DepthMissing(
+                    f"`depth: photo` was asked for, but {job.image} holds no depth.",
+                    hint="Only portrait photos in HEIC hold depth; ask for `depth: auto` instead.",
+                )
+            return stored
+        case "model":
+            return _modelled(picture, job, weights.catalogue().default_depth, progress)
+        case _:
+            return _guessed(picture)
+
+
+def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Reading:
+    """The best source there is."""
+    if job.depth_picture is not None:
+        return _supplied(picture, job)
+    passed_over: tuple[str, ...] = ()
+    try:
+        stored = photo.read(_path(job, job.image), photo=picture, limits=job.limits)
+    except DepthUnreadable as reason:
+        stored, passed_over = None, (f"{reason.message} Another source was used.",)
+    if stored is not None:
+        return stored
+    listed = weights.catalogue()
+    there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
+    reading = _modelled(picture, job, there, progress) if there else _guessed(picture)
+    return Reading(reading.values, reading.valid, reading.provenance, (*passed_over, *reading.warnings))
+
+
+def _supplied(picture: images.Photo, job: JobCommand) -> Reading:
+    assert job.depth_picture is not None  # noqa: S101  both callers looked
+    return supplied.read(_path(job, job.depth_picture), job.spec.depth_kind, photo=picture, limits=job.limits)
+
+
+def _modelled(picture: images.Photo, job: JobCommand, name: str, progress: Progress) -> Reading:
+    found = weights.locate(name, job.models)
+    progress(0.1)  # hashing is the smaller part
+    return model.read(picture.rgb, found, device=job.device, progress=lambda done: progress(0.1 + 0.9 * done))
+
+
+def _guessed(picture: images.Photo) -> Reading:
+    height, width = picture.rgb.shape[:2]
+    return cues.read(height, width, fetch=weights.catalogue().default_depth)
+
+
+def _path(job: JobCommand, name: str) -> bytes:
+    return os.path.join(os.fsencode(job.source), to_bytes(name))

@@ -1,0 +1,217 @@
+"""Depth from a learned model: any depth estimation family transformers knows, loaded from a local folder.
+
+The picture is prepared here, by what the folder's preprocessor_config.json says, and `predicted_depth` is read as it comes: the
+library's own image processors need torchvision, and its pipeline gives 8 bits. torch and transformers are imported only when a
+model is really used; the caller pins the number of threads.
+"""
+
+import contextlib
+import warnings as python_warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.contract.manifest import Depth
+from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
+from pipeline.depth.preparation import Preparation, prepare, read_preparation
+from pipeline.depth.reading import Reading, inverse, normalised
+from pipeline.weights import Polarity, Weights
+
+Device = Literal["auto", "cpu", "mps", "cuda"]
+
+_CLIPPED = 0.001  # readings outside this quantile are single pixels at edges or in the sky; they must not set the scale
+_PROBE_SIDE = 126  # side of the low-resolution picture on which two devices are compared
+_AGREEMENT = (
+    0.02  # mean difference allowed between devices, of disparity 0…1: half-precision noise is below 0.005, breakage far above
+)
+
+
+def read(
+    rgb: NDArray[np.uint8], found: Weights, *, device: Device = "auto", progress: Callable[[float], None] = lambda _: None
+) -> Reading:
+    """Estimate the depth of a picture.
+
+    Args:
+        rgb: uint8 (H, W, 3), upright.
+        found: checked weights of a depth model; its entry says what larger values mean.
+        device: where to run; auto takes CUDA, then MPS, then the CPU. Half precision is used on those two only after its result
+            agreed with the CPU's on a small version of the picture, then single precision, then the CPU itself.
+        progress: told the share that is done, 0 to 1.
+
+    Returns:
+        Disparity at the network's resolution.
+
+    Raises:
+        WeightsCorrupt: the folder cannot be loaded as a depth model.
+        DeviceUnavailable: the device that was asked for is not there.
+        ModelFailed: no number, or the same number everywhere.
+    """
+    import torch
+
+    candidates = _candidates(device)
+    network = _load(found)
+    progress(0.4)
+    preparation = read_preparation(found, network.config)
+    polarity = found.entry.polarity
+    if polarity is None:
+        raise WeightsCorrupt(f"{found.name} is not listed as a depth model.")
+    settled, dtype, remarks = settle(network, rgb, preparation, candidates, polarity)
+    progress(0.5)
+    raw = _run(network.to(device=settled, dtype=getattr(torch, dtype)), rgb, preparation)
+    disparity, valid = to_disparity(raw, polarity, found.name)
+    share = float(valid.mean())
+    return Reading(
+        values=normalised(disparity, valid, outliers=_CLIPPED),
+        valid=None if share == 1.0 else valid,
+        provenance=Depth(
+            source="model",
+            model=found.entry.repo or found.name,
+            revision=found.revision,
+            licence=found.entry.licence,
+            polarity=polarity,
+            valid=share,
+        ),
+        warnings=remarks,
+    )
+
+
+def preload() -> None:
+    """Import what a model needs, so that a job that comes later does not wait for it. Seconds, and some 500 MB."""
+    import torch  # noqa: F401
+    from transformers import AutoModelForDepthEstimation
+
+    _ = AutoModelForDepthEstimation.from_pretrained  # transformers imports lazily: touching the name loads the module
+
+
+def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A network's numbers as disparity, and where they are usable.
+
+    Args:
+        raw: float32 (h, w).
+        polarity: what larger means. Distances that are not positive are no readings.
+        name: of the model, for the error.
+
+    Raises:
+        ModelFailed: numbers that are none, or the same everywhere.
+    """
+    if not np.isfinite(raw).all():
+        raise ModelFailed(f"The depth model {name} gave values that are not numbers.")
+    if float(raw.max()) == float(raw.min()):
+        raise ModelFailed(f"The depth model {name} gave the same depth everywhere.")
+    if polarity == "disparity":
+        return raw, np.ones(raw.shape, bool)
+    valid = raw > 0
+    if not valid.any():
+        raise ModelFailed(f"The depth model {name} gave no positive distance.")
+    return inverse(raw, valid), valid
+
+
+def settle(
+    network: Any,  # noqa: ANN401
+    rgb: NDArray[np.uint8],
+    preparation: Preparation,
+    candidates: tuple[tuple[str, str], ...],
+    polarity: Polarity,
+) -> tuple[str, str, tuple[str, ...]]:
+    """Choose the first device and precision whose result agrees with the CPU's on a small version of the picture.
+
+    Args:
+        network: on the CPU, in float32.
+        rgb: the picture.
+        preparation: of the model.
+        candidates: (device, dtype) in order of preference; the CPU in float32 is always the last resort.
+        polarity: of the model.
+
+    Returns:
+        Device, dtype, and a warning if what was preferred had to be given up.
+    """
+    import torch
+
+    if not candidates:
+        return "cpu", "float32", ()
+    small = replace(preparation, short_side=min(_PROBE_SIDE, preparation.short_side))
+    truth = normalised(*to_disparity(_run(network, rgb, small), polarity, "on the CPU"), outliers=_CLIPPED)
+    for device, dtype in candidates:
+        try:
+            raw = _run(network.to(device=device, dtype=getattr(torch, dtype)), rgb, small)
+            trial = normalised(*to_disparity(raw, polarity, f"on {device}"), outliers=_CLIPPED)
+        except (RuntimeError, NotImplementedError, ModelFailed):
+            continue
+        finally:
+            network.to(device="cpu", dtype=torch.float32)
+        if float(np.abs(trial - truth).mean()) <= _AGREEMENT:
+            return device, dtype, ()
+    return "cpu", "float32", (f"The depth model ran on the CPU: {candidates[0][0]} gave other results or none.",)
+
+
+def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
+    """Devices other than the CPU to try, each in half and then in single precision.
+
+    Raises:
+        DeviceUnavailable: the one that was asked for is not there.
+    """
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device in there and not there[device]:
+        raise DeviceUnavailable(f"The device {device} was asked for, but this machine has none that works.")
+    names = [name for name in there if there[name]] if device == "auto" else [device] if device != "cpu" else []
+    return tuple((name, dtype) for name in names[:1] for dtype in ("float16", "float32"))
+
+
+def _load(found: Weights) -> Any:  # noqa: ANN401
+    """The model in float32 on the CPU.
+
+    Half-precision files are widened: on a CPU half precision is four times slower.
+    """
+    import torch
+    from transformers import AutoModelForDepthEstimation
+
+    try:
+        with _quiet():
+            network, loading = AutoModelForDepthEstimation.from_pretrained(
+                found.folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as reason:
+        raise WeightsCorrupt(
+            f"The weights of {found.name} cannot be loaded as a depth model.", detail=str(reason)[:2000]
+        ) from reason
+    if loading["missing_keys"]:
+        # transformers would fill them with random numbers and go on.
+        missing = sorted(loading["missing_keys"])
+        raise WeightsCorrupt(f"The weights of {found.name} lack {len(missing)} parts.", detail=", ".join(missing[:20]))
+    return network.eval()
+
+
+def _run(network: Any, rgb: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.float32]:  # noqa: ANN401
+    """`predicted_depth` as float32 (h, w), without the margin."""
+    import torch
+
+    tensor, (top, bottom, left, right) = prepare(rgb, preparation)
+    parameter = next(network.parameters())
+    with torch.inference_mode(), _quiet():
+        given = torch.from_numpy(tensor).to(device=parameter.device, dtype=parameter.dtype)
+        predicted: torch.Tensor = network(pixel_values=given).predicted_depth
+        full = (given.shape[2], given.shape[3])
+        plane = predicted.float().reshape(1, 1, *predicted.shape[-2:])
+        if tuple(plane.shape[2:]) != full:  # some families answer at half their input's size
+            plane = torch.nn.functional.interpolate(plane, size=full, mode="bilinear", align_corners=False)
+        whole: NDArray[np.float32] = plane[0, 0].cpu().numpy()
+    return np.ascontiguousarray(whole[top : whole.shape[0] - bottom, left : whole.shape[1] - right])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Libraries' notices about their own future are nothing to the person who dropped a photo."""
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore", DeprecationWarning)
+        python_warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -1,0 +1,80 @@
+"""Depth the phone stored in the photo itself: the auxiliary depth picture of a HEIC file.
+
+Its samples are quantised between bounds given beside them (ISO/IEC 23008-12, 6.11.3, after the depth representation information
+SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by its own properties, which are the photo's.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.contract.manifest import Depth
+from daemon.contract.messages import Limits
+from daemon.contract.names import to_text
+from daemon.errors import DepthUnreadable, JobError
+from pipeline import heif, images
+from pipeline.depth.reading import Reading, inverse, normalised, same_shape
+
+_INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3, non-uniform, keeps only the order
+
+
+def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
+    """Read the stored depth.
+
+    Args:
+        path: the photo's file.
+        photo: the same, decoded.
+        limits: checked again, on this opening of the file.
+
+    Returns:
+        The reading, upright; None if the photo holds no depth.
+
+    Raises:
+        DepthUnreadable: there is depth, but damaged or of another shape than the photo.
+        SourceMissing: the file is gone.
+    """
+    if photo.format != "HEIF":
+        return None
+    name = to_text(os.path.basename(path))
+    with images.open_source(path) as file:
+        images.check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
+        try:
+            found = heif.depth_images(heif.parse(file))
+        except (JobError, MemoryError):
+            raise
+        except Exception as reason:  # pi-heif fails with anything on hostile bytes
+            raise DepthUnreadable(f"The depth stored in {name} cannot be decoded.", detail=str(reason)) from reason
+    if not found:
+        return None
+    stored = found[0]
+    if not same_shape(stored.samples.shape[:2], photo.rgb.shape[:2]) or stored.samples.ndim != 2:
+        raise DepthUnreadable(f"The depth stored in {name} has another shape than the photo.")
+    disparity, polarity, remarks = physical(stored)
+    everywhere = np.ones(disparity.shape, bool)
+    return Reading(normalised(disparity, everywhere), None, Depth(source="photo", polarity=polarity, valid=1.0), remarks)
+
+
+def physical(stored: heif.DepthImage) -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
+    """Disparity of a stored depth picture, in its own unit.
+
+    Args:
+        stored: samples and their bounds. Without usable bounds the samples count as disparity from 0 to 1, with a warning.
+
+    Returns:
+        float64 (h, w), larger is nearer (1/m where the bounds are, as phones write them); "disparity" or "distance"; warnings.
+    """
+    share = stored.samples.astype(np.float64) / ((1 << stored.bits) - 1)
+    about = stored.metadata
+    kind = about.get("representation_type")
+    near, far = about.get("z_near"), about.get("z_far")
+    low, high = about.get("d_min"), about.get("d_max")
+    if kind == _DISPARITY and low is not None and high is not None and high > low:
+        return low + share * (high - low), "disparity", ()
+    if kind in (_INVERSE_Z, _Z) and near is not None and far is not None and 0 < near < far:
+        if kind == _Z:
+            distance = near + share * (far - near)
+            return inverse(distance, np.ones(distance.shape, bool)), "distance", ()
+        return 1 / far + share * (1 / near - 1 / far), "disparity", ()
+    return share, "disparity", ("The depth stored in the photo names no scale; only its order from far to near was used.",)

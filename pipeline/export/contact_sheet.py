@@ -1,0 +1,254 @@
+"""The contact sheet: photo, depth and every layer on one page, for Quick Look and for mail.
+
+A grid whose columns follow from the picture's proportions, each picture with its caption below, aligned to the left.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.export.palette import Rgb, colour_depth, layer_colours
+from pipeline.export.preview import PreviewPage, shrink
+
+Pixels = npt.NDArray[np.uint8]
+
+NAME = "contact_sheet.jpg"
+WIDTH = 1600
+_MARGIN, _GAP, _ROW_GAP = 64, 28, 40
+_TITLE, _BODY, _SMALL = 36, 24, 20
+_PAPER, _INK, _QUIET = (244, 243, 240), (29, 28, 26), (102, 99, 93)
+_CHECKS: tuple[Rgb, Rgb] = ((228, 225, 219), (247, 245, 241))
+_CHECK_SIDE, _CORNER = 12, 8
+_JPEG_QUALITY = 90
+# A picture taller than this pushes the rest out of sight: it shrinks within its column.
+_TALLEST = 760
+_DEFAULT_COLUMNS = {2: 2, 3: 3, 4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 3, 10: 4, 11: 4, 12: 4}
+# Portraits: photo and depth stand in one grid with the layers; columns by the number of pictures in all.
+_PORTRAIT_COLUMNS = {4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 5, 10: 5, 11: 6, 12: 6, 13: 5, 14: 5}
+# The built-in face has little beyond English, so the captions do without × and –. For other names: faces of macOS, Linux and
+# Windows, as Pillow looks them up.
+_OTHER_FACES = (
+    "Arial Unicode.ttf",
+    "PingFang.ttc",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSans-Regular.ttf",
+    "DejaVuSans.ttf",
+    "msyh.ttc",
+)
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One picture with what is written below it."""
+
+    picture: Pixels
+    name: str
+    detail: tuple[str, ...]
+    mark: Rgb | None = None
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A run of cells in rows of `columns`, each picture at most `tallest` pixels high."""
+
+    cells: tuple[_Cell, ...]
+    columns: int
+    tallest: int
+
+    @property
+    def column_width(self) -> int:
+        return (WIDTH - 2 * _MARGIN - (self.columns - 1) * _GAP) // self.columns
+
+    def rows(self) -> list[tuple[_Cell, ...]]:
+        return [self.cells[at : at + self.columns] for at in range(0, len(self.cells), self.columns)]
+
+
+def write(
+    out: BinaryIO,
+    photo: Pixels,
+    layers: Sequence[Pixels],
+    disparity: npt.NDArray[np.float32],
+    page: PreviewPage,
+    icc: bytes | None = None,
+) -> None:
+    """Write the sheet as a JPEG 1600 pixels wide.
+
+    Args:
+        out: a file open for writing.
+        photo: the picture before it was taken apart, uint8 (H, W, 3 or 4).
+        layers: back to front, uint8 (H, W, 4), straight alpha.
+        disparity: float32 (H, W), 0 far to 1 near.
+        page: title, and names, depth ranges and coverage of the layers.
+        icc: the colour profile of photo and layers.
+
+    Raises:
+        ValueError: `layers` and `page.layers` are not of one number.
+    """
+    if len(layers) != len(page.layers):
+        raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
+    height, width = photo.shape[:2]
+    blocks = _layout(width / height, *_cells(photo, layers, disparity, page))
+    sheet = _compose(blocks, page.title, f"{len(layers)} layers · {width} x {height}")
+    sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True, icc_profile=icc or b"")
+
+
+def _cells(
+    photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], page: PreviewPage
+) -> tuple[tuple[_Cell, ...], tuple[_Cell, ...]]:
+    # No picture on the sheet is larger than this, whatever its column: one reduction serves all that follows.
+    height, width = photo.shape[:2]
+    scale = min(1.0, (WIDTH - 2 * _MARGIN) / width, _TALLEST / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    depth = colour_depth(np.asarray(cv2.resize(disparity, size, interpolation=cv2.INTER_AREA), np.float32))
+    top = (_Cell(shrink(photo, size), "Photo", ()), _Cell(depth, "Depth", ("far is dark", "near is bright")))
+    stack = tuple(
+        _Cell(
+            shrink(pixels, size),
+            layer.name,
+            (_percent(layer.coverage), "depth {:.2f} to {:.2f}".format(*layer.depth_range)),
+            mark,
+        )
+        for pixels, layer, mark in zip(layers, page.layers, layer_colours(len(layers)), strict=True)
+    )
+    return top, stack
+
+
+def _percent(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
+def _layout(aspect: float, top: tuple[_Cell, ...], stack: tuple[_Cell, ...]) -> list[_Block]:
+    count = len(stack)
+    together = count + len(top)
+    if aspect >= 2.6:
+        columns = 1 if aspect >= 5 and count <= 6 else 2
+        return [_Block(top, 1, _TALLEST), _Block(stack, columns, _TALLEST)]
+    if aspect >= 0.95:
+        return [_Block(top, 2, _TALLEST), _Block(stack, _DEFAULT_COLUMNS.get(count, 4), _TALLEST)]
+    if aspect >= 0.5:
+        return [_Block(top + stack, _PORTRAIT_COLUMNS.get(together, 5), _TALLEST)]
+    columns = together if together <= 7 else math.ceil(together / 2)
+    return [_Block(top + stack, columns, _TALLEST)]
+
+
+def _compose(blocks: list[_Block], title: str, subtitle: str) -> Image.Image:
+    head = _MARGIN + _TITLE + 34
+    rows = [(block, row, _row_height(block, row)) for block in blocks for row in block.rows()]
+    height = head + sum(tall for *_, tall in rows) + _ROW_GAP * (len(rows) - 1) + _MARGIN
+    sheet = Image.new("RGB", (WIDTH, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    right = WIDTH - _MARGIN
+    small = _font(subtitle, _BODY)
+    room = right - _MARGIN - small.getlength(subtitle) - 2 * _GAP
+    baseline = _MARGIN + _TITLE - 8
+    shown = _shortened(title, _TITLE, room)
+    draw.text((_MARGIN, baseline), shown, _INK, _font(shown, _TITLE), anchor="ls")
+    draw.text((right, baseline), subtitle, _QUIET, small, anchor="rs")
+    y = head
+    for block, row, tall in rows:
+        for column, cell in enumerate(row):
+            _draw_cell(sheet, cell, (_MARGIN + column * (block.column_width + _GAP), y), block)
+        y += tall + _ROW_GAP
+    return sheet
+
+
+def _row_height(block: _Block, row: Sequence[_Cell]) -> int:
+    """Of the picture and the longest caption in the row."""
+    return max(_picture_size(cell, block)[1] + 18 + _BODY + len(_detail_lines(cell, block)) * (_SMALL + 8) for cell in row)
+
+
+def _picture_size(cell: _Cell, block: _Block) -> tuple[int, int]:
+    height, width = cell.picture.shape[:2]
+    scale = min(block.column_width / width, block.tallest / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _detail_lines(cell: _Cell, block: _Block) -> list[str]:
+    """The details on one line, or on one each where the column is narrow."""
+    line = " · ".join(cell.detail)
+    if not line:
+        return []
+    return [line] if _font(line, _SMALL).getlength(line) <= block.column_width else list(cell.detail)
+
+
+def _draw_cell(sheet: Image.Image, cell: _Cell, corner: tuple[int, int], block: _Block) -> None:
+    (x, y), (width, height) = corner, _picture_size(cell, block)
+    sheet.paste(Image.fromarray(_on_checks(cell.picture, (width, height))), corner, _rounded((width, height)))
+    draw = ImageDraw.Draw(sheet)
+    baseline, left = y + height + 18 + _BODY - 6, x
+    if cell.mark:
+        draw.rounded_rectangle((x, baseline - 14, x + 13, baseline - 1), 4, cell.mark)
+        left += 23
+    name = _shortened(cell.name, _BODY, x + block.column_width - left)
+    draw.text((left, baseline), name, _INK, _font(name, _BODY), anchor="ls")
+    for line in _detail_lines(cell, block):
+        baseline += _SMALL + 8
+        shown = _shortened(line, _SMALL, block.column_width)
+        draw.text((x, baseline), shown, _QUIET, _font(shown, _SMALL), anchor="ls")
+
+
+def _on_checks(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """The picture at its size on the sheet, over a checkerboard where it is transparent."""
+    width, height = size
+    if width <= picture.shape[1]:
+        picture = shrink(picture, size)
+    else:
+        # A handful of pixels is shown as such; what is nearly large enough is smoothed.
+        how = cv2.INTER_NEAREST if width > 8 * picture.shape[1] else cv2.INTER_LINEAR
+        picture = np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    if picture.shape[2] == 3:
+        return picture
+    rows, columns = np.ogrid[:height, :width]
+    board = np.array(_CHECKS, np.uint16)[(rows // _CHECK_SIDE + columns // _CHECK_SIDE) % 2]
+    alpha = picture[:, :, 3:].astype(np.uint16)
+    return np.asarray((picture[:, :, :3] * alpha + board * (255 - alpha) + 127) // 255, np.uint8)
+
+
+def _rounded(size: tuple[int, int]) -> Image.Image:
+    """A mask with soft round corners, drawn large and reduced."""
+    radius = min(_CORNER, size[0] // 2, size[1] // 2)
+    large = Image.new("L", (size[0] * 4, size[1] * 4), 0)
+    ImageDraw.Draw(large).rounded_rectangle((0, 0, size[0] * 4 - 1, size[1] * 4 - 1), radius * 4, 255)
+    return large.resize(size, Image.Resampling.BOX)
+
+
+def _shortened(text: str, size: int, room: float) -> str:
+    """The text on one line, ended with … where it is longer than the room in pixels."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    if _font(line, size).getlength(line) <= room:
+        return line
+    while line and _font(line, size).getlength(line + "…") > room:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+@functools.cache
+def _faces(size: int) -> tuple[Font, ...]:
+    faces: list[Font] = [ImageFont.load_default(size)]
+    for name in _OTHER_FACES:
+        try:
+            faces.append(ImageFont.truetype(name, size))
+        except OSError:  # not on this machine
+            continue
+    return tuple(faces)
+
+
+@functools.cache
+def _has(face: int, size: int, sign: str) -> bool:
+    font = _faces(size)[face]
+    return sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask("\U0010fffd"))  # a private sign no face has
+
+
+def _font(text: str, size: int) -> Font:
+    """The first face that has every sign of the text, or the one that has most."""
+    faces = _faces(size)
+    return faces[max(range(len(faces)), key=lambda face: (sum(_has(face, size, sign) for sign in text), -face))]

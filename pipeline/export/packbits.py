@@ -1,0 +1,73 @@
+"""PackBits, the run-length coding of TIFF and Photoshop, for many rows at once.
+
+A row is a chain of packets: a header n ≤ 127 and n + 1 bytes as they are, or a header n ≥ 129 and one byte that stands for
+257 − n of them (TIFF 6.0, section 9). Rows are independent. Everything here is arithmetic over whole strips: where packets
+begin follows from comparing each byte with its neighbour.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+_PACKET = 128  # bytes one packet can stand for
+# Within a packet of literal bytes a run of three saves nothing; leaving it there costs 3 % of size where a smooth picture has
+# runs of three in a row, and saves a third of the time.
+_MIN_RUN = 4
+
+
+def encode_rows(rows: npt.NDArray[np.uint8]) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """Compress each row of a uint8 (H, W) array.
+
+    Args:
+        rows: contiguous, at least one pixel.
+
+    Returns:
+        The packets of all rows, one row after the other, and the length of each row in bytes, int64 (H,).
+    """
+    height, width = rows.shape
+    flat = rows.reshape(-1)
+    in_run, starts = _segments(flat, width)
+    starts = _cut(starts, flat.size)
+    runs = in_run[starts]
+    lengths = np.diff(starts, append=flat.size)
+    offsets = np.zeros(starts.size + 1, np.int64)
+    np.cumsum(np.where(runs, 2, lengths + 1), out=offsets[1:])
+
+    # A run of one, left over by the cut, needs no case of its own: 257 − 1 wraps to 0, the header of one literal byte.
+    headers = np.where(runs, 257 - lengths, lengths - 1).astype(np.uint8)
+    body = np.ones(int(offsets[-1]), bool)
+    body[offsets[:-1]] = False
+    kept = ~in_run
+    kept[starts] = True
+    packed = np.empty(body.size, np.uint8)
+    packed[offsets[:-1]] = headers
+    packed[body] = flat[kept]
+
+    first_packets = np.searchsorted(starts, np.arange(height + 1) * width)
+    return packed.tobytes(), np.diff(offsets[first_packets])
+
+
+def _segments(flat: npt.NDArray[np.uint8], width: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which bytes lie in runs worth coding, and where runs and the stretches between them begin."""
+    same = np.zeros(flat.size + _MIN_RUN - 1, bool)  # equal to the byte before it in its row; the end equals nothing
+    np.equal(flat[1:], flat[:-1], out=same[1 : flat.size])
+    same[: flat.size : width] = False
+    run_begins = same[1 : flat.size + 1] & same[2 : flat.size + 2] & same[3 : flat.size + 3]
+    in_run = run_begins.copy()
+    in_run[1:] |= run_begins[:-1]
+    in_run[2:] |= run_begins[:-2]
+    in_run[3:] |= run_begins[:-3]
+    begins = in_run & ~same[: flat.size]
+    begins[1:] |= in_run[1:] != in_run[:-1]
+    begins[::width] = True
+    return in_run, np.flatnonzero(begins)
+
+
+def _cut(starts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Cut what is longer than one packet into packets."""
+    packets = (np.diff(starts, append=size) + _PACKET - 1) // _PACKET
+    if packets.size == packets.sum():
+        return starts
+    before = np.cumsum(packets) - packets
+    within = np.arange(int(packets.sum())) - np.repeat(before, packets)
+    cut: npt.NDArray[np.int64] = np.repeat(starts, packets) + _PACKET * within
+    return cut

@@ -1,0 +1,219 @@
+"""The preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
+
+The page is one file with style and script inside; it asks the network for nothing. What it shows is handed to it as data, so
+that no name, however hostile, is ever read as markup. What it looks like is in `preview.html`, `.css` and `.js` beside this file.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipeline.export.palette import colour_depth, layer_colours
+
+Pixels = npt.NDArray[np.uint8]
+
+PAGE_NAME, FOLDER_NAME = "preview.html", "preview"
+MAX_BYTES = 3_000_000  # small enough to be mailed
+_MAX_PIXELS = 1600 * 1200  # sharp on a laptop's screen, light on a phone's graphics memory with twelve layers
+_MAX_SIDE = 4096  # what every phone takes as one texture; WebP itself ends at 16,383
+_BINS = 128  # of the depth histogram: about two screen pixels each
+_QUALITY, _ALPHA_QUALITY, _EFFORT = 84, 90, 3  # WebP; effort 3 of 6: half the time of the default for 3 % more bytes
+# Depth at rest: a third of the movement goes to the far side and two thirds to the near, so that everything moves a little,
+# what is near moves most, and little of the border need be cropped.
+_PIVOT = 1 / 3
+
+
+@dataclass(frozen=True)
+class PreviewLayer:
+    """One layer as the page tells of it.
+
+    Attributes:
+        name: what it is called.
+        depth_range: (far, near) disparity, 0 to 1.
+        coverage: share of the picture where it is what one sees, 0 to 1.
+        shift: how far it moves at the largest deflection, −1 to 1, in shares of `max_parallax`.
+    """
+
+    name: str
+    depth_range: tuple[float, float]
+    coverage: float
+    shift: float
+
+
+@dataclass(frozen=True)
+class PreviewPage:
+    """What the page says. All of it is text or numbers; nothing is read as markup.
+
+    Attributes:
+        title: the job's or the picture's name.
+        layers: back to front, as many as pictures.
+        thresholds: the disparities at which layers part, rising, 0 to 1.
+        max_parallax: how far the nearest layer may move against the farthest, as a share of the side.
+        facts: (label, value) pairs for the fine print, in order.
+        links: (label, file beside the page) pairs to offer.
+        note: a sentence the person should not miss, such as that the depth was guessed.
+    """
+
+    title: str
+    layers: tuple[PreviewLayer, ...]
+    thresholds: tuple[float, ...]
+    max_parallax: float
+    facts: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    note: str | None = None
+
+
+def write(
+    folder: str,
+    photo: Pixels,
+    layers: Sequence[Pixels],
+    disparity: npt.NDArray[np.float32],
+    page: PreviewPage,
+    icc: bytes | None = None,
+) -> tuple[str, ...]:
+    """Write the page and its pictures.
+
+    Args:
+        folder: an existing folder; `preview.html` and `preview/` appear in it.
+        photo: the picture before it was taken apart, uint8 (H, W, 3 or 4).
+        layers: back to front, uint8 (H, W, 4), straight alpha.
+        disparity: float32 (H, W), 0 far to 1 near.
+        page: what it says.
+        icc: the colour profile of photo and layers.
+
+    Returns:
+        The files written, relative to `folder`, the page first.
+
+    Raises:
+        ValueError: `layers` and `page.layers` are not of one number.
+        OSError: a file cannot be written.
+    """
+    if len(layers) != len(page.layers):
+        raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
+    pictures = _pictures(photo, layers, disparity, icc)
+    os.makedirs(os.path.join(folder, FOLDER_NAME), exist_ok=True)
+    for name, data in pictures.items():
+        with open(os.path.join(folder, FOLDER_NAME, name), "wb") as file:
+            file.write(data)
+    height, width = photo.shape[:2]
+    with open(os.path.join(folder, PAGE_NAME), "wb") as file:
+        file.write(_document(page, _histogram(disparity), (width, height)).encode())
+    return (PAGE_NAME, *(f"{FOLDER_NAME}/{name}" for name in pictures))
+
+
+def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """Scale uint8 (H, W, 3 or 4) down to `size` (width, height), averaging; colours are weighted with their alpha.
+
+    Alpha stays straight, and colour is 0 where alpha is 0.
+    """
+    if picture.shape[1::-1] == size:
+        return picture
+    if picture.shape[2] == 3:
+        return _area(picture, size)
+    alpha = np.ascontiguousarray(picture[:, :, 3])
+    weighted = cv2.multiply(np.ascontiguousarray(picture[:, :, :3]), cv2.merge((alpha, alpha, alpha)), scale=1 / 255)
+    small = _area(np.asarray(weighted, np.uint8), size)
+    small_alpha = _area(alpha, size)
+    colour = small * (255.0 / np.maximum(small_alpha, 1))[:, :, None]
+    return np.dstack([np.clip(np.rint(colour), 0, 255).astype(np.uint8), small_alpha])
+
+
+def _area(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], icc: bytes | None) -> dict[str, bytes]:
+    """The page's pictures by name, scaled until they are within the budget together."""
+    height, width = photo.shape[:2]
+    scale = min(1.0, math.sqrt(_MAX_PIXELS / (width * height)), _MAX_SIDE / max(width, height))
+    while True:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        depth = colour_depth(np.asarray(cv2.resize(disparity, size, interpolation=cv2.INTER_AREA), np.float32))
+        pictures = {"photo.webp": _webp(shrink(photo, size), icc), "depth.webp": _webp(depth, None)}
+        for number, layer in enumerate(layers, 1):
+            pictures[f"layer_{number}.webp"] = _webp(shrink(layer, size), icc)
+        total = sum(map(len, pictures.values()))
+        if total <= MAX_BYTES or size == (1, 1):
+            return pictures
+        scale *= math.sqrt(MAX_BYTES / total) * 0.95
+
+
+def _webp(picture: Pixels, icc: bytes | None) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(
+        out, "WEBP", quality=_QUALITY, alpha_quality=_ALPHA_QUALITY, method=_EFFORT, icc_profile=icc or b""
+    )
+    return out.getvalue()
+
+
+def _histogram(disparity: npt.NDArray[np.float32]) -> list[float]:
+    """Heights of the bins, 0 to 1: roots of the counts, so that a wall does not hide everything else."""
+    counts = np.histogram(disparity, bins=_BINS, range=(0.0, 1.0))[0]
+    return [round(float(value), 4) for value in np.sqrt(counts / max(1, counts.max()))]
+
+
+def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> str:
+    templates = files("pipeline.export")
+    style, script, frame = (templates.joinpath(f"preview.{kind}").read_text("utf-8") for kind in ("css", "js", "html"))
+    parts = {
+        "TITLE": html.escape(_speakable(page.title)),
+        "STYLE": style,
+        "SCRIPT": script,
+        "SCRIPT_HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "DATA": _inert_json(_data(page, histogram, size)),
+    }
+    # One pass over the frame: a name that looks like a placeholder is not looked at again.
+    return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)
+
+
+def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> dict[str, object]:
+    shifts = [layer.shift for layer in page.layers]
+    pivot = min(shifts) + (max(shifts) - min(shifts)) * _PIVOT
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
+    return {
+        "title": _speakable(page.title),
+        "width": size[0],
+        "height": size[1],
+        "zoom": round(1 + 2 * page.max_parallax * max(abs(shift - pivot) for shift in shifts), 5),
+        "layers": [
+            {
+                "name": _speakable(layer.name),
+                "src": f"{FOLDER_NAME}/layer_{number}.webp",
+                "range": [round(float(bound), 4) for bound in layer.depth_range],
+                "coverage": round(float(layer.coverage), 4),
+                "travel": round((layer.shift - pivot) * page.max_parallax, 6),
+                "colour": colour,
+            }
+            for number, (layer, colour) in enumerate(zip(page.layers, colours, strict=True), 1)
+        ],
+        "thresholds": [round(float(threshold), 4) for threshold in page.thresholds],
+        "histogram": histogram,
+        "facts": [[_speakable(label), _speakable(value)] for label, value in page.facts],
+        "links": [[_speakable(label), quote(target)] for label, target in page.links],
+        "note": _speakable(page.note) if page.note else None,
+    }
+
+
+def _speakable(text: str) -> str:
+    """Text that UTF-8 can hold: half characters, as broken file names have them, become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _inert_json(value: object) -> str:
+    """JSON in which nothing can end the script element or begin a comment in it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,246 @@
+"""Layered Photoshop files: real transparency, Unicode names, colour profile, a true merged picture.
+
+Format: Adobe Photoshop File Formats Specification (2019). Colours are 8-bit RGB, PackBits-compressed row by row. The file is
+written front to back with its lengths patched in afterwards, so that no more than one strip of pixels and one compressed
+plane are held in memory.
+"""
+
+import io
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from daemon.errors import OutputTooLarge
+from pipeline.export.packbits import encode_rows
+
+Pixels = npt.NDArray[np.uint8]
+
+# The specification's limits: pixels a side of a PSD (version 1) and of its large sister PSB (version 2), and bytes of a PSD.
+PSD_SIDE, PSB_SIDE, PSD_BYTES = 30_000, 300_000, 2**31 - 1
+# Big enough that numpy's cost per call vanishes, small enough that a strip and its masks stay in the second-level cache.
+_STRIP_BYTES = 1 << 18
+_RAW, _RLE = 0, 1
+_ALPHA_FIRST = (-1, 0, 1, 2)  # the channel order Photoshop itself writes: transparency, red, green, blue
+_RESOLUTION, _ICC_PROFILE, _VERSION_INFO = 1005, 1039, 1057
+
+
+@dataclass(frozen=True)
+class PsdLayer:
+    """One layer: its name, and its pixels on the full canvas as uint8 (H, W, 4), straight alpha."""
+
+    name: str
+    rgba: Pixels
+
+
+class _PsdFull(Exception):
+    """The file outgrew what a PSD may hold; a PSB can take it."""
+
+
+def write(out: BinaryIO, layers: Sequence[PsdLayer], composite: Pixels, icc: bytes | None = None) -> Literal["psd", "psb"]:
+    """Write a layered file; layers keep their pixels, cropped to what is not transparent.
+
+    A picture of more than 30,000 pixels a side, or a file of more than 2 GiB, becomes a PSB, the same format with wider lengths.
+
+    Args:
+        out: a file open for writing, empty, positioned at 0 and seekable.
+        layers: back to front, each (H, W, 4).
+        composite: the merged picture, uint8 (H, W, 3), or (H, W, 4) when the picture itself is transparent.
+        icc: the colour profile of the pixels, or none.
+
+    Returns:
+        Which of the two formats was written.
+
+    Raises:
+        OutputTooLarge: a side is longer than 300,000 pixels.
+        ValueError: shapes do not fit together.
+    """
+    height, width = composite.shape[:2]
+    for layer in layers:
+        if layer.rgba.shape != (height, width, 4):
+            raise ValueError(f"layer {layer.name!r} is {layer.rgba.shape}, the canvas {(height, width, 4)}")
+    if max(height, width) > PSB_SIDE:
+        raise OutputTooLarge(
+            f"The picture is {width} × {height} pixels; a layered Photoshop file holds at most {PSB_SIDE:,} a side.",
+            hint="Use a smaller picture, or set `formats: []` in the sidecar to go without the Photoshop file.",
+        )
+    if max(height, width) <= PSD_SIDE:
+        try:
+            _Writer(out, large=False).document(layers, composite, icc)
+        except _PsdFull:
+            out.seek(0)
+            out.truncate()
+        else:
+            return "psd"
+    _Writer(out, large=True).document(layers, composite, icc)
+    return "psb"
+
+
+def bounding_box(rgba: Pixels) -> tuple[int, int, int, int]:
+    """Top, left, bottom, right of what is not transparent, ends excluded; all 0 when nothing is."""
+    alpha = rgba[:, :, 3]
+    columns = np.zeros(alpha.shape[1], np.uint8)
+    filled = []
+    for start, stop in _strips(alpha.shape):
+        strip = np.ascontiguousarray(alpha[start:stop])
+        np.maximum(columns, strip.max(axis=0), out=columns)
+        filled.append(strip.max(axis=1))
+    rows, across = np.flatnonzero(np.concatenate(filled)), np.flatnonzero(columns)
+    if not rows.size:
+        return 0, 0, 0, 0
+    return int(rows[0]), int(across[0]), int(rows[-1]) + 1, int(across[-1]) + 1
+
+
+def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    step = max(1, _STRIP_BYTES // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        yield start, min(start + step, shape[0])
+
+
+class _Writer:
+    """The sections of the file in order. `large` is the PSB variant: wider lengths of sections, channels and rows."""
+
+    def __init__(self, out: BinaryIO, *, large: bool) -> None:
+        self.out = out
+        self.large = large
+        self.length = ">Q" if large else ">I"
+        self.row_length = np.dtype(">u4" if large else ">u2")
+
+    def document(self, layers: Sequence[PsdLayer], composite: Pixels, icc: bytes | None) -> None:
+        height, width = composite.shape[:2]
+        transparent = composite.shape[2] == 4 and bool((composite[:, :, 3] != 255).any())
+        channels = 4 if transparent else 3
+        depth, rgb = 8, 3
+        self.out.write(struct.pack(">4sH6xHIIHH", b"8BPS", 2 if self.large else 1, channels, height, width, depth, rgb))
+        self.out.write(struct.pack(">I", 0))  # colour mode data: only indexed and duotone pictures have any
+        resources = _resources(icc)
+        self.out.write(struct.pack(">I", len(resources)) + resources)
+        self._layer_section(layers, merged_alpha=transparent)
+        self._merged(composite, transparent=transparent)
+
+    def _layer_section(self, layers: Sequence[PsdLayer], *, merged_alpha: bool) -> None:
+        section = self._open()
+        info = self._open()
+        boxes = [bounding_box(layer.rgba) for layer in layers]
+        # A negative count says that the merged picture's fourth channel is its transparency.
+        self.out.write(struct.pack(">h", -len(layers) if merged_alpha else len(layers)))
+        patches = [
+            self._record(number, layer.name, box) for number, (layer, box) in enumerate(zip(layers, boxes, strict=True), 1)
+        ]
+        for layer, (top, left, bottom, right), patch in zip(layers, boxes, patches, strict=True):
+            cropped = layer.rgba[top:bottom, left:right]
+            for slot, channel in enumerate(_ALPHA_FIRST):
+                size = self._channel(cropped[:, :, channel])
+                self._patch(patch + slot * (2 + struct.calcsize(self.length)) + 2, size)
+        self._close(info, even=True)
+        self.out.write(struct.pack(">I", 0))  # no global layer mask
+        self._close(section)
+
+    def _record(self, number: int, name: str, box: tuple[int, int, int, int]) -> int:
+        """Write a layer's record with channel lengths still 0; return where its channel table stands."""
+        self.out.write(struct.pack(">4iH", *box, len(_ALPHA_FIRST)))
+        table = self.out.tell()
+        for channel in _ALPHA_FIRST:
+            self.out.write(struct.pack(">h", channel) + struct.pack(self.length, 0))
+        opaque, no_clipping, flags = 255, 0, 8  # bit 3: written by Photoshop 5 or later, bit 4 (no pixels) means something
+        extra = struct.pack(">II", 0, 0) + _pascal_name(name)  # no mask, no blending ranges
+        extra += _block(b"luni", _unicode(name)) + _block(b"lyid", struct.pack(">I", number))
+        self.out.write(struct.pack(">4s4sBBBxI", b"8BIM", b"norm", opaque, no_clipping, flags, len(extra)) + extra)
+        return table
+
+    def _channel(self, plane: Pixels) -> int:
+        """Write one channel of one layer; return its length in the file."""
+        start = self.out.tell()
+        if not plane.size:
+            self.out.write(struct.pack(">H", _RAW))
+        else:
+            self.out.write(struct.pack(">H", _RLE))
+            self._plane(plane, self.out.tell(), after=self.out.tell() + plane.shape[0] * self.row_length.itemsize)
+        return self.out.tell() - start
+
+    def _plane(self, plane: Pixels, counts_at: int, after: int) -> None:
+        """Write the compressed rows at `after` and their lengths at `counts_at`; leave the file at its end."""
+        counts = []
+        self.out.seek(after)
+        for start, stop in _strips(plane.shape):
+            data, sizes = encode_rows(np.ascontiguousarray(plane[start:stop]))
+            self.out.write(data)
+            counts.append(sizes)
+        end = self.out.tell()
+        if not self.large and end > PSD_BYTES:
+            raise _PsdFull
+        self.out.seek(counts_at)
+        self.out.write(np.concatenate(counts).astype(self.row_length).tobytes())
+        self.out.seek(end)
+
+    def _merged(self, composite: Pixels, *, transparent: bool) -> None:
+        """The flat picture; where it is transparent, over white, as readers expect and undo."""
+        height, planes = composite.shape[0], 4 if transparent else 3
+        self.out.write(struct.pack(">H", _RLE))
+        counts_at = self.out.tell()
+        table = height * self.row_length.itemsize
+        after = counts_at + planes * table
+        for channel in range(planes):
+            plane = composite[:, :, channel]
+            if transparent and channel < 3:
+                plane = _over_white(plane, composite[:, :, 3])
+            self._plane(plane, counts_at + channel * table, after)
+            after = self.out.tell()
+
+    def _open(self) -> int:
+        at = self.out.tell()
+        self.out.write(struct.pack(self.length, 0))
+        return at
+
+    def _close(self, at: int, *, even: bool = False) -> None:
+        size = self.out.tell() - at - struct.calcsize(self.length)
+        if even and size % 2:
+            self.out.write(b"\0")
+            size += 1
+        self._patch(at, size)
+
+    def _patch(self, at: int, size: int) -> None:
+        self.out.seek(at)
+        self.out.write(struct.pack(self.length, size))
+        self.out.seek(0, io.SEEK_END)
+
+
+def _over_white(plane: Pixels, alpha: Pixels) -> Pixels:
+    blended = np.empty(plane.shape, np.uint8)
+    for start, stop in _strips(plane.shape):
+        a = alpha[start:stop].astype(np.uint32)
+        blended[start:stop] = (plane[start:stop] * a + (255 - a) * 255 + 127) // 255
+    return blended
+
+
+def _resources(icc: bytes | None) -> bytes:
+    dpi, per_inch, inches = 72 << 16, 1, 1  # 16.16 fixed point; a photo's layers have no size on paper
+    resolution = struct.pack(">IHHIHH", dpi, per_inch, inches, dpi, per_inch, inches)
+    has_real_merged_data = 1
+    version = struct.pack(">IB", 1, has_real_merged_data) + _unicode("Multiplane") + _unicode("Multiplane") + struct.pack(">I", 1)
+    blocks = [(_RESOLUTION, resolution), (_VERSION_INFO, version)]
+    if icc:
+        blocks.append((_ICC_PROFILE, icc))
+    return b"".join(
+        struct.pack(">4sHHI", b"8BIM", number, 0, len(data)) + data + b"\0" * (len(data) % 2) for number, data in sorted(blocks)
+    )
+
+
+def _block(key: bytes, data: bytes) -> bytes:
+    data += b"\0" * (-len(data) % 4)
+    return struct.pack(">4s4sI", b"8BIM", key, len(data)) + data
+
+
+def _unicode(text: str) -> bytes:
+    encoded = text.encode("utf-16-be", "replace")
+    return struct.pack(">I", len(encoded) // 2) + encoded
+
+
+def _pascal_name(name: str) -> bytes:
+    """The old name beside the Unicode one: MacRoman, at most 255 bytes, padded to a multiple of four."""
+    encoded = name.encode("mac_roman", "replace")[:255]
+    text = bytes([len(encoded)]) + encoded
+    return text + b"\0" * (-len(text) % 4)

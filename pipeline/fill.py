@@ -1,0 +1,197 @@
+"""What lies behind: the colours of a layer where nearer layers cover it.
+
+Far from what is known the fill is smooth (push-pull, Gortler et al., "The Lumigraph", 1996), near the edge it is textured.
+A layer is filled from its own pixels alone, at least as far as the preview can uncover.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bands import BLOCK, Grid, sample
+from pipeline.matte import band_radius
+from pipeline.texture import find_texture
+
+MAX_PARALLAX = 0.03
+"""The largest move of the nearest against the farthest layer, as a share of the picture's longer side: enough to feel depth,
+little enough that what was hidden can be made up."""
+RELAXATIONS = 1
+"""Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
+SAMPLES = 600
+"""Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
+NO_MOVES = np.zeros((0, 2), np.int32)
+MARGIN = 2
+"""Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A layer's colours where it is covered.
+
+    Attributes:
+        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and how strongly it is.
+        reach: float32 (h, w) on the grid, 0 to 1: where the layer exists behind nearer ones; 1 on its own pixels.
+        near: bool (h, w) on the grid: reach and the soft borders around it; nothing of the layer lies elsewhere.
+        base: float32 (h', w', 3) on the grid of the texture: the layer without it; a pixel's texture is what it differs from it.
+        choice: uint8 (h', w'), which of `moves` a cell copies by.
+        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 where there is no texture.
+    """
+
+    ground: NDArray[np.float32]
+    reach: NDArray[np.float32]
+    near: NDArray[np.bool_]
+    base: NDArray[np.float32]
+    choice: NDArray[np.uint8]
+    moves: NDArray[np.int32]
+
+
+class Filler:
+    """Fills the layers of one picture; holds what they share.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        visible: bool (H, W), where the picture has any colour; None for everywhere.
+        labels: uint8 (H, W).
+        unsure: bool (H, W), pixels whose colours are mixed (soft borders) or not to be used.
+    """
+
+    def __init__(
+        self, rgb: NDArray[np.uint8], visible: NDArray[np.bool_] | None, labels: NDArray[np.uint8], unsure: NDArray[np.bool_]
+    ) -> None:
+        self.rgb = rgb
+        self.visible = visible
+        self.labels = labels
+        self.unsure = unsure
+        self.grid = Grid.of(rgb.shape)
+        self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
+        self.coarse_labels = cv2.resize(labels, self.grid.size, interpolation=cv2.INTER_NEAREST_EXACT).reshape(self.grid.shape)
+
+    def fill(self, layer: int, everywhere: bool) -> Fill:
+        """Fill one layer.
+
+        Args:
+            layer: which.
+            everywhere: it is the farthest that has any pixels, and exists behind everything.
+        """
+        own = self.labels == layer
+        if self.visible is not None:
+            own &= self.visible
+        sure = own & ~self.unsure
+        chosen = sure if sure.any() else own
+        weight = self.grid.shrink(chosen.view(np.uint8) * np.uint8(255)).astype(np.float32) / np.float32(255.0)
+        product = self.grid.shrink(cv2.copyTo(self.rgb, chosen.view(np.uint8))).astype(np.float32)
+        smooth = push_pull(product, weight)
+        reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
+        size = 2 * int(np.ceil(band_radius(self.rgb.shape) / self.grid.step)) + 3
+        near = cv2.dilate(reach, np.ones((size, size), np.uint8)) > 0
+        small_smooth, small_weight, hidden = (self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32)))
+        base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
+        texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, MAX_PARALLAX * max(self.small.shape))
+        if texture is None:
+            nothing = np.zeros(self.grid.shape, np.float32)
+            return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES)
+        size = self.grid.shape[::-1]
+        strength = cv2.resize(texture.strength, size).reshape(self.grid.shape)
+        plain = cv2.resize(base, size).reshape(smooth.shape)
+        ground = np.dstack([smooth + strength[..., None] * (plain - smooth), strength])
+        return Fill(ground, reach, near, base, texture.choice, self._moves(texture.offsets, chosen))
+
+    def _moves(self, offsets: NDArray[np.int32], chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself."""
+        height, width = chosen.shape
+        scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
+        moves = np.rint(offsets * scale).astype(np.int32)
+        known = np.flatnonzero(chosen)
+        picks = known[:: max(1, known.size // SAMPLES)]
+        rows, columns = np.divmod(picks, width)
+        pixels = self.rgb.reshape(-1, 3)[picks].astype(np.int32)
+
+        def agreement(move: NDArray[np.int32]) -> float:
+            y, x = rows + move[0], columns + move[1]
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            inside[inside] = chosen[y[inside], x[inside]]
+            if not inside.any():
+                return float("inf")
+            return float(np.square(self.rgb[y[inside], x[inside]] - pixels[inside]).mean())
+
+        step = int(np.ceil(scale.max())) // 2
+        while step >= 1:
+            around = [np.array([dy, dx], np.int32) * step for dy in (0, -1, 1) for dx in (0, -1, 1)]
+            moves = np.array([min((m + a for a in around), key=agreement) for m in moves], np.int32)
+            step //= 2
+        return moves
+
+    def _reach(self, layer: int) -> NDArray[np.float32]:
+        """Hidden cells whose nearest uncovered cell is the layer's own, as far as the largest move."""
+        hidden = self.coarse_labels > layer
+        own = self.coarse_labels == layer
+        if not own.any() or not hidden.any():
+            return own.astype(np.float32)
+        distance, nearest = cv2.distanceTransformWithLabels(
+            hidden.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        owners = np.zeros(int(nearest.max()) + 1, np.bool_)
+        owners[nearest[own]] = True
+        far = MAX_PARALLAX * max(self.grid.shape) + MARGIN
+        return (own | (hidden & owners[nearest] & (distance <= far))).astype(np.float32)
+
+    def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """The fill's colours, uint8 (n, 3), at pixels of the full picture, given by their flat indices."""
+        out = np.empty((index.size, 3), np.uint8)
+        for start in range(0, index.size, BLOCK):
+            out[start : start + BLOCK] = self._block_colours(fill, index[start : start + BLOCK])
+        return out
+
+    def _block_colours(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
+        ground = sample(fill.ground, index, self.grid)
+        colour, strength = ground[:, :3], ground[:, 3]
+        copied = np.flatnonzero(strength > 0.0)
+        if copied.size and len(fill.moves):
+            height, width = self.rgb.shape[:2]
+            rows, columns = np.divmod(index[copied], width)
+            cells = rows * self.small.shape[0] // height, columns * self.small.shape[1] // width
+            move = fill.moves[fill.choice[cells]]
+            source = np.clip(rows + move[:, 0], 0, height - 1) * width + np.clip(columns + move[:, 1], 0, width - 1)
+            detail = self.rgb.reshape(-1, 3)[source] - sample(fill.base, source, self.small)
+            colour[copied] += strength[copied, None] * detail
+        return np.rint(np.clip(colour, 0.0, 255.0)).astype(np.uint8)
+
+
+def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
+    """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
+    window = (2 * max(1, round(reach)) + 1,) * 2
+    mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)
+    mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101)
+    return push_pull(mean, mass)
+
+
+def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill what is unknown from what surrounds it, smoothly.
+
+    Args:
+        product: float32 (h, w, 3), colour times weight.
+        weight: float32 (h, w), 0 (unknown) to 1.
+
+    Returns:
+        float32 (h, w, 3), defined everywhere; 0 if nothing is known.
+    """
+    levels = [(product, weight)]
+    while max(levels[-1][1].shape) > 1:
+        h, w = levels[-1][1].shape
+        size = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
+        down, mass = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in levels[-1])
+        levels.append((down.reshape(size[1], size[0], 3), mass.reshape(size[1], size[0])))
+    top, mass = levels[-1]
+    coarse = top / np.maximum(mass, np.float32(1e-12))[..., None]
+    for fine, mass in reversed(levels[:-1]):
+        coarse = cv2.resize(coarse, mass.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(fine.shape)
+        # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
+        sure = np.minimum(mass * 8.0, 1.0)[..., None]
+        known = fine / np.maximum(mass, np.float32(1e-6))[..., None]
+        coarse += sure * (known - coarse)
+        for _ in range(RELAXATIONS):
+            coarse = cv2.blur(coarse, (3, 3), borderType=cv2.BORDER_REFLECT_101).reshape(fine.shape)
+            coarse += sure * (known - coarse)
+    return coarse

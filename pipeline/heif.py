@@ -1,0 +1,89 @@
+"""HEIC containers through pi-heif: the main picture with all its bits, and the depth a phone stored beside it.
+
+libheif applies the container's own rotation and mirroring (irot, imir) to the main picture and to its auxiliary pictures alike,
+each by its own properties; the EXIF orientation only repeats them and must not be applied again (ISO/IEC 23008-12, A.2.1).
+"""
+
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import pi_heif
+from numpy.typing import NDArray
+from PIL import Image
+
+
+@dataclass(frozen=True, eq=False)
+class DepthImage:
+    """An auxiliary depth picture as it is stored.
+
+    Attributes:
+        samples: uint8 or uint16 (h, w), upright.
+        bits: bits that are used of each sample.
+        metadata: the depth representation information (ISO/IEC 23008-12, 6.11.3): `representation_type`, `d_min`, `d_max`,
+            `z_near`, `z_far`, each only if present.
+    """
+
+    samples: NDArray[Any]
+    bits: int
+    metadata: dict[str, Any]
+
+
+def parse(file: BinaryIO) -> pi_heif.HeifFile:
+    """Read a container's structure; no pixels are decoded yet.
+
+    Raises:
+        OSError, ValueError, SyntaxError, RuntimeError, EOFError: from pi-heif, for what it cannot read.
+    """
+    # hdr_to_16bit=False: 10 and 12 bits stay what they are, so that rounding to 8 is exact.
+    return pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+
+
+def main_samples(heif: pi_heif.HeifFile) -> tuple[NDArray[Any], str]:
+    """Decode the main picture.
+
+    Returns:
+        uint8 or uint16 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA"; alpha is never premultiplied.
+    """
+    main = heif[heif.primary_index]
+    samples = _array(main)
+    mode: str = main.mode.partition(";")[0]
+    if mode.endswith("a"):
+        samples = _unpremultiplied(samples)
+    return samples, mode.upper().replace("I", "L")
+
+
+def depth_images(heif: pi_heif.HeifFile) -> list[DepthImage]:
+    """Decode the depth pictures that belong to the main picture, in the file's order."""
+    found = heif[heif.primary_index].info.get("depth_images", [])
+    return [DepthImage(_array(each), _bits(each), dict(each.info.get("metadata") or {})) for each in found]
+
+
+def exif_orientation(heif: pi_heif.HeifFile) -> int:
+    """The EXIF orientation of the main picture, 1 to 8; 1 if none or not readable."""
+    raw = heif[heif.primary_index].info.get("exif")
+    exif = Image.Exif()
+    try:
+        exif.load(raw or b"")
+    except Exception:  # noqa: BLE001  hostile EXIF fails in many ways; here it decides nothing that is seen
+        return 1
+    value = exif.get(0x0112, 1)
+    return value if value in range(1, 9) else 1
+
+
+def _bits(image: Any) -> int:  # noqa: ANN401  pi-heif has no types
+    depth = image.mode.partition(";")[2]
+    return int(depth) if depth else 8
+
+
+def _array(image: Any) -> NDArray[Any]:  # noqa: ANN401  pi-heif has no types
+    """The pixels without the padding of each row, copied: pi-heif frees its buffer with the container, arrays on it or not."""
+    return np.array(np.asarray(image)[: image.size[1], : image.size[0]], order="C", copy=True)
+
+
+def _unpremultiplied(samples: NDArray[Any]) -> NDArray[Any]:
+    """Colours divided by their alpha, rounded; black where alpha is 0."""
+    alpha = samples[..., -1:].astype(np.uint32)
+    top = np.iinfo(samples.dtype).max
+    colours = (samples[..., :-1].astype(np.uint32) * top + alpha // 2) // np.maximum(alpha, 1)
+    return np.concatenate([np.minimum(colours, top).astype(samples.dtype), samples[..., -1:]], axis=-1)

@@ -1,0 +1,381 @@
+"""The way in for pictures: open safely, check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
+
+The only module that knows Pillow's `open`. 16-bit RGB in PNG and TIFF goes through OpenCV, because Pillow keeps just the high
+byte of such samples; HEIC goes through pi-heif, which gives 10 and 12 bits as they are and an array without a copy.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import stat
+import warnings as python_warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from daemon.contract.messages import Limits
+from daemon.contract.names import to_text
+from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError, SourceMissing
+from pipeline import colour, formats, heif
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
+TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the file ends too early: it may still be growing
+
+# Pillow's own guard against decompression bombs has a fixed bound (89 million pixels) and warns first; here the configured
+# limit is checked on every path between reading the header and loading pixels, so the guard is off.
+Image.MAX_IMAGE_PIXELS = None
+
+_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES, _NEW_SUBFILE_TYPE, _DNG_VERSION = 258, 262, 338, 254, 50706
+_PHOTOMETRIC_RGB, _UNASSOCIATED_ALPHA = 2, 2
+
+Pixels = NDArray[np.uint8]
+Samples = TypeVar("Samples", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture as everything after works on it.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), upright, C-contiguous; in the profile `icc`.
+        alpha: uint8 (H, W), 255 opaque; None if the whole picture is opaque.
+        icc: the embedded RGB profile; None means sRGB.
+        profile: the profile's description, "sRGB" if there is none.
+        bits: bits per channel in the file; `rgb` has 8, rounded.
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF" or "AVIF".
+        orientation: the EXIF orientation the file names, 1 to 8. It has been applied already (for HEIC by the container's own
+            rotation, whatever EXIF says); kept so that a depth picture of the unrotated photo can follow.
+        warnings: sentences for people about what could not be honoured.
+    """
+
+    rgb: Pixels
+    alpha: Pixels | None
+    icc: bytes | None
+    profile: str
+    bits: int
+    format: str
+    orientation: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """Pixels as the file has them: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
+
+    pixels: NDArray[Any]
+    mode: colour.Mode
+    has_alpha: bool
+    icc: bytes | None
+    bits: int
+    format: str
+    orientation: int = 1
+    turn: int = 1  # the orientation that is still to be applied
+    warnings: tuple[str, ...] = ()
+
+
+def read(path: bytes, *, limits: Limits) -> Photo:
+    """Read a picture.
+
+    Formats: JPEG (also the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages the first
+    is taken, with a warning.
+
+    Args:
+        path: where the picture lies; links are not followed.
+        limits: the most bytes and pixels; checked on the opened file and on its header, before pixels are loaded.
+
+    Returns:
+        The picture, upright, 8-bit RGB with alpha if any of it is transparent.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageType: not a picture of those formats; the message says what it is, as far as one can tell.
+        ImageTooLarge: above the limits.
+        ImageUnreadable: damaged; `detail` starts with `TRUNCATED` if the file ends too early.
+    """
+    decoded = decode(path, limits=limits)
+    samples = decoded.pixels
+    pixels: Pixels = samples if samples.dtype == np.uint8 else colour.to_8_bits(samples, decoded.bits)
+    alpha = None
+    if decoded.has_alpha:
+        alpha = np.ascontiguousarray(pixels[..., -1])
+        pixels = np.ascontiguousarray(pixels[..., 0] if decoded.mode == "L" else pixels[..., :3])
+        if alpha.min() == 255:
+            alpha = None
+    colours = colour.to_rgb(pixels, decoded.mode, decoded.icc)
+    return Photo(
+        rgb=upright(colours.rgb, decoded.turn),
+        alpha=None if alpha is None else upright(alpha, decoded.turn),
+        icc=colours.icc,
+        profile=colours.profile,
+        bits=decoded.bits,
+        format=decoded.format,
+        orientation=decoded.orientation,
+        warnings=(*decoded.warnings, *colours.warnings),
+    )
+
+
+def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
+    """Read a picture whose numbers are data, not colours: upright, as they stand in the file, no profile applied.
+
+    Args:
+        path: a PNG or TIFF; links are not followed.
+        limits: as for `read`.
+
+    Returns:
+        uint8, uint16, int32 or float32 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
+
+    Raises:
+        SourceMissing, ImageType, ImageTooLarge, ImageUnreadable: as for `read`.
+    """
+    decoded = decode(path, limits=limits, numbers=True)
+    if decoded.format not in ("PNG", "TIFF") or decoded.mode not in ("L", "RGB"):
+        raise ImageType(f"{_name(path)} is a {decoded.format} ({decoded.mode}), not a grey PNG or TIFF.")
+    mode = decoded.mode + ("A" if decoded.has_alpha else "")
+    return upright(decoded.pixels, decoded.turn), mode
+
+
+def digest(path: bytes) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageUnreadable: it is no regular file, or cannot be read.
+    """
+    with open_source(path) as file, _damage_told(path, file):
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
+    """Apply an EXIF orientation (CIPA DC-008, 4.6.4 A).
+
+    Args:
+        pixels: (H, W) or (H, W, C), any dtype.
+        orientation: 1 to 8; anything else means 1.
+
+    Returns:
+        The same array for 1, otherwise a C-contiguous copy; (W, H, …) for 5 to 8.
+    """
+    if orientation not in range(2, 9):
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+@contextlib.contextmanager
+def open_source(path: bytes) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading without following a link in its last component.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageUnreadable: a link, a folder, a pipe, or not readable.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as reason:
+        if reason.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise SourceMissing(f"{_name(path)} is not there any more.") from reason
+        why = "is a link, not a file" if reason.errno == errno.ELOOP else f"cannot be opened: {reason.strerror}"
+        raise ImageUnreadable(f"{_name(path)} {why}.") from reason
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageUnreadable(f"{_name(path)} is not a regular file.")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[int, int] = (0, 0)) -> None:
+    """Refuse what is too large.
+
+    Args:
+        path: named in the message.
+        limits: the most bytes and pixels.
+        size: bytes of the file.
+        pixels: width and height.
+
+    Raises:
+        ImageTooLarge: above one of the limits.
+    """
+    if size > limits.max_bytes:
+        raise ImageTooLarge(f"{_name(path)} has {size / 1e6:,.1f} MB; at most {limits.max_bytes / 1e6:,.1f} MB are allowed.")
+    width, height = pixels
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"{_name(path)} has {width} × {height} pixels ({width * height / 1e6:,.1f} megapixels); "
+            f"at most {limits.max_pixels / 1e6:,.1f} megapixels are allowed."
+        )
+
+
+def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
+    """Open, check and decode; the shared part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
+    with open_source(path) as file, _damage_told(path, file):
+        size = os.fstat(file.fileno()).st_size
+        check_limits(path, limits, size=size)
+        head = file.read(formats.HEAD_BYTES)
+        file.seek(0)
+        kind = formats.sniff(head)
+        if size == 0:
+            raise ImageUnreadable(f"{_name(path)} is empty.", detail=f"{TRUNCATED}: 0 bytes")
+        if kind == "HEIC":
+            return _decode_heif(path, file, limits)
+        if kind not in formats.PICTURES:
+            what = f"a {kind}" if kind else "no picture that can be recognised"
+            raise ImageType(f"{_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
+        with python_warnings.catch_warnings(record=True) as caught:
+            python_warnings.simplefilter("always")
+            decoded = _decode_pillow(path, file, limits, numbers=numbers)
+        # Pillow's remarks on damaged metadata are facts about the picture: they belong to the person who dropped it.
+        remarks = dict.fromkeys(f"{_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
+        return replace(decoded, warnings=(*decoded.warnings, *remarks))
+
+
+def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
+    """Decode through Pillow; 16-bit RGB through OpenCV."""
+    with Image.open(file, formats=FORMATS) as image:
+        check_limits(path, limits, pixels=image.size)
+        _refuse_raw(path, image)
+        form = "JPEG" if image.format == "MPO" else str(image.format)
+        remarks = _frames_left_out(path, image, form)
+        bits = _bits(image, file)
+        icc = image.info.get("icc_profile") or None
+        tiff_turn = _orientation(image) if form == "TIFF" else 1  # Pillow forgets it when it turns TIFF pixels itself, in load
+        image.load()
+        orientation = tiff_turn if form == "TIFF" else _orientation(image)
+        deep = _deep_samples(image, file, form) if bits == 16 else None
+        pixels, mode, has_alpha = deep or _samples(path, image, numbers=numbers)
+        turn = orientation if form != "TIFF" else 1
+    return _Decoded(pixels, mode, has_alpha, icc, bits, form, orientation, turn, remarks)
+
+
+def _samples(path: bytes, image: Image.Image, *, numbers: bool) -> tuple[NDArray[Any], colour.Mode, bool]:
+    """The pixels Pillow decoded, with palettes resolved and transparency as a channel."""
+    key = image.info.get("transparency")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint16, copy=False)
+        if key is None:
+            return grey, "L", False
+        return np.dstack([grey, np.where(grey == key, 0, 65535).astype(np.uint16)]), "L", True
+    if image.mode in ("I", "F"):
+        if numbers:
+            return np.asarray(image), "L", False
+        raise ImageType(f"{_name(path)} has 32 bits per channel; only pictures with 8 or 16 bits are layered.")
+    if image.mode == "1":
+        image = image.convert("L")
+    plain = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "LAB": "LAB", "La": "LA"}
+    wanted = plain.get(image.mode, "RGBA" if image.has_transparency_data else "RGB")
+    if key is not None and wanted in ("L", "RGB"):
+        wanted = "RGBA"  # PNG's tRNS chunk: one value or colour that is transparent
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    return np.asarray(image), _MODES[wanted], wanted in ("LA", "RGBA")
+
+
+_MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+
+
+def _deep_samples(image: Image.Image, file: BinaryIO, form: str) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
+    """All 16 bits of RGB and RGBA samples, through OpenCV; None where Pillow does as well or OpenCV would get it wrong.
+
+    Not taken: premultiplied TIFF alpha and CMYK, where Pillow's high byte is at most one level from the rounded value.
+    """
+    if image.mode not in ("RGB", "RGBA") or form not in ("PNG", "TIFF"):
+        return None
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        extra = tuple(image.tag_v2.get(_EXTRA_SAMPLES, ()))
+        if image.tag_v2.get(_PHOTOMETRIC) != _PHOTOMETRIC_RGB or extra not in ((), (_UNASSOCIATED_ALPHA,)):
+            return None
+    file.seek(0)
+    samples = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3 or samples.shape[:2] != image.size[::-1]:
+        return None
+    has_alpha = samples.shape[2] == 4
+    code = cv2.COLOR_BGRA2RGBA if has_alpha else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(samples, code).astype(np.uint16, copy=False), "RGB", has_alpha
+
+
+def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
+    """Decode HEIC; libheif has turned it upright already."""
+    if formats.is_cut_off(file):  # libheif leaves the tiles that are missing black and says nothing
+        raise EOFError("a box ends behind the file")
+    container = heif.parse(file)
+    main = container[container.primary_index]
+    check_limits(path, limits, pixels=main.size)
+    pixels, mode = heif.main_samples(container)
+    left_out = len(container) - 1
+    remarks = (f"{_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
+    bits = int(main.info["bit_depth"])
+    orientation = heif.exif_orientation(container)
+    return _Decoded(
+        pixels, _MODES[mode], mode in ("LA", "RGBA"), main.info.get("icc_profile"), bits, "HEIF", orientation, 1, remarks
+    )
+
+
+def _refuse_raw(path: bytes, image: Image.Image) -> None:
+    """Camera raw files are TIFFs whose first picture is a thumbnail; taking that for the photo would be a silent loss."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    tags = image.tag_v2
+    if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1:
+        raise ImageType(f"{_name(path)} is a camera raw file, not a finished picture.")
+
+
+def _frames_left_out(path: bytes, image: Image.Image, form: str) -> tuple[str, ...]:
+    """A remark if there is more than one frame or page; the further pictures in a phone's JPEG are not meant to be seen."""
+    frames = int(getattr(image, "n_frames", 1))
+    if frames <= 1 or form == "JPEG":
+        return ()
+    return (f"{_name(path)} has {frames} {'pages' if form == 'TIFF' else 'frames'}; the first one was used.",)
+
+
+def _bits(image: Image.Image, file: BinaryIO) -> int:
+    """Bits per channel in the file: from IHDR for PNG (ISO/IEC 15948, 11.2.2), BitsPerSample for TIFF, 8 otherwise."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        values = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
+        return int(values[0] if isinstance(values, tuple) else values)
+    if image.format == "PNG":
+        return max(os.pread(file.fileno(), 1, 24)[0], 8)
+    return 8
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation EXIF or XMP names, 1 to 8; 1 if it cannot be read, with Python's warning."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways
+        python_warnings.warn(f"The EXIF data is damaged; the picture was taken as upright ({reason}).", stacklevel=2)
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _name(path: bytes) -> str:
+    return to_text(os.path.basename(path))
+
+
+@contextlib.contextmanager
+def _damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
+    """Turn whatever a decoder throws at hostile bytes into one error with one sentence."""
+    try:
+        yield
+    except (JobError, MemoryError):
+        raise
+    except Exception as reason:  # decoders fail with anything from struct.error to AttributeError
+        cut_off = formats.is_cut_off(file) or "truncated" in str(reason).lower()
+        said = str(reason) if not isinstance(reason, UnidentifiedImageError) else "its header cannot be read"
+        if cut_off:
+            raise ImageUnreadable(f"{_name(path)} is cut off: its end is missing.", detail=f"{TRUNCATED}: {said}") from reason
+        raise ImageUnreadable(
+            f"{_name(path)} is damaged and cannot be decoded.", detail=f"{type(reason).__name__}: {said}"
+        ) from reason

@@ -1,0 +1,140 @@
+"""Soft alpha and clean colours along the borders between layers.
+
+Per threshold k there is one border: everything at or in front of layer k against everything behind it. Only a band along it is
+worked on. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a
+local mean with a variance, alpha is the pixel's place on the line between both, and what is left over is shared between the
+two colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bands import Grid, sample
+
+BAND_PIXELS = 3.0
+BAND_SHARE = 0.002
+"""Half the band's width: what an antialiased edge spans, plus what a depth edge is off in a photo of this size."""
+NOISE = 4.0
+"""Levels of sensor and compression noise, below which a difference of colours says nothing."""
+EDGE_BLUR = 0.7
+"""Standard deviation in pixels of an antialiased edge, used where colour cannot tell."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """The soft band between the layers from `k` on and those behind.
+
+    Attributes:
+        index: intp (n,), flat indices into (H, W), rising.
+        alpha: uint8 (n,), how much of the pixel is covered by layers k and nearer.
+        colour: uint8 (n, 3), the estimated colour of what covers it.
+    """
+
+    index: NDArray[np.intp]
+    alpha: NDArray[np.uint8]
+    colour: NDArray[np.uint8]
+
+
+def band_radius(shape: tuple[int, ...]) -> float:
+    """Half the width of the band in pixels, for a picture of shape (H, W, …)."""
+    return BAND_PIXELS + BAND_SHARE * max(shape[:2])
+
+
+def find_borders(
+    rgb: NDArray[np.uint8], opaque: NDArray[np.bool_] | None, labels: NDArray[np.uint8], num_layers: int
+) -> list[Border]:
+    """Estimate the soft borders of all layers but the farthest.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is not looked at.
+        labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
+        num_layers: how many layers.
+
+    Returns:
+        num_layers − 1 borders, that of layer 1 first.
+    """
+    grid = Grid.of(rgb.shape)
+    colour = grid.shrink(rgb).astype(np.float32)
+    seen = None if opaque is None else grid.shrink(opaque.view(np.uint8) * np.uint8(255)).astype(np.float32) / 255.0
+    square = (colour * colour).sum(axis=2)
+    return [_border(rgb, opaque, (labels >= k).view(np.uint8), colour, square, seen, grid) for k in range(1, num_layers)]
+
+
+def _border(
+    rgb: NDArray[np.uint8],
+    opaque: NDArray[np.bool_] | None,
+    front: NDArray[np.uint8],
+    colour: NDArray[np.float32],
+    square: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    grid: Grid,
+) -> Border:
+    coverage = grid.shrink(front * np.uint8(255)).astype(np.float32) / 255.0
+    radius = max(1, round(band_radius(rgb.shape) / grid.step))
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    band = cv2.dilate(coverage, kernel) - cv2.erode(coverage, kernel) > 0.0
+    index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
+    if not index.size:
+        return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
+    depth_says = cv2.blur(coverage, (2 * radius + 1, 2 * radius + 1))
+    ahead, behind = _side_models(coverage, depth_says, colour, square, seen, radius)
+    step_alpha = cv2.GaussianBlur(front * np.uint8(255), (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
+    inside = sample(depth_says, index, grid)
+    alpha, clean = _unmix(
+        rgb.reshape(-1, 3)[index].astype(np.float32), sample(ahead, index, grid), sample(behind, index, grid), step_alpha, inside
+    )
+    keep = alpha > 0
+    # A pixel that lost its cover must be in the band too: the layers behind show there.
+    keep |= front.reshape(-1)[index] > 0
+    return Border(index[keep], alpha[keep], clean[keep])
+
+
+def _side_models(
+    coverage: NDArray[np.float32],
+    depth_says: NDArray[np.float32],
+    colour: NDArray[np.float32],
+    square: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    radius: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean colour and variance (h, w, 4) of the front and of the back; what is far inside a side counts most."""
+    window = (4 * radius + 1, 4 * radius + 1)
+    models = []
+    for side, inside in ((coverage, depth_says), (1.0 - coverage, 1.0 - depth_says)):
+        # Thin poles and hair are nowhere far inside: they still count, a little.
+        weight = side * (inside**4 + np.float32(1e-4)) + np.float32(1e-9)
+        if seen is not None:
+            weight = weight * np.maximum(seen * 20.0 - 19.0, 1e-6)
+        mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None]
+        mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101) / mass
+        spread = cv2.blur(square * weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None] / mass
+        variance = np.maximum(spread - (mean * mean).sum(axis=2, keepdims=True), 0.0) / 3.0
+        models.append(np.concatenate([mean, variance], axis=2))
+    return models[0], models[1]
+
+
+def _unmix(
+    pixel: NDArray[np.float32],
+    ahead: NDArray[np.float32],
+    behind: NDArray[np.float32],
+    step_alpha: NDArray[np.float32],
+    inside: NDArray[np.float32],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    axis = ahead[:, :3] - behind[:, :3]
+    length = np.einsum("ij,ij->i", axis, axis)
+    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
+    noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
+    trust = length / (length + 6.0 * noise)
+    # At the rim of the band the depth is sure.
+    trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
+    alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
+    alpha = np.clip((alpha - 0.02) / 0.96, 0.0, 1.0)
+    rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
+    share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]
+    gain = share_ahead / (alpha * share_ahead + (1.0 - alpha) * share_behind + NOISE**2)
+    clean = np.clip(ahead[:, :3] + gain[:, None] * rest, 0.0, 255.0)
+    return np.rint(alpha * 255.0).astype(np.uint8), np.rint(clean).astype(np.uint8)

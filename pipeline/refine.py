@@ -1,0 +1,149 @@
+"""Disparity at the photo's resolution, with its steps on the photo's edges.
+
+Surfaces are interpolated; steps stay steps. Around a step every pixel is given to the near or to the far side by the colours
+of both, so that no in-between depth ("skirt") is left that a threshold could cut a false layer from.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bands import Grid, sample
+
+STEP = 0.03
+"""A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
+FARTHER = 12.0
+"""How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+COLOUR_NOISE = 8.0
+"""Levels by which the colour of one surface varies in a photo without being another surface."""
+KEEP = 0.35
+"""How far into the other side's colours a pixel must lie before a depth that already has an edge there is overruled."""
+
+
+def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Bring disparity to the photo's resolution and its steps onto the photo's edges.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        values: float32 (h, w), 0 far to 1 near; not finite counts as no reading.
+        valid: bool (h, w), False where there is no reading; None if everywhere.
+
+    Returns:
+        float32 (H, W), 0 to 1. Without a single reading, 0 everywhere.
+
+    Raises:
+        ValueError: `values` and `valid` differ in shape.
+    """
+    known = np.isfinite(values)
+    if valid is not None:
+        if valid.shape != values.shape:
+            raise ValueError(f"valid has shape {valid.shape}, values {values.shape}")
+        known &= valid
+    height, width = rgb.shape[:2]
+    full = np.clip(values, 0.0, 1.0, dtype=np.float32) if known.all() else _fill_unknown(values, known)
+    scale = max(height / values.shape[0], width / values.shape[1])
+    if full.shape != (height, width):
+        shrink = height < values.shape[0] or width < values.shape[1]
+        full = cv2.resize(full, (width, height), interpolation=cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
+        np.clip(full, 0.0, 1.0, out=full)
+    return _sharpen(rgb, full, scale)
+
+
+def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Push-pull (Gortler et al., "The Lumigraph", 1996) with weights that favour the far side."""
+    start = np.where(known, np.clip(values, 0.0, 1.0), 0.0).astype(np.float32)
+    weight = np.where(known, np.exp(-FARTHER * start), 0.0).astype(np.float32)
+    levels = [(start * weight, weight)]
+    while max(levels[-1][1].shape) > 1:
+        h, w = levels[-1][1].shape
+        size = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
+        levels.append(
+            (
+                cv2.resize(levels[-1][0], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0]),
+                cv2.resize(levels[-1][1], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0]),
+            )
+        )
+    tiny = np.float32(1e-20)
+    coarse = levels[-1][0] / np.maximum(levels[-1][1], tiny)
+    for product, mass in reversed(levels[:-1]):
+        coarse = cv2.resize(coarse, mass.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(mass.shape)
+        has = mass > tiny
+        coarse[has] = product[has] / mass[has]
+    coarse[known] = start[known]
+    return np.clip(coarse, 0.0, 1.0, out=coarse)
+
+
+def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Decide near or far for every pixel around a step; everything else is left as it is."""
+    grid = Grid.of(disparity.shape)
+    reach = max(2.0 + max(disparity.shape) / 1000.0, 2.0 * scale) / grid.step
+    radius = max(1, round(reach))
+    coarse = cv2.resize(disparity, grid.size, interpolation=cv2.INTER_NEAREST_EXACT).reshape(grid.shape)
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    far, near = cv2.erode(coarse, kernel), cv2.dilate(coarse, kernel)
+    band = (cv2.dilate(_bend(coarse, radius), kernel) > STEP / 3) & (near - far > STEP)
+    if not band.any():
+        return disparity
+    index = np.flatnonzero(grid.enlarge_mask(band))
+    out = disparity.copy()
+    flat = out.reshape(-1)
+    own = flat[index]
+    far_here, near_here = sample(far, index, grid), sample(near, index, grid)
+    spread = np.maximum(near_here - far_here, 1e-6)
+    side = (own - far_here) / spread
+    lean = _colour_side(rgb, coarse, far, near, band, radius, index, grid)
+    sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
+    towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
+    verdict = np.zeros(disparity.shape, np.uint8)
+    verdict.reshape(-1)[index] = towards_near
+    calm = cv2.medianBlur(verdict, 3).reshape(-1)[index] > 0
+    take_near, take_far = calm & (side < 0.75), ~calm & (side > 0.25)
+    own[take_near] = near_here[take_near]
+    own[take_far] = far_here[take_far]
+    steep = near_here - far_here > STEP
+    flat[index[steep]] = own[steep]
+    return out
+
+
+def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """How far each cell is from the mean along its row and column: a third of a step beside one, nothing on a slope."""
+    length = 2 * radius + 1
+    across = np.abs(coarse - cv2.blur(coarse, (length, 1)).reshape(coarse.shape))
+    down = np.abs(coarse - cv2.blur(coarse, (1, length)).reshape(coarse.shape))
+    # Cut off by the canvas, the mean of a slope is not its middle.
+    across[:, :radius] = across[:, -radius:] = 0.0
+    down[:radius] = down[-radius:] = 0.0
+    return np.maximum(across, down)
+
+
+def _colour_side(
+    rgb: NDArray[np.uint8],
+    coarse: NDArray[np.float32],
+    far: NDArray[np.float32],
+    near: NDArray[np.float32],
+    band: NDArray[np.bool_],
+    radius: int,
+    index: NDArray[np.intp],
+    grid: Grid,
+) -> NDArray[np.float32]:
+    """For each pixel of `index`, 0 to 1: is its colour that of the far (0) or of the near (1) side; 0.5: cannot tell."""
+    colour = grid.shrink(rgb).astype(np.float32)
+    spread = np.maximum(near - far, 1e-6)
+    side = np.clip((coarse - far) / spread, 0.0, 1.0)
+    window = (4 * radius + 1, 4 * radius + 1)
+    means = []
+    for weight in (np.clip(1.0 - 3.0 * side, 0.0, 1.0), np.clip(3.0 * side - 2.0, 0.0, 1.0)):
+        weight = np.where(band, weight, 0.0).astype(np.float32) + np.float32(1e-6)
+        mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None]
+        mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101) / mass
+        square = cv2.blur((colour * colour).sum(axis=2) * weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None] / mass
+        variance = np.maximum(square - (mean * mean).sum(axis=2, keepdims=True), 0.0)
+        means.append(np.concatenate([mean, variance], axis=2))
+    behind, ahead = (sample(m, index, grid) for m in means)
+    pixel = rgb.reshape(-1, 3)[index].astype(np.float32)
+    axis = ahead[:, :3] - behind[:, :3]
+    length = np.einsum("ij,ij->i", axis, axis)
+    noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]
+    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
+    trust = length / (length + 4.0 * noise)
+    return 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust

@@ -1,0 +1,166 @@
+"""The recipe: one photo and one spec in, a folder of layers out.
+
+decode → depth → refine, split, matte, fill, recompose (`pipeline.layering`) → the files of the result.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daemon.contract.manifest import MANIFEST_NAME, Manifest, Recomposition, Split
+from daemon.contract.messages import JobCommand, Result
+from daemon.contract.names import to_bytes
+from daemon.contract.status import Output, Source
+from daemon.errors import Internal, SourceChanged
+from pipeline import depth, images
+from pipeline.depth.reading import Reading
+from pipeline.export.manifest import describe_layers, encode, versions
+from pipeline.export.result import Pictures, write_pictures
+from pipeline.layering import Layers, layer_picture
+
+#: Where each stage begins, as the share of the whole job; measured on 12-megapixel photos, four layers, depth given.
+_BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
+#: A model takes most of the job's time.
+_BEGINNINGS_WITH_MODEL = {"decode": 0.0, "depth": 0.02, "layers": 0.7, "export": 0.85}
+#: Promise 4: the layers give the picture back within one level.
+_MOST_ERROR = 1
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow")
+_MODEL_PACKAGES = ("torch", "transformers")
+
+Report = Callable[[str, float], None]
+
+
+class Progress:
+    """Where the job is, and how long each stage took."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._beginnings = _BEGINNINGS
+        self.timings: dict[str, float] = {}
+
+    def expect_model(self) -> None:
+        """From here on the shares are those of a job that asks a model."""
+        self._beginnings = _BEGINNINGS_WITH_MODEL
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        """A stage of the job; yields a function that reports which share of it is done."""
+        start = time.perf_counter()
+
+        def within(share: float) -> None:
+            self.at(name, share, name)
+
+        within(0.0)
+        yield within
+        self.timings[name] = round(time.perf_counter() - start, 3)
+
+    def at(self, name: str, share: float, shown: str) -> None:
+        """Report `share` of the stage `name` as done, under the name `shown`."""
+        names = list(self._beginnings)
+        following = names[names.index(name) + 1 :]
+        begin = self._beginnings[name]
+        end = self._beginnings[following[0]] if following else 1.0
+        self._report(shown, begin + (end - begin) * share)
+
+
+def run(command: JobCommand, report: Report) -> Result:
+    """Do one photo-realistic job and write `<attempt>/result/`.
+
+    Args:
+        command: the job; `command.threads` is for the encoders, the libraries' own pools are set by the worker.
+        report: called with (stage, share of the whole job done).
+
+    Raises:
+        JobError: the job cannot be done; says why.
+    """
+    progress = Progress(report)
+    path = os.path.join(os.fsencode(command.source), to_bytes(command.image))
+    with progress.stage("decode"):
+        _must_be_as_accepted(path, command)
+        size, sha256 = images.digest(path)
+        photo = images.read(path, limits=command.limits)
+        _must_be_as_accepted(path, command)
+    height, width = photo.rgb.shape[:2]
+    source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
+    with progress.stage("depth") as within:
+        reading = depth.choose(photo, command, within)
+    with progress.stage("layers"):
+        layers = _layer(photo, reading, command, progress)
+    if layers.max_error > _MOST_ERROR:
+        raise Internal(f"the layers do not give the picture back: they are {layers.max_error} levels off somewhere")
+    with progress.stage("export") as within:
+        outputs, manifest = _export(command, photo, reading, layers, within)
+    return Result(
+        source=source,
+        outputs=outputs,
+        manifest=manifest,
+        warnings=photo.warnings + reading.warnings,
+        timings=progress.timings,
+    )
+
+
+def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return  # `images.read` says so, with its own sentence
+    if (found.st_size, found.st_mtime_ns) != (command.image_bytes, command.image_mtime_ns):
+        raise SourceChanged(f"{command.image} was changed while it was being read")
+
+
+def _layer(photo: images.Photo, reading: Reading, command: JobCommand, progress: Progress) -> Layers:
+    spec = command.spec
+
+    def within(stage: str, share: float) -> None:
+        progress.at("layers", share, stage)
+
+    return layer_picture(
+        photo.rgb,
+        photo.alpha,
+        reading.values,
+        reading.valid,
+        num_layers=spec.num_layers,
+        split=spec.split,
+        progress=within,
+    )
+
+
+def _export(
+    command: JobCommand, photo: images.Photo, reading: Reading, layers: Layers, within: Callable[[float], None]
+) -> tuple[tuple[Output, ...], str]:
+    """Write all files; returns them and the manifest's path, both relative to the attempt."""
+    folder = Path(command.attempt) / "result"
+    folder.mkdir()
+    title = Path(command.image).stem
+    pictures = Pictures(title, photo, layers, reading.provenance, reading.warnings)
+    written = write_pictures(folder, pictures, formats=command.spec.formats, threads=command.threads, progress=within)
+    sha256 = {output.path: output.sha256 for output in written}
+    manifest = Manifest(
+        width=photo.rgb.shape[1],
+        height=photo.rgb.shape[0],
+        layers=describe_layers(
+            layers.depth_ranges,
+            layers.coverage,
+            layers.bboxes,
+            [sha256[output.path] for output in written if output.kind == "layer"],
+        ),
+        split=Split(method=layers.method, thresholds=layers.thresholds),
+        depth=reading.provenance,
+        recomposition=Recomposition(
+            max_error=layers.max_error,
+            raised_alpha=layers.raised_alpha,
+            mean_colour_distance=round(layers.mean_colour_distance, 3),
+        ),
+        colour_profile=photo.profile,
+        source_bits=photo.bits,
+        threads=command.threads,
+        versions=versions(*_PACKAGES, *(_MODEL_PACKAGES if reading.provenance.source == "model" else ())),
+    )
+    data = encode(manifest)
+    (folder / MANIFEST_NAME).write_bytes(data)
+    path = f"result/{MANIFEST_NAME}"
+    digest = hashlib.sha256(data).hexdigest()
+    return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path

@@ -1,0 +1,92 @@
+"""A Supervisor with a loop around it, for tests with real worker processes."""
+
+import os
+import selectors
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from workers.driver import ACTOR, command
+
+from daemon.contract.messages import JobCommand
+from daemon.fs import LocalFiles
+from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
+
+#: Short enough for a test, long enough for two busy cores.
+QUICK = {"grace_seconds": 0.4, "shutdown_grace_seconds": 0.4, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
+
+
+class House:
+    """Runs jobs to their end in a folder; remembers what was reported."""
+
+    def __init__(self, folder: Path, argv: tuple[str, ...] | None, **rules: object) -> None:
+        self.folder = folder
+        self.log = folder / "job.log"
+        self.progress: list[tuple[str, str, float]] = []
+        self.ends: list[tuple[str, Outcome]] = []
+        self.pids: list[WorkerPid] = []
+        self.selector = selectors.DefaultSelector()
+        self.supervisor = Supervisor(
+            self.selector,
+            LocalFiles(),
+            SupervisorRules(**QUICK | rules),
+            argv=argv or (),
+            on_progress=lambda *report: self.progress.append(report),
+            on_end=lambda job, outcome: self.ends.append((job, outcome)),
+        )
+
+    def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:
+        log = os.fsencode(self.log)
+        pid = self.supervisor.start(job or command(str(self.folder), job_id), log=log, timeout_seconds=timeout)
+        self.pids.append(pid)
+        return pid
+
+    def loop(self, until, seconds: float = 30.0) -> None:
+        """Serve until the condition holds; fails after so many seconds. Waits as a service does: until something is due."""
+        limit = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < limit, "it did not happen in time"
+            due = self.supervisor.next_deadline()
+            wait = (limit if due is None else min(due, limit)) - time.monotonic()
+            for key, mask in self.selector.select(max(0.0, wait)):
+                key.data(mask)
+            self.supervisor.tick()
+
+    def end(self) -> Outcome:
+        """Serve until the job has ended; checks that nothing of it is left."""
+        self.loop(lambda: self.ends)
+        ((_job, outcome),) = self.ends
+        assert self.supervisor.idle()
+        assert self.supervisor.next_deadline() is None
+        assert not self.selector.get_map(), "descriptors are still registered"
+        for pid in self.pids:
+            assert members(pid.group) == []
+            assert not psutil.pid_exists(pid.pid), "the worker was not reaped"
+            assert not psutil.pid_exists(pid.group), "the guardian was not reaped"
+        return outcome
+
+
+def acting(behaviour: str) -> tuple[str, ...]:
+    """The command of the misbehaving worker."""
+    return (sys.executable, "-I", "-S", ACTOR, behaviour)
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that are not zombies."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def wait_until(condition, seconds: float) -> None:
+    """Look again and again; fails after so many seconds."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.01)

@@ -1,0 +1,113 @@
+"""What an earlier daemon left behind is ended, and nothing else is ever signalled."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from supervised import members, wait_until
+
+from daemon.platform import process
+from daemon.supervisor import WorkerPid, reap
+
+SLEEP = [sys.executable, "-I", "-S", "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
+
+
+@pytest.fixture
+def leftover():
+    """A worker and the leader of its group, as a killed daemon and a stopped guardian would leave them, and their record."""
+    with subprocess.Popen(SLEEP, process_group=0) as leader, subprocess.Popen(SLEEP, process_group=leader.pid) as worker:
+        record = WorkerPid(worker.pid, process.created(worker.pid), process.boot_id(), leader.pid, process.created(leader.pid))
+        yield record, leader, worker
+        for child in (leader, worker):
+            child.kill()
+
+
+def test_a_leftover_worker_and_its_group_are_ended(leftover):
+    record, leader, worker = leftover
+    assert reap([record]) == [record]
+    assert worker.wait(5) == leader.wait(5) == -signal.SIGKILL
+    assert members(record.group) == []
+
+
+def test_a_stopped_group_is_ended_too(leftover):
+    record, _leader, worker = leftover
+    os.killpg(record.group, signal.SIGSTOP)
+    reap([record])
+    assert worker.wait(5) == -signal.SIGKILL
+
+
+def test_a_worker_whose_guardian_is_gone_is_ended(leftover):
+    record, leader, worker = leftover
+    leader.kill()
+    leader.wait()
+    assert reap([record]) == [record]
+    assert worker.wait(5) == -signal.SIGKILL
+
+
+def test_a_guardian_whose_worker_is_gone_is_ended(leftover):
+    record, leader, worker = leftover
+    worker.kill()
+    worker.wait()
+    assert reap([record]) == [record]
+    assert leader.wait(5) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boot_id": "another boot"},
+        {"created": 1.0, "guardian_created": 2.0},
+    ],
+)
+def test_a_process_that_only_has_the_same_number_is_left_alone(leftover, change):
+    record, leader, worker = leftover
+    assert reap([dataclasses.replace(record, **change)]) == []
+    assert worker.poll() is None
+    assert leader.poll() is None
+
+
+def test_a_group_the_worker_is_not_in_is_left_alone(leftover):
+    record, leader, worker = leftover
+    with subprocess.Popen(SLEEP, process_group=0) as stranger:
+        reap([dataclasses.replace(record, group=stranger.pid, guardian_created=1.0)])
+        assert stranger.poll() is None
+        stranger.kill()
+    assert worker.wait(5) == -signal.SIGKILL
+    assert leader.poll() is None
+
+
+def test_records_of_workers_long_gone_are_nothing(leftover):
+    record, leader, worker = leftover
+    for child in (leader, worker):
+        child.kill()
+        child.wait()
+    assert reap([record, record]) == []
+
+
+def test_a_zombie_counts_as_gone():
+    with subprocess.Popen(["true"]) as child:
+        wait_until(lambda: process.created(child.pid) is None, 5)
+        assert not process.is_same(child.pid, 0.0)
+
+
+@pytest.mark.parametrize("group", [-1, 0, 1])
+def test_the_groups_of_the_system_are_never_signalled(group):
+    with pytest.raises(ValueError, match="refusing"):
+        process.kill_group(group, 0)
+
+
+def test_our_own_group_and_process_are_never_signalled():
+    with pytest.raises(ValueError, match="refusing"):
+        process.kill_group(os.getpgrp(), 0)
+    for pid in (-1, 0, 1, os.getpid()):
+        with pytest.raises(ValueError, match="refusing"):
+            process.signal_process(pid, 0)
+
+
+def test_a_record_that_names_our_own_group_is_refused():
+    me = WorkerPid(os.getpid(), process.created(os.getpid()), process.boot_id(), os.getpgrp(), 0.0)
+    with pytest.raises(ValueError, match="refusing"):
+        reap([me])

@@ -1,0 +1,170 @@
+"""Workers that hang, fork, eat memory, crash or break the protocol: each ends, leaves nothing behind and is told apart."""
+
+import re
+import signal
+import time
+
+import psutil
+import pytest
+from supervised import House, acting, members, wait_until
+
+from daemon.supervisor import Completed, Failed
+
+MIB = 1 << 20
+
+
+def failed(tmp_path, behaviour, *, timeout=30.0, **rules) -> Failed:
+    house = House(tmp_path, acting(behaviour), **rules)
+    house.start(timeout=timeout)
+    outcome = house.end()
+    assert isinstance(outcome, Failed), outcome
+    return outcome
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "hang_in_c", "hang_in_regex", "ignore_sigterm", "close_stdin_and_hang"])
+def test_a_job_that_takes_too_long_is_ended(tmp_path, behaviour):
+    outcome = failed(tmp_path, behaviour, timeout=0.4)
+    assert outcome.error.code == "timeout"
+    assert "0.4 seconds" in outcome.error.message
+    assert outcome.retryable
+    assert 0.4 <= outcome.seconds < 10
+
+
+def test_the_time_limit_says_that_the_worker_had_gone_silent(tmp_path):
+    assert "no sign of life" in failed(tmp_path, "hang_in_c", timeout=0.6).error.message
+
+
+def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
+    house = House(tmp_path, acting("ignore_sigterm"), grace_seconds=1.0)
+    house.start(timeout=0.5)
+    before = time.process_time()
+    rounds = 0
+
+    def count():
+        nonlocal rounds
+        rounds += 1
+        return house.ends
+
+    house.loop(count)
+    assert rounds < 120
+    assert time.process_time() - before < 1.0
+
+
+@pytest.mark.parametrize("behaviour", ["fork_50", "fork_50_and_hang"])
+def test_fifty_grandchildren_that_ignore_sigterm_end_with_the_job(tmp_path, behaviour):
+    house = House(tmp_path, acting(behaviour))
+    pid = house.start()
+    if behaviour == "fork_50_and_hang":
+        house.loop(lambda: house.progress)
+        assert len(members(pid.group)) == 52
+        house.supervisor.cancel("job")
+    house.end()
+    assert members(pid.group) == []
+
+
+def test_a_grandchild_that_left_the_group_is_ended_with_the_job(tmp_path):
+    house = House(tmp_path, acting("daemonize"))
+    house.start()
+    house.loop(lambda: house.progress)
+    house.supervisor.cancel("job")
+    house.end()
+    outsider = int(re.search(r"outsider (\d+)", house.log.read_text())[1])
+    wait_until(lambda: not psutil.pid_exists(outsider) or psutil.Process(outsider).status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_more_memory_than_allowed_is_named_with_peak_and_limit(tmp_path):
+    outcome = failed(tmp_path, "eat_memory", max_memory_bytes=500 * MIB)
+    assert outcome.error.code == "out_of_memory"
+    peak, limit = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) MiB", outcome.error.message))
+    assert limit == 500
+    assert 500 < peak < 1600
+    assert not outcome.retryable
+
+
+def test_memory_counts_over_the_whole_tree(tmp_path):
+    assert failed(tmp_path, "child_eats_memory", max_memory_bytes=450 * MIB).error.code == "out_of_memory"
+
+
+def test_memory_that_forked_processes_share_counts_once(tmp_path):
+    house = House(tmp_path, acting("shared_memory_is_counted_once"), max_memory_bytes=400 * MIB)
+    house.start()
+    assert isinstance(house.end(), Completed)
+
+
+def test_the_workers_own_report_of_memory_counts(tmp_path):
+    assert failed(tmp_path, "own_report_of_memory", max_memory_bytes=500 * MIB).error.code == "out_of_memory"
+
+
+def test_a_kill_that_was_not_ours_points_to_the_systems_memory(tmp_path):
+    outcome = failed(tmp_path, "killed")
+    assert outcome.error.code == "out_of_memory"
+    assert "most likely" in outcome.error.message
+
+
+@pytest.mark.parametrize(("behaviour", "name"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("terminated", "SIGTERM")])
+def test_a_crash_names_its_signal(tmp_path, behaviour, name):
+    outcome = failed(tmp_path, behaviour)
+    assert outcome.error.code == "worker_crashed"
+    assert name in outcome.error.message
+    assert outcome.retryable
+
+
+def test_the_last_output_before_a_crash_is_the_errors_detail(tmp_path):
+    assert failed(tmp_path, "segfault").error.detail == "about to read the null page"
+
+
+def test_the_detail_cannot_command_a_terminal(tmp_path):
+    assert failed(tmp_path, "vanish_with_3").error.detail == "red bell right to left"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        ("vanish", "ended without a result"),
+        ("vanish_with_3", "exit status 3"),
+        ("garbage", "cannot be read"),
+        ("huge_line", "more than 1048576 bytes"),
+        ("unknown_event", "cannot be read"),
+        ("wrong_job", "started job 'another'"),
+        ("two_results", "after 'result'"),
+        ("result_then_7", "reported a result and then ended with exit status 7"),
+        ("result_then_hang", "reported a result and then did not end"),
+        ("close_events", "closed its event channel"),
+        ("error_with_the_wrong_status", "'image_unreadable' and then ended with exit status 1"),
+        ("error_of_no_known_code", "'mood' and then ended with exit status 1"),
+    ],
+)
+def test_a_broken_word_is_a_crash_that_says_which(tmp_path, behaviour, sentence):
+    outcome = failed(tmp_path, behaviour)
+    assert outcome.error.code == "worker_crashed"
+    assert sentence in outcome.error.message
+    assert outcome.error.message.endswith(".")
+    assert outcome.seconds < 15
+
+
+def test_an_error_that_the_exit_belies_is_kept_in_the_detail(tmp_path):
+    assert "photo.jpg is cut off" in failed(tmp_path, "error_with_the_wrong_status").error.detail
+
+
+def test_a_worker_that_does_not_get_ready_is_ended(tmp_path):
+    outcome = failed(tmp_path, "never_ready", start_seconds=0.5)
+    assert outcome.error.code == "worker_crashed"
+    assert "did not get ready" in outcome.error.message
+
+
+@pytest.mark.parametrize("behaviour", ["close_stdin", "kill_the_group"])
+def test_what_is_odd_but_harmless_is_borne(tmp_path, behaviour):
+    house = House(tmp_path, acting(behaviour))
+    house.start()
+    assert isinstance(house.end(), Completed)
+
+
+def test_a_worker_does_not_run_without_its_guardian(tmp_path):
+    house = House(tmp_path, acting("fork_50_and_hang"))
+    pid = house.start()
+    house.loop(lambda: house.progress)
+    psutil.Process(pid.group).send_signal(signal.SIGKILL)
+    outcome = house.end()
+    assert isinstance(outcome, Failed)
+    assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
+    assert "guardian" in outcome.error.message

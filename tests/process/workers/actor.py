@@ -1,0 +1,311 @@
+"""A worker program that speaks the protocol, and then behaves or misbehaves as its first argument says.
+
+It needs nothing but the standard library, so that it starts as fast as Python does.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+RESULT = {
+    "type": "result",
+    "source": {"image": "photo.jpg", "bytes": 3, "sha256": "ab", "width": 4, "height": 2},
+    "outputs": [{"path": "result/composite.png", "kind": "composite", "bytes": 5, "sha256": "cd"}],
+    "manifest": "result/layer_manifest.json",
+    "warnings": ["the sky is low"],
+    "timings": {"decode": 0.5},
+    "peak_rss": 1000,
+}
+#: A grandchild that nothing but SIGKILL ends.
+DEAF_CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+
+
+def say(event: dict) -> None:
+    os.write(FD, json.dumps(event).encode() + b"\n")
+
+
+def error(code: str, message: str = "no luck") -> None:
+    say({"type": "error", "error": {"code": code, "message": message, "hint": "try"}, "warnings": ["it was dark"]})
+
+
+def children(count: int) -> None:
+    for _ in range(count):
+        if os.fork() == 0:
+            deaf()
+            time.sleep(600)
+
+
+def deaf() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def good() -> None:
+    print("working", flush=True)
+    say({"type": "progress", "stage": "decode", "fraction": 0.25})
+    say({"type": "heartbeat", "rss": 2_000_000})
+    say({"type": "progress", "stage": "export", "fraction": 1.0})
+    say(RESULT)
+
+
+def environment() -> None:
+    fds = [fd for fd in range(64) if fd != FD and is_open(fd)]
+    print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "fds": fds, "group": os.getpgrp(), "parent": os.getppid()}))
+    sys.stdout.flush()
+    say(RESULT)
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def polite() -> None:
+    """Ends on the cancel message, as a real worker does."""
+    deaf()
+    say({"type": "progress", "stage": "waiting", "fraction": 0.5})
+    while json.loads(sys.stdin.readline())["type"] != "cancel":
+        pass
+    error("cancelled")
+    os._exit(50)
+
+
+def polite_but_late() -> None:
+    """Finishes the job after it was asked to stop."""
+    deaf()
+    say({"type": "progress", "stage": "waiting", "fraction": 0.5})
+    while json.loads(sys.stdin.readline())["type"] != "cancel":
+        pass
+    say(RESULT)
+
+
+def hang_in_c() -> None:
+    """Holds the interpreter, so that no Python signal handler can run."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    ctypes.PyDLL(None).sleep(600)
+
+
+def hang_in_regex() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def ignore_sigterm() -> None:
+    deaf()
+    while True:
+        time.sleep(600)
+
+
+def fork_50() -> None:
+    children(50)
+    say(RESULT)
+
+
+def fork_50_and_hang() -> None:
+    children(50)
+    print("forked", flush=True)
+    say({"type": "progress", "stage": "forked", "fraction": 0.5})
+    hang()
+
+
+def daemonize() -> None:
+    """A grandchild that leaves the group, then a long job."""
+    argv = [sys.executable, "-I", "-S", "-c", DEAF_CHILD]
+    child = subprocess.Popen(argv, start_new_session=True)
+    print(f"outsider {child.pid}", flush=True)
+    say({"type": "progress", "stage": "forked", "fraction": 0.5})
+    hang()
+
+
+def eat_memory() -> None:
+    held = bytearray(1_500_000_000)
+    held[:: os.sysconf("SC_PAGESIZE")] = b"x" * len(held[:: os.sysconf("SC_PAGESIZE")])
+    hang()
+
+
+def child_eats_memory() -> None:
+    code = "import time; held = b'x' * 300_000_000; time.sleep(600)"
+    subprocess.Popen([sys.executable, "-I", "-S", "-c", code])
+    held = b"y" * 300_000_000
+    time.sleep(600)
+    print(len(held))
+
+
+def shared_memory_is_counted_once() -> None:
+    held = b"z" * 200_000_000
+    for _ in range(4):
+        if os.fork() == 0:
+            time.sleep(600)
+    time.sleep(0.8)
+    print(len(held))
+    say(RESULT)
+
+
+def own_report_of_memory() -> None:
+    say({"type": "heartbeat", "rss": 10_000_000_000})
+    hang()
+
+
+def segfault() -> None:
+    print("about to read the null page", flush=True)
+    ctypes.string_at(0)
+
+
+def abort() -> None:
+    os.abort()
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def kill_the_group() -> None:
+    """A library that tidies up: SIGTERM to the whole group, which must not end the guardian."""
+    deaf()
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(0.1)
+    say(RESULT)
+
+
+def vanish() -> None:
+    os._exit(0)
+
+
+def vanish_with_3() -> None:
+    print("\x1b[31mred\x1b[0m \x07bell \u202eright to left", flush=True)
+    os._exit(3)
+
+
+def print_100_mb() -> None:
+    line = b"x" * 99 + b"\n"
+    for _ in range(100):
+        os.write(1, b"")
+        data = memoryview(line * 10_000)
+        while data:
+            data = data[os.write(1, data) :]
+    os.write(2, b"the very last line\n")
+    say(RESULT)
+
+
+def close_stdin() -> None:
+    os.close(0)
+    time.sleep(0.1)
+    say(RESULT)
+
+
+def close_stdin_and_hang() -> None:
+    os.close(0)
+    hang()
+
+
+def close_events() -> None:
+    os.close(FD)
+    hang()
+
+
+def garbage() -> None:
+    os.write(FD, b'\xff\x00 not json {"type": "result"}\n')
+    hang()
+
+
+def huge_line() -> None:
+    data = memoryview(b'{"type": "progress", "stage": "' + b"s" * 3_000_000)
+    while data:
+        data = data[os.write(FD, data) :]
+    hang()
+
+
+def unknown_event() -> None:
+    say({"type": "applause"})
+    hang()
+
+
+def wrong_job() -> None:
+    say({"type": "started", "job_id": "another"})
+    hang()
+
+
+def two_results() -> None:
+    say(RESULT)
+    say(RESULT)
+
+
+def result_then_7() -> None:
+    say(RESULT)
+    os._exit(7)
+
+
+def result_then_hang() -> None:
+    deaf()
+    say(RESULT)
+    hang()
+
+
+def error_image_unreadable() -> None:
+    error("image_unreadable", "photo.jpg is cut off")
+    os._exit(24)
+
+
+def error_disk_full() -> None:
+    error("disk_full")
+    os._exit(44)
+
+
+def error_with_the_wrong_status() -> None:
+    error("image_unreadable", "photo.jpg is cut off")
+    os._exit(1)
+
+
+def error_of_no_known_code() -> None:
+    error("mood")
+    os._exit(1)
+
+
+def echo_size() -> None:
+    say(RESULT)
+
+
+def never_ready() -> None:
+    raise AssertionError("it hangs before it is ready")
+
+
+def main() -> None:
+    global FD
+    parser = argparse.ArgumentParser()
+    parser.add_argument("behaviour")
+    parser.add_argument("--warm")
+    parser.add_argument("--events-fd", type=int)
+    chosen = parser.parse_args()
+    FD = chosen.events_fd
+    os.set_inheritable(FD, True)  # grandchildren keep it open, as a fork of a careless library does
+    say({"type": "hello", "protocol": 1, "pid": os.getpid()})
+    if chosen.behaviour == "never_ready":
+        hang()
+    say({"type": "ready", "warm": chosen.warm})
+    if chosen.behaviour == "die_as_spare":
+        sys.exit("the spare has had enough")
+    line = sys.stdin.readline()
+    if not line:
+        return
+    say({"type": "started", "job_id": json.loads(line)["job_id"]})
+    globals()[chosen.behaviour]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Any picture, any depth, any number of layers: the promises of the layering hold."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.layering import layer_picture, shifts
+from tests.scenes import camera_depth, scene
+
+
+@st.composite
+def jobs(draw):
+    """A picture with or without alpha, a depth of its own size, and how to cut it."""
+    height, width = draw(st.integers(1, 64)), draw(st.integers(1, 64))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    slope = np.add.outer(np.linspace(0, 0.5, height), np.linspace(0, 0.5, width))
+    rgb = {
+        "noise": rng.integers(0, 256, (height, width, 3)),
+        "flat": np.full((height, width, 3), rng.integers(0, 256)),
+        "slope": slope[..., None] * rng.integers(0, 256, 3),
+        "extremes": rng.choice([0, 255], (height, width, 3)),
+    }[draw(st.sampled_from(["noise", "flat", "slope", "extremes"]))].astype(np.uint8)
+    alpha = draw(st.sampled_from([None, "noise", "hard", "soft"]))
+    if alpha is not None:
+        levels = {"noise": np.arange(256), "hard": [0, 255], "soft": [0, 1, 128, 254, 255, 255, 255]}[alpha]
+        alpha = rng.choice(levels, (height, width)).astype(np.uint8)
+    h, w = draw(st.sampled_from([(height, width), (1, 1), (7, 5), (40, 70)]))
+    values = {
+        "noise": rng.random((h, w)),
+        "flat": np.full((h, w), rng.choice([0.0, 0.5, 1.0])),
+        "slope": np.add.outer(np.linspace(0, 0.5, h), np.linspace(0, 0.5, w)),
+        "steps": rng.choice([0.0, 0.4, 1.0], (h, w)),
+        "blocks": np.kron(rng.random((3, 3)), np.ones((h, w)))[:h, :w],
+    }[draw(st.sampled_from(["noise", "flat", "slope", "steps", "blocks"]))].astype(np.float32)
+    valid = draw(st.sampled_from([None, 0.0, 0.5]))
+    num_layers = draw(st.integers(2, 12))
+    given_split = tuple(float(t) for t in np.arange(1, num_layers) / num_layers)
+    return {
+        "rgb": rgb,
+        "alpha": alpha,
+        "values": values,
+        "valid": None if valid is None else rng.random((h, w)) < valid,
+        "num_layers": num_layers,
+        "split": draw(st.sampled_from(["natural", "equal", "quantile", given_split])),
+    }
+
+
+def make(job):
+    wishes = {k: job[k] for k in ("num_layers", "split")}
+    return layer_picture(job["rgb"], job["alpha"], job["values"], job["valid"], **wishes)
+
+
+def with_pillow(layers):
+    out = Image.new("RGBA", layers[0].shape[1::-1])
+    for layer in layers:
+        out = Image.alpha_composite(out, Image.fromarray(layer))
+    return np.asarray(out).astype(int)
+
+
+@given(jobs())
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_layers_recompose_and_hold_every_promise(job):
+    layers = make(job)
+    rgb = job["rgb"]
+    alpha = np.full(rgb.shape[:2], 255, np.uint8) if job["alpha"] is None else job["alpha"]
+    composite = with_pillow(layers.rgba)
+    assert np.abs(composite[..., 3] - alpha).max() <= 1
+    assert np.abs(composite[..., :3] - rgb)[alpha > 0].max(initial=0) <= 1
+    assert layers.max_error <= 1
+
+    present = sum((layer[..., 3] > 0).astype(int) for layer in layers.rgba)
+    assert (present[(alpha > 0) & (alpha < 255)] == 1).all()
+    assert (present[alpha == 0] == 0).all()
+
+    assert len(layers.rgba) == job["num_layers"] == len(layers.thresholds) + 1
+    assert (np.diff(np.float32(layers.thresholds)) > 0).all()
+    assert sum(layers.coverage) == pytest.approx((alpha > 0).mean())
+    for layer, box in zip(layers.rgba, layers.bboxes, strict=True):
+        assert (box is None) == (not layer[..., 3].any())
+        assert not layer[layer[..., 3] == 0].any()
+
+
+@given(jobs(), st.sampled_from([(1, 0), (-1, 0), (0, 1), (0, -1), (0.7, -0.7)]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_moving_the_layers_apart_opens_no_holes(job, direction):
+    layers = make(job)
+    height, width = layers.labels.shape
+    opaque = np.ones((height, width), np.bool_) if job["alpha"] is None else job["alpha"] == 255
+    seen = np.zeros((height, width), np.float32)
+    for layer, share in zip(layers.rgba, shifts(layers), strict=True):
+        dx, dy = (share * max(height, width) * d for d in direction)
+        cover = layer[..., 3].astype(np.float32) / 255
+        moved = cv2.warpAffine(cover, np.float32([[1, 0, dx], [0, 1, dy]]), (width, height)).reshape(height, width)
+        seen = seen + (1 - seen) * moved
+    assert seen[opaque].min(initial=1.0) > 0.999
+
+
+@pytest.mark.parametrize("name", ["hair", "poles"])
+def test_the_number_of_threads_changes_no_byte(name):
+    truth = scene(name, 600, 800)
+    before = cv2.getNumThreads()
+    results = []
+    try:
+        for threads in (1, 2, 4):
+            cv2.setNumThreads(threads)
+            results.append(layer_picture(truth.rgb, None, camera_depth(truth), None, num_layers=4))
+    finally:
+        cv2.setNumThreads(before)
+    for other in results[1:]:
+        assert other.thresholds == results[0].thresholds
+        assert other.mean_colour_distance == results[0].mean_colour_distance
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0].rgba, other.rgba, strict=True))
+
+
+def test_shifts_rise_from_a_backdrop_that_stays():
+    truth = scene("leaves")
+    layers = layer_picture(truth.rgb, None, truth.disparity, None, num_layers=5)
+    moves = shifts(layers)
+    assert moves[0] == 0.0
+    assert list(moves) == sorted(moves)
+    assert moves[-1] == pytest.approx(0.03)
+
+
+def test_the_picture_and_depth_are_not_changed():
+    truth = scene("hair")
+    rgb, values = truth.rgb.copy(), truth.disparity.copy()
+    layer_picture(rgb, None, values, None, num_layers=3)
+    assert (rgb == truth.rgb).all()
+    assert (values == truth.disparity).all()
+
+
+def test_progress_names_every_stage_in_order():
+    seen = []
+    layer_picture(
+        np.zeros((9, 9, 3), np.uint8), None, np.zeros((9, 9), np.float32), None, num_layers=2, progress=lambda *a: seen.append(a)
+    )
+    assert list(dict.fromkeys(stage for stage, _ in seen)) == ["refine", "split", "matte", "fill", "recompose"]
+    shares = [share for _, share in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

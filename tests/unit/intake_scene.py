@@ -1,0 +1,123 @@
+"""An inbox in memory and a clock, to play intake's rules through without a file or a wait."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from daemon.intake import INBOX, Control, Decision, Entry, Folder, Hint, Look, Memory, Ready, Rules, step, taken
+
+MONDAY = 1_700_000_000 * 10**9
+
+
+class Scene:
+    """What producers do, and the loop of the service: look when something happened and when intake asked for it."""
+
+    def __init__(self, *, network: bool = False, rules: Rules | None = None) -> None:
+        self.now = 1000.0
+        self.network = network
+        self.memory = Memory(rules=rules or Rules())
+        self.files: dict[bytes, dict[bytes, Entry]] = {INBOX: {}}
+        self.births: dict[bytes, float] = {}
+        self.controls: dict[bytes, dict[bytes, Control]] = {}
+        self.problems: dict[bytes, str] = {}
+        self.hints: list[Hint] = []
+        self.inodes = 0
+        self.decision: Decision
+        self.log: list[Ready] = []
+        self.look()
+
+    def put(self, name: str | bytes, *, folder: bytes = INBOX, how: str | None = None, **fields: object) -> Entry:
+        """A new file, or an existing one rewritten in place (same inode), seen when next looked at."""
+        raw = name.encode() if isinstance(name, str) else name
+        held = self.files.setdefault(folder, {})
+        old = held.get(raw)
+        self.inodes += 1
+        entry = old or Entry(raw, "file", 1, self.inodes, 10, MONDAY)
+        entry = replace(entry, mtime_ns=MONDAY + self.inodes, **fields)
+        self.files[folder] = {**held, raw: entry}
+        if how:
+            self.hints.append(Hint(folder, raw, how, self.now))
+        return entry
+
+    def folder(self, name: bytes) -> None:
+        """A folder in the inbox."""
+        self.inodes += 1
+        self.files.setdefault(name, {})
+        self.files[INBOX] = {**self.files[INBOX], name: Entry(name, "directory", 1, self.inodes, 0, 0)}
+
+    def control(
+        self, kind: str, *, folder: bytes = INBOX, images: tuple[str, ...] | None = None, problem: str | None = None
+    ) -> None:
+        """A preset or batch file, as the shell hands it in."""
+        name = b"_preset.yaml" if kind == "preset" else b"job.yaml"
+        entry = self.put(name, folder=folder)
+        self.controls.setdefault(folder, {})[name] = Control(kind, entry, images, problem)
+
+    def remove(self, name: str | bytes, folder: bytes = INBOX) -> None:
+        raw = name.encode() if isinstance(name, str) else name
+        self.files[folder] = {n: e for n, e in self.files[folder].items() if n != raw}
+
+    def look(self, looked: dict[bytes, frozenset[bytes]] | None = None) -> Decision:
+        """One look (full, or at these names) and the decision on it."""
+        folders = tuple(
+            Folder(
+                name,
+                entries,
+                None if looked is None else looked.get(name, frozenset()),
+                self.births.get(name),
+                tuple(self.controls.get(name, {}).values()),
+                self.problems.get(name),
+            )
+            for name, entries in self.files.items()
+        )
+        self.decision = step(self.memory, Look(folders, self.network, self.now), self.hints)
+        self.memory, self.hints = self.decision.memory, []
+        return self.decision
+
+    def take(self) -> list[Ready]:
+        """Claim all that is ready, as the service does."""
+        ready = list(self.decision.ready)
+        for one in ready:
+            for entry in one.entries:
+                self.remove(entry.name, one.folder)
+        self.memory = taken(self.memory, ready, self.now)
+        self.log += ready
+        self.look({})
+        return ready
+
+    def pass_time(self, seconds: float, until: Callable[[Decision], bool] = lambda _: False) -> float:
+        """Let time pass, looking whenever intake asked for it. Returns the seconds until `until` held, or all of them."""
+        start, end = self.now, self.now + seconds
+        while True:
+            self.look({}) if self.hints else None
+            due = self.decision.look_again_at
+            if until(self.decision):
+                return self.now - start
+            if due is None or due > end:
+                self.now = end
+                self.look(dict(self.decision.look_at))
+                return seconds if not until(self.decision) else self.now - start
+            assert due > self.now, "a look that was asked for must lie ahead"
+            self.now = due
+            self.look(dict(self.decision.look_at))
+
+    def settle(self, seconds: float = 3.0) -> list[bytes]:
+        """Let things come to rest; the pictures that are ready then."""
+        self.look()
+        self.pass_time(seconds)
+        return self.ready
+
+    def until_ready(self, seconds: float = 4000.0) -> float:
+        """How long it takes until something is ready."""
+        self.look()
+        return self.pass_time(seconds, lambda d: bool(d.ready))
+
+    @property
+    def ready(self) -> list[bytes]:
+        return [r.image.name for r in self.decision.ready]
+
+    def reason(self, name: str | bytes, folder: bytes = INBOX) -> str | None:
+        """Why something waits."""
+        raw = name.encode() if isinstance(name, str) else name
+        found = [w.reason for w in self.decision.waiting if (w.folder, w.name) == (folder, raw)]
+        assert len(found) <= 1, found
+        return found[0] if found else None

@@ -1,0 +1,278 @@
+"""Learned depth, proven with tiny models of the real families, written as safetensors and loaded as any fetched model is."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
+from pipeline import weights
+from pipeline.depth import model
+from pipeline.depth.preparation import Preparation, input_size, prepare, read_preparation
+
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+SAID = {
+    "depth-anything": {"size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True, **IMAGENET},
+    "dpt": {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+    "glpn": {"size_divisor": 32, "do_rescale": True},
+    "zoedepth": {
+        "size": {"height": 64, "width": 64}, "ensure_multiple_of": 32, "do_pad": True,
+        "image_processor_type": "ZoeDepthImageProcessor",
+    },
+}  # fmt: skip
+POLARITY = {"depth-anything": "disparity", "dpt": "disparity", "glpn": "distance", "zoedepth": "distance"}
+
+
+def tiny(family):
+    """A network of a family, as small as it gets, with random weights."""
+    import transformers as tf
+
+    if family == "depth-anything":
+        backbone = tf.Dinov2Config(
+            hidden_size=24, num_hidden_layers=4, num_attention_heads=2, image_size=42, patch_size=14, mlp_ratio=2,
+            out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
+        )  # fmt: skip
+        config = tf.DepthAnythingConfig(
+            backbone_config=backbone, patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
+            fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
+        )  # fmt: skip
+        return tf.DepthAnythingForDepthEstimation(config)
+    if family == "dpt":
+        config = tf.DPTConfig(
+            hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
+            backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8, is_hybrid=False,
+        )  # fmt: skip
+        return tf.DPTForDepthEstimation(config)
+    if family == "glpn":
+        config = tf.GLPNConfig(
+            num_encoder_blocks=4, depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 8, 8], num_attention_heads=[1, 1, 1, 1],
+            decoder_hidden_size=8,
+        )  # fmt: skip
+        return tf.GLPNForDepthEstimation(config)
+    backbone = tf.BeitConfig(
+        hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
+        out_indices=[1, 2, 3, 4], reshape_hidden_states=False, use_relative_position_bias=True, use_mask_token=False,
+    )  # fmt: skip
+    config = tf.ZoeDepthConfig(
+        backbone_config=backbone, backbone_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
+        bottleneck_features=8, num_relative_features=8,
+        bin_configurations=[{"n_bins": 8, "min_depth": 0.1, "max_depth": 10.0, "name": None}],
+        num_attractors=[4, 2, 2, 1], bin_embedding_dim=8, patch_transformer_hidden_size=8, patch_transformer_intermediate_size=16,
+        patch_transformer_num_attention_heads=2,
+    )  # fmt: skip
+    return tf.ZoeDepthForDepthEstimation(config)
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    """Each family's folder, as a fetch leaves it."""
+    import torch
+
+    root = tmp_path_factory.mktemp("models")
+    entries = {}
+    for family, said in SAID.items():
+        torch.manual_seed(7)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = tiny(family)
+            for parameter in network.parameters():  # the usual start is so small that every pixel gets the same depth
+                if parameter.dim() > 1:
+                    parameter.data.normal_(std=0.3)
+            if family in ("depth-anything", "dpt"):  # keep the last ReLU from cutting everything off
+                (network.head.conv3 if family == "depth-anything" else network.head.head[4]).bias.data.fill_(100.0)
+            network.save_pretrained(root / family)
+        (root / family / "preprocessor_config.json").write_text(json.dumps(said))
+        entries[family] = {
+            "use": "depth", "repo": f"tiny/{family}", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 1,
+            "files": ["model.safetensors"], "polarity": POLARITY[family], "scale": "relative", "input": 64,
+        }  # fmt: skip
+    catalogue = weights.Catalogue.model_validate({"default_depth": "dpt", "models": entries})
+    for family in SAID:
+        weights.record(family, str(root / family), catalogue.models[family], "c0ffee")
+    return {family: weights.locate(family, str(root), catalogue) for family in SAID}
+
+
+def picture(height=60, width=90):
+    return np.random.default_rng(2).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def raw_of(found, rgb):
+    """`predicted_depth` computed here, apart from the code under test but for the input."""
+    import torch
+    import transformers
+
+    network = transformers.AutoModelForDepthEstimation.from_pretrained(found.folder).eval()
+    tensor, margin = prepare(rgb, read_preparation(found, network.config))
+    with torch.inference_mode():
+        predicted = network(pixel_values=torch.from_numpy(tensor)).predicted_depth[0]
+    return predicted.numpy(), tensor.shape, margin
+
+
+@pytest.mark.parametrize("family", SAID)
+def test_every_family_gives_disparity_in_the_right_direction(families, family):
+    found, rgb = families[family], picture()
+    reading = model.read(rgb, found, device="cpu")
+    raw, shape, (top, bottom, left, right) = raw_of(found, rgb)
+    assert reading.values.shape == (shape[2] - top - bottom, shape[3] - left - right)
+    assert (reading.values.dtype, reading.values.min(), reading.values.max()) == (np.float32, 0.0, 1.0)
+    assert reading.valid is None
+    if raw.shape == shape[2:]:
+        raw = raw[top : shape[2] - bottom, left : shape[3] - right]
+        sign = 1 if POLARITY[family] == "disparity" else -1
+        assert (
+            np.corrcoef(sign * np.argsort(np.argsort(raw, axis=None)), np.argsort(np.argsort(reading.values, axis=None)))[0, 1]
+            > 0.98
+        )
+    about = reading.provenance
+    assert (about.source, about.model, about.revision, about.licence) == ("model", f"tiny/{family}", "c0ffee", "MIT")
+    assert about.polarity == POLARITY[family]
+
+
+@pytest.mark.parametrize("family", SAID)
+@pytest.mark.parametrize("shape", [(2, 2), (1, 300), (300, 1), (61, 47)])
+def test_every_family_takes_any_shape_of_picture(families, family, shape):
+    reading = model.read(picture(*shape), families[family], device="cpu")
+    assert np.isfinite(reading.values).all()
+    assert reading.values.max() == 1.0
+
+
+def test_the_same_picture_gives_the_same_bytes(families):
+    first, second = (model.read(picture(), families["dpt"], device="cpu").values for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_progress_rises(families):
+    told = []
+    model.read(picture(), families["dpt"], device="cpu", progress=told.append)
+    assert told == sorted(told)
+    assert told
+
+
+def test_the_input_keeps_proportions_and_fits_the_patch():
+    preparation = Preparation(518, 14, 1 / 255, (0, 0, 0), (1, 1, 1), margin=False)
+    assert input_size(3024, 4032, preparation) == (518, 686)
+    assert input_size(100, 100, preparation) == (518, 518)
+    for height, width in ((3024, 4032), (1080, 1920), (333, 500), (4000, 1500)):
+        h, w = input_size(height, width, preparation)
+        assert (h % 14, w % 14) == (0, 0)
+        assert abs(h / w - height / width) / (height / width) < 0.02
+    assert max(input_size(1, 5000, preparation)) <= 3 * 518
+    assert min(input_size(1, 5000, preparation)) == 14
+
+
+def test_range_mean_and_deviation_are_those_of_the_folder():
+    preparation = Preparation(32, 32, 1 / 255, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0), margin=False)
+    tensor, margin = prepare(np.full((32, 32, 3), 255, np.uint8), preparation)
+    assert (tensor.shape, margin) == ((1, 3, 32, 32), (0, 0, 0, 0))
+    assert np.allclose(tensor[0, :, 5, 5], [1.0, 3.0, 0.5])
+
+
+def test_resizing_keeps_pixel_centres_where_they_are():
+    """A ramp stays the same ramp over the picture's extent; half a pixel of shift would show as an offset."""
+    ramp = (
+        np.repeat(np.linspace(0, 255, 640, dtype=np.float32)[None, :, None], 320, axis=0)
+        .repeat(3, axis=2)
+        .round()
+        .astype(np.uint8)
+    )
+    tensor, _ = prepare(ramp, Preparation(32, 32, 1.0, (0, 0, 0), (1, 1, 1), margin=False))
+    assert np.abs(tensor[0, 0, 0] - ((np.arange(64) + 0.5) * 10 - 0.5) * 255 / 639).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("raw", "polarity", "said"),
+    [
+        ([[1.0, np.nan]], "disparity", "not numbers"),
+        ([[1.0, np.inf]], "distance", "not numbers"),
+        ([[2.0, 2.0]], "disparity", "same depth"),
+        ([[-2.0, -3.0]], "distance", "no positive"),
+    ],
+)
+def test_useless_numbers_fail_the_job(raw, polarity, said):
+    with pytest.raises(ModelFailed, match=said):
+        model.to_disparity(np.array(raw, np.float32), polarity, "m")
+
+
+def test_distances_become_their_inverse_and_what_is_not_positive_a_hole():
+    disparity, valid = model.to_disparity(np.array([[1.0, 2.0, 4.0, 0.0]], np.float32), "distance", "m")
+    assert disparity.tolist() == [[1.0, 0.5, 0.25, 0.0]]
+    assert valid.tolist() == [[True, True, True, False]]
+
+
+def test_a_device_is_used_only_if_it_agrees_with_the_cpu(families):
+    """Other precisions on the CPU stand for other devices: bfloat16 agrees; a device that is not there gives nothing."""
+    import torch
+    import transformers
+
+    found = families["depth-anything"]
+    network = transformers.AutoModelForDepthEstimation.from_pretrained(found.folder).eval()
+    preparation = read_preparation(found, network.config)
+    settle = lambda *candidates: model.settle(network, picture(), preparation, candidates, "disparity")  # noqa: E731
+    assert settle() == ("cpu", "float32", ())
+    assert settle(("cpu", "float32")) == ("cpu", "float32", ())
+    device, dtype, remarks = settle(("mps", "float16"), ("mps", "float32"))
+    assert (device, dtype) == ("cpu", "float32")
+    assert "mps" in remarks[0]
+    with torch.no_grad():
+        broken = lambda self, args, output: output.__setitem__("predicted_depth", output.predicted_depth.flip(-1))  # noqa: E731
+        hook = network.register_forward_hook(lambda *a: broken(*a) if next(network.parameters()).dtype == torch.float64 else None)
+        assert settle(("cpu", "float64"))[1] == "float32"
+        hook.remove()
+        assert settle(("cpu", "float64"))[1] == "float64"
+    assert next(network.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_said_to_be_missing(families, device):
+    import torch
+
+    if (torch.cuda if device == "cuda" else torch.backends.mps).is_available():
+        pytest.skip(f"this machine has {device}")
+    with pytest.raises(DeviceUnavailable, match=device):
+        model.read(picture(), families["dpt"], device=device)
+
+
+def test_weights_that_lack_parts_are_refused_not_filled_with_chance(families, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    source = families["dpt"].folder
+    shutil.copy(os.path.join(families["dpt"].folder, "config.json"), tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(SAID["dpt"]))
+    tensors = load_file(f"{source}/model.safetensors")
+    dropped = next(key for key in tensors if key.startswith("head"))
+    del tensors[dropped]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found = weights.Weights("m", families["dpt"].entry, str(tmp_path), "x")
+    with pytest.raises(WeightsCorrupt, match="lack 1 part"):
+        model.read(picture(), found, device="cpu")
+
+
+def test_folders_that_are_no_depth_model_are_refused(families, tmp_path):
+    found = weights.Weights("m", families["dpt"].entry, str(tmp_path), "x")
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
+        model.read(picture(), found, device="cpu")
+    shutil.copy(os.path.join(families["dpt"].folder, "config.json"), tmp_path)
+    with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
+        model.read(picture(), found, device="cpu")
+
+
+def test_pickled_weights_are_never_loaded(families, tmp_path):
+    import torch
+
+    shutil.copy(os.path.join(families["dpt"].folder, "config.json"), tmp_path)
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(WeightsCorrupt):
+        model.read(picture(), weights.Weights("m", families["dpt"].entry, str(tmp_path), "x"), device="cpu")
+
+
+def test_choosing_depth_imports_no_torch_until_a_model_is_used():
+    code = "import sys, pipeline.depth; print({'torch', 'transformers', 'torchvision'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,85 @@
+"""Promises of pipeline.fill and pipeline.texture."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.fill import MAX_PARALLAX, Filler, push_pull
+from pipeline.texture import find_texture
+from tests.benchmarks.bench_layers import exposed_by_parallax, psnr
+from tests.scenes import scene, wall
+
+
+def filled(rgb, labels, layer=0, everywhere=True):
+    filler = Filler(rgb, None, labels, np.zeros(labels.shape, np.bool_))
+    fill = filler.fill(layer, everywhere)
+    index = np.arange(labels.size)
+    return filler.colours_at(fill, index).reshape(rgb.shape), fill
+
+
+def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_it():
+    known = np.zeros((33, 47), np.float32)
+    known[:, :10] = 1
+    got = push_pull(np.full((33, 47, 3), 90, np.float32) * known[..., None], known)
+    assert got == pytest.approx(np.full_like(got, 90), abs=0.01)
+
+
+def test_a_slope_is_carried_on_behind_an_object():
+    slope = np.tile(np.linspace(40, 200, 120, dtype=np.float32), (90, 1))
+    rgb = np.repeat(np.rint(slope).astype(np.uint8)[..., None], 3, axis=2)
+    labels = np.zeros((90, 120), np.uint8)
+    labels[30:60, 50:70] = 1
+    rgb[labels == 1] = 0
+    got, _ = filled(rgb, labels)
+    assert np.abs(got[..., 0].astype(float) - slope)[labels == 1].mean() < 6
+
+
+def test_texture_goes_on_behind_the_edge():
+    truth = scene("ball")
+    labels = (truth.matte > 0.02).astype(np.uint8)
+    got, _ = filled(truth.rgb, labels)
+    exposed = exposed_by_parallax(truth)
+    telea = cv2.inpaint(truth.rgb, labels, 3, cv2.INPAINT_TELEA)
+    assert psnr(got, truth.background, exposed) > psnr(telea, truth.background, exposed) + 2
+    assert got[exposed].std() > 0.7 * truth.background[exposed].std()
+
+
+def test_a_layer_is_filled_from_its_own_pixels_alone():
+    rgb = np.zeros((80, 120, 3), np.uint8)
+    labels = np.zeros((80, 120), np.uint8)
+    labels[:, 40:80] = 1
+    labels[:, 80:] = 2
+    for k, colour in enumerate([(250, 0, 0), (0, 250, 0), (0, 0, 250)]):
+        rgb[labels == k] = colour
+    got, fill = filled(rgb, labels, layer=1, everywhere=False)
+    index = np.flatnonzero(fill.near)
+    assert np.abs(got.reshape(-1, 3)[index].astype(int) - (0, 250, 0)).max() <= 1
+
+
+def test_a_middle_layer_reaches_as_far_as_it_can_be_uncovered_and_no_further_than_its_neighbours():
+    labels = np.zeros((200, 200), np.uint8)
+    labels[100:] = 1
+    labels[:, 90:160] = 2
+    rgb = np.full((200, 200, 3), 99, np.uint8)
+    _, fill = filled(rgb, labels, layer=1, everywhere=False)
+    reach = int(MAX_PARALLAX * 200)
+    assert (fill.reach[110:, 90 : 90 + reach] == 1).all()
+    assert (fill.reach[:98] == 0).all()
+
+
+def test_texture_repeats_at_its_own_period():
+    bricks = wall((120, 160), 4)
+    weight = np.ones((120, 160), np.float32)
+    weight[50:70, 70:90] = 0
+    colour = bricks - bricks.mean(axis=(0, 1))
+    texture = find_texture(colour * weight[..., None], weight, weight == 0, 8.0)
+    assert texture is not None
+    y, x = np.nonzero(weight == 0)
+    move = texture.offsets[texture.choice[y, x]]
+    copied = colour[y + move[:, 0], x + move[:, 1]]
+    assert np.square(copied - colour[y, x]).mean() < 0.5 * np.square(colour[y, x]).mean()
+
+
+def test_nothing_known_is_no_texture():
+    nothing = np.zeros((20, 20), np.float32)
+    assert find_texture(np.zeros((20, 20, 3), np.float32), nothing, nothing == 0, 2.0) is None

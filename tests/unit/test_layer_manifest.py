@@ -1,0 +1,71 @@
+"""The layer manifest: names of layers and files, and bytes that stay the same."""
+
+import json
+
+import pytest
+
+from daemon.contract.manifest import Depth, Manifest, Recomposition, Split
+from pipeline.export import manifest
+
+
+def test_layers_are_named_back_to_front_and_each_once() -> None:
+    assert manifest.layer_files(4) == (
+        "Layer_1_background.png",
+        "Layer_2_midground.png",
+        "Layer_3_midground.png",
+        "Layer_4_foreground.png",
+    )
+    assert manifest.layer_files(2) == ("Layer_1_background.png", "Layer_2_foreground.png")
+    assert manifest.layer_names(3) == ("Background", "Midground", "Foreground")
+    assert manifest.layer_names(4) == ("Background", "Midground 1", "Midground 2", "Foreground")
+    for count in range(2, 13):
+        assert len(set(manifest.layer_names(count))) == len(set(manifest.layer_files(count))) == count
+
+
+def test_a_stack_of_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        manifest.layer_files(1)
+
+
+def example() -> Manifest:
+    layers = manifest.describe_layers([(0.0, 1 / 3), (1 / 3, 1.0)], [0.75, 0.25], [(0, 0, 8, 6), None], ["a" * 64, "b" * 64])
+    return Manifest(
+        width=8,
+        height=6,
+        layers=layers,
+        split=Split(method="natural", thresholds=(1 / 3,)),
+        depth=Depth(source="file", polarity="disparity"),
+        recomposition=Recomposition(max_error=1, raised_alpha=0),
+        colour_profile="Farbprofil für Fotos",
+        threads=2,
+        versions=manifest.versions("numpy", "pillow"),
+    )
+
+
+def test_the_file_is_pretty_in_declared_order_and_comes_back() -> None:
+    data = manifest.encode(example())
+    text = data.decode()
+    assert text.endswith("}\n")
+    assert "für" in text
+    assert list(json.loads(text)) == list(Manifest.model_fields)
+    assert text.startswith('{\n  "schema_version": 1,\n  "width": 8,')
+    assert Manifest.model_validate_json(data) == example()
+    assert manifest.encode(example()) == data
+
+
+def test_depths_are_rounded_and_an_empty_layer_has_no_box() -> None:
+    far, near = example().layers
+    assert far.depth_range == (0.0, 0.333333)
+    assert near.bbox is None
+    assert [layer.index for layer in (far, near)] == [1, 2]
+
+
+def test_uneven_descriptions_are_refused() -> None:
+    with pytest.raises(ValueError, match="argument"):
+        manifest.describe_layers([(0.0, 1.0)], [0.5, 0.5], [None, None], ["a", "b"])
+
+
+def test_versions_name_the_product_and_the_packages_in_order() -> None:
+    found = manifest.versions("pillow", "numpy")
+    assert list(found) == ["multiplane", "numpy", "pillow", "python"]
+    assert all(found.values())

@@ -1,0 +1,107 @@
+"""Promises of pipeline.refine."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.refine import refine
+from pipeline.split import find_thresholds, label
+from tests.scenes import camera_depth, scene
+
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
+ROOMS = ["icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk"]
+
+
+def room(name):
+    if not SAMPLES.is_dir():
+        pytest.skip(f"the sample pictures are not at {SAMPLES}")
+    rgb = cv2.cvtColor(cv2.imread(str(SAMPLES / f"{name}_rgb.png")), cv2.COLOR_BGR2RGB)
+    metres = cv2.imread(str(SAMPLES / f"{name}_depth.png"), cv2.IMREAD_UNCHANGED).astype(np.float32) / 5000
+    valid = metres > 0
+    inverse = 1 / np.where(valid, metres, 1.0)
+    low, high = inverse[valid].min(), inverse[valid].max()
+    return rgb, np.where(valid, (inverse - low) / (high - low), 0).astype(np.float32), valid
+
+
+def agreement(rgb, values, valid):
+    """Shares of equal labels: over all readings, and within 8 pixels of a true edge."""
+    got = refine(rgb, values, valid)
+    true_labels = label(values, find_thresholds(values, valid, 4, "natural"))
+    labels = label(got, find_thresholds(got, None, 4, "natural"))
+    same = labels == true_labels
+    known = np.where(valid, values, np.nan)
+    edge = np.zeros(values.shape, np.uint8)
+    edge[:-1] |= np.abs(np.diff(known, axis=0)) > 0.03
+    edge[:, :-1] |= np.abs(np.diff(known, axis=1)) > 0.03
+    near = valid & (cv2.dilate(edge, np.ones((17, 17), np.uint8)) > 0)
+    return same[valid].mean(), same[near].mean()
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_true_depth_keeps_its_own_partition(name):
+    everywhere, near_edges = agreement(*room(name))
+    assert everywhere >= 0.97
+    assert near_edges >= 0.85
+
+
+def test_true_depth_keeps_its_own_partition_in_a_large_photo():
+    rgb, values, valid = room("icl_livingroom_b3")
+    size = (2000, 1500)
+    rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
+    values = cv2.resize(values, size, interpolation=cv2.INTER_NEAREST)
+    everywhere, near_edges = agreement(rgb, values, np.ones(values.shape, np.bool_))
+    assert everywhere >= 0.97
+    assert near_edges >= 0.85
+    assert valid.all()
+
+
+def test_small_soft_depth_comes_onto_the_photos_edges():
+    truth = scene("ball")
+    soft = camera_depth(truth)
+    plain = cv2.resize(soft, truth.rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    wrong = np.abs(refine(truth.rgb, soft, None) - truth.disparity) > 0.1
+    assert wrong.mean() < 0.3 * (np.abs(plain - truth.disparity) > 0.1).mean()
+
+
+def test_a_step_stays_a_step_without_depths_in_between():
+    truth = scene("ball")
+    soft = camera_depth(truth)
+    plain = cv2.resize(soft, truth.rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    got = refine(truth.rgb, soft, None)
+    assert ((got > 0.35) & (got < 0.65)).mean() < 0.1 * ((plain > 0.35) & (plain < 0.65)).mean()
+
+
+def test_a_slope_is_no_edge():
+    slope = np.tile(np.linspace(0, 1, 200, dtype=np.float32), (150, 1))
+    rgb = np.random.default_rng(0).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    assert np.abs(refine(rgb, slope, None) - slope).max() < 1e-6
+
+
+def test_halves_of_pixels_are_aligned():
+    columns = np.linspace(0.1, 0.9, 10, dtype=np.float32)
+    got = refine(np.zeros((4, 40, 3), np.uint8), np.tile(columns, (1, 1)), None)
+    centres = (np.arange(40) + 0.5) / 4 - 0.5
+    assert got[0, 2:-2] == pytest.approx(np.interp(centres, np.arange(10), columns)[2:-2], abs=1e-5)
+
+
+def test_unknown_readings_beside_an_object_belong_to_what_is_behind():
+    values = np.full((60, 80), 0.2, np.float32)
+    values[:, 50:] = 0.9
+    valid = np.ones(values.shape, np.bool_)
+    valid[:, 40:50] = False
+    rgb = np.full((60, 80, 3), 120, np.uint8)
+    got = refine(rgb, np.where(valid, values, 0.5).astype(np.float32), valid)
+    assert (got[:, 40:47] < 0.5).mean() > 0.95
+
+
+def test_no_reading_at_all_is_flat_and_far():
+    got = refine(np.zeros((5, 6, 3), np.uint8), np.full((3, 3), np.nan, np.float32), None)
+    assert got.shape == (5, 6)
+    assert not got.any()
+
+
+def test_shapes_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match="valid"):
+        refine(np.zeros((5, 6, 3), np.uint8), np.zeros((3, 3), np.float32), np.ones((3, 4), np.bool_))

@@ -1,0 +1,217 @@
+"""What the scanner sees, and that it disturbs nothing."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+from daemon.errors import Refusal
+from daemon.intake import Control, Entry
+from daemon.watch.places import disjoint
+from daemon.watch.scan import Scanner
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    path = tmp_path / "inbox"
+    path.mkdir()
+    return path
+
+
+def scanner(inbox, read=None) -> Scanner:
+    return Scanner(os.fsencode(inbox), network=False, read_control=read or (lambda path, entry, kind: Control(kind, entry)))
+
+
+def kinds(folder) -> dict[bytes, str]:
+    return {name: entry.kind for name, entry in folder.entries.items()}
+
+
+def test_every_kind_of_file_is_seen_as_what_it_is(inbox):
+    (inbox / "file").write_bytes(b"123")
+    (inbox / "sub").mkdir()
+    (inbox / "link").symlink_to("/etc/passwd")
+    (inbox / "loop").symlink_to("loop")
+    os.mkfifo(inbox / "pipe")
+    os.link(inbox / "file", inbox / "twin")
+    with socket.socket(socket.AF_UNIX) as sock:
+        here = os.open(inbox, os.O_RDONLY)
+        try:
+            sock.bind(f"/proc/self/fd/{here}/socket" if os.path.exists("/proc/self/fd") else str(inbox / "socket"))
+        finally:
+            os.close(here)
+        (root, sub) = scanner(inbox).look(1.0).folders
+    assert kinds(root) == {
+        b"file": "file", b"sub": "directory", b"link": "symlink", b"loop": "symlink", b"pipe": "fifo", b"twin": "file", b"socket": "socket",
+    }  # fmt: skip
+    assert (sub.name, sub.entries) == (b"sub", {})
+    st = (inbox / "file").stat()
+    assert root.entries[b"file"] == Entry(b"file", "file", st.st_dev, st.st_ino, 3, st.st_mtime_ns, 2)
+
+
+def test_names_are_the_bytes_on_disk(inbox):
+    raw = b"\xff\xfe\n.jpg"
+    with open(os.fsencode(inbox) + b"/" + raw, "wb"):
+        pass
+    assert raw in scanner(inbox).look(1.0).folders[0].entries
+
+
+def test_what_did_not_change_is_the_same_object(inbox):
+    (inbox / "sub").mkdir()
+    for path in (inbox / "a.jpg", inbox / "b.jpg", inbox / "sub" / "c.jpg"):
+        path.write_bytes(b"x")
+    scan = scanner(inbox)
+    before = scan.look(1.0)
+    again = scan.look(2.0)
+    assert all(a.entries is b.entries for a, b in zip(before.folders, again.folders, strict=True))
+    (inbox / "b.jpg").write_bytes(b"xy")
+    after = scan.look(3.0)
+    assert after.folders[0].entries[b"a.jpg"] is before.folders[0].entries[b"a.jpg"]
+    assert after.folders[0].entries[b"b.jpg"].size == 2
+    assert before.folders[0].entries[b"b.jpg"].size == 1
+    assert after.folders[1].entries is before.folders[1].entries
+
+
+def test_a_touched_mode_is_no_change_but_a_new_link_is(inbox):
+    (inbox / "a.jpg").write_bytes(b"x")
+    scan = scanner(inbox)
+    before = scan.look(1.0).folders[0].entries
+    (inbox / "a.jpg").chmod(0o600)
+    assert scan.look(2.0).folders[0].entries is before
+    os.link(inbox / "a.jpg", inbox.parent / "elsewhere")
+    assert scan.look(3.0).folders[0].entries[b"a.jpg"].nlink == 2
+
+
+def test_a_file_exchanged_for_a_link_is_seen(inbox):
+    (inbox / "a.jpg").write_bytes(b"x")
+    scan = scanner(inbox)
+    scan.look(1.0)
+    (inbox / "a.jpg").unlink()
+    (inbox / "a.jpg").symlink_to("/")
+    assert scan.look(2.0).folders[0].entries[b"a.jpg"].kind == "symlink"
+
+
+def test_a_glance_sees_the_names_it_looks_at_and_leaves_the_rest_as_last_seen(inbox):
+    for name in ("a.jpg", "b.jpg", "gone.jpg"):
+        (inbox / name).write_bytes(b"x")
+    scan = scanner(inbox)
+    scan.look(1.0)
+    (inbox / "a.jpg").write_bytes(b"xyz")
+    (inbox / "b.jpg").write_bytes(b"xyz")
+    (inbox / "gone.jpg").unlink()
+    (inbox / "new.jpg").write_bytes(b"x")
+    (root,) = scan.glance(2.0, {b"": {b"a.jpg", b"gone.jpg", b"never.jpg"}}).folders
+    assert {n: e.size for n, e in root.entries.items()} == {b"a.jpg": 3, b"b.jpg": 1}
+    assert root.looked == {b"a.jpg", b"gone.jpg", b"never.jpg"}
+    assert {n: e.size for n, e in scan.look(3.0).folders[0].entries.items()} == {b"a.jpg": 3, b"b.jpg": 3, b"new.jpg": 1}
+
+
+def test_a_glance_at_a_new_folder_sees_all_of_it(inbox):
+    scan = scanner(inbox)
+    scan.look(1.0)
+    (inbox / "holiday").mkdir()
+    (inbox / "holiday" / "a.jpg").write_bytes(b"x")
+    (_, holiday) = scan.glance(2.0, {b"": {b"holiday"}}).folders
+    assert (list(holiday.entries), holiday.looked) == ([b"a.jpg"], None)
+    (inbox / "holiday" / "a.jpg").unlink()
+    (_, holiday) = scan.glance(3.0, {b"holiday": {b"a.jpg"}}).folders
+    assert (holiday.entries, holiday.looked) == ({}, {b"a.jpg"})
+    (inbox / "holiday").rmdir()
+    assert len(scan.glance(4.0, {}, {b"holiday"}).folders) == 1
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "#recycle", ".sb-123", "x.download", ".hidden"])
+def test_folders_of_other_programs_are_not_looked_into(inbox, name):
+    (inbox / name).mkdir()
+    assert len(scanner(inbox).look(1.0).folders) == 1
+
+
+def test_a_preset_is_read_when_it_is_new_or_changed_and_only_then(inbox):
+    reads = []
+
+    def read(path, entry, kind):
+        reads.append((os.path.relpath(path, os.fsencode(inbox)), kind, entry.size))
+        return Control(kind, entry)
+
+    (inbox / "holiday").mkdir()
+    for path in (inbox / "_preset.yaml", inbox / "job.yaml", inbox / "holiday" / "job.yaml", inbox / "holiday" / "_Preset.YAML"):
+        path.write_bytes(b"x")
+    scan = scanner(inbox, read)
+    (root, holiday) = scan.look(1.0).folders
+    scan.look(2.0)
+    assert sorted(reads) == [
+        (b"_preset.yaml", "preset", 1),
+        (b"holiday/_Preset.YAML", "preset", 1),
+        (b"holiday/job.yaml", "batch", 1),
+    ]
+    assert [c.kind for c in root.controls] == ["preset"]
+    assert {c.kind for c in holiday.controls} == {"preset", "batch"}
+    (inbox / "_preset.yaml").write_bytes(b"xy")
+    (root, _) = scan.look(3.0).folders
+    assert reads[3:] == [(b"_preset.yaml", "preset", 2)]
+    (inbox / "_preset.yaml").unlink()
+    assert scan.glance(4.0, {b"": {b"_preset.yaml"}}).folders[0].controls == ()
+
+
+def test_a_preset_that_is_a_link_is_refused_unread(inbox):
+    (inbox / "_preset.yaml").symlink_to("/etc/passwd")
+
+    def read(path, entry, kind):
+        raise AssertionError("a link was followed")
+
+    (control,) = scanner(inbox, read).look(1.0).folders[0].controls
+    assert "refused" in control.problem
+
+
+def test_no_file_is_opened_or_touched(inbox):
+    path = inbox / "a.jpg"
+    path.write_bytes(b"x")
+    os.utime(path, ns=(0, 10**18))
+    path.chmod(0)
+    before = path.stat()
+    scan = scanner(inbox)
+    scan.look(1.0)
+    scan.glance(2.0, {b"": {b"a.jpg"}})
+    after = path.stat()
+    assert (after.st_atime_ns, after.st_mtime_ns, after.st_ctime_ns) == (0, 10**18, before.st_ctime_ns)
+    assert stat.S_IMODE(after.st_mode) == 0
+
+
+def test_an_inbox_that_is_not_there_is_reported_and_what_was_seen_is_kept(inbox):
+    (inbox / "a.jpg").write_bytes(b"x")
+    scan = scanner(inbox)
+    before = scan.look(1.0).folders[0].entries
+    inbox.rename(inbox.parent / "moved")
+    (root,) = scan.look(2.0).folders
+    assert "is not there" in root.problem
+    assert root.entries is before
+    inbox.write_bytes(b"a file instead")
+    assert "is not a folder" in scan.look(3.0).folders[0].problem
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_rights_is_reported_as_such(inbox):
+    inbox.chmod(0)
+    try:
+        assert "may not be read" in scanner(inbox).look(1.0).folders[0].problem
+    finally:
+        inbox.chmod(0o700)
+
+
+def test_inbox_outbox_and_program_must_be_apart(tmp_path):
+    paths = {name: os.fsencode(tmp_path / name) for name in ("inbox", "outbox", "program", "inbox/outbox", "program/inbox")}
+    for path in paths.values():
+        os.makedirs(path, exist_ok=True)
+    (tmp_path / "link").symlink_to(tmp_path / "inbox")
+    disjoint(paths["inbox"], paths["outbox"], [paths["program"]])
+    for inbox, outbox, said in [
+        (paths["inbox"], paths["inbox"], "is the same folder as the outbox"),
+        (paths["inbox"], os.fsencode(tmp_path / "link"), "is the same folder as the outbox"),
+        (paths["inbox"], paths["inbox/outbox"], "contains the outbox"),
+        (paths["inbox/outbox"], paths["inbox"], "lies in the outbox"),
+        (paths["program/inbox"], paths["outbox"], "lies in the program"),
+        (paths["inbox"], paths["program"], "The outbox .* is the same folder as the program"),
+        (os.fsencode(tmp_path), paths["outbox"], "contains the outbox"),
+    ]:
+        with pytest.raises(Refusal, match=said):
+            disjoint(inbox, outbox, [paths["program"]])

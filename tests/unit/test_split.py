@@ -1,0 +1,97 @@
+"""Promises of pipeline.split."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.split import MIN_SHARE, find_thresholds, label
+
+
+def heaps(*places, size=1000, spread=0.01):
+    rng = np.random.default_rng(1)
+    return np.clip(np.concatenate([rng.normal(p, spread, size) for p in places]), 0, 1).astype(np.float32).reshape(-1, size)
+
+
+def within_groups(values, thresholds):
+    groups = np.searchsorted(thresholds, values, side="right")
+    return sum(((values[groups == g] - values[groups == g].mean()) ** 2).sum() for g in np.unique(groups))
+
+
+def test_natural_breaks_separate_heaps_of_depth():
+    disparity = heaps(0.1, 0.4, 0.9)
+    thresholds = find_thresholds(disparity, None, 3, "natural")
+    assert 0.15 < thresholds[0] < 0.35
+    assert 0.5 < thresholds[1] < 0.8
+    assert np.bincount(label(disparity, thresholds).ravel()).tolist() == [1000, 1000, 1000]
+
+
+def test_natural_breaks_are_the_exact_optimum_over_all_groupings():
+    rng = np.random.default_rng(3)
+    places = np.sort(rng.choice(np.arange(1, 60), 9, replace=False)) / 60
+    values = np.repeat(places, 50).astype(np.float32)[None]
+    best = min(within_groups(values.ravel(), np.array(cuts) - 1e-3) for cuts in itertools.combinations(places[1:], 2))
+    thresholds = np.float32(find_thresholds(values, None, 3, "natural"))
+    assert within_groups(values.ravel(), thresholds) == pytest.approx(best, abs=1e-6)
+
+
+def test_no_layer_is_smaller_than_the_least_share_if_there_is_another_way():
+    disparity = np.concatenate([np.linspace(0.0, 0.5, 9900), np.linspace(0.95, 1.0, 100)]).astype(np.float32).reshape(100, 100)
+    shares = np.bincount(label(disparity, find_thresholds(disparity, None, 4, "natural")).ravel(), minlength=4) / disparity.size
+    assert shares.min() >= MIN_SHARE - 0.005
+
+
+def test_a_cut_lies_in_the_valley_not_beside_it():
+    rng = np.random.default_rng(2)
+    big, small = rng.normal(0.3, 0.08, 18000), rng.normal(0.8, 0.03, 2000)
+    disparity = np.clip(np.concatenate([big, small]), 0, 1).astype(np.float32).reshape(100, 200)
+    (threshold,) = find_thresholds(disparity, None, 2, "natural")
+    assert 0.58 < threshold < 0.72
+
+
+@pytest.mark.parametrize("num_layers", [2, 3, 7, 12])
+@pytest.mark.parametrize("split", ["natural", "equal", "quantile"])
+@pytest.mark.parametrize(
+    "depths", [[0.0], [1.0], [0.5], [0.0, 1.0], [0.5, np.nextafter(np.float32(0.5), np.float32(1))], [0.1, 0.2, 0.9, 1.0]]
+)
+def test_fewer_depths_than_layers_still_give_rising_thresholds_and_whole_depths(depths, split, num_layers):
+    disparity = np.resize(np.float32(depths), (5, 7))
+    thresholds = find_thresholds(disparity, None, num_layers, split)
+    assert len(thresholds) == num_layers - 1
+    assert (np.diff(np.float32(thresholds)) > 0).all()
+    if split != "equal":
+        labels = label(disparity, thresholds)
+        assert len(np.unique(labels)) == min(num_layers, len(depths))
+
+
+def test_a_flat_picture_is_all_background():
+    disparity = np.full((4, 4), 0.3, np.float32)
+    assert not label(disparity, find_thresholds(disparity, None, 4, "natural")).any()
+
+
+def test_quantile_layers_are_of_equal_size():
+    disparity = (np.random.default_rng(0).random((200, 200)) ** 3).astype(np.float32)
+    shares = np.bincount(label(disparity, find_thresholds(disparity, None, 4, "quantile")).ravel()) / disparity.size
+    assert shares == pytest.approx([0.25] * 4, abs=0.03)
+
+
+def test_equal_steps_lie_between_farthest_and_nearest():
+    disparity = np.linspace(0.2, 0.8, 101, dtype=np.float32)[None]
+    assert find_thresholds(disparity, None, 3, "equal") == pytest.approx([0.4, 0.6], abs=1e-6)
+
+
+def test_given_thresholds_are_used_as_they_are():
+    assert find_thresholds(np.zeros((2, 2), np.float32), None, 3, [0.25, 0.5]) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize(("split", "names"), [([0.5], "1 given"), ([0.6, 0.5], "rise"), ("nature", "nature")])
+def test_thresholds_that_do_not_fit_are_refused(split, names):
+    with pytest.raises(ValueError, match=names):
+        find_thresholds(np.zeros((2, 2), np.float32), None, 3, split)
+
+
+def test_invisible_pixels_do_not_count():
+    disparity = np.concatenate([heaps(0.1, 0.3), np.full((5, 1000), 0.9, np.float32)])
+    visible = disparity < 0.8
+    (threshold,) = find_thresholds(disparity, visible, 2, "natural")
+    assert 0.12 < threshold < 0.28
