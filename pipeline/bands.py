@@ -5,10 +5,13 @@ hundred cells on the longer side; what belongs to single pixels is done only for
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.filters import Raster, resize
 
 GRID_SIDE = 768
 """Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
@@ -33,27 +36,21 @@ class Grid:
         return cls((height, width), (max(1, -(-height // step)), max(1, -(-width // step))))
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(w, h), as OpenCV wants it."""
-        return self.shape[1], self.shape[0]
-
-    @property
     def step(self) -> float:
         """Pixels per cell, along the longer side."""
         return max(self.full) / max(self.shape)
 
-    def shrink(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    def shrink(self, picture: Raster) -> Raster:
         """Area means of a finer picture of the same view, (…, …) or (…, …, c); same dtype and channels."""
-        if self.shape == picture.shape[:2]:
-            return picture
-        return cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA).reshape(*self.shape, *picture.shape[2:])
+        return resize(picture, self.shape, cv2.INTER_AREA)
+
+    def share(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Which share of each cell is set; float32 (h, w), 0 to 1."""
+        return self.shrink(mask.view(np.uint8) * np.uint8(255)).astype(np.float32) / np.float32(255.0)
 
     def enlarge_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The pixels whose cell is set; bool (H, W)."""
-        if self.shape == self.full:
-            return mask
-        grown = cv2.resize(mask.view(np.uint8), self.full[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return grown.reshape(self.full).view(np.bool_)
+        return resize(mask.view(np.uint8), self.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
 
 
 def sample(coarse: NDArray[np.float32], index: NDArray[np.intp], grid: Grid) -> NDArray[np.float32]:
@@ -88,6 +85,6 @@ def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArra
         padded[0, : stop - start] = x[start:stop]
         padded[1, : stop - start] = y[start:stop]
         maps = padded.reshape(2, rows, ROW)
-        got = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        got: Any = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         out[start:stop] = got.reshape(rows * ROW, *picture.shape[2:])[: stop - start]
     return out

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import BLOCK, Grid, sample
+from pipeline.filters import box, resize, select, widest
 from pipeline.matte import band_radius
 from pipeline.texture import find_texture
 
@@ -66,7 +67,7 @@ class Filler:
         self.unsure = unsure
         self.grid = Grid.of(rgb.shape)
         self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
-        self.coarse_labels = cv2.resize(labels, self.grid.size, interpolation=cv2.INTER_NEAREST_EXACT).reshape(self.grid.shape)
+        self.coarse_labels = resize(labels, self.grid.shape, cv2.INTER_NEAREST_EXACT)
 
     def fill(self, layer: int, everywhere: bool) -> Fill:
         """Fill one layer.
@@ -80,21 +81,22 @@ class Filler:
             own &= self.visible
         sure = own & ~self.unsure
         chosen = sure if sure.any() else own
-        weight = self.grid.shrink(chosen.view(np.uint8) * np.uint8(255)).astype(np.float32) / np.float32(255.0)
-        product = self.grid.shrink(cv2.copyTo(self.rgb, chosen.view(np.uint8))).astype(np.float32)
+        weight = self.grid.share(chosen)
+        product = self.grid.shrink(select(self.rgb, chosen)).astype(np.float32)
         smooth = push_pull(product, weight)
         reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
         size = 2 * int(np.ceil(band_radius(self.rgb.shape) / self.grid.step)) + 3
-        near = cv2.dilate(reach, np.ones((size, size), np.uint8)) > 0
-        small_smooth, small_weight, hidden = (self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32)))
+        near = widest(reach, size) > 0
+        small_smooth, small_weight, hidden = (
+            self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
+        )
         base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
         texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, MAX_PARALLAX * max(self.small.shape))
         if texture is None:
             nothing = np.zeros(self.grid.shape, np.float32)
             return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES)
-        size = self.grid.shape[::-1]
-        strength = cv2.resize(texture.strength, size).reshape(self.grid.shape)
-        plain = cv2.resize(base, size).reshape(smooth.shape)
+        strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
+        plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
         ground = np.dstack([smooth + strength[..., None] * (plain - smooth), strength])
         return Fill(ground, reach, near, base, texture.choice, self._moves(texture.offsets, chosen))
 
@@ -161,10 +163,8 @@ class Filler:
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
     """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
-    window = (2 * max(1, round(reach)) + 1,) * 2
-    mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)
-    mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101)
-    return push_pull(mean, mass)
+    window = 2 * max(1, round(reach)) + 1
+    return push_pull(box(colour * weight[..., None], window), box(weight, window))
 
 
 def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -180,18 +180,17 @@ def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     levels = [(product, weight)]
     while max(levels[-1][1].shape) > 1:
         h, w = levels[-1][1].shape
-        size = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
-        down, mass = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in levels[-1])
-        levels.append((down.reshape(size[1], size[0], 3), mass.reshape(size[1], size[0])))
+        half = (h + 1) // 2, (w + 1) // 2
+        levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
     top, mass = levels[-1]
     coarse = top / np.maximum(mass, np.float32(1e-12))[..., None]
     for fine, mass in reversed(levels[:-1]):
-        coarse = cv2.resize(coarse, mass.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(fine.shape)
+        coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
         # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
         sure = np.minimum(mass * 8.0, 1.0)[..., None]
         known = fine / np.maximum(mass, np.float32(1e-6))[..., None]
         coarse += sure * (known - coarse)
         for _ in range(RELAXATIONS):
-            coarse = cv2.blur(coarse, (3, 3), borderType=cv2.BORDER_REFLECT_101).reshape(fine.shape)
+            coarse = box(coarse, 3)
             coarse += sure * (known - coarse)
     return coarse

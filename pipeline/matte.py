@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import Grid, sample
+from pipeline.filters import box, narrowest, widest
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
@@ -59,7 +60,7 @@ def find_borders(
     """
     grid = Grid.of(rgb.shape)
     colour = grid.shrink(rgb).astype(np.float32)
-    seen = None if opaque is None else grid.shrink(opaque.view(np.uint8) * np.uint8(255)).astype(np.float32) / 255.0
+    seen = None if opaque is None else grid.share(opaque)
     square = (colour * colour).sum(axis=2)
     return [_border(rgb, opaque, (labels >= k).view(np.uint8), colour, square, seen, grid) for k in range(1, num_layers)]
 
@@ -73,14 +74,14 @@ def _border(
     seen: NDArray[np.float32] | None,
     grid: Grid,
 ) -> Border:
-    coverage = grid.shrink(front * np.uint8(255)).astype(np.float32) / 255.0
+    coverage = grid.share(front.view(np.bool_))
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    band = cv2.dilate(coverage, kernel) - cv2.erode(coverage, kernel) > 0.0
+    window = 2 * radius + 1
+    band = widest(coverage, window) - narrowest(coverage, window) > 0.0
     index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
     if not index.size:
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
-    depth_says = cv2.blur(coverage, (2 * radius + 1, 2 * radius + 1))
+    depth_says = box(coverage, window)
     ahead, behind = _side_models(coverage, depth_says, colour, square, seen, radius)
     step_alpha = cv2.GaussianBlur(front * np.uint8(255), (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
     inside = sample(depth_says, index, grid)
@@ -102,16 +103,16 @@ def _side_models(
     radius: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean colour and variance (h, w, 4) of the front and of the back; what is far inside a side counts most."""
-    window = (4 * radius + 1, 4 * radius + 1)
+    window = 4 * radius + 1
     models = []
     for side, inside in ((coverage, depth_says), (1.0 - coverage, 1.0 - depth_says)):
         # Thin poles and hair are nowhere far inside: they still count, a little.
         weight = side * (inside**4 + np.float32(1e-4)) + np.float32(1e-9)
         if seen is not None:
             weight = weight * np.maximum(seen * 20.0 - 19.0, 1e-6)
-        mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None]
-        mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101) / mass
-        spread = cv2.blur(square * weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None] / mass
+        mass = box(weight, window)[..., None]
+        mean = box(colour * weight[..., None], window) / mass
+        spread = box(square * weight, window)[..., None] / mass
         variance = np.maximum(spread - (mean * mean).sum(axis=2, keepdims=True), 0.0) / 3.0
         models.append(np.concatenate([mean, variance], axis=2))
     return models[0], models[1]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import BLOCK
+from pipeline.filters import put
 
 NEAR_ESTIMATE = 16
 """Levels by which a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
@@ -223,5 +224,5 @@ def _compose_strip(layers: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
             index = np.flatnonzero(soft & ~hard)
             flat, top = ground.reshape(-1, 4), layer.reshape(-1, 4)[index]
             flat[index, :3] = over(top[:, :3], top[:, 3], flat[index, :3])
-        cv2.copyTo(layer, hard.view(np.uint8), ground)
+        put(layer, hard, ground)
     return ground

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import Grid, sample
+from pipeline.filters import box, narrowest, resize, widest
 
 STEP = 0.03
 """A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
@@ -44,7 +45,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
     scale = max(height / values.shape[0], width / values.shape[1])
     if full.shape != (height, width):
         shrink = height < values.shape[0] or width < values.shape[1]
-        full = cv2.resize(full, (width, height), interpolation=cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
+        full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
         np.clip(full, 0.0, 1.0, out=full)
     return _sharpen(rgb, full, scale)
 
@@ -56,21 +57,17 @@ def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDAr
     levels = [(start * weight, weight)]
     while max(levels[-1][1].shape) > 1:
         h, w = levels[-1][1].shape
-        size = (max(1, (w + 1) // 2), max(1, (h + 1) // 2))
-        levels.append(
-            (
-                cv2.resize(levels[-1][0], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0]),
-                cv2.resize(levels[-1][1], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0]),
-            )
-        )
+        half = (h + 1) // 2, (w + 1) // 2
+        levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
     tiny = np.float32(1e-20)
     coarse = levels[-1][0] / np.maximum(levels[-1][1], tiny)
     for product, mass in reversed(levels[:-1]):
-        coarse = cv2.resize(coarse, mass.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(mass.shape)
+        coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
         has = mass > tiny
         coarse[has] = product[has] / mass[has]
     coarse[known] = start[known]
-    return np.clip(coarse, 0.0, 1.0, out=coarse)
+    np.clip(coarse, 0.0, 1.0, out=coarse)
+    return coarse
 
 
 def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
@@ -78,10 +75,10 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     grid = Grid.of(disparity.shape)
     reach = max(2.0 + max(disparity.shape) / 1000.0, 2.0 * scale) / grid.step
     radius = max(1, round(reach))
-    coarse = cv2.resize(disparity, grid.size, interpolation=cv2.INTER_NEAREST_EXACT).reshape(grid.shape)
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    far, near = cv2.erode(coarse, kernel), cv2.dilate(coarse, kernel)
-    band = (cv2.dilate(_bend(coarse, radius), kernel) > STEP / 3) & (near - far > STEP)
+    coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
+    window = 2 * radius + 1
+    far, near = narrowest(coarse, window), widest(coarse, window)
+    band = (widest(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
     if not band.any():
         return disparity
     index = np.flatnonzero(grid.enlarge_mask(band))
@@ -108,8 +105,8 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
 def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     """How far each cell is from the mean along its row and column: a third of a step beside one, nothing on a slope."""
     length = 2 * radius + 1
-    across = np.abs(coarse - cv2.blur(coarse, (length, 1)).reshape(coarse.shape))
-    down = np.abs(coarse - cv2.blur(coarse, (1, length)).reshape(coarse.shape))
+    across = np.abs(coarse - box(coarse, length, 1))
+    down = np.abs(coarse - box(coarse, 1, length))
     # Cut off by the canvas, the mean of a slope is not its middle.
     across[:, :radius] = across[:, -radius:] = 0.0
     down[:radius] = down[-radius:] = 0.0
@@ -130,13 +127,13 @@ def _colour_side(
     colour = grid.shrink(rgb).astype(np.float32)
     spread = np.maximum(near - far, 1e-6)
     side = np.clip((coarse - far) / spread, 0.0, 1.0)
-    window = (4 * radius + 1, 4 * radius + 1)
+    window = 4 * radius + 1
     means = []
     for weight in (np.clip(1.0 - 3.0 * side, 0.0, 1.0), np.clip(3.0 * side - 2.0, 0.0, 1.0)):
         weight = np.where(band, weight, 0.0).astype(np.float32) + np.float32(1e-6)
-        mass = cv2.blur(weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None]
-        mean = cv2.blur(colour * weight[..., None], window, borderType=cv2.BORDER_REFLECT_101) / mass
-        square = cv2.blur((colour * colour).sum(axis=2) * weight, window, borderType=cv2.BORDER_REFLECT_101)[..., None] / mass
+        mass = box(weight, window)[..., None]
+        mean = box(colour * weight[..., None], window) / mass
+        square = box((colour * colour).sum(axis=2) * weight, window)[..., None] / mass
         variance = np.maximum(square - (mean * mean).sum(axis=2, keepdims=True), 0.0)
         means.append(np.concatenate([mean, variance], axis=2))
     behind, ahead = (sample(m, index, grid) for m in means)

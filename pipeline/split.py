@@ -15,6 +15,8 @@ MIN_SHARE = 0.03
 """A layer below this share of the picture is a speck nobody would want to move by itself."""
 SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels is within a few tenths of a percent of the whole picture's."""
+SAME_DEPTH = 1e-5
+"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat, whatever rounding did to it."""
 SHORTAGE_COST = 1e3
 """What a layer without enough pixels costs, against a total variance of at most 1: dearer than any honest grouping, so that
 it is taken only when there is no other."""
@@ -44,16 +46,18 @@ def find_thresholds(
         return _given(split, num_layers)
     if split not in ("natural", "equal", "quantile"):
         raise ValueError(f"split: unknown method {split!r}; allowed are natural, equal, quantile or a list of thresholds")
-    sample = _sample(disparity, visible)
+    sample = _sample(disparity, visible).astype(np.float64)
     low, high = float(sample.min()), float(sample.max())
-    if split == "equal" and high > low:
+    if high - low < SAME_DEPTH:
+        return _one_each(np.array([high]), num_layers)
+    if split == "equal":
         return _rising(np.linspace(low, high, num_layers + 1)[1:-1])
     depths = np.unique(sample)
     if depths.size <= num_layers:
-        return _one_each(depths.astype(np.float64), num_layers)
+        return _one_each(depths, num_layers)
     counts, edges = np.histogram(sample, bins=BINS, range=(low, high))
     if np.count_nonzero(counts) <= num_layers:
-        return _one_each(_representatives(depths.astype(np.float64), num_layers), num_layers)
+        return _one_each(_representatives(depths, num_layers), num_layers)
     shares = counts / counts.sum()
     cuts = _quantiles(shares, num_layers) if split == "quantile" else _natural(shares, num_layers)
     return _rising(edges[cuts])

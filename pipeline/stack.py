@@ -1,6 +1,7 @@
 """From labels, borders and fills to full-canvas layers with estimated colours, before recomposition makes them exact."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.bands import sample
 from pipeline.fill import Filler
+from pipeline.filters import grown, put, resize, select
 from pipeline.matte import Border
 
 
@@ -44,7 +46,7 @@ def build(
         labelled layer has the picture's own colour and alpha.
     """
     opaque = None if alpha is None else alpha == 255
-    photo = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA).reshape(*rgb.shape[:2], 4)
+    photo = _opaque(rgb)
     unsure = np.zeros(labels.shape, np.bool_) if opaque is None else ~opaque
     for border in borders:
         unsure.reshape(-1)[border.index] = True
@@ -74,17 +76,22 @@ def build(
     return Stack(layers, np.flatnonzero(soft))
 
 
+def _opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with an alpha of 255."""
+    out: Any = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+    return cast(NDArray[np.uint8], out.reshape(*rgb.shape[:2], 4))
+
+
 def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Filler, k: int) -> NDArray[np.uint8]:
     """The farthest layer, opaque everywhere."""
     fill = filler.fill(k, everywhere=True)
     smooth = np.rint(np.clip(fill.ground[:, :, :3], 0.0, 255.0)).astype(np.uint8)
-    rgb = cv2.resize(smooth, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    out = cv2.cvtColor(rgb.reshape(*photo.shape[:2], 3), cv2.COLOR_RGB2RGBA).reshape(photo.shape)
+    out = _opaque(resize(smooth, photo.shape, cv2.INTER_LINEAR))
     if len(fill.moves):
-        textured = cv2.dilate(fill.ground[:, :, 3], np.ones((3, 3), np.uint8)) > 0
+        textured = grown(fill.ground[:, :, 3] > 0, 3)
         index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
         out.reshape(-1, 4)[index, :3] = filler.colours_at(fill, index)
-    cv2.copyTo(photo, (covered == 0).view(np.uint8), out)
+    put(photo, covered == 0, out)
     return out
 
 
@@ -99,7 +106,7 @@ def _layer(
 ) -> NDArray[np.uint8]:
     """One layer in front of the backdrop: `reached` is M_k, `covered` M_(k+1); notes its soft pixels."""
     fill = filler.fill(k, everywhere=False)
-    out = cv2.copyTo(photo, ((reached > 0) & (covered == 0)).view(np.uint8))
+    out = select(photo, (reached > 0) & (covered == 0))
     flat = out.reshape(-1, 4)
     m, n = reached.reshape(-1), covered.reshape(-1)
     band = border.index[(m[border.index] < 255) & (m[border.index] > 0) & (n[border.index] == 0)]

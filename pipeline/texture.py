@@ -6,10 +6,15 @@ which its known surroundings agree best instead of a graph cut's choice. Everyth
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.filters import box, grown, narrowest
+
+Pixel = TypeVar("Pixel", np.bool_, np.float32)
 
 CANDIDATES = 6
 """Offsets kept per ring of distances; more only cost time: the best few serve nearly every cell."""
@@ -55,14 +60,14 @@ def find_texture(
     if not wanted.any() or np.count_nonzero(known) < 64:
         return None
     nearby = max(4, round(3 * reach))
-    around = cv2.dilate(wanted.view(np.uint8), np.ones((2 * nearby + 1, 2 * nearby + 1), np.uint8)) > 0
+    around = grown(wanted, 2 * nearby + 1)
     offsets = _dominant_offsets(colour, known & around, reach)
     if not len(offsets):
         return None
     distance = cv2.distanceTransform(1 - known.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     fade = np.clip((1.4 * reach - distance) / max(0.4 * reach, 1.0), 0.0, 1.0).astype(np.float32)
     # Grid cells are coarser than pixels: a source right at a border could read across it.
-    inner = cv2.erode(known.view(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
+    inner = ~grown(~known, 3)
     best = np.full(known.shape, np.inf, np.float32)
     choice = np.zeros(known.shape, np.uint8)
     for number, offset in enumerate(offsets):
@@ -96,7 +101,7 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     mean = np.where(valid, total / np.maximum(overlap, 1.0), np.inf).astype(np.float32)
     dy, dx = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     length = np.hypot(dy, dx)
-    lowest = mean <= cv2.erode(mean, np.ones((3, 3), np.uint8)) + 1e-6
+    lowest = mean <= narrowest(mean, 3) + np.float32(1e-6)
     chosen: list[tuple[int, int]] = []
     for inner, outer in ((1.5, 0.6 * reach), (0.6 * reach, 1.4 * reach), (1.4 * reach, 4.0 * reach)):
         ring = np.flatnonzero(lowest & np.isfinite(mean) & (length >= inner) & (length < outer))
@@ -105,15 +110,17 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     return np.array(chosen, np.int32).reshape(-1, 2)
 
 
-def _correlate(a: NDArray[np.float32], b: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+def _correlate(a: Any, b: Any, radius: int) -> NDArray[np.float32]:
     """Sum over q of a(q) · b(q + o) for all |dy|, |dx| ≤ radius, from the transforms of a and b."""
     product = cv2.mulSpectrums(b, a, 0, conjB=True)
-    full = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
+    full: NDArray[np.float32] = np.asarray(
+        cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT), np.float32
+    )
     rolled = np.roll(full, (radius, radius), axis=(0, 1))
     return rolled[: 2 * radius + 1, : 2 * radius + 1]
 
 
-def _moved(picture: NDArray[np.generic], offset: NDArray[np.int32]) -> NDArray[np.generic]:
+def _moved(picture: NDArray[Pixel], offset: NDArray[np.int32]) -> NDArray[Pixel]:
     """The picture read at p + offset; zero outside."""
     out = np.zeros_like(picture)
     dy, dx = int(offset[0]), int(offset[1])
@@ -134,8 +141,8 @@ def _disagreement(
     both = (known & there).astype(np.float32)
     difference = np.square(colour - _moved(colour, offset)).sum(axis=2) * both
     window = 2 * max(2, round(0.7 * reach)) + 1
-    mass = cv2.blur(both, (window, window), borderType=cv2.BORDER_CONSTANT)
-    cost = cv2.blur(difference, (window, window), borderType=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
+    mass = box(both, window, border=cv2.BORDER_CONSTANT)
+    cost = box(difference, window, border=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
     # A cell with few known neighbours still prefers an offset that has them.
     cost += np.where(mass > 0.02, np.float32(0), np.float32(1e4))
     return np.where(_moved(source, offset), cost, np.float32(np.inf))
@@ -144,6 +151,6 @@ def _disagreement(
 def _local_power(colour: NDArray[np.float32], known: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
     """Variance of the texture around each cell, summed over channels."""
     window = 2 * max(2, round(1.4 * reach)) + 1
-    mass = cv2.blur(known.astype(np.float32), (window, window))
-    power = cv2.blur(np.square(colour).sum(axis=2) * known, (window, window))
+    mass = box(known.astype(np.float32), window)
+    power = box(np.square(colour).sum(axis=2) * known, window)
     return power / np.maximum(mass, np.float32(1e-6))

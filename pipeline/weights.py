@@ -158,19 +158,15 @@ def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
 
 
 def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
-    """Whether a model is there: recorded and complete by name and size, or an own folder with weights. Hashes are not read.
+    """Whether a model is there: its fetch was finished (the record is written last), or it is an own folder with weights.
+
+    Whether its files are still whole is for `locate` to say; damaged weights are installed, so that nothing weaker replaces them.
 
     Raises:
         WeightsMissing: no model of that name is listed.
     """
     entry, where = _entry(name, listed), folder(name, models, listed)
-    try:
-        record = _record_of(where)
-    except WeightsCorrupt:
-        return True  # something is there; using it says what is wrong with it
-    if record is None:
-        return entry.path is not None and bool(_safetensors(where))
-    return all(_size(os.path.join(where, file)) == each.bytes for file, each in record.files.items())
+    return os.path.lexists(os.path.join(where, RECORD)) or (entry.path is not None and bool(_safetensors(where)))
 
 
 def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:

@@ -19,7 +19,6 @@ class Decision:
         ready: what can be taken, first come first. Stays in the answers until `taken` or `put_back` is told of it, or it changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         look_again_at: monotonic seconds; None if only a change can alter anything.
-        look_at: the names, by folder, that are worth a look then.
         only_people_can_help: nothing is ready and nothing that waits will be by itself.
         late: sidecars that came after their picture was taken; each is said once.
         finished: batch folders that are done, as long as they are there.
@@ -31,12 +30,17 @@ class Decision:
     ready: tuple[Ready, ...]
     waiting: tuple[Waiting, ...]
     look_again_at: float | None
-    look_at: Mapping[bytes, frozenset[bytes]]
     only_people_can_help: bool
     late: tuple[Late, ...]
     finished: tuple[Finished, ...]
     notices: tuple[Waiting, ...]
     downloads: Mapping[bytes, frozenset[bytes]]
+
+    @property
+    def look_at(self) -> Mapping[bytes, frozenset[bytes]]:
+        """The names, by folder, that are worth a look at `look_again_at`."""
+        folders = [f for f in self.memory.folders.values() if f.problem is None]
+        return {f.name: names for f in folders if (names := _names_due(f, self.look_again_at))}
 
 
 def step(memory: Memory, look: Look, hints: Iterable[Hint] = ()) -> Decision:
@@ -78,7 +82,6 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
         ready=tuple(ready),
         waiting=waiting,
         look_again_at=next_due,
-        look_at={f.name: names for f in readable if (names := _names_due(f, next_due))},
         only_people_can_help=bool(waiting) and not ready and not over and all(f.hopeless for f in folders),
         late=late,
         finished=over,

@@ -57,7 +57,7 @@ def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
 
     `prefix` is what all the known names begin with beside what is given here.
     """
-    if len(text) > MAX_SHOWN:  # comparing is quadratic in the length, and no name is that long
+    if len(text) > MAX_SHOWN:  # no name is that long, so nothing can have been meant
         return ""
     by_folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(text.casefold().replace("-", "_").strip(), by_folded, n=1, cutoff=0.6)

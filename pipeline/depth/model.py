@@ -168,6 +168,7 @@ def _load(found: Weights) -> Any:  # noqa: ANN401
     Half-precision files are widened: on a CPU half precision is four times slower.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForDepthEstimation
 
     try:
@@ -180,7 +181,7 @@ def _load(found: Weights) -> Any:  # noqa: ANN401
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as reason:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
         raise WeightsCorrupt(
             f"The weights of {found.name} cannot be loaded as a depth model.", detail=str(reason)[:2000]
         ) from reason

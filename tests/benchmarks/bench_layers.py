@@ -1,9 +1,10 @@
-"""Quality and speed of the layering, as tables: python tests/benchmarks/bench_layers.py [quality|speed]…
+"""Quality and speed of the layering, as tables: python tests/benchmarks/bench_layers.py [quality|speed].
 
 Quality is measured on rendered scenes (tests/scenes.py) where matte, colours and hidden background are known; each row also
 has the plain ways: cutting at the depth edge, and OpenCV's Telea inpainting. Speed is one run per size, step by step.
 """
 
+import itertools
 import resource
 import sys
 import time
@@ -93,7 +94,7 @@ def speed_row(height: int, width: int, num_layers: int) -> tuple[float, dict[str
     layers = layer_picture(
         truth.rgb, None, values, None, num_layers=num_layers, progress=lambda stage, _: seen.append((stage, time.perf_counter()))
     )
-    stages = {stage: after - begun for (stage, begun), (_, after) in zip(seen, seen[1:], strict=False)}
+    stages = {stage: after - begun for (stage, begun), (_, after) in itertools.pairwise(seen)}
     return time.perf_counter() - start, stages, layers
 
 

@@ -63,7 +63,7 @@ def stubborn(command, report):
     while True:
         try:
             time.sleep(0.01)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the very thing it is for
             print("swallowed", error)
 
 

@@ -1,0 +1,61 @@
+# Multiplane. `make` alone lists what one can do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo run test lint bench soak lock clean
+
+help: ## List what one can do
+	@echo "Multiplane: a hot folder that turns photos into depth-ordered transparent layers."
+	@echo
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(READY) ## Install everything into .venv (about 2 minutes and 2 GB the first time)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Multiplane needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make setup PYTHON=python3.12")'
+	@echo "Setting up in $(VENV); this takes about 2 minutes and happens only once."
+	@echo "  1/3  a virtual environment"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "  2/3  the libraries, PyTorch among them (the largest, 200 MB): $$(grep -c == requirements.lock) packages"
+	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@echo "  3/3  Multiplane itself"
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+	@echo "Ready: $(BIN)/multiplane"
+
+demo: $(READY) ## Turn two real photos into layers and say where they are
+	@$(BIN)/python -P tests/demo.py
+
+run: $(READY) ## Run the hot folder here in the foreground (Ctrl-C stops it)
+	@$(BIN)/multiplane run
+
+test: $(READY) lint ## Check the code and run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(READY) ## Format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(READY) ## Measure, and print a table
+	@$(BIN)/python -P -m tests.benchmarks
+
+soak: $(READY) ## Storms of kills and seeded mutations (half an hour)
+	@$(BIN)/python -P -m tests.crash.soak
+
+lock: ## Write requirements.lock anew from pyproject.toml
+	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
+	&& $$folder/venv/bin/python -m pip install --quiet '.[dev]' 'setuptools>=77' \
+	&& { sed -n '/^#/p' requirements.lock; $$folder/venv/bin/python -m pip freeze --all --exclude multiplane --exclude pip \
+	  | sed 's/+cpu$$//'; } > $$folder/lock && mv $$folder/lock requirements.lock && rm -r $$folder
+
+clean: ## Remove what the set-up and the tools made; inbox, outbox and .state stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,0 +1,51 @@
+"""OpenCV's filters with numpy's types: what comes out has the shape and the dtype of what went in."""
+
+from typing import Any, TypeVar, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Raster = TypeVar("Raster", NDArray[np.uint8], NDArray[np.float32])
+
+
+def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
+    """Resample a picture (H, W[, c]) to `shape` (h, w, …); `how` is one of OpenCV's INTER_ flags, all aligned by half pixels."""
+    if picture.shape[:2] == shape[:2]:
+        return picture
+    out: Any = cv2.resize(picture, (shape[1], shape[0]), interpolation=how)
+    return cast(Raster, out.reshape(*shape[:2], *picture.shape[2:]))
+
+
+def box(picture: Raster, width: int, height: int | None = None, border: int = cv2.BORDER_REFLECT_101) -> Raster:
+    """Means over windows of odd size, square if no height is given."""
+    out: Any = cv2.blur(picture, (width, width if height is None else height), borderType=border)
+    return cast(Raster, out.reshape(picture.shape))
+
+
+def widest(picture: Raster, size: int) -> Raster:
+    """Maxima over square windows of odd size."""
+    out: Any = cv2.dilate(picture, np.ones((size, size), np.uint8))
+    return cast(Raster, out.reshape(picture.shape))
+
+
+def narrowest(picture: Raster, size: int) -> Raster:
+    """Minima over square windows of odd size."""
+    out: Any = cv2.erode(picture, np.ones((size, size), np.uint8))
+    return cast(Raster, out.reshape(picture.shape))
+
+
+def grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """A mask grown by (size − 1) / 2 in every direction."""
+    return widest(mask.view(np.uint8), size).view(np.bool_)
+
+
+def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The picture where the mask is set, 0 elsewhere."""
+    out: Any = cv2.copyTo(picture, mask.view(np.uint8))
+    return cast(NDArray[np.uint8], out.reshape(picture.shape))
+
+
+def put(picture: NDArray[np.uint8], mask: NDArray[np.bool_], onto: NDArray[np.uint8]) -> None:
+    """Copy a picture onto another, in place, where the mask is set."""
+    cv2.copyTo(picture, mask.view(np.uint8), onto)

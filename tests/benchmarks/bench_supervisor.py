@@ -1,0 +1,124 @@
+"""What a process for each job costs: guardian, spawn, imports, and what a spare saves. Prints medians in milliseconds.
+
+Run: python tests/benchmarks/bench_supervisor.py [ROUNDS]
+"""
+
+import os
+import selectors
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "process"))
+
+from workers.driver import ACTOR, command
+
+from daemon.contract.messages import Hello, Ready, Started
+from daemon.fs import LocalFiles
+from daemon.platform import process
+from daemon.supervisor import Supervisor, SupervisorRules, worker_argv
+from daemon.supervisor.attempt import Attempt
+from daemon.supervisor.supervisor import guardian_argv
+
+
+def median(measure: Callable[[], float], rounds: int) -> float:
+    return statistics.median(measure() for _ in range(rounds)) * 1000
+
+
+def run(argv: tuple[str, ...]) -> float:
+    start = time.perf_counter()
+    subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, process_group=0, capture_output=True)
+    return time.perf_counter() - start
+
+
+class Watch:
+    """A supervisor whose workers' events are stamped with the time of their arrival."""
+
+    def __init__(self, argv: tuple[str, ...]) -> None:
+        self.folder = tempfile.mkdtemp()
+        self.selector = selectors.DefaultSelector()
+        self.ended = 0
+        self.supervisor = Supervisor(
+            self.selector,
+            LocalFiles(),
+            SupervisorRules(),
+            argv=argv,
+            on_progress=lambda *_: None,
+            on_end=lambda *_: setattr(self, "ended", self.ended + 1),
+        )
+        self.seen: dict[type, float] = {}
+
+    def loop(self, until: Callable[[], bool]) -> None:
+        while not until():
+            for key, mask in self.selector.select(0.2):
+                key.data(mask)
+            self.supervisor.tick()
+
+    def once(self, *, spare: bool) -> dict[str, float]:
+        """One job: seconds from the request to hello, ready, started and the end; with a spare, from the hand-over."""
+        self.seen.clear()
+        before = self.ended
+        attempt = os.fsencode(os.path.join(self.folder, "attempt"))
+        if spare:
+            self.supervisor.prepare(attempt)
+            self.loop(lambda: Ready in self.seen)
+        start = time.perf_counter()
+        self.supervisor.start(command(self.folder), log=os.fsencode(os.path.join(self.folder, "log")), timeout_seconds=60)
+        spawned = time.perf_counter()
+        self.loop(lambda: self.ended > before)
+        times = {kind.__name__.lower(): at - start for kind, at in self.seen.items() if at > start}
+        return times | {"spawn": spawned - start, "end": time.perf_counter() - start}
+
+    def many(self, rounds: int, *, spare: bool = False) -> dict[str, float]:
+        rows = [self.once(spare=spare) for _ in range(rounds)]
+        keys = [key for key in ("spawn", "hello", "ready", "started", "end") if all(key in row for row in rows)]
+        return {key: statistics.median(row[key] for row in rows) * 1000 for key in keys}
+
+
+def stamp_events(watches: list[Watch]) -> None:
+    """Note when each event is heard."""
+    hear = Attempt._hear
+
+    def stamped(self: Attempt, event: object) -> None:
+        for watch in watches:
+            if type(event) in (Hello, Ready, Started):
+                watch.seen[type(event)] = time.perf_counter()
+        hear(self, event)
+
+    Attempt._hear = stamped
+
+
+def show(name: str, times: dict[str, float]) -> None:
+    print(f"{name:34}" + "  ".join(f"{key} {value:7.1f}" for key, value in times.items()))
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    bare = median(lambda: run((sys.executable, "-I", "-S", "-c", "pass")), rounds)
+    guardian = median(lambda: run(guardian_argv()), rounds)
+    light = median(lambda: run((sys.executable, "-P", "-c", "import numpy, cv2, PIL.Image, isal")), rounds)
+    print(f"python -I -S -c pass              {bare:8.1f} ms")
+    print(f"guardian, start to kill           {guardian:8.1f} ms  {guardian / bare:.2f} × bare python")
+    print(f"python with numpy, cv2, PIL, isal {light:8.1f} ms")
+    actor, real = Watch((sys.executable, "-I", "-S", ACTOR, "good")), Watch(worker_argv())
+    stamp_events([actor, real])
+    show("empty worker (ms)", actor.many(rounds))
+    cold = real.many(rounds)
+    show("worker, cold (ms)", cold)
+    warm = real.many(rounds, spare=True)
+    show("worker, spare ready (ms)", warm)
+    print(
+        f"started: spare {warm['started']:.1f} ms, cold {cold['started']:.1f} ms, {cold['started'] / warm['started']:.0f} times"
+    )
+    start = time.perf_counter()
+    for _ in range(20):
+        process.tree_memory(process.tree(os.getpid()))
+    print(f"one look at a tree's memory       {(time.perf_counter() - start) / 20 * 1000:8.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The guess without a model: a ground plane, honest about itself, and better than chance where true depth is known."""
+
+import cv2
+import numpy as np
+import pytest
+from pictures import SAMPLES
+
+from pipeline.depth import cues
+
+SCENES = ("icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk")
+
+
+def test_the_sky_is_far_and_the_ground_comes_nearer_evenly():
+    ramp = cues.ramp(200, 30)
+    assert (ramp.dtype, ramp.shape) == (np.float32, (200, 30))
+    assert (ramp[:90] == 0).all()
+    below = ramp[90:, 0]
+    assert np.allclose(np.diff(below), 1 / 110, atol=1e-5)
+    assert 0.99 < below[-1] < 1.0
+    assert (ramp == ramp[:, :1]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3024, 4032)])
+def test_the_ramp_has_the_pictures_proportions_and_says_it_is_a_guess(size):
+    reading = cues.read(*size, fetch="some-model")
+    rows, columns = reading.values.shape
+    assert rows <= 256
+    assert abs(columns - size[1] * rows / size[0]) <= 1
+    assert (reading.provenance.source, reading.provenance.model) == ("heuristic", None)
+    assert "multiplane models fetch some-model" in reading.warnings[0]
+
+
+@pytest.mark.skipif(not (SAMPLES / "tum_desk_depth.png").exists(), reason=f"no pictures with true depth in {SAMPLES}")
+def test_more_pairs_than_by_chance_are_in_the_right_order():
+    """Small rooms are hard for it, hardly above chance; it must still never be below, and clearly above on the whole."""
+    scores = []
+    for scene in SCENES:
+        depth = cv2.imread(str(SAMPLES / f"{scene}_depth.png"), cv2.IMREAD_UNCHANGED)
+        scores.append(in_order(cues.read(*depth.shape, fetch="m").values, depth))
+    assert min(scores) > 0.5, scores
+    assert np.mean(scores) > 0.6, scores
+
+
+def in_order(values, distance, pairs=50_000):
+    """Share of random pairs of readings, at least 5 % apart in distance, that `values` orders as they are; ties count half."""
+    values = cv2.resize(values, distance.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    known = np.flatnonzero(distance)
+    first, second = np.random.default_rng(0).choice(known, (2, pairs))
+    near, far = distance.ravel()[first].astype(float), distance.ravel()[second].astype(float)
+    apart = np.abs(np.log(near / far)) > np.log(1.05)
+    right = np.sign(values.ravel()[first] - values.ravel()[second]) * np.sign(far - near)
+    return float(((right[apart] + 1) / 2).mean())

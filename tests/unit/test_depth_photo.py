@@ -1,0 +1,95 @@
+"""The depth a phone stored in its photo: in its own units, upright with the photo, and absent where there is none."""
+
+import os
+
+import numpy as np
+import pytest
+from pictures import SAMPLES, encoded, landscape
+
+from daemon.contract.messages import Limits
+from daemon.errors import DepthUnreadable
+from pipeline import heif, images
+from pipeline.depth import photo
+
+LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
+PUG = SAMPLES / "iphone_pug_original.heic"
+needs_pug = pytest.mark.skipif(not PUG.exists(), reason=f"{PUG} is not at hand")
+
+
+def stored(samples, bits=8, **about):
+    return heif.DepthImage(np.array([samples], np.uint16 if bits > 8 else np.uint8), bits, about)
+
+
+def test_disparity_lies_between_its_bounds():
+    disparity, polarity, remarks = photo.physical(stored([0, 51, 255], representation_type=1, d_min=1.5, d_max=4.5))
+    assert disparity[0].tolist() == pytest.approx([1.5, 2.1, 4.5])
+    assert (polarity, remarks) == ("disparity", ())
+
+
+def test_inverse_distance_lies_between_the_inverses_of_its_bounds():
+    disparity, polarity, _ = photo.physical(stored([0, 255], representation_type=0, z_near=0.5, z_far=4.0))
+    assert disparity[0].tolist() == pytest.approx([0.25, 2.0])
+    assert polarity == "disparity"
+
+
+def test_distance_is_inverted():
+    disparity, polarity, _ = photo.physical(stored([0, 1023], bits=10, representation_type=2, z_near=0.5, z_far=4.0))
+    assert disparity[0].tolist() == pytest.approx([2.0, 0.25])
+    assert polarity == "distance"
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {},
+        {"representation_type": 1},
+        {"representation_type": 1, "d_min": 2.0, "d_max": 2.0},
+        {"representation_type": 2, "z_near": 0, "z_far": 1},
+    ],
+)
+def test_without_usable_bounds_the_order_counts_and_a_warning_says_so(about):
+    disparity, _, remarks = photo.physical(stored([0, 255], **about))
+    assert disparity[0].tolist() == [0.0, 1.0]
+    assert "no scale" in remarks[0]
+
+
+def test_photos_of_other_formats_hold_none(tmp_path):
+    path = tmp_path / "p.jpg"
+    path.write_bytes(encoded(landscape(), "JPEG"))
+    path = os.fsencode(path)
+    assert photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS) is None
+
+
+@needs_pug
+def test_a_phones_portrait_gives_the_disparity_it_stored():
+    path = os.fsencode(PUG)
+    reading = photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS)
+    assert reading.values.shape == (576, 768)
+    assert (reading.values.min(), reading.values.max()) == (0.0, 1.0)
+    assert (reading.provenance.source, reading.provenance.polarity, reading.valid) == ("photo", "disparity", None)
+    with open(path, "rb") as file:
+        (raw,) = heif.depth_images(heif.parse(file))
+    disparity, _, _ = photo.physical(raw)
+    assert (disparity.min(), disparity.max()) == pytest.approx((1.498, 4.383), abs=0.05)
+    dog, wall = reading.values[320:400, 360:480], reading.values[50:200, 200:600]
+    assert dog.min() > wall.max() + 0.15
+
+
+@needs_pug
+def test_stored_depth_turns_with_the_photo(tmp_path):
+    data = bytearray(PUG.read_bytes())
+    data[data.index(b"irot") + 4] = 3
+    turned = tmp_path / "turned.heic"
+    turned.write_bytes(data)
+    first, second = (
+        photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS)
+        for path in (os.fsencode(PUG), os.fsencode(turned))
+    )
+    assert np.array_equal(second.values, np.rot90(first.values, -1))
+
+
+@needs_pug
+def test_stored_depth_of_another_shape_is_refused():
+    other = images.Photo(np.zeros((40, 40, 3), np.uint8), None, None, "sRGB", 8, "HEIF")
+    with pytest.raises(DepthUnreadable, match="another shape"):
+        photo.read(os.fsencode(PUG), photo=other, limits=LIMITS)
