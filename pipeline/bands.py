@@ -4,14 +4,19 @@ What the steps need of the surroundings (mean colours, statistics, distances) is
 hundred cells on the longer side; what belongs to single pixels is done only for the pixels of a band, by their flat index.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.filters import Raster, resize
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 GRID_SIDE = 768
 """Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
@@ -53,24 +58,52 @@ class Grid:
         return resize(mask.view(np.uint8), self.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
 
 
-def sample(coarse: NDArray[np.float32], index: NDArray[np.intp], grid: Grid) -> NDArray[np.float32]:
-    """Read a coarse picture at pixels of the full one, bilinearly.
+@dataclass(frozen=True)
+class Pixels:
+    """Some pixels of a full picture, with what it takes to read coarse pictures there.
 
-    Args:
-        coarse: float32 (h, w) or (h, w, c ≤ 4) on the grid.
-        index: n flat indices into (H, W).
-        grid: the grid between the two.
-
-    Returns:
-        float32 (n,) or (n, c).
+    Attributes:
+        index: intp (n,), flat indices.
+        rows: float32 (n,).
+        columns: float32 (n,).
+        full: (H, W) of the picture.
     """
-    channels = coarse.shape[2:]
-    if grid.shape == grid.full:
-        return coarse.reshape(-1, *channels)[index]
-    rows, columns = np.divmod(index, grid.full[1])
-    x = (columns.astype(np.float32) + 0.5) * np.float32(grid.shape[1] / grid.full[1]) - 0.5
-    y = (rows.astype(np.float32) + 0.5) * np.float32(grid.shape[0] / grid.full[0]) - 0.5
-    return remap_points(coarse, x, y)
+
+    index: NDArray[np.intp]
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    full: tuple[int, int]
+
+    @classmethod
+    def at(cls, index: NDArray[np.intp], full: tuple[int, int]) -> "Pixels":
+        """The pixels with these flat indices in a picture of shape (H, W)."""
+        small = index.astype(np.int32) if full[0] * full[1] < 1 << 31 else index
+        rows = small // full[1]
+        columns = small - rows * full[1]
+        return cls(index, rows.astype(np.float32), columns.astype(np.float32), full)
+
+    def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n[, c])."""
+        if coarse.shape[:2] == self.full:
+            return coarse.reshape(-1, *coarse.shape[2:])[self.index]
+        x = (self.columns + np.float32(0.5)) * np.float32(coarse.shape[1] / self.full[1]) - np.float32(0.5)
+        y = (self.rows + np.float32(0.5)) * np.float32(coarse.shape[0] / self.full[0]) - np.float32(0.5)
+        return remap_points(coarse, x, y)
+
+    def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Flat indices of the cells they lie in, in a coarse picture of shape (h, w)."""
+        rows = ((self.rows + np.float32(0.5)) * np.float32(shape[0] / self.full[0])).astype(np.int32)
+        columns = ((self.columns + np.float32(0.5)) * np.float32(shape[1] / self.full[1])).astype(np.int32)
+        return np.minimum(rows, shape[0] - 1) * np.int32(shape[1]) + np.minimum(columns, shape[1] - 1)
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do independent pieces of work on as many threads as OpenCV uses; the results are in the order of the items."""
+    threads = cv2.getNumThreads()
+    if threads <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
 
 
 def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:

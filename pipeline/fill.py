@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import BLOCK, Grid, sample
+from pipeline.bands import BLOCK, Grid, Pixels
 from pipeline.filters import box, resize, select, widest
 from pipeline.matte import band_radius
 from pipeline.texture import find_texture
@@ -22,6 +22,8 @@ RELAXATIONS = 1
 """Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
 SAMPLES = 600
 """Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
+SURE_CELL = 0.9
+"""Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
 """Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
@@ -52,21 +54,23 @@ class Filler:
     """Fills the layers of one picture; holds what they share.
 
     Args:
-        rgb: uint8 (H, W, 3).
+        photo: uint8 (H, W, 4), with an alpha of 255.
         visible: bool (H, W), where the picture has any colour; None for everywhere.
         labels: uint8 (H, W).
         unsure: bool (H, W), pixels whose colours are mixed (soft borders) or not to be used.
     """
 
     def __init__(
-        self, rgb: NDArray[np.uint8], visible: NDArray[np.bool_] | None, labels: NDArray[np.uint8], unsure: NDArray[np.bool_]
+        self, photo: NDArray[np.uint8], visible: NDArray[np.bool_] | None, labels: NDArray[np.uint8], unsure: NDArray[np.bool_]
     ) -> None:
-        self.rgb = rgb
+        self.photo = photo
+        self.packed = photo.reshape(-1, 4).view(np.uint32)[:, 0]
         self.visible = visible
         self.labels = labels
         self.unsure = unsure
-        self.grid = Grid.of(rgb.shape)
+        self.grid = Grid.of(photo.shape)
         self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
+        self.colour = self.grid.shrink(photo)[:, :, :3].astype(np.float32)
         self.coarse_labels = resize(labels, self.grid.shape, cv2.INTER_NEAREST_EXACT)
 
     def fill(self, layer: int, everywhere: bool) -> Fill:
@@ -79,13 +83,19 @@ class Filler:
         own = self.labels == layer
         if self.visible is not None:
             own &= self.visible
-        sure = own & ~self.unsure
-        chosen = sure if sure.any() else own
+        chosen = own & ~self.unsure
         weight = self.grid.share(chosen)
-        product = self.grid.shrink(select(self.rgb, chosen)).astype(np.float32)
+        if weight.max(initial=0.0) > SURE_CELL:
+            # Unsure pixels are at most a corner of a cell that counts, and the more of it they are, the less it does.
+            weight **= 3
+            product = self.colour * weight[..., None]
+        else:
+            chosen = own
+            weight = self.grid.share(own)
+            product = self.grid.shrink(select(self.photo, own))[:, :, :3].astype(np.float32)
         smooth = push_pull(product, weight)
         reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
-        size = 2 * int(np.ceil(band_radius(self.rgb.shape) / self.grid.step)) + 3
+        size = 2 * int(np.ceil(band_radius(self.photo.shape) / self.grid.step)) + 3
         near = widest(reach, size) > 0
         small_smooth, small_weight, hidden = (
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
@@ -104,11 +114,11 @@ class Filler:
         """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself."""
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
-        moves = np.rint(offsets * scale).astype(np.int32)
+        moves: NDArray[np.int32] = np.rint(offsets * scale).astype(np.int32)
         known = np.flatnonzero(chosen)
         picks = known[:: max(1, known.size // SAMPLES)]
         rows, columns = np.divmod(picks, width)
-        pixels = self.rgb.reshape(-1, 3)[picks].astype(np.int32)
+        pixels = self.photo.reshape(-1, 4)[picks].astype(np.int32)
 
         def agreement(move: NDArray[np.int32]) -> float:
             y, x = rows + move[0], columns + move[1]
@@ -116,7 +126,7 @@ class Filler:
             inside[inside] = chosen[y[inside], x[inside]]
             if not inside.any():
                 return float("inf")
-            return float(np.square(self.rgb[y[inside], x[inside]] - pixels[inside]).mean())
+            return float(np.square(self.photo[y[inside], x[inside]] - pixels[inside]).mean())
 
         step = int(np.ceil(scale.max())) // 2
         while step >= 1:
@@ -130,35 +140,40 @@ class Filler:
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
-            return own.astype(np.float32)
+            return np.where(own, np.float32(1), np.float32(0))
         distance, nearest = cv2.distanceTransformWithLabels(
             hidden.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
         owners = np.zeros(int(nearest.max()) + 1, np.bool_)
         owners[nearest[own]] = True
         far = MAX_PARALLAX * max(self.grid.shape) + MARGIN
-        return (own | (hidden & owners[nearest] & (distance <= far))).astype(np.float32)
+        return np.where(own | (hidden & owners[nearest] & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """The fill's colours, uint8 (n, 3), at pixels of the full picture, given by their flat indices."""
-        out = np.empty((index.size, 3), np.uint8)
+        """The fill's colours, uint8 (n, 4), at pixels of the full picture, given by their flat indices; alpha is 255."""
+        out = np.empty((index.size, 4), np.uint8)
         for start in range(0, index.size, BLOCK):
-            out[start : start + BLOCK] = self._block_colours(fill, index[start : start + BLOCK])
+            block = Pixels.at(index[start : start + BLOCK], self.grid.full)
+            colour = self._block_colours(fill, block)
+            np.clip(colour, 0.0, 255.0, out=colour)
+            out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
+        out[:, 3] = 255
         return out
 
-    def _block_colours(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        ground = sample(fill.ground, index, self.grid)
-        colour, strength = ground[:, :3], ground[:, 3]
-        copied = np.flatnonzero(strength > 0.0)
-        if copied.size and len(fill.moves):
-            height, width = self.rgb.shape[:2]
-            rows, columns = np.divmod(index[copied], width)
-            cells = rows * self.small.shape[0] // height, columns * self.small.shape[1] // width
-            move = fill.moves[fill.choice[cells]]
-            source = np.clip(rows + move[:, 0], 0, height - 1) * width + np.clip(columns + move[:, 1], 0, width - 1)
-            detail = self.rgb.reshape(-1, 3)[source] - sample(fill.base, source, self.small)
-            colour[copied] += strength[copied, None] * detail
-        return np.rint(np.clip(colour, 0.0, 255.0)).astype(np.uint8)
+    def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
+        colour = pixels.sample(fill.ground)
+        strength = colour[:, 3:]
+        if not len(fill.moves) or not cv2.hasNonZero(strength):
+            return colour
+        height, width = self.grid.full
+        move = fill.moves[fill.choice.reshape(-1)[pixels.cells(fill.choice.shape)]].astype(np.float32)
+        rows = np.clip(pixels.rows + move[:, 0], 0, height - 1)
+        columns = np.clip(pixels.columns + move[:, 1], 0, width - 1)
+        index = rows.astype(np.intp) * width + columns.astype(np.intp)
+        source = Pixels(index, rows, columns, self.grid.full)
+        detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
+        colour[:, :3] += strength * detail
+        return colour
 
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
@@ -183,7 +198,7 @@ def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
         half = (h + 1) // 2, (w + 1) // 2
         levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
     top, mass = levels[-1]
-    coarse = top / np.maximum(mass, np.float32(1e-12))[..., None]
+    coarse: NDArray[np.float32] = (top / np.maximum(mass, np.float32(1e-12))[..., None]).astype(np.float32)
     for fine, mass in reversed(levels[:-1]):
         coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
         # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.

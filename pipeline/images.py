@@ -33,6 +33,7 @@ TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the f
 Image.MAX_IMAGE_PIXELS = None
 
 _ORIENTATION = 0x0112
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes, after the transposition of 5 to 8
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES, _NEW_SUBFILE_TYPE, _DNG_VERSION = 258, 262, 338, 254, 50706
 _PHOTOMETRIC_RGB, _UNASSOCIATED_ALPHA = 2, 2
 
@@ -165,13 +166,12 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
     """
     if orientation not in range(2, 9):
         return pixels
+    turned: NDArray[Any] = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
     if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+        turned = cv2.transpose(turned)
+    if orientation in _FLIPS:
+        turned = cv2.flip(turned, _FLIPS[orientation])
+    return turned.view(pixels.dtype)
 
 
 @contextlib.contextmanager

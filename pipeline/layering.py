@@ -6,6 +6,7 @@ sources and files are the business of others.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ class Layers:
         method: natural, equal, quantile or given.
         thresholds: N − 1 disparities, strictly rising; a pixel belongs to layer k if it is at or above exactly k of them.
         depth_ranges: per layer (far, near): the disparities between which it lies.
-        coverage: per layer the share of the picture's pixels in which it is what one sees (the frontmost that is not transparent).
+        coverage: per layer the share of the picture's pixels in which it is the frontmost that is not transparent.
         bboxes: per layer x, y, width, height of what is not transparent; None if it is empty.
         max_error: largest difference between the composite and the picture in any channel, 0 to 255 levels.
         raised_alpha: pixels whose alpha was raised so that an exact colour exists.
@@ -160,7 +161,7 @@ def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tupl
     """Between which disparities each layer lies; the outermost ends are those of the picture, where it goes beyond the cuts."""
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
-    return tuple(zip(bounds, bounds[1:], strict=False))
+    return tuple(pairwise(bounds))
 
 
 def _measure(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import Grid, sample
+from pipeline.bands import Grid, Pixels, in_parallel
 from pipeline.filters import box, narrowest, widest
 
 BAND_PIXELS = 3.0
@@ -61,8 +61,12 @@ def find_borders(
     grid = Grid.of(rgb.shape)
     colour = grid.shrink(rgb).astype(np.float32)
     seen = None if opaque is None else grid.share(opaque)
-    square = (colour * colour).sum(axis=2)
-    return [_border(rgb, opaque, (labels >= k).view(np.uint8), colour, square, seen, grid) for k in range(1, num_layers)]
+    square = np.einsum("ijk,ijk->ij", colour, colour)
+
+    def border(k: int) -> Border:
+        return _border(rgb, opaque, (labels >= k).view(np.uint8), colour, square, seen, grid)
+
+    return in_parallel(border, range(1, num_layers))
 
 
 def _border(
@@ -84,9 +88,10 @@ def _border(
     depth_says = box(coverage, window)
     ahead, behind = _side_models(coverage, depth_says, colour, square, seen, radius)
     step_alpha = cv2.GaussianBlur(front * np.uint8(255), (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
-    inside = sample(depth_says, index, grid)
+    pixels = Pixels.at(index, grid.full)
+    inside = pixels.sample(depth_says)
     alpha, clean = _unmix(
-        rgb.reshape(-1, 3)[index].astype(np.float32), sample(ahead, index, grid), sample(behind, index, grid), step_alpha, inside
+        rgb.reshape(-1, 3)[index].astype(np.float32), pixels.sample(ahead), pixels.sample(behind), step_alpha, inside
     )
     keep = alpha > 0
     # A pixel that lost its cover must be in the band too: the layers behind show there.
@@ -113,7 +118,7 @@ def _side_models(
         mass = box(weight, window)[..., None]
         mean = box(colour * weight[..., None], window) / mass
         spread = box(square * weight, window)[..., None] / mass
-        variance = np.maximum(spread - (mean * mean).sum(axis=2, keepdims=True), 0.0) / 3.0
+        variance = np.maximum(spread - np.einsum("ijk,ijk->ij", mean, mean)[..., None], 0.0) / 3.0
         models.append(np.concatenate([mean, variance], axis=2))
     return models[0], models[1]
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import BLOCK
+from pipeline.bands import BLOCK, in_parallel
 from pipeline.filters import put
 
 NEAR_ESTIMATE = 16
@@ -43,7 +43,8 @@ def over(top: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: NDArray[np.ui
     """Eight-bit "over" on an opaque ground, rounded to nearest: uint8 (n, 3), (n,), (n, 3) → (n, 3)."""
     a = alpha.astype(np.uint32)[:, None]
     total = a * top + (255 - a) * ground + 128
-    return ((total + (total >> 8)) >> 8).astype(np.uint8)
+    rounded: NDArray[np.uint8] = ((total + (total >> 8)) >> 8).astype(np.uint8)
+    return rounded
 
 
 def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[np.intp]) -> Solved:
@@ -63,16 +64,19 @@ def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[
     """
     picture = rgb.reshape(-1, 3)
     planes = [layer.reshape(-1, 4).view(np.uint32)[:, 0] for layer in rgba]
-    raised, distance, soft = 0, 0.0, 0
-    for start in range(0, index.size, BLOCK):
+
+    def work(start: int) -> tuple[int, float, int]:
         block = index[start : start + BLOCK]
         stack = np.stack([plane[block] for plane in planes]).view(np.uint8).reshape(len(planes), block.size, 4)
-        more, far, count = _solve_block(picture[block], stack)
-        raised, distance, soft = raised + more, distance + far, soft + count
+        result = _solve_block(picture[block], stack)
         packed = stack.reshape(len(planes), -1).view(np.uint32)
         for plane, solved in zip(planes, packed, strict=True):
             plane[block] = solved
-    return Solved(raised, distance / soft if soft else 0.0)
+        return result
+
+    results = in_parallel(work, range(0, index.size, BLOCK))
+    soft = sum(count for _, _, count in results)
+    return Solved(sum(raised for raised, _, _ in results), sum(far for _, far, _ in results) / soft if soft else 0.0)
 
 
 def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[int, float, int]:
@@ -92,7 +96,7 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     alpha = _least_alpha(image, fitted, estimate, ground)
     # A pixel that found no soft solution and is more like its ground than like its cover is ground.
     lost = alpha[bent] == 255
-    nearer_ground = np.square(image - ground).sum(axis=1) < np.square(image - estimate).sum(axis=1)
+    nearer_ground = _length(image - ground) < _length(image - estimate)
     become = bent[lost & nearer_ground[bent]]
     ground[become] = image[become]
     alpha[become] = 0
@@ -104,7 +108,7 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     stack[top, soft, :3] = colour
     stack[top, soft, 3] = alpha
     stays = (alpha > 0) & (alpha < 255)
-    distance = np.sqrt(np.square(colour[stays] - estimate[stays]).sum(axis=1))
+    distance = np.sqrt(_length(colour[stays] - estimate[stays]))
     return int(np.count_nonzero(alpha > fitted)), float(distance.astype(np.float64).sum()), int(np.count_nonzero(stays))
 
 
@@ -122,15 +126,22 @@ def _compose_below(
     return ground.astype(np.float32), under
 
 
+def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared Euclidean length, (n, 3) → (n,)."""
+    length: NDArray[np.float32] = np.einsum("ij,ij->i", colours, colours)
+    return length
+
+
 def _fit_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Alpha as the ground that was really put there has it, no further than `ALPHA_SLACK` from what the matte said."""
     axis = estimate - ground
-    length = np.square(axis).sum(axis=1)
-    along = 255.0 * ((image - ground) * axis).sum(axis=1) / np.maximum(length, 1.0)
+    length = _length(axis)
+    along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
     change = np.clip(along - start, -ALPHA_SLACK, ALPHA_SLACK) * (length / (length + ALIKE))
-    return np.rint(np.clip(start + change, 1.0, 254.0)).astype(np.float32)
+    fitted: NDArray[np.float32] = np.rint(np.clip(start + change, 1.0, 254.0)).astype(np.float32)
+    return fitted
 
 
 def _bend(
@@ -140,7 +151,8 @@ def _bend(
     a = (alpha / np.float32(255.0))[:, None]
     rest = image - a * estimate - (1.0 - a) * ground
     change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
-    return np.rint(np.clip(ground + change, 0.0, 255.0))
+    bent: NDArray[np.float32] = np.rint(np.clip(ground + change, 0.0, 255.0))
+    return bent
 
 
 def _least_alpha(
@@ -191,8 +203,8 @@ def largest_error(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba:
         alpha: uint8 (H, W) or None for opaque; colour under alpha 0 is not compared.
         rgba: as for `compose`.
     """
-    worst = 0.0
-    for rows in _strips(*rgb.shape[:2]):
+
+    def worst(rows: slice) -> float:
         got = _compose_strip([layer[rows] for layer in rgba])
         colour, cover = cv2.cvtColor(got, cv2.COLOR_RGBA2RGB), cv2.extractChannel(got, 3)
         if alpha is None:
@@ -200,8 +212,10 @@ def largest_error(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba:
         else:
             wanted = np.ascontiguousarray(alpha[rows])
             colour = np.where((wanted == 0)[..., None], rgb[rows], colour.reshape(rgb[rows].shape))
-        worst = max(worst, cv2.norm(np.ascontiguousarray(rgb[rows]), colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF))
-    return int(worst)
+        own = np.ascontiguousarray(rgb[rows])
+        return max(cv2.norm(own, colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF))
+
+    return int(max(in_parallel(worst, _strips(*rgb.shape[:2]))))
 
 
 def _strips(height: int, width: int) -> list[slice]:

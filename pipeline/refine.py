@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import Grid, sample
+from pipeline.bands import Grid, Pixels
 from pipeline.filters import box, narrowest, resize, widest
 
 STEP = 0.03
@@ -60,7 +60,7 @@ def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDAr
         half = (h + 1) // 2, (w + 1) // 2
         levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
     tiny = np.float32(1e-20)
-    coarse = levels[-1][0] / np.maximum(levels[-1][1], tiny)
+    coarse: NDArray[np.float32] = (levels[-1][0] / np.maximum(levels[-1][1], tiny)).astype(np.float32)
     for product, mass in reversed(levels[:-1]):
         coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
         has = mass > tiny
@@ -85,10 +85,11 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     out = disparity.copy()
     flat = out.reshape(-1)
     own = flat[index]
-    far_here, near_here = sample(far, index, grid), sample(near, index, grid)
+    pixels = Pixels.at(index, grid.full)
+    far_here, near_here = pixels.sample(far), pixels.sample(near)
     spread = np.maximum(near_here - far_here, 1e-6)
     side = (own - far_here) / spread
-    lean = _colour_side(rgb, coarse, far, near, band, radius, index, grid)
+    lean = _colour_side(rgb, coarse, far, near, band, radius, pixels)
     sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
     towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
     verdict = np.zeros(disparity.shape, np.uint8)
@@ -110,7 +111,8 @@ def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     # Cut off by the canvas, the mean of a slope is not its middle.
     across[:, :radius] = across[:, -radius:] = 0.0
     down[:radius] = down[-radius:] = 0.0
-    return np.maximum(across, down)
+    bend: NDArray[np.float32] = np.maximum(across, down)
+    return bend
 
 
 def _colour_side(
@@ -120,11 +122,10 @@ def _colour_side(
     near: NDArray[np.float32],
     band: NDArray[np.bool_],
     radius: int,
-    index: NDArray[np.intp],
-    grid: Grid,
+    pixels: Pixels,
 ) -> NDArray[np.float32]:
-    """For each pixel of `index`, 0 to 1: is its colour that of the far (0) or of the near (1) side; 0.5: cannot tell."""
-    colour = grid.shrink(rgb).astype(np.float32)
+    """For each of some pixels, 0 to 1: is its colour that of the far (0) or of the near (1) side; 0.5: cannot tell."""
+    colour = resize(rgb, coarse.shape, cv2.INTER_AREA).astype(np.float32)
     spread = np.maximum(near - far, 1e-6)
     side = np.clip((coarse - far) / spread, 0.0, 1.0)
     window = 4 * radius + 1
@@ -133,14 +134,15 @@ def _colour_side(
         weight = np.where(band, weight, 0.0).astype(np.float32) + np.float32(1e-6)
         mass = box(weight, window)[..., None]
         mean = box(colour * weight[..., None], window) / mass
-        square = box((colour * colour).sum(axis=2) * weight, window)[..., None] / mass
-        variance = np.maximum(square - (mean * mean).sum(axis=2, keepdims=True), 0.0)
+        square = box(np.einsum("ijk,ijk->ij", colour, colour) * weight, window)[..., None] / mass
+        variance = np.maximum(square - np.einsum("ijk,ijk->ij", mean, mean)[..., None], 0.0)
         means.append(np.concatenate([mean, variance], axis=2))
-    behind, ahead = (sample(m, index, grid) for m in means)
-    pixel = rgb.reshape(-1, 3)[index].astype(np.float32)
+    behind, ahead = (pixels.sample(m) for m in means)
+    pixel = rgb.reshape(-1, 3)[pixels.index].astype(np.float32)
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     trust = length / (length + 4.0 * noise)
-    return 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust
+    lean: NDArray[np.float32] = 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust
+    return lean

@@ -5,6 +5,7 @@ The default is Fisher's exact classification of one-dimensional data (W. D. Fish
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _sample(disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None) -
 def _given(split: Sequence[float], num_layers: int) -> tuple[float, ...]:
     if len(split) != num_layers - 1:
         raise ValueError(f"split: {num_layers} layers need {num_layers - 1} thresholds, {len(split)} given")
-    if any(b <= a for a, b in zip(split, split[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(split)):
         raise ValueError("split: the thresholds must rise from far (0) to near (1)")
     return _rising(np.asarray(split, np.float64))
 
@@ -108,12 +109,13 @@ def _rising(thresholds: NDArray[np.float64]) -> tuple[float, ...]:
 def _representatives(depths: NDArray[np.float64], num_layers: int) -> NDArray[np.float64]:
     """The lowest depth of each of `num_layers` groups, cut at the widest gaps between distinct depths."""
     gaps = np.argsort(np.diff(depths), kind="stable")[::-1][: num_layers - 1]
-    return depths[np.concatenate([[0], np.sort(gaps) + 1])]
+    lowest: NDArray[np.float64] = depths[np.concatenate([[0], np.sort(gaps) + 1])]
+    return lowest
 
 
 def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]:
     """Cut just below every distinct depth but the first; put what is left where it separates nothing."""
-    between = [(a + b) / 2 if np.float32((a + b) / 2) > a else b for a, b in zip(depths, depths[1:], strict=False)]
+    between = [(a + b) / 2 if np.float32((a + b) / 2) > a else b for a, b in pairwise(depths)]
     spare = num_layers - 1 - len(between)
     if not spare:
         return _rising(np.asarray(between))

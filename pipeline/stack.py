@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import sample
+from pipeline.bands import Pixels, in_parallel
 from pipeline.fill import Filler
 from pipeline.filters import grown, put, resize, select
 from pipeline.matte import Border
@@ -50,30 +50,40 @@ def build(
     unsure = np.zeros(labels.shape, np.bool_) if opaque is None else ~opaque
     for border in borders:
         unsure.reshape(-1)[border.index] = True
-    filler = Filler(rgb, None if alpha is None else alpha > 0, labels, unsure)
+    filler = Filler(photo, None if alpha is None else alpha > 0, labels, unsure)
     counts = np.bincount(labels.ravel() if alpha is None else labels[alpha > 0], minlength=num_layers)
     backdrop = int(np.argmax(counts > 0))
-    covered = np.zeros(labels.shape, np.uint8)
-    soft = np.zeros(labels.shape, np.bool_)
-    layers: list[NDArray[np.uint8]] = []
-    for k in range(num_layers - 1, -1, -1):
+    reached = _reached(labels, num_layers, borders)
+
+    def layer(k: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
         if counts[k] == 0:
-            layers.append(np.zeros_like(photo))
-            continue
+            return np.zeros_like(photo), np.zeros(0, np.intp)
         if k == backdrop:
-            layers.append(_backdrop(photo, covered, filler, k))
-            continue
-        reached = (labels >= k).view(np.uint8) * np.uint8(255)
-        border = borders[k - 1]
-        reached.reshape(-1)[border.index] = border.alpha
-        np.maximum(reached, covered, out=reached)
-        layers.append(_layer(photo, reached, covered, border, filler, k, soft))
-        covered = reached
-    layers.reverse()
+            return _backdrop(photo, reached[k + 1], filler, k), np.zeros(0, np.intp)
+        return _layer(photo, reached[k], reached[k + 1], borders[k - 1], filler, k)
+
+    made = in_parallel(layer, range(num_layers))
+    layers = [rgba for rgba, _ in made]
+    soft = np.zeros(labels.size, np.bool_)
+    for _, index in made:
+        soft[index] = True
     if alpha is not None and opaque is not None:
         _keep_own_alpha(layers, photo, alpha, labels)
-        soft &= opaque
+        soft &= opaque.ravel()
     return Stack(layers, np.flatnonzero(soft))
+
+
+def _reached(labels: NDArray[np.uint8], num_layers: int, borders: list[Border]) -> list[NDArray[np.uint8]]:
+    """M_0 to M_N: what share of a pixel the layers from k on cover, uint8 (H, W); falling from layer to layer."""
+    nothing = np.zeros(labels.shape, np.uint8)
+    shares = [nothing]
+    for k in range(num_layers - 1, 0, -1):
+        share = (labels >= k).view(np.uint8) * np.uint8(255)
+        share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
+        shares.append(np.maximum(share, shares[-1]))
+    # Everything covers all; nobody asks, but the numbers stay those of the layers.
+    shares.append(nothing)
+    return shares[::-1]
 
 
 def _opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -90,7 +100,7 @@ def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Fill
     if len(fill.moves):
         textured = grown(fill.ground[:, :, 3] > 0, 3)
         index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
-        out.reshape(-1, 4)[index, :3] = filler.colours_at(fill, index)
+        out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
     put(photo, covered == 0, out)
     return out
 
@@ -102,9 +112,8 @@ def _layer(
     border: Border,
     filler: Filler,
     k: int,
-    soft: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
-    """One layer in front of the backdrop: `reached` is M_k, `covered` M_(k+1); notes its soft pixels."""
+) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """One layer in front of the backdrop, and its soft pixels; `reached` is M_k, `covered` M_(k+1)."""
     fill = filler.fill(k, everywhere=False)
     out = select(photo, (reached > 0) & (covered == 0))
     flat = out.reshape(-1, 4)
@@ -113,17 +122,17 @@ def _layer(
     place = np.searchsorted(border.index, band)
     flat[band, :3] = border.colour[place]
     flat[band, 3] = border.alpha[place]
-    soft.reshape(-1)[band] = True
     behind = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(fill.near))
     mine, others = m[behind].astype(np.float32), n[behind].astype(np.float32)
     seen = np.divide(255.0 * (mine - others), 255.0 - others, out=np.zeros_like(mine), where=others < 255)
-    hidden = 255.0 * sample(fill.reach, behind, filler.grid)
+    hidden = 255.0 * Pixels.at(behind, filler.grid.full).sample(fill.reach)
     share = np.rint(np.where(others < 255, seen, hidden)).astype(np.uint8)
-    behind, share, others = behind[share > 0], share[share > 0], others[share > 0]
-    flat[behind, :3] = filler.colours_at(fill, behind)
-    flat[behind, 3] = share
-    soft.reshape(-1)[behind[(others < 255)]] = True
-    return out
+    there = share > 0
+    behind, share, others = behind[there], share[there], others[there]
+    colour = filler.colours_at(fill, behind)
+    colour[:, 3] = share
+    flat.view(np.uint32)[behind, 0] = colour.view(np.uint32)[:, 0]
+    return out, np.concatenate([band, behind[others < 255]])
 
 
 def _keep_own_alpha(

@@ -110,7 +110,7 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     return np.array(chosen, np.int32).reshape(-1, 2)
 
 
-def _correlate(a: Any, b: Any, radius: int) -> NDArray[np.float32]:
+def _correlate(a: NDArray[Any], b: NDArray[Any], radius: int) -> NDArray[np.float32]:
     """Sum over q of a(q) · b(q + o) for all |dy|, |dx| ≤ radius, from the transforms of a and b."""
     product = cv2.mulSpectrums(b, a, 0, conjB=True)
     full: NDArray[np.float32] = np.asarray(
@@ -139,7 +139,7 @@ def _disagreement(
     """
     there = _moved(known, offset)
     both = (known & there).astype(np.float32)
-    difference = np.square(colour - _moved(colour, offset)).sum(axis=2) * both
+    difference = _power(colour - _moved(colour, offset)) * both
     window = 2 * max(2, round(0.7 * reach)) + 1
     mass = box(both, window, border=cv2.BORDER_CONSTANT)
     cost = box(difference, window, border=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
@@ -152,5 +152,11 @@ def _local_power(colour: NDArray[np.float32], known: NDArray[np.bool_], reach: f
     """Variance of the texture around each cell, summed over channels."""
     window = 2 * max(2, round(1.4 * reach)) + 1
     mass = box(known.astype(np.float32), window)
-    power = box(np.square(colour).sum(axis=2) * known, window)
-    return power / np.maximum(mass, np.float32(1e-6))
+    power = box(_power(colour) * known, window)
+    mean: NDArray[np.float32] = (power / np.maximum(mass, np.float32(1e-6))).astype(np.float32)
+    return mean
+
+
+def _power(colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    power: NDArray[np.float32] = np.einsum("ijk,ijk->ij", colour, colour)
+    return power

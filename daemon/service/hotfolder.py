@@ -50,13 +50,13 @@ class HotFolder:
         patterns = tuple(str(image) for image in images) if isinstance(images, Collection) else None
         return Control(kind, entry, images=patterns)
 
-    def next_look(self, now: float) -> float:
-        """When to look again, monotonic seconds."""
+    def next_look(self, now: float, pending: int) -> float:
+        """When to look again, monotonic seconds; `pending` jobs are in the queue."""
         due = [self.watch.next_at]
         if self._decision:
             if self._decision.look_again_at is not None:
                 due.append(self._decision.look_again_at)
-            if self._decision.ready and not self._queue_is_full:
+            if self._decision.ready and pending < self._limit:
                 due.append(now)
         return min(due)
 

@@ -172,7 +172,7 @@ class Service:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._board.next_write()]
         if self._recovered:
-            due.append(self._folder.next_look(now))
+            due.append(self._folder.next_look(now, self._pending()))
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
         if (retry := next_retry_at(self._ledger.jobs.live.values())) is not None:
@@ -191,7 +191,7 @@ class Service:
             if not self._recovered:
                 self._recover()
             self._requests.handle()
-            if self._woken or now >= self._folder.next_look(now):
+            if self._woken or now >= self._folder.next_look(now, self._pending()):
                 self._woken = False
                 self._folder.look(now, self._pending())
             self._runs.settle_accounts()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,10 +151,9 @@ def _check(layout: Layout) -> None:
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Whether `inner` is `outer` or lies in it: by real path and, since a disk may not tell `Inbox` from `inbox`, by identity."""
+    """Whether `inner` is `outer` or lies in it, by real path and identity: a disk may not tell `Inbox` from `inbox`."""
     real = Path(os.path.realpath(inner))
-    goal = Path(os.path.realpath(outer))
-    return real.is_relative_to(goal) or _identity(goal) in _identities(real)
+    return _identity(Path(os.path.realpath(outer))) in (_identity(part) for part in (real, *real.parents))
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
@@ -164,7 +163,3 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     except OSError:
         return path
     return found.st_dev, found.st_ino
-
-
-def _identities(path: Path) -> Iterator[tuple[int, int] | Path]:
-    return (_identity(part) for part in (path, *path.parents))

@@ -16,17 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from daemon.intake import Control, Decision, Hint, Memory, step, taken
 from daemon.watch import Scanner
 
-ROUNDS = 7
+ROUNDS = 15
 
 
-def best(work: Callable[[], object]) -> float:
-    """The fastest of several rounds, seconds: what the work costs when nothing else runs."""
-    times = []
+def best(*works: Callable[[], object]) -> list[float]:
+    """The fastest of several rounds for each, seconds of processor time; in turns, so that other load falls on all alike."""
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        for work, spent in zip(works, times, strict=True):
+            start = time.thread_time()
+            work()
+            spent.append(time.thread_time() - start)
+    return [min(several) for several in times]
 
 
 def bare(path: bytes) -> None:
@@ -74,10 +75,8 @@ def rescan(count: int, kind: str) -> None:
         loop = Loop(root)
         for loop.now in (0.0, 3.0, 6.0):
             loop.full()
-        floor = best(lambda: bare(os.fsencode(root)))
-        ours = best(loop.full)
         look = loop.scanner.look(loop.now)
-        alone = best(lambda: step(loop.memory, look))
+        floor, ours, alone = best(lambda: bare(os.fsencode(root)), loop.full, lambda: step(loop.memory, look))
         row(f"rescan, {kind}", count, floor, ours, f"step alone {alone * 1e6:8.1f} µs = {alone / count * 1e9:6.2f} ns a file")
     finally:
         shutil.rmtree(root)
@@ -96,14 +95,14 @@ def arrival(count: int) -> None:
             names = (f"new{i}.jpg".encode(), f"new{i}.yaml".encode())
             for name in names:
                 (root / os.fsdecode(name)).write_bytes(b"x")
-            start = time.perf_counter()
+            start = time.thread_time()
             loop.glance(*names)
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
             assert [r.image.name for r in loop.decision.ready] == [names[0]]
             for name in names:
                 (root / os.fsdecode(name)).unlink()
             loop.memory = taken(loop.memory, loop.decision.ready, loop.now)
-        floor = best(lambda: bare(os.fsencode(root)))
+        (floor,) = best(lambda: bare(os.fsencode(root)))
         row("a pair comes", count, floor, sorted(times)[len(times) // 2], "")
     finally:
         shutil.rmtree(root)
@@ -115,17 +114,17 @@ def flood(count: int) -> None:
     try:
         fill(root, count, "pairs")
         loop = Loop(root)
-        floor = best(lambda: bare(os.fsencode(root)))
-        start = time.perf_counter()
+        (floor,) = best(lambda: bare(os.fsencode(root)))
+        start = time.thread_time()
         for loop.now in (0.0, 1.0, 2.0):
             loop.full()
-        ready = time.perf_counter() - start
+        ready = time.thread_time() - start
         assert len(loop.decision.ready) == count // 2
-        start = time.perf_counter()
+        start = time.thread_time()
         while loop.decision.ready:
             loop.memory = taken(loop.memory, loop.decision.ready[:1000], loop.now)
             loop.glance()
-        took = time.perf_counter() - start
+        took = time.thread_time() - start
         pairs = count // 2
         row(
             "flood of pairs",

@@ -54,7 +54,8 @@ class Watch:
 
     def loop(self, until: Callable[[], bool]) -> None:
         while not until():
-            for key, mask in self.selector.select(0.2):
+            due = self.supervisor.next_deadline()
+            for key, mask in self.selector.select(None if due is None else max(0.0, due - time.monotonic())):
                 key.data(mask)
             self.supervisor.tick()
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -33,10 +34,12 @@ def end(daemon: subprocess.Popen, number: int) -> None:
     daemon.stdout.close()
 
 
-@pytest.mark.parametrize("behaviour", ["hang", "ignore_sigterm", "hang_in_c"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+@pytest.mark.parametrize(
+    ("behaviour", "number"), [("ignore_sigterm", signal.SIGKILL), ("hang_in_c", signal.SIGKILL), ("hang", signal.SIGABRT)]
+)
 def test_nothing_outlives_the_daemon(tmp_path, behaviour, number):
     daemon, pid = drive(tmp_path, behaviour)
+    assert daemon.stdout.readline() == b"begun\n"
     assert set(members(pid["group"])) == {pid["group"], pid["pid"]}
     end(daemon, number)
     wait_until(lambda: members(pid["group"]) == [], ORPHAN_SECONDS)
@@ -48,6 +51,31 @@ def test_fifty_deaf_grandchildren_do_not_outlive_the_daemon(tmp_path):
     assert len(members(pid["group"])) == 52
     end(daemon, signal.SIGKILL)
     wait_until(lambda: members(pid["group"]) == [], ORPHAN_SECONDS)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 4, 8, 16, 40])
+def test_there_is_no_moment_in_which_a_start_leaves_an_orphan(tmp_path, milliseconds):
+    daemon = subprocess.Popen(
+        [sys.executable, driver_file, str(tmp_path), "ignore_sigterm", "announced"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert daemon.stdout.readline() == b"starting\n"
+    time.sleep(milliseconds / 1000)
+    end(daemon, signal.SIGKILL)
+    wait_until(lambda: not working_in(tmp_path), ORPHAN_SECONDS)
+
+
+def working_in(folder) -> list[psutil.Process]:
+    """The worker processes of an attempt under this folder, told by their working directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(str(folder)):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
 
 
 def test_a_spare_does_not_outlive_the_daemon(tmp_path):

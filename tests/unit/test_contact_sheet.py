@@ -42,15 +42,26 @@ def regions(mask: np.ndarray) -> int:
     return int((stats[1:, cv2.CC_STAT_AREA] > 150).sum())
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 7, 12])
+@pytest.mark.parametrize("count", [2, 5, 7, 12])
 def test_every_layer_and_the_photo_are_on_the_sheet(count: int) -> None:
     found = pixels(sheet(320, 240, count))
     assert regions(near(found, RED)) == 1
     assert regions(near(found, BLUE)) == count
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2000, 200), (100, 1000), (500, 100), (300, 400), (400, 300), (64, 64), (4000, 1)])
-@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [
+        ((1, 1), 2),
+        ((2000, 200), 4),
+        ((2000, 200), 12),
+        ((100, 1000), 4),
+        ((100, 1000), 12),
+        ((500, 100), 5),
+        ((300, 400), 12),
+        ((4000, 1), 3),
+    ],
+)
 def test_any_proportions_stay_within_the_margins_and_a_sensible_height(size: tuple[int, int], count: int) -> None:
     found = pixels(sheet(*size, count))
     assert found.shape[1] == contact_sheet.WIDTH
@@ -77,9 +88,14 @@ def test_the_colour_profile_is_kept() -> None:
     assert "icc_profile" not in Image.open(io.BytesIO(sheet(32, 24, 2))).info
 
 
+@pytest.fixture(scope="module")
+def plain() -> np.ndarray:
+    return pixels(sheet(320, 240, 2))
+
+
 @pytest.mark.parametrize("title", ["", "x" * 500, "two\nlines\tand\0nothing", "中景 ‮ Ünïcode 🎞", "\ud800"])
-def test_any_title_stays_on_its_line(title: str) -> None:
-    plain, found = pixels(sheet(320, 240, 3)), pixels(sheet(320, 240, 3, title))
+def test_any_title_stays_on_its_line(title: str, plain: np.ndarray) -> None:
+    found = pixels(sheet(320, 240, 2, title))
     assert found.shape == plain.shape
     assert np.array_equal(found[120:], plain[120:])
     if len(title) > 100:

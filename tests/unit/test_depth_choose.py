@@ -28,7 +28,7 @@ def job(tmp_path):
     def make(wanted="auto", **changes):
         fields = {
             "job_id": "j", "attempt": str(tmp_path), "source": str(source), "image": "photo.jpg", "image_bytes": 1,
-            "image_mtime_ns": 1,            "spec": JobSpec(depth=wanted), "limits": LIMITS, "models": str(models), "device": "cpu",
+            "image_mtime_ns": 1, "spec": JobSpec(depth=wanted), "limits": LIMITS, "models": str(models), "device": "cpu",
             "threads": 1,
         }  # fmt: skip
         return JobCommand(**{**fields, **changes})

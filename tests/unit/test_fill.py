@@ -11,10 +11,10 @@ from tests.scenes import scene, wall
 
 
 def filled(rgb, labels, layer=0, everywhere=True):
-    filler = Filler(rgb, None, labels, np.zeros(labels.shape, np.bool_))
+    filler = Filler(np.dstack([rgb, np.full(labels.shape, 255, np.uint8)]), None, labels, np.zeros(labels.shape, np.bool_))
     fill = filler.fill(layer, everywhere)
     index = np.arange(labels.size)
-    return filler.colours_at(fill, index).reshape(rgb.shape), fill
+    return filler.colours_at(fill, index)[:, :3].reshape(rgb.shape), fill
 
 
 def test_push_pull_keeps_what_is_known_and_fills_the_rest_from_it():

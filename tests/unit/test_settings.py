@@ -227,6 +227,7 @@ def test_the_state_of_a_home_on_a_share_is_on_the_local_disk_one_for_each_home(t
         ("{outbox: inbox/../inbox/out}", "inbox", "outbox"),
         ("{inbox: link}", "inbox", "outbox"),
         ("{inbox: link/deep/er}", "inbox", "outbox"),
+        ("{inbox: deep}", "inbox", "outbox"),
         ("{inbox: ., outbox: /elsewhere}", "inbox", "state folder"),
         ("{inbox: .state/in}", "inbox", "state folder"),
     ],
@@ -234,6 +235,7 @@ def test_the_state_of_a_home_on_a_share_is_on_the_local_disk_one_for_each_home(t
 def test_inbox_outbox_and_state_are_apart_by_real_path(tmp_path, folders, first, second):
     (tmp_path / "outbox").mkdir()
     (tmp_path / "link").symlink_to("outbox")
+    (tmp_path / "deep").symlink_to("outbox/sub/sub")
     message = refused(tmp_path, f"folders: {folders}")
     assert message.startswith(f"The {first} (HOME")
     assert f"and the {second} (" in message

@@ -118,6 +118,7 @@ def test_anything_but_what_was_fetched_is_corrupt(fetched, harm):
             (folder / "sub" / "adapter_config.json").write_text("{}")
         case "record":
             (folder / weights.RECORD).write_text("{")
+    assert weights.installed("m", models, catalogue)  # so that nothing weaker takes its place in silence
     with pytest.raises(WeightsCorrupt):
         weights.locate("m", models, catalogue)
 
@@ -142,6 +143,7 @@ def test_a_folder_of_ones_own_is_named_by_its_hash(tmp_path):
     assert found.revision == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     weights.record("m", str(own), catalogue.models["m"], "mine-1")
     assert weights.locate("m", "/nowhere", catalogue).revision == "mine-1"
+    os.remove(own / weights.RECORD)
     os.remove(own / "model.safetensors")
     assert not weights.installed("m", "/nowhere", catalogue)
 

@@ -68,7 +68,12 @@ def is_open(fd: int) -> bool:
     return True
 
 
+def begun() -> None:
+    say({"type": "progress", "stage": "begun", "fraction": 0.5})
+
+
 def hang() -> None:
+    begun()
     time.sleep(600)
 
 
@@ -94,6 +99,7 @@ def polite_but_late() -> None:
 def hang_in_c() -> None:
     """Holds the interpreter, so that no Python signal handler can run."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    begun()
     ctypes.PyDLL(None).sleep(600)
 
 
@@ -104,6 +110,7 @@ def hang_in_regex() -> None:
 
 def ignore_sigterm() -> None:
     deaf()
+    begun()
     while True:
         time.sleep(600)
 
@@ -155,7 +162,7 @@ def shared_memory_is_counted_once() -> None:
 
 def own_report_of_memory() -> None:
     say({"type": "heartbeat", "rss": 10_000_000_000})
-    hang()
+    time.sleep(600)
 
 
 def segfault() -> None:
@@ -216,29 +223,29 @@ def close_stdin_and_hang() -> None:
 
 def close_events() -> None:
     os.close(FD)
-    hang()
+    time.sleep(600)
 
 
 def garbage() -> None:
     os.write(FD, b'\xff\x00 not json {"type": "result"}\n')
-    hang()
+    time.sleep(600)
 
 
 def huge_line() -> None:
     data = memoryview(b'{"type": "progress", "stage": "' + b"s" * 3_000_000)
     while data:
         data = data[os.write(FD, data) :]
-    hang()
+    time.sleep(600)
 
 
 def unknown_event() -> None:
     say({"type": "applause"})
-    hang()
+    time.sleep(600)
 
 
 def wrong_job() -> None:
     say({"type": "started", "job_id": "another"})
-    hang()
+    time.sleep(600)
 
 
 def two_results() -> None:
@@ -254,7 +261,7 @@ def result_then_7() -> None:
 def result_then_hang() -> None:
     deaf()
     say(RESULT)
-    hang()
+    time.sleep(600)
 
 
 def error_image_unreadable() -> None:
@@ -277,14 +284,6 @@ def error_of_no_known_code() -> None:
     os._exit(1)
 
 
-def echo_size() -> None:
-    say(RESULT)
-
-
-def never_ready() -> None:
-    raise AssertionError("it hangs before it is ready")
-
-
 def main() -> None:
     global FD
     parser = argparse.ArgumentParser()
@@ -296,7 +295,7 @@ def main() -> None:
     os.set_inheritable(FD, True)  # grandchildren keep it open, as a fork of a careless library does
     say({"type": "hello", "protocol": 1, "pid": os.getpid()})
     if chosen.behaviour == "never_ready":
-        hang()
+        time.sleep(600)
     say({"type": "ready", "warm": chosen.warm})
     if chosen.behaviour == "die_as_spare":
         sys.exit("the spare has had enough")

@@ -1,6 +1,7 @@
 """A program that runs one job under a Supervisor, as the daemon does, so that a test can kill it.
 
-Usage: driver.py FOLDER BEHAVIOUR [spare]. Prints the worker's process record as JSON, then a line for each stage reported.
+Usage: driver.py FOLDER BEHAVIOUR [spare|announced]. Prints the worker's process record as JSON, then a line for each stage
+reported; with `announced`, first a line when it is about to start the worker.
 """
 
 import dataclasses
@@ -43,6 +44,8 @@ def main() -> None:
         on_progress=lambda _job, stage, _fraction: print(stage, flush=True),
         on_end=lambda _job, outcome: print(outcome, flush=True),
     )
+    if sys.argv[3:] == ["announced"]:
+        print("starting", flush=True)
     if sys.argv[3:] == ["spare"]:
         supervisor.prepare(os.fsencode(os.path.join(folder, "attempt")))
         ((_warm, attempt),) = supervisor._spares.values()

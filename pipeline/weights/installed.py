@@ -1,89 +1,26 @@
-"""Where weights lie, and whether they are what was fetched.
+"""Weights on this machine: where they lie, and whether they are what was fetched."""
 
-`config/models.yaml` lists the models. Fetched ones lie in `<models>/<name>/` with a record of every file's SHA-256 beside them,
-which is checked each time they are used. A folder of one's own (`path:`) may have such a record; without one its weights are
-named by their own hash. Only safetensors are ever loaded, and never code. Nothing here opens a network connection.
-"""
-
-import functools
 import hashlib
 import json
 import os
+import re
+import shutil
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from daemon.contract.status import Frozen
-from daemon.errors import Internal, WeightsCorrupt, WeightsMissing
+from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing
+from pipeline.weights.catalogue import Catalogue, Entry, entry_of
 
-CATALOGUE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "config", "models.yaml")
 RECORD = "multiplane.json"
-NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
+PARTIAL = ".fetch-"
+"""Before a model's name: the folder into which it is being fetched."""
+REMOVED = ".removed-"
+"""Before a model's name: a folder that is being removed."""
 
-Polarity = Literal["disparity", "distance"]
-
-
-def _stays_inside(file: str) -> bool:
-    """Whether a relative path is plain: no step up, not absolute, no empty parts."""
-    return all(part not in ("", ".", "..") for part in file.split("/")) and "\\" not in file
-
-
-class Entry(BaseModel):
-    """One model of the catalogue; the file's own head explains the fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    use: Literal["depth", "diffusion"]
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    revision: str | None = None
-    licence: str
-    commercial: bool
-    bytes: Annotated[int, Field(gt=0)] | None = None
-    files: tuple[str, ...] = ()
-    path: str | None = None
-    polarity: Polarity | None = None
-    scale: Literal["relative", "metric"] | None = None
-    input: Annotated[int, Field(ge=14, le=4096)] | None = None
-    part: Literal["pipeline", "lora", "vae"] | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        hub = (self.repo, self.revision, self.files or None, self.bytes)
-        if self.path is None and None in hub:
-            raise ValueError("needs repo, revision, bytes and files, or a path of your own")
-        if self.path is not None and any(each is not None for each in hub):
-            raise ValueError("has a path of its own and so no repo, revision, bytes or files")
-        if not all(map(_stays_inside, self.files)):
-            raise ValueError("files: plain relative paths only")
-        if self.path is None and not any(file.endswith(".safetensors") for file in self.files):
-            raise ValueError("files: no safetensors among them")
-        if self.use == "depth" and (self.polarity is None or self.scale is None or self.part is not None):
-            raise ValueError("a depth model needs polarity and scale, and has no part")
-        if self.use == "diffusion" and (self.part is None or self.polarity or self.scale or self.input):
-            raise ValueError("a diffusion model needs part, and has no polarity, scale or input")
-        return self
-
-
-class Catalogue(BaseModel):
-    """The whole of config/models.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    default_depth: str
-    models: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Entry]
-
-    @model_validator(mode="after")
-    def _default_is_a_depth_model(self) -> Self:
-        if self.default_depth not in self.models or self.models[self.default_depth].use != "depth":
-            raise ValueError(f"default_depth: {self.default_depth} is no depth model of this list")
-        return self
-
-    def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models in the order of preference: the default one first, then as listed."""
-        others = (name for name, entry in self.models.items() if entry.use == "depth" and name != self.default_depth)
-        return (self.default_depth, *others)
+State = Literal["installed", "other revision", "damaged", "partly fetched", "not installed", "own folder", "folder missing"]
 
 
 class FileRecord(Frozen):
@@ -120,29 +57,6 @@ class Weights:
     revision: str
 
 
-@functools.lru_cache(maxsize=4)
-def catalogue(path: str = CATALOGUE) -> Catalogue:
-    """Read the list of models.
-
-    Raises:
-        Internal: the file is missing or not valid; the message names the line or the field.
-    """
-    hint = f"Correct {path}, then: multiplane retry ID."
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-        read = Catalogue.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
-        raise Internal(f"The list of models {path} cannot be read: {reason}.", hint=hint) from reason
-    except ValidationError as reason:
-        wrong = reason.errors()[0]
-        where = ".".join(map(str, wrong["loc"])) or "the file"
-        raise Internal(f"The list of models {path} is not valid: {where}: {wrong['msg']}.", hint=hint) from reason
-    return read.model_copy(
-        update={"models": {name: _anchored(entry, os.path.dirname(path)) for name, entry in read.models.items()}}
-    )
-
-
 def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
     """Where a model's files lie or would lie.
 
@@ -154,7 +68,7 @@ def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
     Raises:
         WeightsMissing: no model of that name is listed.
     """
-    return _entry(name, listed).path or os.path.join(models, name)
+    return entry_of(name, listed).path or os.path.join(models, name)
 
 
 def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
@@ -165,7 +79,7 @@ def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
     Raises:
         WeightsMissing: no model of that name is listed.
     """
-    entry, where = _entry(name, listed), folder(name, models, listed)
+    entry, where = entry_of(name, listed), folder(name, models, listed)
     return os.path.lexists(os.path.join(where, RECORD)) or (entry.path is not None and bool(_safetensors(where)))
 
 
@@ -176,8 +90,8 @@ def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:
         WeightsMissing: they are not installed; the message names the command that fetches them.
         WeightsCorrupt: a file is missing, changed or additional, or there are no safetensors.
     """
-    entry, where = _entry(name, listed), folder(name, models, listed)
-    record = _record_of(where)
+    entry, where = entry_of(name, listed), folder(name, models, listed)
+    record = record_of(where)
     if record is not None:
         _verify(name, where, record)
         revision = record.revision
@@ -205,7 +119,7 @@ def record(name: str, where: str, entry: Entry, revision: str) -> Record:
     Returns:
         What was written.
     """
-    files = {file: FileRecord(bytes=_size(path), sha256=_sha256(path)) for file, path in _files(where).items()}
+    files = {file: FileRecord(bytes=_size(path), sha256=_sha256(path)) for file, path in files_of(where).items()}
     made = Record(name=name, repo=entry.repo, revision=revision, licence=entry.licence, files=files)
     target = os.path.join(where, RECORD)
     with open(target + ".part", "w", encoding="utf-8") as file:
@@ -216,21 +130,68 @@ def record(name: str, where: str, entry: Entry, revision: str) -> Record:
     return made
 
 
-def _entry(name: str, listed: Catalogue | None) -> Entry:
-    models = (listed or catalogue()).models
-    if name not in models:
-        raise WeightsMissing(f"No model is called {name}.", hint="multiplane models list shows the names.")
-    return models[name]
+def state(name: str, models: str, listed: Catalogue | None = None) -> State:
+    """How it stands with a model, by names and sizes; hashes are not read.
+
+    Raises:
+        WeightsMissing: no model of that name is listed.
+    """
+    entry, where = entry_of(name, listed), folder(name, models, listed)
+    if entry.path is not None:
+        return "own folder" if _safetensors(where) else "folder missing"
+    try:
+        made = record_of(where)
+    except WeightsCorrupt:
+        return "damaged"
+    if made is None:
+        return "partly fetched" if os.path.isdir(os.path.join(models, PARTIAL + name)) else "not installed"
+    if any(_size(os.path.join(where, file)) != each.bytes for file, each in made.files.items()):
+        return "damaged"
+    pinned = re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
+    return "other revision" if pinned and made.revision != entry.revision else "installed"
 
 
-def _anchored(entry: Entry, base: str) -> Entry:
-    """The entry with its own folder as an absolute path."""
-    if entry.path is None:
-        return entry
-    return entry.model_copy(update={"path": os.path.abspath(os.path.join(base, os.path.expanduser(entry.path)))})
+def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
+    """Remove a model's fetched weights, and what an interrupted fetch left of them.
+
+    Returns:
+        How many bytes that freed.
+
+    Raises:
+        Refusal: it is a folder of one's own, which is never touched.
+        WeightsMissing: no model of that name is listed, or there is nothing of it.
+    """
+    entry = entry_of(name, listed)
+    if entry.path is not None:
+        raise Refusal(
+            f"{name} is a folder of your own ({entry.path}) and is not removed.", hint="Remove it yourself, if you want to."
+        )
+    folders = [each for each in (os.path.join(models, name), os.path.join(models, PARTIAL + name)) if os.path.lexists(each)]
+    if not folders:
+        raise WeightsMissing(f"The weights of {name} are not installed.", hint="multiplane models list shows what is.")
+    freed = sum(map(_bytes_in, folders))
+    for each in folders:
+        put_away(each)
+    return freed
 
 
-def _record_of(where: str) -> Record | None:
+def put_away(where: str) -> None:
+    """Remove a folder, which vanishes whole at once; of a link only the link. Nothing is to be done if it is not there."""
+    if os.path.islink(where):
+        os.unlink(where)
+    elif os.path.exists(where):
+        aside = os.path.join(os.path.dirname(where), REMOVED + os.path.basename(where))
+        shutil.rmtree(aside, ignore_errors=True)  # left by a removal that was interrupted; if it stays, the rename says so
+        os.rename(where, aside)
+        shutil.rmtree(aside)
+
+
+def record_of(where: str) -> Record | None:
+    """What is recorded of a folder's weights; none if nothing is.
+
+    Raises:
+        WeightsCorrupt: the record cannot be read.
+    """
     try:
         with open(os.path.join(where, RECORD), "rb") as file:
             return Record.model_validate_json(file.read())
@@ -242,7 +203,7 @@ def _record_of(where: str) -> Record | None:
 
 def _verify(name: str, where: str, made: Record) -> None:
     """Compare every file with the record. A file that was not fetched is refused too: libraries pick files up by name."""
-    there = _files(where)
+    there = files_of(where)
     for file in sorted(made.files.keys() - there.keys()):
         raise WeightsCorrupt(f"The weights of {name} are incomplete: {file} is missing in {where}.")
     for file in sorted(there.keys() - made.files.keys()):
@@ -261,7 +222,13 @@ def _own_revision(name: str, where: str) -> str:
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"
 
 
-def _files(where: str) -> dict[str, str]:
+def _bytes_in(where: str) -> int:
+    if os.path.islink(where):
+        return 0
+    return sum(_size(os.path.join(base, name)) for base, _, names in os.walk(where) for name in names)
+
+
+def files_of(where: str) -> dict[str, str]:
     """Relative name → path of every file, without the record and what file browsers leave behind (names with a leading dot)."""
     found = {}
     for base, folders, names in os.walk(where):
@@ -274,7 +241,7 @@ def _files(where: str) -> dict[str, str]:
 
 
 def _safetensors(where: str) -> list[str]:
-    return [file for file in _files(where) if file.endswith(".safetensors")]
+    return [file for file in files_of(where) if file.endswith(".safetensors")]
 
 
 def _size(path: str) -> int:

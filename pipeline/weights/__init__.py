@@ -1,0 +1,27 @@
+"""Where weights lie, and whether they are what was fetched.
+
+`config/models.yaml` lists the models. Fetched ones lie in `<models>/<name>/` with a record of every file's SHA-256 beside them,
+which is checked each time they are used. A folder of one's own (`path:`) may have such a record; without one its weights are
+named by their own hash. Only safetensors are ever loaded, and never code. Nothing that is imported here opens a network
+connection: that is left to `pipeline.weights.fetching` and `hub`, which only `python -m pipeline models fetch` imports.
+"""
+
+from pipeline.weights.catalogue import CATALOGUE, NAME_PATTERN, Catalogue, Entry, Polarity, catalogue
+from pipeline.weights.installed import RECORD, FileRecord, Record, Weights, folder, installed, locate, record
+
+__all__ = [
+    "CATALOGUE",
+    "NAME_PATTERN",
+    "RECORD",
+    "Catalogue",
+    "Entry",
+    "FileRecord",
+    "Polarity",
+    "Record",
+    "Weights",
+    "catalogue",
+    "folder",
+    "installed",
+    "locate",
+    "record",
+]

@@ -1,0 +1,256 @@
+"""Fetching: the files of a model, checked byte for byte, in place whole or not at all.
+
+They come into `<models>/.fetch-<name>/`, which stays when the fetch is interrupted and is gone on with the next time. Every file
+is compared with the hash that `config/models.yaml` pins, if it pins one, and with the one the hub announces. Then the record is
+written and the folder renamed into place.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from safetensors import SafetensorError, safe_open
+
+from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
+from pipeline.weights import hub
+from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.hub import RemoteFile, Snapshot
+from pipeline.weights.installed import PARTIAL, Record, files_of, locate, put_away, record, record_of
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CHUNK = 1 << 20
+
+
+class Report(Protocol):
+    """Who is told how a fetch goes on."""
+
+    def begin(self, commit: str, total: int, have: int) -> None:
+        """`total` bytes are to come in all, of which `have` are there from an earlier time."""
+
+    def arrived(self, count: int) -> None:
+        """So many bytes more; fewer if negative."""
+
+    def checked(self, name: str, size: int) -> None:
+        """A file is whole and what it should be."""
+
+
+def fetch(
+    name: str,
+    models: str,
+    report: Report,
+    *,
+    listed: Catalogue | None = None,
+    free: Callable[[str], int] = lambda folder: shutil.disk_usage(folder).free,
+) -> tuple[Record, bool]:
+    """Get a model's weights, or go on with it. Its licence is for the caller to have accepted.
+
+    Args:
+        name: of the model.
+        models: the folder for fetched weights; made if missing.
+        report: told how it goes on.
+        listed: the catalogue; the shipped one by default.
+        free: bytes that are free on the disk of a folder.
+
+    Returns:
+        The record, and whether anything had to be fetched.
+
+    Raises:
+        WeightsMissing: no such model; or the repository lacks a file, or has its weights only as pickles.
+        WeightsCorrupt: what came is not what it should be.
+        DiskFull: there is no room; found out before anything is fetched.
+        Refusal: a folder of one's own; the hub cannot be reached; or another fetch of the model is going on.
+    """
+    entry = entry_of(name, listed)
+    if entry.repo is None or entry.revision is None:
+        raise Refusal(
+            f"{name} is a folder of your own ({entry.path}); there is nothing to fetch.",
+            hint="Put its files there, or give it a repo and a revision in config/models.yaml.",
+        )
+    os.makedirs(models, exist_ok=True)
+    with _alone(name, models), _room(models):
+        if _COMMIT.fullmatch(entry.revision) and (there := _whole(name, models, entry.revision, listed)):
+            return there, False
+        snapshot = hub.look_up(entry.repo, entry.revision)
+        if _COMMIT.fullmatch(entry.revision) and snapshot.commit != entry.revision:
+            raise WeightsCorrupt(f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.")
+        wanted = _wanted(entry, snapshot)
+        if there := _whole(name, models, snapshot.commit, listed):
+            return there, False
+        staging = os.path.join(models, PARTIAL + name)
+        _get_all(staging, entry, snapshot, wanted, report, free)
+        made = record(name, staging, entry, snapshot.commit)
+        _put_in_place(staging, os.path.join(models, name))
+        return made, True
+
+
+def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
+    """The record of what is installed, if it is this commit and undamaged."""
+    try:
+        made = record_of(os.path.join(models, name))
+        if made is None or made.revision != commit:
+            return None
+        locate(name, models, listed)
+    except WeightsCorrupt:
+        return None  # it is fetched anew, which is what the person asked for
+    return made
+
+
+def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
+    """The files of the catalogue as the hub announces them, smallest first, so that what is wrong shows early."""
+    if missing := [file for file in entry.files if file not in snapshot.files]:
+        pickles = sorted(file for file in snapshot.files if file.endswith(hub.PICKLES))
+        if pickles and any(file.endswith(".safetensors") for file in missing):
+            raise WeightsMissing(
+                f"{snapshot.repo} has its weights only as pickles ({', '.join(pickles[:3])}), which can run code when they are "
+                "loaded and are never fetched.",
+                hint="Choose another model, or a revision of it with safetensors, in config/models.yaml.",
+            )
+        raise WeightsMissing(
+            f"{snapshot.repo} has no {missing[0]} at commit {snapshot.commit}.",
+            hint="Correct the model's files or revision in config/models.yaml.",
+        )
+    return sorted((snapshot.files[file] for file in entry.files), key=lambda each: (each.bytes, each.name))
+
+
+def _get_all(
+    staging: str,
+    entry: Entry,
+    snapshot: Snapshot,
+    wanted: list[RemoteFile],
+    report: Report,
+    free: Callable[[str], int],
+) -> None:
+    """Everything that is wanted into `staging`, checked; and nothing else."""
+    os.makedirs(staging, exist_ok=True)
+    _clear(staging, wanted)
+    done = {each.name for each in wanted if _is_right(os.path.join(staging, each.name), each, entry)}
+    total = sum(each.bytes for each in wanted)
+    have = sum(each.bytes if each.name in done else _size(_part(staging, each)) for each in wanted)
+    available = free(staging)
+    if total - have > available:
+        raise DiskFull(
+            f"There is not enough room for {entry.repo}: {_megabytes(total - have)} are to come, {_megabytes(available)} are free.",
+            hint=f"Make room on the disk of {os.path.dirname(staging)}, or set folders.models to another one; then run it again.",
+        )
+    report.begin(snapshot.commit, total, have)
+    for each in wanted:
+        if each.name not in done:
+            _get(staging, entry, snapshot, each, report)
+        report.checked(each.name, each.bytes)
+
+
+def _get(staging: str, entry: Entry, snapshot: Snapshot, wanted: RemoteFile, report: Report) -> None:
+    """One file, checked."""
+    part, target = _part(staging, wanted), os.path.join(staging, wanted.name)
+    with open(part, "ab", buffering=0) as file:
+        hub.download(snapshot, wanted, file, report.arrived)
+        os.fsync(file.fileno())
+    if not _is_right(part, wanted, entry):
+        report.arrived(-_size(part))
+        os.unlink(part)
+        pinned = wanted.name in entry.sha256
+        raise WeightsCorrupt(
+            f"What came as {wanted.name} is not what {'config/models.yaml' if pinned else 'the hub'} says it is; it was thrown away.",
+            hint="Run the same command again. If it stays so, do not trust what HF_ENDPOINT or the network's proxy gives.",
+        )
+    if wanted.name.endswith(".safetensors"):
+        try:
+            with safe_open(part, framework="numpy") as opened:
+                opened.keys()
+        except SafetensorError as reason:
+            os.unlink(part)
+            raise WeightsCorrupt(f"{wanted.name} of {snapshot.repo} is no safetensors file.", detail=str(reason)) from reason
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(part, target)
+
+
+def _is_right(path: str, wanted: RemoteFile, entry: Entry) -> bool:
+    """Whether a file is there and its bytes are what was pinned and what the hub announced."""
+    if _size(path) != wanted.bytes or not os.path.isfile(path):
+        return False
+    sha256 = hashlib.sha256()
+    # Git names a blob by the SHA-1 of a header and the bytes; as a check against accidents, not against forgers.
+    blob = hashlib.sha1(b"blob %d\0" % wanted.bytes, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            sha256.update(chunk)
+            if wanted.git_oid is not None:
+                blob.update(chunk)
+    return (
+        entry.sha256.get(wanted.name, sha256.hexdigest()) == sha256.hexdigest()
+        and wanted.sha256 in (None, sha256.hexdigest())
+        and wanted.git_oid in (None, blob.hexdigest())
+    )
+
+
+def _part(staging: str, wanted: RemoteFile) -> str:
+    """Where an unfinished file lies: named by its hash, so that parts of different commits are never joined."""
+    return os.path.join(staging, f".{wanted.sha256 or wanted.git_oid}.part")
+
+
+def _clear(staging: str, wanted: list[RemoteFile]) -> None:
+    """Remove what an earlier fetch of another commit left: the folder must hold what is wanted and nothing else."""
+    names = {each.name for each in wanted}
+    parts = {os.path.basename(_part(staging, each)) for each in wanted}
+    for name, path in files_of(staging).items():
+        if name not in names:
+            os.unlink(path)
+    for name in os.listdir(staging):
+        if name.endswith(".part") and name not in parts:
+            os.unlink(os.path.join(staging, name))
+
+
+def _put_in_place(staging: str, target: str) -> None:
+    """Rename into place, whole. What was there before is set aside first: a crash in between leaves the finished `staging`."""
+    for name in os.listdir(staging):
+        if name.endswith(".part"):
+            os.unlink(os.path.join(staging, name))
+    put_away(target)
+    os.rename(staging, target)
+    folder = os.open(os.path.dirname(target), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _alone(name: str, models: str) -> Iterator[None]:
+    """One fetch of a model at a time; the lock goes with the process."""
+    path = os.path.join(models, f"{PARTIAL}{name}.lock")
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                f"{name} is being fetched already, by another command.", hint="Wait for it to end.", exit_status=hub.UNAVAILABLE
+            ) from None
+        yield
+        os.unlink(path)
+
+
+@contextmanager
+def _room(models: str) -> Iterator[None]:
+    """A disk that fills up on the way, as a sentence."""
+    try:
+        yield
+    except OSError as reason:
+        if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(
+            f"The disk of {models} is full.", hint="Make room and run the same command again; what has come already is kept."
+        ) from reason
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.isfile(path) else 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

@@ -1,0 +1,187 @@
+"""Talking to the Hugging Face hub: what a repository holds at a revision, and its files, byte by byte.
+
+The hub's own client does the talking (addresses, accounts, redirects, `HF_ENDPOINT`, `HF_HUB_OFFLINE`). Only the writing is
+done here: since version 1 `hf_hub_download` begins every file anew after an interruption, and a file of gigabytes over a slow
+line must go on where it stopped.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_session, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+from daemon.errors import Refusal
+
+UNAVAILABLE = 69
+"""Exit status when the hub cannot be reached or refuses (sysexits.h, EX_UNAVAILABLE)."""
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+"""Kinds of weights that can run code when they are loaded."""
+_ATTEMPTS = 5  # in a row without a single new byte; one that brought something begins the count anew
+_LONGEST_PAUSE = 8.0  # seconds between attempts: 1, 2, 4, 8
+_PASSING = (408, 429, 500, 502, 503, 504)  # states of a server that will be over soon
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as the hub announces it.
+
+    Attributes:
+        name: relative path in the repository.
+        bytes: its size.
+        sha256: of its bytes, for files kept by Git LFS; weights always are.
+        git_oid: SHA-1 of the git blob, for the others.
+    """
+
+    name: str
+    bytes: int
+    sha256: str | None
+    git_oid: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one commit."""
+
+    repo: str
+    commit: str
+    files: dict[str, RemoteFile]
+
+
+def endpoint() -> str:
+    """Where the hub is: huggingface.co, or what `HF_ENDPOINT` says."""
+    return constants.ENDPOINT
+
+
+def look_up(repo: str, revision: str) -> Snapshot:
+    """Ask what a repository holds.
+
+    Args:
+        repo: `owner/name`.
+        revision: branch, tag or commit.
+
+    Raises:
+        Refusal: the hub cannot be reached, or does not give it.
+    """
+    with _told(repo, revision):
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    files = {
+        each.rfilename: RemoteFile(
+            each.rfilename,
+            each.size,
+            each.lfs.sha256 if each.lfs is not None else None,
+            each.blob_id if each.lfs is None else None,
+        )
+        for each in info.siblings or ()
+        if each.size is not None
+    }
+    if info.sha is None:
+        raise Refusal(f"The hub at {endpoint()} does not say which commit {revision} of {repo} is.", hint=_AGAIN)
+    return Snapshot(repo, info.sha, files)
+
+
+def download(
+    snapshot: Snapshot,
+    wanted: RemoteFile,
+    target: BinaryIO,
+    arrived: Callable[[int], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Get what is missing of a file.
+
+    Args:
+        snapshot: where it comes from.
+        wanted: the file.
+        target: open for appending, unbuffered; holds what came earlier.
+        arrived: told how many bytes came; a negative number when the server would not go on and all begins anew.
+        pause: waits between attempts.
+
+    Raises:
+        Refusal: the hub cannot be reached, or the connection keeps breaking; what has come stays in `target`.
+        OSError: `target` cannot be written.
+    """
+    url = hf_hub_url(snapshot.repo, wanted.name, revision=snapshot.commit)
+    failures = 0
+    with _told(snapshot.repo, snapshot.commit):
+        while (before := target.tell()) < wanted.bytes:
+            try:
+                _stream(url, target, wanted.bytes, arrived)
+                broken: Exception = httpx2.RemoteProtocolError("the connection was closed too early")
+            except (httpx2.TransportError, HfHubHTTPError) as reason:
+                if isinstance(reason, HfHubHTTPError) and reason.response.status_code not in _PASSING:
+                    raise
+                broken = reason
+            if target.tell() >= wanted.bytes:
+                return
+            failures = 1 if target.tell() > before else failures + 1
+            if failures == _ATTEMPTS:
+                raise broken
+            pause(min(2.0 ** (failures - 1), _LONGEST_PAUSE))
+
+
+def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None]) -> None:
+    """One request for everything from where `target` ends, up to `size`."""
+    have = target.tell()
+    # Compressed answers have no ranges, so a download could not go on.
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+        hf_raise_for_status(response)
+        if have and response.status_code != httpx2.codes.PARTIAL_CONTENT:
+            target.seek(0)
+            target.truncate()
+            arrived(-have)
+        for chunk in response.iter_bytes():
+            taken = chunk[: size - target.tell()]
+            target.write(taken)
+            arrived(len(taken))
+            if len(taken) < len(chunk):
+                return  # more than was announced; the hash will say what it is worth
+
+
+_AGAIN = "Run the same command again later; what has come already is kept."
+
+
+@contextmanager
+def _told(repo: str, revision: str) -> Iterator[None]:
+    """The client's errors as sentences."""
+    try:
+        yield
+    except OfflineModeIsEnabled as reason:
+        raise Refusal(
+            "Nothing can be fetched: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set.",
+            hint="Unset it in this terminal and run the same command again.",
+            exit_status=UNAVAILABLE,
+        ) from reason
+    except GatedRepoError as reason:
+        raise Refusal(
+            f"{repo} is given only to accounts that its authors let in.",
+            hint=f"Ask for access at {endpoint()}/{repo}, then log in with `hf auth login` and run the same command again.",
+            exit_status=UNAVAILABLE,
+        ) from reason
+    except (RepositoryNotFoundError, RevisionNotFoundError) as reason:
+        raise Refusal(
+            f"The hub at {endpoint()} has no {repo} at revision {revision}.",
+            hint="Correct the model's repo and revision in config/models.yaml.",
+            exit_status=UNAVAILABLE,
+        ) from reason
+    except HfHubHTTPError as reason:
+        raise Refusal(
+            f"The hub at {endpoint()} refused: HTTP {reason.response.status_code}.", hint=_AGAIN, exit_status=UNAVAILABLE
+        ) from reason
+    except (httpx2.HTTPError, ValueError) as reason:  # ValueError: an answer that is no JSON, as of a Wi-Fi's log-in page
+        raise Refusal(
+            f"The hub at {endpoint()} cannot be reached: {reason or type(reason).__name__}.",
+            hint=f"Check the network connection. {_AGAIN}",
+            exit_status=UNAVAILABLE,
+        ) from reason

@@ -1,0 +1,63 @@
+"""Licences that do not allow commercial use are accepted once, by name; what was accepted is kept beside the weights."""
+
+import json
+import os
+
+from daemon.errors import LicenceNotAccepted, WeightsCorrupt
+from pipeline.weights.catalogue import Entry
+
+ACCEPTED = ".licences.json"
+"""In the models folder: licence → when it was accepted (UTC, RFC 3339)."""
+
+
+def needed(entry: Entry, models: str) -> bool:
+    """Whether the model's licence must still be accepted."""
+    return not entry.commercial and entry.licence not in accepted(models)
+
+
+def accepted(models: str) -> dict[str, str]:
+    """What was accepted, and when.
+
+    Raises:
+        WeightsCorrupt: the list is there but cannot be read.
+    """
+    path = os.path.join(models, ACCEPTED)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {str(licence): str(when) for licence, when in json.load(file).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as reason:
+        raise WeightsCorrupt(
+            f"The list of accepted licences {path} cannot be read.", hint="Remove it; licences are then asked for again."
+        ) from reason
+
+
+def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) -> None:
+    """Keep that a licence was accepted; nothing is to be done where none must be.
+
+    Args:
+        name: of the model.
+        entry: its lines in the catalogue.
+        models: the folder for fetched weights.
+        said: the licence's name as the person gave it.
+        now: the time, UTC, RFC 3339.
+
+    Raises:
+        LicenceNotAccepted: it was not named, or not rightly; the hint is the command that accepts it.
+    """
+    if not needed(entry, models):
+        return
+    if said is None or said.casefold() != entry.licence.casefold():
+        instead = f", not {said}" if said is not None else ""
+        raise LicenceNotAccepted(
+            f"The licence of {name} is {entry.licence}{instead}; it does not allow commercial use and must be accepted once, by name.",
+            hint=f"If you accept it, run: multiplane models fetch {name} --accept-licence {entry.licence}",
+        )
+    os.makedirs(models, exist_ok=True)
+    path = os.path.join(models, ACCEPTED)
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(accepted(models) | {entry.licence: now}, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".part", path)

@@ -1,0 +1,109 @@
+"""Kills, stops, time limits and cancels: the work goes on, once, and nothing is left behind."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.acceptance.home import HotFolder, picture, until
+
+pytestmark = pytest.mark.xdist_group("interruptions")
+
+
+def large(seed: int) -> bytes:
+    """A picture that takes some seconds."""
+    return picture(3000, 2000, seed=seed, form="JPEG")
+
+
+def start_large(folder: HotFolder, name: str, sidecar: str = "num_layers: 6\n") -> dict:
+    folder.drop(name, large(1), sidecar)
+    until(lambda: folder.of(name) and folder.of(name)[0]["state"] == "processing" and folder.workers())
+    return folder.of(name)[0]
+
+
+def test_a_job_survives_the_kill_of_the_daemon_and_completes_once(folder: HotFolder) -> None:
+    folder.start()
+    status = start_large(folder, "survivor.jpg")
+    original = (folder.job(status) / "source" / "survivor.jpg").read_bytes()
+    folder.stop(signal.SIGKILL)
+    until(lambda: not folder.workers(), 5.0)
+    assert not (folder.job(status) / "result").exists()
+    folder.start()
+    after = folder.ended("survivor.jpg", 90)
+    assert (after["state"], after["job_id"]) == ("completed", status["job_id"])
+    assert after["attempts"] == 2
+    assert (folder.job(after) / "source" / "survivor.jpg").read_bytes() == original
+    assert os.listdir(folder.outbox / ".work") == []
+    until(lambda: not folder.workers(), 5.0)
+
+
+def test_a_stop_is_clean_quick_and_no_attempt(folder: HotFolder) -> None:
+    folder.start()
+    status = start_large(folder, "stopped.jpg")
+    begin = time.monotonic()
+    assert folder.stop() == 0
+    assert time.monotonic() - begin < 10
+    assert folder.workers() == []
+    assert folder.health()["state"] == "stopped"
+    assert folder.of("stopped.jpg")[0]["state"] == "pending"
+    folder.start()
+    after = folder.ended("stopped.jpg", 90)
+    assert (after["state"], after["attempts"], after["job_id"]) == ("completed", 1, status["job_id"])
+
+
+def test_a_job_over_its_time_limit_fails_and_the_next_one_runs(folder: HotFolder) -> None:
+    folder.settings["MULTIPLANE_WORKER__GRACE_SECONDS"] = "1"
+    folder.drop("long.jpg", large(2), "num_layers: 12\ntimeout_seconds: 1\npriority: 10\n")
+    folder.drop("next.png", picture())
+    folder.start()
+    attempt = until(lambda: folder.of("long.jpg") and folder.of("long.jpg")[0]["attempts"] == 1 and folder.of("long.jpg")[0])
+    assert attempt["job_id"]
+    first = until(lambda: (found := folder.of("long.jpg")[0])["error"] and found)
+    assert first["error"]["code"] == "timeout"
+    assert folder.ended("next.png")["state"] == "completed"
+
+
+def test_the_last_attempt_over_the_limit_ends_within_limit_and_grace(folder: HotFolder) -> None:
+    folder.settings["MULTIPLANE_WORKER__GRACE_SECONDS"] = "1"
+    folder.start()
+    folder.drop("long.jpg", large(3), "num_layers: 12\ntimeout_seconds: 1\n")
+    status = folder.ended("long.jpg", 110)
+    assert (status["state"], status["error"]["code"], status["attempts"]) == ("failed", "timeout", 3)
+    assert status["processing_seconds"] < 1 + 1 + 1
+    assert not (folder.job(status) / "result").exists()
+    assert folder.workers() == []
+
+
+def test_a_running_job_is_cancelled(folder: HotFolder) -> None:
+    folder.start()
+    status = start_large(folder, "unwanted.jpg")
+    assert folder.run("cancel", status["job_id"]).returncode == 0
+    after = folder.ended("unwanted.jpg", 15)
+    assert (after["state"], after["error"]["code"]) == ("cancelled", "cancelled")
+    assert not (folder.job(after) / "result").exists()
+    assert (folder.job(after) / "source" / "unwanted.jpg").exists()
+    assert os.listdir(folder.outbox / ".work") == []
+
+
+def test_a_pending_job_is_cancelled_retried_and_removed(folder: HotFolder) -> None:
+    folder.start()
+    start_large(folder, "busy.jpg")
+    folder.drop("later.png", picture())
+    status = until(lambda: folder.of("later.png"))[0]
+    assert folder.run("cancel", status["job_id"]).returncode == 0
+    assert folder.ended("later.png")["state"] == "cancelled"
+    assert folder.run("rm", folder.of("busy.jpg")[0]["job_id"]).returncode == 1  # it runs
+    assert folder.run("retry", status["job_id"]).returncode == 0
+    until(lambda: folder.of("later.png")[0]["state"] == "completed", 90)
+    assert folder.run("rm", status["job_id"]).returncode == 0
+    assert not folder.job(status).exists()
+    assert folder.run("show", status["job_id"]).returncode == 1
+
+
+def test_a_second_daemon_on_one_home_is_refused(folder: HotFolder) -> None:
+    folder.start()
+    second = folder.run("run")
+    assert second.returncode == 75
+    assert "already running" in second.stderr
+    assert folder.is_alive()

@@ -1,0 +1,423 @@
+"""A disk in memory that forgets what was not synced: `daemon.fs.FileSystem` for the crash tests.
+
+What a crash may do to it:
+
+- *Bytes* written since the file's last `sync` are there, not there or zero, page by page, and the file's length is anything
+  between the old and the new one.
+- *Names*: each name of each folder has, since the folder's last `sync_dir`, a history of what it stood for; after a crash it
+  stands for any of these, whatever the other names do. So a rename may be seen under both names.
+- One thing holds by itself, as in every file system with a journal of its own: a rename does not take the old name away
+  before the new one is there, and a folder never has two names. If the folder that got the new name was itself not
+  durable, all in it is lost; and who syncs the old name's folder first has lost the file.
+
+Every operation that changes something is counted; `before` is called ahead of each with its number, its name and its path, and
+may raise to let it fail, or snapshot the disk with `copy_disk`.
+"""
+
+import errno
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from daemon.fs import DirEntry, Stat
+
+PAGE = 512
+DEVICE = 1
+
+
+class PowerLossError(BaseException):
+    """The machine is off; nothing that runs may catch this."""
+
+
+@dataclass(eq=False)
+class File:
+    """Its bytes as programs see them, and as they are on the platter."""
+
+    ino: int
+    data: bytes = b""
+    durable: bytes = b""
+    mtime_ns: int = 0
+
+    kind = "file"
+
+
+@dataclass(eq=False)
+class Folder:
+    """Its names as programs see them; `past` holds, for each name changed since the last sync, all it stood for, oldest first."""
+
+    ino: int
+    names: dict[bytes, "Node"] = field(default_factory=dict)
+    past: dict[bytes, list["Node | None"]] = field(default_factory=dict)
+    mtime_ns: int = 0
+
+    kind = "directory"
+
+
+@dataclass(eq=False)
+class Link:
+    """A symbolic link; it leads nowhere here."""
+
+    ino: int
+    mtime_ns: int = 0
+
+    kind = "symlink"
+
+
+Node = File | Folder | Link
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Old name gone (step `old_step` of its history) only if the new one is there (step `new_step` of its)."""
+
+    old: tuple[Folder, bytes, int]
+    new: tuple[Folder, bytes, int]
+    is_folder: bool
+
+
+def error(number: int, path: bytes = b"") -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+class SimDisk:
+    """See the module. `device_of(path)` may put folders on other file systems."""
+
+    def __init__(self) -> None:
+        self._inos = 1
+        self.root = Folder(1)
+        self.renames: list[Rename] = []
+        self.operations = 0
+        self.dead = False
+        self.clock_ns = 1_700_000_000_000_000_000
+        self.before: Callable[[int, str, bytes], None] = lambda _number, _name, _path: None
+        self.shorten: Callable[[int, bytes], bytes] = lambda _number, data: data
+        self.inbox_device: tuple[bytes, int] | None = None
+        self._open: dict[int, tuple[File, bytes]] = {}
+        self._fd = 100
+        self._locks: set[bytes] = set()
+
+    # -- finding ----------------------------------------------------------------------------------------------------------
+
+    def _ino(self) -> int:
+        self._inos += 1
+        return self._inos
+
+    def _tick(self) -> int:
+        self.clock_ns += 1_000_000
+        return self.clock_ns
+
+    def _node(self, path: bytes) -> Node:
+        node: Node = self.root
+        for part in path.split(b"/"):
+            if not part:
+                continue
+            if not isinstance(node, Folder):
+                raise error(errno.ENOTDIR, path)
+            if part not in node.names:
+                raise error(errno.ENOENT, path)
+            node = node.names[part]
+        return node
+
+    def _folder(self, path: bytes) -> Folder:
+        node = self._node(path)
+        if not isinstance(node, Folder):
+            raise error(errno.ENOTDIR, path)
+        return node
+
+    def _file(self, path: bytes) -> File:
+        node = self._node(path)
+        if isinstance(node, Link):
+            raise error(errno.ELOOP, path)
+        if not isinstance(node, File):
+            raise error(errno.EISDIR, path)
+        return node
+
+    def _place(self, path: bytes) -> tuple[Folder, bytes]:
+        folder, name = os.path.split(path)
+        if len(name) > 255:
+            raise error(errno.ENAMETOOLONG, path)
+        return self._folder(folder), name
+
+    def _set(self, folder: Folder, name: bytes, node: Node | None) -> int:
+        """Let a name stand for something else; returns the step of its history."""
+        past = folder.past.setdefault(name, [folder.names.get(name)])
+        past.append(node)
+        if node is None:
+            folder.names.pop(name, None)
+        else:
+            folder.names[name] = node
+        folder.mtime_ns = self._tick()
+        return len(past) - 1
+
+    def _step(self, name: str, path: bytes) -> int:
+        """Count an operation and let the test have its say."""
+        if self.dead:
+            raise PowerLossError
+        self.operations += 1
+        self.before(self.operations, name, path)
+        return self.operations
+
+    def _opened(self, file: File, path: bytes) -> int:
+        self._fd += 1
+        self._open[self._fd] = (file, path)
+        return self._fd
+
+    def _device(self, path: bytes) -> int:
+        if self.inbox_device and path.startswith(self.inbox_device[0]):
+            return self.inbox_device[1]
+        return DEVICE
+
+    # -- what changes something -----------------------------------------------------------------------------------------
+
+    def create(self, path: bytes) -> int:
+        self._step("create", path)
+        folder, name = self._place(path)
+        if name in folder.names:
+            raise error(errno.EEXIST, path)
+        file = File(self._ino(), mtime_ns=self._tick())
+        self._set(folder, name, file)
+        return self._opened(file, path)
+
+    def append(self, path: bytes) -> int:
+        self._step("append", path)
+        folder, name = self._place(path)
+        if name in folder.names:
+            return self._opened(self._file(path), path)
+        file = File(self._ino(), mtime_ns=self._tick())
+        self._set(folder, name, file)
+        return self._opened(file, path)
+
+    def write(self, fd: int, data: bytes) -> int:
+        file, path = self._open[fd]
+        taken = self.shorten(self._step("write", path), data)
+        file.data += taken
+        file.mtime_ns = self._tick()
+        return len(taken)
+
+    def copy(self, source: bytes, target: bytes) -> str:
+        reading = self._file(source)
+        self._step("copy", target)
+        folder, name = self._place(target)
+        if name in folder.names:
+            raise error(errno.EEXIST, target)
+        file = File(self._ino(), mtime_ns=reading.mtime_ns)
+        self._set(folder, name, file)
+        file.data = reading.data[: len(reading.data) // 2]
+        self._step("copy", target)  # half of it may be what stays
+        file.data = file.durable = reading.data
+        return hashlib.sha256(file.data).hexdigest()
+
+    def sync(self, fd: int) -> None:
+        file, path = self._open[fd]
+        self._step("sync", path)
+        file.durable = file.data
+
+    def close(self, fd: int) -> None:
+        del self._open[fd]
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        self._step("rename", target)
+        (old, name), (new, new_name) = self._place(source), self._place(target)
+        if name not in old.names:
+            raise error(errno.ENOENT, source)
+        if self._device(source) != self._device(target):
+            raise error(errno.EXDEV, source)
+        node, there = old.names[name], new.names.get(new_name)
+        if isinstance(there, Folder) and (not isinstance(node, Folder) or there.names):
+            raise error(errno.ENOTEMPTY if isinstance(node, Folder) else errno.EISDIR, target)
+        if there is node:
+            return
+        arrival = self._set(new, new_name, node)
+        departure = self._set(old, name, None)
+        self.renames.append(Rename((old, name, departure), (new, new_name, arrival), isinstance(node, Folder)))
+
+    def unlink(self, path: bytes) -> None:
+        self._step("unlink", path)
+        folder, name = self._place(path)
+        if name not in folder.names:
+            raise error(errno.ENOENT, path)
+        if isinstance(folder.names[name], Folder):
+            raise error(errno.EISDIR, path)
+        self._set(folder, name, None)
+
+    def mkdir(self, path: bytes) -> None:
+        self._step("mkdir", path)
+        folder, name = self._place(path)
+        if name in folder.names:
+            raise error(errno.EEXIST, path)
+        self._set(folder, name, Folder(self._ino(), mtime_ns=self._tick()))
+
+    def rmdir(self, path: bytes) -> None:
+        self._step("rmdir", path)
+        folder, name = self._place(path)
+        if self._folder(path).names:
+            raise error(errno.ENOTEMPTY, path)
+        self._set(folder, name, None)
+
+    def sync_dir(self, path: bytes) -> None:
+        folder = self._folder(path)
+        self._step("sync_dir", path)
+        folder.past.clear()
+        self.renames = [r for r in self.renames if folder not in (r.old[0], r.new[0])]
+
+    def sync_file(self, path: bytes) -> None:
+        file = self._file(path)
+        self._step("sync_file", path)
+        file.durable = file.data
+
+    def lock(self, path: bytes) -> int | None:
+        if path in self._locks:
+            return None
+        fd = self.append(path)
+        self._locks.add(path)
+        return fd
+
+    # -- what only looks --------------------------------------------------------------------------------------------------
+
+    def lstat(self, path: bytes) -> Stat:
+        node = self._node(path)
+        size = len(node.data) if isinstance(node, File) else 0
+        return Stat(node.kind, self._device(path), node.ino, size, node.mtime_ns)
+
+    def scan(self, path: bytes) -> list[DirEntry]:
+        return [DirEntry(name, node.kind) for name, node in self._folder(path).names.items()]
+
+    def read(self, path: bytes, limit: int) -> bytes:
+        return self._file(path).data[:limit]
+
+    def digest(self, path: bytes) -> str:
+        return hashlib.sha256(self._file(path).data).hexdigest()
+
+    def free_bytes(self, path: bytes) -> int:
+        return 1 << 40
+
+    # -- other programs and people ----------------------------------------------------------------------------------------
+
+    def put(self, path: bytes, data: bytes) -> None:
+        """Somebody else's file, there and durable."""
+        folder, name = self._place(path)
+        now = self._tick()
+        folder.names[name] = File(self._ino(), data, data, now)
+        folder.past.pop(name, None)
+
+    def make(self, path: bytes) -> None:
+        """Somebody else's folder, there and durable."""
+        folder, name = self._place(path)
+        folder.names[name] = Folder(self._ino(), mtime_ns=self._tick())
+        folder.past.pop(name, None)
+
+    def take(self, path: bytes) -> None:
+        """Somebody takes a file or folder away, for good."""
+        folder, name = self._place(path)
+        del folder.names[name]
+        folder.past.pop(name, None)
+
+    def walk(self, path: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
+        """Every path and what is there."""
+        for name, node in list(self._folder(path).names.items()):
+            child = os.path.join(path, name)
+            yield child, node
+            if isinstance(node, Folder):
+                yield from self.walk(child)
+
+    # -- crashes ----------------------------------------------------------------------------------------------------------
+
+    def copy_disk(self) -> "SimDisk":
+        """The same disk once more, what is not durable still not durable; nothing is open or locked on it."""
+        disk = SimDisk()
+        disk._inos, disk.clock_ns, disk.inbox_device = self._inos, self.clock_ns, self.inbox_device
+        twins: dict[int, Node] = {}
+        disk.root = _twin(self.root, twins)
+        disk.renames = [
+            Rename(_moved(r.old, twins), _moved(r.new, twins), r.is_folder)
+            for r in self.renames
+            if id(r.old[0]) in twins and id(r.new[0]) in twins
+        ]
+        return disk
+
+    def after_kill(self) -> "SimDisk":
+        """Only the process died: everything written is there, and what was not synced still is not."""
+        return self.copy_disk()
+
+    def after_power_loss(self, chance: random.Random | None = None, *, keep: float = 0.0) -> "SimDisk":
+        """What is on the platter. Without `chance` nothing unsynced; with it, each change stays with probability `keep`."""
+        disk = self.copy_disk()
+        chosen: dict[tuple[int, bytes], int] = {}
+        folders = list(_folders(disk.root))
+        for folder in folders:
+            for name, past in folder.past.items():
+                stays = chance is not None and chance.random() < keep
+                chosen[id(folder), name] = chance.randrange(1, len(past)) if chance and stays else 0
+        _keep_renames(disk.renames, chosen)
+        for folder in folders:
+            for name, past in folder.past.items():
+                node = past[chosen[id(folder), name]]
+                if node is None:
+                    folder.names.pop(name, None)
+                else:
+                    folder.names[name] = node
+            folder.past = {}
+        disk.renames = []
+        for file in {id(node): node for _, node in disk.walk() if isinstance(node, File)}.values():
+            file.data = file.durable = _torn(file, chance, keep)
+        return disk
+
+
+def _twin(node: Node, twins: dict[int, Node]) -> Node:
+    if id(node) in twins:
+        return twins[id(node)]
+    if isinstance(node, File):
+        twins[id(node)] = twin = File(node.ino, node.data, node.durable, node.mtime_ns)
+    elif isinstance(node, Link):
+        twins[id(node)] = twin = Link(node.ino, node.mtime_ns)
+    else:
+        twins[id(node)] = twin = Folder(node.ino, mtime_ns=node.mtime_ns)
+        twin.names = {name: _twin(child, twins) for name, child in node.names.items()}
+        twin.past = {name: [child and _twin(child, twins) for child in past] for name, past in node.past.items()}
+    return twin
+
+
+def _moved(place: tuple[Folder, bytes, int], twins: dict[int, Node]) -> tuple[Folder, bytes, int]:
+    folder, name, step = place
+    return twins[id(folder)], name, step
+
+
+def _folders(root: Folder) -> Iterator[Folder]:
+    """All folders, those that are only in somebody's past included."""
+    seen: set[int] = set()
+    todo: list[Node | None] = [root]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Folder) and id(node) not in seen:
+            seen.add(id(node))
+            todo += [*node.names.values(), *(child for past in node.past.values() for child in past)]
+            yield node
+
+
+def _keep_renames(renames: list[Rename], chosen: dict[tuple[int, bytes], int]) -> None:
+    """Undo departures without arrival, and arrivals of folders without departure, until nothing is against the rules."""
+    changed = True
+    while changed:
+        changed = False
+        for rename in renames:
+            old, new = (id(rename.old[0]), rename.old[1]), (id(rename.new[0]), rename.new[1])
+            gone, there = chosen.get(old, 0) >= rename.old[2], chosen.get(new, 0) >= rename.new[2]
+            if gone and not there:
+                chosen[old] = rename.old[2] - 1
+                changed = True
+            elif rename.is_folder and there and not gone:
+                chosen[new] = rename.new[2] - 1
+                changed = True
+
+
+def _torn(file: File, chance: random.Random | None, keep: float) -> bytes:
+    """The bytes of a file of which only `durable` is sure."""
+    if chance is None or file.data == file.durable:
+        return file.durable
+    shorter, longer = sorted((len(file.durable), len(file.data)))
+    length = longer if chance.random() < keep else chance.randint(shorter, longer)
+    old, new = file.durable.ljust(length, b"\0"), file.data.ljust(length, b"\0")
+    pages = range(0, length, PAGE)
+    return b"".join((new if chance.random() < keep else old)[at : at + PAGE] for at in pages)[:length]
