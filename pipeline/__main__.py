@@ -13,7 +13,13 @@ def main(arguments: Sequence[str]) -> int:
     worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
     worker.add_argument("--warm", choices=("light", "model"), default="light", help="what to load before the job")
     commands.add_parser("guardian", help="kill the own process group when standard input closes")
+    models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)
+    models.add_argument("rest", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(arguments)
+    if chosen.command == "models":
+        from pipeline import models_command
+
+        return models_command.main(chosen.rest)
     if chosen.command == "guardian":
         from pipeline import guardian
 

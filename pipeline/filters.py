@@ -40,12 +40,18 @@ def grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     return widest(mask.view(np.uint8), size).view(np.bool_)
 
 
-def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The picture where the mask is set, 0 elsewhere."""
+def at_least(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+    """255 where the picture reaches a level, 0 elsewhere; one pass, one array."""
+    out: Any = cv2.threshold(picture, level - 1, 255, cv2.THRESH_BINARY)[1]
+    return cast(NDArray[np.uint8], out.reshape(picture.shape))
+
+
+def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture where the mask is not 0, 0 elsewhere."""
     out: Any = cv2.copyTo(picture, mask.view(np.uint8))
     return cast(NDArray[np.uint8], out.reshape(picture.shape))
 
 
-def put(picture: NDArray[np.uint8], mask: NDArray[np.bool_], onto: NDArray[np.uint8]) -> None:
-    """Copy a picture onto another, in place, where the mask is set."""
+def put(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8], onto: NDArray[np.uint8]) -> None:
+    """Copy a picture onto another, in place, where the mask is not 0."""
     cv2.copyTo(picture, mask.view(np.uint8), onto)

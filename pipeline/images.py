@@ -210,7 +210,7 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
         ImageTooLarge: above one of the limits.
     """
     if size > limits.max_bytes:
-        raise ImageTooLarge(f"{_name(path)} has {size / 1e6:,.1f} MB; at most {limits.max_bytes / 1e6:,.1f} MB are allowed.")
+        raise ImageTooLarge(f"{_name(path)} has {_amount(size)}; at most {_amount(limits.max_bytes)} are allowed.")
     width, height = pixels
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
@@ -358,6 +358,10 @@ def _orientation(image: Image.Image) -> int:
         python_warnings.warn(f"The EXIF data is damaged; the picture was taken as upright ({reason}).", stacklevel=2)
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1_000_000 else f"{size:,} bytes"
 
 
 def _name(path: bytes) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import Grid, Pixels, in_parallel
-from pipeline.filters import box, narrowest, widest
+from pipeline.filters import at_least, box, narrowest, widest
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
@@ -64,7 +64,7 @@ def find_borders(
     square = np.einsum("ijk,ijk->ij", colour, colour)
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, (labels >= k).view(np.uint8), colour, square, seen, grid)
+        return _border(rgb, opaque, at_least(labels, k), colour, square, seen, grid)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -78,7 +78,7 @@ def _border(
     seen: NDArray[np.float32] | None,
     grid: Grid,
 ) -> Border:
-    coverage = grid.share(front.view(np.bool_))
+    coverage = grid.shrink(front).astype(np.float32) / np.float32(255.0)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
     window = 2 * radius + 1
     band = widest(coverage, window) - narrowest(coverage, window) > 0.0
@@ -87,7 +87,7 @@ def _border(
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     depth_says = box(coverage, window)
     ahead, behind = _side_models(coverage, depth_says, colour, square, seen, radius)
-    step_alpha = cv2.GaussianBlur(front * np.uint8(255), (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
+    step_alpha = cv2.GaussianBlur(front, (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
     pixels = Pixels.at(index, grid.full)
     inside = pixels.sample(depth_says)
     alpha, clean = _unmix(

@@ -17,6 +17,10 @@ FARTHER = 12.0
 """How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
 COLOUR_NOISE = 8.0
 """Levels by which the colour of one surface varies in a photo without being another surface."""
+ENLARGED = 1.5
+"""Pixels per reading from which on steps have been smeared by enlarging."""
+PASSES = 2
+"""A second look decides what lay beyond the first one's window: the outer slope of a smeared step. A third changes little."""
 KEEP = 0.35
 """How far into the other side's colours a pixel must lie before a depth that already has an edge there is overruled."""
 
@@ -47,7 +51,9 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
         shrink = height < values.shape[0] or width < values.shape[1]
         full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
         np.clip(full, 0.0, 1.0, out=full)
-    return _sharpen(rgb, full, scale)
+    for _ in range(1 if scale < ENLARGED else PASSES):
+        full = _sharpen(rgb, full, scale)
+    return full
 
 
 def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.bands import Pixels, in_parallel
 from pipeline.fill import Filler
-from pipeline.filters import grown, put, resize, select
+from pipeline.filters import at_least, grown, put, resize, select
 from pipeline.matte import Border
 
 
@@ -78,9 +78,9 @@ def _reached(labels: NDArray[np.uint8], num_layers: int, borders: list[Border]) 
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
     for k in range(num_layers - 1, 0, -1):
-        share = (labels >= k).view(np.uint8) * np.uint8(255)
+        share = at_least(labels, k)
         share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
-        shares.append(np.maximum(share, shares[-1]))
+        shares.append(np.maximum(share, shares[-1], out=share))
     # Everything covers all; nobody asks, but the numbers stay those of the layers.
     shares.append(nothing)
     return shares[::-1]
@@ -95,13 +95,14 @@ def _opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Filler, k: int) -> NDArray[np.uint8]:
     """The farthest layer, opaque everywhere."""
     fill = filler.fill(k, everywhere=True)
-    smooth = np.rint(np.clip(fill.ground[:, :, :3], 0.0, 255.0)).astype(np.uint8)
-    out = _opaque(resize(smooth, photo.shape, cv2.INTER_LINEAR))
+    smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
+    smooth[:, :, 3] = 255
+    out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
     if len(fill.moves):
         textured = grown(fill.ground[:, :, 3] > 0, 3)
         index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
         out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
-    put(photo, covered == 0, out)
+    put(photo, np.bitwise_not(at_least(covered, 1)), out)
     return out
 
 
@@ -115,7 +116,8 @@ def _layer(
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """One layer in front of the backdrop, and its soft pixels; `reached` is M_k, `covered` M_(k+1)."""
     fill = filler.fill(k, everywhere=False)
-    out = select(photo, (reached > 0) & (covered == 0))
+    alone = np.minimum(reached, np.bitwise_not(at_least(covered, 1)))
+    out = select(photo, alone)
     flat = out.reshape(-1, 4)
     m, n = reached.reshape(-1), covered.reshape(-1)
     band = border.index[(m[border.index] < 255) & (m[border.index] > 0) & (n[border.index] == 0)]

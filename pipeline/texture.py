@@ -86,7 +86,8 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     """Offsets at which the known part agrees best with itself, best of each ring of distances first."""
     radius = max(4, round(4 * reach))
     height, width = known.shape
-    size = cv2.getOptimalDFTSize(height + radius), cv2.getOptimalDFTSize(width + radius)
+    # Room for every offset, and that what goes around the edge meets only zeros.
+    size = [cv2.getOptimalDFTSize(max(side + radius, 2 * radius + 1)) for side in (height, width)]
     padded = np.zeros((3, *size), np.float32)
     grey = colour.mean(axis=2)
     padded[0, :height, :width] = known

@@ -109,6 +109,8 @@ def main(events_fd: int, warm: Literal["light", "model"]) -> NoReturn:
     commands = _move_commands()
     signal.signal(signal.SIGTERM, channel.stop)
     signal.signal(signal.SIGINT, channel.stop)
+    # C code in the signal's own handler: job.log shows where the job was, even if it hangs with the interpreter held.
+    faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
     status = 1
     try:
         channel.send_line(json.dumps({"type": "hello", "protocol": _PROTOCOL_VERSION, "pid": os.getpid()}))

@@ -10,6 +10,7 @@ from daemon.cli.check import check
 from daemon.cli.common import tell_error
 from daemon.cli.control import cancel, retry, rm
 from daemon.cli.jobs import jobs
+from daemon.cli.models import models
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.cli.show import show
@@ -40,6 +41,7 @@ def _options(
 
 for verb in (run, submit, jobs, show, waiting, cancel, retry, rm, check, schema):
     app.command()(verb)
+app.add_typer(models)
 
 
 def main() -> None:

@@ -1,12 +1,16 @@
 """Sequences of file operations whose order matters, over any `FileSystem`."""
 
+import contextlib
 import errno
+import hashlib
 import os
 
 from daemon.fs.protocol import FileSystem
 
 #: The prefix of files that are being written; whoever finds one after a crash may remove it. Dotfiles are ignored everywhere.
 TEMPORARY = b".tmp-"
+#: The longest name, in bytes, that common file systems hold.
+_NAME_MAX = 255
 
 
 def write_all(fs: FileSystem, fd: int, data: bytes) -> None:
@@ -37,7 +41,7 @@ def write_atomic(fs: FileSystem, path: bytes, data: bytes, *, durable: bool) -> 
     there; so only views that can be rebuilt are written so. Durable: the new bytes are there when this returns.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, TEMPORARY + name)
+    temporary = os.path.join(folder, TEMPORARY + _short(name))
     try:
         write_new(fs, temporary, data, durable=durable)
     except FileExistsError:
@@ -47,18 +51,24 @@ def write_atomic(fs: FileSystem, path: bytes, data: bytes, *, durable: bool) -> 
     except OSError:
         _forget(fs, temporary)
         raise
-    fs.rename(temporary, path)
+    try:
+        fs.rename(temporary, path)
+    except OSError:
+        _forget(fs, temporary)
+        raise
     if durable:
         fs.sync_dir(folder)
 
 
+def _short(name: bytes) -> bytes:
+    """The name, or what stands for it where `TEMPORARY` would make it longer than a name can be."""
+    return name if len(TEMPORARY + name) <= _NAME_MAX else hashlib.sha256(name).hexdigest().encode()
+
+
 def _forget(fs: FileSystem, path: bytes) -> None:
     """Remove a file that could not be finished; if that fails too, the first error is the one to tell."""
-    try:
+    with contextlib.suppress(OSError):
         fs.unlink(path)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return
 
 
 def make_folders(fs: FileSystem, path: bytes) -> None:
@@ -87,27 +97,29 @@ def sync_tree(fs: FileSystem, path: bytes) -> None:
 
 
 def remove_tree(fs: FileSystem, path: bytes) -> None:
-    """Remove a folder and all in it; links are removed, not followed. What is gone already is fine."""
-    try:
-        entries = fs.scan(path)
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        fs.unlink(path)
-        return
-    for entry in entries:
-        child = os.path.join(path, entry.name)
-        if entry.kind == "directory":
-            remove_tree(fs, child)
-        else:
-            try:
-                fs.unlink(child)
-            except FileNotFoundError:
-                continue
-    try:
-        fs.rmdir(path)
-    except FileNotFoundError:
-        return
+    """Remove a folder and all in it; links are removed, not followed. What is gone already is fine.
+
+    Without recursion: how deep a worker nests its folders must not matter.
+    """
+    found = [path]
+    for folder in found:
+        try:
+            entries = fs.scan(folder)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            fs.unlink(folder)
+            return
+        for entry in entries:
+            child = os.path.join(folder, entry.name)
+            if entry.kind == "directory":
+                found.append(child)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    fs.unlink(child)
+    for folder in reversed(found):
+        with contextlib.suppress(FileNotFoundError):
+            fs.rmdir(folder)
 
 
 def read_capped(fs: FileSystem, path: bytes, limit: int) -> bytes | None:

@@ -37,9 +37,10 @@ class Dated(Protocol):
 
 
 class Jobs:
-    """The jobs as the records tell them. `live`: not ended, by arrival. `ended`: the last ones, oldest first."""
+    """The jobs as the records tell them. `live`: not ended, by arrival. `ended`: the last `keep` (none: all), oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int | None = RECENT) -> None:
+        self._keep = keep
         self.live: dict[str, Job] = {}
         self.ended: dict[str, Job] = {}
         self.removed: set[str] = set()
@@ -85,7 +86,7 @@ class Jobs:
         self.ended[record.job] = replace(
             job, state=record.state, ended=record, published=published, attempt=None, completed_at=ts, cancel_requested=False
         )
-        if len(self.ended) > RECENT:
+        if self._keep is not None and len(self.ended) > self._keep:
             del self.ended[next(iter(self.ended))]
 
 

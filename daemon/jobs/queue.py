@@ -32,6 +32,9 @@ def next_to_start(jobs: Iterable[Job], turns: Mapping[str | None, int], now: flo
     return next((job for job in queue_order(jobs, turns) if job.retry_at <= now), None)
 
 
-def next_retry_at(jobs: Iterable[Job]) -> float | None:
-    """When the first postponed job becomes due, seconds since 1970; none if none is postponed."""
-    return min((job.retry_at for job in jobs if job.state == "pending" and job.retry_at > 0), default=None)
+def next_retry_at(jobs: Iterable[Job], now: float = 0.0) -> float | None:
+    """When the first postponed job becomes due, seconds since 1970; none if none is postponed beyond `now`.
+
+    A job that is due already waits for its turn, not for a time.
+    """
+    return min((job.retry_at for job in jobs if job.state == "pending" and job.retry_at > now), default=None)

@@ -1,13 +1,14 @@
 """The journal: what has been decided, in JSON lines, durable before anything acts on it.
 
 `line` is the format, `segment` reads one file and tells a torn tail from damage, `writer` appends, `journal` opens the whole
-folder, `history` looks back over all segments, `lock` keeps a second daemon out.
+folder, `history` looks back over all segments, `pruning` forgets old ones, `lock` keeps a second daemon out.
 """
 
 from daemon.journal.history import History
 from daemon.journal.journal import Journal, Recovered
 from daemon.journal.line import Entry
 from daemon.journal.lock import hold_lock
+from daemon.journal.pruning import prune
 from daemon.journal.writer import JournalError
 
-__all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "hold_lock"]
+__all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "hold_lock", "prune"]

@@ -116,7 +116,7 @@ class Journal:
                 f"nothing had been done because of it; its {len(torn.data)} bytes were set aside as "
                 f"{aside.decode(errors='replace')}"
             )
-        # A group whose tail is torn may have used numbers behind its last intact record; none of them may come twice.
+        # The numbers of a torn tail are given again: it counts for nothing, in whatever segment it stays.
         return Recovered(entries, number, entries[-1].seq + 1, torn, report)
 
     def begin(self, segment: int, next_seq: int, live: Sequence[Job]) -> None:

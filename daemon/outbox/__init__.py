@@ -3,8 +3,8 @@
 Everything here but `result/` and `source/` is a view: it can be made again from the journal.
 """
 
-from daemon.outbox.outbox import Outbox
+from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result
 from daemon.outbox.views import Health, Waiting, status_of
 
-__all__ = ["Health", "Outbox", "Waiting", "check_result", "status_of"]
+__all__ = ["Health", "NotDurableError", "Outbox", "Waiting", "check_result", "status_of"]

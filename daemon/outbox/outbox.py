@@ -1,8 +1,11 @@
 """The outbox folder: job folders, attempts in the making, and the views written into it."""
 
+import errno
 import os
 import uuid
 from collections.abc import Collection
+
+from loguru import logger
 
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, make_folders, remove_tree, sync_tree, write_atomic
@@ -11,6 +14,10 @@ from daemon.outbox.views import Health
 #: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
 MARKER = b".multiplane"
 WORK = b".work"
+
+
+class NotDurableError(OSError):
+    """A result that appeared but may be taken back by a power loss."""
 
 
 class Outbox:
@@ -74,9 +81,25 @@ class Outbox:
         sync_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
 
     def publish(self, job_id: str, attempt: str) -> None:
-        """Let the result appear, whole, by one rename."""
-        self._fs.rename(os.path.join(self.attempt(attempt), b"result"), self.job(job_id, b"result"))
-        self._fs.sync_dir(self.job(job_id))
+        """Let the result appear, whole, by one rename; if an earlier try got as far as that, only the sync is missing.
+
+        Whatever else has the name is none of ours: it goes into the attempt's folder, and with it.
+
+        Raises:
+            NotDurableError: it appeared, but a power loss might take it back; try again later.
+            OSError: it did not appear.
+        """
+        made, shown = os.path.join(self.attempt(attempt), b"result"), self.job(job_id, b"result")
+        if self._exists(made):
+            if self._exists(shown):
+                self._fs.rename(shown, os.path.join(self.attempt(attempt), b"planted"))
+            self._fs.rename(made, shown)
+        elif not self._exists(shown):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), made)
+        try:
+            self._fs.sync_dir(self.job(job_id))
+        except OSError as error:
+            raise NotDurableError(error.errno, error.strerror) from error
 
     def discard_attempt(self, name: str) -> None:
         """Remove what is left of an attempt."""
@@ -86,7 +109,11 @@ class Outbox:
         """Remove everything in .work/ but the named attempts: leftovers of an earlier life."""
         for entry in self._fs.scan(self.work):
             if os.fsdecode(entry.name) not in keep:
-                remove_tree(self._fs, os.path.join(self.work, entry.name))
+                try:
+                    remove_tree(self._fs, os.path.join(self.work, entry.name))
+                except OSError as error:
+                    # Out of sight, and swept again at the next start: no reason not to work.
+                    logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
 
     # -- removal ----------------------------------------------------------------------------------------------------------
 

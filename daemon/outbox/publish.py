@@ -15,6 +15,7 @@ from daemon.fs import FileSystem
 
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_FILES = 1000
+_MAX_DEPTH = 8
 
 
 def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> None:
@@ -28,6 +29,8 @@ def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: i
         sizes = dict(_files(fs, os.path.join(attempt, b"result"), b"result"))
     except OSError as error:
         raise WorkerCrashed(f"the worker reported a result, but its folder cannot be read: {error.strerror}") from error
+    if to_bytes(result.manifest) not in sizes:
+        raise WorkerCrashed(f"the layer manifest {result.manifest} is not among the files of the result")
     if sum(sizes.values()) > max_bytes:
         raise OutputTooLarge(f"the result has {sum(sizes.values()):,} bytes; {max_bytes:,} are allowed")
     listed = {to_bytes(output.path): output for output in result.outputs}
@@ -55,13 +58,15 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
             raise WorkerCrashed(f"the manifest names {layer.file}, but the file that is there is another one")
 
 
-def _files(fs: FileSystem, path: bytes, relative: bytes) -> list[tuple[bytes, int]]:
-    """(path relative to the attempt, size) of all files below; anything but files and folders is refused."""
+def _files(fs: FileSystem, path: bytes, relative: bytes, depth: int = 0) -> list[tuple[bytes, int]]:
+    """(path relative to the attempt, size) of all files below; anything but files and a few levels of folders is refused."""
     found: list[tuple[bytes, int]] = []
+    if depth > _MAX_DEPTH:
+        raise WorkerCrashed(f"the folders of the result are nested more than {_MAX_DEPTH} deep")
     for entry in fs.scan(path):
         child, name = os.path.join(path, entry.name), os.path.join(relative, entry.name)
         if entry.kind == "directory":
-            found += _files(fs, child, name)
+            found += _files(fs, child, name, depth + 1)
         elif entry.kind == "file":
             found.append((name, fs.lstat(child).size))
         else:

@@ -7,8 +7,10 @@ import psutil
 
 # File systems on which other machines make changes without an event here; types as in mount(8) of macOS and Linux.
 NETWORK_TYPES = frozenset({
-    "smbfs", "afpfs", "nfs", "nfs4", "webdav", "cifs", "smb3", "smb2", "9p", "ncpfs", "afs", "ceph", "glusterfs", "lustre",
-    "davfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "macfuse", "osxfuse", "acfs", "beegfs", "orangefs", "gpfs", "coda", "ftp",
+    "smbfs", "afpfs", "nfs", "nfs4", "webdav", "cifs", "smb3", "smb2", "9p", "ncpfs", "afs", "ceph",
+    "glusterfs", "lustre",
+    "davfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "macfuse", "osxfuse", "acfs", "beegfs", "orangefs", "gpfs",
+    "coda", "ftp",
 })  # fmt: skip
 
 

@@ -5,11 +5,13 @@ The order, and why:
 1. Look once more: each file is what intake saw. A file that changed waits on.
 2. Read the sidecar, decide on spec and id. Nothing is changed yet.
 3. `accepted` records, one sync for all. From here each pair is a job, whatever happens.
-4. The job's folder (exclusively), `source/`, then the image, depth picture, twins and, last, the sidecar by rename.
-   A crash leaves some files here and some there; the record knows all of them, so the claim is rolled forward.
-5. The folders' syncs. Before this the renames may be undone by a power loss; the record still stands, the files are still whole.
-6. `claimed` records, one sync for all. Only now do the inbox names mean nothing: whatever appears there is a new job.
-7. `status.json`, a view.
+4. The job's folder (exclusively) and `source/`, made durable: a folder that a power loss takes back takes all in it along.
+5. The image, depth picture, twins and, last, the sidecar by rename. A crash leaves some files here and some there; the record
+   knows all of them, so the claim is rolled forward.
+6. The syncs of `source/`, then of the inbox. Before this the renames may be undone by a power loss; the record still stands,
+   the files are still whole.
+7. `claimed` records, one sync for all. Only now do the inbox names mean nothing: whatever appears there is a new job.
+8. `status.json`, a view.
 """
 
 import os
@@ -36,6 +38,8 @@ from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, res
 
 #: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
 GROUP = 256
+#: The longest name, in bytes, that common file systems hold.
+_NAME_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,15 @@ class Claims:
         Raises:
             JournalError: the process must stop.
         """
+        if not jobs:
+            return
+        roomy, planted = self._make_room(jobs, again=again)
         whole: list[Job] = []
         gone: list[Job] = []
-        for job in jobs:
+        for job in roomy:
             try:
-                (whole if self._mover.move(job, again=again) is Moved.WHOLE else gone).append(job)
-            except PlantedError:
-                logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
-                gone.append(job)
-            except OSError as error:
+                (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
+            except (OSError, PlantedError) as error:
                 logger.warning("cannot take {} yet: {}", job.job_id, error)
         try:
             self._mover.settle(whole)
@@ -108,11 +112,31 @@ class Claims:
             logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
-        records += [Withdrawn(job=job.job_id) for job in gone]
+        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted)]
         if records:
             self._ledger.record(*records)
         for job in gone:
             logger.info("{} was taken back before it could be claimed", job.job_id)
+
+    def _make_room(self, jobs: Sequence[Job], *, again: bool) -> tuple[list[Job], list[Job]]:
+        """The jobs whose folders are there and durable, and those whose id something else has."""
+        roomy: list[Job] = []
+        planted: list[Job] = []
+        for job in jobs:
+            try:
+                self._mover.make_room(job, again=again)
+                roomy.append(job)
+            except PlantedError:
+                logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
+                planted.append(job)
+            except OSError as error:
+                logger.warning("cannot take {} yet: {}", job.job_id, error)
+        try:
+            self._mover.anchor(roomy)
+        except OSError as error:
+            logger.warning("cannot make the folders of {} jobs durable yet: {}", len(roomy), error)
+            roomy = []
+        return roomy, planted
 
     def _is_unchanged(self, pair: Ready) -> bool:
         for entry in pair.entries:
@@ -130,13 +154,13 @@ class Claims:
     # -- deciding on one pair ---------------------------------------------------------------------------------------------
 
     def _accept(self, pair: Ready, reserved: set[str]) -> Accepted | None:
-        """The record of a new job; none if its sidecar cannot be opened now."""
+        """The record of a new job; none if its sidecar or the outbox cannot be read now."""
         try:
             reading = self._read(pair)
+            job_id, refusal = self._name(pair, reading, reserved)
         except OSError as error:
             logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
             return None
-        job_id, refusal = self._name(pair, reading, reserved)
         reserved.add(job_id)
         files, effective = self._files(pair)
         return Accepted(
@@ -213,15 +237,29 @@ class Claims:
     def _files(self, pair: Ready) -> tuple[tuple[ClaimedFile, ...], str | None]:
         """The files of the claim, and the name of the effective spec if one is written beside them.
 
-        The effective spec gets the name that wins in the inbox (photo.jpg.yaml). If the picture's own sidecar has it, that
-        one is kept as photo.jpg.yaml.original, which means nothing to the inbox.
+        The effective spec gets the name that wins in the inbox (photo.jpg.yaml), or a shorter one if the disk has no room for
+        it. If the picture's own sidecar has the name, that one is kept as photo.jpg.yaml.original, which means nothing to the
+        inbox.
         """
-        effective = pair.image.name + b".yaml" if pair.control else None
+        effective = _effective_name(pair.image.name) if pair.control else None
         files: list[ClaimedFile] = []
         for entry in pair.entries:
-            to = entry.name + b".original" if entry.name == effective else entry.name
+            to = _shortened(entry.name, b".original") if entry.name == effective else entry.name
             files.append(_claimed(_role(pair, entry), entry, to))
         return tuple(files), to_text(effective) if effective else None
+
+
+def _effective_name(image: bytes) -> bytes:
+    """The first of the names a sidecar of this picture may have that the disk can hold."""
+    stem = os.path.splitext(image)[0]
+    names = (image + b".yaml", stem + b".yaml", stem + b".yml")
+    return next((name for name in names if len(name) <= _NAME_MAX), names[-1])
+
+
+def _shortened(name: bytes, ending: bytes) -> bytes:
+    """The name with an ending, cut at a character where it would be too long."""
+    room = _NAME_MAX - len(ending)
+    return (name if len(name) <= room else name[:room].decode(errors="ignore").encode()) + ending
 
 
 def _role(pair: Ready, entry: Entry) -> Role:

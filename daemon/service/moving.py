@@ -1,11 +1,12 @@
 """The claim's second half: moving what was accepted from the inbox into source/.
 
-Every step can be repeated: the same function claims, goes on after an error and rolls a half-done claim forward after a crash.
+Every step can be repeated: the same functions claim, go on after an error and roll a half-done claim forward after a crash.
 The order is argued in `daemon.service.claims`.
 """
 
 import errno
 import os
+from collections.abc import Sequence
 from enum import Enum
 
 from daemon.contract.names import to_bytes
@@ -35,48 +36,66 @@ class Mover:
         self._inbox = inbox
         self._outbox = outbox
 
-    def move(self, job: Job, *, again: bool) -> Moved:
-        """Bring a job's files into source/; `again` if it was tried before, perhaps by an earlier process.
-
-        The renames are not durable before `settle`.
+    def make_room(self, job: Job, *, again: bool) -> None:
+        """Make a job's folder and its source/; `again` if it was tried before, perhaps by an earlier process.
 
         Raises:
-            PlantedError: the job's folder is there and this is the first try.
-            OSError: it could not be finished now; try again later.
+            PlantedError: the name is taken: by anything if this is the first try, by something that is no folder if not.
+            OSError: it could not be done now; try again later.
         """
         folder = self._outbox.job(job.job_id)
-        source = os.path.join(folder, b"source")
-        try:
-            self._fs.mkdir(folder)
-        except FileExistsError as error:
-            if not again:
-                raise PlantedError(job.job_id) from error
-        try:
-            self._fs.mkdir(source)
-        except FileExistsError:
-            if self._fs.lstat(source).kind != "directory":
-                raise
+        for path in (folder, os.path.join(folder, b"source")):
+            try:
+                self._fs.mkdir(path)
+            except FileExistsError as error:
+                if (path == folder and not again) or self._fs.lstat(path).kind != "directory":
+                    raise PlantedError(job.job_id) from error
+
+    def anchor(self, jobs: Sequence[Job]) -> None:
+        """Wait until the rooms are durable. Before this nothing may be moved in: a folder that is lost takes all in it along."""
+        for job in jobs:
+            self._fs.sync_dir(self._outbox.job(job.job_id))
+        if jobs:
+            self._fs.sync_dir(self._outbox.root)
+
+    def move(self, job: Job) -> Moved:
+        """Bring a job's files into its source/. The renames are not durable before `settle`.
+
+        Raises:
+            OSError: it could not be finished now; try again later.
+        """
+        source = self._outbox.job(job.job_id, b"source")
         moved = [self._move_one(job, file, source) for file in job.accepted.files]
         if not any(moved):
-            self._fs.rmdir(source)
-            self._fs.rmdir(folder)
-            return Moved.TAKEN_BACK
+            return self._give_up_room(job, source)
         if job.accepted.effective and job.spec:
             # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
             write_atomic(self._fs, os.path.join(source, to_bytes(job.accepted.effective)), render(job.spec), durable=True)
         return Moved.WHOLE
 
-    def settle(self, jobs: list[Job]) -> None:
+    def settle(self, jobs: Sequence[Job]) -> None:
         """Wait until the moves of these jobs are durable: new names first, then the old names' absence."""
         for job in jobs:
             self._fs.sync_dir(self._outbox.job(job.job_id, b"source"))
-            self._fs.sync_dir(self._outbox.job(job.job_id))
-        self._fs.sync_dir(self._outbox.root)
         for folder in {job.accepted.folder for job in jobs}:
             try:
                 self._fs.sync_dir(os.path.join(self._inbox, to_bytes(folder)) if folder else self._inbox)
             except FileNotFoundError:
                 continue  # somebody removed the folder; then the names in it are gone as well
+
+    def _give_up_room(self, job: Job, source: bytes) -> Moved:
+        """Remove the folders of a job without files. If something else was put there, the job stays, and fails for want of its picture."""
+        try:
+            self._remove_if_there(os.path.join(source, TEMPORARY + b"claim"))
+            self._fs.rmdir(source)
+            self._fs.rmdir(self._outbox.job(job.job_id))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            self.make_room(job, again=True)
+            return Moved.WHOLE
+        self._fs.sync_dir(self._outbox.root)
+        return Moved.TAKEN_BACK
 
     def _move_one(self, job: Job, file: ClaimedFile, source: bytes) -> bool:
         """Whether the file is in source/ now."""
@@ -86,8 +105,7 @@ class Mover:
         if there is None or not self._is_it(there, file):
             return here is not None
         if here is not None:
-            # A crash can leave both names of one file, or a finished copy and its original.
-            if here.ino == there.ino or (here.size, here.mtime_ns) == (there.size, there.mtime_ns):
+            if self._is_leftover(start, there, target, here):
                 self._fs.unlink(start)
             return True
         try:
@@ -100,17 +118,29 @@ class Mover:
             self._carry(start, target)
         return True
 
+    def _is_leftover(self, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:
+        """Whether the inbox name is only what a crash left of a move that is done; else it is a new drop that looks the same.
+
+        Within one file system a crash leaves two names of one file. Between two it leaves the original beside its finished copy.
+        """
+        if here.dev == there.dev:
+            return here.ino == there.ino
+        return (here.size, here.mtime_ns) == (there.size, there.mtime_ns) and self._fs.digest(start) == self._fs.digest(target)
+
     def _carry(self, start: bytes, target: bytes) -> None:
         """Move to another file system: copy, compare, rename, and only then remove the original."""
         temporary = os.path.join(os.path.dirname(target), TEMPORARY + b"claim")
-        if self._look(temporary):
-            self._fs.unlink(temporary)
+        self._remove_if_there(temporary)
         before = self._fs.copy(start, temporary)
         if self._fs.digest(temporary) != before:
             raise OSError(errno.EIO, "the copy differs from the original", target)
         self._fs.rename(temporary, target)
         self._fs.sync_dir(os.path.dirname(target))
         self._fs.unlink(start)
+
+    def _remove_if_there(self, path: bytes) -> None:
+        if self._look(path):
+            self._fs.unlink(path)
 
     def _look(self, path: bytes) -> Stat | None:
         try:

@@ -4,13 +4,17 @@ Each step only looks at the journal and the disk, and does what is still missing
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from loguru import logger
 
+from daemon.clock import rfc3339
 from daemon.contract.records import Job, Process
 from daemon.fs import FileSystem, read_capped
 from daemon.jobs import decide
+from daemon.journal import History, prune
 from daemon.outbox import Outbox, status_of
 from daemon.service.claims import Claims
 from daemon.service.ledger import Ledger
@@ -18,6 +22,8 @@ from daemon.service.runs import Runs
 from daemon.supervisor import WorkerPid, reap
 
 _MAX_STATUS_BYTES = 1 << 20
+#: Statuses are written in the order of the endings, so after so many right ones in a row the older ones are right as well.
+_RIGHT_IN_A_ROW = 200
 
 
 @dataclass
@@ -30,13 +36,14 @@ class Recovery:
     claims: Claims
     runs: Runs
     boot_id: str
+    wall_clock: Callable[[], float] = time.time
 
     def perform(self) -> None:
         """Bring the home in order.
 
         Raises:
             JournalError: the process must stop.
-            OSError: the outbox cannot be read.
+            OSError: the outbox cannot be read; the same can be done again when it can.
         """
         live = list(self.ledger.jobs.live.values())
         self._end_leftover_workers(live)
@@ -44,8 +51,9 @@ class Recovery:
         for job in live:
             self._resume(self.ledger.jobs.live.get(job.job_id))
         self.runs.settle_accounts()
-        self.outbox.sweep(keep=())
+        self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
         self._rewrite_views()
+        self._forget()
 
     def _end_leftover_workers(self, live: list[Job]) -> None:
         """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
@@ -61,23 +69,60 @@ class Recovery:
             return
         process = job.attempt.process
         same_boot = process is None or process.boot_id == self.boot_id
-        record = decide.after_restart(job, same_boot=same_boot, now=time.time())
+        record = decide.after_restart(job, same_boot=same_boot, now=self.wall_clock())
         if record:
             self.runs.end(job, record)
 
     def _rewrite_views(self) -> None:
-        """Write the status of every job whose status.json does not say what the journal says."""
-        jobs = self.ledger.jobs
-        for job in (*jobs.live.values(), *jobs.ended.values()):
-            if not self.outbox.has(job.job_id) or not job.claimed:
+        """Write the status of every job whose status.json does not say what the journal says.
+
+        Of the ended ones the last are looked at, across segments: the crash may have been in the start before this one. One that
+        is wrong makes it worth to look further back.
+        """
+        for job in self.ledger.jobs.live.values():
+            if job.claimed and not self._says(job.job_id, b'"state": "%s"' % job.state.encode()):
+                self._write(job)
+        seen = set(self.ledger.jobs.live)
+        right = 0
+        history = History(self.fs, self.runs.settings.paths.journal_bytes)
+        for entry in history.endings():
+            if entry.record.job in seen:
                 continue
-            status = status_of(job)
-            try:
-                found = read_capped(self.fs, self.outbox.job(job.job_id, b"status.json"), _MAX_STATUS_BYTES)
-            except OSError:
-                found = None
-            if found is None or b'"state": "%s"' % job.state.encode() not in found:
-                self.outbox.write_status(status, durable=job.ended is not None)
+            seen.add(entry.record.job)
+            right += 1
+            if not self._says(entry.record.job, b'"completed_at": "%s"' % entry.ts.encode()):
+                job = history.job(entry.record.job)
+                if job and job.ended:
+                    self._write(job)
+                    right = 0
+            if right >= _RIGHT_IN_A_ROW:
+                return
+
+    def _says(self, job_id: str, words: bytes) -> bool:
+        """Whether a job's status.json has these words; a job without a folder needs no status."""
+        if not self.outbox.has(job_id):
+            return True
+        try:
+            return words in (read_capped(self.fs, self.outbox.job(job_id, b"status.json"), _MAX_STATUS_BYTES) or b"")
+        except OSError:
+            return False
+
+    def _write(self, job: Job) -> None:
+        try:
+            self.outbox.write_status(status_of(job), durable=job.ended is not None)
+        except OSError as error:
+            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+
+    def _forget(self) -> None:
+        """Let go of the journal's oldest segments."""
+        paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
+        try:
+            gone = prune(self.fs, paths.journal_bytes, rfc3339(datetime.fromtimestamp(self.wall_clock(), UTC) - keep))
+        except OSError as error:
+            logger.warning("cannot remove old segments of the journal: {}", error)
+            return
+        if gone:
+            logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
 
 
 def _pid(process: Process) -> WorkerPid:

@@ -6,7 +6,7 @@ one that a crash interrupts is done again: every verb can be repeated.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from loguru import logger
 from pydantic import ValidationError
@@ -41,6 +41,8 @@ class Requests:
     outbox: Outbox
     runs: Runs
     known: Callable[[str], Job | None]
+    #: Requests that are done but could not be removed.
+    done: set[bytes] = field(default_factory=set)
 
     def handle(self) -> None:
         """Do all requests that are there.
@@ -49,13 +51,25 @@ class Requests:
             JournalError: the process must stop.
         """
         folder = self.settings.paths.requests_bytes
-        for entry in sorted(self.fs.scan(folder), key=lambda entry: entry.name):
-            name = entry.name
-            if entry.kind == "file" and name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
-                path = os.path.join(folder, name)
-                answer = self._do(path)
-                write_atomic(self.fs, path[: -len(SUFFIX)] + ANSWER_SUFFIX, answer.model_dump_json().encode(), durable=False)
-                self.fs.unlink(path)
+        try:
+            names = sorted(entry.name for entry in self.fs.scan(folder) if entry.kind == "file")
+        except OSError as error:
+            logger.warning("cannot look for requests: {}", error)
+            return
+        for name in names:
+            if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b".") and name not in self.done:
+                answer = self._do(os.path.join(folder, name))
+                self._finish(folder, name, answer)
+
+    def _finish(self, folder: bytes, name: bytes, answer: RequestAnswer) -> None:
+        """Answer, and remove the request. If that fails, it is not done a second time by this process."""
+        path = os.path.join(folder, name)
+        try:
+            write_atomic(self.fs, path[: -len(SUFFIX)] + ANSWER_SUFFIX, answer.model_dump_json().encode(), durable=False)
+            self.fs.unlink(path)
+        except OSError as error:
+            self.done.add(name)
+            logger.warning("the request {} is done, but that cannot be said: {}", to_text(name), error)
 
     def _do(self, path: bytes) -> RequestAnswer:
         try:
@@ -66,8 +80,11 @@ class Requests:
         verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
         answers: list[JobAnswer] = []
         for job_id in request.jobs:
-            job = self.ledger.jobs.find(job_id) or self.known(job_id)
-            answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
+            try:
+                job = self.ledger.jobs.find(job_id) or self.known(job_id)
+                answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
+            except OSError as error:
+                answer = decide.Answer(False, f"{job_id}: the disk does not let it be done now ({error.strerror}); try again")
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
@@ -136,7 +153,10 @@ class Requests:
         # The folder first: if the record is lost in a crash, the request is still there and is done again.
         aside = self.outbox.take_away(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
-        if aside:
-            remove_tree(self.fs, aside)
         self.runs.changed(job.job_id)
+        if aside:
+            try:
+                remove_tree(self.fs, aside)
+            except OSError as error:
+                logger.warning("what is left of {} in .work is removed at the next start: {}", job.job_id, error)
         return answer

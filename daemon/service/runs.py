@@ -4,11 +4,14 @@ The order at the end of a job, and why:
 
 1. The worker's files are checked against its word and made durable. Nothing is visible yet.
 2. `publishing`: all that status.json will say of the result. From here a crash is rolled forward.
-3. One rename to `result/`, synced. The result is there, whole.
+3. One rename to `result/`, synced. The result is there, whole. If it is there and the sync fails, the job stays at this step and
+   the sync is tried again: what `ended` says must be true for good. (Unlike a file's bytes, a folder's names are not dropped after
+   a failed sync: a file system that cannot write its own records goes read-only.)
 4. `ended`. The job is over.
 5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
 """
 
+import contextlib
 import errno
 import os
 import time
@@ -21,11 +24,11 @@ from daemon.contract.messages import JobCommand, Limits, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
 from daemon.contract.status import ErrorInfo, Progress, Source
-from daemon.errors import DiskFull, Internal, JobError, SourceMissing
+from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.jobs import decide
 from daemon.jobs.queue import next_to_start
-from daemon.outbox import Outbox, check_result
+from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.ledger import Ledger
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
@@ -60,6 +63,8 @@ class Runs:
     problem: str | None = None
     stopping: bool = False
     failures: int = 0
+    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
 
     def bind(self, supervisor: Supervisor) -> None:
         """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`."""
@@ -68,9 +73,11 @@ class Runs:
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def settle_accounts(self) -> None:
-        """End the jobs that need no worker: refused or cancelled ones."""
+        """End the jobs that need no worker: refused or cancelled ones, and those whose result is only to be published."""
         for job in list(self.ledger.jobs.live.values()):
-            if job.claimed and job.state == "pending":
+            if job.attempt and job.attempt.publishing:
+                self.publish(job)
+            elif job.claimed and job.state == "pending":
                 if job.cancel_requested:
                     self.end(job, decide.cancelled(job))
                 elif job.refusal:
@@ -80,10 +87,20 @@ class Runs:
         """Start as many jobs as may run at once."""
         while not self.stopping and len(self._running()) < self.settings.queue.max_concurrent_jobs:
             jobs = self.ledger.jobs
-            candidates = [job for job in jobs.live.values() if not self._must_rest(job)]
-            job = next_to_start(candidates, jobs.turns, time.time())
-            if job is None or not self._start(job):
+            try:
+                candidates = [job for job in jobs.live.values() if not self._must_rest(job)]
+                job = next_to_start(candidates, jobs.turns, self.wall_clock())
+                if job is None or not self._start(job):
+                    return
+            except OSError as error:
+                self._trouble(f"no job can be started: {error.strerror}")
                 return
+
+    def _trouble(self, problem: str) -> None:
+        """Something that keeps all jobs from going on, until it is tried again."""
+        if problem != self.problem:
+            logger.warning("{}", problem)
+        self.problem = problem
 
     def _running(self) -> list[Job]:
         return [job for job in self.ledger.jobs.live.values() if job.state == "processing"]
@@ -95,31 +112,35 @@ class Runs:
             return False
         seen = self._fingerprint(job)
         if seen is not None and seen != waiting.fingerprint:
-            waiting.fingerprint, waiting.since = seen, time.monotonic()
-        return seen is not None and time.monotonic() - waiting.since < _REST_SECONDS
+            waiting.fingerprint, waiting.since = seen, self.clock()
+        return seen is not None and self.clock() - waiting.since < _REST_SECONDS
 
     def _fingerprint(self, job: Job) -> tuple[int, int] | None:
+        """Size and time of the picture in source/; none if it is not there."""
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return found.size, found.mtime_ns
 
     def _start(self, job: Job) -> bool:
-        """Start one job; false if nothing can be started now."""
+        """Start one job; false if nothing can be started now.
+
+        Raises:
+            OSError: the outbox cannot be read or written.
+        """
         seen = self._fingerprint(job)
+        if seen is None and not self.outbox.is_healthy():
+            # Between two looks at its health the outbox went away: no job must fail for that.
+            raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
         if seen is None:
             error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
-            self.end(job, decide.after_failure(job, error.info(), now=time.time(), seconds=None))
+            self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
             return True
         if seen != (job.image.size, job.image.mtime_ns) and job.job_id not in self.unsettled:
-            self.unsettled[job.job_id] = Unsettled(seen, time.monotonic())
+            self.unsettled[job.job_id] = Unsettled(seen, self.clock())
             return True
-        try:
-            attempt = self.outbox.new_attempt()
-        except OSError as error:
-            self.problem = f"no job can be started: {error.strerror}"
-            return False
+        attempt = self.outbox.new_attempt()
         self.problem = None
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
@@ -129,7 +150,7 @@ class Runs:
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
             )
         except OSError as error:
-            self._failed(job.job_id, Internal(f"no worker could be started: {error.strerror}").info(), seconds=None)
+            self._failed(job.job_id, WorkerCrashed(f"no worker could be started: {error.strerror}").info(), seconds=None)
             return False
         process = Process(
             pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
@@ -220,12 +241,15 @@ class Runs:
         publishing = job.attempt.publishing if job.attempt else None
         if publishing is None:
             raise AssertionError(f"{job.job_id} has nothing to publish")
-        if not self.outbox.has_result(job.job_id):
-            try:
-                self.outbox.publish(job.job_id, publishing.attempt)
-            except OSError as error:
-                self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
-                return
+        try:
+            self.outbox.publish(job.job_id, publishing.attempt)
+        except NotDurableError as error:
+            self._trouble(f"the result of {job.job_id} cannot be made durable: {error.strerror}")
+            return
+        except OSError as error:
+            self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
+            return
+        self.problem = None
         self.end(
             job,
             Ended(
@@ -247,7 +271,7 @@ class Runs:
         warnings: tuple[str, ...] = (),
     ) -> None:
         job = self.ledger.jobs.live[job_id]
-        now = time.time()
+        now = self.wall_clock()
         waiting = self.unsettled.get(job_id)
         record = decide.still_settling(
             job, error, changed_at=self._changed_at(job), now=now, tries=waiting.tries if waiting else 0
@@ -255,20 +279,23 @@ class Runs:
         if record is None:
             record = decide.after_failure(job, error, now=now, seconds=seconds, source=source, warnings=warnings)
         else:
-            seen = self._fingerprint(job) or (0, 0)
-            self.unsettled[job_id] = Unsettled(seen, time.monotonic(), (waiting.tries if waiting else 0) + 1)
+            self.unsettled[job_id] = Unsettled(self._last_seen(job), self.clock(), (waiting.tries if waiting else 0) + 1)
         self.end(job, record)
 
     def _changed_at(self, job: Job) -> float:
-        seen = self._fingerprint(job)
-        return seen[1] / 1e9 if seen else 0.0
+        seen = self._last_seen(job)
+        return seen[1] / 1e9
+
+    def _last_seen(self, job: Job) -> tuple[int, int]:
+        """The picture's fingerprint; zeros if it cannot be had."""
+        with contextlib.suppress(OSError):
+            return self._fingerprint(job) or (0, 0)
+        return 0, 0
 
     def end(self, job: Job, record: AnyRecord) -> None:
-        """Record the end of an attempt or of a job, then tidy up."""
+        """Record the end of an attempt or of a job, say so, then tidy up."""
         self.ledger.record(record)
         after = self.ledger.jobs.find(job.job_id)
-        if job.attempt:
-            self._discard(job.attempt.folder)
         if after and after.ended:
             self.unsettled.pop(job.job_id, None)
             self.failures += after.state == "failed"
@@ -279,6 +306,8 @@ class Runs:
                 "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
             )
         self.changed(job.job_id)
+        if job.attempt:
+            self._discard(job.attempt.folder)
 
     def _discard(self, attempt: str) -> None:
         try:

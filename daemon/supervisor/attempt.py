@@ -13,6 +13,7 @@ import selectors
 from collections.abc import Callable
 
 import psutil
+from loguru import logger
 
 from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result
 from daemon.platform import process
@@ -107,8 +108,12 @@ class Attempt:
         self._look_for_outsiders()
         self.worker.kill()
         for outsider in self._outsiders:
-            if outsider.is_running():
-                outsider.kill()
+            try:
+                outsider.kill()  # psutil compares creation times: a number that was given away is NoSuchProcess
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                logger.warning("process {}, started by the worker of {}, cannot be ended", outsider.pid, self.job_id)
         self._killed_at = self._ending_since = self._ended_at = self._clock()
 
     def step(self) -> bool:

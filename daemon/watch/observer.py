@@ -104,7 +104,7 @@ if sys.platform == "darwin":
     _DROPPED = 0x1 | 0x2 | 0x4
 
     def _build(note: Note, overflow: Overflow) -> "BaseObserver":
-        class Emitter(FSEventsEmitter):  # type: ignore[misc]
+        class Emitter(FSEventsEmitter):
             def events_callback(self, paths: list[bytes], inodes: list[int], flags: list[int], ids: list[int]) -> None:
                 if any(flag & _DROPPED for flag in flags):
                     overflow()

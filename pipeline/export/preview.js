@@ -113,18 +113,21 @@
     wipe.hidden = name !== "wipe";
     $("depth").hidden = name !== "depth";
     if (name === "wipe") aim(0, 0); // photo and layers in register
+    wake();
     for (const tab of document.querySelectorAll("[data-view]")) tab.setAttribute("aria-pressed", String(tab.dataset.view === name));
   }
 
   function drift(on) {
     state.drifting = on;
     $("drift").setAttribute("aria-pressed", String(on));
+    wake();
   }
 
   const clamp = (value) => Math.max(-1, Math.min(1, value));
   function aim(x, y) {
     state.aim = { x: clamp(x), y: clamp(y) };
     state.lastTouch = performance.now();
+    wake();
   }
 
   function reset() {
@@ -142,6 +145,7 @@
       state.turn.yaw = drag.turn.yaw + (event.clientX - drag.x) * 0.25;
       state.turn.pitch = Math.max(-50, Math.min(50, drag.turn.pitch - (event.clientY - drag.y) * 0.2));
       state.lastTouch = performance.now();
+      wake();
     } else if (drag && event.pointerType !== "mouse") {
       const box = stage.getBoundingClientRect();
       aim(drag.from.x - ((event.clientX - drag.x) / box.width) * 2.4, drag.from.y - ((event.clientY - drag.y) / box.height) * 2.4);
@@ -243,24 +247,35 @@
       `rotateX(${(pitch * open).toFixed(3)}deg) rotateY(${(yaw * open).toFixed(3)}deg)`;
   }
 
-  let before = performance.now();
+  let running = false, before = 0;
+  /** Draw again; it goes on until everything is at rest, so that a still page costs nothing. */
+  function wake() {
+    if (running) return;
+    running = true;
+    before = performance.now();
+    requestAnimationFrame(frame);
+  }
+
+  const approach = (from, to, share) => (Math.abs(to - from) < 0.001 ? to : mix(from, to, share));
   function frame(now) {
     // The same pace at 60 and at 120 pictures a second; a tab that slept does not jump.
-    const passed = Math.min(64, now - before);
+    const passed = Math.max(0, Math.min(64, now - before));
     before = now;
     const ease = (rate) => (calm.matches ? 1 : 1 - Math.exp(-passed * rate));
     const idle = state.drifting && !drag && now - state.lastTouch > IDLE_AFTER;
     const goal = idle ? { x: 0.8 * Math.sin(now / 2300), y: 0.5 * Math.sin(now / 3100) } : state.aim;
     const pace = ease(idle ? 0.0014 : 0.008);
-    for (const axis of ["x", "y"]) state.at[axis] = mix(state.at[axis], goal[axis], pace);
+    for (const axis of ["x", "y"]) state.at[axis] = approach(state.at[axis], goal[axis], pace);
     const wanted = state.view === "exploded" ? 1 : 0;
-    state.explode = Math.abs(wanted - state.explode) < 0.002 ? wanted : mix(state.explode, wanted, ease(0.0065));
+    state.explode = approach(state.explode, wanted, ease(0.0065));
     draw();
-    requestAnimationFrame(frame);
+    running = state.drifting || state.explode !== wanted || state.at.x !== goal.x || state.at.y !== goal.y;
+    if (running) requestAnimationFrame(frame);
   }
 
   calm.addEventListener("change", () => drift(!calm.matches));
   drift(state.drifting);
   planes.forEach((_, index) => toggle(index, true));
-  requestAnimationFrame(frame);
+  new ResizeObserver(wake).observe(view);
+  wake();
 })();

@@ -84,7 +84,9 @@ def write_pictures(
         out.write(name, "layer", png.encode_rgba(rgba, photo.icc, threads=threads))
     composite = compose(layers.rgba)
     progress(0.5)
-    out.write("depth_map.png", "depth", png.encode_grey16(np.rint(layers.disparity * 65535).astype(np.uint16), threads=threads))
+    # Never 0: dropped again as photo.depth.png, 0 would mean "no reading".
+    depth_map = (np.rint(layers.disparity * 65534) + 1).astype(np.uint16)
+    out.write("depth_map.png", "depth", png.encode_grey16(depth_map, threads=threads))
     if photo.alpha is None:
         merged = np.ascontiguousarray(composite[:, :, :3])
         out.write("composite.png", "composite", png.encode_rgb(merged, photo.icc, threads=threads))

@@ -11,8 +11,10 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
@@ -40,6 +42,17 @@ class Report(Protocol):
         """A file is whole and what it should be."""
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What is fetched from where to where."""
+
+    entry: Entry
+    snapshot: Snapshot
+    staging: str
+    report: Report
+    pause: Callable[[float], None]
+
+
 def fetch(
     name: str,
     models: str,
@@ -47,6 +60,7 @@ def fetch(
     *,
     listed: Catalogue | None = None,
     free: Callable[[str], int] = lambda folder: shutil.disk_usage(folder).free,
+    pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Record, bool]:
     """Get a model's weights, or go on with it. Its licence is for the caller to have accepted.
 
@@ -56,6 +70,7 @@ def fetch(
         report: told how it goes on.
         listed: the catalogue; the shipped one by default.
         free: bytes that are free on the disk of a folder.
+        pause: waits so many seconds between attempts to connect.
 
     Returns:
         The record, and whether anything had to be fetched.
@@ -73,7 +88,7 @@ def fetch(
             hint="Put its files there, or give it a repo and a revision in config/models.yaml.",
         )
     os.makedirs(models, exist_ok=True)
-    with _alone(name, models), _room(models):
+    with _alone(models), _room(models):
         if _COMMIT.fullmatch(entry.revision) and (there := _whole(name, models, entry.revision, listed)):
             return there, False
         snapshot = hub.look_up(entry.repo, entry.revision)
@@ -82,10 +97,10 @@ def fetch(
         wanted = _wanted(entry, snapshot)
         if there := _whole(name, models, snapshot.commit, listed):
             return there, False
-        staging = os.path.join(models, PARTIAL + name)
-        _get_all(staging, entry, snapshot, wanted, report, free)
-        made = record(name, staging, entry, snapshot.commit)
-        _put_in_place(staging, os.path.join(models, name))
+        order = _Order(entry, snapshot, os.path.join(models, PARTIAL + name), report, pause)
+        _get_all(order, wanted, free)
+        made = record(name, order.staging, entry, snapshot.commit)
+        _put_in_place(order.staging, os.path.join(models, name))
         return made, True
 
 
@@ -115,18 +130,18 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
             f"{snapshot.repo} has no {missing[0]} at commit {snapshot.commit}.",
             hint="Correct the model's files or revision in config/models.yaml.",
         )
+    for file, pinned in entry.sha256.items():
+        if snapshot.files[file].sha256 not in (None, pinned):
+            raise WeightsCorrupt(
+                f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than config/models.yaml knows.",
+                hint="Do not trust what HF_ENDPOINT or the network's proxy gives; nothing was fetched.",
+            )
     return sorted((snapshot.files[file] for file in entry.files), key=lambda each: (each.bytes, each.name))
 
 
-def _get_all(
-    staging: str,
-    entry: Entry,
-    snapshot: Snapshot,
-    wanted: list[RemoteFile],
-    report: Report,
-    free: Callable[[str], int],
-) -> None:
-    """Everything that is wanted into `staging`, checked; and nothing else."""
+def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]) -> None:
+    """Everything that is wanted into the staging folder, checked; and nothing else."""
+    staging, entry = order.staging, order.entry
     os.makedirs(staging, exist_ok=True)
     _clear(staging, wanted)
     done = {each.name for each in wanted if _is_right(os.path.join(staging, each.name), each, entry)}
@@ -135,28 +150,28 @@ def _get_all(
     available = free(staging)
     if total - have > available:
         raise DiskFull(
-            f"There is not enough room for {entry.repo}: {_megabytes(total - have)} are to come, {_megabytes(available)} are free.",
+            f"There is not enough room for {entry.repo}: {_megabytes(total - have)} to come, {_megabytes(available)} free.",
             hint=f"Make room on the disk of {os.path.dirname(staging)}, or set folders.models to another one; then run it again.",
         )
-    report.begin(snapshot.commit, total, have)
+    order.report.begin(order.snapshot.commit, total, have)
     for each in wanted:
         if each.name not in done:
-            _get(staging, entry, snapshot, each, report)
-        report.checked(each.name, each.bytes)
+            _get(order, each)
+        order.report.checked(each.name, each.bytes)
 
 
-def _get(staging: str, entry: Entry, snapshot: Snapshot, wanted: RemoteFile, report: Report) -> None:
+def _get(order: _Order, wanted: RemoteFile) -> None:
     """One file, checked."""
-    part, target = _part(staging, wanted), os.path.join(staging, wanted.name)
+    part, target = _part(order.staging, wanted), os.path.join(order.staging, wanted.name)
     with open(part, "ab", buffering=0) as file:
-        hub.download(snapshot, wanted, file, report.arrived)
+        hub.download(order.snapshot, wanted, file, order.report.arrived, order.pause)
         os.fsync(file.fileno())
-    if not _is_right(part, wanted, entry):
-        report.arrived(-_size(part))
+    if not _is_right(part, wanted, order.entry):
+        order.report.arrived(-_size(part))
         os.unlink(part)
-        pinned = wanted.name in entry.sha256
+        witness = "config/models.yaml" if wanted.name in order.entry.sha256 else "the hub"
         raise WeightsCorrupt(
-            f"What came as {wanted.name} is not what {'config/models.yaml' if pinned else 'the hub'} says it is; it was thrown away.",
+            f"What came as {wanted.name} is not what {witness} says it is; it was thrown away.",
             hint="Run the same command again. If it stays so, do not trust what HF_ENDPOINT or the network's proxy gives.",
         )
     if wanted.name.endswith(".safetensors"):
@@ -165,7 +180,9 @@ def _get(staging: str, entry: Entry, snapshot: Snapshot, wanted: RemoteFile, rep
                 opened.keys()
         except SafetensorError as reason:
             os.unlink(part)
-            raise WeightsCorrupt(f"{wanted.name} of {snapshot.repo} is no safetensors file.", detail=str(reason)) from reason
+            raise WeightsCorrupt(
+                f"{wanted.name} of {order.snapshot.repo} is no safetensors file.", detail=str(reason)
+            ) from reason
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(part, target)
 
@@ -221,18 +238,18 @@ def _put_in_place(staging: str, target: str) -> None:
 
 
 @contextmanager
-def _alone(name: str, models: str) -> Iterator[None]:
-    """One fetch of a model at a time; the lock goes with the process."""
-    path = os.path.join(models, f"{PARTIAL}{name}.lock")
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refusal(
-                f"{name} is being fetched already, by another command.", hint="Wait for it to end.", exit_status=hub.UNAVAILABLE
-            ) from None
+def _alone(models: str) -> Iterator[None]:
+    """One fetch into a folder at a time; the lock goes with the process."""
+    folder = os.open(models, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-        os.unlink(path)
+    except BlockingIOError:
+        raise Refusal(
+            f"Another command is fetching into {models}.", hint="Wait for it to end.", exit_status=hub.UNAVAILABLE
+        ) from None
+    finally:
+        os.close(folder)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) 
     if said is None or said.casefold() != entry.licence.casefold():
         instead = f", not {said}" if said is not None else ""
         raise LicenceNotAccepted(
-            f"The licence of {name} is {entry.licence}{instead}; it does not allow commercial use and must be accepted once, by name.",
+            f"The licence of {name} is {entry.licence}{instead}. It does not allow commercial use and must be accepted by name.",
             hint=f"If you accept it, run: multiplane models fetch {name} --accept-licence {entry.licence}",
         )
     os.makedirs(models, exist_ok=True)

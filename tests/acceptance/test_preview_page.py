@@ -68,7 +68,7 @@ def open_page(browser, garden: Path) -> Iterator[Open]:
     contexts, complaints = [], []
 
     def open_page(path: Path = garden, *, clock: bool = False, **options: object) -> Page:
-        options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"} | options
+        options = {"viewport": {"width": 1000, "height": 640}, "reduced_motion": "reduce"} | options
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()

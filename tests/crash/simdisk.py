@@ -259,6 +259,10 @@ class SimDisk:
     def sync_dir(self, path: bytes) -> None:
         folder = self._folder(path)
         self._step("sync_dir", path)
+        for rename in self.renames:
+            if rename.is_folder and folder in (rename.old[0], rename.new[0]):
+                for other, name, _step in (rename.old, rename.new):
+                    other.past.pop(name, None)
         folder.past.clear()
         self.renames = [r for r in self.renames if folder not in (r.old[0], r.new[0])]
 

@@ -88,6 +88,22 @@ def test_the_cancel_message_alone_is_heard(tmp_path):
     assert outcome.seconds < 15
 
 
+def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
+    run = house(tmp_path, "stuck")
+    run.start()
+    run.loop(lambda: run.progress)
+    run.supervisor._jobs["job"]._timeout = 0.0
+    outcome = run.end()
+    assert outcome.error.code == "timeout"
+    assert "in stuck" in outcome.error.detail
+    crash = house(tmp_path, "null_page")
+    crash.start()
+    outcome = crash.end()
+    assert outcome.error.code == "worker_crashed"
+    assert "SIGSEGV" in outcome.error.message
+    assert "in null_page" in outcome.error.detail
+
+
 def test_a_sigterm_from_elsewhere_is_no_cancel_of_the_job(tmp_path):
     run = house(tmp_path, "stop_itself")
     run.start()

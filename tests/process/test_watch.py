@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from daemon.intake import Control, Decision, Memory, Rules, step, taken
 from daemon.watch import Seen, Watch
+from daemon.watch.observer import Observing
 from daemon.watch.watch import MARKER
 
 LIMIT = 20.0
@@ -40,7 +42,8 @@ class Service:
         """Turn the loop until something holds, on events and the times intake asked for alone."""
         end = time.monotonic() + LIMIT
         while not done():
-            assert (now := time.monotonic()) < end, "nothing happened in time"
+            now = time.monotonic()
+            assert now < end, "nothing happened in time"
             due = self.decision.look_again_at if self.decision else None
             self.woken.wait(max(0.0, min(end, due or end) - now))
             self.turn()
@@ -195,7 +198,7 @@ def test_lost_events_are_answered_by_one_full_look_a_second(inbox):
             service.turn()
         full = [s.look.now for s in service.looks if s.look.folders[0].looked is None]
         assert len(full) == 6
-        assert min(b - a for a, b in zip(full, full[1:], strict=False)) >= 0.999
+        assert min(b - a for a, b in pairwise(full)) >= 0.999
     finally:
         service.watch.stop()
 
@@ -234,6 +237,17 @@ def away_and_back(service, inbox, away: Callable[[], None], back: Callable[[], N
 def test_a_renamed_inbox_is_offline_until_it_returns(service, inbox):
     other = inbox.parent / "other"
     away_and_back(service, inbox, lambda: inbox.rename(other), lambda: other.rename(inbox), "is not there")
+
+
+def test_what_came_while_the_inbox_was_away_is_seen_when_it_returns(service, inbox):
+    other = inbox.parent / "other"
+    inbox.rename(other)
+    assert service.watch.health(time.monotonic()).state == "offline"
+    (other / "photo.jpg").write_bytes(b"x")
+    other.rename(inbox)
+    assert service.watch.health(time.monotonic()).state == "ok"
+    service.turn()
+    assert service.shown == {b"photo.jpg"}
 
 
 def test_an_empty_mount_point_is_not_an_emptied_inbox(service, inbox):
@@ -325,6 +339,13 @@ def test_a_network_disk_is_polled_without_an_observer(inbox):
     now[0] += 0.2
     service.turn()
     assert service.shown == {b"photo.jpg"}
+
+
+def test_a_folder_that_cannot_be_watched_is_an_error_and_leaves_no_thread(inbox):
+    before = set(threading.enumerate())
+    with pytest.raises(OSError, match="No such file"):
+        Observing(os.fsencode(inbox / "not there"), lambda *_: None, lambda: None)
+    assert set(threading.enumerate()) == before
 
 
 def test_a_stopped_watch_leaves_no_thread(inbox):

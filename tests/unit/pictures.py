@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SAMPLES = Path(os.environ.get("MULTIPLANE_SAMPLES", "/work/shared/samples"))
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", "/work/shared/samples"))
 
 
 def landscape(height=40, width=60):

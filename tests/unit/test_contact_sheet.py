@@ -98,6 +98,7 @@ def test_any_title_stays_on_its_line(title: str, plain: np.ndarray) -> None:
     found = pixels(sheet(320, 240, 2, title))
     assert found.shape == plain.shape
     assert np.array_equal(found[120:], plain[120:])
+    assert np.array_equal(found[:, 1280:], plain[:, 1280:])  # what stands to the right of it
     if len(title) > 100:
         assert (found[60:110, 600:900].min() < 90).any()
 

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from intake_scene import Scene
 
-from daemon.intake import Late
+from daemon.intake import Late, taken
 
 
 def pair_of(*names: str | bytes) -> tuple[bytes, bytes | None] | None:
@@ -179,8 +179,10 @@ def test_a_depth_picture_for_two_photos_is_ambiguous():
 
 def test_apple_double_halves_are_no_jobs_but_move_along():
     scene = Scene()
-    for name in ("photo.jpg", "photo.yaml", "photo.depth.png", "._photo.jpg", "._photo.yaml", "._photo.depth.png", "._other.jpg"):
+    for name in ("photo.jpg", "photo.yaml", "photo.depth.png"):
         scene.put(name)
+        scene.put(f"._{name}")
+    scene.put("._other.jpg")
     scene.settle()
     (ready,) = scene.decision.ready
     assert {t.name for t in ready.twins} == {b"._photo.jpg", b"._photo.yaml", b"._photo.depth.png"}
@@ -191,7 +193,8 @@ def test_apple_double_halves_are_no_jobs_but_move_along():
 
 @pytest.mark.parametrize(
     "name",
-    [".DS_Store", "._photo.jpg", ".hidden.jpg", "Icon\r", "Thumbs.db", "desktop.ini", "~$photo.jpg", "photo.jpg~", "photo.jpg.part",
+    [".DS_Store", "._photo.jpg", ".hidden.jpg", "Icon\r", "Thumbs.db", "desktop.ini", "~$photo.jpg", "photo.jpg~",
+     "photo.jpg.part",
      "photo.partial", "photo.jpg.crdownload", "photo.download", "photo.tmp", "photo.jpg.filepart", "x.uploading", "x.opdownload",
      "x.jpg.aria2", "X.TMP"],
 )  # fmt: skip
@@ -307,6 +310,18 @@ def test_what_was_taken_is_not_offered_again_by_a_look_that_did_not_look_there()
     scene.now += 10
     assert scene.look({}).ready == ()
     assert scene.decision.waiting == ()
+
+
+def test_a_full_look_that_still_shows_what_was_taken_means_that_it_is_back():
+    scene = Scene()
+    scene.put("photo.jpg")
+    scene.put("photo.yaml")
+    scene.settle()
+    before = scene.files[b""]
+    scene.memory = taken(scene.memory, scene.decision.ready, scene.now)
+    scene.now += 10
+    assert scene.files[b""] is before
+    assert scene.until_ready() == pytest.approx(2.0)
 
 
 def test_first_come_is_first_taken():

@@ -32,6 +32,7 @@ def test_one_look_proves_nothing_however_long_ago_it_was():
     scene.now += 100
     scene.look({})  # a step without a look at these names
     assert scene.ready == []
+    assert scene.decision.look_again_at > scene.now
     scene.look()
     assert scene.ready == [b"photo.jpg"]
 
@@ -160,11 +161,14 @@ def test_the_patience_ends_after_an_hour():
     assert scene.until_ready() == pytest.approx(2.0)
 
 
-def test_a_replaced_file_is_no_growth():
+@pytest.mark.parametrize(
+    "rewritten", [{"size": 9, "ino": 4711}, {"size": 3}, {"size": 5}], ids=["replaced", "smaller", "same size"]
+)
+def test_only_growth_of_the_same_file_is_growth(rewritten):
     scene = Scene()
-    scene.put("photo.jpg", size=1)
+    scene.put("photo.jpg", size=5)
     scene.settle()
-    scene.put("photo.jpg", size=2, ino=4711)
+    scene.put("photo.jpg", **rewritten)
     scene.put("photo.yaml")
     assert scene.until_ready() == pytest.approx(2.0)
 

@@ -42,7 +42,8 @@ def test_every_kind_of_file_is_seen_as_what_it_is(inbox):
             os.close(here)
         (root, sub) = scanner(inbox).look(1.0).folders
     assert kinds(root) == {
-        b"file": "file", b"sub": "directory", b"link": "symlink", b"loop": "symlink", b"pipe": "fifo", b"twin": "file", b"socket": "socket",
+        b"file": "file",
+        b"sub": "directory", b"link": "symlink", b"loop": "symlink", b"pipe": "fifo", b"twin": "file", b"socket": "socket",
     }  # fmt: skip
     assert (sub.name, sub.entries) == (b"sub", {})
     st = (inbox / "file").stat()

@@ -4,6 +4,7 @@ Usage: recipe.py RECIPE --warm W --events-fd N.
 """
 
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
@@ -65,6 +66,16 @@ def stubborn(command, report):
             time.sleep(0.01)
         except Exception as error:  # noqa: BLE001 - the very thing it is for
             print("swallowed", error)
+
+
+def stuck(command, report):
+    """Hangs in C code that holds the interpreter."""
+    report("stuck", 0.5)
+    ctypes.PyDLL(None).sleep(600)
+
+
+def null_page(command, report):
+    ctypes.string_at(0)
 
 
 def stop_itself(command, report):

@@ -1,0 +1,67 @@
+"""models: what models there are, and fetching, checking and removing their weights.
+
+The work is the pipeline's, which the daemon never imports: this process becomes `python -m pipeline models …`, so that its
+output, its exit status and Ctrl-C are the terminal's own.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from daemon.cli.common import Home, Json, settings_of
+
+models = typer.Typer(name="models", help="What models there are; fetch, check and remove their weights.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A model, as in `multiplane models list`.", show_default=False)]
+
+
+@models.command("list")
+def list_(home: Home = None, json: Json = False) -> None:
+    """List the models: what they are for, their size and licence, and what is installed."""
+    _become(home, "list", *_if(json, "--json"))
+
+
+@models.command()
+def fetch(
+    name: Name,
+    accept_licence: Annotated[
+        str | None,
+        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence without commercial use, by its name."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Get a model's weights from the hub; goes on where an interrupted fetch stopped. The only verb that uses the network."""
+    _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
+
+
+@models.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model; all that are installed if not given.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Compare weights, byte for byte, with what was recorded when they were fetched; exit 33 if they were changed."""
+    _become(home, "verify", *_if(json, "--json"), *(["--", name] if name is not None else []))
+
+
+@models.command()
+def remove(name: Name, home: Home = None) -> None:
+    """Remove a model's fetched weights. A folder of your own is never touched."""
+    _become(home, "remove", "--", name)
+
+
+def _if(wanted: bool, option: str) -> list[str]:
+    return [option] if wanted else []
+
+
+def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
+    """Go on as the pipeline's program, on the models folder of this home."""
+    folder = settings_of(home).paths.models
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # `-P`: nothing in the working directory can pass for a module.
+    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, "--folder", str(folder), *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell

@@ -1,0 +1,56 @@
+"""How a fetch shows that it goes on: a bar on a terminal, a line now and then elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich import progress
+from rich.console import Console
+
+_STEP = 0.1  # without a terminal: a line each time so much of the whole has come
+
+
+class Progress:
+    """Shows a fetch. A context: the bar goes when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = progress.Progress(
+            progress.BarColumn(bar_width=None),
+            progress.TaskProgressColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            expand=True,
+        )
+        self._task = self._bar.add_task("")
+        self._total = self._have = 0
+        self._next = _STEP
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def begin(self, commit: str, total: int, have: int) -> None:
+        """`total` bytes are to come in all, of which `have` are there from an earlier time."""
+        self._total, self._have = total, have
+        gone_on = f", {have / 1e6:,.1f} MB of it are there already" if have else ""
+        self._console.print(f"  {total / 1e6:,.1f} MB at revision {commit[:12]}{gone_on}")
+        self._bar.reset(self._task, total=total, completed=have)
+        self._bar.start()
+
+    def arrived(self, count: int) -> None:
+        """So many bytes more; fewer if negative."""
+        self._have += count
+        self._bar.update(self._task, completed=self._have)
+        if not self._console.is_terminal and self._have >= self._next * self._total:
+            self._next = self._have / self._total + _STEP
+            self._console.print(f"  {self._have / 1e6:,.1f} MB, {self._have / self._total:.0%}")
+
+    def checked(self, name: str, size: int) -> None:
+        """A file is whole and what it should be."""
+        self._console.print(f"  [green]✓[/] {name}  [dim]{size / 1e6:,.1f} MB[/]" if size >= 1e5 else f"  [green]✓[/] {name}")

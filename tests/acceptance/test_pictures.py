@@ -1,0 +1,115 @@
+"""Real pictures through the hot folder: what comes out gives the photo back, and says truly where its depth came from.
+
+The check of the layers reads only the written PNG files, with Pillow's own "over".
+"""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pi_heif
+import pytest
+from PIL import Image, ImageOps
+from skimage import data
+
+from tests.acceptance.home import HotFolder
+
+pytestmark = pytest.mark.xdist_group("pictures")
+
+SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", "/work/shared/samples"))
+ROOMS = ("b1", "b3", "b5")
+beside_the_project = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample pictures are not beside the project")
+
+
+def as_png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+#: (name, how to get it, layers)
+FREE = [
+    ("astronaut.png", data.astronaut, 4),
+    ("chelsea.png", data.chelsea, 4),
+    ("coffee.png", data.coffee, 4),
+    ("rocket.png", data.rocket, 4),
+    ("two.png", data.coffee, 2),
+    ("twelve.png", data.coffee, 12),
+]
+
+
+def composited(result: Path) -> np.ndarray:
+    """The layers over each other in 8 bits, back to front by their file names."""
+    files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
+    canvas = Image.open(files[0]).convert("RGBA")
+    for path in files[1:]:
+        canvas.alpha_composite(Image.open(path))
+    return np.asarray(canvas)
+
+
+def largest_difference(result: Path, photo: np.ndarray) -> int:
+    composite = composited(result)
+    assert (composite[:, :, 3] == 255).all()
+    return int(np.abs(composite[:, :, :3].astype(int) - photo).max())
+
+
+def completed(running: HotFolder, name: str) -> tuple[dict, dict, Path]:
+    status = running.ended(name, 120)
+    assert status["state"] == "completed", status["error"]
+    result = running.job(status) / "result"
+    return status, json.loads((result / "layer_manifest.json").read_text()), result
+
+
+@pytest.mark.parametrize(("name", "get", "layers"), FREE)
+def test_a_photo_without_depth_comes_back_in_layers_that_recompose_to_it(running: HotFolder, name: str, get, layers: int) -> None:
+    photo = get()
+    running.drop(name, as_png(photo), f"num_layers: {layers}\n")
+    status, manifest, result = completed(running, name)
+    assert len(list(result.glob("Layer_*.png"))) == len(manifest["layers"]) == layers
+    assert largest_difference(result, photo) <= 1
+    assert manifest["recomposition"]["max_error"] <= 1
+    assert manifest["depth"]["source"] == "heuristic"
+    assert any("multiplane models fetch" in warning for warning in status["warnings"])
+
+
+@beside_the_project
+def test_a_phones_photo_is_layered_by_the_phones_own_depth(running: HotFolder) -> None:
+    name = "iphone_pug_original.heic"
+    data = (SAMPLES / name).read_bytes()
+    running.drop(name, data, "num_layers: 4\n")
+    status, manifest, result = completed(running, name)
+    pi_heif.register_heif_opener()
+    photo = np.asarray(ImageOps.exif_transpose(Image.open(SAMPLES / name)).convert("RGB"))
+    assert largest_difference(result, photo) <= 1
+    assert manifest["depth"]["source"] == "photo"
+    assert not any("guess" in warning for warning in status["warnings"])
+    assert (running.job(status) / "source" / name).read_bytes() == data
+
+
+@beside_the_project
+@pytest.mark.parametrize("room", ROOMS)
+def test_layers_follow_a_depth_picture_dropped_beside_the_photo(running: HotFolder, room: str) -> None:
+    name = f"room_{room}.png"
+    running.put(f"room_{room}.depth.png", (SAMPLES / f"icl_livingroom_{room}_depth.png").read_bytes())
+    running.drop(name, (SAMPLES / f"icl_livingroom_{room}_rgb.png").read_bytes(), "num_layers: 4\ndepth_kind: distance\n")
+    _, manifest, result = completed(running, name)
+    photo = np.asarray(Image.open(SAMPLES / f"icl_livingroom_{room}_rgb.png").convert("RGB"))
+    assert largest_difference(result, photo) <= 1
+    assert (manifest["depth"]["source"], manifest["depth"]["polarity"]) == ("file", "distance")
+    assert agreement(result, manifest, SAMPLES / f"icl_livingroom_{room}_depth.png") >= 0.95
+
+
+def agreement(result: Path, manifest: dict, depth: Path) -> float:
+    """Share of pixels whose frontmost layer is the one that the true depth's own partition gives them."""
+    metres = np.asarray(Image.open(depth)).astype(float) / 5000
+    valid = metres > 0
+    disparity = np.where(valid, 1 / np.maximum(metres, 1e-9), 0)
+    low, high = disparity[valid].min(), disparity[valid].max()
+    truth = np.digitize((disparity - low) / (high - low), manifest["split"]["thresholds"])
+    seen = np.zeros(truth.shape, int)
+    for layer in manifest["layers"]:
+        alpha = np.asarray(Image.open(result / layer["file"]))[:, :, 3]
+        seen[alpha >= 128] = layer["index"] - 1
+    return float((seen == truth)[valid].mean())

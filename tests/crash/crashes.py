@@ -1,0 +1,51 @@
+"""Crash at a moment, start again, and look whether everything promised still holds."""
+
+import random
+from collections.abc import Iterator
+
+from house import House, World, check_ended, check_kept, check_visible
+from life import Moment
+from simdisk import PowerLossError, SimDisk
+
+#: How much of what was not synced survives a power loss, besides nothing and everything.
+SHARES = (0.3, 0.7, 0.9)
+
+
+def choices(moment: Moment, seeds: int) -> Iterator[tuple[str, SimDisk]]:
+    """The disks that a crash at this moment may leave."""
+    yield "killed", moment.disk.after_kill()
+    yield "nothing unsynced stays", moment.disk.after_power_loss()
+    for seed in range(seeds):
+        share = SHARES[(moment.number + seed) % len(SHARES)]
+        chance = random.Random(moment.number * 1000 + seed)
+        yield f"seed {seed}: {share:.0%} stays", moment.disk.after_power_loss(chance, keep=share)
+
+
+def recover(disk: SimDisk, world: World, *, killed: bool) -> House:
+    """Start on what a crash left, work to the end, and check."""
+    check_visible(disk, statuses=killed)
+    check_kept(disk, world, places=2)
+    house = House(disk, world)
+    house.start()
+    house.rest()
+    check_ended(house)
+    return house
+
+
+def crash_again(disk: SimDisk, world: World, at: int) -> SimDisk | None:
+    """Start on what a crash left, and lose the power before the operation with this number; none if it had fewer."""
+
+    def before(number: int, _name: str, _path: bytes) -> None:
+        if number == at:
+            disk.dead = True
+            raise PowerLossError
+
+    disk.before = before
+    house = House(disk, world)
+    try:
+        house.start()
+        house.rest()
+    except PowerLossError:
+        after = disk.copy_disk()
+        return after
+    return None

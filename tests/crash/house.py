@@ -1,0 +1,419 @@
+"""The daemon's parts on a simulated disk: all of it but the watch, the processes and the loop, which are swapped at their seams.
+
+`World` is everything outside the daemon: people who drop and ask, and what they may expect. `House` is one life of the daemon.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loguru import logger
+from simdisk import SimDisk
+
+from daemon.clock import rfc3339
+from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
+from daemon.contract.messages import JobCommand, Result
+from daemon.contract.names import to_bytes
+from daemon.contract.requests import Request
+from daemon.contract.status import Output, Source, Status
+from daemon.errors import ImageType, WorkerCrashed
+from daemon.fs.compose import write_all
+from daemon.intake.model import Control, Entry, Ready
+from daemon.journal import History, Journal
+from daemon.jobs.fold import Jobs
+from daemon.outbox import Outbox
+from daemon.service.board import Board
+from daemon.service.claims import GROUP, Claims
+from daemon.service.ledger import Ledger
+from daemon.service.moving import Mover
+from daemon.service.recovery import Recovery
+from daemon.service.requests import Requests
+from daemon.service.runs import Runs
+from daemon.settings import load
+from daemon.supervisor import Cancelled, Completed, Failed, WorkerPid
+
+logger.remove()
+
+SETTINGS = load(Path("/studio"), {"MULTIPLANE_CONFIG": "/dev/null"})
+PATHS = SETTINGS.paths
+INBOX, OUTBOX, REQUESTS = PATHS.inbox_bytes, PATHS.outbox_bytes, PATHS.requests_bytes
+MARKERS = (b".multiplane",)
+#: Small, so that a short life sees new segments begin.
+RECORDS_PER_SEGMENT = 9
+
+
+@dataclass
+class World:
+    """What people did and may expect. Contents are unique, so a file is known by its bytes.
+
+    Attributes:
+        dropped: every file dropped into the inbox, by content: its name.
+        removed: contents that somebody asked to have removed; they may be gone.
+        seconds: the wall clock, since 1970.
+        crashes: how often the picture with this content has crashed its worker.
+        in_hurry: pictures that would take for ever end at once.
+    """
+
+    dropped: dict[bytes, bytes] = field(default_factory=dict)
+    removed: set[bytes] = field(default_factory=set)
+    seconds: float = 1_700_000_000.0
+    crashes: dict[bytes, int] = field(default_factory=dict)
+    in_hurry: bool = False
+    asked: int = 0
+
+    def copy(self) -> "World":
+        return World(dict(self.dropped), set(self.removed), self.seconds, dict(self.crashes), self.in_hurry, self.asked)
+
+    def drop(self, disk: SimDisk, name: bytes, data: bytes) -> None:
+        assert data not in self.dropped
+        self.dropped[data] = name
+        disk.put(os.path.join(INBOX, name), data)
+
+    def ask(self, disk: SimDisk, verb: str, *jobs: str) -> None:
+        self.asked += 1
+        if verb == "rm":
+            for job in jobs:
+                source = os.path.join(OUTBOX, job.encode(), b"source")
+                self.removed |= {disk.read(os.path.join(source, entry.name), 1 << 20) for entry in disk.scan(source)}
+        disk.put(os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs).model_dump_json().encode())
+
+
+class Workers:
+    """In place of the supervisor: the worker writes a small real result, and what it reports arrives with the next ticks.
+
+    A picture says in its first word what happens to it: `good`, `crash-N` (the first N attempts), `bad`, `slow` (until cancelled).
+    """
+
+    def __init__(self, fs: SimDisk, world: World, on_progress: Callable, on_end: Callable) -> None:
+        self._fs, self._world, self._on_progress, self._on_end = fs, world, on_progress, on_end
+        self._running: dict[str, list] = {}
+        self.started: list[str] = []
+
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
+        assert timeout_seconds > 0
+        fs = self._fs
+        try:
+            fd = fs.append(log)
+            fs.write(fd, b"a worker began\n")
+            fs.close(fd)
+        except OSError:
+            pass  # a job without a log is a job
+        attempt, picture = os.fsencode(command.attempt), os.path.join(os.fsencode(command.source), to_bytes(command.image))
+        self.started.append(command.job_id)
+        self._running[command.job_id] = [0, self._work(command, attempt, fs.read(picture, 1 << 20))]
+        return WorkerPid(
+            pid=2**22 + len(self.started), created=1.0, boot_id="boot of the simulation", group=2**22, guardian_created=1.0
+        )
+
+    def _work(self, command: JobCommand, attempt: bytes, picture: bytes) -> object:
+        word = picture.split()[0]
+        if word.startswith(b"crash-") and self._world.crashes.get(picture, 0) < int(word[6:]):
+            self._world.crashes[picture] = self._world.crashes.get(picture, 0) + 1
+            return Failed(WorkerCrashed("it fell over").info(), True, 0.5)
+        if word == b"bad":
+            return Failed(ImageType("it is no picture").info(), False, 0.1)
+        if word == b"slow" and not self._world.in_hurry:
+            return None
+        try:
+            return Completed(write_result(self._fs, attempt, command.image, picture), 1.5, 1000)
+        except OSError as error:
+            return Failed(WorkerCrashed(f"it could not write: {error.strerror}").info(), True, 0.5)
+
+    def cancel(self, job_id: str) -> bool:
+        if job_id not in self._running:
+            return False
+        self._running[job_id] = [1, Cancelled(0.7)]
+        return True
+
+    def tick(self) -> None:
+        for job_id, state in list(self._running.items()):
+            state[0] += 1
+            if state[0] == 1:
+                self._on_progress(job_id, "fill", 0.5)
+            elif state[1] is not None:
+                del self._running[job_id]
+                self._on_end(job_id, state[1])
+
+
+def write_result(fs: SimDisk, attempt: bytes, image: str, picture: bytes) -> Result:
+    """A result of a few files, as a worker writes it: nothing is synced."""
+    folder = os.path.join(attempt, b"result")
+    fs.mkdir(folder)
+    fs.mkdir(os.path.join(folder, b"preview"))
+    contents = {
+        b"Layer_1_background.png": b"far " + picture,
+        b"Layer_2_foreground.png": b"near " + picture,
+        b"preview/a.js": b"//" + picture,
+    }
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    layers = tuple(
+        Layer(index=i, name=f"layer {i}", file=name.decode(), depth_range=(0.0, 1.0), coverage=0.5, bbox=None, sha256=sums[name])
+        for i, name in enumerate(sorted(contents)[:2], start=1)
+    )
+    contents[b"layer_manifest.json"] = (
+        Manifest(
+            width=4,
+            height=2,
+            layers=layers,
+            split=Split(method="natural", thresholds=(0.5,)),
+            depth=Depth(source="file", polarity="disparity"),
+            recomposition=Recomposition(max_error=0, raised_alpha=0),
+            threads=1,
+            versions={},
+        )
+        .model_dump_json()
+        .encode()
+    )
+    for name, data in contents.items():
+        fd = fs.create(os.path.join(folder, name))
+        write_all(fs, fd, data)
+        fs.close(fd)
+    return Result(
+        source=Source(image=image, bytes=len(picture), sha256=hashlib.sha256(picture).hexdigest(), width=4, height=2),
+        outputs=tuple(
+            Output(path=f"result/{name.decode()}", kind="layer", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            for name, data in contents.items()
+        ),
+        manifest="result/layer_manifest.json",
+    )
+
+
+class House:
+    """One life of the daemon on a disk."""
+
+    def __init__(self, disk: SimDisk, world: World) -> None:
+        self.disk, self.world = disk, world
+        self._monotonic = 0.0
+
+    def start(self) -> None:
+        """What `Service` does before its first look."""
+        fs = self.disk
+        self.journal = Journal(
+            fs,
+            PATHS.journal_bytes,
+            clock=self._now,
+            version="1",
+            boot_id="boot of the simulation",
+            records_per_segment=RECORDS_PER_SEGMENT,
+        )
+        recovered = self.journal.recover()
+        jobs = Jobs()
+        for entry in recovered.entries:
+            jobs.apply(entry)
+        self.outbox = Outbox(fs, OUTBOX)
+        if recovered.segment == 0:
+            self.outbox.prepare()
+        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()))
+        self.history = History(fs, PATHS.journal_bytes)
+        self.ledger = Ledger(self.journal, jobs)
+        self.runs = Runs(
+            fs,
+            SETTINGS,
+            self.ledger,
+            self.outbox,
+            lambda job_id: self.board.changed(job_id),
+            wall_clock=lambda: self.world.seconds,
+            clock=lambda: self._monotonic,
+        )
+        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended)
+        mover = Mover(fs, INBOX, self.outbox)
+        self.claims = Claims(
+            fs,
+            SETTINGS,
+            self.ledger,
+            self.outbox,
+            mover,
+            self.history.job,
+            lambda: datetime.fromtimestamp(self.world.seconds, UTC),
+        )
+        self.workers = Workers(fs, self.world, self.runs.on_progress, self.runs.on_end)
+        self.runs.bind(self.workers)
+        self.requests = Requests(fs, SETTINGS, self.ledger, self.outbox, self.runs, self.history.job)
+        self.recovered = False
+
+    def _now(self) -> str:
+        return rfc3339(datetime.fromtimestamp(self.world.seconds, UTC))
+
+    def turn(self) -> None:
+        """One round of the loop, a few seconds after the one before."""
+        self.world.seconds += 4.0
+        self._monotonic += 4.0
+        self.workers.tick()
+        if not self.recovered:
+            Recovery(
+                self.disk,
+                self.ledger,
+                self.outbox,
+                self.claims,
+                self.runs,
+                "boot of the simulation",
+                wall_clock=lambda: self.world.seconds,
+            ).perform()
+            self.recovered = True
+        self.claims.finish([job for job in self.ledger.jobs.live.values() if not job.claimed], again=True)
+        self.requests.handle()
+        ready = self.ready()
+        if ready:
+            self.claims.take(ready[:GROUP])
+        self.runs.settle_accounts()
+        self.runs.start_next()
+        self.board.refresh(self._monotonic, force=True)
+
+    def ready(self) -> list[Ready]:
+        """The pairs in the inbox; a picture in the folder `quick` falls under its preset."""
+        found = {path: node for path, node in self.disk.walk(INBOX) if node.kind == "file"}
+        pairs = []
+        for path in sorted(path for path in found if path.endswith(b".jpg")):
+            folder = os.path.relpath(os.path.dirname(path), INBOX)
+            folder = b"" if folder == b"." else folder
+            stem = path[:-4]
+            image, sidecar, depth = (self._entry(found, name) for name in (path, stem + b".yaml", stem + b".depth.png"))
+            control = self._entry(found, os.path.join(INBOX, folder, b"_preset.yaml")) if folder else None
+            twin = self._entry(found, os.path.join(os.path.dirname(path), b"._" + os.path.basename(path)))
+            if not os.path.basename(path).startswith(b"._") and (sidecar or control):
+                twins = (twin,) if twin else ()
+                pairs.append(Ready(folder, image, sidecar, depth, twins, control and Control("preset", control), (), 0.0))
+        return pairs
+
+    def _entry(self, found: dict, path: bytes) -> Entry | None:
+        if path not in found:
+            return None
+        stat = self.disk.lstat(path)
+        return Entry(os.path.basename(path), "file", stat.dev, stat.ino, stat.size, stat.mtime_ns)
+
+    def rest(self, most: int = 120) -> None:
+        """Go on until there is nothing left to do."""
+        self.world.in_hurry = True
+        for _ in range(most):
+            self.world.seconds += 30.0  # so that no pause takes many rounds
+            self.turn()
+            if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
+                return
+            if any(job.state == "processing" for job in self.ledger.jobs.live.values()):
+                self._cancel_the_endless()
+        raise AssertionError(f"it never comes to rest: {self.ledger.jobs.live}")
+
+    def _cancel_the_endless(self) -> None:
+        for job_id, state in self.workers._running.items():
+            if state[1] is None:
+                self.workers._running[job_id] = [1, Cancelled(0.7)]
+
+    def _has_requests(self) -> bool:
+        names = [entry.name for entry in self.disk.scan(REQUESTS)]
+        return any(name.endswith(b".json") and not name.endswith(b".answer.json") for name in names)
+
+
+def new_disk() -> SimDisk:
+    """The folders of a home, as they are after the first start; all durable."""
+    disk = SimDisk()
+    for path in (b"/studio", INBOX, os.path.join(INBOX, b"quick"), OUTBOX, PATHS.state_bytes, REQUESTS):
+        disk.make(path)
+    disk.put(os.path.join(INBOX, b"quick", b"_preset.yaml"), b"num_layers: 3\n")
+    return disk
+
+
+# -- what must hold -------------------------------------------------------------------------------------------------------
+
+
+def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
+    """At any moment: a result is whole or not there; so is a status, and one that says `completed` has its result.
+
+    Args:
+        disk: as it is now.
+        statuses: whether a status may not be damaged; it may right after a power loss, being no more than a view.
+    """
+    for entry in disk.scan(OUTBOX):
+        folder = os.path.join(OUTBOX, entry.name)
+        if entry.kind != "directory" or entry.name.startswith(b"."):
+            continue
+        names = {found.name for found in disk.scan(folder)}
+        if b"result" in names:
+            check_whole(disk, os.path.join(folder, b"result"))
+        if b"status.json" not in names:
+            continue
+        try:
+            status = Status.model_validate_json(disk.read(os.path.join(folder, b"status.json"), 1 << 20))
+        except ValueError:
+            assert not statuses, f"the status of {entry.name!r} is damaged"
+            continue
+        assert status.job_id == entry.name.decode()
+        if status.state == "completed":
+            assert b"result" in names, f"{entry.name!r} says completed and has no result"
+            for output in status.outputs:
+                data = disk.read(os.path.join(folder, output.path.encode()), 1 << 20)
+                assert (len(data), hashlib.sha256(data).hexdigest()) == (output.bytes, output.sha256), output.path
+
+
+def check_whole(disk: SimDisk, result: bytes) -> None:
+    manifest = Manifest.model_validate_json(disk.read(os.path.join(result, b"layer_manifest.json"), 1 << 20))
+    for layer in manifest.layers:
+        data = disk.read(os.path.join(result, layer.file.encode()), 1 << 20)
+        assert hashlib.sha256(data).hexdigest() == layer.sha256, f"{result!r} is half done: {layer.file}"
+    assert disk.read(os.path.join(result, b"preview/a.js"), 1 << 20).startswith(b"//"), f"{result!r} is half done"
+
+
+def check_kept(disk: SimDisk, world: World, *, places: int = 1) -> None:
+    """Everything dropped is whole in the inbox or in a source folder, at most in so many places."""
+    found: dict[bytes, list[bytes]] = {}
+    for path, node in disk.walk():
+        here = path.startswith(INBOX + b"/") or (
+            path.startswith(OUTBOX + b"/") and b"/source/" in path and b"/.work/" not in path
+        )
+        if here and node.kind == "file" and not os.path.basename(path).startswith(b".tmp-"):
+            found.setdefault(node.data, []).append(path)
+    for content, name in world.dropped.items():
+        at = found.get(content, [])
+        least = 0 if content in world.removed else 1
+        assert least <= len(at) <= places, f"{name!r} is in {at}"
+
+
+def check_ended(house: House) -> None:
+    """At rest: every job ended once and says so, in the journal and in its status; no picture became two jobs."""
+    disk, world = house.disk, house.world
+    check_visible(disk)
+    check_kept(disk, world)
+    pictures: dict[bytes, list[str]] = {}
+    for entry in disk.scan(OUTBOX):
+        if entry.kind != "directory" or entry.name.startswith(b"."):
+            continue
+        job = house.history.job(entry.name.decode())
+        assert job is not None, f"{entry.name!r} is nobody's"
+        assert job.ended is not None, f"{entry.name!r} has not ended"
+        status = Status.model_validate_json(disk.read(os.path.join(OUTBOX, entry.name, b"status.json"), 1 << 20))
+        assert (status.state, status.completed_at) == (job.state, job.completed_at), f"the status of {entry.name!r} is stale"
+        assert (status.error is None) == (status.state == "completed")
+        names = {found.name for found in disk.scan(os.path.join(OUTBOX, entry.name))}
+        assert (b"result" in names) == (status.state == "completed"), f"{entry.name!r}: {status.state} with {names}"
+        assert not any(name.startswith(b".tmp-") for name in names if not name.startswith(b".tmp-status")), names
+        source = os.path.join(OUTBOX, entry.name, b"source")
+        for file in disk.scan(source):
+            if file.name.endswith(b".jpg") and not file.name.startswith(b"._"):
+                pictures.setdefault(disk.read(os.path.join(source, file.name), 1 << 20), []).append(entry.name.decode())
+    for content, jobs in pictures.items():
+        assert len(jobs) == 1, f"{content!r} became {jobs}"
+    for content, name in world.dropped.items():
+        if name.endswith(b".jpg") and not os.path.basename(name).startswith(b"._") and content not in world.removed:
+            assert content in pictures, f"{name!r} was never done"
+    assert disk.scan(os.path.join(OUTBOX, b".work")) == [], "attempts are left behind"
+    check_history(house)
+
+
+def check_history(house: House) -> None:
+    """Every sequence number once, every accepted job ended as often as somebody asked, ids given once at a time."""
+    open_jobs: set[str] = set()
+    numbers: set[int] = set()
+    for entry in house.history.entries():
+        assert entry.seq not in numbers, f"record {entry.seq} came twice"
+        numbers.add(entry.seq)
+        record = entry.record
+        match record.event:
+            case "accepted" | "requeued":
+                assert record.job not in open_jobs, f"{record.job} began twice"
+                open_jobs.add(record.job)
+            case "ended" | "withdrawn":
+                assert record.job in open_jobs, f"{record.job} ended twice"
+                open_jobs.remove(record.job)
+    assert not open_jobs
