@@ -20,7 +20,7 @@ from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import Catalogue, Entry, licences
 from pipeline.weights.catalogue import entry_of
-from pipeline.weights.installed import State, record_of, remove, state
+from pipeline.weights.store import State, record_of, remove, state
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _SHOWN: dict[State, str] = {
@@ -164,6 +164,8 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
 def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
     """Read every byte of one model, or of all that are there."""
     absent = ("not installed", "partly fetched")
+    if name is not None:
+        entry_of(name, shelf.listed)
     names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
     found: list[dict[str, object]] = []
     status = 0

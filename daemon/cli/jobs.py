@@ -12,6 +12,8 @@ from daemon.contract.status import State, Status
 
 #: Rows of a page: what a person reads at once.
 PAGE = 50
+#: Columns of a terminal in which the picture's name fits beside the rest.
+_WIDE = 120
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
 
 
@@ -37,16 +39,17 @@ def jobs(
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("job", overflow="fold")
-    table.add_column("picture", overflow="fold")
-    table.add_column("state")
+    # One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room.
+    wide = out.width >= _WIDE
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("job", no_wrap=True, max_width=64)
+    if wide:
+        table.add_column("picture", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("state", no_wrap=True)
     table.add_column("", overflow="fold")
     for status in shown:
-        picture = printable(status.source.image) if status.source else ""
-        table.add_row(
-            status.job_id, _plain(picture), f"[{STYLES[status.state] or 'default'}]{status.state}[/]", _plain(_remark(status))
-        )
+        picture = [_plain(printable(status.source.image if status.source else ""))] if wide else []
+        table.add_row(status.job_id, *picture, f"[{STYLES[status.state] or 'default'}]{status.state}[/]", _plain(_remark(status)))
     out.print(table)
     if len(found) > page * PAGE:
         err.print(f"More with --page {page + 1}.")

@@ -64,13 +64,13 @@ class History:
             jobs.apply(entry)
         return jobs.find(job_id)
 
-    def endings(self) -> Iterator[Entry]:
-        """The `ended` records, the last first; reads nothing else, and no more segments than are asked for."""
+    def endings(self) -> Iterator[tuple[str, str]]:
+        """The id of each job that ended and when, the last first; reads nothing else, and no more segments than are asked for."""
         for number in reversed(segment_numbers(self._fs, self._folder)):
             for line in reversed(self._lines(number, b'"event":"ended"')):
                 entry = self._decode(number, line)
                 if isinstance(entry.record, Ended):
-                    yield entry
+                    yield entry.record.job, entry.ts
 
     def backwards(self) -> Iterator[Job]:
         """The jobs that ended and were not removed, the last first.

@@ -4,6 +4,7 @@ Every segment begins with a snapshot of what is live, so nothing that still matt
 """
 
 import re
+from itertools import pairwise
 
 from daemon.fs import FileSystem
 from daemon.journal.journal import segment_numbers, segment_path
@@ -25,7 +26,7 @@ def prune(fs: FileSystem, folder: bytes, before: str) -> int:
     """
     numbers = segment_numbers(fs, folder)
     old: list[int] = []
-    for number, following in zip(numbers, numbers[1:], strict=False):
+    for number, following in pairwise(numbers):
         # Nothing is written to a segment after the next one has begun.
         began = _began(fs, segment_path(folder, following))
         if began is None or began >= before:

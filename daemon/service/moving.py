@@ -84,7 +84,7 @@ class Mover:
                 continue  # somebody removed the folder; then the names in it are gone as well
 
     def _give_up_room(self, job: Job, source: bytes) -> Moved:
-        """Remove the folders of a job without files. If something else was put there, the job stays, and fails for want of its picture."""
+        """Remove the folders of a job without files; if somebody put something there, the job stays, to fail without picture."""
         try:
             self._remove_if_there(os.path.join(source, TEMPORARY + b"claim"))
             self._fs.rmdir(source)

@@ -85,16 +85,16 @@ class Recovery:
         seen = set(self.ledger.jobs.live)
         right = 0
         history = History(self.fs, self.runs.settings.paths.journal_bytes)
-        for entry in history.endings():
-            if entry.record.job in seen:
+        for job_id, ended_at in history.endings():
+            if job_id in seen:
                 continue
-            seen.add(entry.record.job)
+            seen.add(job_id)
             right += 1
-            if not self._says(entry.record.job, b'"completed_at": "%s"' % entry.ts.encode()):
-                job = history.job(entry.record.job)
-                if job and job.ended:
-                    self._write(job)
-                    right = 0
+            if not self._says(job_id, b'"completed_at": "%s"' % ended_at.encode()):
+                right = 0
+                ended = history.job(job_id)
+                if ended and ended.ended:
+                    self._write(ended)
             if right >= _RIGHT_IN_A_ROW:
                 return
 

@@ -1,7 +1,7 @@
 """What the command line asks for: small files in .state/requests/, answered by a file beside each.
 
-A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. The request is removed when it is done, so
-one that a crash interrupts is done again: every verb can be repeated.
+A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. The request is removed for good when it is
+done and before anything new is taken, so one that a crash interrupts is done again, to the same jobs: every verb can be repeated.
 """
 
 import os
@@ -41,7 +41,7 @@ class Requests:
     outbox: Outbox
     runs: Runs
     known: Callable[[str], Job | None]
-    #: Requests that are done but could not be removed.
+    #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
 
     def handle(self) -> None:
@@ -57,19 +57,27 @@ class Requests:
             logger.warning("cannot look for requests: {}", error)
             return
         for name in names:
-            if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b".") and name not in self.done:
-                answer = self._do(os.path.join(folder, name))
-                self._finish(folder, name, answer)
+            if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
+                path = os.path.join(folder, name)
+                if name not in self.done:
+                    self._answer(path, self._do(path))
+                    self.done.add(name)
+                self._put_away(folder, name)
 
-    def _finish(self, folder: bytes, name: bytes, answer: RequestAnswer) -> None:
-        """Answer, and remove the request. If that fails, it is not done a second time by this process."""
-        path = os.path.join(folder, name)
+    def _answer(self, path: bytes, answer: RequestAnswer) -> None:
         try:
             write_atomic(self.fs, path[: -len(SUFFIX)] + ANSWER_SUFFIX, answer.model_dump_json().encode(), durable=False)
-            self.fs.unlink(path)
         except OSError as error:
-            self.done.add(name)
-            logger.warning("the request {} is done, but that cannot be said: {}", to_text(name), error)
+            logger.warning("a request is done, but its answer cannot be written: {}", error)
+
+    def _put_away(self, folder: bytes, name: bytes) -> None:
+        """Remove a request for good. One that came back after a power loss might hit a later job of the same id."""
+        try:
+            self.fs.unlink(os.path.join(folder, name))
+            self.fs.sync_dir(folder)
+            self.done.discard(name)
+        except OSError as error:
+            logger.warning("the request {} is done, but cannot be removed: {}", to_text(name), error)
 
     def _do(self, path: bytes) -> RequestAnswer:
         try:

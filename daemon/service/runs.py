@@ -4,9 +4,9 @@ The order at the end of a job, and why:
 
 1. The worker's files are checked against its word and made durable. Nothing is visible yet.
 2. `publishing`: all that status.json will say of the result. From here a crash is rolled forward.
-3. One rename to `result/`, synced. The result is there, whole. If it is there and the sync fails, the job stays at this step and
-   the sync is tried again: what `ended` says must be true for good. (Unlike a file's bytes, a folder's names are not dropped after
-   a failed sync: a file system that cannot write its own records goes read-only.)
+3. One rename to `result/`, synced. The result is there, whole. If it is there and the sync fails, the job stays at this step
+   and the sync is tried again: what `ended` says must be true for good. (Unlike a file's bytes, a folder's names are not
+   dropped after a failed sync: a file system that cannot write its own records goes read-only.)
 4. `ended`. The job is over.
 5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
 """

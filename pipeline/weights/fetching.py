@@ -23,7 +23,7 @@ from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline.weights import hub
 from pipeline.weights.catalogue import Catalogue, Entry, entry_of
 from pipeline.weights.hub import RemoteFile, Snapshot
-from pipeline.weights.installed import PARTIAL, Record, files_of, locate, put_away, record, record_of
+from pipeline.weights.store import PARTIAL, Record, files_of, locate, put_away, record, record_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20

@@ -3,6 +3,7 @@
 `World` is everything outside the daemon: people who drop and ask, and what they may expect. `House` is one life of the daemon.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -141,8 +142,19 @@ class Workers:
 def write_result(fs: SimDisk, attempt: bytes, image: str, picture: bytes) -> Result:
     """A result of a few files, as a worker writes it: nothing is synced."""
     folder = os.path.join(attempt, b"result")
+    contents, result = made_of(image, picture)
     fs.mkdir(folder)
     fs.mkdir(os.path.join(folder, b"preview"))
+    for name, data in contents.items():
+        fd = fs.create(os.path.join(folder, name))
+        write_all(fs, fd, data)
+        fs.close(fd)
+    return result
+
+
+@functools.cache
+def made_of(image: str, picture: bytes) -> tuple[dict[bytes, bytes], Result]:
+    """The files that the worker makes of a picture, and what it says of them."""
     contents = {
         b"Layer_1_background.png": b"far " + picture,
         b"Layer_2_foreground.png": b"near " + picture,
@@ -153,32 +165,23 @@ def write_result(fs: SimDisk, attempt: bytes, image: str, picture: bytes) -> Res
         Layer(index=i, name=f"layer {i}", file=name.decode(), depth_range=(0.0, 1.0), coverage=0.5, bbox=None, sha256=sums[name])
         for i, name in enumerate(sorted(contents)[:2], start=1)
     )
-    contents[b"layer_manifest.json"] = (
-        Manifest(
-            width=4,
-            height=2,
-            layers=layers,
-            split=Split(method="natural", thresholds=(0.5,)),
-            depth=Depth(source="file", polarity="disparity"),
-            recomposition=Recomposition(max_error=0, raised_alpha=0),
-            threads=1,
-            versions={},
-        )
-        .model_dump_json()
-        .encode()
+    manifest = Manifest(
+        width=4,
+        height=2,
+        layers=layers,
+        split=Split(method="natural", thresholds=(0.5,)),
+        depth=Depth(source="file", polarity="disparity"),
+        recomposition=Recomposition(max_error=0, raised_alpha=0),
+        threads=1,
+        versions={},
     )
-    for name, data in contents.items():
-        fd = fs.create(os.path.join(folder, name))
-        write_all(fs, fd, data)
-        fs.close(fd)
-    return Result(
-        source=Source(image=image, bytes=len(picture), sha256=hashlib.sha256(picture).hexdigest(), width=4, height=2),
-        outputs=tuple(
-            Output(path=f"result/{name.decode()}", kind="layer", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-            for name, data in contents.items()
-        ),
-        manifest="result/layer_manifest.json",
+    contents[b"layer_manifest.json"] = manifest.model_dump_json().encode()
+    outputs = tuple(
+        Output(path=f"result/{name.decode()}", kind="layer", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in contents.items()
     )
+    source = Source(image=image, bytes=len(picture), sha256=hashlib.sha256(picture).hexdigest(), width=4, height=2)
+    return contents, Result(source=source, outputs=outputs, manifest="result/layer_manifest.json")
 
 
 class House:
@@ -260,7 +263,8 @@ class House:
             self.claims.take(ready[:GROUP])
         self.runs.settle_accounts()
         self.runs.start_next()
-        self.board.refresh(self._monotonic, force=True)
+        if not self.world.in_hurry:
+            self.board.refresh(self._monotonic, force=True)
 
     def ready(self) -> list[Ready]:
         """The pairs in the inbox; a picture in the folder `quick` falls under its preset."""
@@ -291,6 +295,7 @@ class House:
             self.world.seconds += 30.0  # so that no pause takes many rounds
             self.turn()
             if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
+                self.board.refresh(self._monotonic, force=True)
                 return
             if any(job.state == "processing" for job in self.ledger.jobs.live.values()):
                 self._cancel_the_endless()
@@ -376,10 +381,11 @@ def check_ended(house: House) -> None:
     check_visible(disk)
     check_kept(disk, world)
     pictures: dict[bytes, list[str]] = {}
+    jobs = check_history(house)
     for entry in disk.scan(OUTBOX):
         if entry.kind != "directory" or entry.name.startswith(b"."):
             continue
-        job = house.history.job(entry.name.decode())
+        job = jobs.find(entry.name.decode())
         assert job is not None, f"{entry.name!r} is nobody's"
         assert job.ended is not None, f"{entry.name!r} has not ended"
         status = Status.model_validate_json(disk.read(os.path.join(OUTBOX, entry.name, b"status.json"), 1 << 20))
@@ -392,22 +398,23 @@ def check_ended(house: House) -> None:
         for file in disk.scan(source):
             if file.name.endswith(b".jpg") and not file.name.startswith(b"._"):
                 pictures.setdefault(disk.read(os.path.join(source, file.name), 1 << 20), []).append(entry.name.decode())
-    for content, jobs in pictures.items():
-        assert len(jobs) == 1, f"{content!r} became {jobs}"
+    for content, became in pictures.items():
+        assert len(became) == 1, f"{content!r} became {became}"
     for content, name in world.dropped.items():
         if name.endswith(b".jpg") and not os.path.basename(name).startswith(b"._") and content not in world.removed:
             assert content in pictures, f"{name!r} was never done"
     assert disk.scan(os.path.join(OUTBOX, b".work")) == [], "attempts are left behind"
-    check_history(house)
 
 
-def check_history(house: House) -> None:
+def check_history(house: House) -> Jobs:
     """Every sequence number once, every accepted job ended as often as somebody asked, ids given once at a time."""
+    jobs = Jobs(keep=None)
     open_jobs: set[str] = set()
     numbers: set[int] = set()
     for entry in house.history.entries():
         assert entry.seq not in numbers, f"record {entry.seq} came twice"
         numbers.add(entry.seq)
+        jobs.apply(entry)
         record = entry.record
         match record.event:
             case "accepted" | "requeued":
@@ -417,3 +424,4 @@ def check_history(house: House) -> None:
                 assert record.job in open_jobs, f"{record.job} ended twice"
                 open_jobs.remove(record.job)
     assert not open_jobs
+    return jobs

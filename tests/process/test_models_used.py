@@ -87,7 +87,7 @@ def test_fetched_weights_are_loaded_and_give_depth(tmp_path, tiny, photo):
     catalogue = listed(tmp_path)
     with Hub({"some/model": tiny}) as hub:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, "--folder", str(tmp_path), "--catalogue", catalogue],
+            [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address},
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
@@ -130,7 +130,7 @@ def trapped(tmp_path, hub):
     (tmp_path / "trap").mkdir()
     (tmp_path / "trap" / "sitecustomize.py").write_text(TRAP)
     (tmp_path / "tmp").mkdir()
-    everything = {name: hub.address for name in ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+    everything = dict.fromkeys(("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), hub.address)
     return (
         worker_environment(os.environ, tmp=os.fsencode(tmp_path / "tmp"), threads=1)
         | everything

@@ -69,9 +69,9 @@ def stubborn(command, report):
 
 
 def stuck(command, report):
-    """Hangs in C code that holds the interpreter."""
+    """Hangs in C code that holds the interpreter and looks at no signals."""
     report("stuck", 0.5)
-    ctypes.PyDLL(None).sleep(600)
+    sum(range(10**15))
 
 
 def null_page(command, report):
