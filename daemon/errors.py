@@ -134,7 +134,7 @@ class DeviceUnavailable(JobError):
 
 
 class Timeout(JobError):
-    """The job took longer than it may."""
+    """The job took longer than it may. Tried again only if it had stopped moving; one that moves would run out again."""
 
     code, exit_status, retryable = "timeout", 40, True
     hint = "Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: multiplane retry ID."

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
             case _:
                 return _remove(shelf, asked.name)
     except JobError as error:
-        return _tell(err, error.message, error.own_hint or error.hint, error.exit_status)
+        return _tell(err, error.message, error.info().hint, error.exit_status)
     except Refusal as refusal:
         return _tell(err, refusal.message, refusal.hint, refusal.exit_status)
     except KeyboardInterrupt:

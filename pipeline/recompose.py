@@ -103,7 +103,6 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     stack[under[bent], soft[bent], :3] = ground[bent]
     a = np.maximum(alpha, 1.0)[:, None]
     colour = np.rint((255.0 * image - (255.0 - a) * ground) / a)
-    colour[alpha == 255] = image[alpha == 255]
     colour[alpha == 0] = 0.0
     stack[top, soft, :3] = colour
     stack[top, soft, 3] = alpha

@@ -13,6 +13,10 @@ from pipeline.filters import box, narrowest, resize, widest
 
 STEP = 0.03
 """A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
+LONGEST_GAP = 0.06
+"""Share of the longer side up to which the two ends of a gap tell what lies between: twice the shadow a stereo pair casts."""
+BRIDGE_SIDE = 1024
+"""Readings on the longer side above which gaps are bridged on every second, third, … reading: gaps are guesses anyway."""
 FARTHER = 12.0
 """How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
 COLOUR_NOISE = 8.0
@@ -57,6 +61,36 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
 
 
 def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Bridge short gaps the shorter way, along their row or column, and let the surroundings spread into the others.
+
+    Between two ends of one surface the bridge is straight; between two surfaces it is the farther one's.
+    """
+    start = np.where(known, np.clip(np.nan_to_num(values), 0.0, 1.0), 0.0).astype(np.float32)
+    step = -(-max(values.shape) // BRIDGE_SIDE)
+    across, width = _bridge(start[::step, ::step], known[::step, ::step])
+    down, height = _bridge(start[::step, ::step].T, known[::step, ::step].T)
+    bridged = np.where(width <= height.T, across, down.T)
+    short = np.minimum(width, height.T) <= max(2.0, LONGEST_GAP * max(bridged.shape))
+    bridged = np.where(short, bridged, _spread(start[::step, ::step], known[::step, ::step]))
+    np.copyto(start, resize(bridged, values.shape, cv2.INTER_NEAREST_EXACT), where=~known)
+    return start
+
+
+def _bridge(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fill along rows; the length of the gap each value bridges, infinite where one of its ends is the canvas's edge."""
+    count = start.shape[1]
+    place = np.arange(count)
+    before = np.maximum.accumulate(np.where(known, place, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, place, count)[:, ::-1], axis=1)[:, ::-1]
+    left, right = (np.take_along_axis(start, np.clip(end, 0, count - 1), axis=1) for end in (before, after))
+    one_sided = (before < 0) | (after >= count)
+    gap = np.maximum(after - before, 1).astype(np.float32)
+    straight = left + (right - left) * ((place - before) / gap).astype(np.float32)
+    filled = np.where(np.abs(right - left) > STEP, np.minimum(left, right), straight)
+    return filled.astype(np.float32), np.where(one_sided, np.float32(np.inf), gap)
+
+
+def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Push-pull (Gortler et al., "The Lumigraph", 1996) with weights that favour the far side."""
     start = np.where(known, np.clip(values, 0.0, 1.0), 0.0).astype(np.float32)
     weight = np.where(known, np.exp(-FARTHER * start), 0.0).astype(np.float32)

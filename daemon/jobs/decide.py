@@ -24,12 +24,23 @@ class Answer:
 
 
 def after_failure(
-    job: Job, error: ErrorInfo, *, now: float, seconds: float | None, source: Source | None = None, warnings: tuple[str, ...] = ()
+    job: Job,
+    error: ErrorInfo,
+    *,
+    now: float,
+    seconds: float | None,
+    source: Source | None = None,
+    warnings: tuple[str, ...] = (),
+    retryable: bool | None = None,
 ) -> AnyRecord:
-    """The record for an attempt that failed: one more attempt after a pause, or the end."""
+    """The record for an attempt that failed: one more attempt after a pause, or the end.
+
+    `retryable` if whoever saw it fail knows better than the error's code whether another attempt may go better.
+    """
     if job.cancel_requested:
         return cancelled(job, seconds=seconds)
-    if BY_CODE[error.code].retryable and job.attempts < MAX_ATTEMPTS:
+    again = BY_CODE[error.code].retryable if retryable is None else retryable
+    if again and job.attempts < MAX_ATTEMPTS:
         pause = PAUSES[min(job.attempts, len(PAUSES)) - 1]
         return AttemptEnded(job=job.job_id, error=error, counts=True, retry_at=now + pause)
     return Ended(

@@ -99,7 +99,14 @@ class Journal:
 
         Raises:
             Refusal: the segment is damaged.
+            JournalError: it cannot be read, or its tail cannot be set aside; nothing is lost by trying again.
         """
+        try:
+            return self._recover()
+        except OSError as error:
+            raise JournalError(f"cannot read the journal in {self._folder.decode(errors='replace')}: {error.strerror}") from error
+
+    def _recover(self) -> Recovered:
         make_folders(self._fs, self._folder)
         numbers = segment_numbers(self._fs, self._folder)
         if not numbers:

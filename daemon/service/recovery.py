@@ -51,9 +51,16 @@ class Recovery:
         for job in live:
             self._resume(self.ledger.jobs.live.get(job.job_id))
         self.runs.settle_accounts()
-        self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
-        self._rewrite_views()
-        self._forget()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """What can as well be done at the next start."""
+        try:
+            self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
+            self._rewrite_views()
+            self._forget()
+        except OSError as error:
+            logger.warning("cannot tidy up after the last start: {}", error)
 
     def _end_leftover_workers(self, live: list[Job]) -> None:
         """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
@@ -116,11 +123,7 @@ class Recovery:
     def _forget(self) -> None:
         """Let go of the journal's oldest segments."""
         paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
-        try:
-            gone = prune(self.fs, paths.journal_bytes, rfc3339(datetime.fromtimestamp(self.wall_clock(), UTC) - keep))
-        except OSError as error:
-            logger.warning("cannot remove old segments of the journal: {}", error)
-            return
+        gone = prune(self.fs, paths.journal_bytes, rfc3339(datetime.fromtimestamp(self.wall_clock(), UTC) - keep))
         if gone:
             logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
 

@@ -200,8 +200,8 @@ class Runs:
         match outcome:
             case Completed(result=result, seconds=seconds):
                 self._completed(job, result, seconds)
-            case Failed(error=error, seconds=seconds, source=source, warnings=warnings):
-                self._failed(job_id, error, seconds=seconds, source=source, warnings=warnings)
+            case Failed(error=error, retryable=retryable, seconds=seconds, source=source, warnings=warnings):
+                self._failed(job_id, error, seconds=seconds, source=source, warnings=warnings, retryable=retryable)
             case Cancelled(seconds=seconds):
                 self.end(job, decide.cancelled(job, seconds=seconds))
             case Stopped():
@@ -269,6 +269,7 @@ class Runs:
         seconds: float | None,
         source: Source | None = None,
         warnings: tuple[str, ...] = (),
+        retryable: bool | None = None,
     ) -> None:
         job = self.ledger.jobs.live[job_id]
         now = self.wall_clock()
@@ -277,7 +278,9 @@ class Runs:
             job, error, changed_at=self._changed_at(job), now=now, tries=waiting.tries if waiting else 0
         )
         if record is None:
-            record = decide.after_failure(job, error, now=now, seconds=seconds, source=source, warnings=warnings)
+            record = decide.after_failure(
+                job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
+            )
         else:
             self.unsettled[job_id] = Unsettled(self._last_seen(job), self.clock(), (waiting.tries if waiting else 0) + 1)
         self.end(job, record)
@@ -305,7 +308,11 @@ class Runs:
             logger.info(
                 "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
             )
-        self.changed(job.job_id)
+        try:
+            self.changed(job.job_id)
+        except OSError as error:
+            # A view: it is written as soon as it can be, at the latest by the next start.
+            logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
         if job.attempt:
             self._discard(job.attempt.folder)
 

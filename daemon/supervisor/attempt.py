@@ -15,7 +15,7 @@ from collections.abc import Callable
 import psutil
 from loguru import logger
 
-from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result
+from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result, Started
 from daemon.platform import process
 from daemon.supervisor.events import Event, EventReader, ProtocolError
 from daemon.supervisor.joblog import JobLog
@@ -54,7 +54,7 @@ class Attempt:
     ) -> None:
         self.worker, self.log, self.rules = worker, log, rules
         self._selector, self._wake, self._progress, self._clock = selector, wake, progress, clock
-        self.born = self._began = self.last_sign = self._sampled = self._ended_at = clock()
+        self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
         self.job_id: str | None = None
         self.ready = self.over = False
         self._timeout: float | None = None
@@ -78,9 +78,9 @@ class Attempt:
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
-        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from now."""
+        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
         self.job_id = self._reader.job_id = command.job_id
-        self._began = self.last_sign = self._sampled = self._clock()
+        self._began = self._moved = self.last_sign = self._sampled = self._clock()
         self._timeout = timeout_seconds
         self._say(command.model_dump_json().encode() + b"\n")
 
@@ -165,6 +165,7 @@ class Attempt:
             tail=self.log.tail(),
             seconds=self._ended_at - self._began,
             silent_seconds=self._ended_at - self.last_sign,
+            still_seconds=self._ended_at - self._moved,
             peak_bytes=self._peak,
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
@@ -287,7 +288,11 @@ class Attempt:
         match event:
             case Ready():
                 self.ready = True
+            case Started():
+                # The imports of a cold worker are not the job's own time; `start_seconds` bounds them.
+                self._began = self._moved = self._clock()
             case ProgressEvent() if self.job_id is not None:
+                self._moved = self._clock()
                 self._progress(self.job_id, event.stage, event.fraction)
             case Heartbeat():
                 self._uses(event.rss)

@@ -16,6 +16,11 @@ from daemon.errors import BY_CODE, JobError, OutOfMemory, Timeout, WorkerCrashed
 Reason = Literal["timeout", "memory", "guardian", "protocol", "start", "cancel", "shutdown"]
 
 
+#: A job that shows no progress for so long, and for half of its time, counts as hanging. The longest stretch between two reports
+#: of progress of a healthy job, a model's pass over a large picture on a slow machine, stays well below.
+HANGING_SECONDS = 30.0
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """The worker did the job; its files are in the attempt folder and not yet checked. `peak_bytes` of the whole tree."""
@@ -63,8 +68,9 @@ class End:
         result, error: what it sent last, if it did.
         violation: what was wrong with its events, a clause that completes "the worker …".
         tail: the last lines of its output.
-        seconds: from the handing over of the job to the end.
+        seconds: from the job's `started`, or else its handing over, to the end.
         silent_seconds: since its last sign of life.
+        still_seconds: since it last showed progress.
         peak_bytes: the most memory its tree was seen with.
         timeout_seconds, max_memory_bytes: its limits.
     """
@@ -77,6 +83,7 @@ class End:
     tail: str | None
     seconds: float
     silent_seconds: float
+    still_seconds: float
     peak_bytes: int
     timeout_seconds: float
     max_memory_bytes: int | None
@@ -97,7 +104,12 @@ def judge(end: End) -> Outcome:
             return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings)
     failure = _failure(end)
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
-    return Failed(failure.info(), failure.retryable, end.seconds, source, warnings)
+    return Failed(failure.info(), failure.retryable and not _was_moving(end), end.seconds, source, warnings)
+
+
+def _was_moving(end: End) -> bool:
+    """Did the time limit end a job that was getting on? Another attempt would only run out of time at the same place."""
+    return end.reason == "timeout" and end.still_seconds < max(HANGING_SECONDS, end.seconds / 2)
 
 
 def _failure(end: End) -> JobError:

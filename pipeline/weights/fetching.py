@@ -27,6 +27,7 @@ from pipeline.weights.store import PARTIAL, Record, files_of, locate, put_away, 
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
+_DISTRUST = "Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network."
 
 
 class Report(Protocol):
@@ -93,7 +94,9 @@ def fetch(
             return there, False
         snapshot = hub.look_up(entry.repo, entry.revision)
         if _COMMIT.fullmatch(entry.revision) and snapshot.commit != entry.revision:
-            raise WeightsCorrupt(f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.")
+            raise WeightsCorrupt(
+                f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.", hint=_DISTRUST
+            )
         wanted = _wanted(entry, snapshot)
         if there := _whole(name, models, snapshot.commit, listed):
             return there, False
@@ -134,7 +137,7 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
         if snapshot.files[file].sha256 not in (None, pinned):
             raise WeightsCorrupt(
                 f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than config/models.yaml knows.",
-                hint="Do not trust what HF_ENDPOINT or the network's proxy gives; nothing was fetched.",
+                hint=_DISTRUST,
             )
     return sorted((snapshot.files[file] for file in entry.files), key=lambda each: (each.bytes, each.name))
 
@@ -172,7 +175,7 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
         witness = "config/models.yaml" if wanted.name in order.entry.sha256 else "the hub"
         raise WeightsCorrupt(
             f"What came as {wanted.name} is not what {witness} says it is; it was thrown away.",
-            hint="Run the same command again. If it stays so, do not trust what HF_ENDPOINT or the network's proxy gives.",
+            hint=f"Run the same command again; if it stays so: {_DISTRUST}",
         )
     if wanted.name.endswith(".safetensors"):
         try:

@@ -41,9 +41,9 @@ logger.remove()
 SETTINGS = load(Path("/studio"), {"MULTIPLANE_CONFIG": "/dev/null"})
 PATHS = SETTINGS.paths
 INBOX, OUTBOX, REQUESTS = PATHS.inbox_bytes, PATHS.outbox_bytes, PATHS.requests_bytes
-MARKERS = (b".multiplane",)
+BOOT = "boot of the simulation"
 #: Small, so that a short life sees new segments begin.
-RECORDS_PER_SEGMENT = 9
+RECORDS_PER_SEGMENT = 15
 
 
 @dataclass
@@ -78,7 +78,7 @@ class World:
         if verb == "rm":
             for job in jobs:
                 source = os.path.join(OUTBOX, job.encode(), b"source")
-                self.removed |= {disk.read(os.path.join(source, entry.name), 1 << 20) for entry in disk.scan(source)}
+                self.removed |= {node.data for _path, node in disk.walk(source) if node.kind == "file"}
         disk.put(os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs).model_dump_json().encode())
 
 
@@ -105,9 +105,7 @@ class Workers:
         attempt, picture = os.fsencode(command.attempt), os.path.join(os.fsencode(command.source), to_bytes(command.image))
         self.started.append(command.job_id)
         self._running[command.job_id] = [0, self._work(command, attempt, fs.read(picture, 1 << 20))]
-        return WorkerPid(
-            pid=2**22 + len(self.started), created=1.0, boot_id="boot of the simulation", group=2**22, guardian_created=1.0
-        )
+        return WorkerPid(pid=2**22 + len(self.started), created=1.0, boot_id=BOOT, group=2**22, guardian_created=1.0)
 
     def _work(self, command: JobCommand, attempt: bytes, picture: bytes) -> object:
         word = picture.split()[0]
@@ -199,7 +197,7 @@ class House:
             PATHS.journal_bytes,
             clock=self._now,
             version="1",
-            boot_id="boot of the simulation",
+            boot_id=BOOT,
             records_per_segment=RECORDS_PER_SEGMENT,
         )
         recovered = self.journal.recover()
@@ -245,17 +243,8 @@ class House:
         self.world.seconds += 4.0
         self._monotonic += 4.0
         self.workers.tick()
-        if not self.recovered:
-            Recovery(
-                self.disk,
-                self.ledger,
-                self.outbox,
-                self.claims,
-                self.runs,
-                "boot of the simulation",
-                wall_clock=lambda: self.world.seconds,
-            ).perform()
-            self.recovered = True
+        if not self.recovered and not self._recover():
+            return
         self.claims.finish([job for job in self.ledger.jobs.live.values() if not job.claimed], again=True)
         self.requests.handle()
         ready = self.ready()
@@ -265,6 +254,16 @@ class House:
         self.runs.start_next()
         if not self.world.in_hurry:
             self.board.refresh(self._monotonic, force=True)
+
+    def _recover(self) -> bool:
+        wall_clock = lambda: self.world.seconds  # noqa: E731
+        recovery = Recovery(self.disk, self.ledger, self.outbox, self.claims, self.runs, BOOT, wall_clock=wall_clock)
+        try:
+            recovery.perform()
+        except OSError:
+            return False  # the outbox cannot be read now; the next round tries again
+        self.recovered = True
+        return True
 
     def ready(self) -> list[Ready]:
         """The pairs in the inbox; a picture in the folder `quick` falls under its preset."""
@@ -285,7 +284,7 @@ class House:
     def _entry(self, found: dict, path: bytes) -> Entry | None:
         if path not in found:
             return None
-        stat = self.disk.lstat(path)
+        stat = self.disk.stat(path)
         return Entry(os.path.basename(path), "file", stat.dev, stat.ino, stat.size, stat.mtime_ns)
 
     def rest(self, most: int = 120) -> None:
@@ -295,7 +294,6 @@ class House:
             self.world.seconds += 30.0  # so that no pause takes many rounds
             self.turn()
             if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
-                self.board.refresh(self._monotonic, force=True)
                 return
             if any(job.state == "processing" for job in self.ledger.jobs.live.values()):
                 self._cancel_the_endless()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from house import House, World, check_kept, check_visible, new_disk
+from house import INBOX, House, World, check_kept, check_visible, new_disk
 from simdisk import SimDisk
 
 
@@ -71,9 +71,11 @@ def _state(house: House, job_id: str) -> str | None:
     return job and job.state
 
 
-def moments(*, every: int = 1) -> tuple[list[Moment], House]:
+def moments(*, every: int = 1, two_disks: bool = False) -> tuple[list[Moment], House]:
     """The life, seen before each of its operations (or every so many), checked at each as people may look at any time."""
     disk, world = new_disk(), World()
+    if two_disks:
+        disk.inbox_device = (INBOX, 2)
     seen: list[Moment] = []
 
     def before(number: int, name: str, path: bytes) -> None:

@@ -11,7 +11,7 @@ What a crash may do to it:
   durable, all in it is lost; and who syncs the old name's folder first has lost the file.
 
 Every operation that changes something is counted; `before` is called ahead of each with its number, its name and its path, and
-may raise to let it fail, or snapshot the disk with `copy_disk`.
+may raise to let it fail, or snapshot the disk with `copy_disk`; `before_look` likewise for what only looks.
 """
 
 import errno
@@ -89,9 +89,11 @@ class SimDisk:
         self.root = Folder(1)
         self.renames: list[Rename] = []
         self.operations = 0
+        self.looks = 0
         self.dead = False
         self.clock_ns = 1_700_000_000_000_000_000
         self.before: Callable[[int, str, bytes], None] = lambda _number, _name, _path: None
+        self.before_look: Callable[[int, str, bytes], None] = lambda _number, _name, _path: None
         self.shorten: Callable[[int, bytes], bytes] = lambda _number, data: data
         self.inbox_device: tuple[bytes, int] | None = None
         self._open: dict[int, tuple[File, bytes]] = {}
@@ -280,18 +282,32 @@ class SimDisk:
 
     # -- what only looks --------------------------------------------------------------------------------------------------
 
+    def _look(self, name: str, path: bytes) -> None:
+        if self.dead:
+            raise PowerLossError
+        self.looks += 1
+        self.before_look(self.looks, name, path)
+
     def lstat(self, path: bytes) -> Stat:
+        self._look("lstat", path)
+        return self.stat(path)
+
+    def stat(self, path: bytes) -> Stat:
+        """`lstat` for the test itself."""
         node = self._node(path)
         size = len(node.data) if isinstance(node, File) else 0
         return Stat(node.kind, self._device(path), node.ino, size, node.mtime_ns)
 
     def scan(self, path: bytes) -> list[DirEntry]:
+        self._look("scan", path)
         return [DirEntry(name, node.kind) for name, node in self._folder(path).names.items()]
 
     def read(self, path: bytes, limit: int) -> bytes:
+        self._look("read", path)
         return self._file(path).data[:limit]
 
     def digest(self, path: bytes) -> str:
+        self._look("digest", path)
         return hashlib.sha256(self._file(path).data).hexdigest()
 
     def free_bytes(self, path: bytes) -> int:

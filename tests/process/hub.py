@@ -5,6 +5,7 @@ directly.
 It offers no xet. It counts what it is asked, and can be told to break off, to stall, to lie and to ignore ranges.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -88,6 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # a client that was killed
+            super().handle()
 
     def do_HEAD(self):
         self.do_GET()

@@ -1,5 +1,6 @@
 """Weights come whole, checked and from where they should, or not at all; the true client against a hub on this machine."""
 
+import errno
 import hashlib
 import json
 import os
@@ -95,7 +96,8 @@ def test_exactly_the_listed_files_come_and_are_recorded_with_commit_and_hashes(h
     assert heard.came == total
     assert [name for name, _ in heard.whole] == ["preprocessor_config.json", "config.json", "model.safetensors"]
     assert os.listdir(tmp_path / "models") == ["m"]
-    assert not [each for each in hub.asked if each.path.endswith((".md", ".bin"))]
+    resolved = sorted(each.path for each in hub.asked if "/resolve/" in each.path)
+    assert resolved == sorted(f"/some/model/resolve/{COMMIT}/{name}" for name in ENTRY["files"])
 
 
 def test_the_component_folders_of_a_diffusion_model_are_kept(hub, tmp_path):
@@ -150,6 +152,34 @@ def test_a_part_of_another_commit_is_never_joined(hub, tmp_path):
     assert (tmp_path / "models" / "m" / "model.safetensors").read_bytes() == other
     assert made.revision == "f" * 40
     assert [each.range for each in hub.asked if "/cdn/" in each.path] == [None]
+
+
+def test_what_another_fetch_left_does_not_come_along(hub, tmp_path):
+    staging = tmp_path / "models" / ".fetch-m"
+    (staging / "unet").mkdir(parents=True)
+    (staging / "unet" / "model.safetensors").write_bytes(b"of another revision")
+    made, _ = fetch(tmp_path)
+    assert sorted(made.files) == sorted(ENTRY["files"])
+    assert not (tmp_path / "models" / "m" / "unet" / "model.safetensors").exists()
+
+
+def test_a_fetch_that_was_killed_before_the_last_rename_is_finished_without_a_download(hub, tmp_path):
+    fetch(tmp_path)
+    (tmp_path / "models" / "m").rename(tmp_path / "models" / ".fetch-m")
+    hub.asked.clear()
+    assert fetch(tmp_path)[1]
+    assert [each.path for each in hub.asked] == ["/api/models/some/model/revision/main"]
+    assert weights.locate("m", str(tmp_path / "models"), listed()).revision == COMMIT
+
+
+def test_a_disk_that_fills_up_on_the_way_is_told(hub, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub_client, "download", full)
+    with pytest.raises(DiskFull, match="is full") as told:
+        fetch(tmp_path)
+    assert "kept" in told.value.own_hint
 
 
 def test_a_busy_server_is_asked_again(hub, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -123,6 +124,29 @@ def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(t
         assert command_line(tmp_path, hub, "models", "verify").returncode == 0
         assert command_line(tmp_path, hub, "models", "remove", "depth-anything-v2-base").returncode == 0
         assert hub.asked == [], "only fetch may ask the hub"
+
+
+def test_on_a_terminal_the_licence_can_be_accepted_by_typing_its_name(tmp_path, tiny):
+    catalogue = listed(tmp_path, licence="CC-BY-NC-4.0", commercial=False)
+    keyboard, terminal = pty.openpty()
+    with Hub({"some/model": tiny}) as hub:
+        running = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address, "TERM": "xterm"},
+            stdin=terminal, stdout=subprocess.PIPE, stderr=terminal,
+        )  # fmt: skip
+        said = b""
+        while b"Licence:" not in said:
+            said += os.read(keyboard, 4096)
+        assert hub.asked == []
+        os.write(keyboard, b"CC-BY-NC-4.0\n")
+        out, _ = running.communicate(timeout=60)
+    os.close(terminal)
+    os.close(keyboard)
+    assert running.returncode == 0
+    assert b"no commercial use" in said
+    assert b"is installed" in out
+    assert weights.locate(NAME, str(tmp_path), weights.catalogue(catalogue)).entry.licence == "CC-BY-NC-4.0"
 
 
 def trapped(tmp_path, hub):

@@ -26,7 +26,6 @@ def test_a_job_that_takes_too_long_is_ended(tmp_path, behaviour):
     outcome = failed(tmp_path, behaviour, timeout=0.4)
     assert outcome.error.code == "timeout"
     assert "0.4 seconds" in outcome.error.message
-    assert outcome.retryable
     assert 0.4 <= outcome.seconds < 10
 
 

@@ -124,6 +124,16 @@ def test_shifts_rise_from_a_backdrop_that_stays():
     assert moves[-1] == pytest.approx(0.03)
 
 
+def test_the_farthest_layer_with_pixels_stays_when_those_behind_it_are_empty():
+    rgb = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    values = np.full((60, 80), 0.6, np.float32)
+    values[20:40, 20:40] = 0.9
+    layers = layer_picture(rgb, None, values, None, num_layers=4, split=(0.2, 0.5, 0.8))
+    assert layers.bboxes[:2] == (None, None)
+    assert shifts(layers)[2:] == pytest.approx((0.0, 0.03))
+    assert (layers.rgba[2][..., 3] == 255).all()
+
+
 def test_the_picture_and_depth_are_not_changed():
     truth = scene("hair")
     rgb, values = truth.rgb.copy(), truth.disparity.copy()

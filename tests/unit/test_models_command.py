@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -211,6 +213,16 @@ def test_an_unreadable_list_of_accepted_licences_is_no_acceptance(place):
     (place.models / licences.ACCEPTED).write_text("[")
     with pytest.raises(WeightsCorrupt, match="cannot be read"):
         licences.needed(place.listed.models["limited"], str(place.models))
+
+
+def test_what_opens_connections_is_not_even_imported_by_the_list(place):
+    asked = (
+        "import sys; from pipeline import models_command; "
+        f"models_command.main(['list', '--folder', {str(place.models)!r}, '--catalogue', {str(place.path)!r}]); "
+        "print(sorted({'huggingface_hub', 'httpx2', 'torch', 'transformers', 'numpy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", asked], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_everything_but_fetch_switches_the_hub_off(place):

@@ -39,6 +39,7 @@ def ended(**seen: object) -> End:
         "tail": "the last line",
         "seconds": 10.0,
         "silent_seconds": 1.0,
+        "still_seconds": 1.0,
         "peak_bytes": 3 << 30,
         "timeout_seconds": 9.0,
         "max_memory_bytes": 2 << 30,
@@ -189,6 +190,13 @@ def test_a_shutdown_is_no_attempt_unless_the_work_was_done():
 
 def test_a_whole_result_within_the_grace_of_a_timeout_counts():
     assert isinstance(judge(ended(reason="timeout", result=RESULT)), Completed)
+
+
+def test_a_timeout_is_worth_another_attempt_only_if_the_job_hung():
+    assert not judge(ended(reason="timeout")).retryable
+    assert not judge(ended(reason="timeout", seconds=600.0, still_seconds=200.0)).retryable
+    assert not judge(ended(reason="timeout", seconds=10.0, still_seconds=10.0)).retryable
+    assert judge(ended(reason="timeout", seconds=600.0, still_seconds=400.0)).retryable
 
 
 def test_the_timeout_tells_of_silence_only_where_there_was_some():

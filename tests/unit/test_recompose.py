@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.recompose import NEAR_ESTIMATE, compose, largest_error, over, solve
+from pipeline.recompose import compose, largest_error, over, solve
 
 
 def stacked(alpha, estimate, ground):
@@ -54,7 +54,7 @@ def test_a_solved_colour_stays_near_its_estimate_or_is_the_pictures_own():
     distance = np.abs(front[:, :3].astype(int) - estimate).max(axis=1)
     soft = (front[:, 3] > 0) & (front[:, 3] < 255)
     assert soft.any()
-    assert distance[soft].max() <= NEAR_ESTIMATE
+    assert distance[soft].max() <= 16
     assert (front[front[:, 3] == 255, :3] == picture[front[:, 3] == 255]).all()
 
 

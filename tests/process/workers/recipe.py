@@ -71,7 +71,7 @@ def stubborn(command, report):
 def stuck(command, report):
     """Hangs in C code that holds the interpreter and looks at no signals."""
     report("stuck", 0.5)
-    sum(range(10**15))
+    sum(range(10**10))
 
 
 def null_page(command, report):

@@ -1,0 +1,125 @@
+"""A crash before any operation loses nothing, does nothing twice, shows nothing half-done, and every job still ends.
+
+The daemon's parts live on a simulated disk (`simdisk`) through everything that can happen to a job (`life`); before each
+operation the disk is copied, and each copy is crashed in several ways and started again.
+"""
+
+import os
+import random
+from collections import Counter
+
+import pytest
+from crashes import choices, crash_again, recover
+from house import check_ended, check_kept, check_visible
+from life import moments
+
+soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+
+
+@pytest.fixture(scope="module")
+def life():
+    return moments()
+
+
+@pytest.fixture(scope="module")
+def life_on_two_disks():
+    return moments(two_disks=True)
+
+
+def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Counter:
+    """Crash at all of these moments; counts the states that were started from."""
+    states: Counter = Counter()
+    for moment in seen:
+        for place, (what, disk) in enumerate(choices(moment, seeds)):
+            if not only(moment.number, place):
+                continue
+            states[what.split()[0]] += 1
+            try:
+                recover(disk, moment.world.copy(), killed=what == "killed")
+            except Exception as error:
+                error.add_note(f"crashed before operation {moment.number} ({moment.name} {moment.path!r}); {what}")
+                raise
+    return states
+
+
+def test_the_life_goes_through_every_operation_and_ends_well(life):
+    seen, house = life
+    check_ended(house)
+    assert {moment.name for moment in seen} == {
+        "create", "append", "write", "sync", "rename", "unlink", "mkdir", "rmdir", "sync_dir", "sync_file",
+    }  # fmt: skip
+    states = {job.state for job in house.history.backwards()}
+    assert states == {"completed", "failed", "cancelled"}
+    assert house.journal.segment > 4, "no new segment began by itself"
+
+
+def test_what_was_said_to_have_ended_stays_so_after_a_power_loss(life):
+    _seen, house = life
+    disk = house.disk.after_power_loss()
+    check_visible(disk)
+    check_kept(disk, house.world)
+
+
+def test_a_crash_before_any_operation_loses_nothing(life):
+    """Killed, or power lost with nothing unsynced left, or with some of it left; the heavier run has them all everywhere."""
+    seen, _house = life
+    states = crash_everywhere(seen, 1, lambda number, place: place == number % 2 or (place == 2 and number % 2))
+    assert sum(states.values()) > 1.4 * len(seen) > 800
+    assert set(states) == {"killed", "nothing", "seed"}
+
+
+def test_a_crash_before_any_operation_of_a_claim_across_disks_loses_nothing(life_on_two_disks):
+    seen, house = life_on_two_disks
+    check_ended(house)
+    copying = [moment for moment in seen if moment.name == "copy" or b"/source" in moment.path or b"/inbox" in moment.path]
+    states = crash_everywhere(copying, 1, lambda number, place: place == number % 3)
+    assert sum(states.values()) > 100
+
+
+def test_a_crash_during_the_recovery_from_a_crash_loses_nothing(life):
+    seen, _house = life
+    again = 0
+    for moment in seen[::9]:
+        chance = random.Random(moment.number)
+        _what, disk = list(choices(moment, 1))[moment.number % 3]
+        world = moment.world.copy()
+        number = chance.randrange(1, 40)
+        left = crash_again(disk, world, number)
+        if left is None:
+            continue
+        again += 1
+        disk = left.after_power_loss(chance, keep=0.6) if moment.number % 2 else left.after_power_loss()
+        try:
+            recover(disk, world, killed=False)
+        except Exception as error:
+            error.add_note(
+                f"crashed before operation {moment.number} of the life, then before operation {number} of the recovery"
+            )
+            raise
+    assert again > 50
+
+
+@soak
+def test_many_more_crash_states(life):
+    seen, _house = life
+    states = crash_everywhere(seen, 8)
+    assert sum(states.values()) == 10 * len(seen)
+
+
+@soak
+def test_a_crash_before_any_operation_of_any_recovery(life):
+    """Two crashes in a row, the second before each operation of what follows the first."""
+    seen, _house = life
+    for moment in seen[::5]:
+        for number in range(1, 200, 3):
+            _what, disk = list(choices(moment, 1))[number % 3]
+            world = moment.world.copy()
+            left = crash_again(disk, world, number)
+            if left is None:
+                break
+            chance = random.Random(number)
+            try:
+                recover(left.after_power_loss(chance, keep=chance.choice((0.0, 0.3, 0.8))), world, killed=False)
+            except Exception as error:
+                error.add_note(f"crashed before operation {moment.number} of the life, then before operation {number} after it")
+                raise

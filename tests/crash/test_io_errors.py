@@ -1,0 +1,119 @@
+"""An error of the disk at any operation is handled, or stops the daemon in a clear way; afterwards everything goes on.
+
+A shorter life (`trouble`) meets one error at one operation, once or from then on. The daemon may stop with a JournalError, or it
+goes on; nothing else may come out of its parts. Then the disk works again, the daemon starts (after a stop in half of the cases
+on what a power loss leaves), and all the promises are checked.
+"""
+
+import errno
+import os
+from collections import Counter
+
+import pytest
+from house import House, World, check_ended, check_kept, check_visible, new_disk
+from simdisk import SimDisk, error
+
+from daemon.journal import JournalError
+
+soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+NUMBERS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR}
+
+
+def trouble(disk: SimDisk, world: World) -> None:
+    """A life that goes on whatever becomes of each step."""
+    house = House(disk, world)
+    world.drop(disk, b"one.jpg", b"good one")
+    world.drop(disk, b"one.yaml", b"id: order-1\n")
+    world.drop(disk, b"two.jpg", b"crash-1 two")
+    world.drop(disk, b"two.yaml", b"id: order-2\npriority: 1\n")
+    world.drop(disk, b"quick/four.jpg", b"bad four")
+    try:
+        house.start()
+    except OSError as failure:
+        raise JournalError("it could not start") from failure
+    for _ in range(5):
+        house.turn()
+    world.drop(disk, b"five.jpg", b"slow five")
+    world.drop(disk, b"five.yaml", b"id: order-5\npriority: 9\n")
+    for _ in range(3):
+        house.turn()
+    world.ask(disk, "cancel", "order-5", "order-2")
+    for _ in range(4):
+        house.turn()
+    if (job := house.ledger.jobs.find("order-1")) and job.ended:
+        world.ask(disk, "rm", "order-1")
+    for _ in range(3):
+        house.turn()
+
+
+def counts() -> tuple[int, int]:
+    """How many operations that change something, and that only look, the life has."""
+    disk = new_disk()
+    trouble(disk, World())
+    return disk.operations, disk.looks
+
+
+def strike(at: int, kind: str, *, lasting: bool, looks: bool = False) -> str:
+    """Let the life meet one error; returns how the daemon took it."""
+    disk, world = new_disk(), World()
+
+    def fail(number: int, _name: str, path: bytes) -> None:
+        if number == at or (lasting and number > at):
+            raise error(NUMBERS[kind], path)
+
+    def shorten(number: int, data: bytes) -> bytes:
+        return data[: len(data) // 2] if number == at or (lasting and number > at) else data
+
+    if kind == "short":
+        disk.shorten = shorten
+    elif looks:
+        disk.before_look = fail
+    else:
+        disk.before = fail
+    end = "handled"
+    try:
+        trouble(disk, world)
+    except JournalError:
+        end = "stopped"
+    after = disk.after_power_loss() if end == "stopped" and at % 2 else disk.after_kill()
+    check_visible(after, statuses=not (end == "stopped" and at % 2))
+    check_kept(after, world, places=2)
+    house = House(after, world)
+    house.start()
+    house.rest()
+    check_ended(house)
+    return end
+
+
+def strike_everywhere(kinds: tuple[str, ...], step: int, *, lasting: bool, looks: bool = False) -> Counter:
+    ends: Counter = Counter()
+    for kind in kinds:
+        for at in range(1, counts()[looks] + 1, step):
+            try:
+                ends[strike(at, kind, lasting=lasting, looks=looks)] += 1
+            except Exception as failure:
+                which = "look" if looks else "operation"
+                failure.add_note(f"{kind} at {which} {at}{' and ever after' if lasting else ''}")
+                raise
+    return ends
+
+
+STEP = 1 if "MULTIPLANE_SOAK" in os.environ else 7
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("kind", ["EIO", "ENOSPC", "EINTR"])
+def test_an_error_at_any_operation_is_handled_or_stops_the_daemon(kind, lasting):
+    ends = strike_everywhere((kind,), STEP, lasting=lasting)
+    assert ends["stopped"], "no operation of the journal was struck"
+    assert lasting or ends["handled"], "nothing else was struck"
+
+
+def test_a_short_write_anywhere_is_continued():
+    ends = strike_everywhere(("short",), STEP, lasting=False)
+    assert set(ends) == {"handled"}
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])
+def test_a_look_that_fails_is_handled_or_stops_the_daemon(lasting):
+    assert strike_everywhere(("EIO",), 2 * STEP, lasting=lasting, looks=True)["handled"]
