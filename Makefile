@@ -24,9 +24,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo "  1/3  a virtual environment"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "  2/3  the libraries, PyTorch among them (the largest, 200 MB): $$(grep -c == requirements.lock) packages"
-	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --requirement requirements.lock
 	@echo "  3/3  Multiplane itself"
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "Ready: $(BIN)/multiplane"
 

@@ -113,3 +113,22 @@ def agreement(result: Path, manifest: dict, depth: Path) -> float:
         alpha = np.asarray(Image.open(result / layer["file"]))[:, :, 3]
         seen[alpha >= 128] = layer["index"] - 1
     return float((seen == truth)[valid].mean())
+
+
+REFERENCES = Path(__file__).parent
+
+
+@pytest.mark.parametrize(("name", "get"), [("astronaut", data.astronaut), ("coffee", data.coffee)])
+def test_the_contact_sheet_looks_like_the_reference(running: HotFolder, name: str, get) -> None:
+    """The references were looked at by people; what differs visibly from them wants to be looked at again."""
+    if (depth := REFERENCES / f"{name}.depth.png").exists():
+        running.put(f"{name}_reference.depth.png", depth.read_bytes())
+    running.drop(f"{name}_reference.png", as_png(get()), "num_layers: 4\n")
+    _, _, result = completed(running, f"{name}_reference.png")
+    made = Image.open(result / "contact_sheet.jpg")
+    reference = Image.open(REFERENCES / f"reference_{name}.jpg")
+    assert made.size == reference.size
+    size = (reference.width // 8, reference.height // 8)
+    # Scaled down, and without the title, which is the file's name.
+    small = [np.asarray(sheet.resize(size, Image.Resampling.BOX), int)[15:] for sheet in (made, reference)]
+    assert np.abs(small[0] - small[1]).mean() < 2.0
