@@ -22,6 +22,7 @@ from pipeline.weights import Catalogue, Entry, licences
 from pipeline.weights.catalogue import entry_of
 from pipeline.weights.store import State, record_of, remove, state
 
+_IO_ERROR = 74  # sysexits.h, EX_IOERR
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _SHOWN: dict[State, str] = {
     "installed": "[green]installed[/]",
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
         return _tell(err, error.message, error.info().hint, error.exit_status)
     except Refusal as refusal:
         return _tell(err, refusal.message, refusal.hint, refusal.exit_status)
+    except OSError as error:
+        return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
         return _tell(err, "Interrupted.", "What has come already is kept; run the same command to go on.", _INTERRUPTED)
 

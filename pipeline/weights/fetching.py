@@ -92,7 +92,7 @@ def fetch(
     with _alone(models), _room(models):
         if _COMMIT.fullmatch(entry.revision) and (there := _whole(name, models, entry.revision, listed)):
             return there, False
-        snapshot = hub.look_up(entry.repo, entry.revision)
+        snapshot = hub.look_up(entry.repo, entry.revision, entry.files)
         if _COMMIT.fullmatch(entry.revision) and snapshot.commit != entry.revision:
             raise WeightsCorrupt(
                 f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.", hint=_DISTRUST
@@ -108,10 +108,10 @@ def fetch(
 
 
 def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
-    """The record of what is installed, if it is this commit and undamaged."""
+    """The record of what is installed, if it is this commit, all that is listed, and undamaged."""
     try:
         made = record_of(os.path.join(models, name))
-        if made is None or made.revision != commit:
+        if made is None or made.revision != commit or made.files.keys() != set(entry_of(name, listed).files):
             return None
         locate(name, models, listed)
     except WeightsCorrupt:
@@ -122,7 +122,7 @@ def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Rec
 def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
     """The files of the catalogue as the hub announces them, smallest first, so that what is wrong shows early."""
     if missing := [file for file in entry.files if file not in snapshot.files]:
-        pickles = sorted(file for file in snapshot.files if file.endswith(hub.PICKLES))
+        pickles = sorted(file for file in snapshot.others if file.endswith(hub.PICKLES))
         if pickles and any(file.endswith(".safetensors") for file in missing):
             raise WeightsMissing(
                 f"{snapshot.repo} has its weights only as pickles ({', '.join(pickles[:3])}), which can run code when they are "
@@ -245,14 +245,26 @@ def _alone(models: str) -> Iterator[None]:
     """One fetch into a folder at a time; the lock goes with the process."""
     folder = os.open(models, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(folder, models)
         yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, models: str) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Refusal(
             f"Another command is fetching into {models}.", hint="Wait for it to end.", exit_status=hub.UNAVAILABLE
         ) from None
-    finally:
-        os.close(folder)
+    except OSError as reason:
+        if reason.errno not in (
+            errno.ENOLCK,
+            errno.ENOTSUP,
+            errno.EOPNOTSUPP,
+        ):  # a share without locks; hashes still check it all
+            raise
 
 
 @contextmanager

@@ -5,8 +5,9 @@ done here: since version 1 `hf_hub_download` begins every file anew after an int
 line must go on where it stopped.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]  # public, but re-exported
 
 from daemon.errors import Refusal
@@ -28,6 +30,7 @@ UNAVAILABLE = 69
 """Exit status when the hub cannot be reached or refuses (sysexits.h, EX_UNAVAILABLE)."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 """Kinds of weights that can run code when they are loaded."""
+_SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _ATTEMPTS = 5  # in a row without a single new byte; one that brought something begins the count anew
 _LONGEST_PAUSE = 8.0  # seconds between attempts: 1, 2, 4, 8
 _PASSING = (408, 429, 500, 502, 503, 504)  # states of a server that will be over soon
@@ -52,11 +55,19 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at one commit."""
+    """A repository at one commit.
+
+    Attributes:
+        repo: `owner/name`.
+        commit: in full.
+        files: those that were asked for, as far as they are there.
+        others: the names of all others.
+    """
 
     repo: str
     commit: str
     files: dict[str, RemoteFile]
+    others: tuple[str, ...]
 
 
 def endpoint() -> str:
@@ -64,31 +75,47 @@ def endpoint() -> str:
     return constants.ENDPOINT
 
 
-def look_up(repo: str, revision: str) -> Snapshot:
+def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
     """Ask what a repository holds.
 
     Args:
         repo: `owner/name`.
         revision: branch, tag or commit.
+        wanted: names of files.
 
     Raises:
-        Refusal: the hub cannot be reached, or does not give it.
+        Refusal: the hub cannot be reached, does not give it, or does not say how the files could be checked.
     """
     with _told(repo, revision):
-        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    files = {
-        each.rfilename: RemoteFile(
-            each.rfilename,
-            each.size,
-            each.lfs.sha256 if each.lfs is not None else None,
-            each.blob_id if each.lfs is None else None,
-        )
-        for each in info.siblings or ()
-        if each.size is not None
-    }
-    if info.sha is None:
+        try:
+            info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+        except (KeyError, TypeError, AttributeError) as reason:
+            raise ValueError("its answer is not a hub's") from reason
+    # What comes from outside ends up in paths and on terminals, so it is held to its form first.
+    if info.sha is None or not _SHA1.fullmatch(info.sha):
         raise Refusal(f"The hub at {endpoint()} does not say which commit {revision} of {repo} is.", hint=_AGAIN)
-    return Snapshot(repo, info.sha, files)
+    siblings = info.siblings or []
+    files = {each.rfilename: _announced(each) for each in siblings if each.rfilename in wanted}
+    others = (each.rfilename for each in siblings if each.rfilename not in wanted and each.rfilename.isprintable())
+    return Snapshot(repo, info.sha, files, tuple(others))
+
+
+def _announced(each: RepoSibling) -> RemoteFile:
+    """One file of the answer.
+
+    Raises:
+        Refusal: it says neither SHA-256 nor git's name of the file, or no size; then nothing could be checked.
+    """
+    sha256 = each.lfs.sha256 if each.lfs is not None else None
+    git_oid = each.blob_id if each.lfs is None else None
+    named = _SHA256.fullmatch(sha256 or "") or _SHA1.fullmatch(git_oid or "")
+    if not named or not isinstance(each.size, int) or each.size < 0:
+        raise Refusal(
+            f"The hub at {endpoint()} does not say what {each.rfilename} should be, so it could not be checked.",
+            hint="Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network.",
+            exit_status=UNAVAILABLE,
+        )
+    return RemoteFile(each.rfilename, each.size, sha256, git_oid)
 
 
 def download(

@@ -19,7 +19,8 @@ def accepted(models: str) -> dict[str, str]:
     """What was accepted, and when.
 
     Raises:
-        WeightsCorrupt: the list is there but cannot be read.
+        WeightsCorrupt: the list is not what this module writes.
+        OSError: it cannot be opened.
     """
     path = os.path.join(models, ACCEPTED)
     try:
@@ -27,7 +28,7 @@ def accepted(models: str) -> dict[str, str]:
             return {str(licence): str(when) for licence, when in json.load(file).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError) as reason:
+    except (ValueError, AttributeError) as reason:
         raise WeightsCorrupt(
             f"The list of accepted licences {path} cannot be read.", hint="Remove it; licences are then asked for again."
         ) from reason

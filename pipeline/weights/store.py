@@ -148,7 +148,9 @@ def state(name: str, models: str, listed: Catalogue | None = None) -> State:
     if any(_size(os.path.join(where, file)) != each.bytes for file, each in made.files.items()):
         return "damaged"
     pinned = re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
-    return "other revision" if pinned and made.revision != entry.revision else "installed"
+    if (pinned and made.revision != entry.revision) or made.files.keys() != set(entry.files):
+        return "other revision"
+    return "installed"
 
 
 def remove(name: str, models: str, listed: Catalogue | None = None) -> int:

@@ -42,6 +42,10 @@ class Hub:
     go_on: threading.Event = field(default_factory=threading.Event)
     #: By file name: what is sent instead of the file.
     lies: dict[str, bytes] = field(default_factory=dict)
+    #: By file name: what is said of it instead of the truth.
+    announces: dict[str, dict[str, object]] = field(default_factory=dict)
+    #: Instead of what it holds.
+    answer: bytes | None = None
     ignores_ranges: bool = False
     #: States to answer with, one for each download, before it behaves.
     refusals: list[int] = field(default_factory=list)
@@ -114,12 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, repo, revision):
         files = self.hub.repos.get(repo)
-        if files is None:
+        if self.hub.answer is not None:
+            self._say(200, self.hub.answer, {"Content-Type": "application/json"})
+        elif files is None:
             self._fail(401, "RepoNotFound")
         elif revision not in ("main", self.hub.commit):
             self._fail(404, "RevisionNotFound")
         else:
-            siblings = [_sibling(name, data) for name, data in files.items()]
+            siblings = [_sibling(name, data) | self.hub.announces.get(name, {}) for name, data in files.items()]
             about = {"id": repo, "modelId": repo, "sha": self.hub.commit, "siblings": siblings, "tags": [], "private": False}
             self._say(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
 

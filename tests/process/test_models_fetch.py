@@ -225,9 +225,46 @@ def test_a_small_file_with_other_bytes_than_were_pinned_is_refused(hub, tmp_path
 
 def test_a_hub_that_gives_another_commit_than_was_pinned_is_refused(hub, tmp_path, monkeypatch):
     look_up = hub_client.look_up
-    monkeypatch.setattr(hub_client, "look_up", lambda repo, _: look_up(repo, "main"))
+    monkeypatch.setattr(hub_client, "look_up", lambda repo, _, wanted: look_up(repo, "main", wanted))
     with pytest.raises(WeightsCorrupt, match=f"commit {COMMIT} instead of"):
         fetch(tmp_path, revision="a" * 40)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"lfs": {"sha256": "/../../../escaped", "size": len(MODEL), "pointerSize": 134}},
+        {"lfs": None, "blobId": "../../../escaped"},
+        {"lfs": None, "blobId": None},
+        {"size": None},
+        {"size": -1},
+    ],
+    ids=["a path as SHA-256", "a path as git's name", "no hash", "no size", "a negative size"],
+)
+def test_a_file_that_could_not_be_checked_is_not_fetched(hub, tmp_path, said):
+    hub.announces["model.safetensors"] = said
+    with pytest.raises(Refusal, match=r"does not say what model.safetensors should be"):
+        fetch(tmp_path)
+    assert hub.downloads("model.safetensors") == []
+    assert os.listdir(tmp_path / "models") == []
+
+
+def test_only_the_listed_files_need_to_be_checkable(hub, tmp_path):
+    hub.announces["README.md"] = {"blobId": None, "size": None}
+    assert fetch(tmp_path)[1]
+
+
+@pytest.mark.parametrize("answer", [b"[1, 2]", b"<html>log in to the Wi-Fi</html>", b'{"siblings": [{"lfs": {}}]}'])
+def test_an_answer_that_is_not_a_hubs_is_told(hub, tmp_path, answer):
+    hub.answer = answer
+    with pytest.raises(Refusal, match="cannot be reached"):
+        fetch(tmp_path)
+
+
+def test_a_commit_that_is_none_is_refused(hub, tmp_path):
+    hub.commit = "../../main"
+    with pytest.raises(Refusal, match="does not say which commit"):
+        fetch(tmp_path)
 
 
 def test_a_model_that_exists_only_as_a_pickle_is_refused_and_not_downloaded(hub, tmp_path):
@@ -279,6 +316,13 @@ def test_a_pinned_commit_that_is_installed_asks_the_hub_nothing(hub, tmp_path):
     hub.asked.clear()
     assert not fetch(tmp_path, revision=COMMIT)[1]
     assert hub.asked == []
+
+
+def test_a_file_that_was_listed_since_is_fetched(hub, tmp_path):
+    fetch(tmp_path, revision=COMMIT)
+    made, fetched = fetch(tmp_path, revision=COMMIT, files=[*ENTRY["files"], "README.md"])
+    assert fetched
+    assert "README.md" in made.files
 
 
 @pytest.mark.parametrize(("repo", "revision"), [("nobody/nothing", "main"), ("some/model", "elsewhere")])

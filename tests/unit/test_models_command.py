@@ -225,6 +225,12 @@ def test_what_opens_connections_is_not_even_imported_by_the_list(place):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(place, capsys):
+    place.models.write_text("a file where the folder should be")
+    assert place.run("fetch", "limited", "--accept-licence", "CC-BY-NC-4.0") == 74
+    assert str(place.models) in capsys.readouterr().err
+
+
 def test_everything_but_fetch_switches_the_hub_off(place):
     place.run("list")
     assert os.environ["HF_HUB_OFFLINE"] == "1"
