@@ -46,10 +46,10 @@ lint: $(READY) ## Format, lint, types, import rules
 	$(BIN)/lint-imports --no-logo
 
 bench: $(READY) ## Measure, and print a table
-	@$(BIN)/python -P -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks
 
 soak: $(READY) ## Storms of kills and seeded mutations (half an hour)
-	@$(BIN)/python -P -m tests.crash.soak
+	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/crash tests/property
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \

@@ -16,11 +16,16 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser("guardian", help="kill the own process group when standard input closes")
     models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
+    commands.add_parser("devices", help="where models could run on this machine, as JSON")
     chosen = parser.parse_args(arguments)
     if chosen.command == "models":
         from pipeline import models_command
 
         return models_command.main(chosen.rest)
+    if chosen.command == "devices":
+        from pipeline import devices
+
+        return devices.main()
     if chosen.command == "guardian":
         from pipeline import guardian
 

@@ -22,6 +22,8 @@ RELAXATIONS = 1
 """Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
 SAMPLES = 600
 """Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
+SAMPLE_ROWS = 256
+"""Rows they are taken from."""
 SURE_CELL = 0.9
 """Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
 NO_MOVES = np.zeros((0, 2), np.int32)
@@ -40,6 +42,7 @@ class Fill:
         base: float32 (h', w', 3) on the grid of the texture: the layer without it; a pixel's texture is what it differs from it.
         choice: uint8 (h', w'), which of `moves` a cell copies by.
         moves: int32 (n, 2), (dy, dx) in pixels; n is 0 where there is no texture.
+        layer: which layer this is.
     """
 
     ground: NDArray[np.float32]
@@ -48,6 +51,7 @@ class Fill:
     base: NDArray[np.float32]
     choice: NDArray[np.uint8]
     moves: NDArray[np.int32]
+    layer: int
 
 
 class Filler:
@@ -104,34 +108,37 @@ class Filler:
         texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, MAX_PARALLAX * max(self.small.shape))
         if texture is None:
             nothing = np.zeros(self.grid.shape, np.float32)
-            return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES)
+            return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer)
         strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
         plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
         ground = np.dstack([smooth + strength[..., None] * (plain - smooth), strength])
-        return Fill(ground, reach, near, base, texture.choice, self._moves(texture.offsets, chosen))
+        return Fill(ground, reach, near, base, texture.choice, self._moves(texture.offsets, chosen), layer)
 
     def _moves(self, offsets: NDArray[np.int32], chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself."""
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
         moves: NDArray[np.int32] = np.rint(offsets * scale).astype(np.int32)
-        known = np.flatnonzero(chosen)
-        picks = known[:: max(1, known.size // SAMPLES)]
+        picks = _spread_sample(chosen)
         rows, columns = np.divmod(picks, width)
         pixels = self.photo.reshape(-1, 4)[picks].astype(np.int32)
 
-        def agreement(move: NDArray[np.int32]) -> float:
-            y, x = rows + move[0], columns + move[1]
+        def agreements(places: NDArray[np.int32]) -> list[float]:
+            """Mean squared difference of the sample from itself moved, for each of m moves (m, 2)."""
+            y, x = rows + places[:, :1], columns + places[:, 1:]
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            inside[inside] = chosen[y[inside], x[inside]]
-            if not inside.any():
-                return float("inf")
-            return float(np.square(self.photo[y[inside], x[inside]] - pixels[inside]).mean())
+            index = np.where(inside, y * width + x, 0)
+            inside &= chosen.reshape(-1)[index]
+            square = np.square(self.photo.reshape(-1, 4)[index].astype(np.int32) - pixels).sum(axis=2)
+            total, count = np.where(inside, square, 0).sum(axis=1), inside.sum(axis=1)
+            return [float(t / n) if n else float("inf") for t, n in zip(total, count, strict=True)]
 
         step = int(np.ceil(scale.max())) // 2
+        around = np.array([(dy, dx) for dy in (0, -1, 1) for dx in (0, -1, 1)], np.int32)
         while step >= 1:
-            around = [np.array([dy, dx], np.int32) * step for dy in (0, -1, 1) for dx in (0, -1, 1)]
-            moves = np.array([min((m + a for a in around), key=agreement) for m in moves], np.int32)
+            for number, move in enumerate(moves):
+                places = move + around * step
+                moves[number] = places[int(np.argmin(agreements(places)))]
             step //= 2
         return moves
 
@@ -172,8 +179,23 @@ class Filler:
         index = rows.astype(np.intp) * width + columns.astype(np.intp)
         source = Pixels(index, rows, columns, self.grid.full)
         detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
-        colour[:, :3] += strength * detail
+        # Cells are coarser than pixels: what a move leads to may be another layer's, or a mixture with it.
+        own = (self.labels.reshape(-1)[index] == fill.layer) & ~self.unsure.reshape(-1)[index]
+        colour[:, :3] += strength * own[:, None] * detail
         return colour
+
+
+def _spread_sample(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Flat indices of about `SAMPLES` of the pixels that are set, spread evenly; from few rows where those have enough."""
+    height, width = mask.shape
+    step = max(1, height // SAMPLE_ROWS)
+    rows, columns = np.nonzero(mask[::step])
+    if rows.size < SAMPLES:
+        step = 1
+        rows, columns = np.nonzero(mask)
+    pick = slice(None, None, max(1, rows.size // SAMPLES))
+    sample: NDArray[np.intp] = rows[pick] * step * width + columns[pick]
+    return sample
 
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:

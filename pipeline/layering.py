@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fill import MAX_PARALLAX
+from pipeline.filters import at_least
 from pipeline.matte import find_borders
-from pipeline.recompose import largest_error, solve
+from pipeline.recompose import compose, solve
 from pipeline.refine import refine
 from pipeline.split import find_thresholds, label
 from pipeline.stack import build
@@ -28,6 +29,7 @@ class Layers:
 
     Attributes:
         rgba: N arrays uint8 (H, W, 4), straight (not premultiplied) alpha, full canvas; colour is 0 where alpha is 0.
+        composite: the layers over each other, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
         disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution with its edges on the photo's.
         labels: uint8 (H, W), 0 (farthest) to N − 1: the layer every pixel was given to before mattes softened the borders.
         method: natural, equal, quantile or given.
@@ -41,6 +43,7 @@ class Layers:
     """
 
     rgba: list[NDArray[np.uint8]]
+    composite: NDArray[np.uint8]
     disparity: NDArray[np.float32]
     labels: NDArray[np.uint8]
     method: str
@@ -99,11 +102,12 @@ def layer_picture(
     stack = build(rgb, alpha, labels, num_layers, borders)
     begin("recompose", 0.8)
     solved = solve(rgb, stack.rgba, stack.soft)
-    error = largest_error(rgb, alpha, stack.rgba)
+    composite, error = compose(rgb, alpha, stack.rgba)
     coverage, bboxes = _measure(stack.rgba)
     begin("recompose", 1.0)
     return Layers(
         rgba=stack.rgba,
+        composite=composite,
         disparity=disparity,
         labels=labels,
         method=split if isinstance(split, str) else "given",
@@ -168,13 +172,14 @@ def _measure(
     rgba: list[NDArray[np.uint8]],
 ) -> tuple[tuple[float, ...], tuple[tuple[int, int, int, int] | None, ...]]:
     """Per layer the share of pixels it is frontmost in, and the box around what is not transparent."""
-    hidden = np.zeros(rgba[0].shape[:2], np.bool_)
+    shape = rgba[0].shape[:2]
+    free = np.ones(shape, np.uint8)
     coverage: list[float] = []
     boxes: list[tuple[int, int, int, int] | None] = []
     for layer in reversed(rgba):
-        there = layer[:, :, 3] > 0
-        coverage.append(int(np.count_nonzero(there & ~hidden)) / hidden.size)
-        hidden |= there
-        x, y, width, height = cv2.boundingRect(there.view(np.uint8))
+        there = at_least(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
+        coverage.append(cv2.countNonZero(cv2.bitwise_and(there, free)) / free.size)
+        free = np.where(there, np.uint8(0), free)
+        x, y, width, height = cv2.boundingRect(there)
         boxes.append((int(x), int(y), int(width), int(height)) if width else None)
     return tuple(reversed(coverage)), tuple(reversed(boxes))

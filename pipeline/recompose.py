@@ -177,44 +177,38 @@ def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.
     return np.minimum(alpha, 255.0)
 
 
-def compose(rgba: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Put layers over each other.
-
-    Args:
-        rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is not transparent, the farthest of
-            them must be opaque: so the layers of this product are made.
-
-    Returns:
-        uint8 (H, W, 4).
-    """
-    height, width = rgba[0].shape[:2]
-    out = np.empty((height, width, 4), np.uint8)
-    for rows in _strips(height, width):
-        out[rows] = _compose_strip([layer[rows] for layer in rgba])
-    return out
-
-
-def largest_error(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]) -> int:
-    """Put layers over each other and compare with the picture: the largest difference in any channel, alpha included.
+def compose(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], int]:
+    """Put layers over each other and compare with the picture.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
         alpha: uint8 (H, W) or None for opaque; colour under alpha 0 is not compared.
-        rgba: as for `compose`.
-    """
+        rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is not transparent, the farthest of
+            them must be opaque: so the layers of this product are made.
 
-    def worst(rows: slice) -> float:
+    Returns:
+        The composite, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha; and the largest difference in any channel,
+        alpha included.
+    """
+    height, width = rgb.shape[:2]
+    out = np.empty((height, width, 3 if alpha is None else 4), np.uint8)
+
+    def strip(rows: slice) -> float:
         got = _compose_strip([layer[rows] for layer in rgba])
-        colour, cover = cv2.cvtColor(got, cv2.COLOR_RGBA2RGB), cv2.extractChannel(got, 3)
-        if alpha is None:
-            wanted = np.full(cover.shape, 255, np.uint8)
-        else:
-            wanted = np.ascontiguousarray(alpha[rows])
-            colour = np.where((wanted == 0)[..., None], rgb[rows], colour.reshape(rgb[rows].shape))
         own = np.ascontiguousarray(rgb[rows])
+        colour = np.asarray(cv2.cvtColor(got, cv2.COLOR_RGBA2RGB), np.uint8).reshape(own.shape)
+        cover = np.asarray(cv2.extractChannel(got, 3), np.uint8).reshape(own.shape[:2])
+        if alpha is None:
+            out[rows] = colour
+            return max(cv2.norm(own, colour, cv2.NORM_INF), 255.0 - cv2.minMaxLoc(cover)[0])
+        out[rows] = got
+        wanted = np.ascontiguousarray(alpha[rows])
+        colour = np.where((wanted == 0)[..., None], own, colour)
         return max(cv2.norm(own, colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF))
 
-    return int(max(in_parallel(worst, _strips(*rgb.shape[:2]))))
+    return out, int(max(in_parallel(strip, _strips(height, width))))
 
 
 def _strips(height: int, width: int) -> list[slice]:

@@ -51,12 +51,12 @@ def build(
     for border in borders:
         unsure.reshape(-1)[border.index] = True
     filler = Filler(photo, None if alpha is None else alpha > 0, labels, unsure)
-    counts = np.bincount(labels.ravel() if alpha is None else labels[alpha > 0], minlength=num_layers)
-    backdrop = int(np.argmax(counts > 0))
-    reached = _reached(labels, num_layers, borders)
+    occupied = _occupied(labels, alpha, num_layers)
+    backdrop = int(np.argmax(occupied))
+    reached = _reached(labels, occupied, borders)
 
     def layer(k: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-        if counts[k] == 0:
+        if not occupied[k]:
             return np.zeros_like(photo), np.zeros(0, np.intp)
         if k == backdrop:
             return _backdrop(photo, reached[k + 1], filler, k), np.zeros(0, np.intp)
@@ -73,11 +73,21 @@ def build(
     return Stack(layers, np.flatnonzero(soft))
 
 
-def _reached(labels: NDArray[np.uint8], num_layers: int, borders: list[Border]) -> list[NDArray[np.uint8]]:
+def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_layers: int) -> NDArray[np.bool_]:
+    """Which layers have any pixel that is seen."""
+    histogram = cv2.calcHist([labels], [0], alpha, [num_layers], [0.0, float(num_layers)])
+    return np.asarray(histogram).reshape(-1) > 0
+
+
+def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
     """M_0 to M_N: what share of a pixel the layers from k on cover, uint8 (H, W); falling from layer to layer."""
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
-    for k in range(num_layers - 1, 0, -1):
+    for k in range(len(occupied) - 1, 0, -1):
+        if not occupied[k]:
+            # Pixels that nobody sees have labels too, and those a border, but there is no layer that could cover anything.
+            shares.append(shares[-1])
+            continue
         share = at_least(labels, k)
         share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
         shares.append(np.maximum(share, shares[-1], out=share))

@@ -77,8 +77,8 @@ def find_texture(
         choice[better] = number
     power = _local_power(colour, known, reach)
     likeness = 1.0 - best / np.maximum(2.0 * power, 1.0)
-    least = LEAST_STRENGTH * power / (power + FLAT_POWER)
-    strength = np.where(np.isfinite(best), np.clip(likeness, least, 1.0), 0.0).astype(np.float32)
+    rough = power / (power + FLAT_POWER)
+    strength = np.where(np.isfinite(best), rough * np.clip(likeness, LEAST_STRENGTH, 1.0), 0.0).astype(np.float32)
     return Texture(offsets, choice, strength * fade)
 
 

@@ -9,13 +9,17 @@ from daemon import __version__
 from daemon.cli.check import check
 from daemon.cli.common import tell_error
 from daemon.cli.control import cancel, retry, rm
+from daemon.cli.doctor import doctor
 from daemon.cli.jobs import jobs
 from daemon.cli.models import models
 from daemon.cli.run import run
 from daemon.cli.schema import schema
+from daemon.cli.service import service
 from daemon.cli.show import show
+from daemon.cli.stats import stats
 from daemon.cli.submit import submit
 from daemon.cli.waiting import waiting
+from daemon.cli.watch import watch
 from daemon.errors import Refusal
 
 app = typer.Typer(
@@ -39,9 +43,10 @@ def _options(
     pass
 
 
-for verb in (run, submit, jobs, show, waiting, cancel, retry, rm, check, schema):
+for verb in (run, submit, jobs, show, waiting, watch, stats, cancel, retry, rm, check, schema, doctor):
     app.command()(verb)
 app.add_typer(models)
+app.add_typer(service)
 
 
 def main() -> None:

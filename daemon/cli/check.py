@@ -10,7 +10,6 @@ from daemon.cli.common import Home, Json, fs, out, print_json, printable, settin
 from daemon.contract.names import to_text
 from daemon.errors import JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
-from daemon.jobs.abilities import refuse_unbuilt
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
 
@@ -65,7 +64,6 @@ def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str
             kind=kind,
             styles=settings.styles,
         )
-        refuse_unbuilt(spec)
     except JobError as error:
         return False, f"{error.code}: {error.message}\n{error.info().hint}"
     return True, render(spec).decode().rstrip()

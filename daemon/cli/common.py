@@ -29,9 +29,18 @@ fs = LocalFiles()
 def settings_of(home: Path | None) -> Settings:
     """The settings of a home; ends the program with one sentence if they are wrong."""
     try:
-        return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+        return settings_at(home)
     except Refusal as refusal:
         give_up(refusal)
+
+
+def settings_at(home: Path | None) -> Settings:
+    """The settings of a home.
+
+    Raises:
+        Refusal: they are wrong.
+    """
+    return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
 
 
 def give_up(refusal: Refusal) -> NoReturn:

@@ -3,18 +3,19 @@
 from typing import Annotated
 
 import typer
-from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.cells import cell, remark, state_cell
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_of
 from daemon.cli.looking import Looking
 from daemon.contract.status import State, Status
 
 #: Rows of a page: what a person reads at once.
 PAGE = 50
-#: Columns of a terminal in which the picture's name fits beside the rest.
-_WIDE = 120
-STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
+#: Room for a remark in which most are told in one line; for a picture's name that tells it from others; between columns.
+_REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 
 def jobs(
@@ -39,32 +40,44 @@ def jobs(
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
-    # One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room.
-    wide = out.width >= _WIDE
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("job", no_wrap=True, max_width=64)
-    if wide:
-        table.add_column("picture", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("state", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for status in shown:
-        picture = [_plain(printable(status.source.image if status.source else ""))] if wide else []
-        table.add_row(status.job_id, *picture, f"[{STYLES[status.state] or 'default'}]{status.state}[/]", _plain(_remark(status)))
-    out.print(table)
+    out.print(listing(shown, out.width), soft_wrap=False)
     if len(found) > page * PAGE:
         err.print(f"More with --page {page + 1}.")
 
 
-def _plain(text: str) -> str:
-    """Text that rich does not read as markup."""
-    return text.replace("[", r"\[")
+def listing(shown: list[Status], width: int) -> RenderableType:
+    """The jobs in so many columns. An id is never cut: it is what the other verbs take.
+
+    Where a remark does not fit beside the id in one line it goes below it, indented, over the whole width.
+    """
+    longest = max(len(status.job_id) for status in shown)
+    room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP
+    if room >= 0:
+        return _table(shown, room - _GAP)
+    lines: list[RenderableType] = []
+    for status in shown:
+        line, said = state_cell(status.state), cell(remark(status))
+        line.pad_right(len("processing") + 1 - len(line))
+        line.append(" " + status.job_id, style="default")
+        if said and len(line) + 2 + said.cell_len <= width:
+            lines.append(line.append("  ").append_text(said))
+        else:
+            lines.append(line)
+            if said:
+                lines.append(Padding(said, (0, 0, 0, len("processing") + 2)))
+    return Group(*lines)
 
 
-def _remark(status: Status) -> str:
-    if status.error and status.state in ("failed", "pending"):
-        return printable(f"{status.error.code}: {status.error.message}")
-    if status.progress:
-        return f"{status.progress.stage} {status.progress.fraction:.0%}"
-    if status.queue_position:
-        return f"number {status.queue_position} in the queue"
-    return f"{status.processing_seconds:.1f} s" if status.state == "completed" and status.processing_seconds else ""
+def _table(shown: list[Status], room: int) -> Table:
+    """One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room."""
+    wide = room >= _PICTURE_COLUMNS
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    table.add_column("state", no_wrap=True)
+    table.add_column("job", no_wrap=True)
+    if wide:
+        table.add_column("picture", no_wrap=True, overflow="ellipsis", max_width=min(room, 2 * _PICTURE_COLUMNS))
+    table.add_column("", overflow="fold")
+    for status in shown:
+        picture = [cell(status.source.image if status.source else "")] if wide else []
+        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(remark(status)))
+    return table

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from daemon.contract.records import Job
 from daemon.contract.status import Status
 from daemon.fs import FileSystem
-from daemon.jobs.queue import queue_order
 from daemon.journal import History
 from daemon.journal.lock import is_running
 from daemon.outbox import Health, status_of
@@ -47,9 +46,8 @@ class Looking:
         """Running jobs, then pending ones in their order, then ended ones, the last first."""
         jobs = self.history.now()
         running = [job for job in jobs.live.values() if job.state == "processing"]
-        queue = queue_order(jobs.live.values(), jobs.turns)
         statuses = [self.status(job.job_id) or status_of(job) for job in running]
-        statuses += [status_of(job, position=place) for place, job in enumerate(queue, start=1)]
+        statuses += [status_of(job, position=place) for place, job in enumerate(jobs.queue, start=1)]
         return statuses + [status_of(job) for job in self.history.ended(most_ended)]
 
     def job(self, job_id: str) -> Job | None:

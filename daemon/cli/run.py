@@ -7,38 +7,49 @@ from typing import Annotated
 import typer
 from loguru import logger
 
-from daemon.cli.common import Home, fs, give_up, settings_of
+from daemon.cli.common import Home, fs, settings_at
+from daemon.cli.refusing import explained, refuse
 from daemon.errors import Refusal
 from daemon.fs import make_folders
+from daemon.journal import JournalError
+from daemon.platform.service_launchd import LABEL
 from daemon.settings import Settings
+
+Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started by launchd: see `refuse`.")]
 
 
 def run(
     once: Annotated[bool, typer.Option("--once", help="Stop when inbox and queue are empty; exit 1 if a job failed.")] = False,
     home: Home = None,
+    launchd: Launchd = False,
 ) -> None:
     """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
     # Only this verb pays for the daemon; the others start without it.
     from daemon.service import Service
 
-    settings = settings_of(home)
-    _start_log(settings)
+    # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
+    launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
+    settings = None
     try:
+        settings = settings_at(home)
+        _start_log(settings, terminal=not launchd)
         service = Service(settings, fs)
     except Refusal as refusal:
-        logger.critical("{} {}", refusal.message, refusal.hint)
-        give_up(refusal)
+        refuse(refusal, settings, home=home, launchd=launchd)
+    except (OSError, JournalError) as error:
+        refuse(explained(error), settings, home=home, launchd=launchd)
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
     raise typer.Exit(service.run(once=once))
 
 
-def _start_log(settings: Settings) -> None:
-    """Log to the terminal and to .state/log/daemon.log."""
+def _start_log(settings: Settings, *, terminal: bool) -> None:
+    """Log to .state/log/daemon.log and, unless launchd would keep it in a file that grows for ever, to the terminal."""
     folder = os.path.join(settings.paths.state_bytes, b"log")
-    make_folders(fs, folder)
     log = settings.log
     logger.remove()
-    logger.add(sys.stderr, level=log.level, format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}")
+    if terminal:
+        logger.add(sys.stderr, level=log.level, format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}")
+    make_folders(fs, folder)
     logger.add(
         os.path.join(os.fsdecode(folder), "daemon.log"),
         level=log.level,

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, tell_error
 from daemon.cli.looking import Looking
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.requests import is_job_id
 from daemon.journal import Entry
 from daemon.outbox import status_of
 
@@ -22,9 +23,9 @@ def show(
     """Tell the story of one job: what was asked, what happened when, how it ended."""
     settings = settings_of(home)
     looking = Looking(fs, settings)
-    job = looking.job(job_id)
+    job = looking.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        tell_error(f"there is no job {job_id}", "multiplane jobs lists them.")
+        tell_error(f"there is no job {job_id!a}", "multiplane jobs lists them.")
         raise typer.Exit(1)
     status = looking.status(job_id) if not job.ended else None
     status = status or status_of(job)

@@ -17,12 +17,15 @@ from daemon.contract.status import ENDED, Status
 from daemon.errors import JobError
 from daemon.fs import write_atomic
 from daemon.intake.names import DEPTH_EXTENSIONS, classify
-from daemon.jobs.abilities import refuse_unbuilt
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
 
 _POLL_SECONDS = 0.1
+#: How often it is asked whether the daemon still runs.
+_ASK_SECONDS = 5.0
+#: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
+_LONGEST_NAME = 230
 
 
 def submit(
@@ -82,7 +85,7 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
         )
         raise typer.Exit(2)
     try:
-        spec = resolve(
+        resolve(
             defaults=settings.spec_defaults,
             preset=None,
             own=parse(_yaml(wish), name="options"),
@@ -90,7 +93,6 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
             kind="pair",
             styles=settings.styles,
         )
-        refuse_unbuilt(spec)
     except JobError as error:
         tell_error(error.message, "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
@@ -125,14 +127,14 @@ def _drop(image: Path, wish: dict[str, object], settings: Settings) -> str:
 
 
 def _free_name(inbox: bytes, name: bytes) -> bytes:
-    """The picture's name, or a numbered one where the inbox has a picture or sidecar of that stem."""
+    """The picture's name, or a numbered one where something in the inbox already has that stem."""
     stem, extension = os.path.splitext(name)
     try:
-        taken = {entry.name.split(b".")[0] for entry in fs.scan(inbox)}
+        taken = [entry.name for entry in fs.scan(inbox)]
     except OSError:
-        taken = set()
+        taken = []
     number, free = 1, stem
-    while free.split(b".")[0] in taken:
+    while any(other.startswith(free + b".") for other in taken):
         number += 1
         free = b"%s-%d" % (stem, number)
     return free + extension
@@ -140,10 +142,14 @@ def _free_name(inbox: bytes, name: bytes) -> bytes:
 
 def _wait(ids: list[str], settings: Settings, *, as_json: bool) -> None:
     looking = Looking(fs, settings)
-    if not looking.daemon_runs():
-        err.print("The daemon is not running; waiting until it is (multiplane run).")
+    ran, asked_at = True, float("-inf")
     ended: dict[str, Status] = {}
     while len(ended) < len(ids):
+        if time.monotonic() - asked_at > _ASK_SECONDS:
+            asked_at, runs = time.monotonic(), looking.daemon_runs()
+            if ran and not runs:
+                err.print("The daemon is not running; waiting until it is (multiplane run).")
+            ran = runs
         for job_id in ids:
             status = looking.status(job_id) if job_id not in ended else None
             if status and status.state in ENDED:

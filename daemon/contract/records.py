@@ -5,7 +5,7 @@ File names are text made by `daemon.contract.names`. Slotted dataclasses, as ten
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -48,7 +48,8 @@ class Accepted:
     """The commit point: from here on this is a job.
 
     `folder` is the inbox subfolder it was dropped in, empty for the inbox itself; `refusal`: it will be claimed, and then fails
-    with this; `effective` is the name under which the effective spec is written into source/.
+    with this; `effective` is the name under which the effective spec is written into source/; `preset` is
+    what the preset or batch file said, kept where no effective spec could be written, so that a retry still knows it.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -61,6 +62,7 @@ class Accepted:
     refusal: ErrorInfo | None = None
     batch: str | None = None
     effective: str | None = None
+    preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -121,10 +123,11 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
-    """Somebody wants this job to end."""
+    """Somebody wants this job to end. `discarded`: by taking its folder out of the outbox."""
 
     event: Literal["cancel_requested"] = "cancel_requested"
     job: str
+    discarded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,44 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something came to light about a job after it was accepted; one sentence for its status."""
+
+    event: Literal["noted"] = "noted"
+    job: str
+    warning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchUnderWay:
+    """In a snapshot: a batch folder of the inbox of which pictures were taken, `job` the last of them."""
+
+    event: Literal["batch_under_way"] = "batch_under_way"
+    job: str
+    folder: str
+    batch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchClosing:
+    """A batch folder has had no pictures for a while: job.yaml is moved into the source/ of `job`, the folder removed."""
+
+    event: Literal["batch_closing"] = "batch_closing"
+    job: str
+    folder: str
+    batch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchClosed:
+    """The batch folder means nothing any more: it is gone, or what is in it now is somebody's new batch."""
+
+    event: Literal["batch_closed"] = "batch_closed"
+    job: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """An attempt under way."""
 
@@ -170,7 +211,8 @@ class Attempt:
 class Job:
     """All that is known of one job: what its records fold to, and what a snapshot holds.
 
-    `sequence` is that of the accepted record, the order of arrival; `last_error` is of the attempt before, while a retry is due.
+    `sequence` is that of the accepted record, the order of arrival; `last_error` is of the attempt before, while a retry is due;
+    `discarded`: somebody took its folder away before it had ended; `notes` are warnings that came later.
     """
 
     job_id: str
@@ -191,6 +233,8 @@ class Job:
     last_error: ErrorInfo | None = None
     published: Publishing | None = None
     ended: Ended | None = None
+    discarded: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def image(self) -> ClaimedFile:
@@ -233,6 +277,10 @@ AnyRecord = (
     | Ended
     | Requeued
     | Removed
+    | Noted
+    | BatchUnderWay
+    | BatchClosing
+    | BatchClosed
     | SegmentStart
     | LiveJob
 )

@@ -1,5 +1,6 @@
 """What the command line and the daemon say to each other: one small file each way, in .state/requests/."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,14 +10,21 @@ from daemon.contract.status import Frozen
 Verb = Literal["cancel", "retry", "rm"]
 
 #: As in a sidecar, and upper case besides: generated ids have a T in their time.
-AnyJobId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$")]
+_ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
+AnyJobId = Annotated[str, Field(pattern=_ANY_JOB_ID)]
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a job could have this id."""
+    return re.fullmatch(_ANY_JOB_ID, text) is not None
 
 
 class Request(Frozen):
-    """What is asked of the daemon, for these jobs."""
+    """What is asked of the daemon, for these jobs and those of this batch, which is named by its id or by its folder."""
 
     verb: Verb
-    jobs: tuple[AnyJobId, ...] = Field(max_length=10_000)
+    jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
+    batch: str | None = Field(None, max_length=1000)
 
 
 class JobAnswer(Frozen):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Mode = Literal["photo-realistic", "painterly"]
 DepthChoice = Literal["auto", "file", "photo", "model", "cues"]
 DepthKind = Literal["disparity", "distance"]
+DepthQuality = Literal["fast", "best"]
 Format = Literal["psd"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 
@@ -35,6 +36,10 @@ class JobSpec(BaseModel):
     depth: DepthChoice = Field("auto", description="where depth comes from; auto takes the best source there is")
     depth_kind: DepthKind = Field(
         "disparity", description="of photo.depth.png: disparity (near is bright) or distance (far is bright)"
+    )
+    depth_quality: DepthQuality = Field(
+        "fast",
+        description="of learned depth: fast looks once; best also looks at the mirrored picture and, of large photos, at parts",
     )
     formats: tuple[Format, ...] = Field(("psd",), description="what is made beside the PNG layers; [] for none")
     split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(

@@ -6,12 +6,15 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from daemon.fs.protocol import DirEntry, Kind, Stat
-from daemon.platform.durability import full_sync
+from daemon.platform.durability import full_sync, sync_together
+from daemon.platform.files import copy_attributes
 
 _CHUNK = 1 << 20
+#: So few are synced one by one: a sync of the whole disk would also wait for what others are writing.
+_FEW = 8
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -51,7 +54,7 @@ class LocalFiles:
         return os.write(fd, data)
 
     def copy(self, source: bytes, target: bytes) -> str:
-        """Copy a regular file's bytes and its times; durable, its name excepted. Returns the SHA-256 of what was read."""
+        """Copy a regular file's bytes, attributes and times; durable, its name excepted. Returns the SHA-256 of what was read."""
         digest = hashlib.sha256()
         with _regular(source, os.O_RDONLY) as reading:
             times = os.fstat(reading)
@@ -61,6 +64,7 @@ class LocalFiles:
                     digest.update(chunk)
                     while chunk:
                         chunk = chunk[os.write(writing, chunk) :]
+                copy_attributes(reading, writing)
                 os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
                 full_sync(writing)
             finally:
@@ -102,6 +106,16 @@ class LocalFiles:
                 raise
         finally:
             os.close(fd)
+
+    def sync_many(self, paths: Sequence[bytes]) -> None:
+        """Wait until these files and the names in these folders are on the disk."""
+        if len(paths) > _FEW and sync_together(paths):
+            return
+        for path in paths:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                self.sync_dir(path)
+            else:
+                self.sync_file(path)
 
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""

@@ -1,5 +1,6 @@
 """The primitive file operations and what each does *not* guarantee. Paths are absolute and bytes, as the disk has them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -41,10 +42,10 @@ class FileSystem(Protocol):
         """One write; returns how many bytes were taken, which may be fewer than given. Not on the disk before `sync`."""
 
     def copy(self, source: bytes, target: bytes) -> str:
-        """Copy a regular file's bytes and its times into a new file, links refused, and return the SHA-256 of what was read.
+        """Copy a regular file's bytes, times and extended attributes into a new file and return the SHA-256 of what was read.
 
-        Durable when it returns, its name in the folder excepted. Interrupted, part of `target` stays. Extended attributes and
-        owners are not copied.
+        Links are refused. Durable when it returns, its name in the folder excepted. Interrupted, part of `target` stays. Owners
+        are not copied, nor attributes that the other file system cannot hold.
         """
 
     def sync(self, fd: int) -> None:
@@ -75,6 +76,12 @@ class FileSystem(Protocol):
 
     def sync_dir(self, path: bytes) -> None:
         """Wait until the names in the folder are on the disk; on network file systems this may mean nothing."""
+
+    def sync_many(self, paths: Sequence[bytes]) -> None:
+        """`sync_file` for files and `sync_dir` for folders, all of one file system, for little more than the price of one.
+
+        Where the system can only sync a whole file system at once, bytes that other programs wrote are waited for as well.
+        """
 
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file another process wrote; links are refused."""

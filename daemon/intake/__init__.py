@@ -6,9 +6,9 @@ The functional core of the hot folder. It opens nothing, reads no clock and touc
 from daemon.intake.memory import Memory
 from daemon.intake.model import INBOX, Control, Entry, Finished, Folder, Hint, Late, Look, Ready, Waiting
 from daemon.intake.rules import Rules
-from daemon.intake.step import Decision, batch_under_way, put_back, step, taken
+from daemon.intake.step import Decision, batch_under_way, grew, names_due, put_back, recall, step, taken
 
 __all__ = [
     "INBOX", "Control", "Decision", "Entry", "Finished", "Folder", "Hint", "Late", "Look", "Memory", "Ready", "Rules", "Waiting",
-    "batch_under_way", "put_back", "step", "taken",
+    "batch_under_way", "grew", "names_due", "put_back", "recall", "step", "taken",
 ]  # fmt: skip

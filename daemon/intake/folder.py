@@ -11,7 +11,7 @@ from daemon.contract.names import to_text
 from daemon.intake.judge import Place, judge
 from daemon.intake.memory import FolderMemory, Standing
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
-from daemon.intake.names import classify
+from daemon.intake.names import classify, is_batch_file, is_dust
 from daemon.intake.rules import Rules
 from daemon.intake.settle import Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
@@ -71,8 +71,12 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
         return None
     if step.now < memory.empty_since + step.rules.batch_farewell:
         return None
-    leftovers = tuple(name for name in memory.entries if name != control.entry.name and name not in memory.gone)
-    return Finished(memory.name, control.entry, leftovers)
+    return Finished(memory.name, control.entry, _leftovers(memory))
+
+
+def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
+    """What is in a batch folder beside its job.yaml and what a file manager put there."""
+    return tuple(name for name in memory.entries if name not in memory.gone and not is_dust(name) and not is_batch_file(name))
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
@@ -250,6 +254,16 @@ def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
         reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.tracks else "an empty folder"
         return (Waiting(b"", name, reason, False),)
     if standing.control and standing.control.kind == "batch" and memory.empty_since is not None and not standing.hold:
-        done = memory.batch_taken
-        lines.append(Waiting(b"", name, "its batch is done, it goes in a minute" if done else "a batch without pictures", done))
+        lines.append(_end_of_batch(memory))
     return tuple(lines)
+
+
+def _end_of_batch(memory: FolderMemory) -> Waiting:
+    """The line for a batch folder without pictures."""
+    if not memory.batch_taken:
+        return Waiting(b"", memory.name, "a batch without pictures", False)
+    if leftovers := _leftovers(memory):
+        first = to_text(min(leftovers))
+        what = first if len(leftovers) == 1 else f"{first} and {len(leftovers) - 1} more"
+        return Waiting(b"", memory.name, f"its batch is done; the folder stays because of {what}", False)
+    return Waiting(b"", memory.name, "its batch is done, the folder goes in a minute", True)

@@ -193,7 +193,8 @@ def _judge_alone(track: Track, unused: str | None, family: Family, place: Place,
     if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
         reason = "its picture is a camera raw file: export it as TIFF or HEIC"
     taken = place.recent.get(base)
-    if reason is None and track.label.role == "sidecar" and taken is not None:
+    recently = taken is not None and place.pace.now - taken.at < place.pace.rules.taken_memory
+    if reason is None and track.label.role == "sidecar" and taken is not None and recently:
         picture = to_text(taken.name)
         if track.arrived < taken.at:
             reason = f"{picture} was taken with another YAML file"

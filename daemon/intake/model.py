@@ -145,7 +145,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch folder that is done. `leftovers`: what is in it beside `job.yaml`, for which it cannot be removed."""
+    """A batch folder that is done. `leftovers`: what is in it that somebody may miss, for which it cannot be removed."""
 
     folder: bytes
     control: Entry

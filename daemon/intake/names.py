@@ -7,6 +7,7 @@ opened is always the bytes that `scandir` gave. Pure and without state.
 import re
 import unicodedata
 from dataclasses import dataclass
+from sys import intern
 from typing import Literal
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
@@ -30,6 +31,8 @@ UNFINISHED_EXTENSIONS = (
 BUSY_EXTENSIONS = (".part", ".aria2")
 IGNORED_NAMES = frozenset({"icon\r", "thumbs.db", "desktop.ini"})
 IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "#recycle"})
+# What file managers put into a folder for their own view of it; made anew at will, so it keeps no empty folder alive.
+DUST_NAMES = frozenset({".ds_store", "._.ds_store", ".localized", ".directory", "icon\r", "._icon\r", "thumbs.db", "desktop.ini"})
 PRESET_NAME = "_preset.yaml"
 BATCH_NAME = "job.yaml"
 
@@ -66,6 +69,16 @@ def ignored_folder(name: bytes) -> bool:
     """Whether a folder is left alone without a word."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
+
+
+def is_dust(name: bytes) -> bool:
+    """Whether a file is only a file manager's note about its folder."""
+    return key_of(name) in DUST_NAMES
+
+
+def is_batch_file(name: bytes) -> bool:
+    """Whether a file in a folder of the inbox is its `job.yaml`, or the AppleDouble half of that."""
+    return key_of(name) in (BATCH_NAME, "._" + BATCH_NAME)
 
 
 def classify(name: bytes, *, in_inbox: bool) -> Label:
@@ -111,7 +124,8 @@ def _label(role: Role, key: str, base: str) -> Label:
     family = base
     while extension := _extension(family, _FAMILY_EXTENSIONS):
         family = family[: -len(extension)]
-    return Label(role, key, base, family)
+    # Of a pair most of these strings are the same; in a folder of 100,000 files that counts.
+    return Label(role, intern(key), intern(base), intern(family))
 
 
 def _extension(key: str, extensions: tuple[str, ...]) -> str:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
 from daemon.intake.model import Finished, Hint, Late, Look, Ready, Waiting
 from daemon.intake.names import key_of
+
+#: Names of taken pictures that are remembered for sidecars that come too late: the last ten thousand pictures.
+_MOST_RECENT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,7 @@ class Decision:
     @property
     def look_at(self) -> Mapping[bytes, frozenset[bytes]]:
         """The names, by folder, that are worth a look at `look_again_at`."""
-        folders = [f for f in self.memory.folders.values() if f.problem is None]
-        return {f.name: names for f in folders if (names := _names_due(f, self.look_again_at))}
+        return {} if self.look_again_at is None else names_due(self.memory, self.look_again_at)
 
 
 def step(memory: Memory, look: Look, hints: Iterable[Hint] = ()) -> Decision:
@@ -90,9 +93,14 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
     )
 
 
-def _names_due(memory: FolderMemory, at: float | None) -> frozenset[bytes]:
-    """The names of a folder that are worth a look at that time."""
-    if at is None or memory.next_due is None or memory.next_due > at:
+def names_due(memory: Memory, at: float) -> dict[bytes, frozenset[bytes]]:
+    """The names, by folder, that are worth a look at that time."""
+    folders = [f for f in memory.folders.values() if f.problem is None]
+    return {f.name: names for f in folders if (names := _names_due(f, at))}
+
+
+def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
+    if memory.next_due is None or memory.next_due > at:
         return frozenset()
     names = {n for family, due in memory.due.items() if due <= at for n in memory.families.get(family, ())}
     if memory.standing.look_at is not None and memory.standing.look_at <= at:
@@ -108,11 +116,11 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
     folders = dict(memory.folders)
     for name, group in by_folder.items():
         if name in folders:
-            folders[name] = _without(folders[name], group, now, memory.rules.taken_memory)
+            folders[name] = _without(folders[name], group, now)
     return replace(memory, folders=folders)
 
 
-def _without(memory: FolderMemory, group: list[Ready], now: float, remember: float) -> FolderMemory:
+def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
     tracks, ready, families, due = dict(memory.tracks), dict(memory.ready), dict(memory.families), dict(memory.due)
     for name in entries:
@@ -127,10 +135,11 @@ def _without(memory: FolderMemory, group: list[Ready], now: float, remember: flo
         else:
             families.pop(family, None)
             due.pop(family, None)
-    recent = {key: what for key, what in memory.recent.items() if now - what.at < remember}
+    recent = dict(memory.recent)
+    if len(recent) > 2 * _MOST_RECENT:
+        recent = dict(islice(recent.items(), len(recent) - _MOST_RECENT, None))
     for one in group:
-        key = key_of(one.image.name)
-        recent[key] = recent[key.rpartition(".")[0]] = Taken(one.image.name, now)
+        recent.update(_as_recent(one.image.name, now))
     return replace(
         memory,
         tracks=tracks,
@@ -142,6 +151,13 @@ def _without(memory: FolderMemory, group: list[Ready], now: float, remember: flo
         recent=recent,
         batch_taken=memory.batch_taken or any(r.control is not None and r.control.kind == "batch" for r in group),
     )
+
+
+def _as_recent(image: bytes, now: float) -> dict[str, Taken]:
+    """A picture that was taken, under the names that a sidecar may call it by."""
+    key = key_of(image)
+    taken_now = Taken(image, now)
+    return {key: taken_now, key.rpartition(".")[0]: taken_now}
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
@@ -173,3 +189,21 @@ def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
     """The memory told, after a restart, that pictures of this batch folder were taken before."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
+
+
+def grew(memory: Memory, folder: bytes, now: float) -> Memory:
+    """The memory told that a picture taken from this folder was not complete after all; the folder gets more patience."""
+    known = memory.folders.get(folder)
+    if known is None:
+        return memory
+    known = with_growth(known, Circumstances(False, now, memory.rules))
+    return replace(memory, folders={**memory.folders, folder: known})
+
+
+def recall(memory: Memory, folder: bytes, images: Iterable[bytes], now: float) -> Memory:
+    """The memory told, after a restart, which pictures were lately taken from a folder, for sidecars that come too late."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    recent = dict(known.recent)
+    for image in images:
+        recent.update(_as_recent(image, now))
+    return replace(memory, folders={**memory.folders, folder: replace(known, recent=recent)})

@@ -1,6 +1,6 @@
 """fold(records) → jobs: what the journal's records add up to."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from daemon.contract.records import (
@@ -8,11 +8,15 @@ from daemon.contract.records import (
     AnyRecord,
     Attempt,
     AttemptEnded,
+    BatchClosed,
+    BatchClosing,
+    BatchUnderWay,
     CancelRequested,
     Claimed,
     Ended,
     Job,
     LiveJob,
+    Noted,
     Publishing,
     Removed,
     Requeued,
@@ -20,6 +24,7 @@ from daemon.contract.records import (
     Started,
     Withdrawn,
 )
+from daemon.jobs.queue import Queue
 
 #: Ended jobs kept in memory for the gallery and for quick answers; older ones are in the history.
 RECENT = 200
@@ -36,16 +41,44 @@ class Dated(Protocol):
     def record(self) -> AnyRecord: ...  # noqa: D102
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch folder of the inbox: its id, its last job, and whether it is being removed."""
+
+    folder: str
+    batch: str
+    last_job: str
+    closing: bool = False
+
+
 class Jobs:
-    """The jobs as the records tell them. `live`: not ended, by arrival. `ended`: the last `keep` (none: all), oldest first."""
+    """The jobs as the records tell them, and by what is to be done about them, so that nobody has to look through all.
+
+    Attributes:
+        live: not ended, by arrival.
+        ended: the last `keep` (none: all), oldest first.
+        turns: when each batch (None: single drops) last had its turn, as the sequence number of the start.
+        queue: those that wait for their turn.
+        pending: how many are pending, the ones still in the claim among them.
+        processing, unclaimed: those that run; those whose files are not all in source/ yet.
+        postponed: pending, to be tried again at a certain time.
+        owed: those that end without a worker: refused, cancelled, or with a result that is only to be published.
+        batches: the batch folders in the inbox of which pictures were taken.
+    """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
         self._keep = keep
         self.live: dict[str, Job] = {}
         self.ended: dict[str, Job] = {}
         self.removed: set[str] = set()
-        #: When each batch (None: single drops) last had its turn, as the sequence number of the start.
         self.turns: dict[str | None, int] = {}
+        self.queue = Queue(self.live, self.turns)
+        self.pending = 0
+        self.processing: dict[str, Job] = {}
+        self.unclaimed: dict[str, Job] = {}
+        self.postponed: dict[str, Job] = {}
+        self.owed: dict[str, Job] = {}
+        self.batches: dict[str, Batch] = {}
 
     def find(self, job_id: str) -> Job | None:
         """A live or recently ended job."""
@@ -54,32 +87,57 @@ class Jobs:
     def apply(self, entry: Dated) -> None:
         """Take one more record into account. Records of jobs that are not known are of ended jobs in older segments."""
         record = entry.record
-        if isinstance(record, SegmentStart):
-            return
-        if isinstance(record, Accepted):
-            self._begin(_new(record, entry))
-        elif isinstance(record, LiveJob | Requeued):
-            self._begin(record.value)
-        elif isinstance(record, Removed):
-            self.live.pop(record.job, None)
-            self.ended.pop(record.job, None)
-            self.removed.add(record.job)
-        elif isinstance(record, Withdrawn):
-            self.live.pop(record.job, None)
-        elif isinstance(record, Ended):
-            self._end(record, entry.ts)
-        elif record.job in self.live:
-            job = self.live[record.job] = _advance(self.live[record.job], record, entry.ts)
-            if isinstance(record, Started):
-                self.turns[job.accepted.batch] = entry.seq
+        match record:
+            case SegmentStart():
+                return
+            case Accepted():
+                self._begin(_new(record, entry))
+            case LiveJob() | Requeued():
+                self._begin(record.value)
+            case Removed():
+                self._drop(record.job)
+                self.ended.pop(record.job, None)
+                self.removed.add(record.job)
+            case Withdrawn():
+                self._drop(record.job)
+            case Ended():
+                self._end(record, entry.ts)
+            case Noted():
+                self._note(record)
+            case BatchUnderWay() | BatchClosing():
+                self.batches[record.folder] = Batch(record.folder, record.batch, record.job, isinstance(record, BatchClosing))
+            case BatchClosed():
+                self.batches.pop(record.folder, None)
+            case _ if record.job in self.live:
+                job = _advance(self.live[record.job], record, entry.ts)
+                self._put(job)
+                if isinstance(record, Started):
+                    self.turns[job.accepted.batch] = entry.seq
+
+    def batch_records(self) -> list[AnyRecord]:
+        """What a snapshot has to say of `batches`."""
+        return [
+            (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
+            for batch in self.batches.values()
+        ]
 
     def _begin(self, job: Job) -> None:
         self.ended.pop(job.job_id, None)
         self.removed.discard(job.job_id)
-        self.live[job.job_id] = job
+        self._put(job)
+        if (batch := job.accepted.batch) is not None and not job.claimed:
+            self.batches[job.accepted.folder] = Batch(job.accepted.folder, batch, job.job_id)
+
+    def _note(self, record: Noted) -> None:
+        if record.job in self.live:
+            job = self.live[record.job]
+            self._put(replace(job, notes=(*job.notes, record.warning)))
+        elif record.job in self.ended:
+            job = self.ended[record.job]
+            self.ended[record.job] = replace(job, notes=(*job.notes, record.warning))
 
     def _end(self, record: Ended, ts: str) -> None:
-        job = self.live.pop(record.job, None)
+        job = self._drop(record.job)
         if job is None:
             return
         published = job.attempt.publishing if job.attempt and record.state == "completed" else None
@@ -88,6 +146,44 @@ class Jobs:
         )
         if self._keep is not None and len(self.ended) > self._keep:
             del self.ended[next(iter(self.ended))]
+
+    def _put(self, job: Job) -> None:
+        """The job as it is now, in `live` and wherever else it belongs."""
+        if job.job_id in self.live:
+            self._unlist(self.live[job.job_id])
+        self.live[job.job_id] = job
+        self.pending += job.state == "pending"
+        if _queued(job):
+            self.queue.add(job)
+        for place, belongs in self._places(job):
+            if belongs:
+                place[job.job_id] = job
+
+    def _drop(self, job_id: str) -> Job | None:
+        if job_id not in self.live:
+            return None
+        self._unlist(self.live[job_id])
+        return self.live.pop(job_id)
+
+    def _unlist(self, job: Job) -> None:
+        self.pending -= job.state == "pending"
+        if _queued(job):
+            self.queue.remove(job)
+        for place, _ in self._places(job):
+            place.pop(job.job_id, None)
+
+    def _places(self, job: Job) -> tuple[tuple[dict[str, Job], bool], ...]:
+        publishing = job.attempt is not None and job.attempt.publishing is not None
+        return (
+            (self.processing, job.state == "processing"),
+            (self.unclaimed, not job.claimed),
+            (self.postponed, job.state == "pending" and job.retry_at > 0),
+            (self.owed, publishing or (_queued(job) and (job.cancel_requested or job.refusal is not None))),
+        )
+
+
+def _queued(job: Job) -> bool:
+    return job.state == "pending" and job.claimed
 
 
 def _new(record: Accepted, entry: Dated) -> Job:
@@ -118,4 +214,4 @@ def _advance(job: Job, record: Claimed | Started | AttemptEnded | Publishing | C
             attempt = replace(job.attempt, publishing=record) if job.attempt else None
             return replace(job, attempt=attempt)
         case CancelRequested():
-            return replace(job, cancel_requested=True)
+            return replace(job, cancel_requested=True, discarded=job.discarded or record.discarded)

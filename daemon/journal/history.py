@@ -64,6 +64,20 @@ class History:
             jobs.apply(entry)
         return jobs.find(job_id)
 
+    def batch(self, name: str) -> list[Job]:
+        """The jobs of a batch, or of all batches that came in a folder of that name, in the order of arrival."""
+        found: dict[str, Job] = {}
+        jobs = Jobs()
+        for number in segment_numbers(self._fs, self._folder):
+            jobs = Jobs(keep=None)
+            for entry in self._load(number):
+                jobs.apply(entry)
+            for job_id in (*jobs.removed, *jobs.live):
+                found.pop(job_id, None)
+            found |= {job.job_id: job for job in jobs.ended.values() if _is_of_batch(job, name)}
+        found |= {job.job_id: job for job in jobs.live.values() if _is_of_batch(job, name)}
+        return sorted(found.values(), key=lambda job: job.sequence)
+
     def endings(self) -> Iterator[tuple[str, str]]:
         """The id of each job that ended and when, the last first; reads nothing else, and no more segments than are asked for."""
         for number in reversed(segment_numbers(self._fs, self._folder)):
@@ -122,3 +136,7 @@ class History:
                 f"the journal cannot be read: {path} has a record that this version does not know ({error})",
                 hint="A newer version of Multiplane wrote it: use that one.",
             ) from error
+
+
+def _is_of_batch(job: Job, name: str) -> bool:
+    return job.accepted.batch is not None and name in (job.accepted.batch, job.accepted.folder)

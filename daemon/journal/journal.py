@@ -126,15 +126,16 @@ class Journal:
         # The numbers of a torn tail are given again: it counts for nothing, in whatever segment it stays.
         return Recovered(entries, number, entries[-1].seq + 1, torn, report)
 
-    def begin(self, segment: int, next_seq: int, live: Sequence[Job]) -> None:
-        """Start a new segment with a snapshot of the live jobs.
+    def begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
+        """Start a new segment with a snapshot of the live jobs, and `more` that must not be forgotten.
 
         Raises:
             JournalError: it could not be written; the journal is as it was.
         """
         records: Iterable[AnyRecord] = (
-            SegmentStart(version=self._version, boot_id=self._boot_id, live=len(live)),
+            SegmentStart(version=self._version, boot_id=self._boot_id, live=len(live) + len(more)),
             *(LiveJob(job=job.job_id, value=job) for job in live),
+            *more,
         )
         ts = self._clock()
         lines = [encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records)]
@@ -170,15 +171,19 @@ class Journal:
             raise JournalError("the journal was not begun")
         return self._writer.append(records)
 
-    def is_full(self) -> bool:
-        """Whether it is time for a new segment."""
-        return self._writer is not None and self._writer.count >= self._limit
+    def is_full(self, live: int) -> bool:
+        """Whether it is time for a new segment, with so many live jobs.
 
-    def rotate(self, live: Sequence[Job]) -> None:
+        A segment has at least as many records as its snapshot will have, so that writing the snapshots never costs more than
+        writing the records.
+        """
+        return self._writer is not None and self._writer.count >= max(self._limit, live)
+
+    def rotate(self, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
         """Go on in a new segment."""
         if self._writer is None:
             raise JournalError("the journal was not begun")
-        self.begin(self.segment + 1, self._writer.next_seq, live)
+        self.begin(self.segment + 1, self._writer.next_seq, live, more)
 
     def close(self) -> None:
         """Let go of the segment."""

@@ -5,6 +5,7 @@ The line is closed by the CRC-32 of all its bytes before `,"crc"`, so that `tail
 """
 
 import json
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 
 _CLOSING = b',"crc":"%08x"}\n'
 _CLOSING_LENGTH = len(_CLOSING % 0)
+_ENVELOPE = re.compile(rb'\{"v":(?P<v>\d+),"seq":(?P<seq>\d+),"group":(?P<group>\d+),"ts":"(?P<ts>[^"\\]*)",')
 
 
 class UnknownRecordError(Exception):
@@ -49,12 +51,14 @@ def decode(line: bytes) -> Entry:
     Raises:
         UnknownRecordError: the line is intact but says something this version does not know.
     """
+    envelope = _ENVELOPE.match(line)
+    if envelope is None:
+        raise UnknownRecordError("it has no envelope that this version knows")
+    if int(envelope["v"]) > RECORD_VERSION:
+        raise UnknownRecordError("it was written by a newer version of Multiplane")
     try:
-        fields = json.loads(line)
-        if fields.pop("v") > RECORD_VERSION:
-            raise UnknownRecordError("it was written by a newer version of Multiplane")
-        del fields["crc"]
-        seq, group, ts = fields.pop("seq"), fields.pop("group"), fields.pop("ts")
-        return Entry(seq, group, ts, RECORD.validate_python(fields))
-    except (ValueError, KeyError, ValidationError) as error:
+        # The record's own JSON, read in one go: a start reads some 10,000 of them.
+        record = RECORD.validate_json(b"{" + line[envelope.end() : 1 - _CLOSING_LENGTH] + b"}")
+    except ValidationError as error:
         raise UnknownRecordError(str(error).splitlines()[0]) from error
+    return Entry(int(envelope["seq"]), int(envelope["group"]), envelope["ts"].decode(), record)

@@ -24,10 +24,10 @@ class Outbox:
     """What the daemon writes for people to see. All paths are bytes."""
 
     def __init__(self, fs: FileSystem, root: bytes) -> None:
-        self._fs = fs
+        self.fs = self._fs = fs
         self.root = root
         self.work = os.path.join(root, WORK)
-        self._shown: dict[bytes, bytes] = {}
+        self._page = b""
 
     def prepare(self) -> None:
         """Make the folders and the marker that belong here, if they are missing."""
@@ -37,8 +37,11 @@ class Outbox:
             write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
 
     def is_healthy(self) -> bool:
-        """Whether the outbox is there; an unmounted one is not."""
-        return self._exists(os.path.join(self.root, MARKER))
+        """Whether the outbox is there and can be looked into; an unmounted one is not."""
+        try:
+            return self._exists(os.path.join(self.root, MARKER))
+        except OSError:
+            return False  # no permission, a stale handle, a link to itself: nothing in it can be relied on now
 
     def job(self, job_id: str, *more: bytes) -> bytes:
         """The path of a job's folder, or of something in it."""
@@ -125,17 +128,14 @@ class Outbox:
         except FileNotFoundError:
             return None
         self._fs.sync_dir(self.root)
-        self._shown.pop(self.job(job_id, b"status.json"), None)
         return target
 
     # -- views ------------------------------------------------------------------------------------------------------------
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
-        """Write a job's status.json if it says anything new; durable at the end of a job."""
-        self._show(self.job(status.job_id, b"status.json"), status.model_dump_json(indent=2).encode() + b"\n", durable=durable)
-        if durable:
-            # An ended job says nothing new until it is asked for; what is not remembered costs no memory.
-            self._shown.pop(self.job(status.job_id, b"status.json"), None)
+        """Write a job's status.json; durable at the end of a job."""
+        data = status.model_dump_json(indent=2).encode() + b"\n"
+        write_atomic(self._fs, self.job(status.job_id, b"status.json"), data, durable=durable)
 
     def write_health(self, health: Health) -> None:
         """Write daemon.json."""
@@ -143,9 +143,6 @@ class Outbox:
 
     def write_index(self, page: str) -> None:
         """Write index.html if it says anything new."""
-        self._show(os.path.join(self.root, b"index.html"), page.encode(), durable=False)
-
-    def _show(self, path: bytes, data: bytes, *, durable: bool) -> None:
-        if self._shown.get(path) != data or durable:
-            write_atomic(self._fs, path, data, durable=durable)
-            self._shown[path] = data
+        if page.encode() != self._page:
+            write_atomic(self._fs, os.path.join(self.root, b"index.html"), page.encode(), durable=False)
+            self._page = page.encode()

@@ -1,11 +1,15 @@
 """What is said of a job and of the daemon: pure functions from what is known to the models that are written."""
 
+import re
 from typing import Literal
 
 from pydantic import Field
 
 from daemon.contract.records import Job
 from daemon.contract.status import ErrorInfo, Frozen, Progress, Source, Status
+
+#: In the hints of the error tree the job is called ID.
+_ANY_ID = re.compile(r"\b(retry|rm) ID\b")
 
 
 class Waiting(Frozen):
@@ -35,6 +39,7 @@ class Health(Frozen):
     waiting: tuple[Waiting, ...] = ()
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
+    last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
 
 
 def status_of(job: Job, *, position: int | None = None, progress: Progress | None = None) -> Status:
@@ -72,11 +77,14 @@ def _source(job: Job) -> Source:
 
 
 def _error(job: Job) -> ErrorInfo | None:
-    """The error a job ended with; for a job that will be tried again, that of the attempt before."""
-    return job.ended.error if job.ended else job.last_error
+    """The error a job ended with; for a job that will be tried again, that of the attempt before. The hint names the job."""
+    error = job.ended.error if job.ended else job.last_error
+    if error is None or not _ANY_ID.search(error.hint):
+        return error
+    return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
 
 
 def _warnings(job: Job) -> tuple[str, ...]:
     if job.published:
-        return job.accepted.warnings + job.published.warnings
-    return job.ended.warnings if job.ended else job.accepted.warnings
+        return job.accepted.warnings + job.published.warnings + job.notes
+    return (job.ended.warnings if job.ended else job.accepted.warnings) + job.notes

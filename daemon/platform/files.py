@@ -1,5 +1,6 @@
 """What the two systems know about a file beyond POSIX: birth time, dataless, leases, canonical paths."""
 
+import os
 import sys
 
 if sys.platform == "darwin":
@@ -7,6 +8,7 @@ if sys.platform == "darwin":
         MAC_ATTRIBUTES,
         birth_time,
         canonical,
+        copy_attributes,
         is_dataless,
         open_for_writing_elsewhere,
         permission_hint,
@@ -17,6 +19,7 @@ else:
         MAC_ATTRIBUTES,
         birth_time,
         canonical,
+        copy_attributes,
         is_dataless,
         open_for_writing_elsewhere,
         permission_hint,
@@ -27,8 +30,25 @@ __all__ = [
     "MAC_ATTRIBUTES",
     "birth_time",
     "canonical",
+    "copy_attributes",
     "is_dataless",
     "open_for_writing_elsewhere",
     "permission_hint",
     "request_download",
+    "written_elsewhere",
 ]
+
+
+def written_elsewhere(path: bytes) -> bool:
+    """Whether somebody has the file at this path open for writing, as far as the system can tell; it is opened, not read.
+
+    False for what is no regular file or cannot be opened: that is for others to find out.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return open_for_writing_elsewhere(fd)
+    finally:
+        os.close(fd)

@@ -3,8 +3,11 @@
 import errno
 import fcntl
 import os
+import signal
+import subprocess
 
 MAC_ATTRIBUTES = False
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def birth_time(st: os.stat_result) -> float | None:
@@ -29,6 +32,9 @@ def open_for_writing_elsewhere(fd: int) -> bool:
     writing anywhere. Best effort: file systems without leases, and files of other owners, answer False.
     """
     try:
+        # Whoever opens the file for writing while the lease is held makes the kernel send a signal: by default SIGIO, which would
+        # end this process. SIGURG is ignored by default.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         return error.errno == errno.EAGAIN
@@ -41,5 +47,31 @@ def permission_hint() -> str:
     return "give the user that Multiplane runs as the right to read and write it"
 
 
-def request_download(path: bytes) -> None:
-    """Nothing: there are no placeholders."""
+def request_download(path: bytes) -> subprocess.Popen[bytes] | None:
+    """None: there are no placeholders."""
+    return None
+
+
+def copy_attributes(source: int, target: int) -> None:
+    """Give a new file the extended attributes of another, as far as its file system holds them; both are open descriptors."""
+    try:
+        names = os.listxattr(source)
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES:
+            return
+        raise
+    for name in names:
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            # security.* and trusted.* belong to the system; another file system may hold none, or fewer.
+            if error.errno not in (
+                *_NO_ATTRIBUTES,
+                errno.EPERM,
+                errno.EACCES,
+                errno.ENODATA,
+                errno.ENOSPC,
+                errno.E2BIG,
+                errno.ERANGE,
+            ):
+                raise

@@ -1,5 +1,7 @@
 """Files on macOS: birth times and flags come with lstat; there are no leases."""
 
+import ctypes
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,6 +12,8 @@ assert sys.platform == "darwin"  # noqa: S101 - tells mypy which half of the sta
 MAC_ATTRIBUTES = True
 # <sys/stat.h>: the content is not on this disk; opening the file would block until it has been fetched.
 SF_DATALESS = 0x40000000
+# <copyfile.h>: COPYFILE_ACL | COPYFILE_XATTR.
+_COPYFILE_ACL_AND_XATTR = 0x1 | 0x4
 
 
 def birth_time(st: os.stat_result) -> float | None:
@@ -44,6 +48,14 @@ def permission_hint() -> str:
     )
 
 
-def request_download(path: bytes) -> None:
-    """Ask iCloud for the content; returns at once, the download goes on by itself (`brctl download`)."""
-    subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def request_download(path: bytes) -> "subprocess.Popen[bytes]":
+    """Ask iCloud for the content (`brctl download`); returns at once. The caller reaps the process."""
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=quiet, stdout=quiet, stderr=quiet)
+
+
+def copy_attributes(source: int, target: int) -> None:
+    """Give a new file the extended attributes and access list of another; both are open descriptors (copyfile(3))."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.fcopyfile(source, target, None, _COPYFILE_ACL_AND_XATTR) != 0 and ctypes.get_errno() != errno.ENOTSUP:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

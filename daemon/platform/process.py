@@ -6,11 +6,11 @@ import sys
 import psutil
 
 if sys.platform == "darwin":
-    from daemon.platform.process_macos import boot_id, created
+    from daemon.platform.process_macos import boot_id, created, keep_awake
 else:
-    from daemon.platform.process_linux import boot_id, created
+    from daemon.platform.process_linux import boot_id, created, keep_awake
 
-__all__ = ["boot_id", "created", "is_same", "kill_group", "signal_process", "tree", "tree_memory"]
+__all__ = ["boot_id", "created", "is_same", "keep_awake", "kill_group", "signal_process", "tree", "tree_memory"]
 
 #: Linux stamps in steps of 10 ms and macOS in microseconds; psutil may turn the latter through a float and back.
 _SAME_SECONDS = 0.005

@@ -1,6 +1,7 @@
 """Who a process is, on Linux: read from /proc, so that a changed wall clock changes nothing."""
 
 import os
+import subprocess
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: Field 22 of /proc/PID/stat is `starttime` (proc_pid_stat(5)); two fields stand before the list that follows the name.
@@ -23,3 +24,8 @@ def created(pid: int) -> float | None:
     # The name stands in brackets and may itself hold brackets and spaces: the last one closes it.
     fields = stat[stat.rindex(b")") + 1 :].split()
     return None if fields[0] in b"ZX" else int(fields[_STARTTIME]) / _TICKS
+
+
+def keep_awake(pid: int) -> "subprocess.Popen[bytes] | None":
+    """Nothing: a machine that sleeps while nobody touches it is told so by its desktop, and servers do not."""
+    return None

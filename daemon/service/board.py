@@ -1,18 +1,21 @@
 """Keeping the views true: status.json of each job, daemon.json, index.html. Never more often than anybody can look."""
 
+import errno
 import os
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Literal
 
 from loguru import logger
 
 from daemon import __version__, clock
 from daemon.contract.records import Job
-from daemon.contract.status import Progress
-from daemon.jobs.queue import queue_order
+from daemon.contract.status import Progress, Status
 from daemon.outbox import Health, Outbox, Waiting, status_of
-from daemon.outbox.gallery import render
+from daemon.outbox.gallery import Gallery
 from daemon.service.ledger import Ledger
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 State = Literal["starting", "running", "paused", "offline", "stopped", "refused"]
 
@@ -21,10 +24,12 @@ _SPACING = 0.5
 #: daemon.json says `alive_at` at least so often; whoever finds it older than a minute may call the daemon dead.
 _ALIVE_SECONDS = 5.0
 #: Lists are cut there; how many there are in all is said beside them.
-_MOST_WAITING = 200
+MOST_WAITING = 200
 _MOST_ENDED = 200
 #: Queue positions are kept true for the first jobs only; for the others they are written once.
 _MOST_POSITIONS = 100
+#: Status files written in one go; a flood of jobs is told of piece by piece, the loop has other things to do as well.
+_MOST_AT_ONCE = 500
 
 
 class Board:
@@ -45,30 +50,66 @@ class Board:
         self._progress = progress
         self._ended_before = ended_before
         self._older: list[Job] | None = None
+        self._gallery = Gallery(outbox, self._ended_statuses)
         self._started_at = clock.now()
-        self._dirty: set[str] = set()
+        self._dirty: dict[str, None] = {}
         self._positions: dict[str, int] = {}
         self._stale = True
+        self._trouble: str | None = None
         self._written = float("-inf")
         self.state: State = "starting"
         self.problem: str | None = None
         self.hint: str | None = None
         self.last_refusal: str | None = None
+        self.last_fault: str | None = None
         self._waiting: tuple[Waiting, ...] = ()
+        self._waiting_total = 0
 
     def changed(self, job_id: str) -> None:
         """A job has something new to say. The end of a job is written at once, anything else when it is time."""
-        self._dirty.add(job_id)
+        self._dirty[job_id] = None
         self._stale = True
         job = self._ledger.jobs.find(job_id)
         if job and job.ended:
-            self._write_status(job)
+            if job.refusal and job.ended.error:
+                self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
+            try:
+                self._write_status(job)
+            except OSError as error:
+                logger.warning("cannot write the status of {} yet: {}", job_id, error)
+        self._show_end(job_id, job)
 
-    def show_waiting(self, waiting: tuple[Waiting, ...]) -> None:
-        """What is in the inbox and not taken."""
-        if waiting != self._waiting:
-            self._waiting = waiting
+    def _show_end(self, job_id: str, job: Job | None) -> None:
+        """Let the page know of a job that ended, or that is gone."""
+        if job and job.ended and not job.discarded:
+            self._gallery.ended(status_of(job))
+        # A job that somebody threw away while it was pending is over for them, and its folder is not there to be linked.
+        elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
+            self._gallery.removed(job_id)
+
+    def rewrite(self, job: Job) -> None:
+        """Write the status of a job anew whose folder came back, or that ended long ago."""
+        self._write_status(job)
+
+    def fault(self, sentence: str) -> None:
+        """Something went wrong with the watching and was mended."""
+        self.last_fault = f"{clock.now()}: {sentence}"
+        self._stale = True
+
+    def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
+        """What is in the inbox and not taken: the first `MOST_WAITING`, and how many there are."""
+        if (waiting, total) != (self._waiting, self._waiting_total):
+            self._waiting, self._waiting_total = waiting, total
             self._stale = True
+
+    def shown(self) -> list[Job]:
+        """The ended jobs that the page shows, the last first."""
+        if self._older is None:
+            self._older = list(self._ended_before(_MOST_ENDED))
+        jobs = self._ledger.jobs
+        recent = list(reversed(jobs.ended.values()))
+        known = jobs.ended.keys() | jobs.live.keys() | jobs.removed
+        return (recent + [job for job in self._older if job.job_id not in known])[:_MOST_ENDED]
 
     def say(self, state: State, problem: str | None = None, hint: str | None = None) -> None:
         """What the daemon as a whole is doing."""
@@ -85,42 +126,58 @@ class Board:
         if now < self.next_write() and not force:
             return
         try:
-            self._refresh_jobs()
-            self._outbox.write_health(self._health())
-            if self._stale:
-                self._outbox.write_index(self._page())
-            self._stale = False
+            if not self._outbox.is_healthy():
+                # What is at its place is not the outbox; a file left there would hide under the disk that comes back.
+                self._written = now
+                return
+            self._refresh_jobs(None if force else _MOST_AT_ONCE)
+            health = self._health()
+            self._outbox.write_health(health)
+            self._gallery.write(now, health, self._live())
+            self._stale = bool(self._dirty)
+            self._trouble = None
         except OSError as error:
-            logger.warning("cannot write the status files: {}", error)
+            if str(error) != self._trouble:
+                logger.warning("cannot write the status files: {}", error)
+            self._trouble = str(error)
         self._written = now
 
-    def _refresh_jobs(self) -> None:
+    def _refresh_jobs(self, most: int | None) -> None:
         jobs = self._ledger.jobs
-        if self._dirty or self._stale:
-            order = queue_order(jobs.live.values(), jobs.turns)
-            positions = {job.job_id: place for place, job in enumerate(order, start=1)}
-            moved = [
-                job_id for job_id, place in positions.items() if place <= _MOST_POSITIONS and place != self._positions.get(job_id)
-            ]
+        if self._stale:
+            first = islice(jobs.queue, _MOST_POSITIONS)
+            positions = {job.job_id: place for place, job in enumerate(first, start=1)}
+            for job_id, place in positions.items():
+                if place != self._positions.get(job_id):
+                    self._dirty[job_id] = None
             self._positions = positions
-            self._dirty.update(moved)
-        for job_id in tuple(self._dirty):
+        for job_id in tuple(islice(self._dirty, most)):
             job = jobs.find(job_id)
             if job and job.claimed:
                 self._write_status(job)
-            self._dirty.discard(job_id)
+            self._dirty.pop(job_id, None)
+
+    def _position(self, job: Job) -> int | None:
+        if job.state != "pending" or not job.claimed:
+            return None
+        return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
 
     def _write_status(self, job: Job) -> None:
-        status = status_of(job, position=self._positions.get(job.job_id), progress=self._progress.get(job.job_id))
+        status = status_of(job, position=self._position(job), progress=self._progress.get(job.job_id))
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
         except FileNotFoundError:
             # Somebody dragged the folder away; what that means is decided elsewhere.
             logger.debug("the folder of {} is gone", job.job_id)
-        self._dirty.discard(job.job_id)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            # Somebody did something to this one folder (a file in its place, a lock): no reason to be silent about all others.
+            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+        self._dirty.pop(job.job_id, None)
 
     def _health(self) -> Health:
-        live = self._ledger.jobs.live.values()
+        jobs = self._ledger.jobs
         return Health(
             version=__version__,
             pid=os.getpid(),
@@ -129,24 +186,25 @@ class Board:
             started_at=self._started_at,
             problem=self.problem,
             hint=self.hint,
-            pending=sum(job.state == "pending" for job in live),
-            processing=tuple(job.job_id for job in live if job.state == "processing"),
-            waiting=self._waiting[:_MOST_WAITING],
-            waiting_total=len(self._waiting),
+            pending=jobs.pending,
+            processing=tuple(jobs.processing),
+            waiting=self._waiting,
+            waiting_total=self._waiting_total,
             last_refusal=self.last_refusal,
+            last_fault=self.last_fault,
         )
 
-    def _page(self) -> str:
-        if self._older is None:
-            self._older = list(self._ended_before(_MOST_ENDED))
+    def _live(self) -> list[Status]:
+        """The running jobs and the next pending ones, as the page shows them."""
         jobs = self._ledger.jobs
-        recent = list(reversed(jobs.ended.values()))
-        known = jobs.ended.keys() | jobs.live.keys() | jobs.removed
-        ended = recent + [job for job in self._older if job.job_id not in known]
-        running = [job for job in jobs.live.values() if job.state == "processing"]
-        queued = [jobs.live[job_id] for job_id in list(self._positions)[:_MOST_ENDED] if job_id in jobs.live]
-        shown = [*running, *(job for job in queued if job.state == "pending"), *ended[:_MOST_ENDED]]
-        statuses = [
-            status_of(job, position=self._positions.get(job.job_id), progress=self._progress.get(job.job_id)) for job in shown
+        queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
+        pending = [job for job in queued if job.state == "pending"]
+        return [
+            status_of(job, position=self._positions.get(job.job_id), progress=self._progress.get(job.job_id))
+            for job in (*jobs.processing.values(), *pending)
         ]
-        return render(statuses, self._health())
+
+    def _ended_statuses(self, most: int) -> list[Status]:
+        """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""
+        jobs = self.shown() if most <= _MOST_ENDED else self._ended_before(most)
+        return [status_of(job) for job in jobs if not job.discarded]

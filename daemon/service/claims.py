@@ -16,7 +16,7 @@ The order, and why:
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from loguru import logger
@@ -28,9 +28,10 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import IdTaken, ImageUnreadable, JobError
 from daemon.fs import FileSystem
 from daemon.intake.model import Entry, Ready
-from daemon.jobs.abilities import refuse_unbuilt
 from daemon.jobs.identity import generated_id
 from daemon.outbox import Outbox
+from daemon.platform.files import written_elsewhere
+from daemon.service.batches import Batches
 from daemon.service.ledger import Ledger
 from daemon.service.moving import Moved, Mover, PlantedError
 from daemon.settings import Settings
@@ -40,6 +41,25 @@ from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, res
 GROUP = 256
 #: The longest name, in bytes, that common file systems hold.
 _NAME_MAX = 255
+#: Different pairs of sidecar and preset whose reading is remembered: thousands of pictures mostly share a few.
+_MOST_UNDERSTOOD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete."""
+
+    pair: Ready
+    reason: str
+    grew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What came of an attempt to take pairs."""
+
+    done: tuple[Ready, ...]
+    dropped: tuple[Dropped, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,7 @@ class Reading:
     requested_id: str | None
     refusal: ErrorInfo | None
     warnings: tuple[str, ...] = ()
+    preset: dict[str, object] | None = None
 
 
 class Claims:
@@ -65,6 +86,7 @@ class Claims:
         mover: Mover,
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        written_elsewhere: Callable[[bytes], bool] = written_elsewhere,
     ) -> None:
         """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
         self._fs = fs
@@ -74,21 +96,36 @@ class Claims:
         self._mover = mover
         self._known = known
         self._clock = clock
+        self._written_elsewhere = written_elsewhere
         self._inbox = settings.paths.inbox_bytes
+        self._batches = Batches(fs, self._inbox, ledger, outbox, mover)
+        #: Why accepted jobs are not in the outbox yet, by id.
+        self.held: dict[str, str] = {}
+        self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
-    def take(self, ready: Sequence[Ready]) -> list[Ready]:
-        """Accept and claim at most `GROUP` pairs; returns those that are jobs now. What changed meanwhile is left where it is.
+    def take(self, ready: Sequence[Ready]) -> Taking:
+        """Accept and claim at most `GROUP` pairs. What is not as intake saw it stays where it is.
 
         Raises:
             JournalError: the process must stop.
         """
-        reserved: set[str] = set()
-        tried = [(pair, self._accept(pair, reserved)) for pair in ready[:GROUP] if self._is_unchanged(pair)]
-        accepted = [(pair, record) for pair, record in tried if record is not None]
+        reserved, batches = set[str](), dict[bytes, str]()
+        accepted: list[tuple[Ready, Accepted]] = []
+        dropped: list[Dropped] = []
+        for pair in ready[:GROUP]:
+            why = self._hindrance(pair)
+            if why is None:
+                try:
+                    accepted.append((pair, self._accept(pair, reserved, batches)))
+                    continue
+                except OSError as error:
+                    logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
+                    why = Dropped(pair, f"it cannot be read now: {error.strerror}")
+            dropped.append(why)
         if accepted:
             self._ledger.record(*(record for _, record in accepted))
             self.finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
-        return [pair for pair, _ in accepted]
+        return Taking(tuple(pair for pair, _ in accepted), tuple(dropped))
 
     def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         """Move the files of accepted jobs; what cannot be moved now stays accepted and is tried again later.
@@ -105,7 +142,7 @@ class Claims:
             try:
                 (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
             except (OSError, PlantedError) as error:
-                logger.warning("cannot take {} yet: {}", job.job_id, error)
+                self._hold(job, error)
         try:
             self._mover.settle(whole)
         except OSError as error:
@@ -115,8 +152,17 @@ class Claims:
         records += [Withdrawn(job=job.job_id) for job in (*gone, *planted)]
         if records:
             self._ledger.record(*records)
+        for job in (*whole, *gone, *planted):
+            self.held.pop(job.job_id, None)
         for job in gone:
             logger.info("{} was taken back before it could be claimed", job.job_id)
+
+    def _hold(self, job: Job, error: Exception) -> None:
+        """An accepted job whose files cannot be moved now: said once, shown in the waiting list, tried again later."""
+        why = str(getattr(error, "strerror", None) or error)
+        if self.held.get(job.job_id) != why:
+            logger.warning("cannot take {} yet: {}", job.job_id, error)
+        self.held[job.job_id] = why
 
     def _make_room(self, jobs: Sequence[Job], *, again: bool) -> tuple[list[Job], list[Job]]:
         """The jobs whose folders are there and durable, and those whose id something else has."""
@@ -130,7 +176,7 @@ class Claims:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
                 planted.append(job)
             except OSError as error:
-                logger.warning("cannot take {} yet: {}", job.job_id, error)
+                self._hold(job, error)
         try:
             self._mover.anchor(roomy)
         except OSError as error:
@@ -138,31 +184,41 @@ class Claims:
             roomy = []
         return roomy, planted
 
-    def _is_unchanged(self, pair: Ready) -> bool:
+    def _hindrance(self, pair: Ready) -> Dropped | None:
+        """Why a pair is not what intake saw, or not free; none if nothing speaks against taking it."""
         for entry in pair.entries:
+            path = self._path(pair.folder, entry.name)
             try:
-                found = self._fs.lstat(self._path(pair.folder, entry.name))
-            except OSError:
-                return False
+                found = self._fs.lstat(path)
+            except FileNotFoundError:
+                return Dropped(pair, f"{to_text(entry.name)} was taken back")
+            except OSError as error:
+                return Dropped(pair, f"{to_text(entry.name)} cannot be looked at now: {error.strerror}")
             if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
-                return False
-        return True
+                grew = found.ino == entry.ino and found.size > entry.size
+                return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
+            if self._written_elsewhere(path):
+                return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
+        return None
 
     def _path(self, folder: bytes, name: bytes) -> bytes:
         return os.path.join(self._inbox, folder, name)
 
     # -- deciding on one pair ---------------------------------------------------------------------------------------------
 
-    def _accept(self, pair: Ready, reserved: set[str]) -> Accepted | None:
-        """The record of a new job; none if its sidecar or the outbox cannot be read now."""
-        try:
-            reading = self._read(pair)
-            job_id, refusal = self._name(pair, reading, reserved)
-        except OSError as error:
-            logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
-            return None
+    def _accept(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted:
+        """The record of a new job.
+
+        Raises:
+            OSError: its sidecar or the outbox cannot be read now.
+        """
+        reading = self._read(pair)
+        job_id, refusal = self._name(pair, reading, reserved)
         reserved.add(job_id)
-        files, effective = self._files(pair)
+        batch = None
+        if pair.control and pair.control.kind == "batch":
+            batch = batches.setdefault(pair.folder, self._batches.id_of(pair.folder, self._clock()))
+        files, effective = self._files(pair, as_asked=reading.spec is not None and refusal is None)
         return Accepted(
             job=job_id,
             requested_id=reading.requested_id,
@@ -171,38 +227,48 @@ class Claims:
             spec=None if refusal else reading.spec,
             mode=reading.mode,
             refusal=refusal or reading.refusal,
-            batch=self._batch(pair),
-            effective=effective if reading.spec and not refusal else None,
+            batch=batch,
+            effective=effective,
+            preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
         )
 
     def _read(self, pair: Ready) -> Reading:
-        """Read the sidecar and the preset or batch file as they are now."""
+        """Read the sidecar and the preset or batch file as they are now. The same bytes give the same, shared, answer."""
+        own = self._fs.read(self._path(pair.folder, pair.sidecar.name), MAX_BYTES + 1) if pair.sidecar else None
+        control = self._fs.read(self._path(pair.folder, pair.control.entry.name), MAX_BYTES + 1) if pair.control else None
+        key = (own, control, pair.control.kind if pair.control else "pair")
+        reading = self._understood.get(key) or self._understand(pair, own, control)
+        if reading.refusal is None and reading.requested_id is None and not reading.warnings:
+            # What depends on the bytes alone; sentences name their file.
+            if len(self._understood) >= _MOST_UNDERSTOOD:
+                self._understood.clear()
+            self._understood[key] = reading
+        if pair.problem and reading.refusal is None:
+            return replace(reading, refusal=ImageUnreadable(pair.problem).info())
+        return reading
+
+    def _understand(self, pair: Ready, own_data: bytes | None, control_data: bytes | None) -> Reading:
         asked: str | None = None
         own: Sidecar | None = None
         preset: Sidecar | None = None
-        kind: JobKind = pair.control.kind if pair.control else "pair"
         try:
-            if pair.sidecar:
-                data = self._fs.read(self._path(pair.folder, pair.sidecar.name), MAX_BYTES + 1)
-                asked = requested_id(data)
-                own = parse(data, name=to_text(pair.sidecar.name))
-            if pair.control:
-                data = self._fs.read(self._path(pair.folder, pair.control.entry.name), MAX_BYTES + 1)
-                preset = parse(data, name=to_text(pair.control.entry.name))
+            if pair.sidecar and own_data is not None:
+                asked = requested_id(own_data)
+                own = parse(own_data, name=to_text(pair.sidecar.name))
+            if pair.control and control_data is not None:
+                preset = parse(control_data, name=to_text(pair.control.entry.name))
             spec = resolve(
                 defaults=self._settings.spec_defaults,
                 preset=preset,
                 own=own,
                 ceiling_seconds=self._settings.worker.max_timeout_seconds,
-                kind=kind,
+                kind=pair.control.kind if pair.control else "pair",
                 styles=self._settings.styles,
             )
-            refuse_unbuilt(spec)
         except JobError as error:
-            return Reading(None, None, asked, error.info())
-        refusal = ImageUnreadable(pair.problem).info() if pair.problem else None
-        return Reading(spec, spec.mode, asked, refusal, without_effect(spec, preset, own))
+            return Reading(None, None, asked, error.info(), preset=preset.fields if preset else None)
+        return Reading(spec, spec.mode, asked, None, without_effect(spec, preset, own))
 
     def _name(self, pair: Ready, reading: Reading, reserved: set[str]) -> tuple[str, ErrorInfo | None]:
         """The job's id, and the refusal if the one it asked for is taken."""
@@ -231,17 +297,14 @@ class Claims:
             pair.image.mtime_ns,
         )
 
-    def _batch(self, pair: Ready) -> str | None:
-        return to_text(pair.folder) if pair.control and pair.control.kind == "batch" else None
-
-    def _files(self, pair: Ready) -> tuple[tuple[ClaimedFile, ...], str | None]:
-        """The files of the claim, and the name of the effective spec if one is written beside them.
+    def _files(self, pair: Ready, *, as_asked: bool) -> tuple[tuple[ClaimedFile, ...], str | None]:
+        """The files of the claim, and the name of the effective spec if one is written beside them (`as_asked`: there is one).
 
         The effective spec gets the name that wins in the inbox (photo.jpg.yaml), or a shorter one if the disk has no room for
         it. If the picture's own sidecar has the name, that one is kept as photo.jpg.yaml.original, which means nothing to the
         inbox.
         """
-        effective = _effective_name(pair.image.name) if pair.control else None
+        effective = _effective_name(pair.image.name) if pair.control and as_asked else None
         files: list[ClaimedFile] = []
         for entry in pair.entries:
             to = _shortened(entry.name, b".original") if entry.name == effective else entry.name

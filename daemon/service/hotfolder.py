@@ -1,32 +1,85 @@
 """The inbox, seen from the loop: look when it is time, take what is ready, say why the rest waits."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Collection
+from itertools import chain, islice
 from typing import Literal
 
 from loguru import logger
 
-from daemon.contract.names import to_text
+from daemon.contract.names import to_bytes, to_text
+from daemon.contract.records import Job, Noted
 from daemon.errors import JobError
 from daemon.fs import FileSystem
-from daemon.intake import Control, Decision, Entry, Memory, Ready, Rules, put_back, step, taken
+from daemon.intake import (
+    Control,
+    Entry,
+    Late,
+    Memory,
+    Ready,
+    Rules,
+    batch_under_way,
+    grew,
+    names_due,
+    put_back,
+    recall,
+    step,
+    taken,
+)
 from daemon.intake import Waiting as Unready
 from daemon.outbox import Waiting
+from daemon.service.batches import Batches
+from daemon.service.board import MOST_WAITING
 from daemon.service.claims import GROUP, Claims
+from daemon.service.downloads import Downloads
+from daemon.service.ledger import Ledger
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse
 from daemon.watch import Watch
 
+#: Seconds of taking for each second of looking while there is more to take.
+_TAKING_PER_LOOKING = 9.0
+
 
 class HotFolder:
-    """Brings what is dropped to the claims. `wake` is called from other threads when it is worth to look."""
+    """Brings what is dropped to the claims.
 
-    def __init__(self, fs: FileSystem, settings: Settings, claims: Claims, wake: Callable[[], None]) -> None:
+    Args:
+        fs: the disk.
+        settings: of the home.
+        ledger: the jobs.
+        claims: takes the pairs.
+        batches: ends the batch folders.
+        wake: called from other threads when it is worth to look.
+        changed: called with the id of a job whose status says something new.
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        settings: Settings,
+        ledger: Ledger,
+        claims: Claims,
+        batches: Batches,
+        wake: Callable[[], None],
+        changed: Callable[[str], None],
+    ) -> None:
         self._fs = fs
+        self._ledger = ledger
         self._claims = claims
+        self._batches = batches
+        self._changed = changed
+        self._downloads = Downloads()
         self._limit = settings.queue.max_pending
-        self.watch = Watch(settings.paths.inbox_bytes, wake, read_control=self.read_control)
         intake = settings.intake
+        self.watch = Watch(
+            settings.paths.inbox_bytes,
+            wake,
+            read_control=self.read_control,
+            rescan_seconds=intake.rescan_seconds,
+            poll_seconds=intake.poll_seconds,
+        )
         self._memory = Memory(
             rules=Rules(
                 settle_local=intake.settle_seconds,
@@ -35,8 +88,22 @@ class HotFolder:
                 batch_quiet=intake.batch_quiet_seconds,
             )
         )
-        self._decision: Decision | None = None
-        self._queue_is_full = False
+        self._unready: tuple[Unready, ...] | None = None
+        self._again_at = float("inf")
+        self._backlog: deque[Ready] = deque()
+        self._kept: dict[bytes, str] = {}
+        self._not_before = float("-inf")
+
+    def remember(self, now: float) -> None:
+        """Take up what the jobs say of pictures that were taken by an earlier process."""
+        for folder in self._ledger.jobs.batches:
+            self._memory = batch_under_way(self._memory, to_bytes(folder), now)
+        by_folder: dict[str, list[bytes]] = {}
+        jobs = self._ledger.jobs
+        for job in chain(jobs.ended.values(), jobs.live.values()):
+            by_folder.setdefault(job.accepted.folder, []).append(to_bytes(job.image.name))
+        for folder, images in by_folder.items():
+            self._memory = recall(self._memory, to_bytes(folder), images, now)
 
     def read_control(self, path: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
         """Read a `_preset.yaml` or `job.yaml` as far as intake needs it; what is wrong with it is said in the answer."""
@@ -50,71 +117,123 @@ class HotFolder:
         patterns = tuple(str(image) for image in images) if isinstance(images, Collection) else None
         return Control(kind, entry, images=patterns)
 
-    def next_look(self, now: float, pending: int) -> float:
-        """When to look again, monotonic seconds; `pending` jobs are in the queue."""
-        due = [self.watch.next_at]
-        if self._decision:
-            if self._decision.look_again_at is not None:
-                due.append(self._decision.look_again_at)
-            if self._decision.ready and pending < self._limit:
-                due.append(now)
-        return min(due)
+    # -- when -------------------------------------------------------------------------------------------------------------
 
-    def look(self, now: float, pending: int) -> None:
-        """Look, and take what is ready as far as the queue has room; `pending` jobs are in it.
+    def next_turn(self, now: float, *, woken: bool) -> float:
+        """When there is something to do, monotonic seconds."""
+        return now if self._can_take() else self._next_look(now, woken=woken)
+
+    def _next_look(self, now: float, *, woken: bool) -> float:
+        due = [self.watch.next_at, self._again_at]
+        if woken:
+            due.append(now)
+        return max(min(due), self._not_before)
+
+    def _can_take(self) -> bool:
+        return bool(self._backlog) and self._ledger.jobs.pending < self._limit
+
+    # -- looking and taking -----------------------------------------------------------------------------------------------
+
+    def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
+        """Look if it is time, and take a group of what is ready as far as the queue has room.
+
+        While much is still to be taken, looking may only cost a fraction of the time: a flood is looked at as a whole, not once
+        for each group of it, and what comes meanwhile has its turn behind it anyway.
+
+        Returns:
+            Whether the inbox was looked at.
 
         Raises:
             JournalError: the process must stop.
         """
-        seen = self.watch.look(self._decision.look_at if self._decision else None)
+        looked = now >= self._next_look(now, woken=woken)
+        if looked:
+            self._look(now)
+        spent = clock() - now
+        if self._can_take():
+            room = min(GROUP, self._limit - self._ledger.jobs.pending, len(self._backlog))
+            self._take([self._backlog.popleft() for _ in range(room)], now)
+        if looked:
+            self._not_before = clock() + _TAKING_PER_LOOKING * spent if self._backlog else float("-inf")
+        return looked
+
+    def _look(self, now: float) -> None:
+        seen = self.watch.look(names_due(self._memory, now))
         if seen is None:
+            self._backlog.clear()
             return
         decision = step(self._memory, seen.look, seen.hints)
         self._memory = decision.memory
-        for late in decision.late:
-            logger.warning("{} came after its picture {} had been taken", to_text(late.sidecar.name), to_text(late.image))
+        self._unready = decision.waiting
+        self._again_at = float("inf") if decision.look_again_at is None else decision.look_again_at
+        self._backlog = deque(decision.ready)
         for notice in decision.notices:
             logger.warning("{}: {}", to_text(notice.name), notice.reason)
-        room = max(0, self._limit - pending)
-        self._take(decision.ready[: min(room, GROUP)], now)
-        self._queue_is_full = len(decision.ready) > room
-        self._decision = decision
+        if decision.late:
+            self._report(decision.late)
+        inbox = self.watch.inbox
+        names = ((folder, name) for folder, several in decision.downloads.items() for name in several)
+        self._downloads.ask((os.path.join(inbox, folder, name) for folder, name in names), now)
+        self._batches.forget_all_but({folder.name for folder in seen.look.folders})
+        self._kept = {}
+        for end in decision.finished:
+            if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
+                self._kept[end.folder] = f"its batch is done; {reason}"
 
-    def _take(self, ready: tuple[Ready, ...], now: float) -> None:
-        if not ready:
-            return
-        done = self._claims.take(ready)
-        self._memory = taken(self._memory, done, now)
-        for pair in ready:
-            if not any(pair is one for one in done):
-                self._memory = put_back(self._memory, pair, now, "it changed while it was being taken", grew=True)
+    def _report(self, several: Collection[Late]) -> None:
+        """Sidecars that came after their picture was taken: said on the job that the picture became."""
+        jobs = self._ledger.jobs
+        taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in chain(jobs.ended.values(), jobs.live.values())}
+        for late in several:
+            sidecar, image = to_text(late.sidecar.name), to_text(late.image)
+            logger.warning("{} came after its picture {} had been taken", sidecar, image)
+            job_id = taken_as.get((to_text(late.folder), image))
+            if job_id is not None:
+                warning = f"{sidecar} came after {image} had been taken and was not used: drop the picture again with it."
+                self._ledger.record(Noted(job=job_id, warning=warning))
+                self._changed(job_id)
 
-    def waiting(self, pending: int) -> tuple[Waiting, ...]:
-        """Everything in the inbox that is not taken, in plain words."""
-        if self._decision is None:
-            return ()
-        items = [Waiting(path=_shown(item.folder, item.name), reason=item.reason) for item in self._decision.waiting]
-        if self._queue_is_full:
-            reason = f"the queue is full: {pending:,} pending"
-            here = self._still_ready()
-            items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in here]
-        return tuple(items)
+    def _take(self, ready: list[Ready], now: float) -> None:
+        came = self._claims.take(ready)
+        self._memory = taken(self._memory, came.done, now)
+        for one in came.dropped:
+            self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
+        # What is left of their families, and what was put back, is judged anew.
+        self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
-    def _still_ready(self) -> list[Ready]:
-        folders = self._memory.folders
-        return [
-            pair
-            for pair in (self._decision.ready if self._decision else ())
-            if pair.folder in folders and pair.image.name in folders[pair.folder].tracks
+    def was_incomplete(self, job: Job, now: float) -> None:
+        """A picture that was taken turned out not to be complete after all: its folder gets more patience."""
+        self._memory = grew(self._memory, to_bytes(job.accepted.folder), now)
+
+    # -- saying -----------------------------------------------------------------------------------------------------------
+
+    def waiting(self) -> tuple[tuple[Waiting, ...], int]:
+        """What is in the inbox and not taken, in plain words: the first of it, and how much it is."""
+        unready = self._unready or ()
+        items = [
+            Waiting(path=_shown(item.folder, item.name), reason=self._kept.get(item.name, item.reason))
+            for item in unready[:MOST_WAITING]
         ]
+        held = self._claims.held
+        jobs = self._ledger.jobs.unclaimed
+        items += [
+            Waiting(path=_shown(to_bytes(job.accepted.folder), to_bytes(job.image.name)), reason=f"it cannot be moved yet: {why}")
+            for job_id, why in islice(held.items(), MOST_WAITING - len(items))
+            if (job := jobs.get(job_id))
+        ]
+        backlog = len(held)
+        if not self._can_take():
+            reason = f"the queue is full: {self._ledger.jobs.pending:,} pending"
+            backlog += len(self._backlog)
+            some = islice(self._backlog, MOST_WAITING - len(items))
+            items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
+        return tuple(items), len(unready) + backlog
 
     def is_done(self) -> bool:
         """Whether nothing is left that time alone would bring: all that waits, waits for a person."""
-        return self._decision is not None and not self._still_ready() and not any(map(_resolves, self._decision.waiting))
-
-
-def _resolves(item: Unready) -> bool:
-    return item.will_resolve
+        if self._unready is None or self._backlog:
+            return False
+        return not any(item.will_resolve and item.name not in self._kept for item in self._unready)
 
 
 def _shown(folder: bytes, name: bytes) -> str:

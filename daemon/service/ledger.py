@@ -21,6 +21,6 @@ class Ledger:
         entries = self._journal.append(records)
         for entry in entries:
             self.jobs.apply(entry)
-        if self._journal.is_full():
-            self._journal.rotate(list(self.jobs.live.values()))
+        if self._journal.is_full(len(self.jobs.live)):
+            self._journal.rotate(list(self.jobs.live.values()), self.jobs.batch_records())
         return entries

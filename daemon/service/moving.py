@@ -4,6 +4,7 @@ Every step can be repeated: the same functions claim, go on after an error and r
 The order is argued in `daemon.service.claims`.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
@@ -53,10 +54,8 @@ class Mover:
 
     def anchor(self, jobs: Sequence[Job]) -> None:
         """Wait until the rooms are durable. Before this nothing may be moved in: a folder that is lost takes all in it along."""
-        for job in jobs:
-            self._fs.sync_dir(self._outbox.job(job.job_id))
         if jobs:
-            self._fs.sync_dir(self._outbox.root)
+            self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 
     def move(self, job: Job) -> Moved:
         """Bring a job's files into its source/. The renames are not durable before `settle`.
@@ -70,13 +69,17 @@ class Mover:
             return self._give_up_room(job, source)
         if job.accepted.effective and job.spec:
             # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
-            write_atomic(self._fs, os.path.join(source, to_bytes(job.accepted.effective)), render(job.spec), durable=True)
+            write_atomic(self._fs, os.path.join(source, to_bytes(job.accepted.effective)), render(job.spec), durable=False)
         return Moved.WHOLE
 
     def settle(self, jobs: Sequence[Job]) -> None:
         """Wait until the moves of these jobs are durable: new names first, then the old names' absence."""
-        for job in jobs:
-            self._fs.sync_dir(self._outbox.job(job.job_id, b"source"))
+        if jobs:
+            sources = {job.job_id: self._outbox.job(job.job_id, b"source") for job in jobs}
+            specs = [
+                os.path.join(sources[job.job_id], to_bytes(job.accepted.effective)) for job in jobs if job.accepted.effective
+            ]
+            self._fs.sync_many([path for path in specs if self._look(path)] + list(sources.values()))
         for folder in {job.accepted.folder for job in jobs}:
             try:
                 self._fs.sync_dir(os.path.join(self._inbox, to_bytes(folder)) if folder else self._inbox)
@@ -109,14 +112,19 @@ class Mover:
                 self._fs.unlink(start)
             return True
         try:
-            self._fs.rename(start, target)
+            self.bring(start, target)
         except FileNotFoundError:
             return False
+        return True
+
+    def bring(self, start: bytes, target: bytes) -> None:
+        """Move a file to a free name, also to another file system. Between two names of one file system not durable yet."""
+        try:
+            self._fs.rename(start, target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             self._carry(start, target)
-        return True
 
     def _is_leftover(self, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:
         """Whether the inbox name is only what a crash left of a move that is done; else it is a new drop that looks the same.
@@ -131,12 +139,20 @@ class Mover:
         """Move to another file system: copy, compare, rename, and only then remove the original."""
         temporary = os.path.join(os.path.dirname(target), TEMPORARY + b"claim")
         self._remove_if_there(temporary)
-        before = self._fs.copy(start, temporary)
-        if self._fs.digest(temporary) != before:
-            raise OSError(errno.EIO, "the copy differs from the original", target)
-        self._fs.rename(temporary, target)
+        try:
+            self._copy(start, temporary)
+            self._fs.rename(temporary, target)
+        except OSError:
+            # Half a copy must not hold the room that the other jobs need until it is tried again.
+            with contextlib.suppress(OSError):
+                self._remove_if_there(temporary)
+            raise
         self._fs.sync_dir(os.path.dirname(target))
         self._fs.unlink(start)
+
+    def _copy(self, start: bytes, temporary: bytes) -> None:
+        if self._fs.copy(start, temporary) != self._fs.digest(temporary):
+            raise OSError(errno.EIO, "the copy differs from the original", temporary)
 
     def _remove_if_there(self, path: bytes) -> None:
         if self._look(path):

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from loguru import logger
+from pydantic import ValidationError
 
 from daemon.clock import rfc3339
 from daemon.contract.records import Job, Process
-from daemon.fs import FileSystem, read_capped
+from daemon.contract.status import State, Status
+from daemon.fs import FileSystem
 from daemon.jobs import decide
 from daemon.journal import History, prune
 from daemon.outbox import Outbox, status_of
@@ -87,7 +89,7 @@ class Recovery:
         is wrong makes it worth to look further back.
         """
         for job in self.ledger.jobs.live.values():
-            if job.claimed and not self._says(job.job_id, b'"state": "%s"' % job.state.encode()):
+            if job.claimed and not self._says(job.job_id, job.state, None):
                 self._write(job)
         seen = set(self.ledger.jobs.live)
         right = 0
@@ -97,7 +99,7 @@ class Recovery:
                 continue
             seen.add(job_id)
             right += 1
-            if not self._says(job_id, b'"completed_at": "%s"' % ended_at.encode()):
+            if not self._says(job_id, None, ended_at):
                 right = 0
                 ended = history.job(job_id)
                 if ended and ended.ended:
@@ -105,14 +107,15 @@ class Recovery:
             if right >= _RIGHT_IN_A_ROW:
                 return
 
-    def _says(self, job_id: str, words: bytes) -> bool:
-        """Whether a job's status.json has these words; a job without a folder needs no status."""
+    def _says(self, job_id: str, state: State | None, completed_at: str | None) -> bool:
+        """Whether a job's status.json is whole and has this state, or this end; a job without a folder needs no status."""
         if not self.outbox.has(job_id):
             return True
         try:
-            return words in (read_capped(self.fs, self.outbox.job(job_id, b"status.json"), _MAX_STATUS_BYTES) or b"")
-        except OSError:
+            said = Status.model_validate_json(self.fs.read(self.outbox.job(job_id, b"status.json"), _MAX_STATUS_BYTES))
+        except (OSError, ValidationError):
             return False
+        return said.state == state or (completed_at is not None and said.completed_at == completed_at)
 
     def _write(self, job: Job) -> None:
         try:

@@ -19,12 +19,11 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
 from daemon.fs import FileSystem, remove_tree, write_atomic
 from daemon.jobs import decide
-from daemon.jobs.abilities import refuse_unbuilt
 from daemon.outbox import Outbox
 from daemon.service.ledger import Ledger
 from daemon.service.runs import Runs
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, parse, resolve
+from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
 
 _MAX_REQUEST_BYTES = 1 << 20
 SUFFIX = b".json"
@@ -33,7 +32,7 @@ ANSWER_SUFFIX = b".answer.json"
 
 @dataclass
 class Requests:
-    """Hears and answers requests. `known` finds a job that ended long ago."""
+    """Hears and answers requests. `known` finds a job that ended long ago, `batch` the jobs of a batch."""
 
     fs: FileSystem
     settings: Settings
@@ -41,6 +40,7 @@ class Requests:
     outbox: Outbox
     runs: Runs
     known: Callable[[str], Job | None]
+    batch: Callable[[str], list[Job]] = lambda _: []
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
 
@@ -87,7 +87,13 @@ class Requests:
             return RequestAnswer(problem="the request cannot be read; is this multiplane of the same version as the daemon?")
         verbs: dict[Verb, Callable[[Job], decide.Answer]] = {"cancel": self._cancel, "retry": self._retry, "rm": self._remove}
         answers: list[JobAnswer] = []
-        for job_id in request.jobs:
+        ids = list(request.jobs)
+        if request.batch is not None:
+            ids += self._of_batch(request.batch, request.verb)
+            if not ids:
+                what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
+                return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
+        for job_id in ids:
             try:
                 job = self.ledger.jobs.find(job_id) or self.known(job_id)
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
@@ -96,6 +102,13 @@ class Requests:
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
+
+    def _of_batch(self, batch: str, verb: Verb) -> list[str]:
+        """The jobs of a batch that the verb can mean. A folder's name stands for the last batch of that folder."""
+        known = self.ledger.jobs.batches.get(batch)
+        jobs = self.batch(known.batch if known else batch)
+        last = max(jobs, key=lambda job: job.sequence, default=None)
+        return [job.job_id for job in jobs if last and job.accepted.batch == last.accepted.batch and _fits(verb, job)]
 
     def _cancel(self, job: Job) -> decide.Answer:
         answer = decide.cancel(job)
@@ -125,6 +138,7 @@ class Requests:
             last_error=None,
             published=None,
             ended=None,
+            discarded=False,
         )
         self.ledger.record(Requeued(job=job.job_id, value=value))
         self.runs.changed(job.job_id)
@@ -135,18 +149,19 @@ class Requests:
         name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
         try:
             own = None
+            kept = job.accepted.preset
+            preset = Sidecar(dict(kept), {}, "the preset") if kept is not None else None
             if name:
                 data = self.fs.read(self.outbox.job(job.job_id, b"source", to_bytes(name)), MAX_BYTES + 1)
                 own = parse(data, name=name)
             spec = resolve(
                 defaults=self.settings.spec_defaults,
-                preset=None,
+                preset=preset,
                 own=own,
                 ceiling_seconds=self.settings.worker.max_timeout_seconds,
-                kind="pair",
+                kind="preset" if preset else "pair",
                 styles=self.settings.styles,
             )
-            refuse_unbuilt(spec)
         except JobError as error:
             return None, error.info()
         except OSError:
@@ -168,3 +183,13 @@ class Requests:
             except OSError as error:
                 logger.warning("what is left of {} in .work is removed at the next start: {}", job.job_id, error)
         return answer
+
+
+def _fits(verb: Verb, job: Job) -> bool:
+    match verb:
+        case "cancel":
+            return job.ended is None
+        case "retry":
+            return job.state in ("failed", "cancelled")
+        case "rm":
+            return job.ended is not None

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from loguru import logger
 
@@ -27,14 +28,18 @@ from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.jobs import decide
-from daemon.jobs.queue import next_to_start
 from daemon.outbox import NotDurableError, Outbox, check_result
+from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 
 #: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
 _REST_SECONDS = 2.0
+#: Each end is a few syncs; more at once would keep the loop from everything else for too long.
+_ENDED_AT_ONCE = 50
+#: Answers that say: there is no such picture here, whatever else may be there.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 
 
 @dataclass
@@ -63,33 +68,38 @@ class Runs:
     problem: str | None = None
     stopping: bool = False
     failures: int = 0
+    #: Called with a job whose picture turned out not to be complete after all.
+    incomplete: Callable[[Job], None] = lambda job: None
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
 
-    def bind(self, supervisor: Supervisor) -> None:
-        """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`."""
-        self._supervisor = supervisor
+    def bind(self, supervisor: Supervisor, take_spare: Callable[[], str | None] = lambda: None) -> None:
+        """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`.
+
+        `take_spare` gives the attempt folder of a worker that stands ready, if there is one.
+        """
+        self._supervisor, self._take_spare = supervisor, take_spare
+        self.forecast = Forecast(self.progress, self.changed, self.clock, self.ledger.jobs.ended.values())
 
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def settle_accounts(self) -> None:
-        """End the jobs that need no worker: refused or cancelled ones, and those whose result is only to be published."""
-        for job in list(self.ledger.jobs.live.values()):
+        """End some of the jobs that need no worker: refused or cancelled ones, and those whose result is only to be published."""
+        for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.publish(job)
-            elif job.claimed and job.state == "pending":
-                if job.cancel_requested:
-                    self.end(job, decide.cancelled(job))
-                elif job.refusal:
-                    self.end(job, decide.refused(job, job.refusal))
+            elif job.cancel_requested:
+                self.end(job, decide.cancelled(job))
+            elif job.refusal:
+                self.end(job, decide.refused(job, job.refusal))
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
-        while not self.stopping and len(self._running()) < self.settings.queue.max_concurrent_jobs:
-            jobs = self.ledger.jobs
+        while not self.stopping and len(self.ledger.jobs.processing) < self.settings.queue.max_concurrent_jobs:
+            now = self.wall_clock()
             try:
-                candidates = [job for job in jobs.live.values() if not self._must_rest(job)]
-                job = next_to_start(candidates, jobs.turns, self.wall_clock())
+                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self._must_rest(job))
+                job = next(ready, None)
                 if job is None or not self._start(job):
                     return
             except OSError as error:
@@ -101,9 +111,6 @@ class Runs:
         if problem != self.problem:
             logger.warning("{}", problem)
         self.problem = problem
-
-    def _running(self) -> list[Job]:
-        return [job for job in self.ledger.jobs.live.values() if job.state == "processing"]
 
     def _must_rest(self, job: Job) -> bool:
         """Whether the picture was written to a moment ago, through a handle that its writer still holds."""
@@ -119,8 +126,11 @@ class Runs:
         """Size and time of the picture in source/; none if it is not there."""
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         return found.size, found.mtime_ns
 
     def _start(self, job: Job) -> bool:
@@ -140,7 +150,7 @@ class Runs:
         if seen != (job.image.size, job.image.mtime_ns) and job.job_id not in self.unsettled:
             self.unsettled[job.job_id] = Unsettled(seen, self.clock())
             return True
-        attempt = self.outbox.new_attempt()
+        attempt = self._take_spare() or self.outbox.new_attempt()
         self.problem = None
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
@@ -156,6 +166,7 @@ class Runs:
             pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
         )
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
+        self.forecast.begin(self.ledger.jobs.live[job.job_id])
         logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
         self.changed(job.job_id)
         return True
@@ -188,12 +199,15 @@ class Runs:
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker moved on."""
-        self.progress[job_id] = Progress(stage=stage, fraction=fraction)
-        self.changed(job_id)
+        self.forecast.moved(job_id, stage, fraction)
+
+    def remaining(self) -> float | None:
+        """Seconds until the first of the running jobs is done; none if that is not known."""
+        return self.forecast.remaining(self.ledger.jobs.processing)
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         """A worker is gone, and its whole group with it."""
-        self.progress.pop(job_id, None)
+        self.forecast.end(job_id, completed=isinstance(outcome, Completed))
         job = self.ledger.jobs.live.get(job_id)
         if job is None or job.attempt is None:
             raise AssertionError(f"the worker of {job_id} ended, but no such job was running")
@@ -272,6 +286,10 @@ class Runs:
         retryable: bool | None = None,
     ) -> None:
         job = self.ledger.jobs.live[job_id]
+        if not self.outbox.is_healthy():
+            # The outbox went away under the worker, which says nothing about the job: it runs again when the folder is back.
+            self.end(job, decide.interrupted(job))
+            return
         now = self.wall_clock()
         waiting = self.unsettled.get(job_id)
         record = decide.still_settling(
@@ -283,6 +301,7 @@ class Runs:
             )
         else:
             self.unsettled[job_id] = Unsettled(self._last_seen(job), self.clock(), (waiting.tries if waiting else 0) + 1)
+            self.incomplete(job)
         self.end(job, record)
 
     def _changed_at(self, job: Job) -> float:
@@ -301,6 +320,7 @@ class Runs:
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
             self.unsettled.pop(job.job_id, None)
+            self.forecast.learn(after)
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
             logger.info("{} {}{}", job.job_id, after.state, why)

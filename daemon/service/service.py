@@ -8,31 +8,46 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-import psutil
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.records import Job
+from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.jobs.fold import Jobs
-from daemon.jobs.queue import next_retry_at
 from daemon.journal import History, Journal, JournalError, hold_lock
 from daemon.outbox import Outbox
+from daemon.platform.notify_systemd import Notifier
 from daemon.platform.process import boot_id
+from daemon.service.adoption import Adoption
+from daemon.service.batches import Batches
 from daemon.service.board import Board
-from daemon.service.claims import Claims
+from daemon.service.claims import GROUP, Claims
+from daemon.service.confinement import fence, rules
+from daemon.service.gestures import Gestures
 from daemon.service.hotfolder import HotFolder
+from daemon.service.installed import Installed
 from daemon.service.ledger import Ledger
 from daemon.service.moving import Mover
 from daemon.service.recovery import Recovery
 from daemon.service.requests import Requests
 from daemon.service.runs import Runs
+from daemon.service.spares import Spares
 from daemon.settings import Settings
-from daemon.supervisor import Supervisor, SupervisorRules, worker_argv
+from daemon.supervisor import Supervisor, worker_argv
 from daemon.watch import HEALTH_SECONDS, MARKER
 from daemon.watch.bell import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
+#: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
+_OWED_SECONDS = 0.01
+
+
+_OFFLINE_HINT = (
+    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
+    "put an empty file named .multiplane into it."
+)
 
 
 class Service:
@@ -41,7 +56,7 @@ class Service:
     Args:
         settings: of the home.
         fs: the disk.
-        argv: the command of a worker.
+        argv: the command of a worker, if not the real one; one of one's own is not confined.
 
     Raises:
         Refusal: another daemon runs here, or the journal is damaged.
@@ -61,52 +76,62 @@ class Service:
             jobs.apply(entry)
         if recovered.report:
             logger.warning("{}", recovered.report)
-        self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()))
-        history = History(fs, paths.journal_bytes)
         self._outbox = Outbox(fs, paths.outbox_bytes)
         if recovered.segment == 0:
+            # Before the first segment: a start that is cut off in here begins from the beginning the next time.
             self._prepare_home()
+        self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+        history = self._history = History(fs, paths.journal_bytes)
         self._ledger = Ledger(self._journal, jobs)
         self._selector = selectors.DefaultSelector()
         self._bell, self._rope = os.pipe()
+        self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._runs = Runs(fs, settings, self._ledger, self._outbox, self._changed)
-        self._board = Board(self._outbox, self._ledger, self._runs.progress, history.ended)
+        self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before)
         mover = Mover(fs, paths.inbox_bytes, self._outbox)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, history.job)
-        self._folder = HotFolder(fs, settings, self._claims, self.wake)
+        self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
+        self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)
+        self._runs.incomplete = lambda job: self._folder.was_incomplete(job, time.monotonic())
+        self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
+        self._adoption = Adoption(paths.inbox_bytes)
+        installed = Installed(os.fspath(paths.models))
         self._supervisor = Supervisor(
             self._selector,
             fs,
-            self._rules(),
+            rules(settings, self._runs.threads()),
             argv=argv or worker_argv(),
             on_progress=self._runs.on_progress,
             on_end=self._runs.on_end,
+            fence=None if argv else fence(settings, installed),
         )
-        self._runs.bind(self._supervisor)
-        self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job)
-        self._recovered = False
+        self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
+        self._runs.bind(self._supervisor, self._spares.take)
+        self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
+        self._once = self._recovered = False
         self._woken = True
         self._health_at = float("-inf")
         self._problem: str | None = None
-
-    def _rules(self) -> SupervisorRules:
-        worker = self._settings.worker
-        return SupervisorRules(
-            grace_seconds=worker.grace_seconds,
-            shutdown_grace_seconds=worker.shutdown_grace_seconds,
-            max_memory_bytes=int(psutil.virtual_memory().total * worker.max_memory_share),
-            log_cap_bytes=int(worker.max_log_bytes),
-            threads=self._runs.threads(),
-        )
+        self._degraded: str | None = None
 
     def _prepare_home(self) -> None:
         """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
-        inbox = self._settings.paths.inbox_bytes
-        make_folders(self._fs, inbox)
-        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
-        write_atomic(self._fs, os.path.join(inbox, MARKER), text, durable=True)
+        make_folders(self._fs, self._settings.paths.inbox_bytes)
+        self._mark_inbox()
         self._outbox.prepare()
+
+    def _mark_inbox(self) -> None:
+        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
+        write_atomic(self._fs, os.path.join(self._settings.paths.inbox_bytes, MARKER), text, durable=True)
+
+    def _ended_before(self, most: int) -> list[Job]:
+        """The jobs that ended last. Damage in an old segment hides what is in it from the page; it stops no work."""
+        try:
+            return self._history.ended(most)
+        except Refusal as refusal:
+            logger.warning("{}; the page cannot show older jobs", refusal.message)
+            return []
 
     def _changed(self, job_id: str) -> None:
         self._board.changed(job_id)
@@ -124,6 +149,7 @@ class Service:
         Returns:
             The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written.
         """
+        self._once = once
         try:
             with self._listening():
                 while self._stop_signal is None and not (once and self._is_done()):
@@ -171,14 +197,19 @@ class Service:
     def _wait(self, now: float) -> None:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._board.next_write()]
-        if self._recovered:
-            due.append(self._folder.next_look(now, self._pending()))
+        jobs = self._ledger.jobs
+        if self._recovered and self._problem is None:
+            due.append(self._folder.next_turn(now, woken=self._woken))
+            if len(jobs.owed) > 0:
+                due.append(now + _OWED_SECONDS)
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
-        if (retry := next_retry_at(self._ledger.jobs.live.values())) is not None:
-            due.append(now + max(0.0, retry - time.time()))
+        if jobs.postponed:
+            wall = time.time()
+            due += [now + job.retry_at - wall for job in jobs.postponed.values() if job.retry_at > wall]
         if self._runs.unsettled:
             due.append(now + 1.0)
+        due.append(self._spares.next_look(now))
         for key, mask in self._selector.select(max(0.0, min(due) - now)):
             key.data(mask)
 
@@ -188,51 +219,82 @@ class Service:
         if now >= self._health_at:
             self._check_health(now)
         if self._problem is None:
-            if not self._recovered:
-                self._recover()
+            if not self._recovered and not self._recover():
+                return
             self._requests.handle()
-            if self._woken or now >= self._folder.next_look(now, self._pending()):
-                self._woken = False
-                self._folder.look(now, self._pending())
+            if now >= self._folder.next_turn(now, woken=self._woken):
+                if self._folder.turn(now, woken=self._woken, clock=time.monotonic):
+                    self._woken = False
+                self._board.show_waiting(*self._folder.waiting())
             self._runs.settle_accounts()
             self._runs.start_next()
-            self._board.show_waiting(self._folder.waiting(self._pending()))
-            self._board.say("paused" if self._runs.problem else "running", self._runs.problem)
+            self._runs.forecast.count_down()
+            self._spares.tend(now, wanted=not self._once or self._ledger.jobs.pending > 0)
+            self._board.say("paused" if self._runs.problem else "running", self._runs.problem or self._degraded)
+            self._tell_faults()
         self._board.refresh(time.monotonic())
+        self._notifier.went_round(time.monotonic())
 
-    def _pending(self) -> int:
-        return sum(job.state == "pending" for job in self._ledger.jobs.live.values())
+    def _tell_faults(self) -> None:
+        for fault in self._folder.watch.faults:
+            logger.warning("{}", fault)
+            self._board.fault(fault)
+        self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
         """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
         self._health_at = now + HEALTH_SECONDS
-        health = self._folder.watch.health(now)
-        before, self._problem = self._problem, None
-        if health.state == "offline":
-            self._problem = health.problem
-        elif not self._outbox.is_healthy():
-            self._problem = (
-                f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
-            )
+        before, self._problem = self._problem, self._absence(now)
         if self._problem != before:
             logger.warning("{}", self._problem or "the folders are there again")
         if self._problem:
-            self._board.say("offline", self._problem, "Nothing is lost; work goes on as soon as the folder is back.")
+            self._spares.discard("its folder may be gone")
+            self._board.say("offline", self._problem, _OFFLINE_HINT)
         elif self._recovered:
-            self._claims.finish([job for job in self._ledger.jobs.live.values() if not job.claimed], again=True)
+            self._claims.finish(list(self._ledger.jobs.unclaimed.values())[:GROUP], again=True)
+            self._gestures.look()
 
-    def _recover(self) -> None:
-        Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
+    def _absence(self, now: float) -> str | None:
+        """Why nothing can be done now, one sentence, or None."""
+        health = self._folder.watch.health(now)
+        if health.state == "offline" and self._adoption.is_the_persons():
+            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", self._settings.paths.inbox)
+            self._mark_inbox()
+            health = self._folder.watch.health(now)
+        if health.state == "offline":
+            return health.problem
+        self._adoption.seen_whole()
+        if (degraded := health.problem) != self._degraded:
+            logger.warning("{}", degraded or "the inbox is watched again")
+            self._degraded = degraded
+        if not self._outbox.is_healthy():
+            return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+        return None
+
+    def _recover(self) -> bool:
+        """Put the home in order; false if that has to wait until the outbox can be read and written."""
+        try:
+            Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
+        except OSError as error:
+            self._problem = f"the outbox cannot be read or written: {error.strerror}"
+            logger.warning("{}", self._problem)
+            self._board.say("offline", self._problem, "Make sure that the daemon may write there and that the disk has room.")
+            return False
+        self._batches.recover()
+        self._folder.remember(time.monotonic())
         self._recovered = True
+        return True
 
     def _is_done(self) -> bool:
         return self._recovered and not self._ledger.jobs.live and self._folder.is_done()
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""
+        self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)
         self._runs.stopping = True
+        self._spares.discard("the daemon stops")
         self._supervisor.shutdown()
         self._board.say("stopped")
         self._board.refresh(time.monotonic(), force=True)

@@ -52,7 +52,7 @@ class Worker(Group):
     """What a running job may take."""
 
     max_timeout_seconds: float = Field(gt=0, le=604_800, description="the most a job may ask for as timeout_seconds")
-    grace_seconds: float = Field(ge=0, le=600, description="from the request to stop to the kill, after a timeout or a cancel")
+    grace_seconds: float = Field(ge=0, le=600, description="from the request to stop to the kill, after a timeout")
     shutdown_grace_seconds: float = Field(ge=0, le=60, description="the same when the daemon stops")
     max_memory_share: float = Field(gt=0, le=1, description="the share of the machine's memory one job may use")
     max_log_bytes: ByteSize = Field(ge=1024, description="how long job.log may become")
@@ -60,6 +60,11 @@ class Worker(Group):
         description="threads a job computes with; auto: one per core, shared among the jobs"
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = Field(description="where models run; auto: the fastest that works")
+    spare: bool = Field(description="whether a worker is kept ready for the next job, so that it starts at once")
+    spare_seconds: float = Field(ge=10, le=604_800, description="a spare that waited so long in vain is replaced by a fresh one")
+    sandbox: Literal["auto", "off"] = Field(
+        description="auto: a worker has no network and sees only its own files, as far as the system can; off: it may do anything"
+    )
 
 
 class Limits(Group):

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from daemon.contract.spec import DepthChoice, DepthKind, Format, JobSpec, Mode, SplitMethod
+from daemon.contract.spec import DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
 from daemon.sidecar.plain import Entries, Items, Node, Scalar
 from daemon.sidecar.problems import choice, meant, quoted
 
@@ -73,6 +73,7 @@ FIELDS: dict[str, Field] = {
     "seed": Field("whole number", f"a whole number {_range('seed')}"),
     "depth": _one_of(DepthChoice),
     "depth_kind": _one_of(DepthKind),
+    "depth_quality": _one_of(DepthQuality),
     "formats": Field(
         "list of texts", f"a list of formats ({choice(get_args(Format))}) such as [psd], or [] for none", get_args(Format)
     ),

@@ -1,6 +1,6 @@
 """One worker from its birth to its end: reads what it says, watches its limits, ends it, and knows how it went.
 
-Life is told by heartbeats, movement by progress; only wall time, memory and a broken conversation end a worker. A silent one
+Life is told by heartbeats, movement by progress; only wall time, a limit and a broken conversation end a worker. A silent one
 may be deep in C code that holds the interpreter, so silence is shown (`silent_seconds`) and named in the timeout's sentence,
 but it is no reason to kill. A worker that loses its guardian is ended at once: a second guardian could not be put in its place
 without a moment in which the death of the daemon would leave an orphan.
@@ -10,18 +10,21 @@ The selector's keys carry callbacks; after each, and whenever `next_look` has co
 
 import os
 import selectors
+import subprocess
 from collections.abc import Callable
 
 import psutil
 from loguru import logger
 
 from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result, Started
+from daemon.fs import FileSystem
 from daemon.platform import process
 from daemon.supervisor.events import Event, EventReader, ProtocolError
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import End, Reason
 from daemon.supervisor.process import WorkerProcess, chunks
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.usage import Usage
 
 #: Once the group is killed its members are gone in milliseconds; a zombie whose new parent never reaps stays for ever.
 _LINGER_SECONDS = 1.0
@@ -34,6 +37,7 @@ class Attempt:
 
     Args:
         worker: its processes, just started.
+        folder: its attempt folder.
         log: where its output goes.
         selector: the loop's; the attempt registers its descriptors and removes them at the end.
         wake: called after a descriptor was served, so that the supervisor takes a step.
@@ -44,7 +48,9 @@ class Attempt:
     def __init__(
         self,
         worker: WorkerProcess,
+        folder: bytes,
         log: JobLog,
+        fs: FileSystem,
         rules: SupervisorRules,
         selector: selectors.BaseSelector,
         *,
@@ -53,6 +59,7 @@ class Attempt:
         clock: Callable[[], float],
     ) -> None:
         self.worker, self.log, self.rules = worker, log, rules
+        self._usage = Usage(fs, folder, rules)
         self._selector, self._wake, self._progress, self._clock = selector, wake, progress, clock
         self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
         self.job_id: str | None = None
@@ -71,6 +78,7 @@ class Attempt:
         self._ending_since: float | None = None
         self._peak = 0
         self._outsiders: set[psutil.Process] = set()
+        self._companion: subprocess.Popen[bytes] | None = None
         self._register(worker.events, self._read_events)
         self._register(worker.output, self._read_output)
         self._register(worker.lifeline.fileno(), self._read_lifeline)
@@ -82,6 +90,7 @@ class Attempt:
         self.job_id = self._reader.job_id = command.job_id
         self._began = self._moved = self.last_sign = self._sampled = self._clock()
         self._timeout = timeout_seconds
+        self._companion = process.keep_awake(self.worker.worker.pid)
         self._say(command.model_dump_json().encode() + b"\n")
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
@@ -169,6 +178,8 @@ class Attempt:
             peak_bytes=self._peak,
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
+            max_output_bytes=self.rules.max_output_bytes,
+            max_processes=self.rules.max_processes,
         )
 
     # -- ending ---------------------------------------------------------------------------------------------------------
@@ -200,6 +211,8 @@ class Attempt:
             self._unregister(fd)
         self.worker.close()
         self.log.close()
+        if self._companion is not None:
+            self._companion.poll()  # it ends with the worker; what is not reaped here is at the next start of a process
         self.over = True
 
     def _leaves(self, clause: str) -> None:
@@ -208,12 +221,17 @@ class Attempt:
         self._leave = self._leave or (now + self.rules.grace_seconds, clause)
         self._ending_since = self._ending_since or now
 
-    # -- memory ---------------------------------------------------------------------------------------------------------
+    # -- limits ---------------------------------------------------------------------------------------------------------
 
     def _sample(self, now: float) -> None:
         self._sampled = now
         family = self._look_for_outsiders()
+        if len(family) > self.rules.max_processes:
+            self.kill("processes")
+            return
         self._uses(process.tree_memory(family, above=self.rules.max_memory_bytes))
+        if self._usage.exceeds_output():
+            self.kill("output")
 
     def _uses(self, size: int) -> None:
         self._peak = max(self._peak, size)

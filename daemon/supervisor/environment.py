@@ -14,6 +14,8 @@ _OFFLINE = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    # What other packages hook into pydantic has no business in a worker, and finding it reads every installed package's metadata.
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
 }
 
 #: Read once, at import, by OpenMP, MKL, OpenBLAS, Accelerate and numexpr; set together so that their pools do not multiply.
@@ -25,6 +27,9 @@ def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) ->
     kept = {key: value for key, value in outer.items() if key in _PASSED or key.startswith(_PASSED_PREFIX)}
     fixed = {
         "TMPDIR": os.fsdecode(tmp),
+        # Libraries keep caches below the home folder, which a worker cannot read; these go with the attempt.
+        "HF_HOME": os.path.join(os.fsdecode(tmp), "huggingface"),
+        "XDG_CACHE_HOME": os.path.join(os.fsdecode(tmp), "cache"),
         # Sets of strings iterate in an order that hangs on this: the same job gives the same bytes (promise 5).
         "PYTHONHASHSEED": "0",
         # A line printed just before a crash must be in job.log.

@@ -10,10 +10,10 @@ from typing import Literal
 
 from daemon.contract.messages import Error, Result
 from daemon.contract.status import ErrorInfo, Source
-from daemon.errors import BY_CODE, JobError, OutOfMemory, Timeout, WorkerCrashed
+from daemon.errors import BY_CODE, JobError, OutOfMemory, OutputTooLarge, Timeout, WorkerCrashed
 
 #: Why the supervisor ended a worker, in the order in which a later reason may replace an earlier one.
-Reason = Literal["timeout", "memory", "guardian", "protocol", "start", "cancel", "shutdown"]
+Reason = Literal["timeout", "memory", "output", "processes", "guardian", "protocol", "start", "cancel", "shutdown"]
 
 
 #: A job that shows no progress for so long, and for half of its time, counts as hanging. The longest stretch between two reports
@@ -72,7 +72,7 @@ class End:
         silent_seconds: since its last sign of life.
         still_seconds: since it last showed progress.
         peak_bytes: the most memory its tree was seen with.
-        timeout_seconds, max_memory_bytes: its limits.
+        timeout_seconds, max_memory_bytes, max_output_bytes, max_processes: its limits.
     """
 
     reason: Reason | None
@@ -87,6 +87,8 @@ class End:
     peak_bytes: int
     timeout_seconds: float
     max_memory_bytes: int | None
+    max_output_bytes: int | None = None
+    max_processes: int = 0
 
 
 def judge(end: End) -> Outcome:
@@ -104,7 +106,9 @@ def judge(end: End) -> Outcome:
             return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings)
     failure = _failure(end)
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
-    return Failed(failure.info(), failure.retryable and not _was_moving(end), end.seconds, source, warnings)
+    # Whatever makes a job start processes without end does so again.
+    retryable = failure.retryable and not _was_moving(end) and end.reason != "processes"
+    return Failed(failure.info(), retryable, end.seconds, source, warnings)
 
 
 def _was_moving(end: End) -> bool:
@@ -122,6 +126,11 @@ def _failure(end: End) -> JobError:
             hint="Use a smaller picture or fewer layers, or raise the memory limit in the configuration, "
             "then: multiplane retry ID.",
             detail=end.tail,
+        )
+    if end.reason == "output":
+        limit = end.max_output_bytes or 0
+        return OutputTooLarge(
+            f"The job had written more than the {_mib(limit)} its result may have and went on.", detail=end.tail
         )
     if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
         return OutOfMemory(
@@ -149,6 +158,8 @@ def _crash(end: End) -> str:
         return end.violation
     if end.reason == "guardian":
         return "lost its guardian process and was ended, since nothing would have ended it with the daemon"
+    if end.reason == "processes":
+        return f"started more than {end.max_processes} processes and was ended with all of them"
     if end.reason == "start":
         return "did not get ready for the job in time"
     if end.status < 0:

@@ -13,6 +13,7 @@ from loguru import logger
 
 from daemon.contract.messages import JobCommand
 from daemon.fs import FileSystem
+from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.joblog import JobLog
@@ -59,6 +60,7 @@ class Supervisor:
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
+        fence: what workers may read and use; none: they are not confined.
         on_progress: called with (job_id, stage, fraction 0 to 1) as the worker reports.
         on_end: called with (job_id, outcome) when a job's processes are gone; it may start the next job.
         clock: monotonic seconds.
@@ -75,10 +77,12 @@ class Supervisor:
         on_end: Callable[[str, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
         guardian: Sequence[str] | None = None,
+        fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
         self._on_progress, self._on_end, self._clock = on_progress, on_end, clock
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
+        self._fence = fence
         self._jobs: dict[str, Attempt] = {}
         self._spares: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
@@ -132,11 +136,11 @@ class Supervisor:
         return attempt.worker.pid
 
     def cancel(self, job_id: str) -> bool:
-        """Ask a job to stop; it ends as `Cancelled`, within the grace. False if it is not running."""
+        """Ask a job to stop; it ends as `Cancelled`, within the cancel's grace. False if it is not running."""
         attempt = self._jobs.get(job_id)
         if attempt is None:
             return False
-        attempt.stop("cancel", self._rules.grace_seconds)
+        attempt.stop("cancel", self._rules.cancel_seconds)
         return True
 
     def running(self) -> tuple[str, ...]:
@@ -192,15 +196,18 @@ class Supervisor:
                 self._fs.mkdir(path)
             except FileExistsError:
                 continue
+        argv = [*self._argv, "--warm", warm]
         worker = WorkerProcess(
-            [*self._argv, "--warm", warm],
+            fenced(argv, self._fence, folder) if self._fence else argv,
             self._guardian,
             environment=worker_environment(os.environ, tmp=tmp, threads=self._rules.threads),
             folder=tmp,
         )
         return Attempt(
             worker,
+            folder,
             JobLog(self._fs, self._rules.log_cap_bytes),
+            self._fs,
             self._rules,
             self._selector,
             wake=self._advance,

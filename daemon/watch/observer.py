@@ -25,7 +25,7 @@ from daemon.intake.model import How
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
-Note = Callable[[bytes, How, bool, bool], None]
+Note = Callable[[bytes, How, bool], None]
 Overflow = Callable[[], None]
 
 # Without a filter a handler that reads a file triggers itself (opened, closed_no_write), and a slow copy floods it (modified).
@@ -35,7 +35,7 @@ EVENTS: list[type[FileSystemEvent]] = [
 
 
 class _Handler(FileSystemEventHandler):
-    """Passes on what an event names: note(path, how, is_directory, departure)."""
+    """Passes on what an event names: note(path, how, is_directory)."""
 
     def __init__(self, note: Note) -> None:
         super().__init__()
@@ -45,13 +45,13 @@ class _Handler(FileSystemEventHandler):
         source, target = os.fsencode(event.src_path), os.fsencode(event.dest_path)
         if event.event_type == "moved":
             if source:
-                self._note(source, "changed", event.is_directory, True)
+                self._note(source, "changed", event.is_directory)
             if target:
-                self._note(target, "renamed_in", event.is_directory, False)
+                self._note(target, "renamed_in", event.is_directory)
         elif event.event_type == "closed":
-            self._note(source, "closed", event.is_directory, False)
+            self._note(source, "closed", event.is_directory)
         else:
-            self._note(source, "changed", event.is_directory, False)
+            self._note(source, "changed", event.is_directory)
 
 
 class Observing:
@@ -118,7 +118,7 @@ if sys.platform == "darwin":
                 ]  # fmt: skip
                 super().queue_events(timeout, events)
                 for path in renamed:
-                    note(path, "renamed_in", False, False)
+                    note(path, "renamed_in", False)
 
         observer = FSEventsObserver()
         observer._emitter_class = Emitter

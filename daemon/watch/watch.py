@@ -17,10 +17,7 @@ from daemon.watch.observer import Observing
 from daemon.watch.scan import ReadControl, Scanner, sentence
 
 MARKER = b".multiplane"
-# Events can be lost without a word; a minute is as long as that may go unnoticed.
-RESCAN_SECONDS = 60.0
-# Looking at a share costs its server; never more than a twentieth of the time, and not more often than people notice.
-POLL_SECONDS = 5.0
+# Looking at a share costs its server: never more than a twentieth of the time.
 POLL_SCAN_FACTOR = 20.0
 HEALTH_SECONDS = 5.0
 # A flood of events is answered by one full look a second.
@@ -50,8 +47,13 @@ class Watch:
         inbox: path of the folder; its marker file `.multiplane` must be there.
         wake: called from other threads when it is worth to `look`; must be quick and raise nothing.
         read_control: see `Scanner`.
-        network: whether other machines can change the inbox; asked of the mount table if None.
+        network: whether other machines can change the inbox; asked of the mount table if None, anew when the inbox comes back.
+        rescan_seconds: a full look at least so often; events can be lost without a word.
+        poll_seconds: the same on a network file system, and where the system cannot watch.
         clock: monotonic seconds.
+
+    Attributes:
+        faults: what went wrong with the watching and was mended, one sentence each; whoever tells of them empties the list.
     """
 
     def __init__(
@@ -61,10 +63,16 @@ class Watch:
         *,
         read_control: ReadControl,
         network: bool | None = None,
+        rescan_seconds: float = 60.0,
+        poll_seconds: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = os.path.abspath(inbox)
+        self._is_network = network
         self.network = mount_of(self.inbox).network if network is None else network
+        self._rescan_seconds = rescan_seconds
+        self._poll_seconds = poll_seconds
+        self.faults: list[str] = []
         self._wake = wake
         self._clock = clock
         self._scanner = Scanner(self.inbox, network=self.network, read_control=read_control)
@@ -109,6 +117,7 @@ class Watch:
             hints, folders, overflowed = self._hints, self._folders, self._overflowed
             self._hints, self._folders, self._overflowed = {}, set(), False
         if overflowed:
+            self.faults.append("the system lost events of the inbox (there were too many at once); it is read in full")
             self._full_at = min(self._full_at, max(now, self._scanned_at + OVERFLOW_SECONDS))
         if now >= self._full_at:
             look = self._scanner.look(now)
@@ -143,8 +152,8 @@ class Watch:
 
     def _interval(self) -> float:
         if self.network or self._observing is None:
-            return max(POLL_SECONDS, POLL_SCAN_FACTOR * self._full_took)
-        return RESCAN_SECONDS
+            return max(self._poll_seconds, POLL_SCAN_FACTOR * self._full_took)
+        return self._rescan_seconds
 
     def _watching(self) -> bool:
         """Whether the observer runs, or rightly does not."""
@@ -152,9 +161,15 @@ class Watch:
 
     def _rebuild(self, now: float) -> None:
         """A new observer first, then a full look."""
+        if self._identity is not None:
+            moved = self._identity_now() != self._identity
+            what = "the inbox is another folder than before" if moved else "the observer of the inbox had stopped"
+            self.faults.append(f"{what}; it is watched anew and read in full")
         self.stop()
         self._unwatched = None
         self._identity = self._identity_now()
+        if self._is_network is None:
+            self.network = self._scanner.network = mount_of(self.inbox).network
         if not self.network:
             try:
                 self._root = canonical(self.inbox)
@@ -194,7 +209,7 @@ class Watch:
             self._overflowed = True
         self._wake()
 
-    def _note(self, path: bytes, how: How, is_directory: bool, departure: bool) -> None:
+    def _note(self, path: bytes, how: How, is_directory: bool) -> None:
         """Take down what an event named. Called on the observer's threads."""
         if not path.startswith(self._root + b"/"):
             self._wake()
@@ -208,6 +223,4 @@ class Watch:
                 self._hints[folder, name] = Hint(folder, name, how, self._clock())
             if is_directory and folder == INBOX:
                 self._folders.add(name)
-        # What left was most likely taken by ourselves; the next look will see that it is gone.
-        if not departure:
-            self._wake()
+        self._wake()

@@ -88,7 +88,13 @@ def _supplied(picture: images.Photo, job: JobCommand) -> Reading:
 def _modelled(picture: images.Photo, job: JobCommand, name: str, progress: Progress) -> Reading:
     found = weights.locate(name, job.models)
     progress(0.1)  # hashing is the smaller part
-    return model.read(picture.rgb, found, device=job.device, progress=lambda done: progress(0.1 + 0.9 * done))
+    return model.read(
+        picture.rgb,
+        found,
+        device=job.device,
+        quality=job.spec.depth_quality,
+        progress=lambda done: progress(0.1 + 0.9 * done),
+    )
 
 
 def _guessed(picture: images.Photo) -> Reading:

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
+from daemon.contract.spec import DepthQuality
 from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
+from pipeline.depth import thorough
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
 from pipeline.depth.reading import Reading, inverse, normalised
 from pipeline.weights import Polarity, Weights
@@ -30,7 +32,12 @@ _AGREEMENT = (
 
 
 def read(
-    rgb: NDArray[np.uint8], found: Weights, *, device: Device = "auto", progress: Callable[[float], None] = lambda _: None
+    rgb: NDArray[np.uint8],
+    found: Weights,
+    *,
+    device: Device = "auto",
+    quality: DepthQuality = "fast",
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Reading:
     """Estimate the depth of a picture.
 
@@ -39,10 +46,11 @@ def read(
         found: checked weights of a depth model; its entry says what larger values mean.
         device: where to run; auto takes CUDA, then MPS, then the CPU. Half precision is used on those two only after its result
             agreed with the CPU's on a small version of the picture, then single precision, then the CPU itself.
+        quality: fast looks once; best is `thorough.look`: about six times the time.
         progress: told the share that is done, 0 to 1.
 
     Returns:
-        Disparity at the network's resolution.
+        Disparity at the network's resolution, or finer where parts were looked at.
 
     Raises:
         WeightsCorrupt: the folder cannot be loaded as a depth model.
@@ -60,7 +68,16 @@ def read(
         raise WeightsCorrupt(f"{found.name} is not listed as a depth model.")
     settled, dtype, remarks = settle(network, rgb, preparation, candidates, polarity)
     progress(0.5)
-    raw = _run(network.to(device=settled, dtype=getattr(torch, dtype)), rgb, preparation)
+    network.to(device=settled, dtype=getattr(torch, dtype))
+
+    def predict(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return _run(network, picture, preparation)
+
+    if quality == "best":
+        least = preparation.short_side
+        raw = thorough.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
+    else:
+        raw = predict(rgb)
     disparity, valid = to_disparity(raw, polarity, found.name)
     share = float(valid.mean())
     return Reading(
@@ -71,6 +88,7 @@ def read(
             model=found.entry.repo or found.name,
             revision=found.revision,
             licence=found.entry.licence,
+            quality=quality,
             polarity=polarity,
             valid=share,
         ),

@@ -16,6 +16,7 @@ from daemon.contract.names import to_text
 from daemon.errors import DepthUnreadable, JobError
 from pipeline import heif, images
 from pipeline.depth.reading import Reading, inverse, normalised, same_shape
+from pipeline.source_file import check_limits, open_source
 
 _INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3, non-uniform, keeps only the order
 
@@ -38,8 +39,8 @@ def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
     if photo.format != "HEIF":
         return None
     name = to_text(os.path.basename(path))
-    with images.open_source(path) as file:
-        images.check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
+    with open_source(path) as file:
+        check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
         try:
             found = heif.depth_images(heif.parse(file))
         except (JobError, MemoryError):

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
+from pipeline.filters import resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -79,6 +80,7 @@ def write(
     disparity: npt.NDArray[np.float32],
     page: PreviewPage,
     icc: bytes | None = None,
+    size: tuple[int, int] | None = None,
 ) -> None:
     """Write the sheet as a JPEG 1600 pixels wide.
 
@@ -89,13 +91,14 @@ def write(
         disparity: float32 (H, W), 0 far to 1 near.
         page: title, and names, depth ranges and coverage of the layers.
         icc: the colour profile of photo and layers.
+        size: width and height of the picture, where what is given is `preview.reduced`.
 
     Raises:
         ValueError: `layers` and `page.layers` are not of one number.
     """
     if len(layers) != len(page.layers):
         raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
-    height, width = photo.shape[:2]
+    width, height = size or photo.shape[1::-1]
     blocks = _layout(width / height, *_cells(photo, layers, disparity, page))
     sheet = _compose(blocks, page.title, f"{len(layers)} layers · {width} x {height}")
     sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True, icc_profile=icc or b"")
@@ -108,7 +111,7 @@ def _cells(
     height, width = photo.shape[:2]
     scale = min(1.0, (WIDTH - 2 * _MARGIN) / width, _TALLEST / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    depth = colour_depth(np.asarray(cv2.resize(disparity, size, interpolation=cv2.INTER_AREA), np.float32))
+    depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
     top = (_Cell(shrink(photo, size), "Photo", ()), _Cell(depth, "Depth", ("far is dark", "near is bright")))
     stack = tuple(
         _Cell(

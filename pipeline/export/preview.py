@@ -22,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pipeline.bands import in_parallel
 from pipeline.export.palette import colour_depth, layer_colours
+from pipeline.filters import resize
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -77,6 +79,22 @@ class PreviewPage:
     note: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A picture, its layers and its disparity as `write` takes them, at the size at which a page shows them at most."""
+
+    photo: Pixels
+    layers: list[Pixels]
+    disparity: npt.NDArray[np.float32]
+
+
+def reduced(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32]) -> Reduced:
+    """Reduce everything once, for the page and the contact sheet; shapes as for `write`."""
+    size = _largest_size(photo.shape[1], photo.shape[0])
+    small = in_parallel(lambda picture: shrink(picture, size), [photo, *layers])
+    return Reduced(small[0], small[1:], resize(disparity, size[::-1], cv2.INTER_AREA))
+
+
 def write(
     folder: str,
     photo: Pixels,
@@ -84,6 +102,7 @@ def write(
     disparity: npt.NDArray[np.float32],
     page: PreviewPage,
     icc: bytes | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[str, ...]:
     """Write the page and its pictures.
 
@@ -94,6 +113,7 @@ def write(
         disparity: float32 (H, W), 0 far to 1 near.
         page: what it says.
         icc: the colour profile of photo and layers.
+        size: width and height of the picture, where what is given is `reduced`.
 
     Returns:
         The files written, relative to `folder`, the page first.
@@ -111,7 +131,7 @@ def write(
             file.write(data)
     height, width = photo.shape[:2]
     with open(os.path.join(folder, PAGE_NAME), "wb") as file:
-        file.write(_document(page, _histogram(disparity), (width, height)).encode())
+        file.write(_document(page, _histogram(disparity), size or (width, height)).encode())
     return (PAGE_NAME, *(f"{FOLDER_NAME}/{name}" for name in pictures))
 
 
@@ -129,23 +149,32 @@ def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _area(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return resize(picture, size[::-1], cv2.INTER_AREA)
 
 
 def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], icc: bytes | None) -> dict[str, bytes]:
     """The page's pictures by name, scaled until they are within the budget together."""
-    height, width = photo.shape[:2]
-    scale = min(1.0, math.sqrt(_MAX_PIXELS / (width * height)), _MAX_SIDE / max(width, height))
+    size = _largest_size(photo.shape[1], photo.shape[0])
     while True:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        depth = colour_depth(np.asarray(cv2.resize(disparity, size, interpolation=cv2.INTER_AREA), np.float32))
-        pictures = {"photo.webp": _webp(shrink(photo, size), icc), "depth.webp": _webp(depth, None)}
-        for number, layer in enumerate(layers, 1):
-            pictures[f"layer_{number}.webp"] = _webp(shrink(layer, size), icc)
+        depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
+        sources = {"photo.webp": photo, **{f"layer_{number}.webp": layer for number, layer in enumerate(layers, 1)}}
+        encoded = in_parallel(lambda picture: _webp(shrink(picture, size), icc), sources.values())  # noqa: B023  done within the turn
+        pictures = {**dict(zip(sources, encoded, strict=True)), "depth.webp": _webp(depth, None)}
         total = sum(map(len, pictures.values()))
         if total <= MAX_BYTES or size == (1, 1):
             return pictures
-        scale *= math.sqrt(MAX_BYTES / total) * 0.95
+        scale = math.sqrt(MAX_BYTES / total) * 0.95
+        size = _scaled(size, scale)
+
+
+def _largest_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which the page shows a picture of this size."""
+    return _scaled((width, height), min(1.0, math.sqrt(_MAX_PIXELS / (width * height)), _MAX_SIDE / max(width, height)))
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    width, height = (max(1, round(side * scale)) for side in size)
+    return width, height
 
 
 def _webp(picture: Pixels, icc: bytes | None) -> bytes:

@@ -1,11 +1,13 @@
 """The files of a result but the manifest: layers, depth map, composite, PSD, preview and contact sheet.
 
-Every file is hashed as it is written, so that the manifest and the daemon's check speak of the very bytes.
+Each file is a task of its own; a few threads share them. Every file is hashed by the thread that makes it, from the very bytes
+it writes, so that the manifest and the daemon's check speak of these.
 """
 
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,9 +24,10 @@ from pipeline.export.preview import PreviewLayer, PreviewPage
 from pipeline.fill import MAX_PARALLAX
 from pipeline.images import Photo
 from pipeline.layering import Layers, shifts
-from pipeline.recompose import compose
 
 Kind = Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
+Task = Callable[[Path], list[Output]]
+"""Writes files into the result folder and says which."""
 
 _SOURCES = {
     "file": "the depth picture beside the photo",
@@ -45,22 +48,6 @@ class Pictures:
     warnings: tuple[str, ...]
 
 
-class _Folder:
-    """The result folder and what was written into it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder
-        self.outputs: list[Output] = []
-
-    def write(self, name: str, kind: Kind, data: bytes) -> None:
-        (self.path / name).write_bytes(data)
-        self.note(name, kind, data)
-
-    def note(self, name: str, kind: Kind, data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        self.outputs.append(Output(path=f"result/{name}", kind=kind, bytes=len(data), sha256=digest))
-
-
 def write_pictures(
     folder: Path, pictures: Pictures, *, formats: Sequence[str], threads: int, progress: Callable[[float], None]
 ) -> tuple[Output, ...]:
@@ -70,54 +57,112 @@ def write_pictures(
         folder: where to; paths of the outputs are relative to its parent.
         pictures: what.
         formats: what is made beside the PNG files: "psd".
-        threads: how many threads the encoders use; the bytes are the same for any number.
+        threads: how many threads make files; the bytes are the same for any number.
         progress: called with the share that is written.
+
+    Returns:
+        The files: layers back to front, then the others.
 
     Raises:
         OutputTooLarge: the picture is too large for a layered file.
         OSError: a file cannot be written.
     """
+    # What takes longest begins first, so that no thread is left alone with it at the end.
+    tasks = [*(psd_tasks(pictures) if "psd" in formats else []), *page_tasks(pictures, formats), *png_tasks(pictures)]
+    outputs = write(folder, tasks, threads=threads, progress=progress)
+    return tuple(sorted(outputs, key=lambda output: _ORDER.index(output.kind)))
+
+
+_ORDER: tuple[Kind, ...] = ("layer", "depth", "composite", "psd", "preview", "contact_sheet")
+
+
+def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Callable[[float], None]) -> list[Output]:
+    """Do the tasks on some threads; the outputs are in the order of the tasks.
+
+    Raises:
+        Exception: whatever the first task that failed raised; those not begun are then left undone.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(task, folder) for task in tasks]
+        outputs: list[Output] = []
+        try:
+            for number, future in enumerate(running, 1):
+                outputs += future.result()
+                progress(number / len(running))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return outputs
+
+
+def png_tasks(pictures: Pictures) -> list[Task]:
+    """The layers, the depth map and the composite."""
     photo, layers = pictures.photo, pictures.layers
-    out = _Folder(folder)
-    for number, (name, rgba) in enumerate(zip(layer_files(len(layers.rgba)), layers.rgba, strict=True)):
-        progress(0.5 * number / len(layers.rgba))
-        out.write(name, "layer", png.encode_rgba(rgba, photo.icc, threads=threads))
-    composite = compose(layers.rgba)
-    progress(0.5)
-    # Never 0: dropped again as photo.depth.png, 0 would mean "no reading".
-    depth_map = (np.rint(layers.disparity * 65534) + 1).astype(np.uint16)
-    out.write("depth_map.png", "depth", png.encode_grey16(depth_map, threads=threads))
-    if photo.alpha is None:
-        merged = np.ascontiguousarray(composite[:, :, :3])
-        out.write("composite.png", "composite", png.encode_rgb(merged, photo.icc, threads=threads))
-    else:
-        merged = composite
-        out.write("composite.png", "composite", png.encode_rgba(merged, photo.icc, threads=threads))
-    progress(0.6)
-    if "psd" in formats:
-        _write_psd(out, pictures, merged)
-    progress(0.8)
-    page = _page(pictures, formats)
-    seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-    for name in preview.write(str(folder), seen, layers.rgba, layers.disparity, page, photo.icc):
-        out.note(name, "preview", (folder / name).read_bytes())
-    progress(0.95)
-    sheet = io.BytesIO()
-    contact_sheet.write(sheet, seen, layers.rgba, layers.disparity, page, photo.icc)
-    out.write("contact_sheet.jpg", "contact_sheet", sheet.getvalue())
-    return tuple(out.outputs)
+
+    def layer(name: str, rgba: NDArray[np.uint8]) -> Task:
+        return lambda folder: [_written(folder, name, "layer", png.encode_rgba(rgba, photo.icc))]
+
+    def depth(folder: Path) -> list[Output]:
+        # Never 0: dropped again as photo.depth.png, 0 would mean "no reading".
+        samples = (np.rint(layers.disparity * np.float32(65534)) + np.float32(1)).astype(np.uint16)
+        return [_written(folder, "depth_map.png", "depth", png.encode_grey16(samples))]
+
+    def composite(folder: Path) -> list[Output]:
+        encode = png.encode_rgb if layers.composite.shape[2] == 3 else png.encode_rgba
+        return [_written(folder, "composite.png", "composite", encode(layers.composite, photo.icc))]
+
+    files = zip(layer_files(len(layers.rgba)), layers.rgba, strict=True)
+    return [*(layer(name, rgba) for name, rgba in files), depth, composite]
 
 
-def _write_psd(out: _Folder, pictures: Pictures, merged: NDArray[np.uint8]) -> None:
+def psd_tasks(pictures: Pictures) -> list[Task]:
+    """The layered Photoshop file."""
     layers = pictures.layers
-    names = layer_names(len(layers.rgba))
-    target = out.path / "layers.psd"
-    with target.open("xb") as file:
+
+    def layered(folder: Path) -> list[Output]:
+        target = folder / "layers.psd"
+        names = layer_names(len(layers.rgba))
         stack = [psd.PsdLayer(name, rgba) for name, rgba in zip(names, layers.rgba, strict=True)]
-        kind = psd.write(file, stack, merged, pictures.photo.icc)
-    if kind == "psb":
-        target = target.rename(target.with_suffix(".psb"))
-    out.note(target.name, "psd", target.read_bytes())
+        with target.open("xb") as file:
+            kind = psd.write(file, stack, layers.composite, pictures.photo.icc)
+        if kind == "psb":
+            target = target.rename(target.with_suffix(".psb"))
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return [_output(target.name, "psd", target.stat().st_size, digest)]
+
+    return [layered]
+
+
+def page_tasks(pictures: Pictures, formats: Sequence[str]) -> list[Task]:
+    """The preview page with its pictures, and the contact sheet; both from one reduction of the pictures."""
+    photo, layers = pictures.photo, pictures.layers
+    page = _page(pictures, formats)
+
+    def pages(folder: Path) -> list[Output]:
+        seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+        small = preview.reduced(seen, layers.rgba, layers.disparity)
+        size = photo.rgb.shape[1], photo.rgb.shape[0]
+        files = preview.write(str(folder), small.photo, small.layers, small.disparity, page, photo.icc, size)
+        outputs = [_noted(name, "preview", (folder / name).read_bytes()) for name in files]
+        sheet = io.BytesIO()
+        contact_sheet.write(sheet, small.photo, small.layers, small.disparity, page, photo.icc, size)
+        return [*outputs, _written(folder, contact_sheet.NAME, "contact_sheet", sheet.getvalue())]
+
+    return [pages]
+
+
+def _written(folder: Path, name: str, kind: Kind, data: bytes) -> Output:
+    (folder / name).write_bytes(data)
+    return _noted(name, kind, data)
+
+
+def _noted(name: str, kind: Kind, data: bytes) -> Output:
+    return _output(name, kind, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _output(name: str, kind: Kind, size: int, sha256: str) -> Output:
+    return Output(path=f"result/{name}", kind=kind, bytes=size, sha256=sha256)
 
 
 def _page(pictures: Pictures, formats: Sequence[str]) -> PreviewPage:

@@ -28,7 +28,7 @@ BAD_SIDECARS = {
     "alias-bomb": (ALIAS_BOMB, "spec_unreadable", "line 1"),
     "merge-bomb": (MERGE_BOMB, "spec_unreadable", "line 1"),
     "brackets": ("[" * 60_000, "spec_unreadable", "line 1"),
-    "painterly": ("mode: painterly\n", "spec_invalid", "painterly"),
+    "style": ("mode: painterly\nstyle: oil-stroke\n", "spec_invalid", "did you mean"),
 }
 
 

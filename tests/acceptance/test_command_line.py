@@ -42,7 +42,7 @@ def test_submit_takes_the_depth_picture_beside_the_photo(running: HotFolder, tmp
 def test_submit_refuses_what_the_daemon_would_refuse(running: HotFolder, photo) -> None:
     for arguments, said in (
         (["--num-layers", "99"], "num_layers"),
-        (["--mode", "painterly"], "painterly"),
+        (["--mode", "painterly", "--style", "oil-stroke"], "oil-strokes"),
         (["--id", "No!"], "id"),
     ):
         done = running.run("submit", str(photo), *arguments)
@@ -50,6 +50,21 @@ def test_submit_refuses_what_the_daemon_would_refuse(running: HotFolder, photo) 
         assert said in done.stderr
     assert running.run("submit", "/no/such/picture.png").returncode == 2
     assert not any(running.inbox.glob("beach*"))
+
+
+def test_a_name_with_dots_is_submitted_twice_under_two_names(folder: HotFolder, tmp_path) -> None:
+    path = tmp_path / "IMG.2024.png"
+    path.write_bytes(picture())
+    assert folder.run("submit", str(path)).returncode == 0
+    assert folder.run("submit", str(path)).returncode == 0
+    assert sorted(item.name for item in folder.inbox.glob("*.png")) == ["IMG.2024-2.png", "IMG.2024.png"]
+
+
+def test_submit_refuses_an_id_that_another_job_has(running: HotFolder, photo) -> None:
+    assert running.run("submit", str(photo), "--id", "mine", "--wait").returncode == 0
+    again = running.run("submit", str(photo), "--id", "mine", "--wait")
+    assert again.returncode == 2
+    assert "mine" in again.stderr
 
 
 def test_a_failed_job_makes_submit_wait_exit_1_and_tell_why(running: HotFolder, tmp_path) -> None:
@@ -80,7 +95,10 @@ def test_show_tells_the_story_in_order(running: HotFolder, photo) -> None:
     assert "completed" in running.run("show", "story").stdout
     missing = running.run("show", "nobody")
     assert missing.returncode == 1
-    assert "no job nobody" in missing.stderr
+    assert "no job 'nobody'" in missing.stderr
+    for odd in ("../x", "", "-", "ü"):
+        assert running.run("rm", "--", odd).returncode == 1
+        assert "Traceback" not in running.run("show", "--", odd).stderr
 
 
 def test_waiting_says_why(running: HotFolder) -> None:

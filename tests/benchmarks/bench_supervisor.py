@@ -19,9 +19,10 @@ from workers.driver import ACTOR, command
 
 from daemon.contract.messages import Hello, Ready, Started
 from daemon.fs import LocalFiles
-from daemon.platform import process
+from daemon.platform import process, sandbox
 from daemon.supervisor import Supervisor, SupervisorRules, worker_argv
 from daemon.supervisor.attempt import Attempt
+from daemon.supervisor.code import compile_program, fingerprint
 from daemon.supervisor.supervisor import guardian_argv
 
 
@@ -38,7 +39,7 @@ def run(argv: tuple[str, ...]) -> float:
 class Watch:
     """A supervisor whose workers' events are stamped with the time of their arrival."""
 
-    def __init__(self, argv: tuple[str, ...]) -> None:
+    def __init__(self, argv: tuple[str, ...], *, fenced: bool = False) -> None:
         self.folder = tempfile.mkdtemp()
         self.selector = selectors.DefaultSelector()
         self.ended = 0
@@ -49,6 +50,7 @@ class Watch:
             argv=argv,
             on_progress=lambda *_: None,
             on_end=lambda *_: setattr(self, "ended", self.ended + 1),
+            fence=sandbox.fence(os.fsencode(self.folder)) if fenced else None,
         )
         self.seen: dict[type, float] = {}
 
@@ -97,6 +99,33 @@ def show(name: str, times: dict[str, float]) -> None:
     print(f"{name:34}" + "  ".join(f"{key} {value:7.1f}" for key, value in times.items()))
 
 
+def compare(free: Watch, fenced: Watch, rounds: int) -> None:
+    """Free and confined workers in turns, so that what else the machine does meets both."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for _ in range(rounds):
+        for name, watch, spare in (("free", free, False), ("confined", fenced, False), ("spare, confined", fenced, True)):
+            rows.setdefault(name, []).append(watch.once(spare=spare))
+    for name, times in rows.items():
+        show(f"worker, {name} (ms)", {key: statistics.median(row[key] for row in times) * 1000 for key in times[0]})
+    started = {name: statistics.median(row["started"] for row in times) * 1000 for name, times in rows.items()}
+    print(f"what the fence costs              {started['confined'] - started['free']:8.1f} ms (bar: 20)")
+    print(f"cold start ÷ start with a spare   {started['confined'] / started['spare, confined']:8.1f} times")
+
+
+def spread(watch: Watch, rounds: int) -> str:
+    times = sorted(watch.once(spare=True)["started"] * 1000 for _ in range(rounds))
+    return f"p50 {times[len(times) // 2]:.1f} ms, worst {times[-1]:.1f} ms (bar: p50 50)"
+
+
+def time_of(what: Callable[[], object]) -> Callable[[], float]:
+    def measure() -> float:
+        start = time.perf_counter()
+        what()
+        return time.perf_counter() - start
+
+    return measure
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     bare = median(lambda: run((sys.executable, "-I", "-S", "-c", "pass")), rounds)
@@ -105,19 +134,20 @@ def main() -> None:
     print(f"python -I -S -c pass              {bare:8.1f} ms")
     print(f"guardian, start to kill           {guardian:8.1f} ms  {guardian / bare:.2f} × bare python")
     print(f"python with numpy, cv2, PIL, isal {light:8.1f} ms")
-    actor, real = Watch((sys.executable, "-I", "-S", ACTOR, "good")), Watch(worker_argv())
-    stamp_events([actor, real])
-    show("empty worker (ms)", actor.many(rounds))
-    cold = real.many(rounds)
-    show("worker, cold (ms)", cold)
-    warm = real.many(rounds, spare=True)
-    show("worker, spare ready (ms)", warm)
-    print(
-        f"started: spare {warm['started']:.1f} ms, cold {cold['started']:.1f} ms, {cold['started'] / warm['started']:.0f} times"
+    compile_program()
+    actor, real, fenced = (
+        Watch((sys.executable, "-I", "-S", ACTOR, "good")),
+        Watch(worker_argv()),
+        Watch(worker_argv(), fenced=True),
     )
+    stamp_events([actor, real, fenced])
+    show("empty worker (ms)", actor.many(rounds))
+    compare(real, fenced, rounds)
+    print(f"job start, confined, spare ready  {spread(fenced, rounds * 3)}")
     start = time.perf_counter()
     for _ in range(20):
         process.tree_memory(process.tree(os.getpid()))
+    print(f"looking at the program's files   {median(time_of(fingerprint), rounds):9.1f} ms")
     print(f"one look at a tree's memory       {(time.perf_counter() - start) / 20 * 1000:8.1f} ms")
 
 

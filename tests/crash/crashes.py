@@ -29,6 +29,10 @@ def recover(disk: SimDisk, world: World, *, killed: bool) -> House:
     house.start()
     house.rest()
     check_ended(house)
+    # What is said to have ended must be so for good.
+    later = disk.after_power_loss()
+    check_visible(later)
+    check_kept(later, world)
     return house
 
 
@@ -46,6 +50,5 @@ def crash_again(disk: SimDisk, world: World, at: int) -> SimDisk | None:
         house.start()
         house.rest()
     except PowerLossError:
-        after = disk.copy_disk()
-        return after
+        return disk.copy_disk()
     return None

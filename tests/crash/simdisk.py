@@ -18,7 +18,7 @@ import errno
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.fs import DirEntry, Stat
@@ -268,6 +268,13 @@ class SimDisk:
         folder.past.clear()
         self.renames = [r for r in self.renames if folder not in (r.old[0], r.new[0])]
 
+    def sync_many(self, paths: Sequence[bytes]) -> None:
+        for path in paths:
+            if isinstance(self._node(path), Folder):
+                self.sync_dir(path)
+            else:
+                self.sync_file(path)
+
     def sync_file(self, path: bytes) -> None:
         file = self._file(path)
         self._step("sync_file", path)
@@ -333,6 +340,10 @@ class SimDisk:
         folder, name = self._place(path)
         del folder.names[name]
         folder.past.pop(name, None)
+
+    def read_file(self, path: bytes) -> bytes:
+        """`read` for the test itself."""
+        return self._file(path).data
 
     def walk(self, path: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
         """Every path and what is there."""

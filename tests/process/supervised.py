@@ -11,6 +11,7 @@ from workers.driver import ACTOR, command
 
 from daemon.contract.messages import JobCommand
 from daemon.fs import LocalFiles
+from daemon.platform.sandbox import Fence
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
 
 #: Short enough for a test, long enough for two busy cores.
@@ -20,7 +21,7 @@ QUICK = {"grace_seconds": 0.4, "shutdown_grace_seconds": 0.4, "sample_seconds": 
 class House:
     """Runs jobs to their end in a folder; remembers what was reported."""
 
-    def __init__(self, folder: Path, argv: tuple[str, ...] | None, **rules: object) -> None:
+    def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
@@ -34,6 +35,7 @@ class House:
             argv=argv or (),
             on_progress=lambda *report: self.progress.append(report),
             on_end=lambda job, outcome: self.ends.append((job, outcome)),
+            fence=fence,
         )
 
     def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:

@@ -91,7 +91,7 @@ def test_a_command_larger_than_a_pipe_arrives_whole(tmp_path):
 
 
 def test_a_cancelled_job_ends_by_its_own_doing(tmp_path):
-    house = House(tmp_path, acting("polite"), grace_seconds=20)
+    house = House(tmp_path, acting("polite"), cancel_seconds=20)
     house.start()
     house.loop(lambda: house.progress)
     assert house.supervisor.cancel("job")

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from supervised import House, acting, members, wait_until
 
-from daemon.supervisor import Completed, Failed
+from daemon.supervisor import Cancelled, Completed, Failed
 
 MIB = 1 << 20
 
@@ -51,7 +51,7 @@ def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
 
 @pytest.mark.parametrize("behaviour", ["fork_50", "fork_50_and_hang"])
 def test_fifty_grandchildren_that_ignore_sigterm_end_with_the_job(tmp_path, behaviour):
-    house = House(tmp_path, acting(behaviour))
+    house = House(tmp_path, acting(behaviour), max_processes=64)
     pid = house.start()
     if behaviour == "fork_50_and_hang":
         house.loop(lambda: house.progress)
@@ -92,6 +92,38 @@ def test_memory_that_forked_processes_share_counts_once(tmp_path):
 
 def test_the_workers_own_report_of_memory_counts(tmp_path):
     assert failed(tmp_path, "own_report_of_memory", max_memory_bytes=500 * MIB).error.code == "out_of_memory"
+
+
+def test_a_fork_bomb_is_ended_with_all_its_processes(tmp_path):
+    house = House(tmp_path, acting("fork_50_and_hang"))
+    pid = house.start()
+    outcome = house.end()
+    assert isinstance(outcome, Failed)
+    assert (outcome.error.code, outcome.retryable) == ("worker_crashed", False)
+    assert "more than 32 processes" in outcome.error.message
+    assert members(pid.group) == []
+
+
+def test_a_result_that_grows_too_large_is_stopped_while_it_is_made(tmp_path):
+    outcome = failed(tmp_path, "write_without_end", max_output_bytes=4 * MIB)
+    assert (outcome.error.code, outcome.retryable) == ("output_too_large", False)
+    assert "4 MiB" in outcome.error.message
+    written = sum(path.stat().st_size for path in (tmp_path / "attempt").rglob("*") if path.is_file())
+    assert 4 * MIB < written < 100 * MIB
+
+
+def test_a_flood_of_empty_files_is_stopped(tmp_path):
+    assert failed(tmp_path, "flood_of_names", max_output_bytes=4 * MIB).error.code == "output_too_large"
+
+
+def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
+    house = House(tmp_path, acting("hang_in_c"), grace_seconds=60)
+    house.start()
+    house.loop(lambda: house.progress)
+    before = time.monotonic()
+    house.supervisor.cancel("job")
+    assert isinstance(house.end(), Cancelled)
+    assert time.monotonic() - before < 10
 
 
 def test_a_kill_that_was_not_ours_points_to_the_systems_memory(tmp_path):
@@ -159,7 +191,7 @@ def test_what_is_odd_but_harmless_is_borne(tmp_path, behaviour):
 
 
 def test_a_worker_does_not_run_without_its_guardian(tmp_path):
-    house = House(tmp_path, acting("fork_50_and_hang"))
+    house = House(tmp_path, acting("fork_50_and_hang"), max_processes=64)
     pid = house.start()
     house.loop(lambda: house.progress)
     psutil.Process(pid.group).send_signal(signal.SIGKILL)

@@ -66,7 +66,7 @@ def test_every_failure_has_its_code(tmp_path, name, code, words):
 
 
 def test_code_that_catches_every_exception_still_hears_the_cancel(tmp_path):
-    run = house(tmp_path, "stubborn", grace_seconds=20)
+    run = house(tmp_path, "stubborn", cancel_seconds=20)
     run.start()
     run.loop(lambda: run.progress)
     run.supervisor.cancel("job")
@@ -77,7 +77,7 @@ def test_code_that_catches_every_exception_still_hears_the_cancel(tmp_path):
 
 
 def test_the_cancel_message_alone_is_heard(tmp_path):
-    run = house(tmp_path, "stubborn", grace_seconds=20)
+    run = house(tmp_path, "stubborn", cancel_seconds=20)
     run.start()
     run.loop(lambda: run.progress)
     (attempt,) = run.supervisor._jobs.values()

@@ -160,6 +160,8 @@ class Producers(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """When all producers are done, every unmistakable pair is taken."""
+        for name in sorted(self.open):
+            self._hint(name, "closed")  # whoever lets go of a file that was written to is told of
         self.open.clear()
         self._look(None)
         for _ in range(3):

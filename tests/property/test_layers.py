@@ -134,6 +134,17 @@ def test_the_farthest_layer_with_pixels_stays_when_those_behind_it_are_empty():
     assert (layers.rgba[2][..., 3] == 255).all()
 
 
+def test_a_layer_that_only_transparent_pixels_belong_to_covers_nothing():
+    rng = np.random.default_rng(2)
+    rgb = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    values = np.tile(np.float32([0.1] * 4 + [0.9] * 5), (9, 1))
+    alpha = np.where(values < 0.5, 255, 0).astype(np.uint8)
+    alpha[4, 3:6] = (255, 0, 0)
+    layers = layer_picture(rgb, alpha, values, None, num_layers=2, split=(0.5,))
+    assert layers.bboxes[1] is None
+    assert (with_pillow(layers.rgba)[..., :3] == rgb)[alpha > 0].all()
+
+
 def test_the_picture_and_depth_are_not_changed():
     truth = scene("hair")
     rgb, values = truth.rgb.copy(), truth.disparity.copy()

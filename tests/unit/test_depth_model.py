@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 
@@ -276,3 +277,13 @@ def test_choosing_depth_imports_no_torch_until_a_model_is_used():
     code = "import sys, pipeline.depth; print({'torch', 'transformers', 'torchvision'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("family", SAID)
+def test_the_best_quality_looks_several_times_and_says_so(families, family):
+    found, rgb = families[family], cv2.resize(picture(), (270, 180), interpolation=cv2.INTER_CUBIC)
+    fast, best = (model.read(rgb, found, device="cpu", quality=quality) for quality in ("fast", "best"))
+    assert (fast.provenance.quality, best.provenance.quality) == ("fast", "best")
+    assert min(best.values.shape) > min(fast.values.shape)
+    again = model.read(rgb, found, device="cpu", quality="best")
+    assert again.values.tobytes() == best.values.tobytes()

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from daemon.contract.messages import Limits
 from daemon.errors import SourceMissing
-from pipeline import images
+from pipeline import images, source_file
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
 LOSSLESS = [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})]
@@ -170,9 +170,9 @@ def test_damaged_exif_is_reported_and_the_picture_taken_as_it_is(read):
 def test_size_and_hash_are_those_of_the_bytes(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"abc")
-    assert images.digest(os.fsencode(path)) == (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    assert source_file.digest(os.fsencode(path)) == (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     with pytest.raises(SourceMissing, match=r"gone\.jpg"):
-        images.digest(os.fsencode(tmp_path / "gone.jpg"))
+        source_file.digest(os.fsencode(tmp_path / "gone.jpg"))
 
 
 @needs_pug

@@ -144,7 +144,7 @@ def test_shrinking_mixes_no_colour_from_transparent_pixels() -> None:
 def test_shrinking_an_opaque_picture_is_plain_averaging() -> None:
     picture = np.random.default_rng(2).integers(0, 256, (32, 48, 3), np.uint8)
     expected = cv2.resize(picture, (12, 8), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(preview.shrink(picture, (12, 8)), expected)
+    assert np.abs(preview.shrink(picture, (12, 8)).astype(int) - expected).max() <= 1
     with_alpha = np.dstack([picture, np.full((32, 48), 255, np.uint8)])
     assert np.abs(preview.shrink(with_alpha, (12, 8))[..., :3].astype(int) - expected).max() <= 1
 

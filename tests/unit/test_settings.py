@@ -268,7 +268,9 @@ def test_the_styles_are_those_of_the_file_and_complete():
         engines[style.key] = said["engine"].text
         wanted = {
             "diffusion": {"description", "engine", "prompt", "negative_prompt", "guidance", "steps"},
-            "strokes": {"description", "engine", "brushes", "threshold", "length", "curvature", "opacity", "jitter"},
+            "strokes": {
+                *("description", "engine", "brushes", "threshold", "length", "curvature", "opacity", "jitter", "relief", "paper"),
+            },
         }
         assert set(said) == wanted[said["engine"].text], style.key
     assert tuple(engines) == names

@@ -163,6 +163,21 @@ def shared_memory_is_counted_once() -> None:
     say(RESULT)
 
 
+def write_without_end() -> None:
+    """Two megabytes a tenth of a second, in a folder below its own."""
+    os.makedirs("../result/preview", exist_ok=True)
+    for number in range(LONG * 10):
+        with open(f"../result/preview/{number}", "wb") as file:
+            file.write(bytes(2_000_000))
+        time.sleep(0.1)
+
+
+def flood_of_names() -> None:
+    for number in range(12_000):
+        open(f"{number}", "wb").close()
+    time.sleep(LONG)
+
+
 def own_report_of_memory() -> None:
     say({"type": "heartbeat", "rss": 10_000_000_000})
     time.sleep(LONG)

@@ -1,0 +1,58 @@
+"""doctor: look at everything that work hangs on, and say what to do."""
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from daemon.cli.cells import cell
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_at
+from daemon.doctor import Finding, Report, examine
+from daemon.doctor.model import Grade
+
+_MARKS: dict[Grade, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "bold red")}
+
+
+def doctor(home: Home = None, json: Json = False) -> None:
+    """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
+    if out.is_terminal and not json:
+        with err.status("Looking at folders, journal, weights and devices …"):
+            report = examine(lambda: settings_at(home), fs)
+    else:
+        report = examine(lambda: settings_at(home), fs)
+    if json:
+        print_json(report)
+    else:
+        out.print(listing(report), soft_wrap=False)
+        out.print(verdict(report))
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+def listing(report: Report) -> Table:
+    """A row for each finding, what to do below its sentence."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    before = ""
+    for finding in report.findings:
+        mark, style = _MARKS[finding.grade]
+        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _told(finding))
+        before = finding.area
+    return table
+
+
+def _told(finding: Finding) -> Text:
+    told = cell(finding.sentence, "red" if finding.grade == "problem" else "")
+    return (
+        told.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold")) if finding.hint else told
+    )
+
+
+def verdict(report: Report) -> Text:
+    """The last line."""
+    problems = sum(finding.grade == "problem" for finding in report.findings)
+    if not problems:
+        notes = any(finding.grade == "note" for finding in report.findings)
+        return Text("\nNothing is wrong.", style="green").append("  • is worth knowing." if notes else "", style="not green dim")
+    return Text(f"\n{problems} problem{'s' if problems > 1 else ''} to solve.", style="bold red")

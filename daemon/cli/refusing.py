@@ -1,0 +1,89 @@
+"""When the daemon does not start: said where people and programs look, and in the way the service manager understands."""
+
+import errno
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from loguru import logger
+
+from daemon import __version__, clock
+from daemon.cli.common import fs, tell_error
+from daemon.errors import Refusal
+from daemon.journal import JournalError
+from daemon.journal.lock import is_running
+from daemon.outbox import Health, Outbox
+from daemon.platform.files import permission_hint
+from daemon.settings import Settings, load
+
+#: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus of the unit), the second may pass.
+EXIT_PERMISSION, EXIT_DISK = 77, 74
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def explained(error: OSError | JournalError) -> Refusal:
+    """Why the daemon cannot start, from what the disk said."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    if isinstance(error, JournalError):
+        message = str(error)
+    else:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
+        message = f"{name} cannot be read or written: {error.strerror}"
+    if number in _NO_PERMISSION:
+        return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
+    return Refusal(message, hint="Make sure that the disk has room and works, then start again.", exit_status=EXIT_DISK)
+
+
+def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, launchd: bool) -> NoReturn:
+    """Write the reason to daemon.json and the log, tell it, and end.
+
+    launchd starts again whatever fails, so there a refusal that only a person can settle ends with exit status 0.
+    """
+    passing = refusal.exit_status == EXIT_DISK
+    logger.critical("{} {}", refusal.message, refusal.hint)
+    settings = settings or _without_own_settings(home)
+    if settings and not passing:
+        _show(refusal, settings)
+    tell_error(refusal.message, refusal.hint)
+    raise typer.Exit(0 if launchd and not passing else refusal.exit_status)
+
+
+def _show(refusal: Refusal, settings: Settings) -> None:
+    """Write daemon.json; that of another daemon, which runs, is its own."""
+    now = clock.now()
+    health = Health(
+        version=__version__,
+        pid=os.getpid(),
+        state="refused",
+        alive_at=now,
+        started_at=now,
+        problem=refusal.message,
+        hint=refusal.hint,
+    )
+    outbox = Outbox(fs, settings.paths.outbox_bytes)
+    try:
+        # The process that was refused because of what it found holds the lock itself.
+        if refusal.exit_status != _EXIT_SECOND and outbox.is_healthy():
+            outbox.write_health(health)
+    except OSError as error:
+        logger.warning("cannot write daemon.json: {}", error)
+
+
+#: What `daemon.journal.lock` refuses a second daemon with.
+_EXIT_SECOND = 75
+
+
+def _without_own_settings(home: Path | None) -> Settings | None:
+    """The home as it is without a person's settings, which are wrong; none where a daemon is at work in it, or all is wrong."""
+    kept = {key: value for key, value in os.environ.items() if key == "MULTIPLANE_HOME"}
+    try:
+        settings = load(home, kept | {"MULTIPLANE_CONFIG": ""})
+    except Refusal:
+        return None
+    return None if is_running(fs, settings.paths.lock_bytes) else settings
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,257 @@
+"""Asking the machine. Everything that is asked is answered, if only by why it cannot be: trouble is what is looked for."""
+
+import concurrent.futures
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from daemon import __version__
+from daemon.doctor.judging import judge
+from daemon.doctor.model import (
+    Answer,
+    ClockFacts,
+    DaemonFacts,
+    Facts,
+    Finding,
+    Folder,
+    JournalFacts,
+    Report,
+    Segment,
+    ServiceFacts,
+    Trouble,
+)
+from daemon.errors import Refusal
+from daemon.fs import FileSystem
+from daemon.journal.journal import load_segment, segment_numbers, segment_path
+from daemon.journal.lock import is_running
+from daemon.outbox import Health
+from daemon.platform.mounts import mount_of
+from daemon.platform.sandbox import missing
+from daemon.platform.service import Manager, manager
+from daemon.settings import Settings
+from daemon.settings.layout import PROGRAM
+from daemon.watch import MARKER
+
+_MAX_BYTES = 64 << 20
+#: Reading all weights byte by byte takes a minute on a slow disk; loading PyTorch some seconds.
+_PROGRAM_SECONDS = 600.0
+
+
+def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
+    """Look at a home and at this machine.
+
+    Args:
+        settings: loads them; Refusal is a finding.
+        fs: the disk. A file is made in each folder and removed.
+    """
+    try:
+        loaded = settings()
+    except Refusal as refusal:
+        wrong = Finding(area="settings", grade="problem", sentence=refusal.message, hint=refusal.hint)
+        return Report(version=__version__, home=None, healthy=False, findings=(wrong,))
+    facts = gather(loaded, fs)
+    findings = judge(facts)
+    healthy = not any(finding.grade == "problem" for finding in findings)
+    return Report(version=__version__, home=facts.home, healthy=healthy, findings=findings)
+
+
+def gather(settings: Settings, fs: FileSystem) -> Facts:
+    """The facts of a home and of this machine."""
+    paths = settings.paths
+    models = ("--folder", str(paths.models), "--json")
+    with concurrent.futures.ThreadPoolExecutor() as programs:
+        listed = programs.submit(_pipeline, "models", "list", *models)
+        verified = programs.submit(_pipeline, "models", "verify", *models)
+        devices = programs.submit(_pipeline, "devices")
+        folders = (
+            _folder(fs, "inbox", paths.inbox, marked=True),
+            _folder(fs, "outbox", paths.outbox, marked=True),
+            _folder(fs, "state folder", paths.state, marked=False),
+        )
+        writable = all(folder.there and not folder.writing for folder in folders)
+        return Facts(
+            home=str(paths.home),
+            python=f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}",
+            folders=folders,
+            moving=_moving(fs, paths.inbox_bytes, paths.work_bytes) if writable else None,
+            daemon=_daemon(fs, settings),
+            journal=journal_facts(fs, paths.journal_bytes),
+            clock=_clock(fs, paths.inbox_bytes, writable=writable),
+            service=_service(fs, manager()),
+            unfenced=missing(),
+            settings={
+                "device": settings.worker.device,
+                "sandbox": settings.worker.sandbox,
+                "max_output_bytes": int(settings.limits.max_output_bytes),
+            },
+            models=listed.result(),
+            verified=verified.result(),
+            devices=devices.result(),
+        )
+
+
+def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], path: Path, *, marked: bool) -> Folder:
+    raw = os.fsencode(path)
+    trouble = writing = None
+    there, found, free = False, False, None
+    try:
+        # A link to a folder is a folder here, as for the daemon: `scan` follows it.
+        names = {entry.name for entry in fs.scan(raw)}
+        there, found, free = True, MARKER in names, fs.free_bytes(raw)
+        writing = _trouble(lambda: _touch(fs, raw))
+    except OSError as error:
+        trouble = _told(error)
+    mount = mount_of(raw)
+    return Folder(
+        name=name,
+        path=str(path),
+        there=there,
+        marked=found if marked else None,
+        trouble=trouble,
+        writing=writing,
+        free=free,
+        network=mount.kind if mount.network else None,
+        guarded=_guarded(path),
+    )
+
+
+def _guarded(path: Path) -> str | None:
+    if sys.platform == "darwin":
+        from daemon.platform.service_launchd import guarded
+
+        return guarded(path, Path.home())
+    return None
+
+
+def _touch(fs: FileSystem, folder: bytes) -> float:
+    """Make a file, remove it; returns its stamp. Dotfiles are ignored in every folder."""
+    path = _new_name(folder)
+    fs.close(fs.create(path))
+    try:
+        return fs.lstat(path).mtime_ns / 1e9
+    finally:
+        fs.unlink(path)
+
+
+def _new_name(folder: bytes) -> bytes:
+    return os.path.join(folder, b".multiplane-doctor-" + secrets.token_hex(6).encode())
+
+
+def _moving(fs: FileSystem, inbox: bytes, work: bytes) -> Trouble | None:
+    """Whether a rename leads from the inbox into the outbox."""
+    start = _new_name(inbox)
+    end = os.path.join(work, os.path.basename(start))
+    try:
+        fs.close(fs.create(start))
+    except OSError as error:
+        return _told(error)
+    trouble = _trouble(lambda: fs.rename(start, end))
+    _trouble(lambda: fs.unlink(start if trouble else end))  # a daemon that starts at this moment sweeps it away
+    return trouble
+
+
+def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
+    try:
+        holds = is_running(fs, settings.paths.lock_bytes)
+    except OSError:
+        holds = False  # what is wrong with the folder is found elsewhere
+    try:
+        data = fs.read(os.path.join(settings.paths.outbox_bytes, b"daemon.json"), _MAX_BYTES)
+        health = Health.model_validate_json(data)
+    except (OSError, ValidationError):
+        return DaemonFacts(holds=holds)
+    silent = datetime.now(UTC) - datetime.fromisoformat(health.alive_at)
+    return DaemonFacts(holds=holds, health=health, silent_seconds=silent.total_seconds())
+
+
+def journal_facts(fs: FileSystem, folder: bytes) -> JournalFacts:
+    """What the journal in a folder is like; every segment is read, one at a time."""
+    try:
+        numbers = segment_numbers(fs, folder)
+        aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if numbers else []
+    except OSError as error:
+        return JournalFacts(trouble=_told(error))
+    segments = tuple(_segment(fs, segment_path(folder, number)) for number in numbers)
+    return JournalFacts(segments=segments, aside=tuple(os.fsdecode(name) for name in aside))
+
+
+def _segment(fs: FileSystem, path: bytes) -> Segment:
+    name = os.fsdecode(path)
+    try:
+        entries, torn = load_segment(fs, path)
+    except Refusal as refusal:
+        return Segment(path=name, damage=refusal.message)
+    except OSError as error:
+        return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}")
+    return Segment(path=name, records=len(entries), torn_line=torn.line if torn else None)
+
+
+def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:
+    wall, stamp = time.time(), None
+    if writable:
+        try:
+            stamp = _touch(fs, folder)
+        except OSError:
+            stamp = None  # it was writable a moment ago; the next examination says more
+    return ClockFacts(wall=wall, stamp=stamp, program=os.stat(PROGRAM / "daemon" / "__init__.py").st_mtime)
+
+
+def _service(fs: FileSystem, its: Manager) -> ServiceFacts:
+    file = str(its.path())
+    try:
+        installed = its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
+    except FileNotFoundError:
+        return ServiceFacts(file=file)
+    except (OSError, ValueError) as error:
+        return ServiceFacts(file=file, error=str(error))
+    there = os.access(installed.python, os.X_OK)
+    return ServiceFacts(file=file, home=installed.home, python=installed.python, python_there=there)
+
+
+def _pipeline(*arguments: str) -> Answer:
+    """Run a program of the pipeline that answers in JSON."""
+    command = [sys.executable, "-P", "-m", "pipeline", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_PROGRAM_SECONDS,
+            check=False,
+            env=_offline(os.environ),
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(failure=f"it gave no answer within {_PROGRAM_SECONDS:.0f} s")
+    try:
+        return Answer(value=json.loads(done.stdout))
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return Answer(failure=last[:500])
+
+
+def _offline(environ: Mapping[str, str]) -> dict[str, str]:
+    return {**environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def _trouble(what: Callable[[], object]) -> Trouble | None:
+    try:
+        what()
+    except OSError as error:
+        return _told(error)
+    return None
+
+
+def _told(error: OSError) -> Trouble:
+    return Trouble(number=error.errno or 0, text=error.strerror or str(error))

@@ -1,0 +1,253 @@
+"""Facts in, findings out: what is well, what is worth knowing, what is wrong and what to do about it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from typing import cast
+
+from daemon.doctor.judging_machine import device, sandbox, weights
+from daemon.doctor.model import Facts, Finding, Folder
+from daemon.platform.files import permission_hint
+
+#: Below this a result, or the journal, finds no room any more.
+_LEAST_FREE = {"inbox": 64 << 20, "outbox": 256 << 20, "state folder": 64 << 20}
+#: FAT and some servers stamp in steps of 2 s; what is below makes no difference.
+_CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
+_DAY = 86400.0
+#: As whoever reads daemon.json may judge: it is written every 5 s.
+_SILENT_SECONDS = 60.0
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def judge(facts: Facts) -> tuple[Finding, ...]:
+    """All findings, by area."""
+    return (
+        Finding(area="settings", grade="ok", sentence="The settings can be read, and fit together."),
+        Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
+        *_folders(facts),
+        *_permissions(facts),
+        *_space(facts),
+        *_clock(facts),
+        *_journal(facts),
+        *_daemon(facts),
+        *_service(facts),
+        *weights(facts),
+        *device(facts),
+        *sandbox(facts),
+    )
+
+
+def _folders(facts: Facts) -> Iterator[Finding]:
+    fresh = not facts.journal.segments
+    for folder in facts.folders:
+        if not folder.there:
+            yield _absent(folder, fresh=fresh)
+        elif folder.marked is False and not fresh:
+            sentence = (
+                f"The {folder.name} {folder.path} lacks its marker file .multiplane: is it the mount point of an unmounted disk?"
+            )
+            hint = f"Mount the disk; if this is the {folder.name} after all, make the marker: touch '{folder.path}/.multiplane'"
+            yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
+        elif folder.network and folder.name == "state folder":
+            sentence = (
+                f"The state folder {folder.path} is on a network share ({folder.network}), where locks and syncs may not hold."
+            )
+            yield Finding(area="folders", grade="problem", sentence=sentence, hint="Choose a home on a local disk.")
+        else:
+            where = f", on a network share ({folder.network})" if folder.network else ""
+            yield Finding(area="folders", grade="ok", sentence=f"The {folder.name} is {folder.path}{where}.")
+
+
+def _absent(folder: Folder, *, fresh: bool) -> Finding:
+    trouble = folder.trouble
+    if trouble and trouble.number == errno.ENOENT and fresh:
+        return Finding(area="folders", grade="note", sentence=f"The {folder.name} {folder.path} is made at the first start.")
+    if trouble and trouble.number in _NO_PERMISSION:
+        hint = _capital(permission_hint()) + "."
+        sentence = f"The {folder.name} {folder.path} cannot be looked into: {trouble.text}."
+        return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
+    text = trouble.text if trouble else "it is no folder"
+    sentence = f"The {folder.name} {folder.path} is not there: {text}."
+    hint = "Connect the disk or share it lies on, or set the folder anew in the configuration."
+    return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
+
+
+def _permissions(facts: Facts) -> Iterator[Finding]:
+    there = [folder for folder in facts.folders if folder.there]
+    for folder in there:
+        if folder.guarded:
+            sentence = f"The {folder.name} lies in {folder.guarded}, which macOS guards: the daemon must be allowed to go there."
+            hint = "Allow it in System Settings, Privacy & Security, Files and Folders; or choose a home elsewhere."
+            yield Finding(area="permissions", grade="note", sentence=sentence, hint=hint)
+        if folder.writing:
+            full = folder.writing.number in (errno.ENOSPC, errno.EDQUOT)
+            sentence = f"No file can be made in the {folder.name} {folder.path}: {folder.writing.text}."
+            hint = "Make room on the disk." if full else f"{_capital(permission_hint())}."
+            yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
+    if len(there) < len(facts.folders) or any(folder.writing for folder in there):
+        return
+    if facts.moving is None:
+        sentence = "Files can be made, and renamed from the inbox into the outbox."
+        yield Finding(area="permissions", grade="ok", sentence=sentence)
+    elif facts.moving.number == errno.EXDEV:
+        sentence = "Inbox and outbox are on different file systems: pictures are copied, compared and removed instead of renamed."
+        yield Finding(
+            area="permissions", grade="note", sentence=sentence, hint="With both on one disk, taking a picture costs nothing."
+        )
+    else:
+        sentence = f"A file cannot be renamed from the inbox into the outbox: {facts.moving.text}."
+        hint = "Give the user that runs the daemon the right to write in both, and in outbox/.work."
+        yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
+
+
+def _space(facts: Facts) -> Iterator[Finding]:
+    wanted = cast("int", facts.settings.get("max_output_bytes", 0))
+    for folder in facts.folders:
+        if folder.free is None:
+            continue
+        amount = _amount(folder.free)
+        if folder.free < _LEAST_FREE[folder.name]:
+            sentence = f"The disk of the {folder.name} is full: {amount} are free."
+            yield Finding(
+                area="space", grade="problem", sentence=sentence, hint="Make room; jobs fail with disk_full until then."
+            )
+        elif folder.name == "outbox" and folder.free < wanted:
+            sentence = f"{amount} are free for results; one may take up to {_amount(wanted)} (limits.max_output_bytes)."
+            yield Finding(area="space", grade="note", sentence=sentence, hint="Make room before large pictures come.")
+        elif folder.name == "outbox":
+            yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    clock = facts.clock
+    if clock.wall < clock.program - _DAY:
+        sentence = "The clock of this machine is behind: it is earlier than the program was installed."
+        hint = "Set the clock; times in the journal and in job ids would be wrong."
+        yield Finding(area="clock", grade="problem", sentence=sentence, hint=hint)
+        return
+    if clock.stamp is None:
+        return
+    off = clock.stamp - clock.wall
+    if abs(off) <= _CLOCK_NOTE:
+        yield Finding(
+            area="clock", grade="ok", sentence="The clock is right, as far as can be told; new files in the inbox carry its time."
+        )
+        return
+    way = "ahead of" if off > 0 else "behind"
+    yield Finding(
+        area="clock",
+        grade="problem" if abs(off) > _CLOCK_PROBLEM else "note",
+        sentence=f"The clock of the inbox's disk is {abs(off):.0f} s {way} that of this machine.",
+        hint="Let both machines set their clocks by the network (NTP).",
+    )
+
+
+def _journal(facts: Facts) -> Iterator[Finding]:
+    journal = facts.journal
+    if journal.trouble:
+        sentence = f"The journal cannot be looked into: {journal.trouble.text}."
+        yield Finding(area="journal", grade="problem", sentence=sentence, hint=f"{_capital(permission_hint())}.")
+        return
+    if not journal.segments:
+        yield Finding(area="journal", grade="ok", sentence="The journal is empty: nothing was ever dropped here.")
+        return
+    last = journal.segments[-1]
+    for segment in journal.segments:
+        if segment.damage:
+            yield Finding(
+                area="journal", grade="problem", sentence=f"{_capital(segment.damage)}.", hint=_way_on(segment.path, last.path)
+            )
+        elif segment.torn_line and not (segment is last and facts.daemon.holds):
+            # While the daemon runs, the end of the last segment may just be being written.
+            sentence = (
+                f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing had been done because of it."
+            )
+            yield Finding(
+                area="journal", grade="note", sentence=sentence, hint="Nothing is to be done: the next start sets it aside."
+            )
+    if journal.aside:
+        count = len(journal.aside)
+        sentence = f"Cut-off writes were set aside {'once' if count == 1 else f'{count} times'}, after a crash or a power loss."
+        hint = f"Nothing is to be done; they lie beside the journal: {', '.join(journal.aside[-3:])}"
+        yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
+    if not any(segment.damage for segment in journal.segments):
+        records, files = sum(segment.records for segment in journal.segments), len(journal.segments)
+        sentence = f"The journal can be read from end to end: {records:,} records in {files:,} file{'s' if files > 1 else ''}."
+        yield Finding(area="journal", grade="ok", sentence=sentence)
+
+
+def _way_on(path: str, last: str) -> str:
+    """What to do about a damaged segment."""
+    aside = f"{os.path.dirname(path)}/damaged-{os.path.basename(path)}"
+    if path != last:
+        return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: mv '{path}' '{aside}'"
+    return (
+        f"Restore it from a backup. To go on without it, stop the daemon, then: mv '{path}' '{aside}'. "
+        "Jobs that came since the file was begun are not known then: their pictures are in the outbox, in ID/source, to be "
+        "dropped again; jobs that ended since may run once more."
+    )
+
+
+def _daemon(facts: Facts) -> Iterator[Finding]:
+    daemon, health = facts.daemon, facts.daemon.health
+    if not daemon.holds:
+        if health and health.state == "refused":
+            sentence = f"The daemon refused to start: {health.problem or 'it did not say why'}."
+            hint = health.hint or "See the log: multiplane service logs"
+            yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
+            return
+        installed = facts.service.home is not None
+        if health and health.state not in ("stopped", "refused"):
+            sentence = f"The daemon is not running; it ended without a word after {health.alive_at}."
+        else:
+            sentence = "The daemon is not running."
+        hint = "Start it with: multiplane service start" if installed else "Start it with: multiplane run"
+        yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
+    elif health is None:
+        sentence = "A daemon holds this home, but daemon.json cannot be read."
+        yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
+    elif daemon.silent_seconds > _SILENT_SECONDS:
+        sentence = (
+            f"The daemon (process {health.pid}) has said nothing for {daemon.silent_seconds:.0f} s: it hangs, perhaps on a share."
+        )
+        hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
+        yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
+    elif health.state in ("offline", "paused"):
+        sentence = f"The daemon is {health.state}: {health.problem or 'it did not say why'}."
+        yield Finding(
+            area="daemon", grade="problem", sentence=sentence, hint=health.hint or "It goes on by itself when that is mended."
+        )
+    else:
+        jobs = f"{len(health.processing)} running, {health.pending} pending, {health.waiting_total} waiting in the inbox"
+        yield Finding(area="daemon", grade="ok", sentence=f"The daemon is {health.state} (process {health.pid}): {jobs}.")
+        if health.problem:
+            yield Finding(area="daemon", grade="note", sentence=f"It says: {health.problem}.", hint=health.hint)
+        if health.last_fault:
+            sentence = f"Watching the inbox failed and was mended: {health.last_fault}"
+            yield Finding(area="daemon", grade="note", sentence=sentence)
+
+
+def _service(facts: Facts) -> Iterator[Finding]:
+    service = facts.service
+    if service.error:
+        sentence = f"The service's file {service.file} cannot be used: {service.error}."
+        yield Finding(area="service", grade="problem", sentence=sentence, hint="Write it anew: multiplane service install")
+    elif service.home is None:
+        hint = "To let it start by itself: multiplane service install"
+        yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
+    elif not service.python_there:
+        sentence = f"The service is to start {service.python}, which is not there any more."
+        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it anew: multiplane service install")
+    elif os.path.realpath(service.home) != os.path.realpath(facts.home):
+        sentence = f"The service is installed for another home, {service.home}."
+        yield Finding(area="service", grade="note", sentence=sentence, hint="One home is served at a time.")
+    else:
+        yield Finding(area="service", grade="ok", sentence=f"The service is installed: {service.file}.")
+
+
+def _amount(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

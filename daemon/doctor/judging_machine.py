@@ -1,0 +1,89 @@
+"""What the machine brings along: weights, device, sandbox. Facts in, findings out."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from daemon.doctor.model import Facts, Finding
+
+
+def weights(facts: Facts) -> Iterator[Finding]:
+    """The installed models."""
+    if facts.models.failure or not isinstance(facts.models.value, list):
+        sentence = f"The models cannot be listed: {facts.models.failure or 'no list was given'}."
+        yield Finding(area="weights", grade="problem", sentence=sentence, hint="Run it to see more: multiplane models list")
+        return
+    models = cast("list[dict[str, object]]", facts.models.value)
+    broken = False
+    verified = cast("list[dict[str, object]]", facts.verified.value) if isinstance(facts.verified.value, list) else []
+    if facts.verified.failure:
+        sentence = f"The weights cannot be checked: {facts.verified.failure}."
+        yield Finding(area="weights", grade="problem", sentence=sentence, hint="Run it to see more: multiplane models verify")
+        broken = True
+    for each in verified:
+        if not each["ok"]:
+            broken = True
+            hint = f"Fetch it again: multiplane models fetch {each['name']}"
+            yield Finding(area="weights", grade="problem", sentence=f"{each['name']}: {each['says']}", hint=hint)
+    for each in models:
+        if each["state"] in ("partly fetched", "other revision"):
+            hint = f"Go on with: multiplane models fetch {each['name']}"
+            yield Finding(area="weights", grade="note", sentence=f"The model {each['name']} is {each['state']}.", hint=hint)
+    there = [str(each["name"]) for each in verified if each["ok"]]
+    depth = [each for each in models if each["use"] == "depth"]
+    if not any(each["name"] in there for each in depth):
+        default = next((each["name"] for each in depth if each["default"]), None)
+        sentence = (
+            "No depth model is installed: pictures without a depth of their own get a rough estimate from the picture's layout."
+        )
+        hint = f"Fetch one: multiplane models fetch {default}" if default else "See: multiplane models list"
+        yield Finding(area="weights", grade="note", sentence=sentence, hint=hint)
+    elif not broken:
+        yield Finding(area="weights", grade="ok", sentence=f"Installed, and byte for byte as fetched: {', '.join(there)}.")
+
+
+def device(facts: Facts) -> Iterator[Finding]:
+    """Where models run."""
+    answer = facts.devices.value
+    if facts.devices.failure or not isinstance(answer, dict):
+        sentence = f"The devices cannot be asked: {facts.devices.failure or 'no answer was given'}."
+        yield Finding(area="device", grade="problem", sentence=sentence, hint="Set the program up again: make setup")
+        return
+    if answer.get("error"):
+        sentence = f"PyTorch cannot be loaded: {answer['error']}."
+        hint = "Set the program up again (make setup); without it, only pictures that need no model can be done."
+        yield Finding(area="device", grade="problem", sentence=sentence, hint=hint)
+        return
+    working = [name for name in ("cuda", "mps") if answer.get(name) is True]
+    for name in ("cuda", "mps"):
+        if isinstance(answer.get(name), str):
+            sentence = f"The device {name} is there but does not work: {answer[name]}."
+            yield Finding(
+                area="device", grade="note", sentence=sentence, hint="Models run on the CPU; see the driver's documentation."
+            )
+    wanted = facts.settings.get("device")
+    if wanted in ("cuda", "mps") and wanted not in working:
+        sentence = f"worker.device is {wanted}, but this machine has none that works."
+        yield Finding(
+            area="device", grade="problem", sentence=sentence, hint="Set worker.device: auto (or cpu) in the configuration."
+        )
+        return
+    used = "cpu" if wanted == "cpu" or not working else working[0] if wanted == "auto" else wanted
+    sentence = f"Models run on {used} (PyTorch {answer.get('torch')}, {answer.get('threads')} threads)."
+    yield Finding(area="device", grade="ok", sentence=sentence)
+
+
+def sandbox(facts: Facts) -> Iterator[Finding]:
+    """The fence around the workers."""
+    if facts.settings.get("sandbox") == "off":
+        sentence = "The sandbox is off: a picture made to attack a decoder could do whatever the daemon may."
+        yield Finding(area="sandbox", grade="note", sentence=sentence, hint="Set worker.sandbox: auto in the configuration.")
+    elif facts.unfenced:
+        sentence = f"This system cannot keep workers from {'; '.join(facts.unfenced)}."
+        yield Finding(
+            area="sandbox",
+            grade="note",
+            sentence=sentence,
+            hint="A newer system does; see the README for what it guards against.",
+        )
+    else:
+        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and see only their own files.")

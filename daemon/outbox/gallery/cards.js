@@ -1,0 +1,118 @@
+// One job as a card or a row.
+
+function queued(job) {
+  const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
+  const words = make("p", "", job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending");
+  if (job.batch) words.append(" · ", held(job.batch));
+  if (job.error) words.append(" · tried before: ", held(job.error[0]));
+  return make("li", "", name, words);
+}
+
+function runningCard(job) {
+  const bar = Object.assign(document.createElement("progress"), { max: 1 });
+  bar.setAttribute("aria-label", `Progress of ${nameOf(job)}`);
+  const title = make("h3", "", held(nameOf(job)));
+  title.title = nameOf(job);
+  const meta = make("p", "meta", make("bdi")); // what `progress` says
+  if (job.batch) meta.append(" · ", held(job.batch));
+  const links = make("p", "links", link("Folder", `${job.id}/`, "Folder"));
+  return make("li", "card processing", make("div", "well", stack(), bar), make("div", "words", title, meta, links));
+}
+
+function progress(node, job) {
+  const bar = node.querySelector("progress");
+  if (job.fraction === undefined) bar.removeAttribute("value");
+  else bar.value = job.fraction;
+  const parts = [job.stage ?? "starting"];
+  if (job.fraction !== undefined) parts.push(`${Math.floor(job.fraction * 100)} %`);
+  if (job.left !== undefined) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
+  if (job.attempts) parts.push(`attempt ${job.attempts}`);
+  set(node.querySelector(".meta").firstChild, parts.join(" · "));
+}
+
+function endedCard(job) {
+  const title = make("h3", "", held(nameOf(job)));
+  title.title = `${nameOf(job)}\n${job.id}`;
+  const words = make("div", "words", title, make("p", "meta", about(job)), linksOf(job));
+  if (job.warnings) words.append(notes(job.warnings));
+  return make("li", `card ${job.state}`, well(job), words);
+}
+
+function about(job) {
+  const parts = [];
+  if (job.state === "failed") parts.push("Failed");
+  if (job.state === "cancelled") parts.push("Cancelled");
+  if (job.layers) parts.push(count(job.layers, "layer"));
+  if (job.mode === "painterly" && job.state === "completed") parts.push("painterly");
+  if (job.seconds !== undefined) parts.push(duration(job.seconds));
+  if (job.attempts) parts.push(`${job.attempts} attempts`);
+  if (job.ended) parts.push(clock.format(Date.parse(job.ended)));
+  return parts.join(" · ");
+}
+
+function linksOf(job) {
+  const links = make("p", "links");
+  const offer = [["Preview", job.files?.preview], ["Folder", `${job.id}/`], ["PSD", job.files?.psd], ["Manifest", job.files?.manifest]];
+  for (const [label, href] of offer) {
+    if (!href) continue;
+    const made = links.appendChild(link(label, href, label));
+    made.setAttribute("aria-label", `${label} of ${nameOf(job)}`);
+  }
+  return links;
+}
+
+function notes(warnings) {
+  const list = make("ul", "", ...warnings.map((warning) => make("li", "", held(warning))));
+  return make("details", "notes", make("summary", "", count(warnings.length, "note")), list);
+}
+
+function well(job) {
+  if (job.state === "completed" && job.thumb) return shot(job);
+  if (job.error && job.state !== "cancelled") {
+    const box = make("div", "well", ...job.error.map((sentence) => make("p", "", held(sentence))));
+    box.title = job.error.join("\n");
+    return box;
+  }
+  return make("div", "well", job.state === "completed" ? stack() : job.state === "failed" ? "Failed" : "Cancelled");
+}
+
+function shot(job) {
+  const frame = job.files?.preview ? link("", job.files.preview, "shot") : make("div");
+  frame.className = "well shot";
+  if (job.files?.preview) {
+    frame.tabIndex = -1; // the link below says the same in words
+    frame.setAttribute("aria-hidden", "true");
+  }
+  const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
+  picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
+  picture.src = job.thumb;
+  frame.append(picture);
+  if (job.planes) frame.addEventListener("pointerenter", () => part(frame, job.planes), { once: true });
+  return frame;
+}
+
+/** Under the pointer the picture parts into its layers. */
+async function part(frame, planes) {
+  if (calm.matches || !fine.matches) return;
+  const made = planes.map((src, k) => {
+    const plane = Object.assign(make("img", "plane"), { src, alt: "", draggable: false });
+    plane.style.setProperty("--travel", `${((k / Math.max(1, planes.length - 1) - 1 / 3) * -9).toFixed(2)}px`);
+    return plane;
+  });
+  try {
+    await Promise.all(made.map((plane) => plane.decode()));
+  } catch {
+    return; // the folder was taken away; the still picture stays
+  }
+  frame.append(...made);
+  frame.addEventListener("pointermove", ({ clientX, clientY }) => {
+    const box = frame.getBoundingClientRect();
+    frame.style.setProperty("--x", ((clientX - box.left) / box.width - 0.5) * 2);
+    frame.style.setProperty("--y", ((clientY - box.top) / box.height - 0.5) * 2);
+  });
+  frame.addEventListener("pointerenter", () => frame.classList.add("deep"));
+  frame.addEventListener("pointerleave", () => frame.classList.remove("deep"));
+  frame.classList.toggle("deep", frame.matches(":hover"));
+}
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const fine = matchMedia("(hover: hover) and (pointer: fine)");

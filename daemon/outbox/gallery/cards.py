@@ -1,0 +1,70 @@
+"""What the page is told of one job, and how it is written down so that it can only be read as data."""
+
+import json
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from daemon.contract.names import to_bytes
+from daemon.contract.status import Output, Status
+
+Card = dict[str, object]
+
+#: A card is read at a glance; status.json beside it has the whole of it.
+_MOST_WARNINGS = 20
+_LONGEST_TEXT = 2000
+#: One picture of a few dozen kilobytes; the contact sheet is ten times as large and shows the layers smaller.
+_THUMBNAIL = "result/preview/photo.webp"
+_LAYER = re.compile(r"result/preview/layer_\d+\.webp")
+
+
+def card_of(status: Status) -> Card:
+    """A job as the page shows it; what is unknown or empty is left out. Addresses are relative to index.html."""
+    source, progress, error = status.source, status.progress, status.error
+    card: dict[str, object | None] = {
+        "id": status.job_id,
+        "name": _short(source.image) if source else None,
+        "state": status.state,
+        "mode": status.mode,
+        "batch": _short(status.batch) if status.batch else None,
+        "size": [source.width, source.height] if source and source.width and source.height else None,
+        "created": status.created_at,
+        "ended": status.completed_at,
+        "seconds": status.processing_seconds,
+        "attempts": status.attempts if status.attempts > 1 else None,
+        "position": status.queue_position,
+        "stage": _short(progress.stage) if progress else None,
+        "fraction": round(progress.fraction, 3) if progress else None,
+        "left": progress.eta_seconds if progress else None,
+        "error": [_short(error.message), _short(error.hint)] if error else None,
+        "warnings": [_short(warning) for warning in status.warnings[:_MOST_WARNINGS]],
+        **_files(status.job_id, status.outputs),
+    }
+    return {name: value for name, value in card.items() if value is not None and value not in ([], {})}
+
+
+def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:
+    def address(path: str) -> str:
+        return f"{quote(job_id)}/{quote(to_bytes(path))}"
+
+    first: dict[str, str] = {}
+    for output in outputs:
+        first.setdefault(output.kind, address(output.path))
+    paths = [output.path for output in outputs]
+    layers = [path for path in paths if _LAYER.fullmatch(path)]
+    return {
+        "layers": sum(output.kind == "layer" for output in outputs) or None,
+        "files": {kind: first[kind] for kind in ("preview", "psd", "manifest") if kind in first},
+        "thumb": address(_THUMBNAIL) if _THUMBNAIL in paths else first.get("contact_sheet"),
+        "planes": [address(path) for path in layers],
+    }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+
+
+def inert(value: object) -> str:
+    """JSON on one line, in ASCII, in which nothing can end a script element, begin a comment in it or end a line of it."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)

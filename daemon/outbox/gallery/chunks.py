@@ -1,0 +1,140 @@
+"""The ended jobs on disk: scripts of some 200 jobs each, of which only the newest grows.
+
+A chunk is its own record: one line a job between a first and a last line, so that it is read back without running it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterator
+
+from daemon.fs import FileSystem, write_atomic
+
+#: Jobs in one chunk: some hundred kilobytes that are written again whenever a job ends.
+CHUNK_JOBS = 200
+_MAX_CHUNK_BYTES = 64 << 20
+_NAME = re.compile(rb"history-(\d+)\.js")
+_ID = re.compile(r'\{"id":"([^"\\]+)"')
+
+
+class TornChunkError(ValueError):
+    """A chunk that is not as it was written; a power loss may leave one."""
+
+
+class Chunks:
+    """The chunks in one folder, numbered from 0, the newest last. Nothing is remembered but the newest."""
+
+    def __init__(self, fs: FileSystem, folder: bytes) -> None:
+        self._fs = fs
+        self._folder = folder
+        self.last = 0
+        self._lines: list[str] = []
+        self._unwritten = False
+
+    def load(self) -> bool:
+        """Take up what is in the folder; returns whether there is anything.
+
+        Raises:
+            TornChunkError: the newest is damaged.
+            OSError: the folder cannot be read.
+        """
+        numbers = [int(found[1]) for entry in self._fs.scan(self._folder) if (found := _NAME.fullmatch(entry.name))]
+        if not numbers:
+            return False
+        self.last = max(numbers)
+        self._lines = self._read(self.last)
+        return True
+
+    def clear(self) -> None:
+        """Remove all chunks, to begin anew with an empty one."""
+        for entry in self._fs.scan(self._folder):
+            if _NAME.fullmatch(entry.name):
+                self._fs.unlink(os.path.join(self._folder, entry.name))
+        self.last, self._lines, self._unwritten = 0, [], True
+
+    def newest_first(self) -> Iterator[str]:
+        """The lines of all jobs, read as they are asked for.
+
+        Raises:
+            TornChunkError: a chunk is damaged.
+        """
+        yield from reversed(self._lines)
+        for number in range(self.last - 1, -1, -1):
+            yield from reversed(self._read(number))
+
+    def add(self, line: str) -> int:
+        """Put a job behind all others, in memory until `flush`; returns its chunk's number.
+
+        A chunk that is full is written for good before the next begins, and synced: nobody will write it again.
+        """
+        if len(self._lines) >= CHUNK_JOBS:
+            self._write(self.last, self._lines, durable=True)
+            self.last, self._lines = self.last + 1, []
+        self._lines.append(line)
+        self._unwritten = True
+        return self.last
+
+    def flush(self) -> None:
+        """Write the newest chunk if it has grown."""
+        if self._unwritten:
+            self._write(self.last, self._lines, durable=False)
+            self._unwritten = False
+
+    def remove(self, job_ids: Collection[str]) -> list[int]:
+        """Take jobs out of the chunks, wherever they are; returns the numbers of the chunks that are different now."""
+        wanted = set(job_ids)
+        touched = []
+        for number in range(self.last, -1, -1):
+            lines = self._lines if number == self.last else self._readable(number)
+            kept = [line for line in lines if id_of(line) not in wanted]
+            if len(kept) == len(lines):
+                continue
+            self._write(number, kept, durable=False)
+            touched.append(number)
+            if number == self.last:
+                self._lines = kept
+        return touched
+
+    def _readable(self, number: int) -> list[str]:
+        try:
+            return self._read(number)
+        except TornChunkError:
+            return []
+
+    def _read(self, number: int) -> list[str]:
+        try:
+            text = self._fs.read(self._path(number), _MAX_CHUNK_BYTES).decode("ascii")
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise TornChunkError(f"chunk {number}: {error}") from error
+        first, *lines, last = text.rstrip("\n").split("\n") if "\n" in text else ("", "")
+        found = [line.removesuffix(",") for line in lines]
+        if first != _first(number) or last != _LAST or not all(map(_ID.match, found)):
+            raise TornChunkError(f"chunk {number} is not as it was written")
+        return found
+
+    def _write(self, number: int, lines: list[str], *, durable: bool) -> None:
+        body = ",\n".join(lines)
+        data = f"{_first(number)}\n{body}{chr(10) if body else ''}{_LAST}\n".encode("ascii")
+        write_atomic(self._fs, self._path(number), data, durable=durable)
+
+    def _path(self, number: int) -> bytes:
+        return os.path.join(self._folder, b"history-%d.js" % number)
+
+
+_LAST = "]);"
+
+
+def _first(number: int) -> str:
+    return f"multiplane.history({number},["
+
+
+def id_of(line: str) -> str:
+    """The job that a line of a chunk is about."""
+    found = _ID.match(line)
+    return found[1] if found else ""
+
+
+def ended_of(line: str) -> tuple[str, str | None]:
+    """The job that a line is about and when it ended, which tell one end of a job from that of its retry."""
+    card = json.loads(line)
+    return card["id"], card.get("ended")

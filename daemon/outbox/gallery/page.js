@@ -1,0 +1,264 @@
+// What is shown of it, and what a person can do.
+
+const SILENT = 60_000; // ms; the daemon says that it is alive four times in it
+const STEP = 60; // cards put on the page at a time
+const ROWS = 4; // of the queue and the waiting list before they are unfolded
+
+const $ = (id) => document.getElementById(id);
+const state = {
+  live: null, chunks: new Map(), stamps: new Map(), epoch: null, next: -1, allowed: AUTOMATIC,
+  filter: "all", words: [], limit: STEP, unfolded: new Set(),
+  opened: Date.now(), heard: null, heardAt: 0,
+};
+
+const FILTERS = [
+  ["all", "All", () => true],
+  ["work", "In work", (job) => job.state === "processing" || job.state === "pending"],
+  ["completed", "Completed", (job) => job.state === "completed"],
+  ["failed", "Failed", (job) => job.state === "failed"],
+  ["cancelled", "Cancelled", (job) => job.state === "cancelled"],
+];
+
+/** Every job once, the live ones first, the others by when they ended, the last first. */
+function jobs() {
+  const found = new Map();
+  for (const job of state.live?.jobs ?? []) found.set(job.id, job);
+  for (const number of [...state.chunks.keys()].sort((a, b) => b - a)) {
+    const chunk = state.chunks.get(number);
+    for (let k = chunk.length - 1; k >= 0; k--) if (!found.has(chunk[k].id)) found.set(chunk[k].id, chunk[k]);
+  }
+  return [...found.values()];
+}
+
+const plain = (text) => text.normalize("NFKD").replace(/\p{Mn}/gu, "").toLowerCase(); // a Mac writes é as two characters
+const searched = new WeakMap();
+function matches(job) {
+  if (!state.words.length) return true;
+  if (!searched.has(job)) searched.set(job, plain(`${nameOf(job)} ${job.id} ${job.batch ?? ""}`));
+  const text = searched.get(job);
+  return state.words.every((word) => text.includes(word));
+}
+
+function render() {
+  const all = jobs();
+  const hits = all.filter(matches);
+  const shows = FILTERS.find(([key]) => key === state.filter)[2];
+  const shown = hits.filter(shows);
+  const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
+  renderHealth();
+  renderFilters(all, hits);
+  renderNow(shown.filter((job) => job.state === "processing"));
+  renderQueue(shown.filter((job) => job.state === "pending"));
+  renderWaiting();
+  renderHistory(ended);
+  $("older").hidden = state.next < 0 || state.stamps.size < state.allowed || ended.length > state.limit;
+  renderEmpty(all, shown);
+  set($("found"), state.words.length || state.filter !== "all" ? `${count(shown.length, "job")} shown` : "");
+}
+const STATES = { starting: "Starting", running: "Running", paused: "Paused", offline: "Offline", stopped: "Stopped", refused: "Refused to start" };
+
+function silentSince(live) {
+  if (!live || live.state === "stopped" || live.state === "refused") return null;
+  const alive = Date.parse(live.alive_at);
+  const since = state.heardAt || Math.min(alive, state.opened);
+  return Date.now() - since > SILENT ? alive : null;
+}
+
+function renderHealth() {
+  const { live } = state;
+  const since = silentSince(live);
+  const word = since !== null ? "Silent" : live ? STATES[live.state] : "Not heard of yet";
+  const parts = [word];
+  if (live?.running) parts.push(`${live.running} in work`);
+  if (live?.pending) parts.push(`${live.pending.toLocaleString()} queued`);
+  $("health").dataset.state = since !== null ? "silent" : live?.state ?? "";
+  set($("health"), parts.join(" · "));
+  const busiest = live?.jobs.find((job) => job.state === "processing" && job.fraction !== undefined);
+  document.title = busiest && since === null ? `${Math.floor(busiest.fraction * 100)} % · Multiplane` : "Multiplane";
+  const banner = $("banner");
+  const start = " start it with `multiplane run`.";
+  let text = null;
+  if (since !== null) text = `The daemon has not been heard of since ${moment(since)};${start}`;
+  else if (!live && Date.now() - state.opened > 1500) text = `The daemon has not been heard of yet;${start}`;
+  else if (live?.problem) text = [live.problem, live.hint].filter(Boolean).join(/[.!?]$/.test(live.problem) ? " " : ". ");
+  else if (live?.state === "stopped") text = `The daemon has been stopped since ${moment(Date.parse(live.alive_at))};${start}`;
+  banner.hidden = text === null;
+  banner.classList.toggle("bad", live?.state === "refused");
+  if (text !== null && banner.dataset.text !== text) {
+    banner.dataset.text = text;
+    const ours = text.split("`");
+    banner.replaceChildren(...(live?.problem && since === null ? [held(text)] : ours.map((part, k) => (k % 2 ? make("code", "", part) : part))));
+  }
+  const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
+  if (live?.fault) foot.push(`the watching failed and was mended: ${live.fault}`);
+  set($("foot"), foot.join(" · "));
+}
+
+function renderFilters(all, hits) {
+  const nav = $("filters");
+  nav.hidden = all.length === 0;
+  for (const [key, label, belongs] of FILTERS) {
+    let button = nav.querySelector(`[data-filter=${key}]`);
+    if (!button) {
+      button = nav.appendChild(make("button", "", label, make("span")));
+      button.type = "button";
+      button.dataset.filter = key;
+      button.addEventListener("click", () => choose(key));
+    }
+    const number = hits.filter(belongs).length;
+    button.hidden = key !== "all" && key !== state.filter && !all.some(belongs);
+    button.setAttribute("aria-pressed", String(key === state.filter));
+    set(button.lastChild, number.toLocaleString() + (state.next >= 0 && key !== "work" ? "+" : ""));
+  }
+}
+/** Lets the children of `parent` be these, in this order; those that say the same as before stay as they are. */
+function arrange(parent, items) {
+  const known = (parent.known ??= new Map());
+  const wanted = new Set(items.map((item) => item.key));
+  for (const [key, entry] of known) if (!wanted.has(key)) { entry.node.remove(); known.delete(key); }
+  let at = parent.firstElementChild;
+  for (const item of items) {
+    let entry = known.get(item.key);
+    if (!entry || (entry.says !== item.says && !item.change)) {
+      const node = item.make();
+      if (entry) {
+        const focused = entry.node.contains(document.activeElement) && document.activeElement.dataset.role;
+        if (at === entry.node) at = node;
+        entry.node.replaceWith(node);
+        if (focused) node.querySelector(`[data-role="${focused}"]`)?.focus();
+      }
+      entry = { node, says: item.says };
+      known.set(item.key, entry);
+    } else if (entry.says !== item.says) entry.says = item.says;
+    item.change?.(entry.node);
+    if (entry.node === at) at = at.nextElementSibling;
+    else parent.insertBefore(entry.node, at);
+  }
+}
+
+function renderNow(running) {
+  $("now").hidden = running.length === 0;
+  $("now").style.setProperty("--cards", running.length);
+  arrange($("running"), running.map((job) => ({ key: job.id, says: "", make: () => runningCard(job), change: (node) => progress(node, job) })));
+}
+
+/** A list of which the first rows are shown, and all that are known when it is unfolded. */
+function renderRows(section, items, total) {
+  const unfolded = state.unfolded.has(section.id);
+  section.hidden = items.length === 0;
+  set(section.querySelector("h2 .quiet"), total.toLocaleString());
+  arrange(section.querySelector(".rows"), unfolded ? items : items.slice(0, ROWS));
+  const button = section.querySelector("button");
+  button.hidden = items.length <= ROWS;
+  button.setAttribute("aria-expanded", String(unfolded));
+  set(button, unfolded ? "Show fewer" : items.length < total ? `Show the first ${items.length}` : `Show all ${items.length}`);
+  const more = section.querySelector(".more");
+  more.hidden = total <= items.length || (!unfolded && items.length > ROWS);
+  set(more, `… and ${(total - items.length).toLocaleString()} more`);
+}
+
+function renderQueue(pending) {
+  const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
+  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: JSON.stringify(job), make: () => queued(job) })), total);
+}
+
+function renderWaiting() {
+  const told = state.filter === "all" || state.filter === "work" ? state.live?.waiting ?? [] : [];
+  const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
+  renderRows($("waiting"), rows.map(([path, reason], place) => ({
+    key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
+  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0);
+}
+
+/** The ended jobs: a batch under its name, single drops under the day on which they ended. */
+function renderHistory(ended) {
+  const groups = new Map();
+  for (const job of ended) {
+    const day = dayOf(Date.parse(job.ended ?? job.created));
+    const key = job.batch === undefined ? `day ${day}` : `batch ${job.batch}`;
+    if (!groups.has(key)) groups.set(key, { key, day, batch: job.batch, jobs: [] });
+    groups.get(key).jobs.push(job);
+  }
+  let room = state.limit;
+  const shown = [];
+  for (const group of groups.values()) {
+    if (room <= 0) break;
+    shown.push({ ...group, cards: group.jobs.slice(0, room) });
+    room -= group.jobs.length;
+  }
+  arrange($("history"), shown.map((group, place) => ({
+    key: group.key, says: "",
+    make: () => {
+      const section = make("section", "block", make("h2", "", make("bdi"), make("span", "quiet")), make("ul", "grid"));
+      section.firstChild.id = `group-${place}-${Math.random().toString(36).slice(2)}`;
+      section.setAttribute("aria-labelledby", section.firstChild.id);
+      return section;
+    },
+    change: (section) => {
+      const [name, told] = section.firstChild.children;
+      set(name, group.batch ?? dayName(group.day));
+      set(told, tally(group));
+      arrange(section.lastChild, group.cards.map((job) => ({ key: job.id, says: JSON.stringify(job), make: () => endedCard(job) })));
+    },
+  })));
+  $("tail").hidden = room > 0;
+}
+
+function tally({ batch, day, jobs: list }) {
+  if (batch === undefined) return count(list.length, "job");
+  const failed = list.filter((job) => job.state === "failed").length;
+  return [`Batch of ${count(list.length, "picture")}`, failed ? `${failed} failed` : null, dayName(day).toLowerCase()].filter(Boolean).join(" · ");
+}
+
+function renderEmpty(all, shown) {
+  const box = $("empty");
+  const kind = !state.live ? "" : all.length === 0 && state.next < 0 ? "none" : shown.length === 0 ? "filtered" : "";
+  box.hidden = kind === "";
+  if (box.dataset.kind === kind) return;
+  box.dataset.kind = kind;
+  if (kind === "none") {
+    box.replaceChildren(stack(), make("h2", "", "Nothing here yet"),
+      make("p", "quiet", "Drop a photo into the folder ", make("code", "", "photo in 4 layers"), " in the inbox. Its layers appear here."),
+      make("p", "quiet", "To say how it is done, drop ", make("code", "", "photo.jpg"), " and ", make("code", "", "photo.yaml"), " into the inbox itself."));
+  } else if (kind === "filtered") {
+    const button = Object.assign(make("button", "ghost", "Show all jobs"), { type: "button" });
+    button.addEventListener("click", () => { $("search").value = ""; state.words = []; choose("all"); });
+    box.replaceChildren(make("h2", "", "No such job"), make("p", "quiet", "Nothing among the jobs shown here fits."), button);
+  } else box.replaceChildren();
+}
+
+function choose(key) {
+  state.filter = key;
+  state.limit = STEP;
+  render();
+}
+
+$("search").addEventListener("input", ({ target }) => {
+  state.words = plain(target.value).split(/\s+/).filter(Boolean);
+  state.limit = STEP;
+  render();
+});
+$("search").addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.value === "") event.target.blur();
+});
+for (const name of ["queue", "waiting"]) {
+  $(name).querySelector("button").addEventListener("click", () => {
+    if (!state.unfolded.delete(name)) state.unfolded.add(name);
+    render();
+  });
+}
+$("older").addEventListener("click", () => { state.allowed += AUTOMATIC; fill(); });
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input")) return;
+  event.preventDefault();
+  $("search").focus();
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden) round(); });
+new IntersectionObserver((seen) => {
+  if (!seen.some((entry) => entry.isIntersecting) || $("tail").hidden) return;
+  state.limit += STEP;
+  render();
+}, { rootMargin: "1200px" }).observe($("tail"));
+
+render();
+round();

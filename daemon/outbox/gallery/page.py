@@ -1,0 +1,19 @@
+"""The page itself: its frame, style and script in one file, the same for every home and every moment."""
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+
+_SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
+
+
+def render() -> str:
+    """The whole of index.html, of the frame, style and scripts beside this file."""
+    folder = files("daemon.outbox.gallery")
+    frame, style, *scripts = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS))
+    # A block of their own: what the scripts share with each other is not the window's.
+    script = '"use strict";\n{\n' + "".join(scripts) + "}\n"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {"STYLE": style, "SCRIPT": script, "SCRIPT_HASH": digest}
+    return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)

@@ -1,0 +1,46 @@
+// Making things, and saying times and numbers. A name or a sentence only ever becomes text.
+
+const make = (tag, className, ...children) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...children);
+  return node;
+};
+const held = (text) => make("bdi", "", text); // text that runs the other way, or turns around, stays within itself
+const link = (label, href, role) => {
+  const node = Object.assign(make("a", "", label), { href });
+  node.dataset.role = role;
+  return node;
+};
+const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const stack = () => {
+  const node = make("div", "stack");
+  node.setAttribute("aria-hidden", "true");
+  for (const k of [0, 1, 2, 3]) {
+    const plane = node.appendChild(make("i"));
+    plane.style.setProperty("--k", k);
+    plane.style.setProperty("--c", `var(--plane-${k + 1})`);
+  }
+  return node;
+};
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const dayOf = (time) => new Date(time).setHours(0, 0, 0, 0);
+function dayName(day) {
+  const today = dayOf(Date.now());
+  if (day === today) return "Today";
+  if (day === dayOf(today - 1)) return "Yesterday";
+  return (new Date(day).getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(day);
+}
+const moment = (time) => (dayOf(time) === dayOf(Date.now()) ? clock.format(time) : `${thisYear.format(time)}, ${clock.format(time)}`);
+function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
+}
+const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
+const nameOf = (job) => job.name ?? job.id;

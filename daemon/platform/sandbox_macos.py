@@ -1,0 +1,69 @@
+"""The fence on macOS: the worker is started under `sandbox-exec`, which applies a profile and becomes the worker.
+
+The profile allows what is not forbidden, since a closed list of what Metal, its shader compiler and Accelerate look up changes
+with every release; what must not happen is forbidden by name. sandbox-exec is marked as deprecated, but is what Chromium,
+Bazel and Nix build on, and there is no other way for a program without an app bundle. Written after their profiles; not yet
+tried on a Mac.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+_SANDBOX_EXEC = "/usr/bin/sandbox-exec"
+
+
+class Fenced(Protocol):
+    """What `fenced` needs to know of a fence."""
+
+    @property
+    def read(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def devices(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+#: Everything outside the folders of people and volumes can be read anyway; these lie inside on some machines.
+SYSTEM = ("/System", "/Library/Fonts", "/opt/homebrew", "/usr/local")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/dtracehelper")
+
+#: The last rule that matches decides. Metal keeps compiled shaders in the user's cache folder, which lies under
+#: /private/var/folders, and asks its compiler over Mach, which is left open.
+_PROFILE = """(version 1)
+(allow default)
+(deny network*)
+(deny process-fork)
+(deny process-exec*)
+(allow process-exec* {interpreters})
+(deny signal)
+(allow signal (target self))
+(deny file-write*)
+(allow file-write* (subpath {own}) (subpath "/private/var/folders") {devices})
+(deny file-read-data (subpath "/Users") (subpath "/Volumes") (subpath "/private/tmp") (subpath "/private/var/root"))
+(allow file-read-data {read} (subpath {own}))
+(allow iokit-open iokit-get-properties)
+(allow mach-lookup (global-name "com.apple.MTLCompilerService") (global-name "com.apple.cvmsServ"))
+"""
+
+
+def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
+    """The command of a worker inside this fence; `own`: its attempt folder."""
+    interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
+    profile = _PROFILE.format(
+        own=_quoted(os.path.realpath(os.fsdecode(own))),
+        read=" ".join(f"(subpath {_quoted(path)})" for path in fence.read),
+        devices=" ".join(f"(literal {_quoted(path)})" for path in fence.devices),
+        # A framework build of Python starts a second program inside itself.
+        interpreters=" ".join(f"(literal {_quoted(path)})" for path in interpreters)
+        + ' (regex #"/Python\\.app/Contents/MacOS/Python$")',
+    )
+    return [_SANDBOX_EXEC, "-p", profile, *argv]
+
+
+def missing() -> tuple[str, ...]:
+    """What this system cannot keep from a worker, a clause each."""
+    return () if os.access(_SANDBOX_EXEC, os.X_OK) else ("everything: /usr/bin/sandbox-exec is not there",)
+
+
+def _quoted(path: str) -> str:
+    """A string of the profile's language."""
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,110 @@
+"""The LaunchAgent: its property list, and which calls of launchctl(1) in which order.
+
+The facts of the list, with their reasons, are in launchd/io.multiplane.daemon.plist; what an installation adds is put in here.
+WatchPaths and QueueDirectories are not used: the daemon watches for itself, and launchd would start it again for every file.
+"""
+
+import os
+import plistlib
+import re
+from pathlib import Path
+from xml.parsers.expat import ExpatError
+
+from daemon.platform.service import Action, Facts, Installed, Step, command
+from daemon.settings.layout import PROGRAM
+
+LABEL = "io.multiplane.daemon"
+TEMPLATE = PROGRAM / "launchd" / f"{LABEL}.plist"
+#: launchctl's "No such process", "Operation now in progress" (it is stopping) and "Could not find specified service".
+_NOT_THERE = frozenset({3, 36, 113})
+#: ExitTimeOut of the template, and some more: after it launchd kills, and the service is gone.
+_GONE_SECONDS = 35.0
+
+#: Folders below the user's that macOS guards (TCC): programs without a window are refused there, often without a word.
+_GUARDED = {
+    "Desktop": "Desktop",
+    "Documents": "Documents",
+    "Downloads": "Downloads",
+    "Library/Mobile Documents": "iCloud Drive",
+    "Library/CloudStorage": "cloud storage",
+}
+
+
+class Launchd:
+    """launchd, for the user that asks."""
+
+    name = "launchd"
+
+    def __init__(self, *, uid: int | None = None, user_home: Path | None = None) -> None:
+        self._domain = f"gui/{os.getuid() if uid is None else uid}"
+        self._user_home = user_home or Path.home()
+
+    def path(self) -> Path:
+        """~/Library/LaunchAgents/io.multiplane.daemon.plist."""
+        return self._user_home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+
+    def content(self, facts: Facts) -> bytes:
+        """The property list as XML; see `Facts`.
+
+        `--launchd` tells the daemon who started it, so that a refusal that only a person can settle ends with exit status 0,
+        which KeepAlive (SuccessfulExit: false) leaves alone.
+        """
+        listed = plistlib.loads(TEMPLATE.read_bytes())
+        listed["ProgramArguments"] = command(facts, "--launchd")
+        listed["StandardErrorPath"] = facts.errors
+        # launchd does not start a service whose working directory is on a disk that is not there: so there is none.
+        listed.pop("WorkingDirectory", None)
+        if facts.environ:
+            listed["EnvironmentVariables"] = dict(facts.environ)
+        return plistlib.dumps(listed, sort_keys=False)
+
+    def read(self, data: bytes) -> Installed:
+        """What an installed list says; ValueError if it is none of ours."""
+        try:
+            words = plistlib.loads(data)["ProgramArguments"]
+            return Installed(home=words[words.index("--home") + 1], python=words[0])
+        except (ExpatError, plistlib.InvalidFileException, LookupError, TypeError) as error:
+            raise ValueError("not a LaunchAgent of Multiplane") from error
+
+    def steps(self, action: Action) -> tuple[Step, ...]:
+        """The calls for an action.
+
+        `bootout` before `bootstrap`, which fails on a label that is loaded; and a wait between them, since bootout returns
+        while the process is still stopping. `enable` since a label that was ever disabled cannot be bootstrapped.
+        `kickstart` starts at once what ThrottleInterval would hold back. Its -k is not used: it kills without asking first.
+        """
+        target, plist = f"{self._domain}/{LABEL}", str(self.path())
+        unload = (
+            Step(("launchctl", "bootout", target), _NOT_THERE),
+            Step(("launchctl", "print", target), until_it_fails=_GONE_SECONDS),
+        )
+        load = (Step(("launchctl", "enable", target)), Step(("launchctl", "bootstrap", self._domain, plist)))
+        start = (Step(("launchctl", "kickstart", target)),)
+        actions: dict[Action, tuple[Step, ...]] = {
+            "install": (*unload, *load),
+            "uninstall": unload,
+            "forget": (),
+            "start": (*unload, *load, *start),
+            "stop": unload,
+            "restart": (*unload, *load, *start),
+        }
+        return actions[action]
+
+    def question(self) -> tuple[str, ...]:
+        """Prints state, pid and last exit code of a loaded service."""
+        return ("launchctl", "print", f"{self._domain}/{LABEL}")
+
+    def runs(self, answer: str) -> bool:
+        """By the line `state = running`."""
+        return re.search(r"^\s*state = running$", answer, re.MULTILINE) is not None
+
+
+def guarded(path: Path, user_home: Path) -> str | None:
+    """The name of the guarded folder that a path lies in, by its real path; none if macOS does not guard it."""
+    real, home = os.path.realpath(path), os.path.realpath(user_home)
+    for folder, name in _GUARDED.items():
+        root = os.path.join(home, folder)
+        # Case does not matter on the disks that Macs come with.
+        if (real.casefold() + "/").startswith(root.casefold() + "/"):
+            return name
+    return None

@@ -1,0 +1,77 @@
+"""The systemd user unit: its text, and which calls of systemctl(1) in which order.
+
+The facts of the unit, with their reasons, are in launchd/multiplane.service; what an installation adds is put in here.
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from daemon.platform.service import Action, Facts, Installed, Step, command
+from daemon.settings.layout import PROGRAM
+
+UNIT = "multiplane.service"
+TEMPLATE = PROGRAM / "launchd" / UNIT
+#: systemctl's "not loaded": there is nothing to reset or to stop.
+_NOT_LOADED = frozenset({1, 5})
+
+
+class Systemd:
+    """systemd, the instance of the user that asks."""
+
+    name = "systemd"
+
+    def __init__(self, *, config_home: Path | None = None) -> None:
+        self._config = config_home or Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+    def path(self) -> Path:
+        """~/.config/systemd/user/multiplane.service."""
+        return self._config / "systemd" / "user" / UNIT
+
+    def content(self, facts: Facts) -> bytes:
+        """The unit's text; see `Facts`."""
+        start = "ExecStart=" + " ".join(map(_word, command(facts)))
+        settings = [f"Environment={_word(f'{key}={value}', command=False)}" for key, value in facts.environ.items()]
+        lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
+        made = [line if not line.startswith("ExecStart=") else "\n".join((start, *settings)) for line in lines]
+        # The template's first words are for those who install it by hand.
+        return ("\n".join(made[made.index("[Unit]") :]) + "\n").encode()
+
+    def read(self, data: bytes) -> Installed:
+        """What an installed unit says; ValueError if it is none of ours."""
+        found = re.search(r"^ExecStart=(.*)$", data.decode(errors="replace"), re.MULTILINE)
+        words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(found[1])] if found else []
+        if "--home" not in words[:-1]:
+            raise ValueError("not a unit of Multiplane")
+        return Installed(home=words[words.index("--home") + 1], python=words[0])
+
+    def steps(self, action: Action) -> tuple[Step, ...]:
+        """The calls for an action. A unit that failed too often starts again only after `reset-failed`."""
+        user = ("systemctl", "--user")
+        reload = Step((*user, "daemon-reload"))
+        forget = Step((*user, "reset-failed", UNIT), _NOT_LOADED)
+        actions: dict[Action, tuple[Step, ...]] = {
+            "install": (reload, forget, Step((*user, "enable", UNIT)), Step((*user, "restart", UNIT))),
+            "uninstall": (Step((*user, "disable", "--now", UNIT), _NOT_LOADED),),
+            "forget": (reload, forget),
+            "start": (forget, Step((*user, "start", UNIT))),
+            "stop": (Step((*user, "stop", UNIT), _NOT_LOADED),),
+            "restart": (forget, Step((*user, "restart", UNIT))),
+        }
+        return actions[action]
+
+    def question(self) -> tuple[str, ...]:
+        """Prints the state of the unit as `Key=value` lines."""
+        return ("systemctl", "--user", "show", UNIT, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
+
+    def runs(self, answer: str) -> bool:
+        """By its ActiveState."""
+        return "ActiveState=active" in answer.splitlines()
+
+
+def _word(text: str, *, command: bool = True) -> str:
+    """One word as systemd.syntax(7) and systemd.service(5) read it: quoted, nothing in it means anything but itself."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    # $ begins a variable in commands alone.
+    return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'

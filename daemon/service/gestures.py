@@ -1,0 +1,98 @@
+"""What a person says to the daemon by moving a job's folder: into the Trash cancels or removes the job, "Put Back" is nothing.
+
+A missing folder counts only in two looks running, with the outbox healthy and the same folder throughout: an outbox that is
+unmounted, renamed or replaced by an empty mount point has no marker, and is not a mass deletion.
+"""
+
+from loguru import logger
+
+from daemon.contract.records import CancelRequested, Removed
+from daemon.fs import FileSystem
+from daemon.outbox import Outbox
+from daemon.service.board import Board
+from daemon.service.ledger import Ledger
+from daemon.service.runs import Runs
+
+#: Folders asked for in one look; of more jobs each has its turn, so that a look stays short however many there are.
+_PER_LOOK = 2000
+_MAX_STATUS_BYTES = 1 << 20
+
+
+class Gestures:
+    """Looks for the folders of the jobs."""
+
+    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: Runs, board: Board) -> None:
+        self._fs = fs
+        self._ledger = ledger
+        self._outbox = outbox
+        self._runs = runs
+        self._board = board
+        self._root: tuple[int, int] | None = None
+        self._missing: set[str] = set()
+        self._next = 0
+
+    def look(self) -> None:
+        """Look once, and act on what was missing the last time as well.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        try:
+            before, known = self._identity(), self._root
+            missing = {job_id for job_id in self._candidates() if not self._outbox.has(job_id)}
+            root = self._identity()
+        except OSError as error:
+            # An outbox that cannot be looked at says nothing about what is in it.
+            logger.debug("cannot look for the folders of the jobs: {}", error)
+            before = root = known = None
+            missing = set()
+        self._root = root
+        if root is None or root != before:
+            self._missing = set()
+            return
+        twice = self._missing & missing if root == known else set()
+        self._missing = missing - twice
+        for job_id in sorted(twice):
+            self._gone(job_id)
+        self._welcome()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which folder the outbox is; none if it is not healthy."""
+        if not self._outbox.is_healthy():
+            return None
+        found = self._fs.lstat(self._outbox.root)
+        return found.dev, found.ino
+
+    def _candidates(self) -> set[str]:
+        jobs = self._ledger.jobs
+        ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
+        ids += [job.job_id for job in self._board.shown() if not job.discarded]
+        if len(ids) <= _PER_LOOK:
+            return set(ids)
+        self._next %= len(ids)
+        turn = ids[self._next : self._next + _PER_LOOK]
+        self._next += _PER_LOOK
+        return {*turn, *self._missing.intersection(ids)}
+
+    def _gone(self, job_id: str) -> None:
+        job = self._ledger.jobs.live.get(job_id)
+        if job is None:
+            self._ledger.record(Removed(job=job_id))
+            logger.info("{} was removed: its folder was taken out of the outbox", job_id)
+        else:
+            self._ledger.record(CancelRequested(job=job_id, discarded=True))
+            logger.info("{} is cancelled: its folder was taken out of the outbox", job_id)
+            self._runs.cancel(self._ledger.jobs.live[job_id])
+        self._runs.changed(job_id)
+
+    def _welcome(self) -> None:
+        """Tell the truth in the folders that were put back after their job had been cancelled for their absence."""
+        for job in self._ledger.jobs.ended.values():
+            if not job.discarded:
+                continue
+            try:
+                path = self._outbox.job(job.job_id, b"status.json")
+                if b'"state": "cancelled"' not in self._fs.read(path, _MAX_STATUS_BYTES):
+                    self._board.rewrite(job)
+            except OSError:
+                continue  # it is still away

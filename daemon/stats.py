@@ -1,0 +1,220 @@
+"""What was done in the last days, from the journal: how much a day, how long it took, what failed.
+
+Every segment begins with a snapshot of the jobs that had not ended, so each is understood by itself: one is in memory at a time,
+the newest first, and none that is older than what was asked for.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Annotated
+
+from pydantic import Field
+
+from daemon.contract.records import Accepted, Ended, LiveJob, Publishing, Requeued
+from daemon.contract.spec import Mode
+from daemon.contract.status import Frozen, State
+from daemon.fs import FileSystem
+from daemon.journal import Entry
+from daemon.journal.journal import load_segment, segment_numbers, segment_path
+
+Count = Annotated[int, Field(ge=0)]
+#: The last sentence told for a failure is an example, not a report.
+_MAX_SENTENCE = 200
+
+
+class Day(Frozen):
+    """One day, from midnight to midnight where the question was asked."""
+
+    date: date
+    completed: Count = 0
+    failed: Count = 0
+    cancelled: Count = 0
+    megapixels: float = Field(0.0, ge=0.0, description="of the completed pictures")
+
+
+class ModeTimes(Frozen):
+    """How long completed jobs of a mode took, in seconds of work; percentiles by nearest rank."""
+
+    mode: Mode
+    jobs: Count
+    median: float
+    p90: float
+    longest: float
+
+
+class Failures(Frozen):
+    """How often jobs failed for one reason."""
+
+    code: str
+    jobs: Count
+    last_at: str = Field(description="UTC, RFC 3339")
+    last_job: str
+    example: str = Field(description="the sentence of the last one")
+
+
+class Stats(Frozen):
+    """The whole answer. A job that was run again counts for each time it ended."""
+
+    schema_version: int = 1
+    since: str = Field(description="UTC, RFC 3339")
+    until: str
+    days: tuple[Day, ...] = Field(description="every day of the period, the oldest first")
+    modes: tuple[ModeTimes, ...]
+    failures: tuple[Failures, ...] = Field(description="the most frequent first")
+    known_since: str | None = Field(None, description="the oldest record that is left, if it lies within the period")
+
+
+@dataclass
+class _Seen:
+    """What is known of a job when it ends."""
+
+    mode: Mode | None = None
+    published: Publishing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One end of one job."""
+
+    job: str
+    at: datetime
+    state: State
+    mode: Mode | None
+    seconds: float | None
+    megapixels: float
+    code: str | None
+    sentence: str
+
+
+@dataclass
+class Tally:
+    """Endings, added up."""
+
+    zone: tzinfo
+    states: Counter[tuple[date, State]] = field(default_factory=Counter)
+    megapixels: dict[date, float] = field(default_factory=dict)
+    seconds: dict[Mode, list[float]] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Ending] = field(default_factory=dict)
+
+    def add(self, ending: Ending) -> None:
+        """Count one more."""
+        day = ending.at.astimezone(self.zone).date()
+        self.states[day, ending.state] += 1
+        if ending.state == "completed":
+            self.megapixels[day] = self.megapixels.get(day, 0.0) + ending.megapixels
+            if ending.mode and ending.seconds is not None:
+                self.seconds.setdefault(ending.mode, []).append(ending.seconds)
+        if ending.state == "failed" and ending.code:
+            self.failures[ending.code] += 1
+            example = self.examples.get(ending.code)
+            if example is None or example.at <= ending.at:
+                self.examples[ending.code] = ending
+
+
+def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzinfo) -> Stats:
+    """What happened in the last `days` days, today included.
+
+    Args:
+        fs: the disk.
+        folder: the journal's.
+        now: the end of the period.
+        days: how many, at least 1.
+        zone: in which days begin at midnight.
+
+    Raises:
+        Refusal: a segment is damaged.
+    """
+    today = now.astimezone(zone).date()
+    first = today - timedelta(days=days - 1)
+    since = datetime.combine(first, datetime.min.time(), zone).astimezone(UTC)
+    tally, oldest = Tally(zone), None
+    for number in reversed(segment_numbers(fs, folder)):
+        try:
+            entries = load_segment(fs, segment_path(folder, number))[0]
+        except FileNotFoundError:  # pruned a moment ago
+            break
+        for ending in endings(entries):
+            if since <= ending.at <= now:
+                tally.add(ending)
+        oldest = _moment(entries[0].ts)
+        if oldest < since:
+            break
+    return Stats(
+        since=_text(since),
+        until=_text(now),
+        days=_days(tally, first, days),
+        modes=tuple(_times(mode, sorted(found)) for mode, found in sorted(tally.seconds.items())),
+        failures=tuple(_failures(tally)),
+        known_since=_text(oldest) if oldest and oldest >= since else None,
+    )
+
+
+def endings(entries: Iterable[Entry]) -> Iterator[Ending]:
+    """The ends of jobs in one segment, in order."""
+    live: dict[str, _Seen] = {}
+    for entry in entries:
+        match entry.record:
+            case Accepted() as record:
+                live[record.job] = _Seen(record.mode)
+            case LiveJob() | Requeued() as record:
+                live[record.job] = _Seen(record.value.mode, record.value.published)
+            case Publishing() as record:
+                live.setdefault(record.job, _Seen()).published = record
+            case Ended() as record:
+                yield _ending(record, live.pop(record.job, _Seen()), _moment(entry.ts))
+
+
+def _ending(record: Ended, seen: _Seen, at: datetime) -> Ending:
+    published = seen.published if record.state == "completed" else None
+    source = published.source if published else None
+    return Ending(
+        job=record.job,
+        at=at,
+        state=record.state,
+        mode=seen.mode,
+        seconds=published.processing_seconds if published else record.processing_seconds,
+        megapixels=(source.width or 0) * (source.height or 0) / 1e6 if source else 0.0,
+        code=record.error.code if record.error else None,
+        sentence=record.error.message[:_MAX_SENTENCE] if record.error else "",
+    )
+
+
+def _days(tally: Tally, first: date, days: int) -> tuple[Day, ...]:
+    dates = [first + timedelta(days=number) for number in range(days)]
+    return tuple(
+        Day(
+            date=each,
+            completed=tally.states[each, "completed"],
+            failed=tally.states[each, "failed"],
+            cancelled=tally.states[each, "cancelled"],
+            megapixels=round(tally.megapixels.get(each, 0.0), 3),
+        )
+        for each in dates
+    )
+
+
+def _times(mode: Mode, found: Sequence[float]) -> ModeTimes:
+    return ModeTimes(mode=mode, jobs=len(found), median=percentile(found, 50), p90=percentile(found, 90), longest=found[-1])
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The smallest of the ordered values that at least so many percent of them do not exceed (nearest rank)."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def _failures(tally: Tally) -> Iterator[Failures]:
+    for code, jobs in sorted(tally.failures.items(), key=lambda item: (-item[1], item[0])):
+        last = tally.examples[code]
+        yield Failures(code=code, jobs=jobs, last_at=_text(last.at), last_job=last.job, example=last.sentence)
+
+
+def _moment(ts: str) -> datetime:
+    return datetime.fromisoformat(ts)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,100 @@
+"""The painting of a photo (step 2): by strokes or by diffusion, as the style says.
+
+A painting is a picture like any other from here on: layers are cut from it, while depth is read from the photo.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.contract.manifest import Painterly
+from daemon.contract.messages import JobCommand
+from daemon.contract.spec import JobSpec
+from pipeline.filters import resize
+from pipeline.images import Photo
+from pipeline.painterly import strokes
+from pipeline.painterly.styles import StrokesStyle, named
+
+_SPREAD_SIDE = 256  # longer side on which colours spread below what is transparent: smooth, and nobody sees more
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """A photo after it was painted.
+
+    Attributes:
+        photo: the photo with the painting for its colours; shape, alpha, profile and warnings are the photo's.
+        provenance: what goes into the manifest.
+        warnings: sentences for people.
+    """
+
+    photo: Photo
+    provenance: Painterly
+    warnings: tuple[str, ...] = ()
+
+
+def engine(spec: JobSpec) -> Literal["strokes", "diffusion"]:
+    """What will paint: strokes, also where nothing is to be painted, or diffusion.
+
+    Raises:
+        SpecInvalid: there is no such style.
+    """
+    return "strokes" if spec.strength == 0.0 else named(spec.style)[1].engine
+
+
+def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) -> Painting:
+    """Paint a photo after the spec's style, strength and seed.
+
+    Args:
+        photo: what to paint.
+        job: its spec; where models lie, the device, how many threads.
+        progress: told the share that is done, 0 to 1.
+
+    Raises:
+        SpecInvalid: there is no such style.
+        WeightsMissing, WeightsCorrupt, ModelFailed, DeviceUnavailable: the style needs a model that is not there or fails.
+    """
+    spec = job.spec
+    name, style = named(spec.style)
+    provenance = Painterly(engine=style.engine, style=name, strength=spec.strength, seed=spec.seed)
+    warnings: tuple[str, ...] = ()
+    if spec.strength == 0.0:
+        painted = photo.rgb
+    elif isinstance(style, StrokesStyle):
+        painted = strokes.paint(
+            visible_colours(photo), style, strength=spec.strength, seed=spec.seed, threads=job.threads, progress=progress
+        )
+    else:
+        from pipeline.painterly import diffusion  # imports torch and diffusers: seconds that strokes need not wait for
+
+        result = diffusion.paint(visible_colours(photo), style, job, progress)
+        painted, warnings = result.rgb, result.warnings
+        provenance = provenance.model_copy(update={"model": result.model, "revision": result.revision, "steps": result.steps})
+    progress(1.0)
+    return Painting(replace(photo, rgb=painted), provenance, warnings)
+
+
+def visible_colours(photo: Photo) -> NDArray[np.uint8]:
+    """The photo's colours, those around it where it is transparent: files hold anything there, and a brush takes it up."""
+    if photo.alpha is None:
+        return photo.rgb
+    height, width = photo.alpha.shape
+    scale = min(1.0, _SPREAD_SIDE / max(height, width))
+    small = (max(1, round(height * scale)), max(1, round(width * scale)))
+    weight = resize(photo.alpha.astype(np.float32), small, cv2.INTER_AREA) / np.float32(255.0)
+    colour = resize(photo.rgb.astype(np.float32) * (photo.alpha[..., None] / np.float32(255.0)), small, cv2.INTER_AREA)
+    spread = np.zeros((*small, 3), np.float32)
+    share = np.zeros(small, np.float32)
+    for sigma in (1.0, 4.0, 16.0, 64.0):  # the nearest that says anything decides
+        total = cv2.GaussianBlur(weight, (0, 0), sigma)
+        mean = cv2.GaussianBlur(colour, (0, 0), sigma) / np.maximum(total, 1e-4)[..., None]
+        fresh = np.clip(total * 4.0, 0.0, 1.0 - share)
+        spread += mean * fresh[..., None]
+        share += fresh
+    spread /= np.maximum(share, 1e-4)[..., None]
+    behind = resize(np.rint(spread.clip(0, 255)).astype(np.uint8), (height, width), cv2.INTER_LINEAR)
+    return np.where(photo.alpha[..., None] == 0, behind, photo.rgb)

@@ -1,0 +1,209 @@
+"""The brush and the canvas: strokes become bundles of hairs, each a tapered antialiased polygon.
+
+The canvas has a fourth channel, the height of the paint, so that light can fall on it later. Small pictures are painted larger
+than they are and reduced at the end: hairs are finer than their pixels.
+"""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.filters import resize
+
+Floats = NDArray[np.float32]
+
+_LEAST_SIDE, _MOST_ENLARGED = 2000, 4  # hairs need pixels; four times is as fine as one sees after reduction
+_BANDS = 8  # fixed, so that the bytes do not depend on the number of threads
+_CHUNK = 2048  # strokes whose hairs are computed at a time
+_BITS = 4  # fractional bits of coordinates
+_MOST_HAIRS = 12
+_RAGGED = 0.22  # share of a stroke's length by which hairs end earlier or later than others
+_HAIR_TONE = 15.0  # levels by which a hair is lighter or darker than its stroke, at full relief
+_BARE, _THIN, _MEDIUM_HEIGHT = 0, 1, 128  # heights: no paint, the least there is, the usual
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """Strokes of one brush in the order they are laid.
+
+    Attributes:
+        paths: float32 (n, L, 2), x and y in pixels of the photo.
+        counts: intp (n,), how many points of each path are meant; 1 is a dot.
+        colours: uint8 (n, 3).
+        radius: of the brush, pixels of the photo.
+        tones: float32 (n, hairs), lighter and darker hairs, −1 to 1.
+        ends: float32 (n, hairs, 2), where a hair begins and ends, as shares of the stroke.
+        heights: float32 (n,), how thick the paint is, −1 to 1.
+        relief: how much hairs and heights show, 0 to 1.
+    """
+
+    paths: Floats
+    counts: NDArray[np.intp]
+    colours: NDArray[np.uint8]
+    radius: float
+    tones: Floats
+    ends: Floats
+    heights: Floats
+    relief: float
+
+    @classmethod
+    def mixed(
+        cls,
+        paths: Floats,
+        counts: NDArray[np.intp],
+        colours: NDArray[np.uint8],
+        radius: float,
+        relief: float,
+        generator: np.random.Generator,
+    ) -> "Strokes":
+        """Strokes with hairs of their own."""
+        number = len(paths)
+        hairs = 1 if paths.shape[1] == 1 or relief == 0.0 else int(np.clip(round(1.6 * np.sqrt(radius)), 3, _MOST_HAIRS))
+        tones = generator.uniform(-1.0, 1.0, (number, hairs)).astype(np.float32)
+        ragged = generator.uniform(0.0, _RAGGED, (number, hairs, 2)).astype(np.float32)
+        ends = np.stack([ragged[..., 0] * 0.5, 1.0 - ragged[..., 1]], axis=-1)
+        if hairs == 1:
+            ends[...] = (0.0, 1.0)
+        heights = generator.uniform(-1.0, 1.0, number).astype(np.float32)
+        return cls(paths, counts, colours, radius, tones, ends, heights, relief)
+
+
+class Canvas:
+    """Paint and its height.
+
+    Attributes:
+        pixels: uint8 (H·factor, W·factor, 4): red, green, blue, height.
+        factor: how many times larger than the photo it is.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], factor: int) -> None:
+        self.pixels = pixels
+        self.factor = factor
+
+    @classmethod
+    def primed(cls, ground: NDArray[np.uint8], shape: tuple[int, int]) -> "Canvas":
+        """A canvas for a photo of `shape` (H, W), with a ground, uint8 (h, w, 3), of any size."""
+        factor = int(np.clip(-(-_LEAST_SIDE // max(shape)), 1, _MOST_ENLARGED))
+        size = (shape[0] * factor, shape[1] * factor)
+        pixels = np.empty((*size, 4), np.uint8)
+        pixels[:, :, :3] = resize(ground, size, cv2.INTER_LINEAR)
+        pixels[:, :, 3] = _BARE
+        return cls(pixels, factor)
+
+    def seen(self, height: int, width: int) -> NDArray[np.uint8]:
+        """The paint reduced to (height, width): uint8 RGB."""
+        return np.ascontiguousarray(resize(self.pixels, (height, width), cv2.INTER_AREA)[:, :, :3])
+
+    def bare(self, height: int, width: int) -> NDArray[np.bool_]:
+        """Where the ground is unpainted, at (height, width)."""
+        bare = cv2.inRange(self.pixels, (0, 0, 0, _BARE), (255, 255, 255, _BARE))  # type: ignore[call-overload]
+        return resize(bare, (height, width), cv2.INTER_AREA) > 127
+
+    def heights(self) -> NDArray[np.uint8]:
+        """The height of the paint, uint8 (H·factor, W·factor); the ground lies as high as the usual stroke."""
+        height = np.ascontiguousarray(self.pixels[:, :, 3])
+        height[height == _BARE] = _MEDIUM_HEIGHT
+        return height
+
+    def draw(self, strokes: Strokes, *, opacity: float, threads: int, progress: Callable[[float], None]) -> None:
+        """Lay the strokes on the canvas; they cover each other, and all of them together what was below by `opacity`."""
+        below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
+        edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
+        with ThreadPoolExecutor(threads) as pool:
+            bands = [pool.submit(self._draw_band, strokes, int(top), int(end)) for top, end in itertools.pairwise(edges)]
+            for done, band in enumerate(bands, 1):
+                band.result()
+                progress(done / _BANDS)
+        if below is not None:
+            mixed = cv2.addWeighted(np.ascontiguousarray(self.pixels[:, :, :3]), opacity, below, 1.0 - opacity, 0.0)
+            self.pixels[:, :, :3] = mixed
+
+    def _draw_band(self, strokes: Strokes, top: int, end: int) -> None:
+        if top == end:
+            return
+        view = self.pixels[top:end]
+        reach = strokes.radius * 1.5 + 1
+        highest = strokes.paths[:, :, 1].min(axis=1) - reach
+        lowest = strokes.paths[:, :, 1].max(axis=1) + reach
+        touching = np.nonzero((lowest * self.factor >= top) & (highest * self.factor <= end))[0]
+        for start in range(0, len(touching), _CHUNK):
+            which = touching[start : start + _CHUNK]
+            if strokes.paths.shape[1] == 1:
+                _dots(view, strokes, which, self.factor, top)
+            else:
+                _hairs(view, strokes, which, self.factor, top)
+
+
+def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], factor: int, top: int) -> None:
+    counts, hairs = strokes.counts[which], strokes.tones.shape[1]
+    outlines = _outlines(strokes, which)
+    outlines *= np.float32(factor)
+    outlines[..., 1] -= np.float32(top)
+    fixed = np.rint(outlines * np.float32(1 << _BITS) - np.float32(1 << _BITS >> 1)).astype(np.int32)
+    colours = _colours(strokes, which)
+    length = strokes.paths.shape[1]
+    smooth = cv2.LINE_AA if factor == 1 else cv2.LINE_8  # what is reduced afterwards need not be smoothed twice
+    for index, count in enumerate(counts.tolist()):
+        own = fixed[index]
+        for hair in range(hairs):
+            side = own[hair]
+            polygon = np.concatenate([side[:count], side[2 * length - count :]])
+            cv2.fillPoly(view, [polygon], colours[index][hair], smooth, _BITS)
+
+
+def _outlines(strokes: Strokes, which: NDArray[np.intp]) -> Floats:
+    """The outlines of hairs: float32 (n, hairs, 2·L, 2), the right side forth and the left side back.
+
+    Of a path with fewer points than L the first of the one and the last of the other side are meant.
+    """
+    paths, counts = strokes.paths[which], strokes.counts[which]
+    hairs, length = strokes.tones.shape[1], paths.shape[1]
+    at = np.arange(length)
+    last = np.maximum(counts - 1, 1)[:, None]
+    # The direction at each point, by central differences within the path.
+    following = np.take_along_axis(paths, np.minimum(at + 1, last)[..., None], axis=1)
+    before = np.take_along_axis(paths, np.maximum(np.minimum(at, last) - 1, 0)[..., None], axis=1)
+    along = following - before
+    along /= np.maximum(np.linalg.norm(along, axis=2, keepdims=True), 1e-6)
+    normal = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    share = np.minimum(at / last, 1.0).astype(np.float32)
+    # Each hair has its own begin and end: its points are those of the stroke, moved along it.
+    own = strokes.ends[which]
+    wanted = (own[:, :, :1] + (own[:, :, 1:] - own[:, :, :1]) * share[:, None, :]) * last[:, None]
+    floor = np.minimum(wanted.astype(np.intp), (last - 1)[:, None])
+    part = (wanted - floor)[..., None].astype(np.float32)
+    row = np.arange(len(which))[:, None, None]
+    middle = paths[row, floor] * (1 - part) + paths[row, floor + 1] * part
+    across = normal[row, floor] * (1 - part) + normal[row, floor + 1] * part
+    spread = np.linspace(-1.0, 1.0, hairs + 2, dtype=np.float32)[1:-1] if hairs > 1 else np.zeros(1, np.float32)
+    # Pressed in the middle, lifted at the ends; single hairs come to a point.
+    pressure = (0.72 + 0.28 * np.sin(np.pi * np.clip(share * 0.9 + 0.1, 0, 1)))[:, None, :, None]
+    tip = np.sqrt(np.clip(np.minimum(share * 6.0 + 0.35, (1.0 - share) * 4.0 + 0.15), 0.0, 1.0))[:, None, :, None]
+    half = np.float32(strokes.radius * (1.35 / hairs if hairs > 1 else 1.0))
+    centre = middle + across * (spread[None, :, None, None] * np.float32(strokes.radius) * pressure)
+    edge = across * (half * tip)
+    return np.concatenate([centre + edge, (centre - edge)[:, :, ::-1]], axis=2).astype(np.float32)
+
+
+def _colours(strokes: Strokes, which: NDArray[np.intp]) -> list[list[tuple[int, ...]]]:
+    """Colour and height of every hair, (n, hairs) of (red, green, blue, height)."""
+    tones = strokes.tones[which][..., None]
+    colours = strokes.colours[which].astype(np.float32)[:, None, :] + tones * np.float32(_HAIR_TONE * strokes.relief)
+    heights = _MEDIUM_HEIGHT + 50.0 * strokes.heights[which][:, None, None] + 60.0 * tones
+    paint = np.rint(np.concatenate([colours.clip(0, 255), heights.clip(_THIN, 255)], axis=2)).astype(int)
+    return cast(list[list[tuple[int, ...]]], paint.tolist())
+
+
+def _dots(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], factor: int, top: int) -> None:
+    centres = strokes.paths[which, 0] * np.float32(factor) - np.float32(0.5)
+    centres[:, 1] -= np.float32(top)
+    fixed = np.rint(centres * (1 << _BITS)).astype(int).tolist()
+    radii = np.rint(strokes.radius * factor * (1.0 + 0.22 * strokes.tones[which, 0]) * (1 << _BITS)).astype(int).tolist()
+    for centre, radius, (colour,) in zip(fixed, radii, _colours(strokes, which), strict=True):
+        cv2.circle(view, centre, radius, colour, cv2.FILLED, cv2.LINE_AA, _BITS)

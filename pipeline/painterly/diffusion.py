@@ -1,0 +1,268 @@
+"""Painting by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
+
+A folder of the LCM-LoRA (Luo et al., 2023) or of a tiny autoencoder beside it makes a painting on the CPU fast: who fetched
+them wants that. On a graphics processor the full model takes seconds and is always used. What was used stands in the manifest.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from daemon.contract.messages import JobCommand
+from daemon.errors import DeviceUnavailable, ModelFailed
+from pipeline import weights
+from pipeline.filters import resize
+from pipeline.painterly import loading
+from pipeline.painterly.enlarge import enlarge
+from pipeline.painterly.styles import DiffusionStyle
+
+Rgb = NDArray[np.uint8]
+
+_MULTIPLE = 8  # the autoencoder's reduction
+_LEAST_SIDE = 64  # four halvings in the network leave it something to look at
+_LONGER_SIDE = ((24 << 30, 1024), (10 << 30, 768), (0, 512))  # by memory: single precision at 1024 takes about 12 GB
+_CPU_SIDE = 768  # larger than that takes a CPU a quarter of an hour
+_TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was trained with
+_FEW_STEPS, _FEW_GUIDANCE = 6, 1.5  # of the LCM-LoRA, after its authors: 2 to 8 steps, guidance 1 to 2
+_LOADED, _STEPPED = 0.1, 0.93  # shares of the time after loading and after the last step, 24 steps on a CPU
+_BLACK = 3 / 255
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A painting and what made it.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), as large as the photo.
+        model: repositories, the refinements after a plus sign.
+        revision: likewise.
+        steps: passes that were really made.
+        warnings: sentences for people.
+    """
+
+    rgb: Rgb
+    model: str
+    revision: str
+    steps: int
+    warnings: tuple[str, ...] = ()
+
+
+def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[float], None] = lambda _: None) -> Result:
+    """Paint a photo with the first installed diffusion model.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        style: prompt, negative prompt, guidance and steps.
+        job: strength above 0 and seed in its spec; where models lie; the device.
+        progress: told the share that is done, 0 to 1, after every step.
+
+    Returns:
+        The painting at the photo's size, with the photo's edges.
+
+    Raises:
+        WeightsMissing: no diffusion model is installed; the message names the command.
+        WeightsCorrupt: the weights are damaged or of another kind of model.
+        DeviceUnavailable: the device that was asked for is not there.
+        ModelFailed: a black picture or no numbers, also in single precision; or the model's own safety checker withheld it.
+    """
+    candidates = _candidates(job.device)
+    device = candidates[0][0]
+    parts = find_parts(job.models, fast=device == "cpu")
+    progress(_LOADED / 2)
+    if parts.lora is not None:
+        style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})
+    asked, share, steps = schedule(style.steps, job.spec.strength)
+    small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
+    given = _Given(small, style, asked, share, steps, job.spec.seed)
+    painting, warnings = _first_usable(parts, candidates, given, progress)
+    names = (parts.pipeline, *(part for part in (parts.lora, parts.vae) if part is not None))
+    full = enlarge(painting, rgb)
+    progress(1.0)
+    return Result(
+        full,
+        " + ".join(found.entry.repo or found.name for found in names),
+        " + ".join(found.revision for found in names),
+        steps,
+        warnings,
+    )
+
+
+def find_parts(models: str, *, fast: bool, listed: weights.Catalogue | None = None) -> loading.Parts:
+    """The first pipeline that is installed, and, where it shall be fast, the refinements that are.
+
+    Raises:
+        WeightsMissing: no pipeline is installed; names the first one and the command that fetches it.
+        WeightsCorrupt: as for `weights.locate`.
+    """
+    listed = listed or weights.catalogue()
+    by_part: dict[str, list[str]] = {"pipeline": [], "lora": [], "vae": []}
+    for name, entry in listed.models.items():
+        if entry.part is not None:
+            by_part[entry.part].append(name)
+
+    def installed(part: str) -> str | None:
+        return next((name for name in by_part[part] if weights.installed(name, models, listed)), None)
+
+    pipeline = weights.locate(installed("pipeline") or by_part["pipeline"][0], models, listed)
+    lora, vae = (installed(part) if fast else None for part in ("lora", "vae"))
+    return loading.Parts(
+        pipeline,
+        weights.locate(lora, models, listed) if lora else None,
+        weights.locate(vae, models, listed) if vae else None,
+    )
+
+
+def schedule(steps: int, strength: float) -> tuple[int, float, int]:
+    """What to ask diffusers for, so that so many steps are made: it runs int(asked · strength) of those it is asked for.
+
+    Args:
+        steps: that shall be made.
+        strength: above 0, up to 1.
+
+    Returns:
+        Steps to ask for, strength to ask for, and steps that are then made: fewer than wanted only where the strength is so
+        small that the model has no more.
+    """
+    strength = max(strength, 1.0 / _TRAINED_STEPS)
+    asked = math.ceil(steps / strength)
+    while int(asked * strength) < steps:  # rounding of the product
+        asked += 1
+    asked = min(asked, _TRAINED_STEPS)
+    made = max(1, int(asked * strength))
+    return asked, max(strength, made / asked), made
+
+
+def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None) -> tuple[int, int]:
+    """Height and width to work at: the photo's aspect, multiples of 8, the longer side 512 to 1024 by the memory there is.
+
+    Args:
+        shape: (H, W) of the photo.
+        device: cpu, mps or cuda.
+        memory: bytes in all; by default this machine's or graphics card's. Not what is free, so that the same photo comes out
+            the same every time.
+    """
+    if memory is None:
+        memory = _memory(device)
+    longer = next(side for least, side in _LONGER_SIDE if memory >= least)
+    if device == "cpu":
+        longer = min(longer, _CPU_SIDE)
+    scale = longer / max(shape[:2])
+    height, width = (max(_LEAST_SIDE, round(side * scale / _MULTIPLE) * _MULTIPLE) for side in shape[:2])
+    return height, width
+
+
+def _memory(device: str) -> int:
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return int(psutil.virtual_memory().total)
+
+
+def _candidates(device: str) -> tuple[tuple[str, str], ...]:
+    """Devices and precisions in order of preference. Half precision on a CPU is slower than single and is not tried.
+
+    Raises:
+        DeviceUnavailable: the one that was asked for is not there.
+    """
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        device = next(name for name, present in there.items() if present)
+    if not there[device]:
+        raise DeviceUnavailable(f"The device {device} was asked for, but this machine has none that works.")
+    return (("cpu", "float32"),) if device == "cpu" else ((device, "float16"), (device, "float32"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What a pipeline is called with."""
+
+    rgb: Rgb
+    style: DiffusionStyle
+    asked: int
+    strength: float
+    steps: int
+    seed: int
+
+
+def _first_usable(
+    parts: loading.Parts, candidates: tuple[tuple[str, str], ...], given: _Given, progress: Callable[[float], None]
+) -> tuple[Rgb, tuple[str, ...]]:
+    """The painting at the working size, in the first precision that gives one."""
+    for device, dtype in candidates:
+        pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked)
+        progress(_LOADED)
+        warnings = _cut_short(pipeline, given.style)
+        painting = _run(pipeline, given, progress)
+        if _is_picture(painting, given.rgb):
+            if dtype != candidates[0][1]:
+                warnings = (*warnings, f"The painting was made in {dtype}: {candidates[0][1]} gave none on {device}.")
+            return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), warnings
+        del pipeline
+    raise ModelFailed(
+        f"The diffusion model {parts.pipeline.name} gave no picture: it was black, or its values were not numbers.",
+        hint="Try another seed; if it stays, fetch the model again or set device: cpu in the configuration.",
+    )
+
+
+def _run(pipeline: Any, given: _Given, progress: Callable[[float], None]) -> NDArray[np.float32]:  # noqa: ANN401
+    """One picture, float32 (h, w, 3), 0 to 1 or not numbers."""
+    import torch
+    from PIL import Image
+
+    made = 0
+
+    def stepped(_: object, step: int, __: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        nonlocal made
+        made = step + 1
+        progress(_LOADED + (_STEPPED - _LOADED) * min(made / given.steps, 1.0))
+        return tensors
+
+    # On the CPU wherever the model runs, so that a seed means the same everywhere.
+    generator = torch.Generator("cpu").manual_seed(given.seed)
+    with torch.inference_mode(), loading.quiet():
+        output = pipeline(
+            prompt=given.style.prompt,
+            negative_prompt=given.style.negative_prompt,
+            image=Image.fromarray(given.rgb),
+            strength=given.strength,
+            num_inference_steps=given.asked,
+            guidance_scale=given.style.guidance,
+            generator=generator,
+            output_type="np",
+            callback_on_step_end=stepped,
+        )
+    if any(output.nsfw_content_detected or ()):
+        raise ModelFailed(
+            "The model's own safety checker withheld the painting.",
+            hint="Try another seed, a smaller strength or another style, then: multiplane retry ID.",
+        )
+    if made != given.steps:
+        raise ModelFailed(f"The diffusion model made {made} steps instead of {given.steps}.")
+    return np.asarray(output.images[0], np.float32)
+
+
+def _is_picture(painting: NDArray[np.float32], photo: Rgb) -> bool:
+    """Numbers, and not black, unless the photo is."""
+    return bool(np.isfinite(painting).all()) and (float(painting.max()) > _BLACK or int(photo.max()) <= 16)
+
+
+def _cut_short(pipeline: Any, style: DiffusionStyle) -> tuple[str, ...]:  # noqa: ANN401
+    """A warning for words beyond what the text encoder reads."""
+    tokenizer = pipeline.tokenizer
+    most = int(tokenizer.model_max_length)
+    told = []
+    for field in ("prompt", "negative_prompt"):
+        with loading.quiet():
+            length = len(tokenizer(getattr(style, field), truncation=False).input_ids)
+        if length > most:
+            told.append(f"The style's {field} is {length} tokens long; the model read the first {most}.")
+    return tuple(told)

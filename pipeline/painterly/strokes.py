@@ -1,0 +1,236 @@
+"""Painting stroke by stroke, without weights: curved brush strokes of several sizes.
+
+After A. Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998): the picture is painted
+from large brushes to small ones, and a smaller brush touches only where the paint is still too far from the photo. Strokes run
+along the smoothed structure tensor, over an edge-preserving base (E. Gastal and M. Oliveira, "Domain Transform", 2011).
+Where a stroke lies is decided here, on reduced pictures, so that the cost does not grow with the photo; how it is drawn is the
+business of `brush`, how the surface looks that of `surface`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.filters import resize
+from pipeline.painterly import surface
+from pipeline.painterly.brush import Canvas, Strokes
+from pipeline.painterly.styles import StrokesStyle
+
+Rgb = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_STUDY_SIDE = 2048  # longer side of the picture that strokes are planned on; finer structure than its pixels no brush follows
+_PLAN_RADIUS = 4.0  # a brush's radius in pixels of the picture its layer is planned on: enough to follow a bend
+_STEP = 1.0  # of a stroke's path, in radii
+_THINNED_BELOW = 0.25  # strength below which the painting is laid over the photo thinly instead of with ever smaller brushes
+_SPACING = 1.5  # of the places where a stroke may begin, in radii, once the canvas is covered: strokes are longer than wide
+_SMALLEST = 0.0009  # smallest brush radius as a share of the longer side: finer strokes look like the photo, and are millions
+_CALM = 0.04  # weight of the wide surroundings in the orientation: flat areas follow what is around them
+_LIGHTEST = 1e-3  # pull towards one direction where there is nothing to follow at all
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """What strokes of one brush are planned on: the base reduced so that the radius is `_PLAN_RADIUS` pixels or less.
+
+    Attributes:
+        reference: float32 (h, w, 3), the base blurred to what the brush can show, 0 to 255.
+        tangent: float32 (h, w, 2), unit vectors (x, y) along the structures.
+        radius: of the brush in pixels of this picture.
+    """
+
+    reference: Floats
+    tangent: Floats
+    radius: float
+
+
+def paint(
+    rgb: Rgb,
+    style: StrokesStyle,
+    *,
+    strength: float,
+    seed: int,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Rgb:
+    """Paint a photo.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        style: brushes, threshold and so on.
+        strength: 0 is the photo itself, byte for byte; towards 1 the brushes grow to twice their size.
+        seed: of the generator; the same seed gives the same bytes, for any number of threads.
+        threads: how many draw.
+        progress: told the share that is done, 0 to 1.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    if strength <= 0.0:
+        return rgb.copy()
+    height, width = rgb.shape[:2]
+    looseness = 4.0 ** (max(strength, _THINNED_BELOW) - 0.5)
+    base = _base(rgb)
+    canvas = Canvas.primed(surface.ground(base, style), (height, width))
+    radii = [max(share * looseness, _SMALLEST) * max(height, width) for share in style.brushes]
+    effort = np.cumsum([0.0, *(1.0 / radius for radius in radii)])
+    for layer, radius in enumerate(radii):
+        generator = np.random.default_rng((seed, layer))
+        study = _study(base, radius / max(height, width))
+        strokes = _plan(study, canvas, radius, style, looseness, first=layer == 0, generator=generator)
+        begin, end = (0.9 * float(effort[at] / effort[-1]) for at in (layer, layer + 1))
+
+        def within(share: float, begin: float = begin, end: float = end) -> None:
+            progress(begin + (end - begin) * share)
+
+        canvas.draw(strokes, opacity=style.opacity, threads=threads, progress=within)
+    painting = surface.finish(canvas, (height, width), style, np.random.default_rng((seed, len(radii))))
+    if strength < _THINNED_BELOW:
+        share = strength / _THINNED_BELOW
+        painting = cast(Rgb, cv2.addWeighted(painting, share, rgb, 1.0 - share, 0.0))
+    progress(1.0)
+    return painting
+
+
+def _base(rgb: Rgb) -> Rgb:
+    """The photo without its fine texture, its edges kept, on the planning size."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _STUDY_SIDE / max(height, width))
+    small = resize(rgb, (max(1, round(height * scale)), max(1, round(width * scale))), cv2.INTER_AREA)
+    if min(small.shape[:2]) < 3:  # the filter wants a neighbourhood
+        return small
+    sigma = max(3.0, max(small.shape[:2]) / 150)
+    return cast(Rgb, cv2.edgePreservingFilter(small, flags=cv2.RECURS_FILTER, sigma_s=sigma, sigma_r=0.25))
+
+
+def _study(base: Rgb, share: float) -> _Study:
+    """The base for a brush whose radius is `share` of the longer side."""
+    height, width = base.shape[:2]
+    radius = share * max(height, width)
+    scale = min(1.0, _PLAN_RADIUS / radius)
+    small = resize(base, (max(1, round(height * scale)), max(1, round(width * scale))), cv2.INTER_AREA)
+    radius *= scale
+    return _Study(_blurred(small, radius), _tangent(small, radius), radius)
+
+
+def _blurred(picture: Rgb, radius: float) -> Floats:
+    blurred = cv2.GaussianBlur(picture, (0, 0), max(0.5, 0.4 * radius))
+    return blurred.astype(np.float32).reshape(picture.shape)
+
+
+def _tangent(picture: Rgb, radius: float) -> Floats:
+    """Unit vectors along the structures: the minor eigenvector of the smoothed structure tensor (Brox et al., 2006)."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    dx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32.0
+    dy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32.0
+    tensor = np.dstack([dx * dx, dx * dy, dy * dy])
+    near = cv2.GaussianBlur(tensor, (0, 0), max(1.0, 0.75 * radius))
+    coarse = cv2.resize(tensor, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(grey.shape) >= 8 else tensor
+    wide = cv2.GaussianBlur(coarse, (0, 0), 2.5 * max(1.0, radius))
+    wide = cv2.resize(wide, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    xx, xy, yy = cv2.split((near + _CALM * wide).reshape(*grey.shape, 3))
+    # A slight pull to the diagonal a right hand paints along.
+    angle = 0.5 * np.arctan2(2.0 * xy + _LIGHTEST * 1e-3, xx - yy) + np.pi / 2
+    return np.dstack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+
+def _plan(
+    study: _Study,
+    canvas: Canvas,
+    radius: float,
+    style: StrokesStyle,
+    looseness: float,
+    *,
+    first: bool,
+    generator: np.random.Generator,
+) -> Strokes:
+    """The strokes of one brush, in the order they are laid."""
+    height, width = study.reference.shape[:2]
+    # Hairs and relief are no error: what is compared is what the brush could show.
+    painted = _blurred(canvas.seen(height, width), study.radius)
+    error = np.sqrt(np.square(painted - study.reference).sum(axis=2))
+    if style.paper == 0.0:
+        error[canvas.bare(height, width)] = 255.0  # a hole in the paint is always worth a stroke
+    threshold = 0.0 if first else style.threshold * looseness**0.5
+    dots = style.length[1] == 0.0
+    cell = study.radius * (1.0 if first or dots else _SPACING)
+    starts = _starts(error, max(1, round(cell)), threshold, generator)
+    paths, counts = _trace(study, painted, starts, style, first=first)
+    rows, columns = starts[:, 1].astype(np.intp), starts[:, 0].astype(np.intp)
+    colours = _wander(study.reference[rows, columns], style, generator)
+    scale = np.float32(radius / study.radius)
+    return Strokes.mixed((paths + np.float32(0.5)) * scale, counts, colours, radius, style.relief, generator)
+
+
+def _starts(error: Floats, cell: int, threshold: float, generator: np.random.Generator) -> Floats:
+    """Where strokes begin: the worst pixel of every cell of the grid whose mean error is above the threshold.
+
+    Returns:
+        float32 (n, 2), x and y, in random order.
+    """
+    height, width = error.shape
+    rows, columns = -(-height // cell), -(-width // cell)
+    padded = np.full((rows * cell, columns * cell), -1.0, np.float32)
+    # Chance decides among equals: without it flat areas would show the grid.
+    padded[:height, :width] = error + generator.random((height, width), np.float32) * 8.0
+    cells = padded.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    worst = cells.argmax(axis=2)
+    inside = np.maximum((cells >= 0).sum(axis=2), 1)
+    mean = np.where(cells >= 0, cells, 0).sum(axis=2) / inside - 4.0
+    row, column = np.nonzero((mean > threshold) | (threshold == 0.0))
+    offset = worst[row, column]
+    places = np.column_stack([column * cell + offset % cell, row * cell + offset // cell]).astype(np.float32)
+    return places[generator.permutation(len(places))]
+
+
+def _trace(
+    study: _Study, painted: Floats, starts: Floats, style: StrokesStyle, *, first: bool
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Follow the structures from every start at once, until the colour no longer fits (Hertzmann, 1998, figure 3).
+
+    Returns:
+        float32 (n, L, 2) paths in pixels of the study, and how many points of each are meant.
+    """
+    step = _STEP * study.radius
+    least, most = (round(length / _STEP) for length in style.length)
+    height, width = study.reference.shape[:2]
+    paths = np.repeat(starts[:, None, :], most + 1, axis=1)
+    counts = np.ones(len(starts), np.intp)
+    row, column = starts[:, 1].astype(np.intp), starts[:, 0].astype(np.intp)
+    colour = study.reference[row, column]
+    place, heading = starts.copy(), study.tangent[row, column].copy()
+    going = np.arange(len(starts))
+    for number in range(1, most + 1):
+        row = np.clip(place[going, 1], 0, height - 1).astype(np.intp)
+        column = np.clip(place[going, 0], 0, width - 1).astype(np.intp)
+        here = study.reference[row, column]
+        if number > max(least, 1):
+            fits = np.square(here - colour[going]).sum(axis=1) <= np.maximum(
+                np.square(here - painted[row, column]).sum(axis=1), 0.0 if not first else 900.0
+            )
+            going, row, column = going[fits], row[fits], column[fits]
+        along = study.tangent[row, column]
+        along = np.where((along * heading[going]).sum(axis=1, keepdims=True) < 0, -along, along)
+        turned = style.curvature * along + (1.0 - style.curvature) * heading[going]
+        heading[going] = turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-6)
+        place[going] += heading[going] * np.float32(step)
+        paths[going, number] = place[going]
+        counts[going] = number + 1
+    return paths, counts
+
+
+def _wander(colours: Floats, style: StrokesStyle, generator: np.random.Generator) -> Rgb:
+    """Colours (n, 3) with the style's jitter of hue, saturation and brightness; uint8."""
+    hsv = cv2.cvtColor((colours / 255.0)[None].astype(np.float32), cv2.COLOR_RGB2HSV)[0]
+    jitter = style.jitter
+    chance = generator.standard_normal((len(colours), 3)).clip(-2.5, 2.5)
+    hsv[:, 0] = (hsv[:, 0] + 360.0 * jitter.hue * chance[:, 0]) % 360.0
+    # Grey has no hue to strengthen: what is added grows with the colour that is there.
+    hsv[:, 1] = np.clip(hsv[:, 1] * (1.0 + jitter.saturation * (1.0 + 2.0 * chance[:, 1])), 0.0, 1.0)
+    hsv[:, 2] = np.clip(hsv[:, 2] + jitter.value * chance[:, 2] * (0.25 + 0.75 * hsv[:, 2]), 0.0, 1.0)
+    rgb = cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0]
+    return np.rint(rgb * 255.0).astype(np.uint8)

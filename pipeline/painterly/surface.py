@@ -1,0 +1,106 @@
+"""Ground and surface of a painting: what is below the first stroke, and how light falls on the last one.
+
+Oil stands up from the canvas and catches the light. Water colour gathers at the edges of a wash and in the hollows of the
+paper; its pigment model is that of A. Bousseau et al., "Interactive watercolor rendering with temporal coherence and
+abstraction" (NPAR 2006): C' = C·(1 − (1 − C)·(d − 1)) with the pigment's density d.
+"""
+
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.filters import resize
+from pipeline.painterly.brush import Canvas
+from pipeline.painterly.styles import StrokesStyle
+
+Floats = NDArray[np.float32]
+
+_PAPER = (251, 249, 243)  # a warm white
+_WASHED = 0.55  # share of the paper in the first wash
+_THINNED = 0.6  # how much less pigment than in a full colour: water colour is light
+_LIGHT = 26.0  # levels that light and shade add at most, at full relief
+_NOISE_SIDE = 1024  # of the patch of paper that is laid side by side
+
+
+def ground(base: NDArray[np.uint8], style: StrokesStyle) -> NDArray[np.uint8]:
+    """What the first stroke is laid on, uint8 (h, w, 3): the base in oil, a thin wash of it on paper."""
+    if style.paper == 0.0:
+        return base
+    white = np.empty_like(base)
+    white[:] = _PAPER
+    share = _WASHED * style.paper
+    return cast(NDArray[np.uint8], cv2.addWeighted(base, 1.0 - share, white, share, 0.0))
+
+
+def finish(canvas: Canvas, shape: tuple[int, int], style: StrokesStyle, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """The painting as it hangs on the wall, reduced to the photo's `shape` (H, W): uint8 (H, W, 3)."""
+    rgb = canvas.seen(*shape)
+    if style.paper > 0.0:
+        rgb = _watercolour(rgb, resize(canvas.heights(), shape, cv2.INTER_AREA), style, generator)
+    if style.relief > 0.0:
+        light = resize(_relief(canvas.heights()), shape, cv2.INTER_AREA)
+        rgb = _lit(rgb, light * np.float32(_LIGHT * style.relief))
+    return rgb
+
+
+def _relief(height: NDArray[np.uint8]) -> Floats:
+    """How much of the light from the upper left each pixel of the canvas catches, −1 to 1."""
+    height = cast(NDArray[np.uint8], cv2.GaussianBlur(height, (0, 0), 1.1))
+    slope = cv2.filter2D(height, cv2.CV_32F, np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]], np.float32) / 8)
+    return np.clip(slope / np.float32(24.0), -1.0, 1.0, out=slope, dtype=np.float32, casting="unsafe")
+
+
+def _lit(rgb: NDArray[np.uint8], light: Floats) -> NDArray[np.uint8]:
+    grey = np.rint(light).astype(np.int16)
+    return cast(NDArray[np.uint8], cv2.add(rgb, cv2.merge([grey, grey, grey]), dtype=cv2.CV_8U))
+
+
+def _watercolour(
+    rgb: NDArray[np.uint8], height: NDArray[np.uint8], style: StrokesStyle, generator: np.random.Generator
+) -> NDArray[np.uint8]:
+    side = max(rgb.shape[:2])
+    grain, flow = _paper(generator), _flow(rgb.shape[:2], generator)
+    # Where neighbouring washes differ, pigment has gathered.
+    fine = max(0.8, side / 2500)
+    wash = cv2.GaussianBlur(height, (0, 0), fine).astype(np.float32)
+    edge = np.abs(wash - cv2.GaussianBlur(height, (0, 0), 3 * fine).astype(np.float32)) / np.float32(40.0)
+    density = np.float32(0.7) * np.minimum(edge, 1.0) + np.float32(0.3) * flow - np.float32(_THINNED)
+    density = np.float32(1.0) + np.float32(style.paper) * density
+    rows, columns = rgb.shape[:2]
+    tiled = np.tile(grain, (-(-rows // _NOISE_SIDE), -(-columns // _NOISE_SIDE)))[:rows, :columns]
+    density += np.float32(0.22 * style.paper) * tiled
+    colour = rgb.astype(np.float32) / np.float32(255.0)
+    colour *= np.float32(1.0) - (np.float32(1.0) - colour) * (density - np.float32(1.0))[..., None]
+    colour += (tiled * np.float32(-0.012 * style.paper))[..., None]
+    return np.rint(np.clip(colour, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _paper(generator: np.random.Generator) -> Floats:
+    """The grain of cold-pressed paper, float32 (side, side), about −1 to 1, that joins on at its edges."""
+    white = generator.standard_normal((_NOISE_SIDE, _NOISE_SIDE), np.float32)
+    grain = np.zeros_like(white)
+    for sigma, weight in ((1.2, 0.6), (2.6, 0.4)):
+        smooth = _round(white, sigma)
+        grain += np.float32(weight) * smooth / smooth.std()
+    return np.clip(grain / np.float32(1.8), -1.0, 1.0)
+
+
+def _round(noise: Floats, sigma: float) -> Floats:
+    """Blurred as if the patch were repeated without end."""
+    margin = round(6 * sigma)
+    wrapped = np.pad(noise, margin, mode="wrap")
+    return np.asarray(cv2.GaussianBlur(wrapped, (0, 0), sigma), np.float32)[margin:-margin, margin:-margin]
+
+
+def _flow(shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    """How water carried the pigment about: smooth noise of several sizes, float32 (H, W), about −1 to 1."""
+    height, width = shape[:2]
+    total = np.zeros((height, width), np.float32)
+    for cells, weight in ((6, 0.5), (14, 0.3), (40, 0.2)):
+        scale = cells / max(height, width)
+        size = (max(2, round(height * scale)), max(2, round(width * scale)))
+        coarse = generator.standard_normal(size, np.float32)
+        total += np.float32(weight) * resize(coarse, (height, width), cv2.INTER_CUBIC)
+    return np.clip(total, -1.0, 1.0)

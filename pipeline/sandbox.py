@@ -1,0 +1,197 @@
+"""What a worker gives up before it is told its job, on Linux: other people's files, the network, other processes.
+
+Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or make, and, on newer
+kernels, which TCP ports they may use and whom they may signal. It knows no UDP, no Unix sockets, no chmod and no fork: these a
+seccomp filter refuses (seccomp(2), prctl(2)). Neither can be taken back, also not by root. What a kernel cannot do is left out;
+`daemon.platform.sandbox` tells at the start which protection is missing.
+
+What is *not* kept from a worker: reading names, sizes and times of any file (stat is free), the list of processes in /proc
+(but neither their memory nor their environment), and whatever a hole in the kernel gives.
+
+The file is also a module of constants and has no imports of ours: it runs before anything heavy is loaded. On macOS the daemon
+starts the worker under `sandbox-exec` instead, and nothing here is used.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+
+#: <linux/landlock.h>, access rights of files, by the version of the interface that brought them.
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE_DIR, REMOVE_FILE = 1 << 4, 1 << 5
+MAKE_DIR, MAKE_REG = 1 << 7, 1 << 8
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+#: All of the first version; what no rule allows is refused everywhere: devices, sockets, pipes, links.
+_FIRST_RIGHTS = (1 << 13) - 1
+_LATER_RIGHTS = ((2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
+#: Interface 4: binding and connecting TCP sockets. Interface 6: abstract Unix sockets and signals stay among the confined.
+_NET_SINCE, _NET_TCP = 4, 0b11
+_SCOPE_SINCE, _SCOPE_ABSTRACT_AND_SIGNALS = 6, 0b11
+#: Rights that a single file can have; the kernel refuses the others for it.
+_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+
+READ = READ_FILE | READ_DIR
+#: In its own folder a worker may do everything but run programs, and make files and folders, but no devices, sockets, pipes
+#: or links that lead elsewhere.
+OWN = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE
+#: Graphics cards and /dev/null: no new files, but writing and control commands.
+DEVICE = READ_FILE | READ_DIR | WRITE_FILE | IOCTL_DEV
+
+#: The same numbers on all machines (include/uapi/asm-generic/unistd.h).
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_RULE_PATH_BENEATH, _ASK_VERSION = 1, 1
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 21, 2
+
+#: System calls a worker has no use for, by machine: opening sockets (socketpair stays); io_uring, which goes past these
+#: filters; changing modes, owners, times and attributes, which Landlock lets through; reaching into other processes.
+_REFUSED: Mapping[str, Mapping[str, int]] = {
+    "x86_64": {
+        "socket": 41, "fork": 57, "vfork": 58, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "ptrace": 101,
+        "utime": 132, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+        "fremovexattr": 199, "utimes": 235, "add_key": 248, "request_key": 249, "keyctl": 250, "fchownat": 260, "futimesat": 261,
+        "fchmodat": 268, "utimensat": 280, "perf_event_open": 298, "process_vm_readv": 310, "process_vm_writev": 311, "bpf": 321,
+        "userfaultfd": 323, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
+    },
+    "aarch64": {
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "fchmod": 52,
+        "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "ptrace": 117, "socket": 198, "add_key": 217,
+        "request_key": 218, "keyctl": 219, "perf_event_open": 241, "process_vm_readv": 270, "process_vm_writev": 271, "bpf": 280,
+        "userfaultfd": 282, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
+    },
+}  # fmt: skip
+#: <linux/audit.h>: what the filter finds as its machine; and the numbers of clone and clone3 there.
+_MACHINES = {"x86_64": (0xC000003E, 56, 435), "aarch64": (0xC00000B7, 220, 435)}
+#: A thread shares its maker's process; anything else that clone makes is a process of its own, and a worker is one process.
+_CLONE_THREAD = 0x00010000
+#: Numbers with this bit are the x32 calls of an x86_64 kernel, another way to everything above.
+_X32_BIT = 0x40000000
+#: Classic BPF (<linux/bpf_common.h>): load a word of seccomp_data, jumps, return.
+_LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
+_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
+_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+
+
+#: A daemon that runs as root leaves its workers only the right to read and write files of other owners (<linux/capability.h>:
+#: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), since people drop pictures with modes of their own. CAP_PERFMON, for one, would open
+#: the memory of all processes.
+_KEPT_CAPABILITIES = 1 << 1 | 1 << 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def landlock_version() -> int:
+    """The version of Landlock's interface that this kernel has; 0: none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)))
+
+
+def has_seccomp() -> bool:
+    """Whether this kernel filters system calls, and the numbers of this machine are known here."""
+    return sys.platform == "linux" and platform.machine() in _MACHINES and _libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+
+
+def confine(read: Sequence[str], devices: Sequence[str], own: str) -> None:
+    """Confine this process, its later threads and its children for good. Call it while there is one thread only.
+
+    Args:
+        read: files and folders that may be read, with all in them; what is not there is passed over.
+        devices: devices that may be used.
+        own: the one folder in which everything may be made, changed and removed.
+
+    Raises:
+        OSError: the kernel refused what it said it can do.
+    """
+    _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+    _drop_capabilities()
+    version = landlock_version()
+    if version:
+        _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices), (own, OWN)])
+    if has_seccomp():
+        _filter_calls()
+
+
+def _drop_capabilities() -> None:
+    """Keep no right of root but those above; nothing changes for anybody else."""
+    libc = _libc()
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    held = ctypes.create_string_buffer(24)
+    _check(libc.capget(header, held), "capget")
+    words = struct.unpack("=6I", held.raw)  # effective, permitted and inheritable, of the lower and then the upper 32
+    kept = [word & _KEPT_CAPABILITIES if place < 3 else 0 for place, word in enumerate(words)]
+    _check(libc.capset(header, struct.pack("=6I", *kept)), "capset")
+
+
+def _restrict_files(version: int, rules: Sequence[tuple[str, int]]) -> None:
+    handled = _FIRST_RIGHTS
+    for since, right in _LATER_RIGHTS:
+        handled |= right if version >= since else 0
+    net = _NET_TCP if version >= _NET_SINCE else 0
+    scope = _SCOPE_ABSTRACT_AND_SIGNALS if version >= _SCOPE_SINCE else 0
+    # struct landlock_ruleset_attr has grown: an older kernel takes the longer one if what it does not know is 0.
+    attributes = struct.pack("=QQQ", handled, net, scope)
+    libc = _libc()
+    size = ctypes.c_size_t(len(attributes) if version >= _SCOPE_SINCE else 16 if version >= _NET_SINCE else 8)
+    ruleset = _check(libc.syscall(_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
+    try:
+        for path, rights in rules:
+            _allow(ruleset, path, rights & handled)
+        _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
+    finally:
+        os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    try:
+        if not os.path.isdir(path):
+            rights &= _OF_FILES
+        rule = struct.pack("=Qi", rights, fd)
+        _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), f"landlock_add_rule for {path}")
+    finally:
+        os.close(fd)
+
+
+def _filter_calls() -> None:
+    program = b"".join(struct.pack("=HBBI", *step) for step in call_filter(platform.machine()))
+    held = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: the number of steps, padding, their address.
+    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
+    _check(_libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0), "prctl(PR_SET_SECCOMP)")
+
+
+def call_filter(machine: str) -> list[tuple[int, int, int, int]]:
+    """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
+
+    A call of another machine's numbering ends the process. New processes are refused with EPERM, new threads are allowed.
+    clone3 hides its flags in memory, so it answers ENOSYS, after which the C library takes clone.
+    """
+    audit, clone, clone3 = _MACHINES[machine]
+    refused = sorted(_REFUSED[machine].values())
+    steps = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
+    if machine == "x86_64":
+        steps += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
+    steps += [(_EQUAL, 0, 1, clone3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    for number in refused:
+        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
+    # Both machines are little-endian: the lower half of the first argument, where clone's flags are, comes first.
+    steps += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
+    steps += [(_ANY_BIT, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
+    return steps
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(answer: int, what: str) -> int:
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return answer

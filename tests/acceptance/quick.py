@@ -1,0 +1,88 @@
+"""A hot folder with the real daemon and a worker that is done at once: for what happens to files, not to pictures."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.acceptance.home import HotFolder, until
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).parent / "programs" / "quick_daemon.py"
+
+
+class QuickFolder(HotFolder):
+    """One home. Names are bytes, as on the disk."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.settings |= {
+            "MULTIPLANE_INTAKE__GRACE_SECONDS": "1",
+            "MULTIPLANE_INTAKE__BATCH_QUIET_SECONDS": "1",
+            "MULTIPLANE_WORKER__GRACE_SECONDS": "2",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self) -> None:
+        """Start the daemon, and wait until it says that it runs."""
+        with (self.home / "daemon.out").open("ab") as log:
+            argv = [sys.executable, "-P", str(PROGRAM), str(self.home)]
+            self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log)
+        pid = self.process.pid
+        until(lambda: (health := self.health()) and health["pid"] == pid and health["state"] == "running")
+
+    def log(self) -> str:
+        """What the daemon said so far."""
+        return (self.home / "daemon.out").read_text()
+
+    def write(self, name: str | bytes, data: bytes = b"num_layers: 3\n", folder: str = "") -> bytes:
+        """Write a file in place, as a careless program does; its path. The usual content does as picture and as sidecar."""
+        path = self.at(name, folder)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def at(self, name: str | bytes, folder: str = "") -> bytes:
+        """The path of a name in the inbox."""
+        return os.path.join(os.fsencode(self.inbox), folder.encode(), name if isinstance(name, bytes) else name.encode())
+
+    def pair(self, name: str, data: bytes = b"good", sidecar: bytes = b"num_layers: 3\n", folder: str = "") -> None:
+        """Drop a picture and its sidecar by rename."""
+        for end, content in (("", data), (".yaml", sidecar)):
+            temporary = self.at(f".{name}{end}.part", folder)
+            with open(temporary, "wb") as file:
+                file.write(content)
+            os.rename(temporary, self.at(name + end, folder))
+
+    def waiting(self) -> dict[str, str]:
+        """The waiting list: path and reason."""
+        return {item["path"]: item["reason"] for item in (self.health() or {"waiting": []})["waiting"]}
+
+    def waits(self, path: str, words: str = "", seconds: float = 15.0) -> str:
+        """Wait until something waits, for a reason with these words."""
+        return str(until(lambda: (reason := self.waiting().get(path)) is not None and words in reason and reason, seconds))
+
+    def done(self, image: str, seconds: float = 15.0) -> dict:
+        """Wait for the one job of a picture to be completed."""
+        status = self.ended(image, seconds)
+        assert status["state"] == "completed", status["error"]
+        return status
+
+    def source(self, status: dict) -> list[bytes]:
+        """What is in the source folder of a job, sorted."""
+        return sorted(os.listdir(os.path.join(os.fsencode(self.job(status)), b"source")))
+
+
+@contextlib.contextmanager
+def quick_folder(home: Path, **settings: str) -> Iterator[QuickFolder]:
+    """A home without a running daemon; what runs at the end is killed."""
+    made = QuickFolder(home)
+    made.settings |= settings
+    try:
+        yield made
+    finally:
+        if made.process and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()

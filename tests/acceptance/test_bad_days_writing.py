@@ -1,0 +1,190 @@
+"""INTAKE's bad days of writing: whatever a writer does, a picture becomes one whole job, and says why while it waits."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.home import until
+from tests.acceptance.quick import QuickFolder, quick_folder
+
+pytestmark = pytest.mark.xdist_group("bad_writing")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
+    with quick_folder(tmp_path_factory.mktemp("writing") / "home") as made:
+        made.start()
+        yield made
+
+
+def kept(running: QuickFolder, name: str, data: bytes) -> dict:
+    """The one completed job of a picture, whose original is these bytes."""
+    status = running.done(name)
+    assert (running.job(status) / "source" / name).read_bytes() == data
+    return status
+
+
+def test_slow_chunks_with_pauses_longer_than_the_settle(running: QuickFolder) -> None:
+    running.write("slow.jpg.yaml")
+    with open(running.at("slow.jpg"), "wb", buffering=0) as file:
+        for _ in range(4):
+            file.write(b"chunk ")
+            time.sleep(0.8)  # longer than a file must rest here
+            assert not running.of("slow.jpg"), "taken while it was open for writing"
+    kept(running, "slow.jpg", b"chunk " * 4)
+
+
+def test_full_size_preallocated_then_filled(running: QuickFolder) -> None:
+    running.write("full.jpg.yaml")
+    with open(running.at("full.jpg"), "wb", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, 4096)
+        time.sleep(1.2)
+        assert not running.of("full.jpg")
+        file.write(b"f" * 4096)
+    kept(running, "full.jpg", b"f" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("name", "when"), [("now.jpg", -3600), ("epoch.jpg", None), ("future.jpg", 10**9)], ids=["restored", "1970", "future"]
+)
+def test_mtime_restored_at_the_end_or_in_1970_or_in_the_future(running: QuickFolder, name: str, when: int | None) -> None:
+    path = running.write(name, b"old picture")
+    then = 0 if when is None else time.time() + when
+    os.utime(path, (then, then))
+    before = os.stat(path).st_mtime_ns
+    running.write(f"{name}.yaml")
+    status = kept(running, name, b"old picture")
+    assert (running.job(status) / "source" / name).stat().st_mtime_ns == before
+
+
+def test_open_write_close_three_times_as_scanners_do(running: QuickFolder) -> None:
+    running.write("scan.jpg.yaml")
+    for part in (b"one ", b"two ", b"three"):
+        with open(running.at("scan.jpg"), "ab") as file:
+            file.write(part)
+        time.sleep(0.25)
+    kept(running, "scan.jpg", b"one two three")
+
+
+def test_overwritten_while_settling(running: QuickFolder) -> None:
+    running.write("over.jpg.yaml")
+    running.write("over.jpg", b"the first try")
+    time.sleep(0.2)
+    running.write("over.jpg", b"the second")
+    kept(running, "over.jpg", b"the second")
+
+
+def test_same_size_and_mtime_with_a_new_inode(running: QuickFolder) -> None:
+    path = running.write("swap.jpg", b"AAAA")
+    stat = os.stat(path)
+    running.waits("swap.jpg", "waiting for swap.yaml")
+    other = running.write(".other", b"BBBB")
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.rename(other, path)
+    running.write("swap.jpg.yaml")
+    kept(running, "swap.jpg", b"BBBB")
+
+
+def test_rewritten_after_the_claim_through_an_open_handle(running: QuickFolder) -> None:
+    """A mapping outlives its descriptor, so that no lease tells of it; it goes on writing into our file."""
+    import mmap
+
+    path = running.write("mapped.jpg", b"torn" + b" " * 4092)
+    with open(path, "r+b") as file:
+        memory = mmap.mmap(file.fileno(), 4096)
+    running.write("mapped.jpg.yaml")
+    job = until(lambda: running.of("mapped.jpg"))[0]
+    until(lambda: running.of("mapped.jpg")[0]["error"] is not None, 10)
+    memory[4088:4091] = b"end"
+    memory.flush()
+    memory.close()
+    status = kept(running, "mapped.jpg", b"torn" + b" " * 4084 + b"end" + b" " * 5)
+    assert status["job_id"] == job["job_id"]
+
+
+def test_a_truncated_picture_settles_again_and_is_done_when_the_rest_comes(running: QuickFolder) -> None:
+    path = running.write("torn.jpg", b"torn ")
+    running.write("torn.jpg.yaml")
+    job = until(lambda: [j for j in running.of("torn.jpg") if j["error"] and j["error"]["code"] == "image_unreadable"])[0]
+    assert not os.path.exists(path)
+    with (running.job(job) / "source" / "torn.jpg").open("ab") as file:
+        file.write(b"and the end")
+    assert kept(running, "torn.jpg", b"torn and the end")["attempts"] == 1
+
+
+def test_a_truncated_but_valid_sidecar_is_not_read_before_it_is_whole(running: QuickFolder) -> None:
+    running.write("half.jpg")
+    with open(running.at("half.jpg.yaml"), "wb", buffering=0) as file:
+        file.write(b"num_layers: 3\n")
+        time.sleep(1.2)
+        file.write(b"priority: 7\n")
+    status = running.done("half.jpg")
+    assert (status["spec"]["num_layers"], status["spec"]["priority"]) == (3, 7)
+
+
+def test_zero_bytes_hold_and_then_fail(running: QuickFolder) -> None:
+    running.write("zero.jpg", b"")
+    running.write("zero.jpg.yaml")
+    running.waits("zero.jpg", "still empty")
+    status = running.ended("zero.jpg", 15)
+    assert (status["state"], status["error"]["code"]) == ("failed", "image_unreadable")
+
+
+def test_a_picture_still_open_for_writing_elsewhere_is_not_taken_and_says_so(running: QuickFolder) -> None:
+    file = open(running.at("open.jpg"), "wb", buffering=0)  # noqa: SIM115 - it is left open on purpose
+    file.write(b"open")
+    running.write("open.jpg.yaml")
+    running.waits("open.jpg", "still open in another program")
+    file.close()
+    kept(running, "open.jpg", b"open")
+
+
+def test_a_sidecar_still_open_for_writing_elsewhere_holds_its_pair(running: QuickFolder) -> None:
+    running.write("side.jpg")
+    with open(running.at("side.jpg.yaml"), "wb", buffering=0) as file:
+        file.write(b"num_layers: 3\n")
+        running.waits("side.jpg", "side.jpg.yaml is still open in another program")
+    running.done("side.jpg")
+
+
+def test_nothing_of_the_original_is_touched(running: QuickFolder) -> None:
+    path = running.write("meta.jpg", b"picture")
+    os.setxattr(path, "user.rating", b"five stars")
+    os.chmod(path, 0o640)
+    before = os.stat(path)
+    running.write("meta.jpg.yaml")
+    source = running.job(running.done("meta.jpg")) / "source" / "meta.jpg"
+    after = source.stat()
+    assert os.getxattr(source, "user.rating") == b"five stars"
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+
+
+def test_touches_of_attributes_alone_do_not_hold_it_up(running: QuickFolder) -> None:
+    path = running.write("tags.jpg")
+    running.write("tags.jpg.yaml")
+    for number in range(20):
+        if not os.path.exists(path):
+            break
+        os.setxattr(path, "user.tag", b"%d" % number)
+        time.sleep(0.1)
+    running.done("tags.jpg", 3)
+
+
+def test_the_wall_clock_is_not_asked_whether_a_file_is_at_rest() -> None:
+    """A jump of the clock cannot be made here without harm to others; what could be harmed by one has no clock at all."""
+    import ast
+    import importlib
+    import pkgutil
+
+    import daemon.intake
+    import daemon.watch
+
+    for package in (daemon.intake, daemon.watch):
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            source = importlib.import_module(module.name).__file__
+            with open(source) as file:
+                tree = ast.parse(file.read())
+            calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+            assert not calls & {"time.time", "time.time_ns", "datetime.now", "clock.now"}, module.name

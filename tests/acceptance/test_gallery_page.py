@@ -1,0 +1,435 @@
+"""The page of all jobs in a real browser, opened from disk, while the daemon's side writes what it is told."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from daemon import clock
+from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
+from daemon.fs import LocalFiles
+from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox.gallery import Gallery
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u2028\u202etxt.exe'
+NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+FILES = (
+    ("result/preview.html", "preview"),
+    ("result/preview/photo.webp", "preview"),
+    ("result/preview/layer_1.webp", "preview"),
+    ("result/preview/layer_2.webp", "preview"),
+    ("result/layers.psd", "psd"),
+    ("result/layer_manifest.json", "manifest"),
+    ("result/Layer_1_background.png", "layer"),
+    ("result/Layer_2_foreground.png", "layer"),
+)
+MADE = tuple(Output(path=path, kind=kind, bytes=1, sha256="") for path, kind in FILES)
+FIRST_CARD = """new MutationObserver((_, watch) => {
+  if (!document.querySelector(".card")) return;
+  watch.disconnect();
+  requestAnimationFrame(() => setTimeout(() => { window.firstCard = performance.now(); }));
+}).observe(document, { childList: true, subtree: true });"""
+
+Page = sync_api.Page
+Open = Callable[..., Page]
+
+
+class Home:
+    """An outbox, and what the daemon would tell of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.outbox = Outbox(LocalFiles(), os.fsencode(root))
+        self.outbox.prepare()
+        self.gallery = Gallery(self.outbox, lambda most: ())
+        self.moment = 0.0
+
+    def make(self, job_id: str) -> None:
+        """The folder of a job with the pictures that the page shows."""
+        pattern = self.root / ".pattern"
+        if not pattern.exists():
+            (pattern / "result" / "preview").mkdir(parents=True)
+            for name in ("photo", "layer_1", "layer_2"):
+                Image.new("RGBA", (60, 40), (200, 120, 60, 255)).save(pattern / "result" / "preview" / f"{name}.webp")
+        (self.root / job_id).symlink_to(pattern)
+
+    def ended(self, job_id: str, state: str = "completed", minutes: float = 0, **more: object) -> None:
+        when = clock.rfc3339(NOON - timedelta(minutes=minutes))
+        outputs: tuple[Output, ...] = ()
+        if state == "completed":
+            outputs = MADE
+            self.make(job_id)
+        given = {"source": Source(image=f"{job_id}.jpg", bytes=1), "outputs": outputs, "completed_at": when} | more
+        self.gallery.ended(Status(job_id=job_id, state=state, created_at=when, **given))
+
+    def tell(self, *live: Status, alive: datetime | None = None, **more: object) -> None:
+        """Write what is to be written."""
+        self.moment += 1000
+        given = {"state": "running", "pending": sum(job.state == "pending" for job in live)} | more
+        alive_at = clock.rfc3339(alive or datetime.now(UTC))
+        running = tuple(job.job_id for job in live if job.state == "processing")
+        self.gallery.write(
+            self.moment,
+            Health(version="1.2.3", pid=5, alive_at=alive_at, started_at=clock.rfc3339(NOON), processing=running, **given),
+            live,
+        )
+
+
+def running(job_id: str = "r", fraction: float = 0.25, **more: object) -> Status:
+    given = {"source": Source(image=f"{job_id}.jpg", bytes=1)} | more
+    progress = Progress(stage="depth", fraction=fraction, eta_seconds=12.0)
+    return Status(job_id=job_id, state="processing", created_at=clock.rfc3339(NOON), progress=progress, **given)
+
+
+def pending(job_id: str, position: int, **more: object) -> Status:
+    given = {"source": Source(image=f"{job_id}.jpg", bytes=1)} | more
+    return Status(job_id=job_id, state="pending", created_at=clock.rfc3339(NOON), queue_position=position, **given)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "out box #1")
+
+
+@pytest.fixture
+def open_page(browser, home: Home) -> Iterator[Open]:
+    """Opens the page; at the end nothing may have been logged, thrown or asked of the network."""
+    contexts, complaints = [], []
+
+    def open_page(*, at: datetime | None = None, **options: object) -> Page:
+        options = {"viewport": {"width": 1000, "height": 700}, "reduced_motion": "reduce", "timezone_id": "UTC"} | options
+        context = browser.new_context(**{"locale": "en-GB"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(FIRST_CARD)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "data:")) else None
+        )
+        if at:
+            page.clock.install(time=at)
+        page.goto((home.root / "index.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def cards(page: Page) -> list[str]:
+    return page.eval_on_selector_all("#history .card h3", "nodes => nodes.map(node => node.textContent)")
+
+
+def filled(page: Page, count: int) -> None:
+    page.wait_for_function("count => document.querySelectorAll('#history .card').length === count", arg=count)
+
+
+def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Open) -> None:
+    warning = "The depth is a guess."
+    home.ended("old", "cancelled", 70)
+    home.ended("bad", "failed", 5, error=ErrorInfo(code="timeout", message="It took longer than 600 s.", hint="Ask for less."))
+    home.ended("good", minutes=1, processing_seconds=2.62, warnings=(warning,), source=Source(image="good.png", bytes=1))
+    waiting = (Waiting(path="a.jpg", reason="waits for a.yaml"),)
+    home.tell(running(fraction=0.42), pending("p", 1), pending("q", 2), waiting=waiting, waiting_total=1)
+    page = open_page()
+    filled(page, 3)
+    assert cards(page) == ["good.png", "bad.jpg", "old.jpg"]
+    assert page.locator("#health").text_content() == "Running · 1 in work · 2 queued"
+    assert page.locator("#running .meta").text_content() == "depth · 42 % · about 12 s left"
+    assert page.locator("#running progress").evaluate("bar => bar.value") == pytest.approx(0.42)
+    assert page.locator("#queue .rows p").all_text_contents() == ["Next", "Number 2"]
+    assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaits for a.yaml"]
+    assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 11:59"
+    assert page.locator(".failed .well p").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
+    assert not page.get_by_text(warning).is_visible()
+    page.get_by_text("1 note").click()
+    assert page.get_by_text(warning).is_visible()
+    links = page.eval_on_selector_all(".completed .links a", "nodes => nodes.map(n => [n.textContent, n.getAttribute('href')])")
+    assert links == [
+        ["Preview", "good/result/preview.html"],
+        ["Folder", "good/"],
+        ["PSD", "good/result/layers.psd"],
+        ["Manifest", "good/result/layer_manifest.json"],
+    ]
+    page.wait_for_function("() => document.querySelector('.shot img').naturalWidth === 60")
+    assert page.locator(".shot").get_attribute("href") == "good/result/preview.html"
+    assert page.title() == "42 % · Multiplane"
+
+
+def test_it_follows_what_happens_without_being_loaded_again(home: Home, open_page: Open) -> None:
+    home.ended("first", minutes=2)
+    home.tell(running("r", 0.1))
+    page = open_page()
+    filled(page, 1)
+    page.evaluate("window.sameAsBefore = true")
+    home.tell(running("r", 0.8))
+    page.wait_for_function("() => document.querySelector('#running .meta').textContent.includes('80 %')")
+    home.ended("r", minutes=1)
+    home.tell()
+    filled(page, 2)
+    assert cards(page) == ["r.jpg", "first.jpg"]
+    assert page.locator("#now").is_hidden()
+    home.gallery.removed("first")
+    home.tell()
+    filled(page, 1)
+    assert cards(page) == ["r.jpg"]
+    assert page.evaluate("window.sameAsBefore")
+
+
+def test_focus_and_what_was_unfolded_stay_while_it_refreshes(home: Home, open_page: Open) -> None:
+    home.ended("noted", warnings=("Look.",))
+    home.tell(running("r", 0.1))
+    page = open_page()
+    filled(page, 1)
+    page.get_by_text("1 note").click()
+    page.get_by_role("link", name="PSD of noted.jpg").focus()
+    home.ended("newer", minutes=-1)
+    home.tell(running("r", 0.5))
+    filled(page, 2)
+    assert page.get_by_text("Look.").is_visible()
+    assert page.evaluate("document.activeElement.textContent") == "PSD"
+
+
+def test_thousands_of_jobs_are_there_at_once_and_answer_within_the_second(home: Home, open_page: Open) -> None:
+    times = []
+    for numbers in (range(60), range(60, 5400)):
+        for number in numbers:
+            home.ended(f"job-{number:05}", "failed" if number % 50 == 7 else "completed", 6000 - number)
+        home.tell()
+        tries = []
+        for _ in range(3):
+            page = open_page()
+            page.wait_for_function("() => window.firstCard")
+            tries.append(page.evaluate("window.firstCard"))
+        times.append(min(tries))
+    few, many = times
+    print(f"first cards on the screen: 60 jobs after {few:.0f} ms, 5,400 jobs after {many:.0f} ms")
+    assert many <= 3 * few
+    counts = "() => document.querySelector('[data-filter=all] span').textContent"
+    page.wait_for_function(f"() => ({counts})() === '5,000+'")
+    assert page.locator(".card").count() <= 240
+    page.locator("[data-filter=failed]").click()
+    page.wait_for_function("() => !document.querySelector('.completed') && document.querySelector('.failed')", timeout=1000)
+    page.locator("#search").fill("job-05107")
+    page.wait_for_function("() => document.querySelectorAll('.card').length === 1", timeout=1000)
+    assert cards(page) == ["job-05107.jpg"]
+    page.locator("#search").fill("")
+    page.locator("[data-filter=all]").click()
+    page.evaluate("scrollTo(0, 1e6)")
+    page.wait_for_function("() => document.querySelectorAll('.card').length >= 120")
+    # Beyond 5,000 the page asks first.
+    page.locator("#search").fill("job-00000")
+    page.get_by_role("button", name="Show older jobs").click()
+    filled(page, 1)
+    assert cards(page) == ["job-00000.jpg"]
+
+
+def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, open_page: Open) -> None:
+    home.tell(alive=NOON)
+    page = open_page(at=NOON + timedelta(seconds=2))
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running'")
+    page.clock.run_for(50_000)
+    assert page.locator("#banner").is_hidden()
+    page.clock.run_for(14_000)
+    page.locator("#banner").wait_for()
+    banner = page.locator("#banner").text_content()
+    assert banner.startswith("The daemon has not been heard of since ")
+    assert banner.endswith("12:00; start it with multiplane run.")
+    assert page.locator("#health").text_content() == "Silent"
+    home.tell(alive=NOON + timedelta(seconds=66))
+    page.clock.run_for(2500)
+    page.wait_for_function("() => document.getElementById('banner').hidden")
+    assert page.locator("#health").text_content() == "Running"
+
+
+def test_clocks_that_differ_are_no_silence_once_the_daemon_is_seen_to_live(home: Home, open_page: Open) -> None:
+    home.tell(alive=NOON - timedelta(minutes=10))
+    page = open_page(at=NOON)
+    page.locator("#banner").wait_for()
+    home.tell(alive=NOON - timedelta(minutes=10) + timedelta(seconds=15))
+    page.clock.run_for(2500)
+    page.wait_for_function("() => document.getElementById('banner').hidden")
+
+
+def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> None:
+    home.tell(state="paused", problem="The disk is full.", hint="Make room.")
+    page = open_page()
+    page.locator("#banner").wait_for()
+    assert page.locator("#banner").text_content() == "The disk is full. Make room."
+    home.tell(state="stopped")
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Stopped'")
+    assert "start it with multiplane run" in page.locator("#banner").text_content()
+
+
+def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None:
+    source, error = Source(image=HOSTILE, bytes=1), ErrorInfo(code="internal", message=HOSTILE, hint=HOSTILE)
+    home.ended("bad", "failed", source=source, error=error, warnings=(HOSTILE,), batch=HOSTILE)
+    home.ended("good", source=source, batch=HOSTILE)
+    waiting = (Waiting(path=HOSTILE, reason=HOSTILE),)
+    home.tell(
+        running("r", source=source, batch=HOSTILE),
+        pending("p", 1, source=source, batch=HOSTILE, error=error),
+        waiting=waiting, waiting_total=1, problem=HOSTILE, hint=HOSTILE, last_fault=HOSTILE,
+    )  # fmt: skip
+    page = open_page()
+    filled(page, 2)
+    assert cards(page) == [HOSTILE, HOSTILE]
+    for place in ("#history h2 bdi", "#running h3", "#queue b", "#waiting b", "#waiting p bdi", ".failed .well p >> nth=0"):
+        assert page.locator(place).text_content() == HOSTILE
+    for place in ("#banner", "#foot", "#running .meta", "#queue p >> nth=0", ".notes li"):
+        assert HOSTILE in page.locator(place).text_content()
+    assert page.evaluate("window.hacked === undefined")
+    assert page.eval_on_selector_all("img", "nodes => nodes.map(node => node.getAttribute('src'))") == [
+        "good/result/preview/photo.webp"
+    ]
+    # What turns the direction of writing around is held within its own element wherever ours stands beside it.
+    loose = page.evaluate("""() => {
+      const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const { data, parentElement } = walker.currentNode;
+        if (data.includes("\\u202e") && !parentElement.closest("bdi")) found.push(parentElement.outerHTML);
+      }
+      return found;
+    }""")
+    assert loose == []
+
+
+def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: Home, open_page: Open) -> None:
+    home.ended("single", minutes=24 * 60)
+    for number in range(3):
+        home.ended(f"b{number}", "failed" if number == 1 else "completed", 9 - number, batch="holiday")
+    home.ended("late", minutes=1)
+    home.tell(alive=NOON)
+    page = open_page(at=NOON)
+    filled(page, 5)
+    headings = page.locator("#history h2").all_text_contents()
+    assert headings == ["Today1 job", "holidayBatch of 3 pictures · 1 failed · today", "Yesterday1 job"]
+    assert page.locator("#history section").nth(1).locator(".card").count() == 3
+
+
+def test_it_is_used_by_keyboard_alone(home: Home, open_page: Open) -> None:
+    home.ended("garden", minutes=1)
+    home.ended("harbour", minutes=2, batch="Cafe\u0301")
+    home.tell()
+    page = open_page()
+    filled(page, 2)
+    page.keyboard.press("/")
+    page.keyboard.type("caf\u00e9 HARB")
+    filled(page, 1)
+    assert cards(page) == ["harbour.jpg"]
+    reached = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.dataset.filter")
+        )
+    kinds = ("Preview", "Folder", "PSD", "Manifest")
+    assert reached == ["all", "completed", *(f"{kind} of harbour.jpg" for kind in kinds)]
+    page.keyboard.press("/")
+    page.keyboard.type("nothing like it")
+    filled(page, 0)
+    page.get_by_role("button", name="Show all jobs").click()
+    filled(page, 2)
+
+
+def test_long_lists_are_folded_and_say_how_much_more_there_is(home: Home, open_page: Open) -> None:
+    waiting = tuple(Waiting(path=f"{number}.jpg", reason="waits") for number in range(9))
+    home.tell(*(pending(f"p{number}", number + 1) for number in range(3)), pending=40, waiting=waiting, waiting_total=12)
+    page = open_page()
+    page.locator("#waiting").wait_for()
+    assert page.locator("#waiting .rows li").count() == 4
+    page.get_by_role("button", name="Show the first 9").click()
+    assert page.locator("#waiting .rows li").count() == 9
+    assert page.locator("#waiting .more").text_content() == "… and 3 more"
+    assert page.locator("#queue .more").text_content() == "… and 37 more"
+
+
+def test_an_empty_outbox_says_what_to_do(home: Home, open_page: Open) -> None:
+    home.tell()
+    page = open_page()
+    page.locator("#empty h2").wait_for()
+    assert "photo.jpg and photo.yaml" in page.locator("#empty").text_content()
+    assert page.locator("#filters").is_hidden()
+
+
+def test_under_the_pointer_a_picture_parts_into_its_layers_unless_less_motion_is_wanted(home: Home, open_page: Open) -> None:
+    home.ended("good")
+    home.tell(running())
+    page = open_page(reduced_motion="no-preference")
+    filled(page, 1)
+    page.locator(".shot").hover()
+    page.locator(".shot.deep .plane").first.wait_for()
+    assert page.locator(".plane").count() == 2
+    calm = open_page()
+    filled(calm, 1)
+    calm.locator(".shot").hover()
+    calm.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert calm.locator(".plane").count() == 0
+    assert calm.evaluate("document.getAnimations().length") == 0
+    assert page.evaluate("document.getAnimations().length") > 0
+
+
+def test_a_phone_never_scrolls_sideways(home: Home, open_page: Open) -> None:
+    long = "x" * 200
+    home.ended("bad", "failed", error=ErrorInfo(code="internal", message=long, hint=long), warnings=(long,))
+    home.ended("good", source=Source(image=long, bytes=1), batch=long)
+    home.tell(running("r", source=Source(image=long, bytes=1)), waiting=(Waiting(path=long, reason=long),), waiting_total=1)
+    page = open_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    filled(page, 2)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_easy_to_read_in_both_themes(home: Home, open_page: Open, scheme: str) -> None:
+    home.ended("bad", "failed", error=ErrorInfo(code="internal", message="It broke.", hint="Ask."), warnings=("Look.",))
+    home.ended("gone", "cancelled")
+    home.tell(running(), pending("p", 1), problem="Trouble.", hint="Ask.")
+    page = open_page(color_scheme=scheme)
+    filled(page, 2)
+    page.get_by_text("1 note").click()
+    ratios = page.evaluate("""() => {
+      const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+      const over = (colours) => {
+        canvas.clearRect(0, 0, 1, 1);
+        for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+      };
+      const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+      return ["h1", "h2", "#health", "#banner", "#filters button", "#filters span", ".meta", ".links a", ".failed .well p",
+        ".failed .well p + p", ".cancelled .well p, .cancelled .well", ".notes li", "#queue p", "#foot"].map((name) => {
+        const node = document.querySelector(name), grounds = [];
+        for (let at = node; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+        const paper = light(over(grounds)), ink = light(over([...grounds, getComputedStyle(node).color]));
+        return [name, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
+      });
+    }""")
+    assert [entry for entry in ratios if entry[1] < 4.5] == []
+    paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert paper == {"light": "rgb(244, 243, 240)", "dark": "rgb(19, 19, 20)"}[scheme]

@@ -1,0 +1,235 @@
+"""The inbox goes away in every way there is, and comes back: no job fails for it, nothing is deleted, work goes on."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.home import until
+from tests.acceptance.quick import QuickFolder, quick_folder
+
+pytestmark = pytest.mark.xdist_group("offline")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[QuickFolder]:
+    with quick_folder(tmp_path / "home") as made:
+        yield made
+
+
+def mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this machine does not let us mount: {done.stderr.strip()}")
+
+
+def unmount(path: Path) -> None:
+    until(lambda: subprocess.run(["umount", str(path)], capture_output=True, check=False).returncode == 0, 20)
+
+
+class Scene:
+    """A pair that waits, one that runs, and one that is done."""
+
+    def __init__(self, folder: QuickFolder) -> None:
+        self.folder = folder
+        folder.pair("done.jpg")
+        folder.done("done.jpg")
+        folder.pair("running.jpg", b"hang")
+        until(lambda: folder.of("running.jpg") and folder.of("running.jpg")[0]["state"] == "processing")
+        folder.write("waiting.jpg", b"good")
+        folder.waits("waiting.jpg", "waiting for waiting.yaml")
+
+    def check_away(self) -> None:
+        """Offline is said; nothing failed or was removed."""
+        until(lambda: self.folder.health()["state"] == "offline")
+        assert self.folder.health()["problem"]
+        assert {job["source"]["image"]: job["state"] for job in self.folder.statuses()} == {
+            "done.jpg": "completed",
+            "running.jpg": "processing",
+        }
+
+    def check_back(self, *, waiting: bool = True) -> None:
+        """Work goes on where it was."""
+        until(lambda: self.folder.health()["state"] == "running", 15)
+        assert self.folder.run("cancel", self.folder.of("running.jpg")[0]["job_id"]).returncode == 0
+        if waiting:
+            self.folder.write("waiting.jpg.yaml")
+            self.folder.done("waiting.jpg")
+        self.folder.pair("after.jpg")
+        self.folder.done("after.jpg")
+        assert {job["state"] for job in self.folder.statuses()} == {"completed", "cancelled"}
+
+
+def test_the_inbox_unmounted_to_an_empty_mount_point_and_back(folder: QuickFolder) -> None:
+    disk = folder.home / "disk"
+    disk.mkdir()
+    (disk / ".multiplane").touch()
+    mount("--bind", str(disk), str(folder.inbox))
+    try:
+        folder.start()
+        # The first start marks the inbox, which is the disk.
+        scene = Scene(folder)
+        unmount(folder.inbox)
+        scene.check_away()
+        assert os.listdir(folder.inbox) == [], "an unmounted disk is no person's new inbox"
+        mount("--bind", str(disk), str(folder.inbox))
+        scene.check_back()
+    finally:
+        subprocess.run(["umount", "-l", str(folder.inbox)], capture_output=True, check=False)
+
+
+def test_the_inbox_on_a_disk_of_its_own_unmounted_and_back(folder: QuickFolder) -> None:
+    """Another file system: what is taken is carried over, with its times and attributes."""
+    mount("-t", "tmpfs", "none", str(folder.inbox))
+    try:
+        folder.start()
+        path = folder.write("carried.jpg", b"good")
+        os.utime(path, (10**9, 10**9))
+        try:
+            os.setxattr(path, "user.rating", b"five")
+            has_attributes = True
+        except OSError:
+            has_attributes = False  # an older tmpfs
+        folder.write("carried.jpg.yaml")
+        source = folder.job(folder.done("carried.jpg")) / "source" / "carried.jpg"
+        assert source.stat().st_mtime == 10**9
+        assert not has_attributes or os.getxattr(source, "user.rating") == b"five"
+        assert not os.path.exists(path)
+        unmount(folder.inbox)
+        until(lambda: folder.health()["state"] == "offline")
+    finally:
+        subprocess.run(["umount", "-l", str(folder.inbox)], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("how", ["renamed", "replaced by a file", "a link in its place"])
+def test_the_inbox_is_away_and_comes_back(folder: QuickFolder, how: str) -> None:
+    folder.start()
+    scene = Scene(folder)
+    aside = folder.home / "aside"
+    if how == "a link in its place":
+        folder.inbox.rename(aside)
+        (folder.home / "other").mkdir()
+        folder.inbox.symlink_to(folder.home / "other")
+    else:
+        folder.inbox.rename(aside)
+        if how == "replaced by a file":
+            folder.inbox.write_text("I am a file")
+    scene.check_away()
+    if folder.inbox.is_symlink() or folder.inbox.is_file():
+        folder.inbox.unlink()
+    aside.rename(folder.inbox)
+    scene.check_back()
+
+
+def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(folder: QuickFolder) -> None:
+    folder.start()
+    scene = Scene(folder)
+    folder.inbox.rename(folder.home / "Trash")
+    folder.inbox.mkdir()
+    until((folder.inbox / ".multiplane").exists, 10)
+    scene.check_back(waiting=False)
+    assert "made anew" in folder.log()
+    assert (folder.home / "Trash" / "waiting.jpg").exists()
+
+
+def test_an_inbox_nobody_may_read_simulated_for_root_is_offline_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """chmod 000 stops nobody who is root, so the refusal comes from `os.scandir`, as macOS gives it (EPERM)."""
+    from daemon.intake import Control
+    from daemon.watch import MARKER, Watch
+
+    (tmp_path / os.fsdecode(MARKER)).touch()
+    watch = Watch(os.fsencode(tmp_path), lambda: None, read_control=lambda p, e, k: Control(k, e))
+    try:
+        assert watch.start().state == "ok"
+
+        def refused(path: bytes) -> None:
+            raise PermissionError(1, "Operation not permitted", path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", refused)
+            assert watch.look() is None
+            health = watch.health(time.monotonic())
+        assert (health.state, "may not be read" in (health.problem or "")) == ("offline", True)
+        assert watch.health(time.monotonic()).state == "ok"
+        assert watch.look() is not None
+    finally:
+        watch.stop()
+
+
+def test_events_that_the_system_lost_are_made_up_for_and_told_of(folder: QuickFolder) -> None:
+    """The kernel's own limit, lowered for the moment of the start; it holds for new watches alone."""
+    limit = Path("/proc/sys/fs/inotify/max_queued_events")
+    before = limit.read_text()
+    try:
+        limit.write_text("4")
+    except OSError as error:
+        pytest.skip(f"the limit cannot be lowered here: {error}")
+    try:
+        folder.start()
+    finally:
+        limit.write_text(before)
+    folder.pair("blocker.jpg", b"hang")  # jobs are counted here, not done
+    for number in range(100):
+        folder.pair(f"flood{number}.jpg")
+    until(lambda: "the system lost events" in folder.log(), 20)
+    until(lambda: len(folder.statuses()) == 101, 30)
+    assert sorted(os.listdir(folder.inbox)) == [".multiplane"]
+    assert "lost events" in folder.health()["last_fault"]
+
+
+def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None:
+    """In this process, where its thread can be ended as an exception in it would end it."""
+    from daemon.intake import Control
+    from daemon.watch import MARKER, Watch
+
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / os.fsdecode(MARKER)).touch()
+    woken = threading.Event()
+    watch = Watch(os.fsencode(inbox), woken.set, read_control=lambda p, e, k: Control(k, e))
+    watch.start()
+    try:
+        assert watch.look() is not None
+        watch._observing.stop()
+        (inbox / "missed.jpg").write_bytes(b"x")
+        assert watch.health(time.monotonic()).state == "ok"
+        assert watch.faults == ["the observer of the inbox had stopped; it is watched anew and read in full"]
+        seen = watch.look()
+        assert b"missed.jpg" in seen.look.folders[0].entries
+        woken.clear()
+        (inbox / "seen.jpg").write_bytes(b"x")
+        assert woken.wait(5)
+    finally:
+        watch.stop()
+
+
+def test_it_starts_while_the_inbox_is_away_and_waits_for_it(folder: QuickFolder) -> None:
+    folder.start()
+    assert folder.stop() == 0
+    aside = folder.home / "aside"
+    folder.inbox.rename(aside)
+    starting = threading.Thread(target=folder.start)
+    starting.start()
+    until(lambda: (folder.health() or {}).get("state") == "offline")
+    folder.inbox.mkdir()  # an empty mount point, for all this process can know
+    time.sleep(1.0)  # several looks; nothing tells of what must not happen
+    assert os.listdir(folder.inbox) == []
+    folder.inbox.rmdir()
+    aside.rename(folder.inbox)
+    starting.join()
+    folder.pair("after.jpg")
+    folder.done("after.jpg")
+
+
+def test_two_daemons_on_one_home_are_one(folder: QuickFolder) -> None:
+    folder.start()
+    second = folder.run("run")
+    assert second.returncode != 0
+    assert "already" in second.stderr or "another" in second.stderr
+    assert folder.is_alive()

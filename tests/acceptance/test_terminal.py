@@ -1,0 +1,208 @@
+"""The technician's verbs on a terminal: they fit it, leave it as it was, and answer programs by a schema."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+from pydantic import TypeAdapter
+
+from daemon.cli.standing import ServiceStatus
+from daemon.cli.watch import Scene
+from daemon.contract.status import Status
+from daemon.doctor import Report
+from daemon.outbox import Waiting
+from daemon.stats import Stats
+from tests.acceptance.home import MULTIPLANE, HotFolder, picture, until
+
+pytestmark = pytest.mark.xdist_group("terminal")
+
+ENTER_SCREEN, LEAVE_SCREEN, HIDE_CURSOR, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"
+#: What would clear the screen, if it came from a name.
+HOSTILE = "[red]x\x1b[2J\u202egnp.png"
+
+
+class Terminal:
+    """A verb with a terminal of its own, so wide and high."""
+
+    def __init__(self, folder: HotFolder, *arguments: str, columns: int, lines: int = 30) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        environ = folder.environment | {"TERM": "xterm-256color"}
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "CI"):
+            environ.pop(name, None)
+        self.process = subprocess.Popen(
+            [MULTIPLANE, *arguments], env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self.said = ""
+
+    def read(self, seconds: float = 0.2) -> str:
+        """What was printed until now."""
+        while select.select([self.ours], [], [], seconds)[0]:
+            try:
+                data = os.read(self.ours, 1 << 16)
+            except OSError:  # Linux answers EIO once nobody has the other end any more
+                break
+            if not data:
+                break
+            self.said += data.decode(errors="replace")
+        return self.said
+
+    def end(self) -> int:
+        """Wait for the verb to end by itself; returns its exit status."""
+        until(lambda: (self.read(), self.process.poll() is not None)[1])
+        self.read()
+        os.close(self.ours)
+        return self.process.returncode
+
+
+def plain(said: str) -> list[str]:
+    """The lines without colours and other controls."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said).replace("\r", "").split("\n")
+
+
+@pytest.fixture(scope="module")
+def used(running: HotFolder) -> HotFolder:
+    """A home with jobs that went well and badly, and something that waits, under names from hell."""
+    running.drop("holiday.png", picture())
+    running.drop("text.jpg", b"not a picture " * 500)
+    (running.inbox / HOSTILE).write_bytes(picture())
+    running.ended("holiday.png")
+    running.ended("text.jpg")
+    until(lambda: (health := running.health()) and health["waiting_total"] == 1)
+    return running
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_watch_shows_it_all_and_leaves_the_terminal_as_it_was(used: HotFolder, columns) -> None:
+    seen = Terminal(used, "watch", columns=columns)
+    until(lambda: "holiday.png" in seen.read() and "text.jpg" in seen.said and "x·[2J·gnp.png" in seen.said)
+    assert seen.said.index(ENTER_SCREEN) < seen.said.index("running")
+    assert "\x1b[2J\u202e" not in seen.said
+    assert "\u202e" not in seen.said
+    seen.process.send_signal(signal.SIGINT)
+    assert seen.end() == 0
+    assert LEAVE_SCREEN in seen.said
+    assert seen.said.rindex(SHOW_CURSOR) > seen.said.rindex(HIDE_CURSOR)
+    assert "Traceback" not in seen.said
+    assert max(map(len, plain(seen.said.split(ENTER_SCREEN)[1].split(LEAVE_SCREEN)[0]))) <= columns
+
+
+def test_watch_follows_a_job_to_its_end(used: HotFolder) -> None:
+    seen = Terminal(used, "watch", columns=100)
+    try:
+        until(lambda: "Nothing is running" in seen.read())
+        used.drop("moving.png", picture(700, 500, seed=9))
+        until(lambda: re.search(r"moving\.png.*%", seen.read(), re.DOTALL))
+        until(lambda: re.search(r"completed.* s ago.*moving\.png", seen.read()))
+    finally:
+        seen.process.send_signal(signal.SIGINT)
+        assert seen.end() == 0
+
+
+def test_watch_without_a_terminal_is_one_look(used: HotFolder) -> None:
+    began = time.monotonic()
+    done = used.run("watch")
+    assert time.monotonic() - began < 60
+    assert done.returncode == 0
+    assert "holiday.png" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("verb", ["jobs", "stats", "waiting", "doctor", "service status"])
+def test_every_screen_fits_its_terminal(used: HotFolder, verb, columns) -> None:
+    if verb in ("waiting", "doctor") and columns == 140:
+        pytest.skip("one column that folds: 80 says it all")
+    seen = Terminal(used, *verb.split(), columns=columns)
+    status = seen.end()
+    lines = plain(seen.said)
+    assert status == 0, seen.said
+    assert max(map(len, lines)) <= columns, lines
+    expected = {
+        "jobs": "image_type",
+        "stats": "image_type",
+        "waiting": "waiting for",
+        "doctor": "journal",
+        "service status": "alive",
+    }
+    assert any(expected[verb] in line for line in lines)
+    assert "\u202e" not in seen.said
+
+
+def test_json_is_what_the_models_say(used: HotFolder) -> None:
+    answers = {
+        "jobs": TypeAdapter(list[Status]),
+        "waiting": TypeAdapter(list[Waiting]),
+        "stats": TypeAdapter(Stats),
+        "watch": TypeAdapter(Scene),
+        "service status": TypeAdapter(ServiceStatus),
+        "doctor": TypeAdapter(Report),
+    }
+    found = {}
+    for verb, model in answers.items():
+        done = used.run(*verb.split(), "--json")
+        assert done.returncode == 0, (verb, done.stdout, done.stderr)
+        found[verb] = model.validate_json(done.stdout)
+        assert json.loads(done.stdout) == model.dump_python(found[verb], mode="json"), verb
+    assert (found["stats"].days[-1].failed, found["stats"].failures[0].code) == (1, "image_type")
+    assert found["watch"].alive
+    assert found["watch"].waiting[0].path == HOSTILE
+    assert found["service status"].alive
+    assert found["doctor"].healthy
+
+
+def test_the_log_is_printed_without_what_would_move_the_cursor(used: HotFolder) -> None:
+    done = used.run("service", "logs", "-n", "200")
+    assert done.returncode == 0
+    assert "completed" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert used.run("service", "logs", "-n", "1").stdout.count("\n") == 1
+
+
+def test_the_log_is_followed_also_into_a_new_file(folder: HotFolder) -> None:
+    log = folder.home / ".state" / "log" / "daemon.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("one\ntwo\n")
+    seen = Terminal(folder, "service", "logs", "-n", "1", "-f", columns=80)
+    until(lambda: "two" in seen.read())
+    with log.open("a") as file:
+        file.write("three\n")
+    until(lambda: "three" in seen.read())
+    log.rename(log.with_name("daemon.old.log"))
+    log.write_text("four\n")
+    until(lambda: "four" in seen.read())
+    seen.process.send_signal(signal.SIGINT)
+    assert seen.end() == 0
+    assert plain(seen.said)[:3] == ["two", "three", "four"]
+
+
+def test_a_daemon_that_is_gone_is_told_by_status_and_watch(folder: HotFolder) -> None:
+    done = folder.run("service", "status")
+    assert done.returncode == 3
+    assert "never ran" in done.stdout
+    assert "not running" in folder.run("watch").stdout
+
+
+def test_an_installation_that_fails_leaves_nothing_behind(folder: HotFolder, tmp_path) -> None:
+    """A service manager that refuses everything, in place of the real one."""
+    for name in ("systemctl", "launchctl"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'no medium found' >&2; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    folder.settings |= {"PATH": f"{tmp_path}:/usr/bin:/bin", "XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path)}
+    done = folder.run("service", "install")
+    assert done.returncode == 71
+    assert "no medium found" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.service"))
+    assert not list(tmp_path.rglob("*.plist"))
+    assert "not installed" in folder.run("service", "stop").stderr

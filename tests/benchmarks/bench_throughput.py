@@ -1,0 +1,124 @@
+"""Twenty small photos through the daemon, against one cold worker process for each of the same photos, one after the other.
+
+Both run the same pipeline on the same pictures, with the depth given. Twice the throughput is the ceiling on two cores: while
+one photo is worked on, the worker of the next one loads its libraries.
+
+Run: python -m tests.benchmarks.bench_throughput [PHOTOS]
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from daemon.contract.messages import JobCommand, Limits
+from daemon.contract.spec import JobSpec
+from daemon.supervisor import worker_argv
+from daemon.supervisor.environment import worker_environment
+from tests.acceptance.home import HotFolder, picture, until
+
+#: 0.3 megapixels.
+WIDTH, HEIGHT = 640, 480
+BAR = 1.6
+
+
+def depth_picture() -> bytes:
+    """A floor that comes nearer and a disc that stands on it, 16-bit."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    depth = y / HEIGHT * 0.7
+    depth[(x - WIDTH / 2) ** 2 + (y - HEIGHT * 0.6) ** 2 < (HEIGHT / 4) ** 2] = 0.9
+    out = io.BytesIO()
+    Image.fromarray((depth * 65535).astype(np.uint16)).save(out, "PNG")
+    return out.getvalue()
+
+
+def through_the_daemon(folder: Path, photos: dict[str, bytes]) -> float:
+    """Seconds from the first start to the last end, as the status files say: the settling of the drops is not work."""
+    home = HotFolder(folder / "home")
+    home.settings["MULTIPLANE_INTAKE__SETTLE_SECONDS"] = "3"  # all twenty are there before the first begins
+    home.start()
+    try:
+        depth = depth_picture()
+        for name, data in photos.items():
+            home.put(name.replace(".jpg", ".depth.png"), depth)
+            home.drop(name, data, "depth: file\n")
+        until(lambda: len([each for each in home.statuses() if each["completed_at"]]) == len(photos), 300)
+        statuses = home.statuses()
+        assert all(each["state"] == "completed" for each in statuses), [each["error"] for each in statuses]
+        times = {key: [datetime.fromisoformat(each[key]) for each in statuses] for key in ("started_at", "completed_at")}
+        return (max(times["completed_at"]) - min(times["started_at"])).total_seconds()
+    finally:
+        home.stop()
+
+
+def one_cold_process_each(folder: Path, photos: dict[str, bytes]) -> float:
+    """Seconds for all, one after the other."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    (source / "depth.png").write_bytes(depth_picture())
+    for name, data in photos.items():
+        (source / name).write_bytes(data)
+    start = time.perf_counter()
+    for name in photos:
+        run_cold(folder / f"attempt-{name}", source, name)
+    return time.perf_counter() - start
+
+
+def run_cold(attempt: Path, source: Path, name: str) -> None:
+    """One photo in a process of its own, as `python -m pipeline worker` does it by itself."""
+    tmp = attempt / "tmp"
+    tmp.mkdir(parents=True)
+    found = (source / name).stat()
+    command = JobCommand(
+        job_id="cold",
+        attempt=str(attempt),
+        source=str(source),
+        image=name,
+        image_bytes=found.st_size,
+        image_mtime_ns=found.st_mtime_ns,
+        depth_picture="depth.png",
+        spec=JobSpec(depth="file"),
+        limits=Limits(max_bytes=1 << 30, max_pixels=1 << 28),
+        models=str(attempt),
+        threads=os.cpu_count() or 1,
+    )
+    read, write = os.pipe()
+    with open(attempt / "job.log", "wb") as log, os.fdopen(read, "rb") as events:
+        worker = subprocess.Popen(
+            [*worker_argv(), "--events-fd", str(write)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=(write,),
+            env=worker_environment(os.environ, tmp=os.fsencode(tmp), threads=command.threads),
+            cwd=tmp,
+        )
+        os.close(write)
+        worker.communicate(command.model_dump_json().encode() + b"\n")
+        said = [json.loads(line)["type"] for line in events]
+    assert said[-1] == "result", (attempt / "job.log").read_text()
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 20
+    photos = {f"photo-{number}.jpg": picture(WIDTH, HEIGHT, seed=number, form="JPEG") for number in range(count)}
+    with tempfile.TemporaryDirectory() as folder:
+        run_cold_once = {name: photos[name] for name in list(photos)[:1]}
+        one_cold_process_each(Path(folder) / "warm-up", run_cold_once)
+        cold = one_cold_process_each(Path(folder) / "cold", photos)
+        daemon = through_the_daemon(Path(folder), photos)
+    print(f"one cold process each   {cold:7.2f} s   {cold / count:6.3f} s a photo")
+    print(f"through the daemon      {daemon:7.2f} s   {daemon / count:6.3f} s a photo")
+    print(f"throughput              {cold / daemon:7.2f} times (bar: {BAR})")
+
+
+if __name__ == "__main__":
+    main()

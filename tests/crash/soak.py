@@ -1,0 +1,184 @@
+"""The long tests, for `make soak`: a storm of kills on the real daemon, every crash state of the simulated one, seeded mutations.
+
+Usage: python -m tests.crash.soak [--minutes M] [--only storm|states|mutations] [--seed S]
+
+The storm drops pairs without end while the daemon and its workers are killed at random moments, looks again and again whether
+anything half-done can be seen, and at the end lets the daemon finish: every pair must have become one job.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from homes import PROGRAM, ROOT, RealHome
+
+#: A worker that is still there so long after its daemon was killed is an orphan.
+ORPHAN_SECONDS = 5.0
+#: Pairs without a result, at most (those whose worker was killed stay without), so that the end comes soon.
+_BACKLOG = 150
+WORKER = str(PROGRAM.parent / "fast_worker.py")
+
+
+class Storm:
+    """One home, kills without end, and what was counted."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.home = RealHome(folder)
+        self.chance = random.Random(seed)
+        self.count: Counter = Counter()
+        self.log = open(folder / "daemon.log", "ab")  # noqa: SIM115 - for the life of the storm
+        self.daemon = self.start()
+
+    def start(self) -> subprocess.Popen:
+        self.count["starts"] += 1
+        home = self.home
+        return subprocess.Popen(
+            home.command(), env=home.environment(), cwd=home.path, stdout=self.log, stderr=self.log, start_new_session=True
+        )
+
+    def run(self, minutes: float) -> None:
+        end = time.monotonic() + 60 * minutes
+        while time.monotonic() < end:
+            if self.daemon.poll() is not None:
+                raise AssertionError(f"the daemon ended by itself with {self.daemon.returncode}: see {self.log.name}")
+            if self.count["pairs dropped"] - self.count["results seen"] < _BACKLOG:
+                for _ in range(self.chance.randrange(4)):
+                    self.drop()
+            time.sleep(self.chance.uniform(0.0, 0.4))
+            self.count["looks"] += 1
+            self.count["results seen"] = max(self.count["results seen"], self.home.check_visible())
+            blow = self.chance.random()
+            if blow < 0.15:
+                self.kill_daemon()
+            elif blow < 0.35:
+                self.kill_worker()
+
+    def drop(self) -> None:
+        number = self.count["pairs dropped"] = self.count["pairs dropped"] + 1
+        word = self.chance.choice(["good", "good", "slow", "slow"])
+        spec = f"id: order-{number}\n" if self.chance.random() < 0.5 else f"priority: {self.chance.randrange(-10, 11)}\n"
+        self.home.drop(f"p{number}", f"{word} picture {number} {self.chance.random()}".encode(), spec)
+
+    def workers(self) -> list[psutil.Process]:
+        """The workers of this home, by their working folder's place in it."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if WORKER in process.cmdline() and process.cwd().startswith(str(self.home.path)):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def kill_worker(self) -> None:
+        for worker in self.workers()[:1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+                self.count["workers killed"] += 1
+
+    def kill_daemon(self) -> None:
+        before = {(worker.pid, worker.create_time()) for worker in self.alive()}
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+        killed = time.monotonic()
+        self.count["daemons killed"] += 1
+        self.count["with workers running"] += bool(before)
+        if self.chance.random() < 0.5:
+            # Half of the time nobody starts it again until all is quiet: the guardians alone must see to the workers.
+            while left := before & {(worker.pid, worker.create_time()) for worker in self.alive()}:
+                if time.monotonic() - killed > ORPHAN_SECONDS:
+                    raise AssertionError(f"workers outlived their daemon by {ORPHAN_SECONDS} s: {left}")
+                time.sleep(0.01)
+            self.count["ms until no worker was left, at most"] = max(
+                self.count["ms until no worker was left, at most"], int(1000 * (time.monotonic() - killed))
+            )
+        self.home.check_visible()
+        self.daemon = self.start()
+
+    def alive(self) -> list[psutil.Process]:
+        found = []
+        for worker in self.workers():
+            try:
+                if worker.status() != psutil.STATUS_ZOMBIE:
+                    found.append(worker)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def finish(self, seconds: float = 300.0) -> None:
+        """Let it work to the end, stop it, and count."""
+        limit = time.monotonic() + seconds
+        while not self.is_done():
+            assert time.monotonic() < limit, f"it does not come to an end: see {self.log.name}"
+            assert self.daemon.poll() is None, f"the daemon ended by itself with {self.daemon.returncode}: see {self.log.name}"
+            time.sleep(0.5)
+        self.daemon.send_signal(signal.SIGTERM)
+        assert self.daemon.wait(timeout=30) == 0
+        self.count.update(self.home.check_ended())
+        assert not self.alive(), "workers outlived the storm"
+
+    def is_done(self) -> bool:
+        pictures = [path for path in self.home.inbox.iterdir() if path.suffix == ".jpg"]
+        statuses = [self.home.status(job) for job in self.home.jobs().values()]
+        return not pictures and all(status and status["completed_at"] for status in statuses)
+
+    def close(self) -> None:
+        if self.daemon.poll() is None:
+            self.daemon.kill()
+            self.daemon.wait()
+        self.log.close()
+
+
+def storm(minutes: float, seed: int) -> None:
+    """Run the storm and print what was counted."""
+    with tempfile.TemporaryDirectory(prefix="multiplane-storm-") as folder:
+        weather = Storm(Path(folder), seed)
+        try:
+            weather.run(minutes)
+            weather.finish()
+        finally:
+            weather.close()
+        for what, number in weather.count.items():
+            print(f"{number:>8} {what}")
+
+
+def pytest_of(*arguments: str) -> int:
+    """The crash tests in their heavier form."""
+    environment = {**os.environ, "MULTIPLANE_SOAK": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout", "7200", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The long tests.")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the storm lasts")
+    parser.add_argument("--only", choices=["storm", "states", "mutations"])
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    chosen = parser.parse_args()
+    failed = 0
+    if chosen.only in (None, "storm"):
+        print(f"a storm of kills, {chosen.minutes:g} minutes, seed {chosen.seed}")
+        storm(chosen.minutes, chosen.seed)
+    if chosen.only in (None, "states"):
+        failed |= pytest_of("tests/crash", "tests/property/test_power_failures.py")
+    if chosen.only in (None, "mutations"):
+        import mutations
+
+        failed |= mutations.main()
+    return failed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,137 @@
+"""The real daemon, struck by strace at its system calls: killed there, or told that the disk is full or broken.
+
+Only the daemon's own threads are struck; worker and guardian are programs of their own.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+
+import pytest
+from homes import RealHome
+
+STRACE = shutil.which("strace")
+#: The calls that change names or make bytes durable, as the daemon's Python makes them on Linux.
+CHANGING = "mkdir,rename,unlink,rmdir,fsync"
+SOAK = "MULTIPLANE_SOAK" in os.environ
+#: Exit statuses of a daemon that says why it stops.
+CLEAR = {0: "done", 1: "a job failed", 74: "the journal", 75: "the disk"}
+
+pytestmark = [
+    pytest.mark.skipif(STRACE is None, reason="strace is not installed"),
+    pytest.mark.skipif(
+        STRACE is not None and subprocess.run([STRACE, "-o", "/dev/null", "true"], check=False).returncode != 0,
+        reason="strace is not allowed to trace here",
+    ),
+]
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = RealHome(tmp_path / "home")
+    home.path.mkdir()
+    home.drop("one", b"good one", "id: order-1\n")
+    home.drop("two", b"good two", "num_layers: 3\n")
+    return home
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory) -> list[tuple[str, int]]:
+    """The calls of a life of two jobs in order, each with its number among its like, as strace counts."""
+    home = RealHome(tmp_path_factory.mktemp("calls"))
+    home.drop("one", b"good one", "id: order-1\n")
+    home.drop("two", b"good two", "num_layers: 3\n")
+    log = home.path / "log"
+    status, said = home.run("--once", before=(STRACE, "-qq", "-o", str(log), "-e", f"trace={CHANGING}"))
+    assert status == 0, said
+    counts: Counter = Counter()
+    found = []
+    for line in log.read_text().splitlines():
+        if match := re.match(r"(\w+)\(", line):
+            counts[match[1]] += 1
+            found.append((match[1], counts[match[1]]))
+    return found
+
+
+def test_killed_at_any_call_it_goes_on_and_loses_nothing(tmp_path, calls):
+    """At four calls spread over the life; at all of them in the heavier run."""
+    assert len(calls) > 40
+    chosen = calls if SOAK else [calls[round((i + 0.5) * len(calls) / 4)] for i in range(4)]
+    struck = 0
+    for call, number in chosen:
+        home = RealHome(tmp_path / f"{call}-{number}")
+        home.path.mkdir()
+        home.drop("one", b"good one", "id: order-1\n")
+        home.drop("two", b"good two", "num_layers: 3\n")
+        inject = f"inject={call}:signal=SIGKILL:when={number}"
+        status, _said = home.run("--once", before=(STRACE, "-qq", "-o", os.devnull, "-e", inject))
+        struck += status in (-9, 137)
+        home.check_visible()
+        status, said = home.run("--once")
+        assert status == 0, f"after a kill at {call} {number}: {said}"
+        assert home.check_ended() == {"completed": 2}, f"after a kill at {call} {number}: {said}"
+    assert struck >= 0.7 * len(chosen), "strace did not strike"
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "when"), [("fsync", "EIO", "25+"), ("rename", "ENOSPC", "12"), ("mkdir", "EDQUOT", "10")]
+)
+def test_told_that_the_disk_fails_it_stops_clearly_or_goes_on(home, call, code, when):
+    """Once, or from then on; afterwards the disk works again."""
+    inject = f"inject={call}:error={code}:when={when}"
+    status, said = home.run("--once", before=(STRACE, "-qq", "-o", os.devnull, "-e", inject))
+    assert status in CLEAR, said
+    assert "Traceback" not in said
+    home.check_visible()
+    status, said = home.run("--once")
+    assert status in (0, 1), said
+    assert sum(home.check_ended().values()) == 2
+
+
+def test_a_home_whose_first_start_fails_starts_the_next_time(tmp_path):
+    home = RealHome(tmp_path)
+    status, said = home.run("--once", before=(STRACE, "-qq", "-o", os.devnull, "-e", "inject=fsync:error=EIO:when=5+"))
+    assert status in (74, 75), said
+    assert "Traceback" not in said
+    home.drop("one", b"good one")
+    status, said = home.run("--once")
+    assert status == 0, said
+    assert home.check_ended() == {"completed": 1}
+
+
+def test_nothing_is_changed_but_through_the_one_module_that_may(home, tmp_path):
+    """With strace one every call that changes a name or opens a file for writing; each was made by `daemon.fs`."""
+    record, log = tmp_path / "record", tmp_path / "log"
+    trace = "trace=openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,"
+    trace += "truncate,ftruncate,chmod,fchmodat,mknod,mknodat,utimensat,setxattr,execve,copy_file_range,sendfile"
+    strace = (STRACE, "-f", "-qq", "-xx", "-s", "4096", "-o", str(log), "-e", trace)
+    status, said = home.run("--once", "--record", str(record), before=strace)
+    assert status == 0, said
+    known = Counter(
+        (name.decode(), paths) for name, _, paths in (line.partition(b" ") for line in record.read_bytes().splitlines())
+    )
+    seen = Counter(changes(log.read_text(), os.fsencode(home.path)))
+    assert seen - known == Counter(), "changed behind the back of daemon.fs"
+    assert sum(seen.values()) > 50
+    assert {name for name, _ in seen} >= {"open", "rename", "mkdir", "rmdir"}
+
+
+def changes(log: str, home: bytes):
+    """(operation, paths) of every call in the log that changed something in the home, made by the daemon itself."""
+    lines = [match.groups() for line in log.splitlines() if (match := re.match(r"(\d+) +(\w+)\((.*)", line))]
+    others = {pid for pid, call, _ in lines[1:] if call == "execve"}  # what became another program is not the daemon
+    for pid, call, arguments in lines:
+        if pid in others or call == "execve":
+            continue
+        paths = [bytes.fromhex(text.replace("\\x", "")) for text in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)]
+        inside = [path for path in paths if path.startswith(home)]
+        if not inside or " = -1 " in arguments:
+            continue
+        if call in ("open", "openat"):
+            if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", arguments):
+                yield "open", inside[0]
+        else:
+            assert "AT_FDCWD" in arguments or "at" not in call, f"{call} relative to a folder"
+            yield call, b" ".join(inside)

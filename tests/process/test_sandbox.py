@@ -1,0 +1,121 @@
+"""The fence around a worker: each thing a hostile one tries is refused, and what a job needs is not."""
+
+import json
+import os
+import socket
+import sys
+
+import pytest
+from supervised import House
+from workers import recipe
+from workers.driver import command
+
+from daemon.platform import sandbox
+from daemon.platform.sandbox_linux import missing
+from daemon.supervisor import Completed
+
+MAY = ("read its source", "write in its folder", "start a thread")
+FILES = "reading and writing other files"
+#: What each attack needs to be kept out by, as `missing` names it.
+KEPT_BY = {
+    "hide the photo": "starting processes",
+    "age the photo": "starting processes",
+    "connect": "opening network connections",
+    "send a datagram": "network connections other than TCP",
+    "open a Unix socket": "network connections other than TCP",
+    "listen to the kernel": "network connections other than TCP",
+    "signal the daemon": "sending signals to other processes of the same user",
+    "fork": "starting processes",
+    "start a program": "starting processes",
+}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fence of macOS is sandbox-exec's")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What a hostile worker could do, with and without the fence, each as its own report."""
+    return {fenced: besieged(tmp_path_factory.mktemp("siege"), fenced=fenced) for fenced in (False, True)}
+
+
+def besieged(folder, *, fenced: bool) -> dict[str, str]:
+    outbox, inbox, home = folder / "outbox", folder / "inbox", folder / "home" / ".ssh"
+    for each in (outbox / "source", inbox, home):
+        each.mkdir(parents=True)
+    (home / "id_ed25519").write_text("secret")
+    photo = outbox / "source" / "photo.jpg"
+    photo.write_bytes(b"photo")
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        targets = {
+            "photo": str(photo),
+            "secret": str(home / "id_ed25519"),
+            "inbox": str(inbox),
+            "own": str(outbox / "attempt"),
+            "daemon": os.getpid(),
+            "tcp": tcp.getsockname()[1],
+            "udp": udp.getsockname()[1],
+        }
+        (outbox / "source" / "targets.json").write_text(json.dumps(targets))
+        fence = sandbox.fence(os.fsencode(outbox)) if fenced else None
+        house = House(outbox, (sys.executable, "-P", recipe.__file__, "hostile" if fenced else "hostile_unfenced"), fence=fence)
+        house.start(job=command(str(outbox)))
+        outcome = house.end()
+        assert isinstance(outcome, Completed), outcome
+        if fenced:
+            assert photo.read_bytes() == b"photo"
+            assert not any(inbox.iterdir())
+    return json.loads((outbox / "attempt" / "result" / "seen.json").read_text())
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.attacks(recipe.NOWHERE) if name not in MAY])
+def test_a_hostile_worker_is_refused(seen, name):
+    hole = KEPT_BY.get(name, FILES)
+    if hole in missing():
+        pytest.skip(f"this kernel cannot keep a worker from {hole}")
+    assert seen[True][name] in ("EACCES", "EPERM")
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_a_worker_may_do_what_a_job_needs(seen, name):
+    assert seen[True][name] == "done"
+
+
+def test_the_attacks_succeed_without_the_fence(seen):
+    assert [name for name, came in seen[False].items() if came != "done"] == []
+    assert set(seen[False]) == set(seen[True]) - {"become a program", "remove the photo", "move the photo"}
+
+
+def test_a_worker_that_cannot_put_up_its_fence_does_no_job(tmp_path):
+    house = House(tmp_path, (sys.executable, "-P", recipe.__file__, "good", "--fence", "{}"))
+    house.start()
+    outcome = house.end()
+    assert outcome.error.code == "worker_crashed"
+    assert "KeyError" in outcome.error.detail
+
+
+@pytest.mark.parametrize(
+    ("version", "seccomp", "holes"),
+    [
+        (7, True, ()),
+        (5, True, ("sending signals to other processes of the same user",)),
+        (
+            4,
+            False,
+            ("network connections other than TCP", "starting processes", "sending signals to other processes of the same user"),
+        ),
+        (0, True, ("reading and writing other files", "sending signals to other processes of the same user")),
+        (
+            0,
+            False,
+            (
+                "reading and writing other files",
+                "opening network connections",
+                "starting processes",
+                "sending signals to other processes of the same user",
+            ),
+        ),
+    ],
+)
+def test_what_a_kernel_cannot_do_is_said(version, seccomp, holes):
+    assert missing(version, seccomp) == holes

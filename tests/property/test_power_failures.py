@@ -1,0 +1,198 @@
+"""Whatever people do and whenever the power fails: nothing dropped is lost, nothing is done twice, every job ends.
+
+And: whatever a crash leaves of the last write to a segment, the records before it are read and nothing else.
+"""
+
+import contextlib
+import os
+import random
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
+
+from house import INBOX, House, World, check_ended, check_kept, check_visible, new_disk
+from simdisk import PowerLossError
+
+from daemon.contract.records import Claimed, SegmentStart
+from daemon.journal import Entry
+from daemon.journal.line import encode
+from daemon.journal.segment import DamageError, read_segment
+
+NAMES = ("a", "b", "ü")
+WORDS = ("good", "good", "crash-1", "crash-9", "bad", "slow")
+
+
+class Studio(RuleBasedStateMachine):
+    """People at the inbox and at the command line, a daemon that is killed, and a mains supply nobody can rely on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk, self.world = new_disk(), World()
+        self.house: House | None = None
+        self.number = 0
+        #: Whether every status is whole: a power loss may damage some, the recovery mends them.
+        self.sound = True
+
+    # -- people -----------------------------------------------------------------------------------------------------------
+
+    def put(self, name: str, data: bytes) -> None:
+        """A file; what had its name is replaced, by the wish of whoever does it."""
+        path = os.path.join(INBOX, name.encode())
+        with contextlib.suppress(FileNotFoundError):
+            self.world.removed.add(self.disk.read_file(path))
+        self.number += 1
+        self.world.drop(self.disk, name.encode(), data + b" %d" % self.number)
+
+    @rule(name=st.sampled_from(NAMES), word=st.sampled_from(WORDS), named=st.booleans(), priority=st.integers(-2, 2))
+    def drop_a_pair(self, name, word, named, priority):
+        self.put(f"{name}.jpg", word.encode())
+        wish = f"id: order-{len(name.encode())}{name[0] if name.isascii() else ''}\n" if named else ""
+        self.put(f"{name}.yaml", f"{wish}priority: {priority} #".encode())
+
+    @rule(name=st.sampled_from(NAMES))
+    def drop_a_picture_without_sidecar(self, name):
+        self.put(f"{name}.jpg", b"good")
+
+    @rule(name=st.sampled_from(NAMES))
+    def drop_a_broken_sidecar(self, name):
+        self.put(f"{name}.yaml", b"num_layers: [ #")
+
+    @rule(name=st.sampled_from(NAMES))
+    def drop_in_the_preset_folder(self, name):
+        self.put(f"quick/{name}.jpg", b"good")
+
+    @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")))
+    def take_back(self, name, end):
+        path = os.path.join(INBOX, (name + end).encode())
+        try:
+            self.world.removed.add(self.disk.read_file(path))
+        except FileNotFoundError:
+            return
+        self.disk.take(path)
+
+    def ids(self, *, ended: bool) -> list[str]:
+        if self.house is None:
+            return []
+        return sorted(self.house.ledger.jobs.ended if ended else self.house.ledger.jobs.live)
+
+    @precondition(lambda self: self.ids(ended=False))
+    @rule(which=st.integers(0, 9))
+    def cancel(self, which):
+        ids = self.ids(ended=False)
+        self.world.ask(self.disk, "cancel", ids[which % len(ids)])
+
+    @precondition(lambda self: self.ids(ended=True))
+    @rule(which=st.integers(0, 9), verb=st.sampled_from(("retry", "rm")))
+    def ask_for_an_ended_one(self, which, verb):
+        ids = self.ids(ended=True)
+        self.world.ask(self.disk, verb, ids[which % len(ids)])
+
+    # -- the daemon and the mains ------------------------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self):
+        self.start()
+
+    @precondition(lambda self: self.house is None)
+    @rule()
+    def start(self):
+        self.house = House(self.disk, self.world)
+        self.house.start()
+
+    @precondition(lambda self: self.house is not None)
+    @rule(turns=st.integers(1, 6))
+    def work(self, turns):
+        for _ in range(turns):
+            self.house.turn()
+
+    @precondition(lambda self: self.house is not None)
+    @rule(after=st.integers(1, 60), kind=st.sampled_from(("kill", "nothing", "some")), seed=st.integers(0, 99))
+    def crash(self, after, kind, seed):
+        """So many operations from now, or after a few rounds if there are not as many."""
+        last = self.disk.operations + after
+
+        def before(number: int, _name: str, _path: bytes) -> None:
+            if number >= last:
+                self.disk.dead = True
+                raise PowerLossError
+
+        self.disk.before = before
+        with contextlib.suppress(PowerLossError):
+            for _ in range(4):
+                self.house.turn()
+        self.sound = kind == "kill" and (self.sound or self.house.recovered)
+        self.house = None
+        left = self.disk
+        if kind == "kill":
+            self.disk = left.after_kill()
+        elif kind == "nothing":
+            self.disk = left.after_power_loss()
+        else:
+            self.disk = left.after_power_loss(random.Random(seed), keep=0.6)
+
+    @invariant()
+    def nothing_is_lost(self):
+        check_kept(self.disk, self.world, places=2)
+
+    @invariant()
+    def nothing_half_done_is_seen(self):
+        check_visible(self.disk, statuses=self.sound or (self.house is not None and self.house.recovered))
+
+    def teardown(self):
+        if self.house is None:
+            self.start()
+        self.house.rest()
+        check_ended(self.house, everything=False)
+
+
+TestStudio = Studio.TestCase
+TestStudio.settings = settings(
+    max_examples=400 if "MULTIPLANE_SOAK" in os.environ else 50,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def lines_of(sizes: list[int]) -> list[list[bytes]]:
+    """The groups of a segment: its start, then so many records each."""
+    groups, seq = [], 1
+    for size in (1, *sizes):
+        made = [
+            SegmentStart(version="1", boot_id="b", live=0) if seq == 1 else Claimed(job=f"job-{seq + i}") for i in range(size)
+        ]
+        groups.append([encode(Entry(seq + i, seq, "2026-01-31T12:00:00.000Z", record)) for i, record in enumerate(made)])
+        seq += size
+    return groups
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
+def test_any_loss_of_pages_in_the_last_group_leaves_what_was_before_it(sizes, data):
+    groups = lines_of(sizes)
+    head, last = b"".join(b"".join(group) for group in groups[:-1]), b"".join(groups[-1])
+    page = data.draw(st.sampled_from((16, 64, 200)))
+    kept = data.draw(st.lists(st.booleans(), min_size=1 + len(last) // page, max_size=1 + len(last) // page))
+    length = data.draw(st.integers(0, len(last)))
+    left = b"".join(last[i * page : (i + 1) * page] if keep else bytes(page) for i, keep in enumerate(kept))[:length]
+    entries, torn = read_segment(head + left)
+    before = sum(sizes[:-1]) + 1
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    assert before <= len(entries) <= before + sizes[-1]
+    assert (torn is None) == (left == b"".join(groups[-1][: len(entries) - before]))
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.data())
+def test_any_change_before_the_last_group_is_damage_and_never_a_guess(sizes, data):
+    groups = lines_of(sizes)
+    head, last = b"".join(b"".join(group) for group in groups[:-1]), b"".join(groups[-1])
+    at = data.draw(st.integers(0, len(head) - 1))
+    flip = data.draw(st.integers(1, 255))
+    changed = head[:at] + bytes([head[at] ^ flip]) + head[at + 1 :] + last
+    with pytest.raises(DamageError) as damage:
+        read_segment(changed)
+    assert damage.value.offset <= at

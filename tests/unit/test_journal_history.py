@@ -1,0 +1,186 @@
+"""Looking back over the segments, a little at a time, and forgetting the oldest."""
+
+import os
+
+import pytest
+from job_records import accepted, publishing
+
+from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, Started
+from daemon.errors import Refusal
+from daemon.fs import LocalFiles
+from daemon.jobs.fold import Jobs
+from daemon.journal import History, Journal, prune
+
+
+class Reading(LocalFiles):
+    """The real disk; remembers what was read."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    def read(self, path, limit):
+        self.seen.append(os.path.basename(path))
+        return super().read(path, limit)
+
+
+class Story:
+    """A journal that is written over many starts, a day apart."""
+
+    def __init__(self, folder: bytes) -> None:
+        self.folder = folder
+        self.day = 0
+        self.jobs = Jobs()
+        self.start()
+
+    def start(self) -> None:
+        self.day += 1
+        clock = lambda: f"2026-01-{self.day:02}T12:00:00.000Z"  # noqa: E731
+        self.journal = Journal(LocalFiles(), self.folder, clock=clock, version="1", boot_id="b")
+        recovered = self.journal.recover()
+        self.journal.begin(recovered.segment + 1, recovered.next_seq, list(self.jobs.live.values()))
+
+    def record(self, *records) -> None:
+        for entry in self.journal.append(records):
+            self.jobs.apply(entry)
+
+    def do(self, job: str, state: str = "completed") -> None:
+        self.record(accepted(job))
+        self.record(Claimed(job=job), Started(job=job, attempt="x"), publishing(job))
+        self.record(Ended(job=job, state=state))
+
+
+@pytest.fixture
+def story(tmp_path):
+    return Story(os.fsencode(tmp_path / "journal"))
+
+
+@pytest.fixture
+def history(story):
+    return History(LocalFiles(), story.folder)
+
+
+def test_the_story_of_a_job_is_told_across_segments(story, history):
+    story.record(accepted("a"), accepted("ab"))
+    story.start()
+    story.record(Claimed(job="a"), Claimed(job="ab"))
+    story.record(Ended(job="a", state="failed"))
+    events = [entry.record.event for entry in history.story("a")]
+    assert events == ["accepted", "live", "claimed", "ended"]
+    assert history.job("a").state == "failed"
+    assert history.job("a").completed_at == "2026-01-02T12:00:00.000Z"
+    assert history.job("ab").state == "pending"
+    assert history.job("b") is None
+
+
+def test_jobs_that_ended_are_told_newest_first_and_only_as_far_back_as_asked(story):
+    for day in range(5):
+        for name in "xyz":
+            story.do(f"{name}{day}")
+        story.start()
+    fs = Reading()
+    found = [job.job_id for job in History(fs, story.folder).ended(4)]
+    assert found == ["z4", "y4", "x4", "z3"]
+    assert fs.seen == [b"00000006.jsonl", b"00000005.jsonl", b"00000004.jsonl"]
+    assert len(History(LocalFiles(), story.folder).ended(10**9)) == 15
+
+
+def test_no_ended_job_of_a_long_segment_is_forgotten(story, history):
+    for number in range(450):
+        story.record(accepted(f"job-{number}"), Ended(job=f"job-{number}", state="cancelled"))
+    assert [job.job_id for job in history.backwards()] == [f"job-{number}" for number in reversed(range(450))]
+
+
+def test_what_a_newer_segment_says_of_a_job_is_what_holds(story, history):
+    for name in ("kept", "again", "removed", "reborn"):
+        story.do(name, "failed")
+    story.start()
+    story.record(Requeued(job="again", value=history.job("again")), Removed(job="removed"), Removed(job="reborn"))
+    story.start()
+    story.do("reborn")
+    told = {job.job_id: job.state for job in history.ended(100)}
+    assert told == {"reborn": "completed", "kept": "failed"}
+    assert history.job("removed") is None
+
+
+def test_endings_are_read_from_their_own_lines_alone(story, history):
+    story.do("a")
+    story.start()
+    story.do("b", "failed")
+    assert list(history.endings()) == [("b", "2026-01-02T12:00:00.000Z"), ("a", "2026-01-01T12:00:00.000Z")]
+    fs = Reading()
+    assert next(History(fs, story.folder).endings())[0] == "b"
+    assert fs.seen == [b"00000002.jsonl"]
+
+
+def test_an_id_with_marks_of_a_pattern_is_taken_literally(story, history):
+    story.record(accepted("a.b"), accepted("axb"))
+    assert [entry.record.job for entry in history.story("a.b")] == ["a.b"]
+
+
+def test_the_live_jobs_are_read_from_the_last_segment_alone(story):
+    for _ in range(3):
+        story.record(accepted(f"job-{story.day}"))
+        story.start()
+    fs = Reading()
+    assert list(History(fs, story.folder).now().live) == ["job-1", "job-2", "job-3"]
+    assert fs.seen == [b"00000004.jsonl"]
+
+
+def test_looking_back_at_a_damaged_segment_is_refused(story, history):
+    story.do("a")
+    story.do("b")
+    with open(os.path.join(story.folder, b"00000001.jsonl"), "r+b") as file:
+        file.seek(200)
+        file.write(b"\xff")
+    with pytest.raises(Refusal, match=r"00000001\.jsonl, line"):
+        list(history.entries())
+
+
+# -- forgetting -----------------------------------------------------------------------------------------------------------
+
+
+def segments(folder: bytes) -> list[str]:
+    return sorted(os.fsdecode(name) for name in os.listdir(folder))
+
+
+def test_segments_that_are_older_than_asked_are_removed_and_no_other(story, history):
+    story.record(accepted("live"))
+    for day in range(1, 6):
+        story.do(f"job-{day}")
+        story.start()
+    assert prune(LocalFiles(), story.folder, "2026-01-04T11:00:00.000Z") == 2
+    assert segments(story.folder) == [f"{number:08}.jsonl" for number in (3, 4, 5, 6)]
+    assert [job.job_id for job in history.ended(9)] == ["job-5", "job-4", "job-3"]
+    assert list(history.now().live) == ["live"]
+    assert history.job("live").state == "pending"
+
+
+def test_the_last_segment_stays_however_old_it_is(story):
+    story.do("a")
+    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 0
+    story.start()
+    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 1
+    assert segments(story.folder) == ["00000002.jsonl"]
+
+
+def test_nothing_is_forgotten_behind_a_segment_that_cannot_be_read(story):
+    for _ in range(3):
+        story.start()
+    with open(os.path.join(story.folder, b"00000002.jsonl"), "r+b") as file:
+        file.write(b"?")
+    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 0
+
+
+def test_what_was_set_aside_of_an_old_segment_goes_with_it(story):
+    story.start()
+    story.start()
+    for name in (b"torn-00000001-77", b"torn-00000003-5", b"notes.txt"):
+        with open(os.path.join(story.folder, name), "wb"):
+            pass
+    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 2
+    assert segments(story.folder) == ["00000003.jsonl", "notes.txt", "torn-00000003-5"]
+
+
+def test_a_job_keeps_what_was_published(story, history):
+    story.do("a")
+    assert isinstance(history.job("a").published, Publishing)

@@ -1,0 +1,145 @@
+"""Painting stroke by stroke: repeatable, from faithful to loose, and along the forms."""
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.contract.messages import JobCommand, Limits
+from daemon.contract.spec import JobSpec
+from pipeline import painterly
+from pipeline.images import Photo
+from pipeline.painterly import strokes, styles
+
+STROKES = [name for name, style in styles.styles().items() if style.engine == "strokes"]
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A bowl on a table: an edge, a curve, a gradient and some texture."""
+    rows, columns = np.mgrid[:120, :160].astype(np.float32)
+    picture = np.dstack([90 + columns * 0.6, 60 + rows * 0.7, 200 - columns * 0.5])
+    picture[np.hypot(rows - 60, columns - 80) < 38] = (210, 60, 40)
+    picture[np.hypot(rows - 60, columns - 80) < 20] = (250, 245, 230)
+    picture[90:] = (60, 40, 25)
+    picture += np.random.default_rng(5).normal(0, 6, picture.shape)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def paint(photo, name="oil-strokes", strength=0.5, seed=42, **options):
+    return strokes.paint(photo, styles.styles()[name], strength=strength, seed=seed, **options)
+
+
+def distance(painting, photo):
+    return float(np.abs(painting.astype(np.float32) - photo).mean())
+
+
+def blurred(picture, sigma=3.0):
+    return cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.float32)
+
+
+def fineness(picture):
+    """Share of the detail that is finer than two pixels: what only small brushes leave."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine, coarse = (
+        grey - cv2.GaussianBlur(grey, (0, 0), 1.0),
+        cv2.GaussianBlur(grey, (0, 0), 2.0) - cv2.GaussianBlur(grey, (0, 0), 8.0),
+    )
+    return float(np.square(fine).mean() / np.square(coarse).mean())
+
+
+@pytest.mark.parametrize("name", STROKES)
+def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(photo, name):
+    first = paint(photo, name, threads=1)
+    assert first.tobytes() == paint(photo, name, threads=3).tobytes()
+    assert first.tobytes() != paint(photo, name, seed=7).tobytes()
+    assert (first.shape, first.dtype) == (photo.shape, np.uint8)
+
+
+@pytest.mark.parametrize("name", STROKES)
+def test_strength_goes_from_the_photo_to_loose(photo, name):
+    assert paint(photo, name, 0.0).tobytes() == photo.tobytes()
+    away = [distance(paint(photo, name, strength), photo) for strength in (0.02, 0.1, 0.5, 1.0)]
+    assert away == sorted(away)
+    assert away[0] < 3.0
+    assert away[-1] > 1.2 * away[-2]
+
+
+def test_a_looser_hand_leaves_less_fine_detail(photo):
+    share = [fineness(paint(photo, strength=strength)) for strength in (0.3, 1.0)]
+    assert share[1] < 0.8 * share[0]
+
+
+@pytest.mark.parametrize("name", STROKES)
+def test_from_afar_the_painting_is_the_photo(photo, name):
+    far = np.abs(blurred(paint(photo, name), 6.0) - blurred(photo, 6.0)).mean()
+    assert far < (16.0 if name == "wash-strokes" else 9.0)  # water colour is lighter than what it shows
+
+
+def test_oil_covers_the_ground():
+    """Where the photo has a hard edge, the blurred ground does not show."""
+    canvas = np.zeros((64, 64, 3), np.uint8)
+    canvas[:, 32:] = 255
+    painted = paint(canvas).astype(int)
+    assert painted[:, :26].max() < 60
+    assert painted[:, 38:].min() > 195
+
+
+def test_strokes_follow_the_forms():
+    """On stripes the paint varies across them, hardly along them."""
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:] = (128 + 100 * np.sin(np.arange(128) / 4))[:, None, None].astype(np.uint8)
+    tangent = strokes._tangent(stripes, 4.0)[8:-8, 8:-8]
+    assert np.abs(tangent[..., 0]).min() > 0.98
+    turned = strokes._tangent(np.ascontiguousarray(stripes.transpose(1, 0, 2)), 4.0)[8:-8, 8:-8]
+    assert np.abs(turned[..., 1]).min() > 0.98
+
+
+def test_smaller_brushes_go_where_the_paint_is_wrong():
+    generator = np.random.default_rng(0)
+    error = np.zeros((60, 80), np.float32)
+    error[30:40, 20:30] = 90.0
+    starts = strokes._starts(error, 5, 30.0, generator)
+    assert len(starts) == 4
+    assert (starts >= (20, 30)).all()
+    assert (starts < (30, 40)).all()
+    everywhere = strokes._starts(error, 5, 0.0, generator)
+    assert len(everywhere) == 12 * 16
+
+
+def test_progress_rises_to_the_end(photo):
+    told = []
+    paint(photo, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert len(told) > 20
+
+
+def job(**spec):
+    return JobCommand(
+        job_id="x", attempt="/none", source="/none", image="a.png", image_bytes=1, image_mtime_ns=1,
+        spec=JobSpec(mode="painterly", **spec), limits=Limits(max_bytes=1 << 20, max_pixels=1 << 20),
+        models="/none", threads=2,
+    )  # fmt: skip
+
+
+def test_a_painting_keeps_alpha_and_profile_and_says_what_made_it(photo):
+    alpha = np.full(photo.shape[:2], 255, np.uint8)
+    alpha[:, :50] = 0
+    given = Photo(rgb=photo, alpha=alpha, icc=b"x", profile="mine", bits=16, format="PNG")
+    painting = painterly.stylise(given, job(strength=0.7, seed=9), lambda _: None)
+    assert painting.photo.alpha is alpha
+    assert (painting.photo.icc, painting.photo.profile, painting.photo.bits) == (b"x", "mine", 16)
+    made = painting.provenance
+    assert (made.engine, made.style, made.strength, made.seed, made.model) == ("strokes", "oil-strokes", 0.7, 9, None)
+
+
+def test_what_a_file_hides_below_its_transparency_does_not_bleed_into_the_painting(photo):
+    alpha = np.full(photo.shape[:2], 255, np.uint8)
+    alpha[:, :50] = 0
+    green, black = photo.copy(), photo.copy()
+    green[:, :50], black[:, :50] = (0, 255, 0), 0
+    seen = [
+        painterly.stylise(Photo(rgb=rgb, alpha=alpha, icc=None, profile="sRGB", bits=8, format="PNG"), job(), lambda _: None)
+        for rgb in (green, black)
+    ]
+    assert (seen[0].photo.rgb[:, 50:] == seen[1].photo.rgb[:, 50:]).all()
