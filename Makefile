@@ -49,7 +49,7 @@ bench: $(READY) ## Measure, and print a table
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(READY) ## Storms of kills and seeded mutations (half an hour)
-	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/crash tests/property
+	@$(BIN)/python -m tests.crash.soak
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \

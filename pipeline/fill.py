@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import BLOCK, Grid, Pixels
-from pipeline.filters import box, resize, select, widest
+from pipeline.filters import box, grown, resize, select, widest
 from pipeline.matte import band_radius
 from pipeline.texture import find_texture
 
@@ -152,7 +152,10 @@ class Filler:
             hidden.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
         owners = np.zeros(int(nearest.max()) + 1, np.bool_)
-        owners[nearest[own]] = True
+        # Only what is wider than a border goes on behind other things: a speck would grow into a spike.
+        window = 2 * max(1, round(band_radius(self.photo.shape) / self.grid.step)) + 1
+        wide = own & grown(~grown(~own, window), window)
+        owners[nearest[wide]] = True
         far = MAX_PARALLAX * max(self.grid.shape) + MARGIN
         return np.where(own | (hidden & owners[nearest] & (distance <= far)), np.float32(1), np.float32(0))
 

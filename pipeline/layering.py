@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from pipeline.fill import MAX_PARALLAX
 from pipeline.filters import at_least
-from pipeline.matte import find_borders
+from pipeline.matte import band_radius, find_borders
 from pipeline.recompose import compose, solve
 from pipeline.refine import refine
-from pipeline.split import find_thresholds, label
+from pipeline.split import find_thresholds, label, without_slivers
 from pipeline.stack import build
 
 STAGES = ("refine", "split", "matte", "fill", "recompose")
@@ -94,7 +94,7 @@ def layer_picture(
     begin("split", 0.25)
     visible = None if alpha is None else alpha > 0
     thresholds = find_thresholds(disparity, visible, num_layers, split)
-    labels = label(disparity, thresholds)
+    labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
     borders = find_borders(rgb, opaque, labels, num_layers)

@@ -7,8 +7,11 @@ The default is Fisher's exact classification of one-dimensional data (W. D. Fish
 from collections.abc import Sequence
 from itertools import pairwise
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.filters import grown, narrowest, widest
 
 BINS = 512
 """Finer than the eight bits of most depth pictures, coarse enough for an n × n table of costs (2 MB) in milliseconds."""
@@ -78,6 +81,39 @@ def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArra
     for threshold in thresholds:
         labels += disparity >= np.float32(threshold)
     return labels
+
+
+def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> NDArray[np.uint8]:
+    """Give away the thin strips of middle layers along the steps between a farther and a nearer one.
+
+    They are left-overs of interpolated depth, belong to one of the two sides, and would come off as fragments when layers move.
+    Thin things that stand in front of everything around them, or are all there is behind it, are kept.
+
+    Args:
+        labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
+        num_layers: how many.
+        radius: strips up to twice as wide in pixels are looked at.
+
+    Returns:
+        uint8 (H, W): the labels, with strips given to the nearest side.
+    """
+    window = 2 * radius + 1
+    solid = np.zeros(labels.shape, np.bool_)
+    for k in range(num_layers):
+        own = labels == k
+        solid |= grown(~grown(~own, window), window) & own
+    # Solid surroundings on both sides of a strip's own depth, within reach of it.
+    far = narrowest(np.where(solid, labels, np.uint8(255)), 2 * window + 1)
+    near = widest(np.where(solid, labels, np.uint8(0)), 2 * window + 1)
+    strip = ~solid & (far < labels) & (labels < near)
+    if not strip.any():
+        return labels
+    _, nearest = cv2.distanceTransformWithLabels(
+        1 - solid.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owners = np.zeros(int(nearest.max()) + 1, np.uint8)
+    owners[nearest[solid]] = labels[solid]
+    return np.where(strip, owners[nearest], labels)
 
 
 def _sample(disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None) -> NDArray[np.float32]:

@@ -6,14 +6,16 @@ from rich.text import Text
 
 from daemon.cli.cells import cell
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_at
-from daemon.doctor import Finding, Report, examine
-from daemon.doctor.model import Grade
+from daemon.doctor.model import Finding, Grade, Report
 
 _MARKS: dict[Grade, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "bold red")}
 
 
 def doctor(home: Home = None, json: Json = False) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
+    # Only this verb pays for what it looks with.
+    from daemon.doctor.facts import examine
+
     if out.is_terminal and not json:
         with err.status("Looking at folders, journal, weights and devices …"):
             report = examine(lambda: settings_at(home), fs)

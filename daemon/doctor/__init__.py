@@ -2,8 +2,3 @@
 
 `facts` asks the machine, `judging` makes findings of the answers and touches nothing, `model` is what is printed.
 """
-
-from daemon.doctor.facts import examine
-from daemon.doctor.model import Finding, Report
-
-__all__ = ["Finding", "Report", "examine"]

@@ -169,7 +169,9 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
         return Standing(hold=f"{names} are both in this folder: keep one of them")
     control = memory.controls[0]
     if control.problem is not None:
-        return Standing(control, hold=f"{names}: {control.problem}")
+        # The sentence about a wrong line names its file already.
+        said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
+        return Standing(control, hold=said)
     track = memory.tracks.get(control.entry.name)
     if track is None or track.entry.fingerprint != control.entry.fingerprint:
         return Standing(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)

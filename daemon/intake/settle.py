@@ -143,7 +143,7 @@ def rest(track: Track, pace: Pace, *, go: bool, busy: bool) -> Rest:
     if go and track.vouch is not None and track.held is None:
         return SETTLED
     if entry.size == 0 and track.label.role == "sidecar" and track.since + rules.empty_sidecar_hold > pace.now:
-        return Rest("still empty", track.since + rules.empty_sidecar_hold)
+        return Rest("still empty; if it stays so for a minute, it means all the defaults", track.since + rules.empty_sidecar_hold)
     # Two looks, the second so long after the first that found this fingerprint: one look proves nothing.
     until = track.since + settle_seconds(track, pace)
     if max(track.looked, pace.full_look) < until:

@@ -1,9 +1,12 @@
 """One daemon per home: a lock file on the local disk, held for the life of the process."""
 
+import time
+
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 
 _PID_WIDTH = 20
+_TRIES, _PAUSE = 5, 0.02
 
 
 def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
@@ -12,7 +15,11 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
     Raises:
         Refusal: another daemon has it.
     """
-    fd = fs.lock(path)
+    # `is_running` takes the lock for an instant to ask; that must not look like another daemon.
+    for _ in range(_TRIES):
+        if (fd := fs.lock(path)) is not None:
+            break
+        time.sleep(_PAUSE)
     if fd is None:
         holder = fs.read(path, _PID_WIDTH).decode(errors="replace").strip() or "unknown"
         raise Refusal(

@@ -85,8 +85,9 @@ def visible_colours(photo: Photo) -> NDArray[np.uint8]:
     height, width = photo.alpha.shape
     scale = min(1.0, _SPREAD_SIDE / max(height, width))
     small = (max(1, round(height * scale)), max(1, round(width * scale)))
-    weight = resize(photo.alpha.astype(np.float32), small, cv2.INTER_AREA) / np.float32(255.0)
-    colour = resize(photo.rgb.astype(np.float32) * (photo.alpha[..., None] / np.float32(255.0)), small, cv2.INTER_AREA)
+    opacity = photo.alpha.astype(np.float32) / np.float32(255.0)
+    weight = resize(opacity, small, cv2.INTER_AREA)
+    colour = resize(photo.rgb.astype(np.float32) * opacity[..., None], small, cv2.INTER_AREA)
     spread = np.zeros((*small, 3), np.float32)
     share = np.zeros(small, np.float32)
     for sigma in (1.0, 4.0, 16.0, 64.0):  # the nearest that says anything decides

@@ -102,7 +102,7 @@ class Canvas:
 
     def bare(self, height: int, width: int) -> NDArray[np.bool_]:
         """Where the ground is unpainted, at (height, width)."""
-        bare = cv2.inRange(self.pixels, (0, 0, 0, _BARE), (255, 255, 255, _BARE))  # type: ignore[call-overload]
+        bare = np.asarray(cv2.inRange(self.pixels, (0, 0, 0, _BARE), (255, 255, 255, _BARE)), np.uint8)
         return resize(bare, (height, width), cv2.INTER_AREA) > 127
 
     def heights(self) -> NDArray[np.uint8]:

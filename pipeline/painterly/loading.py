@@ -37,9 +37,10 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     Raises:
         WeightsCorrupt: a folder does not hold what it should.
     """
+    import diffusers
     import torch
-    from diffusers import StableDiffusionImg2ImgPipeline
 
+    kind: Any = diffusers.StableDiffusionImg2ImgPipeline  # its loader has no types
     found = parts.pipeline
     _must_be_of_the_family(found)
     options: dict[str, Any] = {"torch_dtype": getattr(torch, dtype)}
@@ -50,9 +51,7 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     if parts.vae is not None:
         options["vae"] = _tiny_autoencoder(parts.vae, options["torch_dtype"])
     with _corrupt_if_unloadable(found, "a diffusion model"):
-        pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
-            found.folder, local_files_only=True, use_safetensors=True, **options
-        )
+        pipeline = kind.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, **options)
         _must_be_whole(found, pipeline)
         pipeline.scheduler = _scheduler(pipeline.scheduler.config, few_steps=parts.lora is not None, steps=steps)
     if parts.lora is not None:
@@ -67,14 +66,14 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Libraries' notices about their own future, and about what is told better here, are nothing for a person's eyes."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
+    import diffusers.utils
+    import transformers.utils
 
-    before = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    voices: tuple[Any, ...] = (diffusers.utils.logging, transformers.utils.logging)
+    before = [voice.get_verbosity() for voice in voices]
+    for voice in voices:
+        voice.set_verbosity_error()
+        voice.disable_progress_bar()
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore", DeprecationWarning)
@@ -82,8 +81,8 @@ def quiet() -> Iterator[None]:
             python_warnings.simplefilter("ignore", UserWarning)
             yield
     finally:
-        diffusers_logging.set_verbosity(before[0])
-        transformers_logging.set_verbosity(before[1])
+        for voice, level in zip(voices, before, strict=True):
+            voice.set_verbosity(level)
 
 
 def _must_be_of_the_family(found: Weights) -> None:
@@ -124,17 +123,19 @@ def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
 
 
 def _tiny_autoencoder(found: Weights, dtype: Any) -> Any:  # noqa: ANN401
-    from diffusers import AutoencoderTiny
+    import diffusers
 
+    kind: Any = diffusers.AutoencoderTiny
     with _corrupt_if_unloadable(found, "a tiny autoencoder"):
-        return AutoencoderTiny.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype)
+        return kind.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype)
 
 
 def _scheduler(config: Any, *, few_steps: bool, steps: int) -> Any:  # noqa: ANN401
     """DPM-Solver++ (Lu et al., 2022): 20 steps look like 50 of the older ones; that of the consistency model for its LoRA."""
-    from diffusers import DPMSolverMultistepScheduler, LCMScheduler
+    import diffusers
 
+    kinds: Any = diffusers
     if few_steps:
         # A schedule must not be longer than the one the steps are taken from; the authors' has 50.
-        return LCMScheduler.from_config(config, original_inference_steps=max(50, steps))
-    return DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++")
+        return kinds.LCMScheduler.from_config(config, original_inference_steps=max(50, steps))
+    return kinds.DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++")

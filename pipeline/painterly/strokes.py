@@ -225,6 +225,8 @@ def _trace(
 
 def _wander(colours: Floats, style: StrokesStyle, generator: np.random.Generator) -> Rgb:
     """Colours (n, 3) with the style's jitter of hue, saturation and brightness; uint8."""
+    if len(colours) == 0:
+        return np.zeros((0, 3), np.uint8)
     hsv = cv2.cvtColor((colours / 255.0)[None].astype(np.float32), cv2.COLOR_RGB2HSV)[0]
     jitter = style.jitter
     chance = generator.standard_normal((len(colours), 3)).clip(-2.5, 2.5)
@@ -233,4 +235,4 @@ def _wander(colours: Floats, style: StrokesStyle, generator: np.random.Generator
     hsv[:, 1] = np.clip(hsv[:, 1] * (1.0 + jitter.saturation * (1.0 + 2.0 * chance[:, 1])), 0.0, 1.0)
     hsv[:, 2] = np.clip(hsv[:, 2] + jitter.value * chance[:, 2] * (0.25 + 0.75 * hsv[:, 2]), 0.0, 1.0)
     rgb = cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0]
-    return np.rint(rgb * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(rgb * 255.0), np.uint8)

@@ -49,7 +49,7 @@ def _relief(height: NDArray[np.uint8]) -> Floats:
     """How much of the light from the upper left each pixel of the canvas catches, −1 to 1."""
     height = cast(NDArray[np.uint8], cv2.GaussianBlur(height, (0, 0), 1.1))
     slope = cv2.filter2D(height, cv2.CV_32F, np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]], np.float32) / 8)
-    return np.clip(slope / np.float32(24.0), -1.0, 1.0, out=slope, dtype=np.float32, casting="unsafe")
+    return np.asarray(np.clip(slope / np.float32(24.0), -1.0, 1.0), np.float32)
 
 
 def _lit(rgb: NDArray[np.uint8], light: Floats) -> NDArray[np.uint8]:
@@ -74,7 +74,7 @@ def _watercolour(
     colour = rgb.astype(np.float32) / np.float32(255.0)
     colour *= np.float32(1.0) - (np.float32(1.0) - colour) * (density - np.float32(1.0))[..., None]
     colour += (tiled * np.float32(-0.012 * style.paper))[..., None]
-    return np.rint(np.clip(colour, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(colour, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def _paper(generator: np.random.Generator) -> Floats:
@@ -84,7 +84,7 @@ def _paper(generator: np.random.Generator) -> Floats:
     for sigma, weight in ((1.2, 0.6), (2.6, 0.4)):
         smooth = _round(white, sigma)
         grain += np.float32(weight) * smooth / smooth.std()
-    return np.clip(grain / np.float32(1.8), -1.0, 1.0)
+    return np.asarray(np.clip(grain / np.float32(1.8), -1.0, 1.0), np.float32)
 
 
 def _round(noise: Floats, sigma: float) -> Floats:

@@ -1,5 +1,6 @@
 """INTAKE's bad days of writing: whatever a writer does, a picture becomes one whole job, and says why while it waits."""
 
+import mmap
 import os
 import time
 from collections.abc import Iterator
@@ -87,21 +88,26 @@ def test_same_size_and_mtime_with_a_new_inode(running: QuickFolder) -> None:
     kept(running, "swap.jpg", b"BBBB")
 
 
-def test_rewritten_after_the_claim_through_an_open_handle(running: QuickFolder) -> None:
-    """A mapping outlives its descriptor, so that no lease tells of it; it goes on writing into our file."""
-    import mmap
+def test_rewritten_after_the_claim_it_settles_in_its_source_folder(running: QuickFolder) -> None:
+    running.pair("blocker.jpg", b"hang")
+    blocker = until(lambda: [job for job in running.of("blocker.jpg") if job["state"] == "processing"])[0]
+    running.pair("late.jpg", b"as it was")
+    job = until(lambda: running.of("late.jpg"))[0]
+    (running.job(job) / "source" / "late.jpg").write_bytes(b"as it is in the end")
+    assert running.run("cancel", blocker["job_id"]).returncode == 0
+    status = kept(running, "late.jpg", b"as it is in the end")
+    assert status["source"]["bytes"] == len(b"as it is in the end")
 
-    path = running.write("mapped.jpg", b"torn" + b" " * 4092)
+
+def test_a_mapping_that_outlives_its_descriptor_holds_the_picture_as_well(running: QuickFolder) -> None:
+    path = running.write("mapped.jpg", b"-" * 4096)
     with open(path, "r+b") as file:
         memory = mmap.mmap(file.fileno(), 4096)
     running.write("mapped.jpg.yaml")
-    job = until(lambda: running.of("mapped.jpg"))[0]
-    until(lambda: running.of("mapped.jpg")[0]["error"] is not None, 10)
-    memory[4088:4091] = b"end"
-    memory.flush()
+    running.waits("mapped.jpg", "still open in another program")
+    memory[:3] = b"new"
     memory.close()
-    status = kept(running, "mapped.jpg", b"torn" + b" " * 4084 + b"end" + b" " * 5)
-    assert status["job_id"] == job["job_id"]
+    kept(running, "mapped.jpg", b"new" + b"-" * 4093)
 
 
 def test_a_truncated_picture_settles_again_and_is_done_when_the_rest_comes(running: QuickFolder) -> None:

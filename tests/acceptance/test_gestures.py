@@ -1,4 +1,4 @@
-"""What a person says with a job's folder in the outbox: the Trash cancels or removes, Put Back is nothing, dragged back is anew."""
+"""A job's folder in the outbox: the Trash cancels or removes the job, Put Back is nothing, dragged back it is a new one."""
 
 import json
 import os

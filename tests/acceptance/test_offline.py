@@ -139,7 +139,7 @@ def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(folder: 
 def test_an_inbox_nobody_may_read_simulated_for_root_is_offline_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """chmod 000 stops nobody who is root, so the refusal comes from `os.scandir`, as macOS gives it (EPERM)."""
+    """Chmod 000 stops nobody who is root, so the refusal comes from `os.scandir`, as macOS gives it (EPERM)."""
     from daemon.intake import Control
     from daemon.watch import MARKER, Watch
 

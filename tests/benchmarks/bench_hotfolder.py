@@ -1,10 +1,10 @@
 """What the running daemon costs beside its jobs: floods of pairs, the latency of one, an idle hour.
 
 The daemon runs as a program of its own, its worker is one that never becomes ready, so that claims are measured and not pictures.
-Bars: every pair accepted or waiting, none twice; cost a pair at 50,000 within 1.3 times that at 10,000; at most 150 MB; renamed in
+Bars: every pair accepted or waiting, none twice; cost a pair at 50,000 within 1.3 times that at 10,000; ≤ 150 MB; renamed in
 → `accepted` on the disk, under continuous arrival, p50 ≤ 50 ms and p99 ≤ 250 ms; idle ≤ 0.2 % of a core and 60 MB.
 
-Run: .venv/bin/python -m tests.benchmarks hotfolder. `MULTIPLANE_BENCH=quick` takes a tenth of the pairs and 10 s of idling.
+Run: .venv/bin/python -m tests.benchmarks hotfolder. `BENCH_QUICK=1` takes a tenth of the pairs and 10 s of idling.
 """
 
 import json
@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = os.environ.get("MULTIPLANE_BENCH") == "quick"
+QUICK = "BENCH_QUICK" in os.environ
 FLOODS = (1_000, 5_000) if QUICK else (10_000, 50_000)
 ARRIVALS = 100 if QUICK else 500
 IDLE_SECONDS = 10.0 if QUICK else 60.0
@@ -56,6 +56,8 @@ class Home:
         process = subprocess.Popen([sys.executable, "-P", "-c", code], env=environment)
         try:
             while not (self.home / "outbox" / "daemon.json").exists():
+                if process.poll() is not None:
+                    raise RuntimeError(f"the daemon ended with status {process.returncode}")
                 time.sleep(0.05)
             yield psutil.Process(process.pid)
         finally:
@@ -153,7 +155,7 @@ def idle() -> tuple[float, float]:
         return (sum(daemon.cpu_times()[:2]) - before) / IDLE_SECONDS, daemon.memory_info().rss / 1e6
 
 
-def other(name: str, argv: list[str], count: int) -> str:
+def other(argv: list[str], count: int) -> str:
     """The same drop before another watcher that starts a trivial command for each file: what it misses and when it starts."""
     folder = Path(tempfile.mkdtemp(prefix="other"))
     inbox, log = folder / "inbox", folder / "log"
@@ -176,10 +178,9 @@ def other(name: str, argv: list[str], count: int) -> str:
             size = log.stat().st_size
             last, changed = (size, time.monotonic()) if size != last else (last, changed)
             time.sleep(0.1)
-        seen = len({line for line in log.read_bytes().split() if line.endswith(b".jpg")} - {b"single.jpg"})
-        started = len([line for line in log.read_bytes().split() if line.endswith(b".jpg")])
-        took = changed - began
-        return f"{name:24} start {single * 1e3:6.0f} ms; of {count:,} files missed {count - seen:,} in {took:.0f} s, {started:,} starts"
+        lines = [line for line in log.read_bytes().split() if line.endswith(b".jpg")]
+        missed = count - len({*lines} - {b"single.jpg"})
+        return f"start {single * 1e3:.0f} ms; {count:,} files: missed {missed:,}, {len(lines):,} starts, {changed - began:.0f} s"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -191,22 +192,28 @@ def main() -> None:
     cost = {}
     for count in FLOODS:
         cost[count], megabytes, note = flood(count)
-        ratio = f", {cost[count] / cost[FLOODS[0]]:4.2f} × that of {FLOODS[0]:,} (bar 1.3)" if count != FLOODS[0] else ""
-        print(f"{count:7,} pairs at once     {cost[count] * 1e3:6.2f} ms a pair{ratio}; {megabytes:.0f} MB (bar 150); {note}", flush=True)
+        ratio = f", {cost[count] / cost[FLOODS[0]]:4.2f} × (bar 1.3)" if count != FLOODS[0] else ""
+        row(f"{count:,} pairs at once", f"{cost[count] * 1e3:6.2f} ms a pair{ratio}; {megabytes:.0f} MB (bar 150); {note}")
     _, megabytes, note = flood(FLOODS[-1], most=1000)
-    print(f"{FLOODS[-1]:7,}, 1,000 may wait    {megabytes:.0f} MB; {note}", flush=True)
+    row(f"{FLOODS[-1]:,}, 1,000 may wait", f"{megabytes:.0f} MB; {note}")
     times = latency()
     p50, p99 = (times[round((len(times) - 1) * share)] * 1e3 for share in (0.5, 0.99))
-    print(f"{len(times):7,} pairs, one by one  renamed in → accepted: p50 {p50:.1f} ms (bar 50), p99 {p99:.1f} ms (bar 250)", flush=True)
+    row(f"{len(times):,} pairs, one by one", f"renamed in → accepted: p50 {p50:.1f} ms (bar 50), p99 {p99:.1f} ms (bar 250)")
     share, megabytes = idle()
-    print(f"idle for {IDLE_SECONDS:.0f} s             {share:.2%} of a core (bar 0.20 %), {megabytes:.0f} MB (bar 60)", flush=True)
-    command = "printf '%s\\n' \"$(basename ${{watch_src_path}})\" >> {log}"
-    watchmedo = [str(Path(sys.executable).parent / "watchmedo"), "shell-command", "--patterns=*.jpg", "--command", command, "{inbox}"]
-    if Path(watchmedo[0]).exists():
-        print(other("watchmedo shell-command", watchmedo, OTHERS), flush=True)
+    row(f"idle for {IDLE_SECONDS:.0f} s", f"{share:.2%} of a core (bar 0.20 %), {megabytes:.0f} MB (bar 60)")
+    watchmedo = str(Path(sys.executable).parent / "watchmedo")
+    if Path(watchmedo).exists():
+        command = "basename ${{watch_src_path}} >> {log}"
+        argv = [watchmedo, "shell-command", "--patterns=*.jpg", "--command", command, "{inbox}"]
+        row("watchmedo shell-command", other(argv, OTHERS))
     if shutil.which("inotifywait"):
-        loop = "inotifywait -mq -e close_write -e moved_to --format %f {inbox} | while read -r f; do /bin/echo \"$f\" >> {log}; done"
-        print(other("inotifywait loop", ["sh", "-c", loop], OTHERS), flush=True)
+        events = "inotifywait -mq -e close_write -e moved_to --format %f {inbox}"
+        row("inotifywait loop", other(["sh", "-c", events + ' | while read -r f; do /bin/echo "$f" >> {log}; done'], OTHERS))
+
+
+def row(what: str, found: str) -> None:
+    """One line of the table."""
+    print(f"{what:24} {found}", flush=True)
 
 
 if __name__ == "__main__":

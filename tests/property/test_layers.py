@@ -1,5 +1,7 @@
 """Any picture, any depth, any number of layers: the promises of the layering hold."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline import png
 from pipeline.layering import layer_picture, shifts
 from tests.scenes import camera_depth, scene
 
@@ -56,12 +59,13 @@ def make(job):
 def with_pillow(layers):
     out = Image.new("RGBA", layers[0].shape[1::-1])
     for layer in layers:
-        out = Image.alpha_composite(out, Image.fromarray(layer))
+        with Image.open(io.BytesIO(png.encode_rgba(layer))) as written:
+            out = Image.alpha_composite(out, written)
     return np.asarray(out).astype(int)
 
 
 @given(jobs())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_layers_recompose_and_hold_every_promise(job):
     layers = make(job)
     rgb = job["rgb"]

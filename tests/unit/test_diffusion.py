@@ -1,4 +1,4 @@
-"""Painting by diffusion, proven with a tiny Stable Diffusion 1.5 of real components, written as safetensors and loaded as a fetch is."""
+"""Painting by diffusion, proven with a tiny Stable Diffusion 1.5 of real components, loaded from safetensors as a fetch is."""
 
 import json
 import shutil

@@ -1,15 +1,17 @@
 """The doctor: what it makes of the facts, and that it finds what is really wrong with a home."""
 
 import errno
+import io
 import os
 from dataclasses import replace
 
 import pytest
 from job_records import accepted
+from rich.console import Console
 
+from daemon.cli.doctor import listing, verdict
 from daemon.contract.records import Claimed
-from daemon.doctor import Report, examine
-from daemon.doctor.facts import journal_facts
+from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge
 from daemon.doctor.model import (
     Answer,
@@ -19,6 +21,7 @@ from daemon.doctor.model import (
     Finding,
     Folder,
     JournalFacts,
+    Report,
     Segment,
     ServiceFacts,
     Trouble,
@@ -204,6 +207,20 @@ def test_a_configured_device_that_is_not_there_is_a_problem() -> None:
 def test_what_the_sandbox_cannot_hold_is_told() -> None:
     assert "sending signals" in note("sandbox", unfenced=("sending signals",)).sentence
     assert "off" in note("sandbox", settings={**WELL.settings, "sandbox": "off"}).sentence
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_fits_its_width_and_names_are_no_markup(width) -> None:
+    facts = replace(WELL, folders=folders(inbox={"path": "/h/[bold]x\x1b[2J\u202e" + "y" * 100, "marked": False}))
+    report = Report(version="1", home="/h", healthy=False, findings=judge(facts))
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(listing(report))
+    console.print(verdict(report))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    assert "[bold]x·[2J·y" in text
+    assert "1 problem to solve" in text
+    assert "✗  folders" in text
 
 
 # -- a real home ----------------------------------------------------------------------------------------------------------------

@@ -29,12 +29,13 @@ def paint(photo, name="oil-strokes", strength=0.5, seed=42, **options):
     return strokes.paint(photo, styles.styles()[name], strength=strength, seed=seed, **options)
 
 
-def distance(painting, photo):
-    return float(np.abs(painting.astype(np.float32) - photo).mean())
-
-
 def blurred(picture, sigma=3.0):
     return cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.float32)
+
+
+def distance(painting, photo):
+    """Mean difference in levels of what is coarser than the hairs."""
+    return float(np.abs(blurred(painting, 1.5) - blurred(photo, 1.5)).mean())
 
 
 def fineness(picture):
@@ -60,7 +61,7 @@ def test_strength_goes_from_the_photo_to_loose(photo, name):
     assert paint(photo, name, 0.0).tobytes() == photo.tobytes()
     away = [distance(paint(photo, name, strength), photo) for strength in (0.02, 0.1, 0.5, 1.0)]
     assert away == sorted(away)
-    assert away[0] < 3.0
+    assert away[0] < 1.5
     assert away[-1] > 1.2 * away[-2]
 
 
@@ -72,7 +73,7 @@ def test_a_looser_hand_leaves_less_fine_detail(photo):
 @pytest.mark.parametrize("name", STROKES)
 def test_from_afar_the_painting_is_the_photo(photo, name):
     far = np.abs(blurred(paint(photo, name), 6.0) - blurred(photo, 6.0)).mean()
-    assert far < (16.0 if name == "wash-strokes" else 9.0)  # water colour is lighter than what it shows
+    assert far < (24.0 if name == "wash-strokes" else 9.0)  # water colour is lighter than what it shows
 
 
 def test_oil_covers_the_ground():

@@ -84,6 +84,7 @@ function shot(job) {
     frame.setAttribute("aria-hidden", "true");
   }
   const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
+  picture.addEventListener("load", () => frame.classList.add("seen")); // until then no chequers, which mean transparency
   picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
   picture.src = job.thumb;
   frame.append(picture);

@@ -28,9 +28,7 @@ def main() -> int:
     if "SLOW_HEALTH" not in os.environ:
         service_module.HEALTH_SECONDS = 0.3
     try:
-        service = service_module.Service(
-            load(chosen.home, os.environ), LocalFiles(), argv=(sys.executable, "-I", "-S", WORKER)
-        )
+        service = service_module.Service(load(chosen.home, os.environ), LocalFiles(), argv=(sys.executable, "-I", "-S", WORKER))
     except Refusal as refusal:
         logger.critical("{} {}", refusal.message, refusal.hint)
         return refusal.exit_status

@@ -1,0 +1,149 @@
+"""The whole recipe on pictures of every kind: what is written gives the picture back, and is the same every time."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from daemon.contract.messages import JobCommand, Limits
+from daemon.contract.spec import JobSpec
+from pipeline import images
+from pipeline.run import run
+from tests.unit.pictures import SAMPLES, encoded, exif, landscape, png16, stored
+
+LIMITS = Limits(max_bytes=50_000_000, max_pixels=50_000_000)
+ROOMS = ("icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk")
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", *(f"{room}_rgb.png" for room in ROOMS))
+beside_the_project = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample pictures are not beside the project")
+
+
+def layered(folder: Path, name: str, data: bytes, depth: bytes | None = None, threads: int = 2, **spec) -> Path:
+    """Run one job; the result folder."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    (source / name).write_bytes(data)
+    dropped = None
+    if depth is not None:
+        dropped = f"{Path(name).stem}.depth.png"
+        (source / dropped).write_bytes(depth)
+    seen = os.lstat(source / name)
+    command = JobCommand(
+        job_id="a", attempt=str(folder), source=str(source), image=name, image_bytes=seen.st_size,
+        image_mtime_ns=seen.st_mtime_ns, depth_picture=dropped, spec=JobSpec(**spec), limits=LIMITS,
+        models=str(folder / "models"), threads=threads,
+    )  # fmt: skip
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(threads)
+        result = run(command, lambda *_: None)
+    finally:
+        cv2.setNumThreads(before)
+    for output in result.outputs:
+        written = (folder / output.path).read_bytes()
+        assert (len(written), hashlib.sha256(written).hexdigest()) == (output.bytes, output.sha256), output.path
+    on_disk = {str(path.relative_to(folder)) for path in (folder / "result").rglob("*") if path.is_file()}
+    assert on_disk == {output.path for output in result.outputs}
+    return folder / "result"
+
+
+def error_of(result: Path, rgb: np.ndarray, alpha: np.ndarray | None = None) -> int:
+    """The largest difference of the written layers, put together by Pillow, from the picture."""
+    files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
+    canvas = Image.new("RGBA", rgb.shape[1::-1])
+    for path in files:
+        canvas.alpha_composite(Image.open(path))
+    got = np.asarray(canvas).astype(int)
+    cover = np.full(rgb.shape[:2], 255) if alpha is None else alpha.astype(int)
+    colour = np.abs(got[..., :3] - rgb)[cover > 0].max(initial=0)
+    return max(int(colour), int(np.abs(got[..., 3] - cover).max()))
+
+
+def grainy(height: int, width: int, channels: int = 3) -> np.ndarray:
+    picture = np.random.default_rng(5).integers(0, 256, (height, width, channels), np.uint8)
+    return cv2.GaussianBlur(picture, (0, 0), 1.0).reshape(height, width, channels)
+
+
+def kinds() -> dict[str, tuple[str, bytes]]:
+    """Files of every kind, each with its name."""
+    rgb = landscape(60, 90)
+    deep = rgb.astype(np.uint16) * 257 + 100
+    rgba = np.dstack([rgb, np.random.default_rng(1).choice([0, 1, 128, 254, 255, 255], (60, 90)).astype(np.uint8)])
+    photo = Image.fromarray(rgb)
+    return {
+        "16 bits": ("a.png", png16(deep)),
+        "16 bits grey": ("a.png", png16(deep[..., 0])),
+        "grey": ("a.jpg", encoded(photo.convert("L"), "JPEG")),
+        "palette": ("a.png", encoded(photo.quantize(40), "PNG")),
+        "CMYK": ("a.jpg", encoded(photo.convert("CMYK"), "JPEG")),
+        "transparent": ("a.png", encoded(rgba, "PNG")),
+        "turned": ("a.jpg", encoded(stored(rgb, 6), "JPEG", exif=exif(6), quality=95)),
+        "webp": ("a.webp", encoded(rgb, "WEBP", quality=80)),
+        "one pixel": ("a.png", encoded(grainy(1, 1), "PNG")),
+        "a column": ("a.png", encoded(grainy(5000, 1), "PNG")),
+        "a row": ("a.png", encoded(grainy(1, 5000), "PNG")),
+        "panorama": ("a.png", encoded(grainy(60, 600), "PNG")),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_picture_comes_back_from_its_layers(tmp_path: Path, kind: str) -> None:
+    name, data = kinds()[kind]
+    result = layered(tmp_path, name, data, num_layers=5)
+    photo = images.read(os.fsencode(tmp_path / "source" / name), limits=LIMITS)
+    assert error_of(result, photo.rgb, photo.alpha) <= 1
+    assert len(list(result.glob("Layer_*.png"))) == 5
+
+
+@beside_the_project
+def test_a_wide_gamut_photo_keeps_its_profile_and_its_numbers(tmp_path: Path) -> None:
+    icc = images.read(os.fsencode(SAMPLES / "iphone_pug_original.heic"), limits=LIMITS).icc
+    rgb = landscape(60, 90)
+    result = layered(tmp_path, "wide.png", encoded(rgb, "PNG", icc_profile=icc))
+    assert error_of(result, rgb) <= 1
+    for path in (*result.glob("Layer_*.png"), result / "composite.png", result / "contact_sheet.jpg"):
+        with Image.open(path) as image:
+            assert image.info["icc_profile"] == icc, path
+    assert json.loads((result / "layer_manifest.json").read_text())["colour_profile"] == "Display P3"
+
+
+def test_the_depth_map_has_16_bits_and_near_is_bright(tmp_path: Path) -> None:
+    values = np.tile(np.linspace(1, 65535, 90), (60, 1)).astype(np.uint16)
+    result = layered(tmp_path, "a.png", encoded(landscape(60, 90), "PNG"), encoded(values, "PNG"), depth_kind="distance")
+    with Image.open(result / "depth_map.png") as image:
+        assert image.mode == "I;16"
+        found = np.asarray(image).astype(int)
+    assert found.shape == (60, 90)
+    assert (np.diff(found.mean(axis=0)) <= 0).all()
+    assert (found.min(), found.max()) == (1, 65535)
+
+
+@beside_the_project
+@pytest.mark.parametrize("name", PHOTOS)
+def test_written_layers_of_the_samples_recompose_for_2_to_12_layers(tmp_path: Path, name: str) -> None:
+    photo = Image.open(SAMPLES / name).convert("RGB").reduce(3)
+    depth = None
+    if name.endswith("_rgb.png"):
+        depth = encoded(np.asarray(Image.open(SAMPLES / name.replace("_rgb", "_depth")))[1::3, 1::3], "PNG")
+    for count in (2, 4, 7, 12):
+        result = layered(
+            tmp_path / str(count), "a.png", encoded(photo, "PNG"), depth, num_layers=count, depth_kind="distance", formats=()
+        )
+        assert error_of(result, np.asarray(photo)) <= 1, count
+
+
+def test_the_same_picture_gives_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
+    data = encoded(cv2.resize(grainy(90, 120), (600, 450), interpolation=cv2.INTER_CUBIC), "PNG")
+    depth = encoded(cv2.resize(grainy(12, 16, 1), (200, 150), interpolation=cv2.INTER_CUBIC), "PNG")
+    runs = []
+    for number, threads in enumerate((1, 2, 2)):
+        result = layered(tmp_path / str(number), "a.png", data, depth, threads)
+        files = {str(path.relative_to(result)): path.read_bytes() for path in result.rglob("*") if path.is_file()}
+        manifest = json.loads(files.pop("layer_manifest.json"))
+        assert manifest.pop("threads") == threads
+        runs.append((files, manifest))
+    assert runs[0] == runs[1] == runs[2]
