@@ -32,14 +32,14 @@ class SpecInvalid(JobError):
     """A sidecar, preset or batch file asks for something that is not allowed."""
 
     code, exit_status = "spec_invalid", 10
-    hint = "Correct the YAML file (multiplane check FILE tells more) and drop the picture again with it."
+    hint = "Correct the YAML file in the job's source folder (multiplane check FILE tells more), then: multiplane retry ID."
 
 
 class SpecUnreadable(JobError):
     """A sidecar that is not plain YAML of a sensible size."""
 
     code, exit_status = "spec_unreadable", 11
-    hint = "Write the YAML file anew as plain `field: value` lines in UTF-8 and drop the picture again with it."
+    hint = "Write the YAML file in the job's source folder anew, as plain `field: value` lines, then: multiplane retry ID."
 
 
 class IdTaken(JobError):

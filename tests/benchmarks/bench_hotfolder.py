@@ -77,8 +77,8 @@ class Home:
             whole = data.rfind(b"\n") + 1
             self._journal[path] = self._journal.get(path, 0) + whole
             for line in data[:whole].splitlines():
-                if b'"event":"accepted"' in line:
-                    name = json.loads(line)["files"][0]["name"]
+                if b'"event":"accepted"' in line and (record := json.loads(line))["event"] == "accepted":
+                    name = record["files"][0]["name"]
                     self.twice += name in self.accepted
                     self.accepted[name] = now
                 self.claimed += b'"event":"claimed"' in line
