@@ -26,6 +26,8 @@ SAMPLE_ROWS = 256
 """Rows they are taken from."""
 SURE_CELL = 0.9
 """Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
+GRAIN = 2.0
+"""Levels of a camera's noise per pixel: what varies less is not texture."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
 """Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
@@ -105,7 +107,9 @@ class Filler:
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
         )
         base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
-        texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, MAX_PARALLAX * max(self.small.shape))
+        reach_cells = MAX_PARALLAX * max(self.small.shape)
+        noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
+        texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, reach_cells, noise)
         if texture is None:
             nothing = np.zeros(self.grid.shape, np.float32)
             return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer)
@@ -148,15 +152,19 @@ class Filler:
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
             return np.where(own, np.float32(1), np.float32(0))
+        # Only what is wider than a border goes on behind other things: a speck would grow into a spike.
+        radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
+        window = 2 * radius + 1
+        wide = own & grown(~grown(~own, window), window)
+        if not wide.any():
+            return np.where(own, np.float32(1), np.float32(0))
+        sources = wide | (self.coarse_labels < layer)
         distance, nearest = cv2.distanceTransformWithLabels(
-            hidden.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+            (~sources).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
         owners = np.zeros(int(nearest.max()) + 1, np.bool_)
-        # Only what is wider than a border goes on behind other things: a speck would grow into a spike.
-        window = 2 * max(1, round(band_radius(self.photo.shape) / self.grid.step)) + 1
-        wide = own & grown(~grown(~own, window), window)
         owners[nearest[wide]] = True
-        far = MAX_PARALLAX * max(self.grid.shape) + MARGIN
+        far = MAX_PARALLAX * max(self.grid.shape) + MARGIN + radius
         return np.where(own | (hidden & owners[nearest] & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:

@@ -22,9 +22,8 @@ LEAST_OVERLAP = 0.05
 """Share of the layer that must lie over itself at an offset before their agreement means anything."""
 LEAST_STRENGTH = 0.55
 """How much of a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
-
-FLAT_POWER = 100.0
-"""Squared levels over three channels: below it a surface is flat, and a smooth fill is truer than any copy."""
+TEXTURED = 8.0
+"""How many times the noise's power a texture has that is shown by half; what is flatter a smooth fill serves better."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Texture:
 
 
 def find_texture(
-    colour: NDArray[np.float32], weight: NDArray[np.float32], wanted: NDArray[np.bool_], reach: float
+    colour: NDArray[np.float32], weight: NDArray[np.float32], wanted: NDArray[np.bool_], reach: float, noise: float
 ) -> Texture | None:
     """Choose a source for each hidden cell of a layer.
 
@@ -52,6 +51,7 @@ def find_texture(
         weight: float32 (h, w), 1 where the colour is known for certain.
         wanted: bool (h, w), the hidden cells to be textured.
         reach: how far into the hidden part texture is wanted, in cells.
+        noise: what the camera's noise alone makes of a cell's variance, summed over channels, squared levels.
 
     Returns:
         The choice; None where there is nothing to copy or nothing to fill.
@@ -77,7 +77,7 @@ def find_texture(
         choice[better] = number
     power = _local_power(colour, known, reach)
     likeness = 1.0 - best / np.maximum(2.0 * power, 1.0)
-    rough = power / (power + FLAT_POWER)
+    rough = power / (power + TEXTURED * noise)
     strength = np.where(np.isfinite(best), rough * np.clip(likeness, LEAST_STRENGTH, 1.0), 0.0).astype(np.float32)
     return Texture(offsets, choice, strength * fade)
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from daemon.contract.records import AnyRecord, Job, LiveJob, SegmentStart
 from daemon.errors import Refusal
@@ -19,6 +20,7 @@ from daemon.journal.segment import DamageError, Torn, read_segment
 from daemon.journal.writer import JournalError, Writer
 
 RECORDS_PER_SEGMENT = 10_000
+_LINES_PER_WRITE = 1000
 #: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
 _MAX_SEGMENT_BYTES = 1 << 30
 _NAME = re.compile(rb"(\d{8})\.jsonl")
@@ -138,13 +140,16 @@ class Journal:
             *more,
         )
         ts = self._clock()
-        lines = [encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records)]
+        lines = (encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records))
+        count = 1 + len(live) + len(more)
         path = segment_path(self._folder, segment)
         temporary = os.path.join(self._folder, TEMPORARY + b"%08d.jsonl" % segment)
         try:
             self._remove_leftover(temporary)
             fd = self._fs.create(temporary)
-            write_all(self._fs, fd, b"".join(lines))
+            # Piece by piece: the text of tens of thousands of jobs need not be in memory at once.
+            while piece := b"".join(islice(lines, _LINES_PER_WRITE)):
+                write_all(self._fs, fd, piece)
             self._fs.sync(fd)
             self._fs.rename(temporary, path)
             self._fs.sync_dir(self._folder)
@@ -152,7 +157,7 @@ class Journal:
             raise JournalError(f"cannot begin the journal segment {path.decode(errors='replace')}: {error.strerror}") from error
         if self._writer:
             self._writer.close()
-        self._writer = Writer(self._fs, fd, path, next_seq + len(lines), self._clock)
+        self._writer = Writer(self._fs, fd, path, next_seq + count, self._clock)
         self.segment = segment
 
     def _remove_leftover(self, temporary: bytes) -> None:

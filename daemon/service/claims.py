@@ -334,6 +334,6 @@ def _role(pair: Ready, entry: Entry) -> Role:
 
 
 def _claimed(role: Role, entry: Entry, to: bytes) -> ClaimedFile:
-    return ClaimedFile(
-        role=role, name=to_text(entry.name), to=to_text(to), ino=entry.ino, size=entry.size, mtime_ns=entry.mtime_ns
-    )
+    name = to_text(entry.name)
+    new_name = name if to == entry.name else to_text(to)
+    return ClaimedFile(role=role, name=name, to=new_name, ino=entry.ino, size=entry.size, mtime_ns=entry.mtime_ns)

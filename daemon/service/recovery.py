@@ -26,6 +26,8 @@ from daemon.supervisor import WorkerPid, reap
 _MAX_STATUS_BYTES = 1 << 20
 #: Statuses are written in the order of the endings, so after so many right ones in a row the older ones are right as well.
 _RIGHT_IN_A_ROW = 200
+#: Each end of a job is written through before the next one; only the last few can have been cut off.
+_LATELY = 4
 
 
 @dataclass
@@ -99,6 +101,9 @@ class Recovery:
                 continue
             seen.add(job_id)
             right += 1
+            if right <= _LATELY and self.outbox.has(job_id):
+                # Right in memory, but the crash may have come before the name was on the disk.
+                self.fs.sync_dir(self.outbox.job(job_id))
             if not self._says(job_id, None, ended_at):
                 right = 0
                 ended = history.job(job_id)

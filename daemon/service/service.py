@@ -154,6 +154,7 @@ class Service:
             with self._listening():
                 while self._stop_signal is None and not (once and self._is_done()):
                     self._pass(time.monotonic())
+                    self._notifier.went_round(time.monotonic())
                     self._wait(time.monotonic())
                 self._stop()
         except JournalError as error:
@@ -233,7 +234,6 @@ class Service:
             self._board.say("paused" if self._runs.problem else "running", self._runs.problem or self._degraded)
             self._tell_faults()
         self._board.refresh(time.monotonic())
-        self._notifier.went_round(time.monotonic())
 
     def _tell_faults(self) -> None:
         for fault in self._folder.watch.faults:

@@ -62,7 +62,7 @@ def test_a_sidecar_made_to_harm_fails_its_own_job_alone(running: QuickFolder, wh
     assert status["state"] == "failed"
     assert status["error"]["code"] in ("spec_invalid", "spec_unreadable")
     assert running.is_alive()
-    until(lambda: f"{what}.jpg" in running.health()["last_refusal"], 5)
+    until(lambda: f"{what}.jpg" in (running.health()["last_refusal"] or ""), 5)
 
 
 def test_job_folders_planted_in_the_outbox_are_nobodys_and_harm_nothing(running: QuickFolder) -> None:

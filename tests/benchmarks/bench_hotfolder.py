@@ -204,7 +204,7 @@ def main() -> None:
     watchmedo = str(Path(sys.executable).parent / "watchmedo")
     if Path(watchmedo).exists():
         command = "basename ${{watch_src_path}} >> {log}"
-        argv = [watchmedo, "shell-command", "--patterns=*.jpg", "--command", command, "{inbox}"]
+        argv = [watchmedo, "shell-command", "--patterns=**/*.jpg", "--command", command, "{inbox}"]
         row("watchmedo shell-command", other(argv, OTHERS))
     if shutil.which("inotifywait"):
         events = "inotifywait -mq -e close_write -e moved_to --format %f {inbox}"

