@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.split import MIN_SHARE, find_thresholds, label
+from pipeline.split import MIN_SHARE, find_thresholds, label, without_slivers
 
 
 def heaps(*places, size=1000, spread=0.01):
@@ -97,9 +97,8 @@ def test_invisible_pixels_do_not_count():
 
 
 def stripes(*widths_and_labels):
-    return np.repeat(np.uint8([label for _, label in widths_and_labels]), [width for width, _ in widths_and_labels])[None].repeat(
-        60, 0
-    )
+    widths, labels = zip(*widths_and_labels, strict=True)
+    return np.repeat(np.uint8(labels), widths)[None].repeat(60, axis=0)
 
 
 def test_a_strip_between_far_and_near_goes_to_the_nearest_side():
