@@ -146,4 +146,3 @@ def test_everything_thrown_away_at_once_empties_the_list_and_work_goes_on(folder
     until(lambda: listed(folder) == {})
     folder.pair("after.jpg")
     folder.done("after.jpg")
-    until((folder.outbox / "index.html").exists, 5)

@@ -45,7 +45,7 @@ def build(folder: Path) -> None:
     print(f"depth: {sum(each.numel() for each in network.parameters()) / 1e6:.1f} million parameters")
 
 
-def catalogue():  # noqa: ANN201
+def catalogue():
     """A list with the one model."""
     from pipeline import weights
 
