@@ -37,6 +37,7 @@ def submit(
     seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
     depth: Annotated[str | None, typer.Option(help="auto, file, photo, model or cues.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="Of the depth picture: disparity or distance.")] = None,
+    depth_quality: Annotated[str | None, typer.Option(help="Of a depth model: fast, or best, which looks several times.")] = None,
     split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
     timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
@@ -49,7 +50,7 @@ def submit(
     settings = settings_of(home)
     wishes: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
-        "depth_kind": depth_kind, "split": split, "priority": priority, "timeout_seconds": timeout_seconds,
+        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
         tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
@@ -84,6 +85,9 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
             f"{image}: not a picture by its name", "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif."
         )
         raise typer.Exit(2)
+    if len(os.fsencode(image.name)) > _LONGEST_NAME:
+        tell_error(f"{image.name}: the name is too long", f"Names may have {_LONGEST_NAME} bytes; the YAML file's is longer.")
+        raise typer.Exit(2)
     try:
         resolve(
             defaults=settings.spec_defaults,
@@ -96,6 +100,9 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
     except JobError as error:
         tell_error(error.message, "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
+    if (settings.paths.outbox / str(wish["id"])).exists():
+        tell_error(f'the id "{wish["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
+        raise typer.Exit(2)
 
 
 def _yaml(wish: dict[str, object]) -> bytes:
