@@ -50,7 +50,8 @@ def submit(
     settings = settings_of(home)
     wishes: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
-        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority, "timeout_seconds": timeout_seconds,
+        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority,
+        "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
         tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
