@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 
+#: How every record begins, also one whose line was joined to the one before it.
+BEGINNING = b'{"v":'
 _CLOSING = b',"crc":"%08x"}\n'
 _CLOSING_LENGTH = len(_CLOSING % 0)
 _ENVELOPE = re.compile(rb'\{"v":(?P<v>\d+),"seq":(?P<seq>\d+),"group":(?P<group>\d+),"ts":"(?P<ts>[^"\\]*)",')

@@ -10,7 +10,7 @@ on the disk: *damage*, which nobody may guess away.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact
+from daemon.journal.line import BEGINNING, Entry, UnknownRecordError, decode, is_intact
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,16 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
         offset = end + 1
 
 
+def _buried(line: bytes) -> bytes:
+    """The intact record at the end of a line that is not: the newline before it is what was lost. Empty if there is none."""
+    start = line.find(BEGINNING, 1)
+    while start > 0:
+        if is_intact(line[start:]):
+            return line[start:]
+        start = line.find(BEGINNING, start + 1)
+    return b""
+
+
 def read_segment(data: bytes) -> tuple[list[Entry], Torn | None]:
     """The records of a segment up to its torn tail, if it has one.
 
@@ -64,7 +74,9 @@ def read_segment(data: bytes) -> tuple[list[Entry], Torn | None]:
             if not entries:
                 raise DamageError(number, offset, "a segment is put in place whole, but its first record is not intact")
             torn = torn or Torn(offset, number, data[offset:])
-            continue
+            line = _buried(line) if closed else b""
+            if not line:
+                continue
         try:
             entry = decode(line)
         except UnknownRecordError as error:

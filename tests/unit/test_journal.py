@@ -385,3 +385,11 @@ def test_an_attempt_that_came_to_nothing_keeps_its_error(folder):
     journal.append([accepted("a"), Claimed(job="a")])
     journal.append([AttemptEnded(job="a", error=error, counts=False, retry_at=5.0)])
     assert open_journal(folder).jobs.live["a"].last_error == error
+
+
+def test_a_lost_newline_before_a_later_group_is_damage_and_not_a_torn_tail():
+    records = [SegmentStart(version="1", boot_id="b", live=0), Claimed(job="one"), Claimed(job="two")]
+    lines = [encode(Entry(seq, seq, "2026-01-31T12:00:00.000Z", record)) for seq, record in enumerate(records, start=1)]
+    # The newline is all that is changed: both records would be gone if their joined line passed for a torn tail.
+    with pytest.raises(DamageError):
+        read_segment(lines[0] + lines[1][:-1] + b"\x0b" + lines[2])
