@@ -10,7 +10,7 @@ from daemon.errors import BY_CODE, Cancelled, WorkerCrashed
 MAX_ATTEMPTS = 3
 #: Seconds before the second and the third attempt: long enough for memory or disk to be freed, short enough to wait for.
 PAUSES = (10.0, 60.0)
-#: A picture that changed under the reader is probably still being written; the pauses grow as INTAKE asks.
+#: A picture that changed under the reader is probably still being written; the pauses grow, as a copy may take long.
 SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 

@@ -27,7 +27,10 @@ from pipeline.export.result import Pictures, page_tasks, png_tasks, psd_tasks, w
 from pipeline.layering import layer_picture
 from tests.benchmarks import plain
 
-SAMPLE = Path(os.environ.get("SAMPLE_PICTURES", "/work/shared/samples")) / "iphone_pug_original.heic"
+SAMPLE = (
+    Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
+    / "iphone_pug_original.heic"
+)
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
 THREADS, LAYERS, ROUNDS = 2, 4, 3
 FLOOR_BAR, PLAIN_BAR, LARGE_BAR, MEMORY_BAR = 2.5, 5.0, 4.5, 1e9
