@@ -1,33 +1,36 @@
 """The command `multiplane`: its verbs and what is true for all of them."""
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from daemon import __version__
-from daemon.cli.check import check
 from daemon.cli.common import tell_error
-from daemon.cli.control import cancel, retry, rm
-from daemon.cli.doctor import doctor
-from daemon.cli.jobs import jobs
-from daemon.cli.models import models
-from daemon.cli.run import run
-from daemon.cli.schema import schema
-from daemon.cli.service import service
-from daemon.cli.show import show
-from daemon.cli.stats import stats
-from daemon.cli.submit import submit
-from daemon.cli.waiting import waiting
-from daemon.cli.watch import watch
 from daemon.errors import Refusal
 
-app = typer.Typer(
-    name="multiplane",
-    help="A hot folder that turns photos into depth-ordered transparent layers.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+#: In the order of the help; each is a module of this package, but for the three of `control`.
+VERBS = "run submit jobs show waiting watch stats cancel retry rm check schema doctor models service".split()
+_MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
+
+
+def command_line(verb: str | None = None) -> typer.Typer:
+    """The command with all its verbs, or with the one asked for: the others' modules cost more time than most verbs take."""
+    app = typer.Typer(
+        name="multiplane",
+        help="A hot folder that turns photos into depth-ordered transparent layers.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name in [verb] if verb in VERBS else VERBS:
+        found = getattr(import_module(f"daemon.cli.{_MODULES.get(name, name)}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found)
+        else:
+            app.command()(found)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -36,23 +39,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     pass
 
 
-for verb in (run, submit, jobs, show, waiting, watch, stats, cancel, retry, rm, check, schema, doctor):
-    app.command()(verb)
-app.add_typer(models)
-app.add_typer(service)
-
-
 def main() -> None:
     """Run the command line; every refusal is one sentence and a next step, never a traceback."""
     try:
-        app()
+        command_line(sys.argv[1] if len(sys.argv) > 1 else None)()
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)
