@@ -11,9 +11,11 @@ import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
 from daemon.cli.looking import Looking
+from daemon.cli.quick_action import put, take_away
 from daemon.cli.standing import installed, is_managed, look, seconds, told
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
+from daemon.platform.finder_actions import script
 from daemon.platform.service import Action, Facts, Manager, manager, perform
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
@@ -31,12 +33,18 @@ _TAIL_BYTES = 1 << 20
 
 @service.command()
 def install(
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also in a folder that macOS guards.")] = False, home: Home = None
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also in a folder that macOS guards.")] = False,
+    quick_action: Annotated[
+        bool, typer.Option("--quick-action", help="On a Mac: also the Quick Action “Make layers” for Finder, and a droplet.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --quick-action: both wait for the layers and show them.")] = False,
+    home: Home = None,
 ) -> None:
     """Let the daemon start by itself when you log in, and again after a crash; starts it now."""
+    _check_quick_action(quick_action, wait=wait)
     settings, its = settings_of(home), manager()
     existing = installed(its)
-    if existing and not _same(existing.home, settings):
+    if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
             hint=f"One home is served at a time: multiplane service uninstall --home {existing.home}",
@@ -77,19 +85,23 @@ def install(
     _await_start(settings)
     if its.name == "systemd":
         out.print("It runs while you are logged in; to let it run without: loginctl enable-linger")
+    if quick_action:
+        _put_quick_action(settings, waits=wait)
 
 
 @service.command()
 def uninstall(home: Home = None) -> None:
-    """Stop the service and remove it; pictures, results and settings stay."""
+    """Stop the service and remove it, Quick Action and droplet too; pictures, results and settings stay."""
     settings, its = settings_of(home), manager()
-    if not _check_home(its, settings):
+    if _check_home(its, settings):
+        perform(its.steps("uninstall"))
+        fs.unlink(os.fsencode(its.path()))
+        perform(its.steps("forget"))
+        out.print(f"Removed: {printable(str(its.path()))}", markup=False)
+    else:
         err.print("The service is not installed.")
-        return
-    perform(its.steps("uninstall"))
-    fs.unlink(os.fsencode(its.path()))
-    perform(its.steps("forget"))
-    out.print(f"Removed: {printable(str(its.path()))}", markup=False)
+    for path in take_away(Path.home()):
+        out.print(f"Removed: {printable(str(path))}", markup=False)
 
 
 @service.command()
@@ -193,6 +205,27 @@ def _facts(settings: Settings) -> Facts:
     )
 
 
+def _check_quick_action(wanted: bool, *, wait: bool) -> None:
+    """Refuse what cannot be had here, before anything is installed."""
+    if wait and not wanted:
+        raise typer.BadParameter("--wait goes with --quick-action")
+    if wanted and sys.platform != "darwin":
+        raise Refusal(
+            "Quick Actions are a part of Finder, and this is no Mac",
+            hint="Leave --quick-action out; `multiplane submit` drops pictures the same way.",
+            exit_status=1,
+        )
+
+
+def _put_quick_action(settings: Settings, *, waits: bool) -> None:
+    for path in put(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
+        out.print(f"Installed: {printable(str(path))}", markup=False)
+    out.print(
+        "In Finder, choose pictures, then Quick Actions, Make layers; or drop them on the droplet, which may lie in the Dock. "
+        "If the menu lacks it: System Settings, Keyboard, Keyboard Shortcuts, Services, Pictures."
+    )
+
+
 def _guards(settings: Settings) -> list[tuple[str, str]]:
     """What lies in a folder that macOS guards: what it is and the folder's name."""
     found: list[tuple[str, str]] = []
@@ -214,7 +247,8 @@ def _check_home(its: Manager, settings: Settings) -> bool:
         Refusal: it is installed for another one.
     """
     found = installed(its)
-    if found and not _same(found.home, settings):
+    # One whose interpreter is gone serves nobody: the checkout was moved, and its home with it perhaps.
+    if found and not _same(found.home, settings) and os.path.exists(found.python):
         raise Refusal(
             f"the service is installed for another home, {found.home}",
             hint=f"Say so with: --home {found.home}",

@@ -6,11 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.cli.refusing import EXIT_DISK, EXIT_PERMISSION, explained
+from daemon.cli.service import _check_home
 from daemon.errors import Refusal
 from daemon.journal import JournalError
 from daemon.platform.notify_systemd import Notifier
@@ -19,6 +21,7 @@ from daemon.platform.service_launchd import LABEL, Launchd, guarded
 from daemon.platform.service_launchd import TEMPLATE as PLIST
 from daemon.platform.service_systemd import TEMPLATE as UNIT
 from daemon.platform.service_systemd import Systemd
+from daemon.settings import load
 
 AWKWARD = "/srv/a b/50% <&> \"x\" 'y' $HOME ${A} \\n é中"
 FACTS = Facts(
@@ -190,6 +193,17 @@ def test_systemctl_is_called_in_the_order_that_works(systemd) -> None:
     assert all(step.argv[:2] == ("systemctl", "--user") for action in verbs for step in systemd.steps(action))
     assert systemd.runs("ActiveState=active\nSubState=running")
     assert not systemd.runs("ActiveState=inactive\nSubState=dead")
+
+
+def test_an_entry_for_another_home_is_respected_unless_its_interpreter_is_gone(systemd, tmp_path) -> None:
+    settings = load(tmp_path / "new", {"MULTIPLANE_CONFIG": ""})
+    systemd.path().parent.mkdir(parents=True)
+    systemd.path().write_bytes(systemd.content(FACTS))
+    with pytest.raises(Refusal, match="another home"):
+        _check_home(systemd, settings)
+    # As after the checkout was moved, and the home in it.
+    systemd.path().write_bytes(systemd.content(replace(FACTS, python="/moved/away/python")))
+    assert _check_home(systemd, settings)
 
 
 # -- running the steps --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""What the guides name exists: files, settings, verbs and their options, the colours of the states."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click import Command
+from typer.main import get_command
+
+from daemon.cli.app import command_line
+from daemon.platform.finder_tags import STATE_TAGS
+from daemon.settings import loading
+from daemon.settings.layout import PROGRAM
+
+GUIDES = sorted((PROGRAM / "launchd").glob("*.md"))
+COLOURS = {"grey": 1, "green": 2, "purple": 3, "blue": 4, "yellow": 5, "red": 6, "orange": 7}
+
+
+@pytest.fixture(scope="module")
+def verbs() -> dict[str, Command]:
+    return get_command(command_line()).commands
+
+
+def typed(text: str) -> list[str]:
+    """What stands in the type of a typewriter: in lines, and each line of a block."""
+    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [" ".join(one.split()) for one in inline] + [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = [(guide, link) for guide in GUIDES for link in re.findall(r"\]\(([^)#]+)\)", guide.read_text(encoding="utf-8"))]
+    assert {link for guide, link in links if guide.stem == "README"} >= {guide.name for guide in GUIDES} - {"README.md"}
+    assert [(guide.name, link) for guide, link in links if not (guide.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_every_setting_is_one(guide: Path) -> None:
+    groups = {group for group, _ in loading._keys()}
+    found = [re.match(r"(\w+)\.(\w+)(: \S+)?$", one) for one in typed(guide.read_text(encoding="utf-8"))]
+    settings = [(match[1], match[2]) for match in found if match and match[1] in groups]
+    assert [one for one in settings if one not in loading._keys()] == []
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_every_verb_and_every_option_is_one(guide: Path, verbs) -> None:
+    for said in typed(guide.read_text(encoding="utf-8")):
+        for words in re.findall(r"\bmultiplane ([a-z][^|]*)", said):
+            verb, *rest = words.split()
+            assert verb in verbs, said
+            command = verbs[verb]
+            if hasattr(command, "commands") and rest:
+                command = command.commands[rest.pop(0)]
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert [word for word in rest if re.match(r"--?[a-z]", word) and word not in known] == [], said
+
+
+def test_the_colours_are_those_of_the_states() -> None:
+    text = (PROGRAM / "launchd" / "finder.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (\w+) \|", text, re.MULTILINE)
+    assert {(name, COLOURS[colour]) for name, colour in rows if colour in COLOURS} == set(STATE_TAGS.values())
+
+
+def test_every_file_here_is_explained() -> None:
+    text = (PROGRAM / "launchd" / "README.md").read_text(encoding="utf-8")
+    names = {path.name for path in (PROGRAM / "launchd").iterdir()} - {"README.md"}
+    assert [name for name in names if f"`{name}`" not in text and f"({name})" not in text] == []
