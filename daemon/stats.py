@@ -1,24 +1,25 @@
 """What was done in the last days, from the journal: how much a day, how long it took, what failed.
 
 Every segment begins with a snapshot of the jobs that had not ended, so each is understood by itself: one is in memory at a time,
-the newest first, and none that is older than what was asked for.
+the newest first, and none that is older than what was asked for. Of most records only the beginning is read, of the others the
+few fields that count: the journal's checksums vouch for the rest.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field
 
-from daemon.contract.records import Accepted, Ended, LiveJob, Publishing, Requeued
 from daemon.contract.spec import Mode
 from daemon.contract.status import Frozen, State
 from daemon.fs import FileSystem
-from daemon.journal import Entry
-from daemon.journal.journal import load_segment, segment_numbers, segment_path
+from daemon.journal import History
+from daemon.journal.line import Mark
+from daemon.journal.segment import Segment
 
 Count = Annotated[int, Field(ge=0)]
 #: The last sentence told for a failure is an example, not a report.
@@ -65,14 +66,6 @@ class Stats(Frozen):
     modes: tuple[ModeTimes, ...]
     failures: tuple[Failures, ...] = Field(description="the most frequent first")
     known_since: str | None = Field(None, description="the oldest record that is left, if it lies within the period")
-
-
-@dataclass
-class _Seen:
-    """What is known of a job when it ends."""
-
-    mode: Mode | None = None
-    published: Publishing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +125,11 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
     first = today - timedelta(days=days - 1)
     since = datetime.combine(first, datetime.min.time(), zone).astimezone(UTC)
     tally, oldest = Tally(zone), None
-    for number in reversed(segment_numbers(fs, folder)):
-        try:
-            entries = load_segment(fs, segment_path(folder, number))[0]
-        except FileNotFoundError:  # pruned a moment ago
-            break
-        for ending in endings(entries):
+    for segment in History(fs, folder).segments(backwards=True):
+        for ending in endings(segment):
             if since <= ending.at <= now:
                 tally.add(ending)
-        oldest = _moment(entries[0].ts)
+        oldest = _moment(segment.ts(segment.marks[0]))
         if oldest < since:
             break
     return Stats(
@@ -153,34 +142,36 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
     )
 
 
-def endings(entries: Iterable[Entry]) -> Iterator[Ending]:
+def endings(segment: Segment) -> Iterator[Ending]:
     """The ends of jobs in one segment, in order."""
-    live: dict[str, _Seen] = {}
-    for entry in entries:
-        match entry.record:
-            case Accepted() as record:
-                live[record.job] = _Seen(record.mode)
-            case LiveJob() | Requeued() as record:
-                live[record.job] = _Seen(record.value.mode, record.value.published)
-            case Publishing() as record:
-                live.setdefault(record.job, _Seen()).published = record
-            case Ended() as record:
-                yield _ending(record, live.pop(record.job, _Seen()), _moment(entry.ts))
+    begun: dict[str, Mark] = {}
+    for place in segment.marks:
+        if place.event in ("accepted", "live", "requeued"):
+            begun[place.job] = place
+        elif place.event == "ended":
+            yield _ending(segment, place, begun.pop(place.job, None))
 
 
-def _ending(record: Ended, seen: _Seen, at: datetime) -> Ending:
-    published = seen.published if record.state == "completed" else None
-    source = published.source if published else None
+def _ending(segment: Segment, end: Mark, begun: Mark | None) -> Ending:
+    record = segment.fields(end)
+    error, source = record["error"] or {}, record["source"] or {}
     return Ending(
-        job=record.job,
-        at=at,
-        state=record.state,
-        mode=seen.mode,
-        seconds=published.processing_seconds if published else record.processing_seconds,
-        megapixels=(source.width or 0) * (source.height or 0) / 1e6 if source else 0.0,
-        code=record.error.code if record.error else None,
-        sentence=record.error.message[:_MAX_SENTENCE] if record.error else "",
+        job=end.job,
+        at=_moment(record["ts"]),
+        state=record["state"],
+        mode=_mode(segment, begun) if begun else None,
+        seconds=record["processing_seconds"],
+        megapixels=(source.get("width") or 0) * (source.get("height") or 0) / 1e6,
+        code=error.get("code"),
+        sentence=error.get("message", "")[:_MAX_SENTENCE],
     )
+
+
+def _mode(segment: Segment, begun: Mark) -> Mode | None:
+    """What a job was to make. The spec's mode and the record's own are one; without a spec the record says it alone."""
+    if begun.event == "accepted":
+        return cast("Mode | None", segment.field(begun, "mode"))
+    return cast("Mode | None", segment.fields(begun)["value"]["mode"])
 
 
 def _days(tally: Tally, first: date, days: int) -> tuple[Day, ...]:

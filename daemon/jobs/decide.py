@@ -70,6 +70,11 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
     return None
 
 
+def out_of_room(job: Job, error: ErrorInfo) -> AnyRecord:
+    """The record for a job that failed because the disk is full: no attempt; it runs again when there is room."""
+    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
+
+
 def refused(job: Job, refusal: ErrorInfo) -> Ended:
     """The end of a job whose spec was refused when it was accepted."""
     return Ended(job=job.job_id, state="failed", error=refusal, warnings=job.accepted.warnings)

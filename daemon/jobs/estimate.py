@@ -1,61 +1,94 @@
-"""How long a running job will still take, learned from the jobs before it. Pure: the time is always given.
+"""How long a running job will still take, learned stage by stage from the jobs before it. Pure: the time is always given.
 
-Two sources are weighed against each other. Earlier jobs of the same kind tell how long a picture of this size with so many
-layers took, scaled by what size and layers cost. The job's own progress tells how much of it is done; since the worker's
-shares are those of one kind of picture on one machine, they are bent by how they went with the last jobs of the kind. At the
-beginning history says more, later the job itself: their logarithms are averaged, each weighted by the inverse of its variance.
+A job that was completed leaves a timeline: when each of its stages began, which the journal keeps, and, if it was watched, also
+when each share of progress was reported. The place that a running job has reached is looked up on the timeline of each earlier
+job of its kind: that tells how much was behind that job there, and how much was still to come. So the shares that a worker
+reports are milestones and nothing else; what they say of time is not believed where there is any timeline.
+
+How much slower the running job is than the earlier one, its pace, is known from two sources: what size and layers cost, and how
+long it took to where it is. At the beginning the first says more, later the second: their logarithms are averaged, each
+weighted by the inverse of its variance. Each timeline gives one answer, and the weighted median of all is told: a job that was
+held up by other work on the machine says nothing about the next.
 """
 
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.records import Job
 
 #: Jobs remembered for each kind: enough for several sizes, and an installed model or a new machine is soon all there is.
 _MEMORY = 60
-#: How the time grows with the bytes of the file and with the layers, as powers: measured on photos of 0.3 to 12 megapixels
-#: and 2 to 12 layers, where a part of the work is the same for all.
-_BY_BYTES, _BY_LAYERS = 0.8, 0.6
-#: How far, in natural logarithms, a job of another size or another number of layers counts as much as 1/e of one alike.
-_NEAR_BYTES, _NEAR_LAYERS = 0.7, 0.5
+#: How the time grows with the bytes of the file and with the layers, as powers: fitted on recorded jobs of 0.3 to 12 megapixels
+#: and 2 to 6 layers, where a part of the work is the same for all. So are the numbers below.
+_BY_BYTES, _BY_LAYERS = 0.6, 0.6
+#: How far, in natural logarithms, a job of another size or another number of layers counts 1/e of one alike.
+_NEAR_BYTES, _NEAR_LAYERS = 0.5, 0.3
 #: How much less each older job counts.
-_FADING = 0.97
-#: The least spread of two jobs that look alike, and that of a single earlier one; natural logarithms.
-_LEAST_SPREAD, _SPREAD_OF_ONE = 0.12, 0.35
-#: How wrong an estimate from progress is when everything is still to come, with a curve that was learned and one that was not.
-_SPREAD_LEARNED, _SPREAD_UNLEARNED = 0.25, 0.7
-#: From less progress nothing can be said.
+_FADING = 0.96
+#: How much a job counts of which the journal alone tells: its stages are known, not what was between them.
+_UNWATCHED = 0.5
+#: How far off, in natural logarithms, is the pace that size and layers foretell: of jobs alike, and for each unit they are apart.
+_SPREAD_TOLD, _SPREAD_APART = 0.4, 0.2
+#: How far off is the pace seen so far, where half of the job is done.
+_SPREAD_SEEN = 0.25
+#: Without any timeline: from less progress nothing can be said.
 _LEAST_SHARE = 0.02
-#: Of each new curve, how much it changes the one that is kept.
-_NEW_CURVE = 0.4
-#: Where a curve is kept: shares that the worker reports.
-_GRID = tuple(step / 20 for step in range(1, 20))
+#: A job that takes longer than was thought is never said to be done: of what it took already, so much is left.
+_LEAST_LEFT = 0.1
 
 #: What makes jobs comparable: mode and style, where depth comes from, whether a PSD is made, the picture's type.
 Kind = tuple[str | None, str | None, str, bool, str]
+#: (share reported, seconds since the start), rising.
+Track = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A job that was completed. `size` in bytes of the picture's file, `seconds` of the worker's time."""
+class Timeline:
+    """A job that was completed.
+
+    Attributes:
+        size: bytes of the picture's file.
+        layers: how many were asked for.
+        seconds: of the worker's time.
+        begins: seconds from the start to the beginning of each stage, in their order.
+        track: what was reported, from (0, 0) to (1, `seconds`); empty if only the journal tells of the job.
+    """
 
     size: int
     layers: int
     seconds: float
+    begins: Mapping[str, float]
+    track: Track = ()
 
 
 @dataclass(slots=True)
 class Run:
-    """A job that is running. `track`: (share reported, seconds since the start), rising."""
+    """A job that is running. `begins`: seconds from the start to the first report from each stage, in their order."""
 
     kind: Kind
     size: int
     layers: int
     began: float
+    begins: dict[str, float] = field(default_factory=dict)
     track: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a running job is on a timeline.
+
+    Attributes:
+        at: seconds into the running job at its last milestone.
+        behind: seconds into the timeline at that milestone.
+        following: the same at the next milestone.
+    """
+
+    at: float
+    behind: float
+    following: float
 
 
 def kind_of(job: Job) -> Kind:
@@ -73,120 +106,126 @@ class Estimator:
     """Learns from jobs and estimates the rest of the running ones. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._samples: dict[Kind, deque[Sample]] = {}
-        self._curves: dict[tuple[Kind, int], tuple[float, ...]] = {}
+        self._timelines: dict[Kind, deque[Timeline]] = {}
         self._runs: dict[str, Run] = {}
+        self._watched: dict[str, Track] = {}
 
     def learn(self, job: Job) -> None:
-        """Remember a job that was completed; others teach nothing."""
+        """Remember a job that was completed, with what was seen of it while it ran; others teach nothing."""
+        track = self._watched.pop(job.job_id, ())
         if job.published is None or job.spec is None or job.published.processing_seconds <= 0:
             return
-        sample = Sample(max(job.image.size, 1), job.spec.num_layers, job.published.processing_seconds)
-        self._samples.setdefault(kind_of(job), deque(maxlen=_MEMORY)).append(sample)
+        begins, now = {}, 0.0
+        for stage, seconds in job.published.timings.items():
+            begins[stage] = now
+            now += seconds
+        seconds = max(job.published.processing_seconds, now)
+        track = [(share, min(at, seconds)) for share, at in track]
+        timeline = Timeline(max(job.image.size, 1), job.spec.num_layers, seconds, begins, track)
+        self._timelines.setdefault(kind_of(job), deque(maxlen=_MEMORY)).append(timeline)
 
     def begin(self, job: Job, now: float) -> None:
         """A worker got this job."""
+        self._watched.pop(job.job_id, None)
         if job.spec is not None:
             self._runs[job.job_id] = Run(kind_of(job), max(job.image.size, 1), job.spec.num_layers, now)
 
-    def moved(self, job_id: str, fraction: float, now: float) -> None:
-        """The worker reports that this share, 0 to 1, of the job is done."""
+    def moved(self, job_id: str, stage: str, share: float, now: float) -> None:
+        """The worker reports that it is in this stage, and that this share, 0 to 1, of the job is done."""
         run = self._runs.get(job_id)
         if run is None:
             return
-        if fraction <= 0.0 and not run.track:
+        if share <= 0.0 and not run.track:
             run.began = now  # until here a worker without a job before it was loading its libraries
-        elif not run.track or fraction > run.track[-1][0]:
-            run.track.append((fraction, now - run.began))
+        run.begins.setdefault(stage, now - run.began)
+        if share > (run.track[-1][0] if run.track else 0.0):
+            run.track.append((share, now - run.began))
 
     def end(self, job_id: str, now: float, *, completed: bool) -> None:
-        """The worker is gone; a job that was completed shows how its shares went."""
+        """The worker is gone; of a job that was completed `learn` will tell more."""
         run = self._runs.pop(job_id, None)
-        if run is None or not completed or len(run.track) < 2 or now <= run.began:
-            return
-        key = _curve_key(run)
-        new = _curve(run.track, now - run.began)
-        old = self._curves.get(key)
-        self._curves[key] = new if old is None else tuple(o + (n - o) * _NEW_CURVE for o, n in zip(old, new, strict=True))
+        if run is not None and completed and run.track:
+            self._watched[job_id] = ((0.0, 0.0), *run.track, (1.0, now - run.began))
 
     def remaining(self, job_id: str, now: float) -> float | None:
         """Seconds until the job is done; none if nothing can be said yet."""
         run = self._runs.get(job_id)
         if run is None:
             return None
-        total = _weighed(self._from_history(run), self._from_progress(run))
-        if total is None:
-            return None
         elapsed = now - run.began
-        # A job that takes longer than was thought is never said to be done: a share of what it took already is left.
-        left = (1.0 - run.track[-1][0]) if run.track else 1.0
-        return max(total - elapsed, elapsed * 0.1 * left)
-
-    def _from_history(self, run: Run) -> tuple[float, float] | None:
-        """Seconds that such a job takes in all, and the spread of that in natural logarithms."""
-        samples = self._samples.get(run.kind)
-        if not samples:
+        share, at = run.track[-1] if run.track else (0.0, 0.0)
+        timelines = self._timelines.get(run.kind)
+        if timelines:
+            told = _weighted_median(
+                [(_remaining(run, each, elapsed), _weight(run, each, age)) for age, each in enumerate(reversed(timelines))]
+            )
+        elif share < _LEAST_SHARE:
             return None
-        weights, values = [], []
-        for age, sample in enumerate(reversed(samples)):
-            bytes_apart = math.log(run.size / sample.size)
-            layers_apart = math.log((run.layers + 1) / (sample.layers + 1))
-            weights.append(math.exp(-abs(bytes_apart) / _NEAR_BYTES - abs(layers_apart) / _NEAR_LAYERS) * _FADING**age)
-            values.append(math.log(sample.seconds) + _BY_BYTES * bytes_apart + _BY_LAYERS * layers_apart)
-        weight = sum(weights)
-        mean = sum(w * v for w, v in zip(weights, values, strict=True)) / weight
-        variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / weight
-        return math.exp(mean), math.sqrt(variance + _LEAST_SPREAD**2) + _SPREAD_OF_ONE / (1 + weight)
-
-    def _from_progress(self, run: Run) -> tuple[float, float] | None:
-        """The same from how far the job is."""
-        if not run.track:
-            return None
-        fraction, at = run.track[-1]
-        curve = self._curves.get(_curve_key(run))
-        share = _bent(curve, fraction) if curve else fraction
-        if share < _LEAST_SHARE or at <= 0:
-            return None
-        spread = _SPREAD_LEARNED if curve else _SPREAD_UNLEARNED
-        return at / share, spread * (1 - share) / math.sqrt(share) + _LEAST_SPREAD / 4
+        else:
+            told = at / share - elapsed
+        return max(told, elapsed * _LEAST_LEFT * (1.0 - share))
 
 
-def _weighed(history: tuple[float, float] | None, progress: tuple[float, float] | None) -> float | None:
-    """The seconds in all that both views together make most likely.
-
-    Where they are further apart than their spreads explain, something is new (a slower machine, a harder picture), and what
-    they are apart is doubt about history, not about the job itself.
-    """
-    if history is None or progress is None:
-        known = history or progress
-        return None if known is None else known[0]
-    (told, told_spread), (seen, seen_spread) = history, progress
-    apart = math.log(told / seen) ** 2
-    told_variance = told_spread**2 + max(0.0, apart - told_spread**2 - seen_spread**2)
-    told_weight, seen_weight = 1 / told_variance, 1 / seen_spread**2
-    return math.exp((told_weight * math.log(told) + seen_weight * math.log(seen)) / (told_weight + seen_weight))
+def _apart(run: Run, timeline: Timeline) -> tuple[float, float]:
+    """How much larger the running job is in bytes and in layers, in natural logarithms."""
+    # The background is made like a layer more.
+    return math.log(run.size / timeline.size), math.log((run.layers + 1) / (timeline.layers + 1))
 
 
-def _curve_key(run: Run) -> tuple[Kind, int]:
-    """Pictures of about a size share a curve: what is the same for all weighs more in small ones."""
-    return run.kind, int(math.log(run.size, 4))
+def _weight(run: Run, timeline: Timeline, age: int) -> float:
+    """How much the answer of a timeline counts; `age`: how many are newer."""
+    by_size, by_layers = _apart(run, timeline)
+    likeness = math.exp(-abs(by_size) / _NEAR_BYTES - abs(by_layers) / _NEAR_LAYERS)
+    return likeness * _FADING**age * (1.0 if timeline.track else _UNWATCHED)
 
 
-def _curve(track: Sequence[tuple[float, float]], total: float) -> tuple[float, ...]:
-    """At each point of the grid, the share of the time that had passed when the worker reported so much."""
-    points = [(0.0, 0.0), *track, (1.0, total)]
-    return tuple(_between(points, fraction) / total for fraction in _GRID)
+def _remaining(run: Run, timeline: Timeline, elapsed: float) -> float:
+    """Seconds that are left of the running job, by what happened to an earlier one."""
+    place = _place(run, timeline)
+    pace = _pace(run, timeline, place)
+    since, step = elapsed - place.at, pace * (place.following - place.behind)
+    # A step that takes longer than it should says that the rest will, too.
+    late = max(1.0, since / step) if step > 0 else 1.0
+    return max(step - since, 0.0) + late * pace * (timeline.seconds - place.following)
 
 
-def _bent(curve: Sequence[float], fraction: float) -> float:
-    """The share of the time that belongs to a share reported."""
-    return _between([(0.0, 0.0), *zip(_GRID, curve, strict=True), (1.0, 1.0)], fraction)
+def _pace(run: Run, timeline: Timeline, place: _Place) -> float:
+    """How many times as long as on the timeline everything takes."""
+    by_size, by_layers = _apart(run, timeline)
+    told = _BY_BYTES * by_size + _BY_LAYERS * by_layers
+    if place.at <= 0 or not 0 < place.behind < timeline.seconds:
+        return math.exp(told)
+    share = place.behind / timeline.seconds
+    told_variance = _SPREAD_TOLD**2 + (_SPREAD_APART * (abs(by_size) + abs(by_layers))) ** 2
+    # What was seen of a part says the less of the whole the smaller the part is.
+    seen_variance = _SPREAD_SEEN**2 * (1 - share) / share
+    seen_weight = told_variance / (told_variance + seen_variance)
+    return math.exp(seen_weight * math.log(place.at / place.behind) + (1 - seen_weight) * told)
 
 
-def _between(points: Sequence[tuple[float, float]], x: float) -> float:
-    """Linear interpolation; `points` rise in x."""
-    place = bisect_right([point[0] for point in points], x)
-    if place >= len(points):
-        return points[-1][1]
-    (x0, y0), (x1, y1) = points[max(place - 1, 0)], points[place]
-    return y0 if x1 <= x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+def _place(run: Run, timeline: Timeline) -> _Place:
+    if timeline.track and run.begins:
+        share, at = run.track[-1] if run.track else (0.0, 0.0)
+        after = bisect_right([point[0] for point in timeline.track], share)
+        if after >= len(timeline.track):
+            return _Place(at, timeline.seconds, timeline.seconds)
+        (share0, at0), (share1, at1) = timeline.track[after - 1], timeline.track[after]
+        return _Place(at, at0 + (at1 - at0) * (share - share0) / (share1 - share0), at1)
+    stage = next((name for name in reversed(run.begins) if name in timeline.begins), None)
+    if stage is None:
+        return _Place(0.0, 0.0, timeline.seconds)
+    begins = list(timeline.begins)
+    following = begins[begins.index(stage) + 1 :]
+    end = timeline.begins[following[0]] if following else timeline.seconds
+    return _Place(run.begins[stage], timeline.begins[stage], end)
+
+
+def _weighted_median(answers: Sequence[tuple[float, float]]) -> float:
+    """The answer with half of the weight on either side; answers are (value, weight)."""
+    ranked = sorted(answers)
+    half, passed = sum(weight for _, weight in ranked) / 2, 0.0
+    for value, weight in ranked:
+        passed += weight
+        if passed >= half:
+            return value
+    return ranked[-1][0]

@@ -55,8 +55,9 @@ class Jobs:
     """The jobs as the records tell them, and by what is to be done about them, so that nobody has to look through all.
 
     Attributes:
+        keep: how many of the ended jobs are kept; none: all.
         live: not ended, by arrival.
-        ended: the last `keep` (none: all), oldest first.
+        ended: the last of them, oldest first.
         turns: when each batch (None: single drops) last had its turn, as the sequence number of the start.
         queue: those that wait for their turn.
         pending: how many are pending, the ones still in the claim among them.
@@ -67,7 +68,7 @@ class Jobs:
     """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
-        self._keep = keep
+        self.keep = keep
         self.live: dict[str, Job] = {}
         self.ended: dict[str, Job] = {}
         self.removed: set[str] = set()
@@ -144,7 +145,7 @@ class Jobs:
         self.ended[record.job] = replace(
             job, state=record.state, ended=record, published=published, attempt=None, completed_at=ts, cancel_requested=False
         )
-        if self._keep is not None and len(self.ended) > self._keep:
+        if self.keep is not None and len(self.ended) > self.keep:
             del self.ended[next(iter(self.ended))]
 
     def _put(self, job: Job) -> None:

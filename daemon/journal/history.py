@@ -1,20 +1,46 @@
 """Looking back over all segments, one segment in memory at a time. Never changes anything.
 
 Every segment begins with a snapshot of the jobs that had not ended, so each tells the whole of what happened while it was written
-and the oldest may be missing (`pruning`).
+and the oldest may be missing (`pruning`). Of most records only the beginning is read (`outline`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
-from daemon.contract.records import Ended, Job
+from daemon.contract.records import Job
+from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.jobs.fold import Jobs
-from daemon.journal.journal import load_segment, segment_numbers, segment_path
-from daemon.journal.line import Entry, UnknownRecordError, decode, is_intact
+from daemon.journal.journal import load_segment, read_file, segment_numbers, segment_path
+from daemon.journal.line import Entry, Mark, UnknownRecordError, decode, field, is_intact, mark, ts_of
+from daemon.journal.outline import Outline
+from daemon.journal.segment import Segment, lines
 
-_MAX_SEGMENT_BYTES = 1 << 30
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A job that ended, unread: its records are decoded when `job` is asked for.
+
+    `begun` is the line of the record that it began with in its segment, `end` that of its last one.
+    """
+
+    job_id: str
+    begun: bytes
+    end: bytes
+    job: Callable[[], Job]
+
+    @property
+    def state(self) -> State:
+        """How it ended."""
+        return cast("State", field(self.end, "state"))
+
+    @property
+    def batch(self) -> str | None:
+        """The batch it came with."""
+        return cast("str | None", field(self.begun, "batch"))
 
 
 class History:
@@ -30,18 +56,31 @@ class History:
         Raises:
             Refusal: a segment is damaged.
         """
-        for number in segment_numbers(self._fs, self._folder):
-            yield from self._load(number)
+        for segment in self.segments():
+            yield from segment.entries()
+
+    def segments(self, *, backwards: bool = False) -> Iterator[Segment]:
+        """The segments in order, or the last first; read one at a time.
+
+        Raises:
+            Refusal: a segment is damaged.
+        """
+        numbers = segment_numbers(self._fs, self._folder)
+        for number in reversed(numbers) if backwards else numbers:
+            try:
+                yield load_segment(self._fs, segment_path(self._folder, number))
+            except FileNotFoundError:
+                continue  # pruned a moment ago
 
     def now(self) -> Jobs:
-        """The jobs as the last segment tells them: all live ones, and those that ended since it began.
+        """The jobs as the last segment tells them: all live ones, and the last of those that ended since it began.
 
         Raises:
             Refusal: the segment is damaged.
         """
         jobs = Jobs()
-        for number in segment_numbers(self._fs, self._folder)[-1:]:
-            for entry in self._load(number):
+        for segment in islice(self.segments(backwards=True), 1):
+            for entry in segment.entries(Outline(segment).what_matters(jobs.keep or 0)):
                 jobs.apply(entry)
         return jobs
 
@@ -67,60 +106,61 @@ class History:
     def batch(self, name: str) -> list[Job]:
         """The jobs of a batch, or of all batches that came in a folder of that name, in the order of arrival."""
         found: dict[str, Job] = {}
-        jobs = Jobs()
-        for number in segment_numbers(self._fs, self._folder):
-            jobs = Jobs(keep=None)
-            for entry in self._load(number):
-                jobs.apply(entry)
-            for job_id in (*jobs.removed, *jobs.live):
+        live: dict[str, Job] = {}
+        for segment in self.segments():
+            outline = Outline(segment)
+            for job_id in (*outline.removed, *outline.live):
                 found.pop(job_id, None)
-            found |= {job.job_id: job for job in jobs.ended.values() if _is_of_batch(job, name)}
-        found |= {job.job_id: job for job in jobs.live.values() if _is_of_batch(job, name)}
-        return sorted(found.values(), key=lambda job: job.sequence)
+            found |= _of_batch(outline, outline.ended, name)
+            live = _of_batch(outline, outline.live, name)
+        return sorted((found | live).values(), key=lambda job: job.sequence)
 
     def endings(self) -> Iterator[tuple[str, str]]:
-        """The id of each job that ended and when, the last first; reads nothing else, and no more segments than are asked for."""
+        """The id of each job that ended and when, the last first; no more segments are read than are asked for."""
         for number in reversed(segment_numbers(self._fs, self._folder)):
             for line in reversed(self._lines(number, b'"event":"ended"')):
-                entry = self._decode(number, line)
-                if isinstance(entry.record, Ended):
-                    yield entry.record.job, entry.ts
+                found = mark(line, 0, len(line))
+                if found.event == "ended":
+                    yield found.job, ts_of(line)
 
-    def backwards(self) -> Iterator[Job]:
-        """The jobs that ended and were not removed, the last first.
+    def past(self) -> Iterator[Past]:
+        """The jobs that ended and were not removed, the last first, unread.
 
         Raises:
             Refusal: a segment is damaged.
         """
         told: set[str] = set()
-        for number in reversed(segment_numbers(self._fs, self._folder)):
-            jobs = Jobs(keep=None)
-            for entry in self._load(number):
-                jobs.apply(entry)
-            yield from (job for job in reversed(jobs.ended.values()) if job.job_id not in told)
+        for segment in self.segments(backwards=True):
+            outline = Outline(segment)
+            for job_id, places in reversed(outline.ended.items()):
+                if job_id not in told:
+                    yield _past(outline, job_id, places)
             # What a newer segment says of a job is what holds, also that it runs again or was removed.
-            told |= jobs.removed | jobs.ended.keys() | jobs.live.keys()
+            told |= outline.removed | outline.ended.keys() | outline.live.keys()
+
+    def backwards(self) -> Iterator[Job]:
+        """The jobs that ended and were not removed, the last first.
+
+        Raises:
+            Refusal: a segment is damaged, or a newer version wrote it.
+        """
+        return (past.job() for past in self.past())
 
     def ended(self, most: int) -> list[Job]:
         """The jobs that ended last, newest first, at most `most`; see `backwards`."""
         return list(islice(self.backwards(), most))
 
-    def _load(self, number: int) -> list[Entry]:
-        try:
-            return load_segment(self._fs, segment_path(self._folder, number))[0]
-        except FileNotFoundError:
-            return []  # pruned a moment ago
-
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
-        """The lines of a segment with these bytes in them, up to a torn tail: what is behind one was never acted on."""
+        """The lines of a segment with these bytes in them, up to a torn tail or damage: what is behind it is not relied on."""
         try:
-            data = self._fs.read(segment_path(self._folder, number), _MAX_SEGMENT_BYTES)
+            data = read_file(self._fs, segment_path(self._folder, number))
         except FileNotFoundError:
             return []
         if needle not in data:
             return []
         found: list[bytes] = []
-        for line in data.split(b"\n"):
+        for start, end, _closed in lines(data):
+            line = data[start:end]
             if not is_intact(line):
                 break
             if needle in line:
@@ -138,5 +178,18 @@ class History:
             ) from error
 
 
-def _is_of_batch(job: Job, name: str) -> bool:
-    return job.accepted.batch is not None and name in (job.accepted.batch, job.accepted.folder)
+def _past(outline: Outline, job_id: str, places: list[Mark]) -> Past:
+    last = next(place for place in reversed(places) if place.event == "ended")
+    return Past(job_id, outline.segment.line(places[0]), outline.segment.line(last), lambda: outline.job(places))
+
+
+def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:
+    """Those of the jobs that belong to a batch; only these are read."""
+    found = {}
+    for job_id, places in several.items():
+        if b'"batch":null' in outline.segment.line(places[0]):
+            continue
+        job = outline.job(places)
+        if job.accepted.batch is not None and name in (job.accepted.batch, job.accepted.folder):
+            found[job_id] = job
+    return found

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from itertools import islice
 
 from daemon.contract.records import AnyRecord, Job, LiveJob, SegmentStart
-from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all
+from daemon.jobs.fold import RECENT
 from daemon.journal.line import Entry, encode
-from daemon.journal.segment import DamageError, Torn, read_segment
+from daemon.journal.outline import Outline
+from daemon.journal.segment import DamageError, Segment, Torn, damaged
 from daemon.journal.writer import JournalError, Writer
 
 RECORDS_PER_SEGMENT = 10_000
+#: Room for the records of all jobs under way when the disk fills up, some 16,000 of 1 KB: with less, nothing new may begin.
+RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 #: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
 _MAX_SEGMENT_BYTES = 1 << 30
@@ -28,7 +31,7 @@ _NAME = re.compile(rb"(\d{8})\.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the last segment says: its records in order, and what had to be set aside."""
+    """What the last segment says: the records that still matter in order, and what had to be set aside."""
 
     entries: list[Entry]
     segment: int
@@ -51,26 +54,29 @@ def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def load_segment(fs: FileSystem, path: bytes) -> tuple[list[Entry], Torn | None]:
+def read_file(fs: FileSystem, path: bytes) -> bytes:
+    """The bytes of a segment's file."""
+    return fs.read(path, _MAX_SEGMENT_BYTES)
+
+
+def load_segment(fs: FileSystem, path: bytes) -> Segment:
     """Read one segment whole.
 
     Raises:
         Refusal: it is damaged; says where.
     """
+    name = path.decode(errors="replace")
     try:
-        entries, torn = read_segment(fs.read(path, _MAX_SEGMENT_BYTES))
-        _check_snapshot(entries)
+        segment = Segment(read_file(fs, path), name)
+        _check_snapshot(segment)
     except DamageError as damage:
-        raise Refusal(
-            f"the journal is damaged: {path.decode(errors='replace')}, {damage}",
-            hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
-        ) from damage
-    return entries, torn
+        raise damaged(name, damage) from damage
+    return segment
 
 
-def _check_snapshot(entries: Sequence[Entry]) -> None:
-    first = entries[0].record if entries else None
-    if not isinstance(first, SegmentStart) or len(entries) <= first.live:
+def _check_snapshot(segment: Segment) -> None:
+    first = next(segment.entries(), None)
+    if not (first and isinstance(first.record, SegmentStart) and len(segment.marks) > first.record.live):
         raise DamageError(1, 0, "the segment does not begin with a whole snapshot")
 
 
@@ -115,8 +121,8 @@ class Journal:
             return Recovered([], 0, 1, None, None)
         number = numbers[-1]
         path = segment_path(self._folder, number)
-        entries, torn = load_segment(self._fs, path)
-        report = None
+        segment = load_segment(self._fs, path)
+        torn, report = segment.torn, None
         if torn:
             aside = os.path.join(self._folder, b"torn-%08d-%d" % (number, torn.offset))
             write_atomic(self._fs, aside, torn.data, durable=True)
@@ -126,7 +132,8 @@ class Journal:
                 f"{aside.decode(errors='replace')}"
             )
         # The numbers of a torn tail are given again: it counts for nothing, in whatever segment it stays.
-        return Recovered(entries, number, entries[-1].seq + 1, torn, report)
+        entries = list(segment.entries(Outline(segment).what_matters(RECENT)))
+        return Recovered(entries, number, segment.marks[-1].seq + 1, torn, report)
 
     def begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
         """Start a new segment with a snapshot of the live jobs, and `more` that must not be forgotten.

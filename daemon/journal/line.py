@@ -2,12 +2,16 @@
 
 The line is closed by the CRC-32 of all its bytes before `,"crc"`, so that `tail -f | jq` reads it and any damage shows.
 `group` is the `seq` of the first record that shared the write and the sync.
+
+Reading a record costs 30 µs, reading the beginning of its line 1 µs. So who looks for something in a long history reads the
+beginnings (`mark`), perhaps one field (`field`), and decodes only what matters: the CRC vouches that we wrote it.
 """
 
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
@@ -15,9 +19,13 @@ from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 
 #: How every record begins, also one whose line was joined to the one before it.
 BEGINNING = b'{"v":'
-_CLOSING = b',"crc":"%08x"}\n'
+_CLOSING = b',"crc":"%08x"}'
 _CLOSING_LENGTH = len(_CLOSING % 0)
-_ENVELOPE = re.compile(rb'\{"v":(?P<v>\d+),"seq":(?P<seq>\d+),"group":(?P<group>\d+),"ts":"(?P<ts>[^"\\]*)",')
+_ENVELOPE = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":(\d+),"ts":"([^"\\]*)",')
+#: `event` and `job` are the first fields of every record; an id has nothing in it that JSON would escape.
+_HEAD = re.compile(_ENVELOPE.pattern + rb'"event":"([a-z_]+)"(?:,"job":"([^"\\]*)")?')
+_EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
+_JSON = json.JSONDecoder()
 
 
 class UnknownRecordError(Exception):
@@ -34,17 +42,65 @@ class Entry:
     record: AnyRecord
 
 
+class Mark(NamedTuple):
+    """How a line begins, and where it is: from `start` to `end`, without its newline. `job` of a segment's start is empty."""
+
+    seq: int
+    event: str
+    job: str
+    start: int
+    end: int
+
+
 def encode(entry: Entry) -> bytes:
     """The line of a record, newline included."""
     envelope = json.dumps({"v": RECORD_VERSION, "seq": entry.seq, "group": entry.group, "ts": entry.ts}, separators=(",", ":"))
     body = envelope[:-1].encode() + b"," + RECORD.dump_json(entry.record)[1:-1]
-    return body + _CLOSING % zlib.crc32(body)
+    return body + _CLOSING % zlib.crc32(body) + b"\n"
 
 
 def is_intact(line: bytes) -> bool:
     """Whether a line without its newline carries its own CRC."""
-    body = line[: 1 - _CLOSING_LENGTH]
-    return len(line) >= _CLOSING_LENGTH and line + b"\n" == body + _CLOSING % zlib.crc32(body)
+    body = len(line) - _CLOSING_LENGTH
+    return body >= 0 and line[body:] == _CLOSING % zlib.crc32(line[:body])
+
+
+def mark(data: bytes, start: int, end: int) -> Mark:
+    """How the intact line at this place begins.
+
+    Raises:
+        UnknownRecordError: the line says something that this version does not know.
+    """
+    head = _HEAD.match(data, start, end)
+    if head is None:
+        raise UnknownRecordError("it has no envelope that this version knows")
+    version, seq, _group, _ts, event, job = head.groups()
+    if int(version) > RECORD_VERSION:
+        raise UnknownRecordError("it was written by a newer version of Multiplane")
+    if event not in _EVENTS:
+        raise UnknownRecordError(f"it tells of an event {event.decode()!r}")
+    return Mark(int(seq), _EVENTS[event], job.decode() if job else "", start, end)
+
+
+def group_of(line: bytes) -> int:
+    """The group of an intact line of a known version."""
+    return int(_envelope(line)[3])
+
+
+def ts_of(line: bytes) -> str:
+    """The time of an intact line of a known version."""
+    return _envelope(line)[4].decode()
+
+
+def field(line: bytes, name: str) -> object:
+    """The first field of this name in an intact line, alone; none if there is none. Its value may be any JSON."""
+    key = b'"%s":' % name.encode()
+    # Within a string the quotes would be escaped, so this is a key.
+    at = line.find(key)
+    if at < 0:
+        return None
+    value: object = _JSON.raw_decode(line[at + len(key) :].decode())[0]
+    return value
 
 
 def decode(line: bytes) -> Entry:
@@ -53,14 +109,21 @@ def decode(line: bytes) -> Entry:
     Raises:
         UnknownRecordError: the line is intact but says something this version does not know.
     """
+    envelope = _envelope(line)
+    version, seq, group, ts = envelope.groups()
+    if int(version) > RECORD_VERSION:
+        raise UnknownRecordError("it was written by a newer version of Multiplane")
+    try:
+        # The record's own JSON, read in one go.
+        record = RECORD.validate_json(b"{" + line[envelope.end() : -_CLOSING_LENGTH] + b"}")
+    except ValidationError as error:
+        raise UnknownRecordError(str(error).splitlines()[0]) from error
+    return Entry(int(seq), int(group), ts.decode(), record)
+
+
+def _envelope(line: bytes) -> re.Match[bytes]:
+    """Groups 1 to 4: version, sequence number, group, time."""
     envelope = _ENVELOPE.match(line)
     if envelope is None:
         raise UnknownRecordError("it has no envelope that this version knows")
-    if int(envelope["v"]) > RECORD_VERSION:
-        raise UnknownRecordError("it was written by a newer version of Multiplane")
-    try:
-        # The record's own JSON, read in one go: a start reads some 10,000 of them.
-        record = RECORD.validate_json(b"{" + line[envelope.end() : 1 - _CLOSING_LENGTH] + b"}")
-    except ValidationError as error:
-        raise UnknownRecordError(str(error).splitlines()[0]) from error
-    return Entry(int(envelope["seq"]), int(envelope["group"]), envelope["ts"].decode(), record)
+    return envelope

@@ -7,10 +7,13 @@ same group, and this group began no later than the first missing record. Anythin
 on the disk: *damage*, which nobody may guess away.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from daemon.journal.line import BEGINNING, Entry, UnknownRecordError, decode, is_intact
+from daemon.errors import Refusal
+from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, decode, field, group_of, is_intact, mark, ts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,55 +41,118 @@ class DamageError(Exception):
         self.reason = reason
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """(offset, line without newline, whether a newline closed it)."""
-    offset = 0
-    while offset < len(data):
-        end = data.find(b"\n", offset)
-        if end < 0:
-            yield offset, data[offset:], False
-            return
-        yield offset, data[offset:end], True
-        offset = end + 1
+class Segment:
+    """One segment's bytes and where its records are in them, up to its torn tail; each is decoded when it is asked for.
 
+    Args:
+        data: the file.
+        name: of the file, for what is to be said about it.
 
-def _buried(line: bytes) -> bytes:
-    """The intact record at the end of a line that is not: the newline before it is what was lost. Empty if there is none."""
-    start = line.find(BEGINNING, 1)
-    while start > 0:
-        if is_intact(line[start:]):
-            return line[start:]
-        start = line.find(BEGINNING, start + 1)
-    return b""
-
-
-def read_segment(data: bytes) -> tuple[list[Entry], Torn | None]:
-    """The records of a segment up to its torn tail, if it has one.
+    Attributes:
+        marks: the records that count, in order.
+        torn: what is behind them, if anything is.
 
     Raises:
         DamageError: a record that had been synced is not intact, is missing, or comes from a newer version.
     """
-    entries: list[Entry] = []
+
+    def __init__(self, data: bytes, name: str = "") -> None:
+        self._data = data
+        self._name = name
+        self.marks, self.torn = _survey(data)
+
+    def line(self, place: Mark) -> bytes:
+        """The bytes of a record, without the newline."""
+        return self._data[place.start : place.end]
+
+    def ts(self, place: Mark) -> str:
+        """When a record was written, UTC, RFC 3339."""
+        return ts_of(self.line(place))
+
+    def field(self, place: Mark, name: str) -> object:
+        """The first field of this name in a record, without reading the rest; none if there is none."""
+        return field(self.line(place), name)
+
+    def fields(self, place: Mark) -> dict[str, Any]:
+        """All fields of a line as JSON has them, those of the envelope among them."""
+        return cast("dict[str, Any]", json.loads(self.line(place).decode()))
+
+    def entry(self, place: Mark) -> Entry:
+        """A record.
+
+        Raises:
+            Refusal: a newer version wrote it.
+        """
+        try:
+            return decode(self.line(place))
+        except UnknownRecordError as error:
+            number = self._data.count(b"\n", 0, place.start) + 1
+            raise damaged(self._name, DamageError(number, place.start, str(error))) from error
+
+    def entries(self, places: Sequence[Mark] | None = None) -> Iterator[Entry]:
+        """The records at these places, or all.
+
+        Raises:
+            Refusal: a newer version wrote one of them.
+        """
+        return (self.entry(place) for place in (self.marks if places is None else places))
+
+
+def damaged(name: str, damage: DamageError) -> Refusal:
+    """What a person is told of damage in a file of this name."""
+    return Refusal(
+        f"the journal is damaged: {name}, {damage}",
+        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
+    )
+
+
+def lines(data: bytes) -> Iterator[tuple[int, int, bool]]:
+    """(offset, end without the newline, whether a newline closed it)."""
+    offset = 0
+    while offset < len(data):
+        end = data.find(b"\n", offset)
+        if end < 0:
+            yield offset, len(data), False
+            return
+        yield offset, end, True
+        offset = end + 1
+
+
+def _buried(data: bytes, offset: int, end: int) -> int | None:
+    """Where an intact record begins at the end of a line that is not intact: the newline before it is what was lost."""
+    start = data.find(BEGINNING, offset + 1, end)
+    while start > 0:
+        if is_intact(data[start:end]):
+            return start
+        start = data.find(BEGINNING, start + 1, end)
+    return None
+
+
+def _survey(data: bytes) -> tuple[list[Mark], Torn | None]:
+    """Where the records are, judged by their CRCs, groups and numbers."""
+    marks: list[Mark] = []
     torn: Torn | None = None
     behind: set[int] = set()
-    for number, (offset, line, closed) in enumerate(_lines(data), start=1):
-        if not (closed and is_intact(line)):
-            if not entries:
+    for number, (offset, end, closed) in enumerate(lines(data), start=1):
+        start = offset
+        if not (closed and is_intact(data[offset:end])):
+            if not marks:
                 raise DamageError(number, offset, "a segment is put in place whole, but its first record is not intact")
             torn = torn or Torn(offset, number, data[offset:])
-            line = _buried(line) if closed else b""
-            if not line:
+            buried = _buried(data, offset, end) if closed else None
+            if buried is None:
                 continue
+            start = buried
         try:
-            entry = decode(line)
+            found = mark(data, start, end)
         except UnknownRecordError as error:
             raise DamageError(number, offset, str(error)) from error
         if torn is not None:
-            behind.add(entry.group)
-            if len(behind) > 1 or entry.group > entries[-1].seq + 1:
+            behind.add(group := group_of(data[start:end]))
+            if len(behind) > 1 or group > marks[-1].seq + 1:
                 raise DamageError(torn.line, torn.offset, f"the record is not intact, but line {number}, written later, is")
             continue
-        if entries and entry.seq != entries[-1].seq + 1:
-            raise DamageError(number, offset, f"record {entries[-1].seq + 1} is missing before record {entry.seq}")
-        entries.append(entry)
-    return entries, torn
+        if marks and found.seq != marks[-1].seq + 1:
+            raise DamageError(number, offset, f"record {marks[-1].seq + 1} is missing before record {found.seq}")
+        marks.append(found)
+    return marks, torn

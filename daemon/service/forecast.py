@@ -17,26 +17,28 @@ class Forecast:
         progress: of the running jobs, by id; kept up to date here, and read by the board.
         changed: called with the id of each job whose progress says something new.
         clock: monotonic seconds.
-        ended: jobs of the past to learn from.
+        ended: jobs of the past to learn from, oldest first; looked through when the first job begins.
     """
 
     def __init__(
         self, progress: dict[str, Progress], changed: Callable[[str], None], clock: Callable[[], float], ended: Iterable[Job]
     ) -> None:
         self._progress, self._changed, self._clock = progress, changed, clock
+        self._past: Iterable[Job] = ended
         self._estimator = Estimator()
         self._shown_at = float("-inf")
-        for job in ended:
-            self._estimator.learn(job)
 
     def begin(self, job: Job) -> None:
         """A worker got this job."""
+        for earlier in self._past:
+            self._estimator.learn(earlier)
+        self._past = ()
         self._estimator.begin(job, self._clock())
 
     def moved(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker reports where its job is."""
         now = self._clock()
-        self._estimator.moved(job_id, fraction, now)
+        self._estimator.moved(job_id, stage, fraction, now)
         self._show(job_id, stage, fraction, now)
 
     def count_down(self) -> None:

@@ -52,13 +52,14 @@ def error(rows: list[tuple[float, float | None]]) -> float | None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 30
     rng = random.Random(1)
+    widths = [rng.choice((2000, 2600, 3200, 4000)) for _ in range(count)]
+    # All of them before the first is dropped: the first job must not be over before anybody looks.
+    photos = [picture(width, width * 3 // 4, seed=number, form="JPEG") for number, width in enumerate(widths)]
     with tempfile.TemporaryDirectory() as folder:
         home = HotFolder(Path(folder) / "home")
         home.start()
         try:
-            for number in range(count):
-                width = rng.choice((2000, 2600, 3200, 4000))
-                data = picture(width, width * 3 // 4, seed=number, form="JPEG")
+            for number, data in enumerate(photos):
                 home.drop(f"photo-{number}.jpg", data, f"num_layers: {rng.randint(2, 6)}\ndepth: cues\n")
             seen = watch(home, count)
         finally:

@@ -1,36 +1,19 @@
 """The remaining time of a job: learned from the jobs before it, corrected by its own progress."""
 
+import json
+import math
 import random
+import statistics
+from pathlib import Path
 
 import pytest
+from timed_jobs import job
 
-from daemon.contract.records import Accepted, ClaimedFile, Job, Publishing
-from daemon.contract.spec import JobSpec
-from daemon.contract.status import Source
 from daemon.jobs.estimate import Estimator, kind_of
 
-
-def job(name="job", *, size=1_000_000, image="photo.jpg", seconds=None, depth_picture=False, **wishes) -> Job:
-    """A job of a picture of so many bytes; with `seconds`, one that was completed in that time."""
-    files = [ClaimedFile(role="image", name=image, to=image, ino=1, size=size, mtime_ns=0)]
-    if depth_picture:
-        files.append(ClaimedFile(role="depth", name="photo.depth.png", to="photo.depth.png", ino=2, size=1, mtime_ns=0))
-    spec = JobSpec(**wishes)
-    published = None
-    if seconds is not None:
-        source = Source(image=image, bytes=size)
-        published = Publishing(job=name, attempt="a", source=source, outputs=(), manifest="m", processing_seconds=seconds)
-    accepted = Accepted(job=name, files=tuple(files), spec=spec)
-    return Job(
-        job_id=name,
-        accepted=accepted,
-        sequence=1,
-        created_at="",
-        spec=spec,
-        mode=spec.mode,
-        refusal=None,
-        published=published,
-    )
+#: Thirty photos of 3 to 12 megapixels in 2 to 6 layers, as the real worker reported them: seconds are of the processor's time,
+#: which other work on the machine does not stretch.
+RECORDED = json.loads(Path(__file__).with_name("timelines.json").read_text())
 
 
 def test_nothing_is_said_where_nothing_is_known():
@@ -38,7 +21,7 @@ def test_nothing_is_said_where_nothing_is_known():
     assert estimator.remaining("job", 0.0) is None
     estimator.begin(job(), 0.0)
     assert estimator.remaining("job", 1.0) is None
-    estimator.moved("job", 0.001, 1.0)
+    estimator.moved("job", "fill", 0.001, 1.0)
     assert estimator.remaining("job", 1.0) is None
 
 
@@ -76,7 +59,7 @@ def test_larger_pictures_and_more_layers_take_longer():
         estimator.begin(job(name, **wish), 0.0)
     same, large, many = (estimator.remaining(name, 0.0) for name in ("same", "large", "many"))
     assert same == pytest.approx(4.0)
-    assert 2 * same < large < 4 * same
+    assert 1.5 * same < large < 4 * same
     assert same < many < 2 * same
 
 
@@ -89,87 +72,120 @@ def test_jobs_of_the_same_size_count_more_than_others():
     assert estimator.remaining("job", 0.0) == pytest.approx(3.0, rel=0.1)
 
 
-def test_the_jobs_own_progress_outweighs_history_towards_the_end():
+def run(estimator, name, reports, seconds, *, began=0.0, wish=None):
+    """Let a job run: (stage, share, at) is what its worker reports. Yields (seconds since its start, remaining) at each."""
+    estimator.begin(job(name, **(wish or {})), began)
+    for stage, share, at in reports:
+        estimator.moved(name, stage, share, began + at)
+        yield at, estimator.remaining(name, began + at)
+    estimator.end(name, began + seconds, completed=True)
+    estimator.learn(job(name, seconds=seconds, **(wish or {})))
+
+
+def test_the_jobs_own_pace_outweighs_history_towards_the_end():
     estimator = Estimator()
-    for _ in range(10):
-        estimator.learn(job(seconds=10.0))
+    for number in range(10):
+        list(run(estimator, f"before-{number}", [("fill", share / 10, share) for share in range(10)], 10.0))
+    slow = dict(run(estimator, "slow", [("fill", share / 10, share * 4) for share in range(10)], 40.0))
+    assert slow[0] == pytest.approx(10.0, rel=0.01)
+    assert slow[32] == pytest.approx(8.0, rel=0.2)
+
+
+def test_a_step_that_takes_too_long_says_that_the_rest_will_too():
+    estimator = Estimator()
+    list(run(estimator, "before", [("decode", 0.0, 0), ("fill", 0.5, 2), ("export", 0.9, 4)], 10.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", 0.0, 0.0)
-    estimator.moved("job", 0.8, 40.0)
-    assert estimator.remaining("job", 40.0) == pytest.approx(10.0, rel=0.25)
+    estimator.moved("job", "decode", 0.0, 0.0)
+    assert estimator.remaining("job", 1.0) == pytest.approx(9.0, rel=0.01)
+    assert estimator.remaining("job", 4.0) == pytest.approx(16.0, rel=0.01)
+
+
+def test_one_job_that_was_held_up_misleads_nobody():
+    estimator = Estimator()
+    for number, seconds in enumerate((4.0, 4.0, 400.0, 4.0, 4.0)):
+        estimator.learn(job(str(number), seconds=seconds))
+    estimator.begin(job(), 0.0)
+    assert estimator.remaining("job", 0.0) == pytest.approx(4.0)
+
+
+def test_the_stages_that_the_journal_tells_of_are_enough():
+    """The worker says that it is half done when the long stage begins."""
+    estimator = Estimator()
+    estimator.learn(job("before", seconds=20.0, timings={"decode": 1.0, "depth": 1.0, "export": 18.0}))
+    estimator.begin(job(), 0.0)
+    estimator.moved("job", "decode", 0.0, 0.0)
+    estimator.moved("job", "depth", 0.2, 1.0)
+    estimator.moved("job", "export", 0.5, 2.0)
+    assert estimator.remaining("job", 2.0) == pytest.approx(18.0, rel=0.01)
+    assert estimator.remaining("job", 12.0) == pytest.approx(8.0, rel=0.01)
 
 
 def test_the_loading_of_libraries_is_not_the_jobs_time():
     estimator = Estimator()
     estimator.learn(job(seconds=10.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", 0.0, 7.0)
+    estimator.moved("job", "decode", 0.0, 7.0)
     assert estimator.remaining("job", 7.0) == pytest.approx(10.0)
 
 
-def test_shares_that_mislead_are_bent_by_how_they_went_before():
-    """A worker that is said to be half done after a tenth of its time."""
-
-    def run(name, began):
-        estimator.begin(job(name), began)
-        estimator.moved(name, 0.0, began)
-        for second in range(1, 20):
-            fraction = min(0.5, second / 4) if second <= 2 else 0.5 + (second - 2) / 36
-            estimator.moved(name, fraction, began + second)
-            yield second
-        estimator.end(name, began + 20, completed=True)
-
+def test_shares_that_mislead_do_so_once():
+    """A worker that says it is half done after a tenth of its time."""
+    reports = [("fill", second / 4 if second <= 2 else 0.5 + (second - 2) / 36, second) for second in range(20)]
     estimator = Estimator()
-    first = [estimator.remaining("first", second) for second in run("first", 0)]
-    list(run("second", 100))
-    third = [estimator.remaining("third", 200 + second) for second in run("third", 200)]
-    wrong = [abs(left - (20 - second)) for second, left in enumerate(first, 1)]
-    right = [abs(left - (20 - second)) for second, left in enumerate(third, 1)]
-    assert wrong[4] > 5
-    assert max(right[2:]) < 2
+    first, second = (dict(run(estimator, name, reports, 20.0)) for name in ("first", "second"))
+    assert abs(first[5] - 15) > 5
+    assert all(abs(left - (20 - at)) < 1 for at, left in second.items())
 
 
 def test_a_job_that_takes_longer_than_thought_is_never_said_to_be_done():
     estimator = Estimator()
     estimator.learn(job(seconds=2.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", 0.0, 0.0)
-    estimator.moved("job", 0.3, 1.0)
+    estimator.moved("job", "fill", 0.0, 0.0)
+    estimator.moved("job", "fill", 0.3, 1.0)
     assert all(estimator.remaining("job", now) > 0 for now in (1.0, 10.0, 100.0))
 
 
-def test_a_failed_job_and_a_job_that_ended_are_forgotten():
+def test_a_failed_job_is_forgotten():
     estimator = Estimator()
-    estimator.learn(job())
     estimator.begin(job(), 0.0)
-    estimator.moved("job", 0.0, 0.0)
-    estimator.moved("job", 0.9, 1.0)
-    estimator.moved("job", 0.95, 2.0)
+    estimator.moved("job", "decode", 0.0, 0.0)
+    estimator.moved("job", "fill", 0.9, 1.0)
     estimator.end("job", 3.0, completed=False)
     assert estimator.remaining("job", 3.0) is None
-    estimator.moved("job", 0.99, 4.0)
-    assert not estimator._curves
-    assert not estimator._samples
+    estimator.moved("job", "fill", 0.99, 4.0)
+    estimator.learn(job())
+    estimator.begin(job("next"), 5.0)
+    assert estimator.remaining("next", 5.0) is None
 
 
-def test_thirty_mixed_jobs_are_foretold_within_a_quarter_after_their_first_third():
-    """A machine whose times vary by a fifth, and whose stages do not take the shares that are reported."""
-    rng = random.Random(7)
-    estimator = Estimator()
+def foretold(estimator, number, recorded, pace):
+    """The relative error at the first look, twice a second, after a third of the job; then the estimator has learned from it."""
+    name, seconds = str(number), recorded["seconds"] * pace
+    about = {"size": recorded["size"], "num_layers": recorded["layers"]}
+    estimator.begin(job(name, **about), 0.0)
+    reports = [(stage, share, at * pace) for stage, share, at in recorded["reports"]]
+    look = math.ceil(seconds / 3 / 0.5) * 0.5
+    for stage, share, at in reports:
+        if at <= look:
+            estimator.moved(name, stage, share, at)
+    told = estimator.remaining(name, look)
+    for stage, share, at in reports:
+        if at > look:
+            estimator.moved(name, stage, share, at)
+    estimator.end(name, seconds, completed=True)
+    timings = {stage: spent * pace for stage, spent in recorded["timings"].items()}
+    estimator.learn(job(name, seconds=seconds, timings=timings, **about))
+    return 1.0 if told is None else abs(told - (seconds - look)) / (seconds - look)
+
+
+@pytest.mark.parametrize(("spread", "seeds"), [(0.0, 1), (0.2, 5)])
+def test_thirty_recorded_jobs_are_foretold_within_a_quarter_after_their_first_third(spread, seeds):
+    """As they were recorded, and on a machine on which each takes a fifth more or less."""
     errors = []
-    for number in range(30):
-        size, layers = int(10 ** rng.uniform(5.3, 6.9)), rng.randint(2, 8)
-        total = (0.3 + size / 1e6) * (0.5 + layers / 8) * rng.uniform(0.8, 1.2) * 3
-        name = str(number)
-        estimator.begin(job(name, size=size, num_layers=layers), 0.0)
-        estimator.moved(name, 0.0, 0.0)
-        asked = []
-        for step in range(1, 40):
-            share = step / 40
-            estimator.moved(name, share**1.4, share * total)
-            if share > 1 / 3:
-                asked.append((estimator.remaining(name, share * total), (1 - share) * total))
-        estimator.end(name, total, completed=True)
-        estimator.learn(job(name, size=size, num_layers=layers, seconds=total))
-        errors.append(abs(asked[0][0] - asked[0][1]) / asked[0][1])
-    assert sorted(errors)[len(errors) // 2] <= 0.25
+    for seed in range(seeds):
+        chance, estimator = random.Random(seed), Estimator()
+        jobs = chance.sample(RECORDED, len(RECORDED)) if spread else RECORDED
+        errors += [foretold(estimator, n, each, math.exp(chance.gauss(0.0, spread))) for n, each in enumerate(jobs)]
+    assert len(errors) == 30 * seeds
+    assert statistics.median(errors) <= 0.25

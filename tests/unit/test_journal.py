@@ -17,7 +17,7 @@ from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry, History, Journal, JournalError, hold_lock
 from daemon.journal.line import UnknownRecordError, decode, encode, is_intact
-from daemon.journal.segment import DamageError, read_segment
+from daemon.journal.segment import DamageError, Segment
 
 
 class Files(LocalFiles):
@@ -59,6 +59,12 @@ def open_journal(folder: bytes, fs=None, **more) -> Journal:
 
 def last_segment(folder: bytes) -> bytes:
     return os.path.join(folder, max(name for name in os.listdir(folder) if name.endswith(b".jsonl")))
+
+
+def read_segment(data: bytes):
+    """The records that count, and the torn tail."""
+    found = Segment(data)
+    return list(found.entries()), found.torn
 
 
 def segment(*groups: int) -> list[bytes]:

@@ -55,7 +55,8 @@ class Story:
         self.record(accepted(job, **spec), Claimed(job=job), Started(job=job, attempt="x"))
 
     def complete(self, job: str) -> None:
-        self.record(publishing(job), Ended(job=job, state="completed"))
+        made = publishing(job)
+        self.record(made, Ended(job=job, state="completed", source=made.source, processing_seconds=made.processing_seconds))
 
     def fail(self, job: str, code: str = "timeout", message: str = "it took too long") -> None:
         self.record(Ended(job=job, state="failed", error=ErrorInfo(code=code, message=message, hint="wait")))
