@@ -129,6 +129,8 @@ def _allowed(key: Key) -> str:
     if words:
         numbers = [] if get_origin(annotation) is typing.Literal else ["a whole number from 1 to 1024"]
         return choice([*words, *numbers])
+    if annotation is bool:
+        return "true or false"
     if annotation in (int, float):
         return f"{'a whole number' if annotation is int else 'a number'}{low}{high}"
     return "the path of a folder, or null"

@@ -46,6 +46,9 @@ class Queue(Group):
 
     max_pending: int = Field(ge=1, le=1_000_000, description="jobs that may be pending; more stays in the inbox, in order")
     max_concurrent_jobs: int = Field(ge=1, le=64, description="jobs that run at the same time")
+    min_free_bytes: ByteSize = Field(
+        ge=1 << 20, description="with less free on the disk of the outbox nothing is accepted or started"
+    )
 
 
 class Worker(Group):
@@ -89,6 +92,20 @@ class Log(Group):
     keep_files: int = Field(ge=1, le=1000, description="log files that are kept")
 
 
+class Finder(Group):
+    """What is shown in Finder beside the files themselves; of effect on macOS alone."""
+
+    tags: bool = Field(description="whether the folder of a job has a tag in the colour of its state")
+
+
+class Notifications(Group):
+    """What the system's notifications tell the person at this machine."""
+
+    batches: bool = Field(description="one when a batch has ended")
+    singles: bool = Field(description="one when all that was dropped singly has ended, if something of it was completed")
+    failures: bool = Field(description="one for every job that failed; those of a few seconds are put together")
+
+
 class Settings(BaseSettings):
     """All settings, checked; made by `daemon.settings.load` alone."""
 
@@ -101,6 +118,8 @@ class Settings(BaseSettings):
     worker: Worker
     limits: Limits
     history: History
+    finder: Finder
+    notifications: Notifications
     log: Log
 
     _paths: Layout | None = PrivateAttr(None)

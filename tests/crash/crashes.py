@@ -1,7 +1,8 @@
 """Crash at a moment, start again, and look whether everything promised still holds."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 
 from house import House, World, check_ended, check_kept, check_visible
 from life import Moment
@@ -11,22 +12,35 @@ from simdisk import PowerLossError, SimDisk
 SHARES = (0.3, 0.7, 0.9)
 
 
-def choices(moment: Moment, seeds: int) -> Iterator[tuple[str, SimDisk]]:
-    """The disks that a crash at this moment may leave."""
-    yield "killed", moment.disk.after_kill()
-    yield "nothing unsynced stays", moment.disk.after_power_loss()
+def choices(moment: Moment, seeds: int) -> list[tuple[str, Callable[[], SimDisk]]]:
+    """The disks that a crash at this moment may leave, each made when it is asked for."""
+    disk = moment.disk
+    left: list[tuple[str, Callable[[], SimDisk]]] = [
+        ("killed", disk.after_kill),
+        ("nothing unsynced stays", disk.after_power_loss),
+    ]
     for seed in range(seeds):
         share = SHARES[(moment.number + seed) % len(SHARES)]
         chance = random.Random(moment.number * 1000 + seed)
-        yield f"seed {seed}: {share:.0%} stays", moment.disk.after_power_loss(chance, keep=share)
+        left.append((f"seed {seed}: {share:.0%} stays", partial(disk.after_power_loss, chance, keep=share)))
+    return left
 
 
-def recover(disk: SimDisk, world: World, *, killed: bool) -> House:
-    """Start on what a crash left, work to the end, and check."""
+def recover(disk: SimDisk, world: World, *, killed: bool, cancel: bool = False) -> House:
+    """Start on what a crash left, work to the end, and check.
+
+    Args:
+        disk: what the crash left.
+        world: as it was at the crash.
+        killed: whether only the process died, so that no status may be damaged.
+        cancel: whether somebody cancels all that was under way: what the life before had begun must not show then.
+    """
     check_visible(disk, statuses=killed)
     check_kept(disk, world, places=2)
     house = House(disk, world)
     house.start()
+    if cancel and (live := list(house.ledger.jobs.live)):
+        world.ask(disk, "cancel", *live)
     house.rest()
     check_ended(house)
     # What is said to have ended must be so for good.

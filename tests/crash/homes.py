@@ -78,18 +78,20 @@ class RealHome:
 
     def check_visible(self) -> int:
         """Results are whole, statuses are whole, and `completed` has its files; how many results there are."""
-        results = 0
-        for job in self.jobs().values():
-            status = self.status(job)
-            if (job / "result").is_dir():
-                results += 1
-                manifest = json.loads((job / "result" / "layer_manifest.json").read_bytes())
-                for layer in manifest["layers"]:
-                    assert sha256(job / "result" / layer["file"]) == layer["sha256"], f"{job.name} is half done"
-            if status and status["state"] == "completed":
-                for output in status["outputs"]:
-                    assert sha256(job / output["path"]) == output["sha256"], f"{job.name}: {output['path']}"
-        return results
+        return sum(self.check_job(job) for job in self.jobs().values())
+
+    def check_job(self, job: Path) -> bool:
+        """The same of one job; whether it has a result."""
+        status = self.status(job)
+        shown = (job / "result").is_dir()
+        if shown:
+            manifest = json.loads((job / "result" / "layer_manifest.json").read_bytes())
+            for layer in manifest["layers"]:
+                assert sha256(job / "result" / layer["file"]) == layer["sha256"], f"{job.name} is half done"
+        if status and status["state"] == "completed":
+            for output in status["outputs"]:
+                assert sha256(job / output["path"]) == output["sha256"], f"{job.name}: {output['path']}"
+        return shown
 
     def check_ended(self) -> dict[str, int]:
         """Everything dropped is kept once, and every job ended; how many in which state."""

@@ -20,7 +20,7 @@ from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.requests import Request
 from daemon.contract.status import Output, Source, Status
-from daemon.errors import ImageType, WorkerCrashed
+from daemon.errors import ImageType, ImageUnreadable, WorkerCrashed
 from daemon.fs.compose import write_all
 from daemon.intake.model import Control, Entry, Ready
 from daemon.jobs.fold import Jobs
@@ -34,7 +34,7 @@ from daemon.service.recovery import Recovery
 from daemon.service.requests import Requests
 from daemon.service.runs import Runs
 from daemon.settings import load
-from daemon.supervisor import Cancelled, Completed, Failed, WorkerPid
+from daemon.supervisor import Cancelled, Completed, Failed, Stopped, WorkerPid
 
 logger.remove()
 
@@ -85,7 +85,8 @@ class World:
 class Workers:
     """In place of the supervisor: the worker writes a small real result, and what it reports arrives with the next ticks.
 
-    A picture says in its first word what becomes of it: `good`, `crash-N` (the first N attempts), `bad`, `slow` (till cancelled).
+    A picture says in its first word what becomes of it: `good`, `crash-N` (the first N attempts), `bad`, `slow` (till cancelled),
+    `half` (its writer is not done, it cannot be read yet).
     """
 
     def __init__(self, fs: SimDisk, world: World, on_progress: Callable, on_end: Callable) -> None:
@@ -114,6 +115,8 @@ class Workers:
             return Failed(WorkerCrashed("it fell over").info(), True, 0.5)
         if word == b"bad":
             return Failed(ImageType("it is no picture").info(), False, 0.1)
+        if word == b"half":
+            return Failed(ImageUnreadable("it is cut off").info(), False, 0.1)
         if word == b"slow" and not self._world.in_hurry:
             return None
         try:
@@ -126,6 +129,11 @@ class Workers:
             return False
         self._running[job_id] = [1, Cancelled(0.7)]
         return True
+
+    def shutdown(self) -> None:
+        for job_id in list(self._running):
+            del self._running[job_id]
+            self._on_end(job_id, Stopped(0.3))
 
     def tick(self) -> None:
         for job_id, state in list(self._running.items()):
@@ -254,6 +262,13 @@ class House:
         self.runs.start_next()
         if not self.world.in_hurry:
             self.board.refresh(self._monotonic, force=True)
+
+    def stop(self) -> None:
+        """What `Service` does at a stop that somebody asked for."""
+        self.runs.stopping = True
+        self.workers.shutdown()
+        self.board.refresh(self._monotonic, force=True)
+        self.journal.close()
 
     def _recover(self) -> bool:
         wall_clock = lambda: self.world.seconds  # noqa: E731

@@ -24,14 +24,19 @@ SUITE = (
 )
 
 
+#: What is run against mistakes about a full disk.
+FULL_DISK = ("tests/unit/test_room.py", "tests/crash/test_full_disk.py")
+
+
 @dataclass(frozen=True)
 class Mutation:
-    """`before` in the file becomes `after`; it must be there exactly once."""
+    """`before` in the file becomes `after`; it must be there exactly once. `suite` is what should notice."""
 
     name: str
     file: str
     before: str
     after: str
+    suite: tuple[str, ...] = SUITE
 
 
 MUTATIONS = (
@@ -74,8 +79,8 @@ MUTATIONS = (
     Mutation(
         "a record behind a hole counts",
         "daemon/journal/segment.py",
-        "            continue\n        if entries and",
-        "        if entries and",
+        "            continue\n        if marks and",
+        "        if marks and",
     ),
     Mutation(
         "files are moved before the job is in the journal",
@@ -190,20 +195,62 @@ MUTATIONS = (
     Mutation(
         "a new drop that looks like a moved file is taken for its leftover",
         "daemon/service/moving.py",
-        "        if here.dev == there.dev:\n            return here.ino == there.ino\n",
-        "        if here.dev == there.dev:\n            return here.ino == there.ino or here.size == there.size\n",
+        "            return here.ino == there.ino\n",
+        "            return here.ino == there.ino or here.size == there.size\n",
     ),
     Mutation(
         "an original is removed before its copy has its name",
         "daemon/service/moving.py",
-        "        self._fs.rename(temporary, target)\n        self._fs.sync_dir(os.path.dirname(target))\n",
-        "        self._fs.unlink(start)\n        self._fs.rename(temporary, target)\n        return\n",
+        "            self._fs.rename(temporary, target)\n        except OSError:\n",
+        "            self._fs.unlink(start)\n            self._fs.rename(temporary, target)\n            return\n"
+        "        except OSError:\n",
     ),
     Mutation(
         "a copy's name is not durable when the original goes",
         "daemon/service/moving.py",
-        "        self._fs.rename(temporary, target)\n        self._fs.sync_dir(os.path.dirname(target))\n",
-        "        self._fs.rename(temporary, target)\n",
+        "        self._fs.sync_dir(os.path.dirname(target))\n        self._fs.unlink(start)\n",
+        "        self._fs.unlink(start)\n",
+    ),
+    Mutation(
+        "damage passes for a torn tail",
+        "daemon/journal/segment.py",
+        "            if len(behind) > 1 or group > marks[-1].seq + 1:\n",
+        "            if len(behind) > 1:\n",
+    ),
+    Mutation(
+        "a start leaves out jobs that still live",
+        "daemon/journal/outline.py",
+        "for job, places in list(self.ended.items())[",
+        "for job, places in list((self.live | self.ended).items())[",
+        ("tests/property/test_outline.py",),
+    ),
+    Mutation(
+        "a full disk costs a job an attempt",
+        "daemon/service/runs.py",
+        "        if self.lacks_room(",
+        "        if False and self.lacks_room(",
+        FULL_DISK,
+    ),
+    Mutation(
+        "a job that fills the disk itself is tried for ever",
+        "daemon/service/room.py",
+        "        own = self._bytes_in(self._outbox.attempt(attempt)) if attempt else 0\n",
+        "        own = 0\n",
+        FULL_DISK,
+    ),
+    Mutation(
+        "nothing is held back for the views",
+        "daemon/service/room.py",
+        "        self._hold_back()\n",
+        "",
+        FULL_DISK,
+    ),
+    Mutation(
+        "the queue goes on while the disk is full",
+        "daemon/service/service.py",
+        "            self._folder.closed = self._room.problem\n",
+        "",
+        FULL_DISK,
     ),
 )
 
@@ -223,7 +270,7 @@ def try_one(mutation: Mutation) -> tuple[Mutation, str | None]:
         if text.count(mutation.before) != 1:
             raise SystemExit(f"{mutation.name}: the place in {mutation.file} is there {text.count(mutation.before)} times")
         path.write_text(text.replace(mutation.before, mutation.after))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "600", *SUITE]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "600", *mutation.suite]
         environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if told.returncode == 0:

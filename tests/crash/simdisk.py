@@ -76,6 +76,13 @@ class Rename:
     new: tuple[Folder, bytes, int]
     is_folder: bool
 
+    def later(self, folder: Folder, name: bytes, steps: int) -> "Rename":
+        """The same, when the history of that name begins so many steps later."""
+        old, new = (
+            (place, its, step - steps if (place, its) == (folder, name) else step) for place, its, step in (self.old, self.new)
+        )
+        return Rename(old, new, self.is_folder)
+
 
 def error(number: int, path: bytes = b"") -> OSError:
     return OSError(number, os.strerror(number), path)
@@ -327,19 +334,48 @@ class SimDisk:
         folder, name = self._place(path)
         now = self._tick()
         folder.names[name] = File(self._ino(), data, data, now)
-        folder.past.pop(name, None)
+        self._for_good(folder, name)
 
     def make(self, path: bytes) -> None:
         """Somebody else's folder, there and durable."""
         folder, name = self._place(path)
         folder.names[name] = Folder(self._ino(), mtime_ns=self._tick())
-        folder.past.pop(name, None)
+        self._for_good(folder, name)
 
     def take(self, path: bytes) -> None:
         """Somebody takes a file or folder away, for good."""
         folder, name = self._place(path)
         del folder.names[name]
+        self._for_good(folder, name)
+
+    def write_on(self, data: bytes, more: bytes) -> bool:
+        """Somebody's open handle writes on, wherever their file is by now; `data` are its bytes so far. False if it is gone."""
+        for _path, node in self.walk():
+            if isinstance(node, File) and node.data == data:
+                node.data = node.durable = more
+                node.mtime_ns = self._tick()
+                return True
+        return False
+
+    def carry(self, path: bytes, target: bytes) -> None:
+        """Somebody moves a file, for good."""
+        node = self._file(path)
+        self.take(path)
+        folder, name = self._place(target)
+        folder.names[name] = node
+        self._for_good(folder, name)
+
+    def _for_good(self, folder: Folder, name: bytes) -> None:
+        """A name is durable as it is now. What was moved away from it before is durable where it went: see the third rule."""
         folder.past.pop(name, None)
+        for rename in [r for r in self.renames if r.old[:2] == (folder, name)]:
+            self.renames.remove(rename)
+            place, new_name, step = rename.new
+            past = place.past.get(new_name, [])
+            del past[:step]
+            if len(past) == 1:
+                del place.past[new_name]
+            self.renames = [r.later(place, new_name, step) for r in self.renames]
 
     def read_file(self, path: bytes) -> bytes:
         """`read` for the test itself."""

@@ -1,6 +1,6 @@
 """The long tests, for `make soak`: a storm of kills on the real daemon, every crash state of the simulated one, seeded mutations.
 
-Usage: python -m tests.crash.soak [--minutes M] [--only storm|states|mutations] [--seed S]
+Usage: python -m tests.crash.soak [--minutes M] [--homes N] [--only storm|states|mutations] [--seed S]
 
 The storm drops pairs without end while the daemon and its workers are killed at random moments, looks again and again whether
 anything half-done can be seen, and at the end lets the daemon finish: every pair must have become one job.
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -26,8 +27,12 @@ from homes import PROGRAM, ROOT, RealHome
 
 #: A worker that is still there so long after its daemon was killed is an orphan.
 ORPHAN_SECONDS = 5.0
-#: Pairs without a result, at most (those whose worker was killed stay without), so that the end comes soon.
-_BACKLOG = 150
+#: Pairs of a home without a result, at most (those whose worker was killed stay without), so that the end comes soon.
+_BACKLOG = 130
+#: Half a second is before the first look at the inbox, the rest is time for a dozen jobs.
+LIFE_SECONDS = (0.3, 6.0)
+#: Much of a life is the start of Python: several homes side by side see more kills.
+HOMES = 4
 WORKER = str(PROGRAM.parent / "fast_worker.py")
 
 
@@ -35,14 +40,17 @@ class Storm:
     """One home, kills without end, and what was counted."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.home = RealHome(folder)
+        folder.mkdir()
+        self.home = WatchedHome(folder)
         self.chance = random.Random(seed)
         self.count: Counter = Counter()
+        self.killed: list[float] = []
         self.log = open(folder / "daemon.log", "ab")  # noqa: SIM115 - for the life of the storm
         self.daemon = self.start()
 
     def start(self) -> subprocess.Popen:
         self.count["starts"] += 1
+        self.dies_at = time.monotonic() + self.chance.uniform(*LIFE_SECONDS)
         home = self.home
         return subprocess.Popen(
             home.command(), env=home.environment(), cwd=home.path, stdout=self.log, stderr=self.log, start_new_session=True
@@ -54,15 +62,13 @@ class Storm:
             if self.daemon.poll() is not None:
                 raise AssertionError(f"the daemon ended by itself with {self.daemon.returncode}: see {self.log.name}")
             if self.count["pairs dropped"] - self.count["results seen"] < _BACKLOG:
-                for _ in range(self.chance.randrange(4)):
+                for _ in range(self.chance.randrange(3)):
                     self.drop()
             time.sleep(self.chance.uniform(0.0, 0.4))
-            self.count["looks"] += 1
-            self.count["results seen"] = max(self.count["results seen"], self.home.check_visible())
-            blow = self.chance.random()
-            if blow < 0.15:
+            self.look()
+            if time.monotonic() > self.dies_at:
                 self.kill_daemon()
-            elif blow < 0.35:
+            elif self.chance.random() < 0.1:
                 self.kill_worker()
 
     def drop(self) -> None:
@@ -71,12 +77,22 @@ class Storm:
         spec = f"id: order-{number}\n" if self.chance.random() < 0.5 else f"priority: {self.chance.randrange(-10, 11)}\n"
         self.home.drop(f"p{number}", f"{word} picture {number} {self.chance.random()}".encode(), spec)
 
+    def look(self) -> None:
+        """What anybody may see at any moment: results and statuses are whole, and no worker outlived its daemon for long."""
+        self.count["looks"] += 1
+        self.count["results seen"] = max(self.count["results seen"], self.home.check_visible())
+        now = time.time()
+        ago = max((moment for moment in self.killed if moment < now - ORPHAN_SECONDS), default=0.0)
+        left = [worker for worker in self.workers() if created(worker) < ago]
+        assert not left, f"workers outlived their daemon by {ORPHAN_SECONDS} s: {left}"
+
     def workers(self) -> list[psutil.Process]:
-        """The workers of this home, by their working folder's place in it."""
+        """The workers of this home that live, by their working folder's place in it."""
         found = []
         for process in psutil.process_iter():
             try:
-                if WORKER in process.cmdline() and process.cwd().startswith(str(self.home.path)):
+                mine = WORKER in process.cmdline() and process.cwd().startswith(str(self.home.path))
+                if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
@@ -89,33 +105,23 @@ class Storm:
                 self.count["workers killed"] += 1
 
     def kill_daemon(self) -> None:
-        before = {(worker.pid, worker.create_time()) for worker in self.alive()}
+        before = self.workers()
         self.daemon.send_signal(signal.SIGKILL)
         self.daemon.wait()
         killed = time.monotonic()
+        self.killed = [*self.killed[-20:], time.time()]
         self.count["daemons killed"] += 1
         self.count["with workers running"] += bool(before)
         if self.chance.random() < 0.5:
             # Half of the time nobody starts it again until all is quiet: the guardians alone must see to the workers.
-            while left := before & {(worker.pid, worker.create_time()) for worker in self.alive()}:
+            while left := [worker for worker in before if worker.is_running() and lives(worker)]:
                 if time.monotonic() - killed > ORPHAN_SECONDS:
                     raise AssertionError(f"workers outlived their daemon by {ORPHAN_SECONDS} s: {left}")
                 time.sleep(0.01)
             self.count["ms until no worker was left, at most"] = max(
                 self.count["ms until no worker was left, at most"], int(1000 * (time.monotonic() - killed))
             )
-        self.home.check_visible()
         self.daemon = self.start()
-
-    def alive(self) -> list[psutil.Process]:
-        found = []
-        for worker in self.workers():
-            try:
-                if worker.status() != psutil.STATUS_ZOMBIE:
-                    found.append(worker)
-            except psutil.NoSuchProcess:
-                continue
-        return found
 
     def finish(self, seconds: float = 300.0) -> None:
         """Let it work to the end, stop it, and count."""
@@ -127,7 +133,7 @@ class Storm:
         self.daemon.send_signal(signal.SIGTERM)
         assert self.daemon.wait(timeout=30) == 0
         self.count.update(self.home.check_ended())
-        assert not self.alive(), "workers outlived the storm"
+        assert not self.workers(), "workers outlived the storm"
 
     def is_done(self) -> bool:
         pictures = [path for path in self.home.inbox.iterdir() if path.suffix == ".jpg"]
@@ -141,17 +147,71 @@ class Storm:
         self.log.close()
 
 
-def storm(minutes: float, seed: int) -> None:
-    """Run the storm and print what was counted."""
-    with tempfile.TemporaryDirectory(prefix="multiplane-storm-") as folder:
-        weather = Storm(Path(folder), seed)
-        try:
-            weather.run(minutes)
-            weather.finish()
-        finally:
-            weather.close()
-        for what, number in weather.count.items():
-            print(f"{number:>8} {what}")
+class WatchedHome(RealHome):
+    """A home that is looked at again and again: what was whole and did not change is not read another time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._whole: dict[tuple[str, int], bool] = {}
+
+    def check_visible(self) -> int:
+        results = 0
+        for job in self.jobs().values():
+            try:
+                seen = (job.name, (job / "status.json").stat().st_ino)
+            except FileNotFoundError:
+                seen = (job.name, 0)
+            if seen not in self._whole:
+                shown = self.check_job(job)
+                status = self.status(job)
+                if not (status and status["completed_at"]):
+                    results += shown
+                    continue
+                self._whole[seen] = shown
+            results += self._whole[seen]
+        return results
+
+    def check_ended(self) -> dict[str, int]:
+        self._whole.clear()
+        return super().check_ended()
+
+
+def created(process: psutil.Process) -> float:
+    try:
+        return process.create_time()
+    except psutil.NoSuchProcess:
+        return float("inf")
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def one_storm(folder: Path, minutes: float, seed: int) -> Counter:
+    """A home in a storm from its beginning to its end; what was counted."""
+    weather = Storm(folder, seed)
+    try:
+        weather.run(minutes)
+        weather.finish()
+    finally:
+        weather.close()
+    return weather.count
+
+
+def storm(minutes: float, seed: int, homes: int) -> None:
+    """Let it storm on several homes side by side, and print what was counted in all."""
+    total: Counter = Counter()
+    with tempfile.TemporaryDirectory(prefix="multiplane-storm-") as folder, ThreadPoolExecutor(homes) as pool:
+        each = [pool.submit(one_storm, Path(folder) / f"home-{i}", minutes, seed + i) for i in range(homes)]
+        for done in each:
+            for what, number in done.result().items():
+                total[what] = max(total[what], number) if what.endswith("at most") else total[what] + number
+    for what, number in total.items():
+        print(f"{number:>8} {what}")
+    print(f"{total['daemons killed'] / minutes:>8.0f} daemons killed a minute")
 
 
 def pytest_of(*arguments: str) -> int:
@@ -164,13 +224,14 @@ def pytest_of(*arguments: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The long tests.")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the storm lasts")
+    parser.add_argument("--homes", type=int, default=HOMES, help="how many homes are in the storm at the same time")
     parser.add_argument("--only", choices=["storm", "states", "mutations"])
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
     failed = 0
     if chosen.only in (None, "storm"):
-        print(f"a storm of kills, {chosen.minutes:g} minutes, seed {chosen.seed}")
-        storm(chosen.minutes, chosen.seed)
+        print(f"a storm of kills on {chosen.homes} homes, {chosen.minutes:g} minutes, seed {chosen.seed}", flush=True)
+        storm(chosen.minutes, chosen.seed, chosen.homes)
     if chosen.only in (None, "states"):
         failed |= pytest_of("tests/crash", "tests/property/test_power_failures.py")
     if chosen.only in (None, "mutations"):

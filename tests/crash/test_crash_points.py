@@ -30,12 +30,12 @@ def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Cou
     """Crash at all of these moments; counts the states that were started from."""
     states: Counter = Counter()
     for moment in seen:
-        for place, (what, disk) in enumerate(choices(moment, seeds)):
+        for place, (what, left) in enumerate(choices(moment, seeds)):
             if not only(moment.number, place):
                 continue
             states[what.split()[0]] += 1
             try:
-                recover(disk, moment.world.copy(), killed=what == "killed")
+                recover(left(), moment.world.copy(), killed=what == "killed", cancel=moment.number % 4 < 2)
             except Exception as error:
                 error.add_note(f"crashed before operation {moment.number} ({moment.name} {moment.path!r}); {what}")
                 raise
@@ -61,10 +61,10 @@ def test_what_was_said_to_have_ended_stays_so_after_a_power_loss(life):
 
 
 def test_a_crash_before_any_operation_loses_nothing(life):
-    """Killed, or power lost with nothing unsynced left, or with some of it left; the heavier run has them all everywhere."""
+    """Killed, or power lost with nothing unsynced left, or with some of it left: by turns; the heavier run has all everywhere."""
     seen, _house = life
-    states = crash_everywhere(seen, 1, lambda number, place: place == number % 2 or (place == 2 and number % 2))
-    assert sum(states.values()) > 1.4 * len(seen) > 800
+    states = crash_everywhere(seen, 1, lambda number, place: place == number % 3)
+    assert sum(states.values()) == len(seen) > 600
     assert set(states) == {"killed", "nothing", "seed"}
 
 
@@ -81,7 +81,7 @@ def test_a_crash_during_the_recovery_from_a_crash_loses_nothing(life):
     again = 0
     for moment in seen[::9]:
         chance = random.Random(moment.number)
-        _what, disk = list(choices(moment, 1))[moment.number % 3]
+        disk = choices(moment, 1)[moment.number % 3][1]()
         world = moment.world.copy()
         number = chance.randrange(1, 40)
         left = crash_again(disk, world, number)
@@ -112,7 +112,7 @@ def test_a_crash_before_any_operation_of_any_recovery(life):
     seen, _house = life
     for moment in seen[::5]:
         for number in range(1, 200, 3):
-            _what, disk = list(choices(moment, 1))[number % 3]
+            disk = choices(moment, 1)[number % 3][1]()
             world = moment.world.copy()
             left = crash_again(disk, world, number)
             if left is None:

@@ -98,7 +98,7 @@ def strike_everywhere(kinds: tuple[str, ...], step: int, *, lasting: bool, looks
     return ends
 
 
-STEP = 1 if "MULTIPLANE_SOAK" in os.environ else 7
+STEP = 1 if "MULTIPLANE_SOAK" in os.environ else 11
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])

@@ -15,14 +15,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
 
-from house import INBOX, House, World, check_ended, check_kept, check_visible, new_disk
+from house import INBOX, OUTBOX, House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import PowerLossError
 
 from daemon.contract.records import Claimed, SegmentStart
 from daemon.journal import Entry
 from daemon.journal.line import encode
-from daemon.journal.segment import DamageError, read_segment
+from daemon.journal.segment import DamageError, Segment
 
+SOAK = "MULTIPLANE_SOAK" in os.environ
 NAMES = ("a", "b", "ü")
 WORDS = ("good", "good", "crash-1", "crash-9", "bad", "slow")
 
@@ -35,6 +36,8 @@ class Studio(RuleBasedStateMachine):
         self.disk, self.world = new_disk(), World()
         self.house: House | None = None
         self.number = 0
+        #: Files whose writer is not done: their bytes so far, and the whole.
+        self.unfinished: dict[bytes, bytes] = {}
         #: Whether every status is whole: a power loss may damage some, the recovery mends them.
         self.sound = True
 
@@ -67,6 +70,37 @@ class Studio(RuleBasedStateMachine):
         self.put(f"quick/{name}.jpg", b"good")
 
     @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")))
+    def begin_to_write(self, name, end):
+        """The first half of a file, through a handle that stays open."""
+        half, whole = (b"half", b"good") if end == ".jpg" else (b"num_lay", b"num_layers: 3 #")
+        self.put(name + end, half)
+        self.unfinished[half + b" %d" % self.number] = whole + b" %d" % self.number
+
+    @precondition(lambda self: self.unfinished)
+    @rule(which=st.integers(0, 9))
+    def write_the_rest(self, which):
+        """It goes to the file itself, which may be in a source folder by now."""
+        half = list(self.unfinished)[which % len(self.unfinished)]
+        whole = self.unfinished.pop(half)
+        if self.disk.write_on(half, whole):
+            self.world.dropped[whole] = self.world.dropped.pop(half)
+            if half in self.world.removed:
+                self.world.removed.add(whole)
+
+    @precondition(lambda self: self.ids(ended=True))
+    @rule(which=st.integers(0, 9), name=st.sampled_from(NAMES))
+    def drag_the_picture_of_an_ended_job_back(self, which, name):
+        ids = self.ids(ended=True)
+        source = os.path.join(OUTBOX, ids[which % len(ids)].encode(), b"source")
+        target = os.path.join(INBOX, f"{name}.jpg".encode())
+        pictures = [path for path, _node in self.disk.walk(source) if path.endswith(b".jpg")] if self.has(source) else []
+        if pictures and not self.has(target):
+            self.disk.carry(pictures[0], target)
+
+    def has(self, path: bytes) -> bool:
+        return any(entry.name == os.path.basename(path) for entry in self.disk.scan(os.path.dirname(path)))
+
+    @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")))
     def take_back(self, name, end):
         path = os.path.join(INBOX, (name + end).encode())
         try:
@@ -78,7 +112,9 @@ class Studio(RuleBasedStateMachine):
     def ids(self, *, ended: bool) -> list[str]:
         if self.house is None:
             return []
-        return sorted(self.house.ledger.jobs.ended if ended else self.house.ledger.jobs.live)
+        jobs = self.house.ledger.jobs.ended if ended else self.house.ledger.jobs.live
+        # By arrival: ids have chance in them, and the same choices must lead to the same life.
+        return sorted(jobs, key=lambda job_id: jobs[job_id].sequence)
 
     @precondition(lambda self: self.ids(ended=False))
     @rule(which=st.integers(0, 9))
@@ -109,6 +145,25 @@ class Studio(RuleBasedStateMachine):
     def work(self, turns):
         for _ in range(turns):
             self.house.turn()
+
+    @rule(seconds=st.sampled_from((1.0, 12.0, 90.0)))
+    def time_passes(self, seconds):
+        self.world.seconds += seconds
+
+    @precondition(lambda self: self.house is not None)
+    @rule()
+    def restart(self):
+        """Stopped and started again, as for an update: no attempt is lost, nothing is left to be recovered."""
+        attempts = {job.job_id: job.attempts for job in self.house.ledger.jobs.live.values()}
+        running = set(self.house.ledger.jobs.processing)
+        in_order = self.house.recovered
+        self.house.stop()
+        self.start()
+        after = self.house.ledger.jobs
+        # What a crash left is only mended with the first round.
+        assert not (in_order and after.processing)
+        for job in after.live.values() if in_order else ():
+            assert job.attempts + (job.job_id in running) == attempts[job.job_id]
 
     @precondition(lambda self: self.house is not None)
     @rule(after=st.integers(1, 60), kind=st.sampled_from(("kill", "nothing", "some")), seed=st.integers(0, 99))
@@ -152,11 +207,16 @@ class Studio(RuleBasedStateMachine):
 
 TestStudio = Studio.TestCase
 TestStudio.settings = settings(
-    max_examples=400 if "MULTIPLANE_SOAK" in os.environ else 50,
-    stateful_step_count=25,
+    max_examples=1000 if SOAK else 40,
+    stateful_step_count=60 if SOAK else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def read_segment(data: bytes):
+    found = Segment(data)
+    return list(found.entries()), found.torn
 
 
 def lines_of(sizes: list[int]) -> list[list[bytes]]:

@@ -1,9 +1,11 @@
 """A worker program that speaks the protocol and writes a small result at once. It needs the standard library alone.
 
-A picture's first word says how: `good`; `slow` takes half a second; `crash` writes half a result and dies.
+A picture's first word says how: `good`; `slow` takes half a second; `crash` writes half a result and dies; `before PATH` and
+`after PATH` wait for a file to be there before the result is written, and after.
 """
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -32,8 +34,9 @@ def main() -> None:
     word = picture.split()[0]
     say(type="progress", stage="fill", fraction=0.5)
     print("working on", command["image"], flush=True)
-    contents = {"Layer_1_background.png": b"far " + picture, "Layer_2_foreground.png": b"near " + picture * 1000}
+    contents = {"Layer_1_background.png": b"far " + picture, "Layer_2_foreground.png": b"near " + picture[:4096] * 1000}
     result = os.path.join(command["attempt"], "result")
+    await_file(picture, b"before")
     os.mkdir(result)
     manifest = json.dumps(
         {
@@ -48,18 +51,32 @@ def main() -> None:
         }
     ).encode()
     for name, data in {**contents, "layer_manifest.json": manifest}.items():
-        with open(os.path.join(result, name), "wb") as file:
-            file.write(data)
+        try:
+            with open(os.path.join(result, name), "wb") as file:
+                file.write(data)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            told = {"code": "disk_full", "message": "There is no room left.", "hint": "Make room."}
+            say(type="error", error=told)
+            sys.exit(44)
         if word == b"slow":
             time.sleep(0.15)
         if word == b"crash":
             os._exit(3)
+    await_file(picture, b"after")
     outputs = [
         {"path": f"result/{name}", "kind": "layer", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in {**contents, "layer_manifest.json": manifest}.items()
     ]
     source = {"image": command["image"], "bytes": len(picture), "sha256": hashlib.sha256(picture).hexdigest()}
     say(type="result", source=source, outputs=outputs, manifest="result/layer_manifest.json")
+
+
+def await_file(picture: bytes, word: bytes) -> None:
+    words = picture.split()
+    while words[0] == word and not os.path.exists(words[1]):
+        time.sleep(0.01)
 
 
 def layer(index: int, name: str, data: bytes) -> dict:
