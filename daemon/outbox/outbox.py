@@ -14,6 +14,7 @@ from daemon.outbox.views import Health
 #: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
 MARKER = b".multiplane"
 WORK = b".work"
+_INDEX = b"index.html"
 
 
 class NotDurableError(OSError):
@@ -50,6 +51,10 @@ class Outbox:
     def has(self, job_id: str) -> bool:
         """Whether anything has the name of this job in the outbox."""
         return self._exists(self.job(job_id))
+
+    def has_status(self, job_id: str) -> bool:
+        """Whether the job's status.json is there."""
+        return self._exists(self.job(job_id, b"status.json"))
 
     def has_result(self, job_id: str) -> bool:
         """Whether the job's result was published."""
@@ -142,7 +147,11 @@ class Outbox:
         write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), health.model_dump_json(indent=2).encode(), durable=False)
 
     def write_index(self, page: str) -> None:
-        """Write index.html if it says anything new."""
-        if page.encode() != self._page:
-            write_atomic(self._fs, os.path.join(self.root, b"index.html"), page.encode(), durable=False)
+        """Write index.html if it says anything new, or is gone."""
+        if page.encode() != self._page or not self.has_index():
+            write_atomic(self._fs, os.path.join(self.root, _INDEX), page.encode(), durable=False)
             self._page = page.encode()
+
+    def has_index(self) -> bool:
+        """Whether index.html is there."""
+        return self._exists(os.path.join(self.root, _INDEX))

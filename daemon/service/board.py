@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
@@ -43,7 +43,7 @@ class Board:
     """
 
     def __init__(
-        self, outbox: Outbox, ledger: Ledger, progress: dict[str, Progress], ended_before: Callable[[int], Sequence[Job]]
+        self, outbox: Outbox, ledger: Ledger, progress: dict[str, Progress], ended_before: Callable[[int], Iterable[Job]]
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -87,6 +87,26 @@ class Board:
         elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
             self._gallery.removed(job_id)
 
+    def look(self) -> None:
+        """Notice what somebody removed of the page; it is made again with the next `refresh`.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        self._gallery.mend()
+
+    def some_older(self) -> list[str]:
+        """Some of the jobs that the page shows further down: the next ones with each call, round and round.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        return self._gallery.some_older()
+
+    def will_write(self, job_id: str) -> bool:
+        """Whether the job's status is to be written soon anyway."""
+        return job_id in self._dirty
+
     def rewrite(self, job: Job) -> None:
         """Write the status of a job anew whose folder came back, or that ended long ago."""
         self._write_status(job)
@@ -98,16 +118,21 @@ class Board:
 
     def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
         """What is in the inbox and not taken: the first `MOST_WAITING`, and how many there are."""
+        # A picture that is accepted and cannot be moved is both in the inbox and a job under way.
+        once = tuple({item.path: item for item in waiting}.values())
+        waiting, total = once, total - (len(waiting) - len(once))
         if (waiting, total) != (self._waiting, self._waiting_total):
             self._waiting, self._waiting_total = waiting, total
             self._stale = True
 
     def shown(self) -> list[Job]:
         """The ended jobs that the page shows, the last first."""
-        if self._older is None:
-            self._older = list(self._ended_before(_MOST_ENDED))
         jobs = self._ledger.jobs
         recent = list(reversed(jobs.ended.values()))
+        if len(recent) >= _MOST_ENDED:
+            return recent[:_MOST_ENDED]
+        if self._older is None:
+            self._older = list(self._ended_before(_MOST_ENDED))
         known = jobs.ended.keys() | jobs.live.keys() | jobs.removed
         return (recent + [job for job in self._older if job.job_id not in known])[:_MOST_ENDED]
 
@@ -204,7 +229,7 @@ class Board:
             for job in (*jobs.processing.values(), *pending)
         ]
 
-    def _ended_statuses(self, most: int) -> list[Status]:
+    def _ended_statuses(self, most: int) -> Iterator[Status]:
         """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""
         jobs = self.shown() if most <= _MOST_ENDED else self._ended_before(most)
-        return [status_of(job) for job in jobs if not job.discarded]
+        return (status_of(job) for job in jobs if not job.discarded)

@@ -29,6 +29,7 @@ class Gestures:
         self._board = board
         self._root: tuple[int, int] | None = None
         self._missing: set[str] = set()
+        self._bare: set[str] = set()
         self._next = 0
 
     def look(self) -> None:
@@ -39,22 +40,28 @@ class Gestures:
         """
         try:
             before, known = self._identity(), self._root
-            missing = {job_id for job_id in self._candidates() if not self._outbox.has(job_id)}
+            recent, older = self._recent(), self._older()
+            bare = {job_id for job_id in recent if not self._outbox.has_status(job_id)}
+            missing = {job_id for job_id in bare | older if not self._outbox.has(job_id)}
+            self._board.look()
             root = self._identity()
         except OSError as error:
             # An outbox that cannot be looked at says nothing about what is in it.
             logger.debug("cannot look for the folders of the jobs: {}", error)
             before = root = known = None
-            missing = set()
+            missing = bare = set()
         self._root = root
         if root is None or root != before:
-            self._missing = set()
+            self._missing = self._bare = set()
             return
         twice = self._missing & missing if root == known else set()
         self._missing = missing - twice
         for job_id in sorted(twice):
             self._gone(job_id)
         self._welcome()
+        # Twice as well: who removes a whole folder, file by file, must not find something new in it.
+        self._mend((bare & self._bare) - missing if root == known else set())
+        self._bare = bare
 
     def _identity(self) -> tuple[int, int] | None:
         """Which folder the outbox is; none if it is not healthy."""
@@ -63,7 +70,8 @@ class Gestures:
         found = self._fs.lstat(self._outbox.root)
         return found.dev, found.ino
 
-    def _candidates(self) -> set[str]:
+    def _recent(self) -> set[str]:
+        """The jobs that are under way or ended lately, or some of them if they are many."""
         jobs = self._ledger.jobs
         ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
         ids += [job.job_id for job in self._board.shown() if not job.discarded]
@@ -72,7 +80,20 @@ class Gestures:
         self._next %= len(ids)
         turn = ids[self._next : self._next + _PER_LOOK]
         self._next += _PER_LOOK
-        return {*turn, *self._missing.intersection(ids)}
+        return {*turn, *(self._missing | self._bare).intersection(ids)}
+
+    def _older(self) -> set[str]:
+        """Some of the jobs that ended longer ago, and those of them that were missing the last time."""
+        jobs = self._ledger.jobs
+        recent = jobs.live.keys() | jobs.ended.keys() | jobs.removed
+        return {job_id for job_id in (*self._board.some_older(), *self._missing) if job_id not in recent}
+
+    def _mend(self, several: set[str]) -> None:
+        """Write the status files again that somebody removed from the folders of their jobs."""
+        recent = {job.job_id: job for job in self._board.shown()} | self._ledger.jobs.live
+        for job_id in several & recent.keys():
+            if not self._board.will_write(job_id):
+                self._board.rewrite(recent[job_id])
 
     def _gone(self, job_id: str) -> None:
         job = self._ledger.jobs.live.get(job_id)

@@ -29,6 +29,7 @@ from daemon.intake import (
 )
 from daemon.intake import Waiting as Unready
 from daemon.outbox import Waiting
+from daemon.platform.memory import give_back_large_blocks
 from daemon.service.batches import Batches
 from daemon.service.board import MOST_WAITING
 from daemon.service.claims import GROUP, Claims
@@ -38,6 +39,9 @@ from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse
 from daemon.watch import Watch
 
+#: Whoever waits for the end is told what is waited for, if it is longer than for a file to come to rest.
+_WORTH_TELLING = 5.5
+_MOST_TOLD = 10
 #: Seconds of taking for each second of looking while there is more to take.
 _TAKING_PER_LOOKING = 9.0
 
@@ -65,6 +69,7 @@ class HotFolder:
         wake: Callable[[], None],
         changed: Callable[[str], None],
     ) -> None:
+        give_back_large_blocks()
         self._fs = fs
         self._ledger = ledger
         self._claims = claims
@@ -91,8 +96,14 @@ class HotFolder:
         self._unready: tuple[Unready, ...] | None = None
         self._again_at = float("inf")
         self._backlog: deque[Ready] = deque()
+        self._looked_at = float("-inf")
+        self._told: set[tuple[bytes, bytes]] = set()
+        self._done: list[Ready] = []
+        self._unlooked = False
         self._kept: dict[bytes, str] = {}
         self._not_before = float("-inf")
+        #: Why nothing is taken now, whatever is ready; set by the loop.
+        self.closed: str | None = None
 
     def remember(self, now: float) -> None:
         """Take up what the jobs say of pictures that were taken by an earlier process."""
@@ -127,10 +138,10 @@ class HotFolder:
         due = [self.watch.next_at, self._again_at]
         if woken:
             due.append(now)
-        return max(min(due), self._not_before)
+        return max(min(due), self._not_before) if self._backlog else min(due)
 
     def _can_take(self) -> bool:
-        return bool(self._backlog) and self._ledger.jobs.pending < self._limit
+        return bool(self._backlog) and self.closed is None and self._ledger.jobs.pending < self._limit
 
     # -- looking and taking -----------------------------------------------------------------------------------------------
 
@@ -154,14 +165,22 @@ class HotFolder:
             room = min(GROUP, self._limit - self._ledger.jobs.pending, len(self._backlog))
             self._take([self._backlog.popleft() for _ in range(room)], now)
         if looked:
-            self._not_before = clock() + _TAKING_PER_LOOKING * spent if self._backlog else float("-inf")
+            self._not_before = clock() + _TAKING_PER_LOOKING * spent
         return looked
 
     def _look(self, now: float) -> None:
-        seen = self.watch.look(names_due(self._memory, now))
+        # Told all at once: what a memory costs to be replaced grows with what is in it. And looked at once more: what of a claim
+        # came to nothing is still there.
+        self._memory = taken(self._memory, self._done, now)
+        names = {folder: set(due) for folder, due in names_due(self._memory, now).items()}
+        for pair in self._done:
+            names.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
+        self._done, self._unlooked = [], False
+        seen = self.watch.look(names)
         if seen is None:
             self._backlog.clear()
             return
+        self._looked_at = now
         decision = step(self._memory, seen.look, seen.hints)
         self._memory = decision.memory
         self._unready = decision.waiting
@@ -172,8 +191,8 @@ class HotFolder:
         if decision.late:
             self._report(decision.late)
         inbox = self.watch.inbox
-        names = ((folder, name) for folder, several in decision.downloads.items() for name in several)
-        self._downloads.ask((os.path.join(inbox, folder, name) for folder, name in names), now)
+        wanted = ((folder, name) for folder, several in decision.downloads.items() for name in several)
+        self._downloads.ask((os.path.join(inbox, folder, name) for folder, name in wanted), now)
         self._batches.forget_all_but({folder.name for folder in seen.look.folders})
         self._kept = {}
         for end in decision.finished:
@@ -195,9 +214,10 @@ class HotFolder:
 
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)
-        self._memory = taken(self._memory, came.done, now)
+        self._done += came.done
         for one in came.dropped:
             self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
+        self._unlooked = True
         # What is left of their families, and what was put back, is judged anew.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
@@ -223,17 +243,31 @@ class HotFolder:
         ]
         backlog = len(held)
         if not self._can_take():
-            reason = f"the queue is full: {self._ledger.jobs.pending:,} pending"
+            reason = self.closed or f"the queue is full: {self._ledger.jobs.pending:,} pending"
             backlog += len(self._backlog)
             some = islice(self._backlog, MOST_WAITING - len(items))
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
         return tuple(items), len(unready) + backlog
 
+    def hindrance(self) -> str | None:
+        """What keeps accepted pictures from being moved into the outbox, one sentence; none if nothing does."""
+        why = next(iter(self._claims.held.values()), None)
+        return why and f"{len(self._claims.held):,} accepted pictures cannot be moved into the outbox yet: {why}"
+
     def is_done(self) -> bool:
-        """Whether nothing is left that time alone would bring: all that waits, waits for a person."""
-        if self._unready is None or self._backlog:
+        """Whether nothing is left that time alone would bring: all that waits, waits for a person.
+
+        What takes longer is said once in the log: whoever asks, waits.
+        """
+        if self._unready is None or self._backlog or self._unlooked:
             return False
-        return not any(item.will_resolve and item.name not in self._kept for item in self._unready)
+        awaited = [item for item in self._unready if item.will_resolve and item.name not in self._kept]
+        if self._again_at - self._looked_at > _WORTH_TELLING:
+            for item in awaited[:_MOST_TOLD]:
+                if (item.folder, item.name) not in self._told:
+                    self._told.add((item.folder, item.name))
+                    logger.info("waiting for {}: {}", _shown(item.folder, item.name), item.reason)
+        return not awaited
 
 
 def _shown(folder: bytes, name: bytes) -> str:

@@ -22,7 +22,7 @@ class Moved(Enum):
     """How a claim came out."""
 
     WHOLE = "whole"
-    TAKEN_BACK = "taken back"  # nothing of it is left in the inbox, nothing was moved
+    TAKEN_BACK = "taken back"  # the picture is not in the inbox any more, nothing was moved
 
 
 class PlantedError(Exception):
@@ -64,9 +64,12 @@ class Mover:
             OSError: it could not be finished now; try again later.
         """
         source = self._outbox.job(job.job_id, b"source")
-        moved = [self._move_one(job, file, source) for file in job.accepted.files]
-        if not any(moved):
+        picture, *others = job.accepted.files
+        taken_back = not self._move_one(job, picture, source)
+        if taken_back and not any(self._look(os.path.join(source, to_bytes(file.to))) for file in others):
             return self._give_up_room(job, source)
+        for file in others:
+            self._move_one(job, file, source)
         if job.accepted.effective and job.spec:
             # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
             write_atomic(self._fs, os.path.join(source, to_bytes(job.accepted.effective)), render(job.spec), durable=False)
@@ -108,7 +111,7 @@ class Mover:
         if there is None or not self._is_it(there, file):
             return here is not None
         if here is not None:
-            if self._is_leftover(start, there, target, here):
+            if self._is_leftover(file, start, there, target, here):
                 self._fs.unlink(start)
             return True
         try:
@@ -126,12 +129,14 @@ class Mover:
                 raise
             self._carry(start, target)
 
-    def _is_leftover(self, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:
+    def _is_leftover(self, file: ClaimedFile, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:
         """Whether the inbox name is only what a crash left of a move that is done; else it is a new drop that looks the same.
 
-        Within one file system a crash leaves two names of one file. Between two it leaves the original beside its finished copy.
+        Within one file system a crash leaves two names of one file. Between two, or two mounts of one, it leaves the original
+        beside its finished copy.
         """
-        if here.dev == there.dev:
+        is_copied = here.ino != file.ino == there.ino
+        if here.dev == there.dev and not is_copied:
             return here.ino == there.ino
         return (here.size, here.mtime_ns) == (there.size, there.mtime_ns) and self._fs.digest(start) == self._fs.digest(target)
 

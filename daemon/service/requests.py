@@ -5,6 +5,7 @@ done and before anything new is taken, so one that a crash interrupts is done ag
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,8 @@ from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
 _MAX_REQUEST_BYTES = 1 << 20
 SUFFIX = b".json"
 ANSWER_SUFFIX = b".answer.json"
+#: The command line waits 20 s for its answer; one that is so much older will not be fetched.
+_STALE_SECONDS = 600.0
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Requests:
     batch: Callable[[str], list[Job]] = lambda _: []
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
+    wall_clock: Callable[[], float] = time.time
 
     def handle(self) -> None:
         """Do all requests that are there.
@@ -63,6 +67,19 @@ class Requests:
                     self._answer(path, self._do(path))
                     self.done.add(name)
                 self._put_away(folder, name)
+
+    def tidy(self) -> None:
+        """Remove the answers that nobody came for: whoever asked was interrupted, or did not want to wait any longer."""
+        folder = self.settings.paths.requests_bytes
+        try:
+            for entry in self.fs.scan(folder):
+                path = os.path.join(folder, entry.name)
+                if entry.name.endswith(ANSWER_SUFFIX) and self.wall_clock() - self.fs.lstat(path).mtime_ns / 1e9 > _STALE_SECONDS:
+                    self.fs.unlink(path)
+        except FileNotFoundError:
+            return  # just fetched, after all; the others have their turn with the next look
+        except OSError as error:
+            logger.debug("cannot look for answers that nobody fetched: {}", error)
 
     def _answer(self, path: bytes, answer: RequestAnswer) -> None:
         try:
@@ -123,6 +140,11 @@ class Requests:
             return answer
         if not self.outbox.has(job.job_id):
             return decide.Answer(False, f"the folder of {job.job_id} is not in the outbox any more; drop the picture again")
+        if self.runs.settling.fingerprint(job) is None:
+            return decide.Answer(
+                False,
+                f"{job.job_id} has no picture any more: {job.image.to} is not in its source folder; put it back or drop it anew",
+            )
         spec, refusal = self._read_again(job)
         value = replace(
             job,
@@ -181,7 +203,8 @@ class Requests:
             try:
                 remove_tree(self.fs, aside)
             except OSError as error:
-                logger.warning("what is left of {} in .work is removed at the next start: {}", job.job_id, error)
+                why = f"its files cannot be deleted ({error.strerror}): remove {os.fsdecode(aside)} yourself"
+                return decide.Answer(False, f"{job.job_id} is no job any more, but {why}")
         return answer
 
 

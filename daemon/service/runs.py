@@ -11,9 +11,7 @@ The order at the end of a job, and why:
 5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
 """
 
-import contextlib
 import errno
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,34 +19,23 @@ from itertools import islice
 
 from loguru import logger
 
-from daemon.contract.messages import JobCommand, Limits, Result
-from daemon.contract.names import to_bytes
+from daemon.contract.messages import Result
 from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
 from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.jobs import decide
 from daemon.outbox import NotDurableError, Outbox, check_result
+from daemon.service.commands import command
 from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
+from daemon.service.settling import Settling
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 
-#: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
-_REST_SECONDS = 2.0
 #: Each end is a few syncs; more at once would keep the loop from everything else for too long.
 _ENDED_AT_ONCE = 50
-#: Answers that say: there is no such picture here, whatever else may be there.
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
-
-
-@dataclass
-class Unsettled:
-    """A picture in source/ that is not what was accepted: what it looked like, since when, and how often it was read in vain."""
-
-    fingerprint: tuple[int, int]
-    since: float
-    tries: int = 0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -64,14 +51,18 @@ class Runs:
     outbox: Outbox
     changed: Callable[[str], None]
     progress: dict[str, Progress] = field(default_factory=dict)
-    unsettled: dict[str, Unsettled] = field(default_factory=dict)
     problem: str | None = None
     stopping: bool = False
     failures: int = 0
     #: Called with a job whose picture turned out not to be complete after all.
     incomplete: Callable[[Job], None] = lambda job: None
+    #: Whether the disk is to blame for an error (its code, the attempt): then it was no attempt.
+    lacks_room: Callable[[str, str | None], bool] = lambda code, attempt: False
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.fs, self.outbox, self.clock)
 
     def bind(self, supervisor: Supervisor, take_spare: Callable[[], str | None] = lambda: None) -> None:
         """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`.
@@ -98,7 +89,7 @@ class Runs:
         while not self.stopping and len(self.ledger.jobs.processing) < self.settings.queue.max_concurrent_jobs:
             now = self.wall_clock()
             try:
-                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self._must_rest(job))
+                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self.settling.must_rest(job))
                 job = next(ready, None)
                 if job is None or not self._start(job):
                     return
@@ -112,34 +103,13 @@ class Runs:
             logger.warning("{}", problem)
         self.problem = problem
 
-    def _must_rest(self, job: Job) -> bool:
-        """Whether the picture was written to a moment ago, through a handle that its writer still holds."""
-        waiting = self.unsettled.get(job.job_id)
-        if waiting is None or job.state != "pending":
-            return False
-        seen = self._fingerprint(job)
-        if seen is not None and seen != waiting.fingerprint:
-            waiting.fingerprint, waiting.since = seen, self.clock()
-        return seen is not None and self.clock() - waiting.since < _REST_SECONDS
-
-    def _fingerprint(self, job: Job) -> tuple[int, int] | None:
-        """Size and time of the picture in source/; none if it is not there."""
-        try:
-            found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
-        except OSError as error:
-            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
-            if error.errno in _NOT_THERE:
-                return None
-            raise
-        return found.size, found.mtime_ns
-
     def _start(self, job: Job) -> bool:
         """Start one job; false if nothing can be started now.
 
         Raises:
             OSError: the outbox cannot be read or written.
         """
-        seen = self._fingerprint(job)
+        seen = self.settling.fingerprint(job)
         if seen is None and not self.outbox.is_healthy():
             # Between two looks at its health the outbox went away: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
@@ -147,15 +117,14 @@ class Runs:
             error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
             return True
-        if seen != (job.image.size, job.image.mtime_ns) and job.job_id not in self.unsettled:
-            self.unsettled[job.job_id] = Unsettled(seen, self.clock())
+        if self.settling.has_changed(job, seen):
             return True
         attempt = self._take_spare() or self.outbox.new_attempt()
         self.problem = None
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
             pid = self._supervisor.start(
-                self._command(job, attempt, seen),
+                command(job, self.outbox, self.settings, attempt=attempt, seen=seen),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
             )
@@ -170,30 +139,6 @@ class Runs:
         logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
         self.changed(job.job_id)
         return True
-
-    def _command(self, job: Job, attempt: str, seen: tuple[int, int]) -> JobCommand:
-        if job.spec is None:
-            raise AssertionError(f"{job.job_id} has no spec and was started")
-        depth = next((file.to for file in job.accepted.files if file.role == "depth"), None)
-        return JobCommand(
-            job_id=job.job_id,
-            attempt=os.fsdecode(self.outbox.attempt(attempt)),
-            source=os.fsdecode(self.outbox.job(job.job_id, b"source")),
-            image=job.image.to,
-            image_bytes=seen[0],
-            image_mtime_ns=seen[1],
-            depth_picture=depth,
-            spec=job.spec,
-            limits=Limits(max_bytes=self.settings.limits.max_image_bytes, max_pixels=self.settings.limits.max_image_pixels),
-            models=str(self.settings.paths.models),
-            device=self.settings.worker.device,
-            threads=self.threads(),
-        )
-
-    def threads(self) -> int:
-        """Threads of one job: as configured, else the cores shared among the jobs that may run at once."""
-        threads = self.settings.worker.threads
-        return threads if isinstance(threads, int) else max(1, (os.cpu_count() or 1) // self.settings.queue.max_concurrent_jobs)
 
     # -- what the supervisor tells ----------------------------------------------------------------------------------------
 
@@ -261,6 +206,10 @@ class Runs:
             self._trouble(f"the result of {job.job_id} cannot be made durable: {error.strerror}")
             return
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                # It is made, and checked: all it lacks is a name.
+                self._trouble(f"the result of {job.job_id} cannot be shown: {error.strerror}")
+                return
             self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
             return
         self.problem = None
@@ -290,36 +239,25 @@ class Runs:
             # The outbox went away under the worker, which says nothing about the job: it runs again when the folder is back.
             self.end(job, decide.interrupted(job))
             return
+        if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):
+            self.end(job, decide.out_of_room(job, error))
+            return
         now = self.wall_clock()
-        waiting = self.unsettled.get(job_id)
-        record = decide.still_settling(
-            job, error, changed_at=self._changed_at(job), now=now, tries=waiting.tries if waiting else 0
-        )
-        if record is None:
+        record = self.settling.after_failure(job, error, now=now)
+        if record:
+            self.incomplete(job)
+        else:
             record = decide.after_failure(
                 job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
             )
-        else:
-            self.unsettled[job_id] = Unsettled(self._last_seen(job), self.clock(), (waiting.tries if waiting else 0) + 1)
-            self.incomplete(job)
         self.end(job, record)
-
-    def _changed_at(self, job: Job) -> float:
-        seen = self._last_seen(job)
-        return seen[1] / 1e9
-
-    def _last_seen(self, job: Job) -> tuple[int, int]:
-        """The picture's fingerprint; zeros if it cannot be had."""
-        with contextlib.suppress(OSError):
-            return self._fingerprint(job) or (0, 0)
-        return 0, 0
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, say so, then tidy up."""
         self.ledger.record(record)
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
-            self.unsettled.pop(job.job_id, None)
+            self.settling.forget(job)
             self.forecast.learn(after)
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
@@ -354,6 +292,6 @@ class Runs:
 
 
 def _disk_trouble(error: OSError) -> JobError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _NO_ROOM:
         return DiskFull("the disk of the outbox is full; the result could not be written")
     return Internal(f"the result could not be written: {error.strerror}")

@@ -6,6 +6,7 @@ import selectors
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from types import FrameType
 
 from loguru import logger
@@ -13,41 +14,40 @@ from loguru import logger
 from daemon import __version__, clock
 from daemon.contract.records import Job
 from daemon.errors import Refusal
-from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.fs import FileSystem, make_folders
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, JournalError, hold_lock
 from daemon.outbox import Outbox
 from daemon.platform.notify_systemd import Notifier
 from daemon.platform.process import boot_id
-from daemon.service.adoption import Adoption
 from daemon.service.batches import Batches
 from daemon.service.board import Board
 from daemon.service.claims import GROUP, Claims
+from daemon.service.commands import threads
 from daemon.service.confinement import fence, rules
 from daemon.service.gestures import Gestures
 from daemon.service.hotfolder import HotFolder
 from daemon.service.installed import Installed
 from daemon.service.ledger import Ledger
 from daemon.service.moving import Mover
+from daemon.service.presence import OFFLINE_HINT, Presence
 from daemon.service.recovery import Recovery
 from daemon.service.requests import Requests
+from daemon.service.room import Room
 from daemon.service.runs import Runs
 from daemon.service.spares import Spares
+from daemon.service.tellings import Tellings
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
-from daemon.watch import HEALTH_SECONDS, MARKER
+from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
 #: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
 _OWED_SECONDS = 0.01
-
-
-_OFFLINE_HINT = (
-    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
-    "put an empty file named .multiplane into it."
-)
+#: So often while the disk fails them.
+_TROUBLED_SECONDS = 1.0
 
 
 class Service:
@@ -77,12 +77,15 @@ class Service:
         if recovered.report:
             logger.warning("{}", recovered.report)
         self._outbox = Outbox(fs, paths.outbox_bytes)
+        self._presence = presence = Presence(fs, settings, self._outbox)
         if recovered.segment == 0:
             # Before the first segment: a start that is cut off in here begins from the beginning the next time.
-            self._prepare_home()
+            presence.prepare()
         self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         history = self._history = History(fs, paths.journal_bytes)
         self._ledger = Ledger(self._journal, jobs)
+        self._tellings = Tellings(settings, jobs, self._outbox)
+        self._ledger.heard = self._tellings.heard
         self._selector = selectors.DefaultSelector()
         self._bell, self._rope = os.pipe()
         self._notifier = Notifier(os.environ)
@@ -94,13 +97,14 @@ class Service:
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)
         self._runs.incomplete = lambda job: self._folder.was_incomplete(job, time.monotonic())
+        self._room = Room(fs, settings, self._outbox)
+        self._runs.lacks_room = self._room.explains
         self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
-        self._adoption = Adoption(paths.inbox_bytes)
         installed = Installed(os.fspath(paths.models))
         self._supervisor = Supervisor(
             self._selector,
             fs,
-            rules(settings, self._runs.threads()),
+            rules(settings, threads(settings)),
             argv=argv or worker_argv(),
             on_progress=self._runs.on_progress,
             on_end=self._runs.on_end,
@@ -113,25 +117,13 @@ class Service:
         self._woken = True
         self._health_at = float("-inf")
         self._problem: str | None = None
-        self._degraded: str | None = None
 
-    def _prepare_home(self) -> None:
-        """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
-        make_folders(self._fs, self._settings.paths.inbox_bytes)
-        self._mark_inbox()
-        self._outbox.prepare()
-
-    def _mark_inbox(self) -> None:
-        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
-        write_atomic(self._fs, os.path.join(self._settings.paths.inbox_bytes, MARKER), text, durable=True)
-
-    def _ended_before(self, most: int) -> list[Job]:
+    def _ended_before(self, most: int) -> Iterator[Job]:
         """The jobs that ended last. Damage in an old segment hides what is in it from the page; it stops no work."""
         try:
-            return self._history.ended(most)
+            yield from islice(self._history.backwards(), most)
         except Refusal as refusal:
             logger.warning("{}; the page cannot show older jobs", refusal.message)
-            return []
 
     def _changed(self, job_id: str) -> None:
         self._board.changed(job_id)
@@ -202,15 +194,15 @@ class Service:
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._woken))
             if len(jobs.owed) > 0:
-                due.append(now + _OWED_SECONDS)
+                due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
         if jobs.postponed:
             wall = time.time()
             due += [now + job.retry_at - wall for job in jobs.postponed.values() if job.retry_at > wall]
-        if self._runs.unsettled:
+        if self._runs.settling.unsettled:
             due.append(now + 1.0)
-        due.append(self._spares.next_look(now))
+        due += [self._spares.next_look(now), self._room.next_look(now)]
         for key, mask in self._selector.select(max(0.0, min(due) - now)):
             key.data(mask)
 
@@ -220,6 +212,8 @@ class Service:
         if now >= self._health_at:
             self._check_health(now)
         if self._problem is None:
+            self._room.look(now)
+            self._folder.closed = self._room.problem
             if not self._recovered and not self._recover():
                 return
             self._requests.handle()
@@ -228,11 +222,16 @@ class Service:
                     self._woken = False
                 self._board.show_waiting(*self._folder.waiting())
             self._runs.settle_accounts()
-            self._runs.start_next()
+            if self._room.problem is None:
+                self._runs.start_next()
             self._runs.forecast.count_down()
             self._spares.tend(now, wanted=not self._once or self._ledger.jobs.pending > 0)
-            self._board.say("paused" if self._runs.problem else "running", self._runs.problem or self._degraded)
+            halt = self._room.problem or self._runs.problem
+            self._board.say(
+                "paused" if halt else "running", halt or self._folder.hindrance() or self._presence.degraded, self._room.hint
+            )
             self._tell_faults()
+            self._tellings.look()
         self._board.refresh(time.monotonic())
 
     def _tell_faults(self) -> None:
@@ -244,32 +243,16 @@ class Service:
     def _check_health(self, now: float) -> None:
         """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
         self._health_at = now + HEALTH_SECONDS
-        before, self._problem = self._problem, self._absence(now)
+        before, self._problem = self._problem, self._presence.absence(self._folder.watch, now)
         if self._problem != before:
             logger.warning("{}", self._problem or "the folders are there again")
         if self._problem:
             self._spares.discard("its folder may be gone")
-            self._board.say("offline", self._problem, _OFFLINE_HINT)
+            self._board.say("offline", self._problem, OFFLINE_HINT)
         elif self._recovered:
             self._claims.finish(list(self._ledger.jobs.unclaimed.values())[:GROUP], again=True)
             self._gestures.look()
-
-    def _absence(self, now: float) -> str | None:
-        """Why nothing can be done now, one sentence, or None."""
-        health = self._folder.watch.health(now)
-        if health.state == "offline" and self._adoption.is_the_persons():
-            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", self._settings.paths.inbox)
-            self._mark_inbox()
-            health = self._folder.watch.health(now)
-        if health.state == "offline":
-            return health.problem
-        self._adoption.seen_whole()
-        if (degraded := health.problem) != self._degraded:
-            logger.warning("{}", degraded or "the inbox is watched again")
-            self._degraded = degraded
-        if not self._outbox.is_healthy():
-            return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
-        return None
+            self._requests.tidy()
 
     def _recover(self) -> bool:
         """Put the home in order; false if that has to wait until the outbox can be read and written."""
@@ -282,6 +265,7 @@ class Service:
             return False
         self._batches.recover()
         self._folder.remember(time.monotonic())
+        self._tellings.catch_up()
         self._recovered = True
         return True
 

@@ -1,14 +1,17 @@
 """The spare: one worker that stands ready, so that the next job has a process of its own and does not wait for it.
 
 When it is started matters on two cores: its imports are half a second of computing (several with a model) that a running job
-would share its cores with. So it is started when nothing runs, or when the running job is about to end. (A lower priority for
-the time of the imports would be no way out: an ordinary process may lower its priority, but not raise it again for the job.)
+would share its cores with. So it is started when nothing runs, or when the running job is about to end: as long before as the
+last spares took to get ready. (A lower priority for the time of the imports would be no way out: an ordinary process may lower
+its priority, but not raise it again for the job.)
 
 A spare belongs to no job and no record of the journal names it: after a crash its guardian ends it, its closed standard input
 does so too, and the next start sweeps its folder.
 """
 
 import os
+import statistics
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,15 +22,20 @@ from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.service.installed import Installed
 from daemon.settings import Settings
-from daemon.supervisor import Supervisor
+from daemon.supervisor import Spare, Supervisor
 from daemon.supervisor.code import fingerprint
 from daemon.supervisor.supervisor import Warm
 
-#: How long before the end of the running job a spare is started, seconds: twice what its imports take on two busy cores.
+#: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
+#: twice what its imports take on two busy cores.
 LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "model": 10.0}
+#: Once it is known: so many times the median of the last few, since the end of a job is foretold to about a quarter.
+_LEAD_SHARE, _LAST_FEW = 1.5, 5
 #: What a spare holds, bytes: measured 110 MB and 700 MB. Where less is free it gives way; it comes back at three times that.
 _HOLDS: dict[Warm, int] = {"light": 150 << 20, "model": 800 << 20}
 _COMES_BACK = 3
+#: The least between two looks whether it is time.
+_LEAST_PAUSE = 0.05
 #: How often age and memory are looked at.
 _LOOK_SECONDS = 10.0
 #: After a spare died or could not be started: one attempt a minute keeps a broken installation from keeping the machine busy.
@@ -66,12 +74,20 @@ class Spares:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
         self._spare: Waiting | None = None
+        self._wanted = self._ready = False
+        self._took: dict[Warm, deque[float]] = {"light": deque(maxlen=_LAST_FEW), "model": deque(maxlen=_LAST_FEW)}
         self._not_before = self._looked = float("-inf")
+
+    def lead_seconds(self, warm: Warm) -> float:
+        """How long before the end of the running job a spare with `warm` is started."""
+        took = self._took[warm]
+        return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
     def take(self) -> str | None:
         """The attempt folder whose worker stands ready, for the job that starts now; none if there is none."""
         spare = self._spare
-        if spare is None or not self._is_alive(spare):
+        seen = self._seen(spare) if spare is not None else None
+        if spare is None or seen is None:
             return None
         if not os.path.isdir(self._outbox.attempt(spare.name)):
             self.discard("its folder is gone")
@@ -79,25 +95,33 @@ class Spares:
         if spare.program != self._program():
             self.discard("the program or its configuration changed")
             return None
+        if not seen.ready:
+            # It was started too late, by so much at least.
+            self._took[spare.warm].append(max(seen.age_seconds, self.lead_seconds(spare.warm)))
         self._spare = None
         return spare.name
 
     def tend(self, now: float, *, wanted: bool = True) -> None:
         """See that there is a spare, and a good one. `now`: monotonic seconds; `wanted`: another job may come."""
+        self._wanted = wanted and self._settings.worker.spare
         spare = self._spare
-        if spare is not None and not self._is_alive(spare):
+        seen = self._seen(spare) if spare is not None else None
+        if spare is not None and seen is None:
             self._forget(spare)
             self._not_before = now + _PAUSE_SECONDS
-        elif spare is not None:
-            self._judge(spare, now)
-        if self._spare is None and wanted and self._settings.worker.spare and now >= self._not_before:
+        elif spare is not None and seen is not None:
+            self._judge(spare, seen, now)
+        if self._spare is None and self._wanted and now >= self._not_before:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
         """When `tend` is due by time alone, monotonic seconds; the end of a running job is news of its own."""
         if self._spare is not None:
             return self._looked + _LOOK_SECONDS
-        return self._not_before if self._settings.worker.spare and self._not_before > now else float("inf")
+        if not self._wanted or self._not_before > now:
+            return self._not_before if self._wanted else float("inf")
+        left = self._remaining()
+        return float("inf") if left is None else now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
 
     def discard(self, why: str) -> None:
         """Do without the spare there is."""
@@ -108,20 +132,24 @@ class Spares:
 
     # -- inside -----------------------------------------------------------------------------------------------------------
 
-    def _is_alive(self, spare: Waiting) -> bool:
-        return any(each.attempt == self._outbox.attempt(spare.name) for each in self._supervisor.spares())
+    def _seen(self, spare: Waiting) -> Spare | None:
+        """What the supervisor says of it; none if it died."""
+        folder = self._outbox.attempt(spare.name)
+        return next((each for each in self._supervisor.spares() if each.attempt == folder), None)
 
-    def _judge(self, spare: Waiting, now: float) -> None:
+    def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
+        if seen.ready and not self._ready:
+            self._ready = True
+            self._took[spare.warm].append(seen.age_seconds)
         wanted = self._warm()
         if wanted == "model" and spare.warm == "light" and self._jobs.processing and self._is_time(wanted):
             self.discard("the next job needs a model")
         elif now >= self._looked + _LOOK_SECONDS:
             self._looked = now
-            age = next(each.age_seconds for each in self._supervisor.spares() if each.attempt == self._outbox.attempt(spare.name))
             if self._available() < _HOLDS[spare.warm]:
                 self._not_before = now + _LOOK_SECONDS
                 self.discard("memory is short")
-            elif age >= self._settings.worker.spare_seconds:
+            elif seen.age_seconds >= self._settings.worker.spare_seconds:
                 self.discard("it is old")
             elif spare.program != self._program():
                 self.discard("the program or its configuration changed")
@@ -136,6 +164,7 @@ class Spares:
         try:
             name = self._outbox.new_attempt()
             self._spare = Waiting(name, warm, self._program())
+            self._ready = False
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
         except OSError as error:
             logger.warning("no spare worker can be started: {}", error.strerror)
@@ -149,7 +178,7 @@ class Spares:
         if not self._jobs.processing:
             return True
         left = self._remaining()
-        return left is not None and left <= LEAD_SECONDS[warm]
+        return left is not None and left <= self.lead_seconds(warm)
 
     def _warm(self) -> Warm:
         following = next(iter(self._jobs.queue), None)

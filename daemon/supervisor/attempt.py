@@ -5,7 +5,7 @@ may be deep in C code that holds the interpreter, so silence is shown (`silent_s
 but it is no reason to kill. A worker that loses its guardian is ended at once: a second guardian could not be put in its place
 without a moment in which the death of the daemon would leave an orphan.
 
-The selector's keys carry callbacks; after each, and whenever `next_look` has come, the supervisor calls `step`.
+After each of its descriptors that was served, and whenever `next_look` has come, the supervisor calls `step`.
 """
 
 import os
@@ -19,10 +19,11 @@ from loguru import logger
 from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result, Started
 from daemon.fs import FileSystem
 from daemon.platform import process
-from daemon.supervisor.events import Event, EventReader, ProtocolError
+from daemon.supervisor.conversation import Conversation
+from daemon.supervisor.events import Event
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import End, Reason
-from daemon.supervisor.process import WorkerProcess, chunks
+from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.usage import Usage
 
@@ -39,7 +40,7 @@ class Attempt:
         worker: its processes, just started.
         folder: its attempt folder.
         log: where its output goes.
-        selector: the loop's; the attempt registers its descriptors and removes them at the end.
+        selector: the loop's, for its descriptors.
         wake: called after a descriptor was served, so that the supervisor takes a step.
         progress: called with (job_id, stage, fraction).
         clock: monotonic seconds.
@@ -60,17 +61,13 @@ class Attempt:
     ) -> None:
         self.worker, self.log, self.rules = worker, log, rules
         self._usage = Usage(fs, folder, rules)
-        self._selector, self._wake, self._progress, self._clock = selector, wake, progress, clock
+        self._progress, self._clock = progress, clock
         self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
         self.job_id: str | None = None
         self.ready = self.over = False
         self._timeout: float | None = None
-        self._reader = EventReader()
-        self._outgoing = bytearray()
-        self._registered: set[int] = set()
         self._result: Result | None = None
         self._error: Error | None = None
-        self._violation: str | None = None
         self._reason: Reason | None = None
         self._kill_at: float | None = None
         self._leave: tuple[float, str] | None = None
@@ -79,19 +76,26 @@ class Attempt:
         self._peak = 0
         self._outsiders: set[psutil.Process] = set()
         self._companion: subprocess.Popen[bytes] | None = None
-        self._register(worker.events, self._read_events)
-        self._register(worker.output, self._read_output)
-        self._register(worker.lifeline.fileno(), self._read_lifeline)
+        self._conversation = Conversation(
+            worker,
+            log,
+            selector,
+            hear=self._hear,
+            hung_up=self._hung_up,
+            unguarded=self._unguarded,
+            served=lambda: wake(self),
+        )
 
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
         """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
-        self.job_id = self._reader.job_id = command.job_id
+        self.job_id = command.job_id
+        self._conversation.expect(command.job_id)
         self._began = self._moved = self.last_sign = self._sampled = self._clock()
         self._timeout = timeout_seconds
+        self._conversation.say(command)
         self._companion = process.keep_awake(self.worker.worker.pid)
-        self._say(command.model_dump_json().encode() + b"\n")
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
         """Ask the worker to stop, by message and by SIGTERM; after the grace it is killed with its group.
@@ -106,7 +110,7 @@ class Attempt:
         if not asked and self._killed_at is None:
             self._ending_since = now
             self._look_for_outsiders()
-            self._say(CancelCommand().model_dump_json().encode() + b"\n")
+            self._conversation.say(CancelCommand())
             self.worker.terminate()
 
     def kill(self, reason: Reason | None = None) -> None:
@@ -148,7 +152,7 @@ class Attempt:
         if self._kill_at is not None:
             looks.append(self._kill_at)
         elif self._timeout is not None:
-            looks += [self._began + self._timeout, self._sampled + self.rules.sample_seconds]
+            looks += [self._deadline(), self._sampled + self.rules.sample_seconds]
         if not self.ready:
             looks.append(self.born + self.rules.start_seconds)
         return min(looks, default=float("inf"))
@@ -159,9 +163,8 @@ class Attempt:
 
     def read(self) -> None:
         """Serve all descriptors now, for a caller without the loop."""
-        self._read_events(0)
-        self._read_output(0)
-        self._write_commands(0)
+        self._conversation.read()
+        self._conversation.write()
 
     def end(self) -> End:
         """How it went; once `over`."""
@@ -170,7 +173,7 @@ class Attempt:
             status=self.worker.worker.returncode,
             result=self._result,
             error=self._error,
-            violation=self._violation,
+            violation=self._conversation.violation,
             tail=self.log.tail(),
             seconds=self._ended_at - self._began,
             silent_seconds=self._ended_at - self.last_sign,
@@ -186,33 +189,36 @@ class Attempt:
 
     def _judge_life(self, now: float) -> None:
         grace_is_over = self._kill_at is not None and now >= self._kill_at
-        if self.worker.worker.poll() is not None or self._violation is not None or grace_is_over:
+        if self.worker.worker.poll() is not None or self._conversation.violation is not None or grace_is_over:
             self.kill()
         elif self._leave is not None and now >= self._leave[0]:
-            self._violation = self._leave[1]
+            self._conversation.violation = self._leave[1]
             self.kill()
         elif not self.ready and now >= self.born + self.rules.start_seconds:
             self.kill("start")
-        elif self._timeout is not None and self._kill_at is None and now >= self._began + self._timeout:
+        elif self._kill_at is None and now >= self._deadline():
             self.stop("timeout", self.rules.grace_seconds)
         elif self._timeout is not None and now >= self._sampled + self.rules.sample_seconds:
             self._sample(now)
+
+    def _deadline(self) -> float:
+        """When the job's time is up. The imports of a cold worker are not its own time: `start_seconds` bounds them."""
+        return self._began + self._timeout if self._timeout is not None and self.ready else float("inf")
 
     def _bury(self, now: float) -> None:
         assert self._killed_at is not None  # noqa: S101 - the caller's condition, for the type checker
         gone = self.worker.group_is_gone()
         waited = now - self._killed_at
-        patience = self.rules.kill_seconds if self.worker.worker.returncode is None else _LINGER_SECONDS
+        patience = _LINGER_SECONDS if self.worker.is_reaped() else self.rules.kill_seconds
         if not gone and waited < patience:
             return
-        self._read_events(0)
-        self._read_output(0)
-        for fd in tuple(self._registered):
-            self._unregister(fd)
+        self._conversation.read()
+        self._conversation.close()
         self.worker.close()
         self.log.close()
         if self._companion is not None:
-            self._companion.poll()  # it ends with the worker; what is not reaped here is at the next start of a process
+            self._companion.kill()  # it ends with the worker, a moment later
+            self._companion.wait()
         self.over = True
 
     def _leaves(self, clause: str) -> None:
@@ -252,63 +258,16 @@ class Attempt:
                 continue
         return family
 
-    # -- talking --------------------------------------------------------------------------------------------------------
-
-    def _register(self, fd: int, callback: Callable[[int], None], mask: int = selectors.EVENT_READ) -> None:
-        def serve(ready: int) -> None:
-            # One round of the loop may hold several keys of an attempt that the first of them brought to its end.
-            if fd in self._registered:
-                callback(ready)
-                self._wake(self)
-
-        self._selector.register(fd, mask, serve)
-        self._registered.add(fd)
-
-    def _unregister(self, fd: int) -> None:
-        if fd in self._registered:
-            self._selector.unregister(fd)
-            self._registered.remove(fd)
-
-    def _say(self, line: bytes) -> None:
-        self._outgoing += line
-        self._write_commands(0)
-
-    def _write_commands(self, _mask: int) -> None:
-        fd = self.worker.commands
-        try:
-            while self._outgoing:
-                del self._outgoing[: os.write(fd, self._outgoing)]
-        except BlockingIOError:
-            if fd not in self._registered:
-                self._register(fd, self._write_commands, selectors.EVENT_WRITE)
-            return
-        except BrokenPipeError:
-            # It closed its stdin or is gone. That alone ends nothing: its events, its exit and its time limit do.
-            self._outgoing.clear()
-        self._unregister(fd)
-
-    def _read_events(self, _mask: int) -> None:
-        for data in chunks(self.worker.events):
-            if not data:
-                self._unregister(self.worker.events)
-                self._leaves("closed its event channel and went on running")
-                return
-            if self._violation is not None:
-                continue
-            try:
-                for event in self._reader.feed(data):
-                    self._hear(event)
-            except ProtocolError as error:
-                self._violation = str(error)
+    # -- what the worker says -------------------------------------------------------------------------------------------
 
     def _hear(self, event: Event) -> None:
         self.last_sign = self._clock()
         match event:
             case Ready():
                 self.ready = True
+                self._began = self._moved = self.last_sign
             case Started():
-                # The imports of a cold worker are not the job's own time; `start_seconds` bounds them.
-                self._began = self._moved = self._clock()
+                self._began = self._moved = self.last_sign
             case ProgressEvent() if self.job_id is not None:
                 self._moved = self._clock()
                 self._progress(self.job_id, event.stage, event.fraction)
@@ -321,14 +280,9 @@ class Attempt:
                 self._error = event
                 self._leaves("reported an error and then did not end")
 
-    def _read_output(self, _mask: int) -> None:
-        for data in chunks(self.worker.output):
-            if not data:
-                self._unregister(self.worker.output)
-                return
-            self.log.feed(data)
+    def _hung_up(self) -> None:
+        self._leaves("closed its event channel and went on running")
 
-    def _read_lifeline(self, _mask: int) -> None:
-        self._unregister(self.worker.lifeline.fileno())
+    def _unguarded(self) -> None:
         if self.worker.worker.poll() is None:
             self.kill("guardian")

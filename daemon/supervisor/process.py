@@ -113,6 +113,10 @@ class WorkerProcess:
         # The number of a group is not given away while anyone is in it, so this asks about ours or finds nobody.
         return not process.kill_group(self.group, 0)
 
+    def is_reaped(self) -> bool:
+        """Whether worker and guardian have left the process table."""
+        return self.worker.returncode is not None and self.guardian.returncode is not None
+
     def close(self) -> None:
         """Close the daemon's ends; the lifeline's closing kills the group if it is still there."""
         for fd in (self.commands, self.events, self.output):

@@ -117,7 +117,7 @@ class Supervisor:
         Args:
             command: the job; `command.attempt` names the attempt folder (made if missing).
             log: absolute path of job.log; an existing one is continued.
-            timeout_seconds: wall time from now until the worker is asked to stop.
+            timeout_seconds: wall time from the start of the job by a worker that is ready until it is asked to stop.
             warm: what a new worker loads before the job.
 
         Raises:

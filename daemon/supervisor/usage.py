@@ -6,7 +6,7 @@ from daemon.fs import FileSystem
 from daemon.supervisor.rules import SupervisorRules
 
 #: Names looked at in one go; a result has some thirty. A worker that makes more is flooding the disk with them.
-_MOST_NAMES = 10_000
+_MOST_NAMES = 3_000
 
 
 class Usage:

@@ -1,5 +1,6 @@
 """Moving a claim's files: every step can be repeated, and nothing that somebody drops meanwhile is touched."""
 
+import errno
 import os
 
 import pytest
@@ -107,3 +108,35 @@ def test_a_folder_that_is_none_of_ours_is_not_moved_into(place):
     source.parent.write_text("a file")
     with pytest.raises(PlantedError):
         mover.make_room(job, again=True)
+
+
+class OtherDisk(LocalFiles):
+    """Files that lie on another disk than the outbox; its copies break off while `full`."""
+
+    full = True
+
+    def rename(self, source, target):
+        if b"inbox" in source:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        super().rename(source, target)
+
+    def copy(self, source, target):
+        if self.full:
+            with open(target, "wb") as file:
+                file.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", target)
+        return super().copy(source, target)
+
+
+def test_a_copy_from_another_disk_that_broke_off_leaves_nothing_and_succeeds_later(place):
+    inbox, source, mover, job = place
+    mover.make_room(job, again=False)
+    disk = OtherDisk()
+    mover = Mover(disk, os.fsencode(inbox), Outbox(disk, os.fsencode(source.parents[1])))
+    with pytest.raises(OSError, match="No space"):
+        mover.move(job)
+    assert (names(inbox), names(source)) == (["a.jpg", "a.yaml"], [])
+    disk.full = False
+    assert mover.move(job) is Moved.WHOLE
+    assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
+    assert (source / "a.jpg").stat().st_mtime_ns == job.image.mtime_ns

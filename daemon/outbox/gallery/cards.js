@@ -3,7 +3,7 @@
 function queued(job) {
   const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
   const words = make("p", "", job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending");
-  if (job.batch) words.append(" · ", held(job.batch));
+  if (job.batch) words.append(" · ", held(batchName(job.batch)));
   if (job.error) words.append(" · tried before: ", held(job.error[0]));
   return make("li", "", name, words);
 }
@@ -14,7 +14,7 @@ function runningCard(job) {
   const title = make("h3", "", held(nameOf(job)));
   title.title = nameOf(job);
   const meta = make("p", "meta", make("bdi")); // what `progress` says
-  if (job.batch) meta.append(" · ", held(job.batch));
+  if (job.batch) meta.append(" · ", held(batchName(job.batch)));
   const links = make("p", "links", link("Folder", `${job.id}/`, "Folder"));
   return make("li", "card processing", make("div", "well", stack(), bar), make("div", "words", title, meta, links));
 }

@@ -35,15 +35,34 @@ class Chunks:
         """Take up what is in the folder; returns whether there is anything.
 
         Raises:
-            TornChunkError: the newest is damaged.
+            TornChunkError: the newest is damaged, or an older one is missing.
             OSError: the folder cannot be read.
         """
         numbers = [int(found[1]) for entry in self._fs.scan(self._folder) if (found := _NAME.fullmatch(entry.name))]
         if not numbers:
             return False
         self.last = max(numbers)
+        if len(numbers) <= self.last:
+            raise TornChunkError("a chunk is missing")
         self._lines = self._read(self.last)
         return True
+
+    def are_there(self) -> bool:
+        """Whether all chunks are still in the folder.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        names = {entry.name for entry in self._fs.scan(self._folder)}
+        return all(b"history-%d.js" % number in names for number in range(self.last + 1))
+
+    def ids(self, number: int) -> list[str]:
+        """The jobs in one chunk; none if it cannot be read.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        return [id_of(line) for line in (self._lines if number == self.last else self._readable(number))]
 
     def clear(self) -> None:
         """Remove all chunks, to begin anew with an empty one."""

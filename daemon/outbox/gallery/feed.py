@@ -10,18 +10,21 @@ from loguru import logger
 from daemon.contract.status import Status
 from daemon.fs import write_atomic
 from daemon.outbox.gallery.cards import Card, card_of, inert
-from daemon.outbox.gallery.chunks import Chunks, TornChunkError, ended_of
+from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
 from daemon.outbox.views import Health
 
 FOLDER = b".gallery"
+_LIVE = b"live.js"
 #: The page calls the daemon silent after a minute; said four times in it, one that comes late is no alarm.
 ALIVE_SECONDS = 15.0
 #: Ended jobs that the journal is asked for at a start, to find those whose end never reached the page.
 _RECENT = 200
 #: And when there are no chunks at all: what a person may look for, and not so many that a start takes long.
 _REBUILT = 2000
+#: The same when a part of them is gone: as many as there were, as far as they are read in seconds.
+_MOST_REBUILT = 10_000
 
 
 class Gallery:
@@ -44,6 +47,7 @@ class Gallery:
         self._removed: set[str] = set()
         self._told: dict[str, object] = {}
         self._told_at = float("-inf")
+        self._turn = 0
 
     def ended(self, status: Status) -> None:
         """A job has ended, or something came to light about an ended one; written with the next `write`."""
@@ -74,6 +78,34 @@ class Gallery:
             self._chunks = None
             raise
 
+    def mend(self) -> None:
+        """Notice what somebody removed of the page and its feed; it is made again with the next `write`.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        if self._chunks is None:
+            return
+        try:
+            live = self._fs.lstat(os.path.join(self._folder, _LIVE)).kind
+            whole = live == "file" and self._chunks.are_there() and self._outbox.has_index()
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            logger.info("a part of the page was removed; it is made again")
+            self._chunks = None
+
+    def some_older(self) -> list[str]:
+        """The jobs of one more chunk: each call has the next one, round and round.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        if self._chunks is None:
+            return []
+        self._turn = (self._turn or self._chunks.last + 1) - 1
+        return self._chunks.ids(min(self._turn, self._chunks.last))
+
     def _write(self, now: float, health: Health, live: Sequence[Status]) -> None:
         chunks = self._chunks or self._open(health.alive_at)
         if chunks is None:
@@ -87,7 +119,7 @@ class Gallery:
         if told == self._told and now < self._told_at + ALIVE_SECONDS:
             return
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **told})});\n"
-        write_atomic(self._fs, os.path.join(self._folder, b"live.js"), text.encode("ascii"), durable=False)
+        write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
         self._told, self._told_at = told, now
 
     def _open(self, epoch: str) -> Chunks | None:
@@ -103,15 +135,16 @@ class Gallery:
         except (TornChunkError, ValueError, KeyError) as error:
             logger.warning("the page's history is damaged and is made again from the journal: {}", error)
             found, known = False, set()
+        most = min(max(_REBUILT, (chunks.last + 1) * CHUNK_JOBS), _MOST_REBUILT)
         if not found:
             chunks.clear()
         missing = [
-            status
-            for status in self._ended_before(_RECENT if found else _REBUILT)
+            inert(card_of(status))
+            for status in self._ended_before(_RECENT if found else most)
             if (status.job_id, status.completed_at) not in known and status.job_id not in self._ended
         ]
-        for status in reversed(missing):
-            chunks.add(inert(card_of(status)))
+        for line in reversed(missing):
+            chunks.add(line)
         chunks.flush()
         self._outbox.write_index(render())
         self._epoch, self._stamps, self._told = epoch, {}, {}

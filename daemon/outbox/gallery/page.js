@@ -196,7 +196,7 @@ function renderHistory(ended) {
     },
     change: (section) => {
       const [name, told] = section.firstChild.children;
-      set(name, group.batch ?? dayName(group.day));
+      set(name, group.batch === undefined ? dayName(group.day) : batchName(group.batch));
       set(told, tally(group));
       arrange(section.lastChild, group.cards.map((job) => ({ key: job.id, says: JSON.stringify(job), make: () => endedCard(job) })));
     },

@@ -44,3 +44,5 @@ function duration(seconds) {
 }
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
 const nameOf = (job) => job.name ?? job.id;
+// The folder that a batch came in, as its id remembers it.
+const batchName = (batch) => /^\d{8}T\d{6}-(.+)-[0-9a-f]{8}$/.exec(batch)?.[1] ?? batch;

@@ -1,0 +1,43 @@
+"""What a worker is told of a job."""
+
+import os
+
+from daemon.contract.messages import JobCommand, Limits
+from daemon.contract.records import Job
+from daemon.outbox import Outbox
+from daemon.settings import Settings
+
+
+def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int]) -> JobCommand:
+    """The command for a job with a spec.
+
+    Args:
+        job: to be done.
+        outbox: where its files are.
+        settings: of the home.
+        attempt: name of the attempt's folder in .work/.
+        seen: the picture's size in bytes and modification time in nanoseconds as they are now.
+    """
+    if job.spec is None:
+        raise AssertionError(f"{job.job_id} has no spec and was started")
+    depth = next((file.to for file in job.accepted.files if file.role == "depth"), None)
+    return JobCommand(
+        job_id=job.job_id,
+        attempt=os.fsdecode(outbox.attempt(attempt)),
+        source=os.fsdecode(outbox.job(job.job_id, b"source")),
+        image=job.image.to,
+        image_bytes=seen[0],
+        image_mtime_ns=seen[1],
+        depth_picture=depth,
+        spec=job.spec,
+        limits=Limits(max_bytes=settings.limits.max_image_bytes, max_pixels=settings.limits.max_image_pixels),
+        models=str(settings.paths.models),
+        device=settings.worker.device,
+        threads=threads(settings),
+    )
+
+
+def threads(settings: Settings) -> int:
+    """Threads of one job: as configured, else the cores shared among the jobs that may run at once."""
+    chosen = settings.worker.threads
+    return chosen if isinstance(chosen, int) else max(1, (os.cpu_count() or 1) // settings.queue.max_concurrent_jobs)

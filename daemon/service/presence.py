@@ -1,0 +1,91 @@
+"""Are inbox and outbox there, and are they the right ones? While they are not, nothing is taken, started, failed or deleted."""
+
+import os
+
+from loguru import logger
+
+from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.intake.names import PRESET_NAME
+from daemon.outbox import Outbox
+from daemon.service.adoption import Adoption
+from daemon.settings import Settings
+from daemon.settings.layout import PROGRAM
+from daemon.sidecar import MAX_BYTES
+from daemon.watch import MARKER, Watch
+
+_PRESET = PRESET_NAME.encode()
+OFFLINE_HINT = (
+    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
+    "put an empty file named .multiplane into it."
+)
+
+
+class Presence:
+    """Makes the two folders, and sees whether they are there."""
+
+    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox) -> None:
+        self._fs = fs
+        self._inbox = settings.paths.inbox_bytes
+        self._outbox = outbox
+        self._adoption = Adoption(self._inbox)
+        self._degraded: str | None = None
+
+    def prepare(self) -> None:
+        """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
+        if self._is_new():
+            make_folders(self._fs, self._inbox)
+            self._put_presets()
+        self._mark_inbox()
+        self._outbox.prepare()
+
+    def _is_new(self) -> bool:
+        try:
+            self._fs.lstat(self._inbox)
+        except FileNotFoundError:
+            return True
+        return False
+
+    def _put_presets(self) -> None:
+        """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
+        shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
+        try:
+            for entry in self._fs.scan(shipped):
+                source = os.path.join(shipped, entry.name, _PRESET)
+                if entry.kind == "directory" and (data := self._preset(source)) is not None:
+                    make_folders(self._fs, os.path.join(self._inbox, entry.name))
+                    write_atomic(self._fs, os.path.join(self._inbox, entry.name, _PRESET), data, durable=False)
+        except OSError as error:
+            # A kindness: the inbox works without them.
+            logger.warning("cannot put the shipped presets into the new inbox: {}", error)
+
+    def _preset(self, path: bytes) -> bytes | None:
+        try:
+            return self._fs.read(path, MAX_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def _mark_inbox(self) -> None:
+        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
+        write_atomic(self._fs, os.path.join(self._inbox, MARKER), text, durable=True)
+
+    @property
+    def degraded(self) -> str | None:
+        """What is wrong with the watching while work goes on, one sentence."""
+        return self._degraded
+
+    def absence(self, watch: Watch, now: float) -> str | None:
+        """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
+        health = watch.health(now)
+        if health.state == "offline" and self._adoption.is_the_persons():
+            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
+            self._mark_inbox()
+            health = watch.health(now)
+        if health.state == "offline":
+            return health.problem
+        self._adoption.seen_whole()
+        if (degraded := health.problem) != self._degraded:
+            logger.warning("{}", degraded or "the inbox is watched again")
+            self._degraded = degraded
+        if not self._outbox.is_healthy():
+            return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+        return None

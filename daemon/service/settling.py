@@ -1,0 +1,102 @@
+"""Pictures in source/ that are not what was accepted: their writer still held them open when they were claimed.
+
+Such a picture must rest before it is read, as it would have had to in the inbox.
+"""
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from daemon.contract.names import to_bytes
+from daemon.contract.records import AnyRecord, Job
+from daemon.contract.status import ErrorInfo
+from daemon.fs import FileSystem
+from daemon.jobs import decide
+from daemon.outbox import Outbox
+
+#: Size in bytes and modification time in nanoseconds.
+Fingerprint = tuple[int, int]
+#: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
+_REST_SECONDS = 2.0
+#: Answers that say: there is no such picture here, whatever else may be there.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+
+
+@dataclass
+class Unsettled:
+    """What a picture looked like, since when, and how often it was read in vain."""
+
+    fingerprint: Fingerprint
+    since: float
+    tries: int = 0
+
+
+@dataclass
+class Settling:
+    """The pictures of accepted jobs that still change, by job. `clock` gives monotonic seconds."""
+
+    fs: FileSystem
+    outbox: Outbox
+    clock: Callable[[], float] = time.monotonic
+    unsettled: dict[str, Unsettled] = field(default_factory=dict)
+
+    def fingerprint(self, job: Job) -> Fingerprint | None:
+        """The picture in source/ as it is now; none if it is not there.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        try:
+            found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
+        except OSError as error:
+            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        return found.size, found.mtime_ns
+
+    def must_rest(self, job: Job) -> bool:
+        """Whether the picture was written to a moment ago, through a handle that its writer still holds.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        waiting = self.unsettled.get(job.job_id)
+        if waiting is None or job.state != "pending":
+            return False
+        seen = self.fingerprint(job)
+        if seen is not None and seen != waiting.fingerprint:
+            waiting.fingerprint, waiting.since = seen, self.clock()
+        return seen is not None and self.clock() - waiting.since < _REST_SECONDS
+
+    def has_changed(self, job: Job, seen: Fingerprint) -> bool:
+        """Whether a picture that is about to be read is another than was accepted; from then on it must rest. Said once."""
+        if seen == (job.image.size, job.image.mtime_ns) or job.job_id in self.unsettled:
+            return False
+        self.unsettled[job.job_id] = Unsettled(seen, self.clock())
+        return True
+
+    def after_failure(self, job: Job, error: ErrorInfo, *, now: float) -> AnyRecord | None:
+        """The record that lets a picture settle which could not be read and may still be growing; none if that is not why.
+
+        `now` in seconds since 1970.
+        """
+        last = self._last_seen(job)
+        before = self.unsettled.get(job.job_id)
+        tries = before.tries if before else 0
+        record = decide.still_settling(job, error, changed_at=last[1] / 1e9, now=now, tries=tries)
+        if record:
+            self.unsettled[job.job_id] = Unsettled(last, self.clock(), tries + 1)
+        return record
+
+    def forget(self, job: Job) -> None:
+        """The job has ended."""
+        self.unsettled.pop(job.job_id, None)
+
+    def _last_seen(self, job: Job) -> Fingerprint:
+        """The picture's fingerprint; zeros if it cannot be had."""
+        with contextlib.suppress(OSError):
+            return self.fingerprint(job) or (0, 0)
+        return 0, 0

@@ -1,0 +1,133 @@
+"""The daemon's parts in one process, on a real disk that can be told to fail: for what they do, without workers and waiting."""
+
+import errno
+import os
+from pathlib import Path
+
+from daemon.contract.records import Accepted, Claimed, ClaimedFile, Job, Process, Started
+from daemon.contract.spec import JobSpec
+from daemon.fs import LocalFiles, make_folders
+from daemon.jobs.fold import Jobs
+from daemon.journal import History, Journal
+from daemon.outbox import Outbox
+from daemon.service.batches import Batches
+from daemon.service.board import Board
+from daemon.service.claims import Claims
+from daemon.service.gestures import Gestures
+from daemon.service.ledger import Ledger
+from daemon.service.moving import Mover
+from daemon.service.requests import Requests
+from daemon.service.runs import Runs
+from daemon.settings import load
+from daemon.supervisor import WorkerPid
+
+NOW = "2026-01-31T12:00:00.000Z"
+SETTINGS = {"MULTIPLANE_CONFIG": os.devnull}
+
+
+class Files(LocalFiles):
+    """The real disk; an operation fails while `failing` says so, for paths with these bytes in them."""
+
+    def __init__(self) -> None:
+        self.failing: dict[str, tuple[int, bytes]] = {}
+
+    def _may(self, name: str, path: bytes) -> None:
+        number, part = self.failing.get(name, (0, b""))
+        if number and part in path:
+            raise OSError(number, os.strerror(number), path)
+
+    def rename(self, source, target):
+        self._may("rename", source)
+        super().rename(source, target)
+
+    def copy(self, source, target):
+        if "copy" in self.failing:
+            Path(os.fsdecode(target)).write_bytes(b"half")
+        self._may("copy", source)
+        return super().copy(source, target)
+
+    def rmdir(self, path):
+        self._may("rmdir", path)
+        super().rmdir(path)
+
+    def fill(self, operation: str, part: bytes = b"") -> None:
+        """From now on the disk has no room for it."""
+        self.failing[operation] = (errno.ENOSPC, part)
+
+
+class Workers:
+    """Stands where the supervisor does; its workers never say a word."""
+
+    def __init__(self) -> None:
+        self.commands = []
+
+    def start(self, command, **_more) -> WorkerPid:
+        self.commands.append(command)
+        return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+
+
+class Scene:
+    """One home, and the parts of its daemon; the page knows the jobs that `ended_before` has."""
+
+    def __init__(self, home: Path) -> None:
+        self.fs = Files()
+        self.settings = load(home, SETTINGS)
+        paths = self.settings.paths
+        self.inbox, self.root = home / "inbox", home / "outbox"
+        self.requests_folder = Path(os.fsdecode(paths.requests_bytes))
+        for folder in (paths.inbox_bytes, paths.requests_bytes):
+            make_folders(self.fs, folder)
+        self.outbox = Outbox(self.fs, paths.outbox_bytes)
+        self.outbox.prepare()
+        self.journal = Journal(self.fs, paths.journal_bytes, clock=lambda: NOW, version="1", boot_id="b")
+        self.journal.recover()
+        self.jobs = Jobs()
+        self.journal.begin(1, 1, [])
+        self.ledger = Ledger(self.journal, self.jobs)
+        self.history = History(self.fs, paths.journal_bytes)
+        self.runs = Runs(self.fs, self.settings, self.ledger, self.outbox, lambda job_id: self.board.changed(job_id))
+        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended)
+        self.mover = Mover(self.fs, paths.inbox_bytes, self.outbox)
+        self.claims = Claims(self.fs, self.settings, self.ledger, self.outbox, self.mover, self.history.job)
+        self.batches = Batches(self.fs, paths.inbox_bytes, self.ledger, self.outbox, self.mover)
+        self.gestures = Gestures(self.fs, self.ledger, self.outbox, self.runs, self.board)
+        self.requests = Requests(self.fs, self.settings, self.ledger, self.outbox, self.runs, self.history.job)
+        self.workers = Workers()
+        self.runs.bind(self.workers)
+        self._now = 0.0
+
+    def pending(self, *job_ids: str, **accepted) -> list[Job]:
+        """Jobs whose picture and sidecar are in source/."""
+        for job_id in job_ids:
+            source = self.root / job_id / "source"
+            source.mkdir(parents=True)
+            files = []
+            for role, name, data in (
+                ("image", f"{job_id}.jpg", b"a picture"),
+                ("sidecar", f"{job_id}.jpg.yaml", b"depth: cues\n"),
+            ):
+                (source / name).write_bytes(data)
+                found = (source / name).stat()
+                files.append(
+                    ClaimedFile(role=role, name=name, to=name, ino=found.st_ino, size=len(data), mtime_ns=found.st_mtime_ns)
+                )
+            said = {"job": job_id, "files": tuple(files), "spec": JobSpec()} | accepted
+            self.ledger.record(Accepted(**said), Claimed(job=job_id))
+        return [self.jobs.live[job_id] for job_id in job_ids]
+
+    def processing(self, job_id: str) -> Job:
+        """A job that a worker has."""
+        self.pending(job_id)
+        attempt = self.outbox.new_attempt()
+        process = Process(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+        self.ledger.record(Started(job=job_id, attempt=attempt, process=process))
+        return self.jobs.live[job_id]
+
+    def refresh(self) -> None:
+        """Write the views, as the loop does every second."""
+        self._now += 10.0
+        self.board.refresh(self._now)
+
+    def status(self, job_id: str) -> str:
+        """What status.json says."""
+        return (self.root / job_id / "status.json").read_text()
