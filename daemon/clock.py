@@ -1,4 +1,4 @@
-"""The wall clock, as it is written down."""
+"""The wall clock, as it is written down, and as it is shown to people."""
 
 from datetime import UTC, datetime
 
@@ -11,3 +11,8 @@ def rfc3339(moment: datetime) -> str:
 def now() -> str:
     """This moment, as `rfc3339` writes it."""
     return rfc3339(datetime.now(UTC))
+
+
+def local(moment: str) -> str:
+    """An RFC 3339 time as the clock on the wall shows it, to the second."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")

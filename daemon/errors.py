@@ -32,14 +32,19 @@ class SpecInvalid(JobError):
     """A sidecar, preset or batch file asks for something that is not allowed."""
 
     code, exit_status = "spec_invalid", 10
-    hint = "Correct the YAML file in the job's source folder (multiplane check FILE tells more), then: multiplane retry ID."
+    hint = (
+        "Correct the YAML file in the job's source folder, then drag both files back into the inbox or run: multiplane retry ID."
+    )
 
 
 class SpecUnreadable(JobError):
     """A sidecar that is not plain YAML of a sensible size."""
 
     code, exit_status = "spec_unreadable", 11
-    hint = "Write the YAML file in the job's source folder anew, as plain `field: value` lines, then: multiplane retry ID."
+    hint = (
+        "Write the YAML file in the job's source folder anew, as plain `field: value` lines, and drag both files back into the "
+        "inbox, or run: multiplane retry ID."
+    )
 
 
 class IdTaken(JobError):

@@ -34,7 +34,7 @@ _SHOWN: dict[State, str] = {
     "not installed": "–",
 }
 _GROUPS = {"depth": "Depth", "diffusion": "Painting"}
-_REMARKS = {"metric": "metres", "lora": "fewer steps", "vae": "small decoder"}
+_REMARKS = {"metric": "metres", "lora": "fewer steps", "vae": "small decoder", "style": "look of a style"}
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,13 @@ def main(arguments: Sequence[str]) -> int:
     if asked.verb != "fetch":
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
     try:
         shelf = _Shelf(
-            os.path.abspath(asked.folder), weights.catalogue(asked.catalogue), Console(highlight=False, soft_wrap=True), err
+            os.path.abspath(asked.folder),
+            weights.catalogue(asked.catalogue),
+            Console(emoji=False, highlight=False, soft_wrap=True),
+            err,
         )
         match asked.verb:
             case "list":

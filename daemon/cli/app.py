@@ -1,5 +1,6 @@
 """The command `multiplane`: its verbs and what is true for all of them."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -7,11 +8,14 @@ from typing import Annotated
 import typer
 
 from daemon import __version__
-from daemon.cli.common import tell_error
+from daemon.cli.common import Home, tell_error
 from daemon.errors import Refusal
 
 #: In the order of the help; each is a module of this package, but for the three of `control`.
-VERBS = "run submit jobs show waiting watch stats cancel retry rm check schema doctor models service".split()
+VERBS = (
+    *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
+    *("check", "schema", "doctor", "models", "service"),
+)
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
@@ -41,14 +45,24 @@ def _version(wanted: bool) -> None:
 
 def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    home: Home = None,
 ) -> None:
-    pass
+    # Before the verb it means the same as behind it, where the verb reads it.
+    if home:
+        os.environ["MULTIPLANE_HOME"] = os.fspath(home)
+
+
+def _verb_typed() -> str | None:
+    """The first word behind the command; when the tab key asks, the shell has put the line into the environment (zsh, bash)."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
+    words = line.split() if line else sys.argv
+    return words[1] if len(words) > 1 else None
 
 
 def main() -> None:
     """Run the command line; every refusal is one sentence and a next step, never a traceback."""
     try:
-        command_line(sys.argv[1] if len(sys.argv) > 1 else None)()
+        command_line(_verb_typed())()
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)

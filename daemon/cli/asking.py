@@ -3,54 +3,74 @@
 import os
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, print_json, printable, settings_of, tell_error
+from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
 from daemon.cli.looking import Looking
-from daemon.contract.requests import Request, RequestAnswer, Verb, is_job_id
+from daemon.cli.naming import no_such_job
+from daemon.contract.records import Job
+from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb, is_job_id
 from daemon.fs import make_folders, write_atomic
+from daemon.jobs import decide
+from daemon.settings import Settings
 
 #: How long a running daemon may take to answer before the verb says that the request stays.
 _PATIENCE_SECONDS = 20.0
+_NOT_RUNNING = "The daemon is not running; this will be done when it starts (multiplane run)."
+_NO_ANSWER = "The daemon has not answered yet; it will do this as soon as it can."
+_DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
+    "cancel": decide.cancel,
+    "retry": decide.may_retry,
+    "rm": decide.may_remove,
+}
 
 
 def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
     """Ask for something about jobs, or all of a batch, and print what became of it; exit 1 if it was refused for any job."""
-    settings = settings_of(home)
-    for job_id in jobs:
-        if not is_job_id(job_id):
-            tell_error(f"there is no job {job_id!a}: no id looks like that", "multiplane jobs lists them.")
-            raise typer.Exit(1)
-    folder = settings.paths.requests_bytes
-    make_folders(fs, folder)
-    name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
-    write_atomic(fs, name + b".json", Request(verb=verb, jobs=tuple(jobs), batch=batch).model_dump_json().encode(), durable=True)
-    if not Looking(fs, settings).daemon_runs():
-        _put_off("The daemon is not running; this will be done when it starts (multiplane run).", as_json=as_json)
-        return
-    answer = _await(name + b".answer.json")
-    if answer is None:
-        _put_off("The daemon has not answered yet; it will do this as soon as it can.", as_json=as_json)
-        return
+    settings = settings_in_use(home)
+    looking = Looking(fs, settings)
+    runs = looking.daemon_runs()
+    refused = {job_id: why for job_id in jobs if (why := _refusal(looking, verb, job_id, runs=runs))}
+    if not as_json:
+        for sentence, hint in refused.values():
+            tell_error(sentence, hint)
+    answer = RequestAnswer()
+    asked = [job_id for job_id in jobs if job_id not in refused]
+    if asked or batch is not None:
+        answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
     if as_json:
-        print_json(answer)
+        told = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
+        print_json(answer.model_copy(update={"answers": told + answer.answers}))
     else:
-        if answer.problem:
-            err.print(printable(answer.problem), markup=False)
-        for one in answer.answers:
-            err.print(printable(one.sentence), markup=False)
-    if answer.problem or not all(one.accepted for one in answer.answers):
+        for said in (answer.problem, *(one.sentence for one in answer.answers)):
+            if said:
+                err.print(printable(said), markup=False)
+    put_off = answer.problem in (_NOT_RUNNING, _NO_ANSWER)
+    if refused or (answer.problem and not put_off) or not all(one.accepted for one in answer.answers):
         raise typer.Exit(1)
 
 
-def _put_off(sentence: str, *, as_json: bool) -> None:
-    """Say that the request stays."""
-    if as_json:
-        print_json(RequestAnswer(problem=sentence))
-    else:
-        err.print(sentence)
+def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
+    """The sentence and the hint for a job that is none or, while no daemon is there to say so, for which it cannot be done."""
+    job = looking.job(job_id) if is_job_id(job_id) else None
+    if job is None:
+        return no_such_job(looking, job_id)
+    answer = _DECISIONS[verb](job)
+    return None if runs or answer.accepted else (answer.sentence, None)
+
+
+def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
+    """Drop the request and wait for its answer; without one it stays, to be done later."""
+    folder = settings.paths.requests_bytes
+    make_folders(fs, folder)
+    name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
+    write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
+    if not runs:
+        return RequestAnswer(problem=_NOT_RUNNING)
+    return _await(name + b".answer.json") or RequestAnswer(problem=_NO_ANSWER)
 
 
 def _await(path: bytes) -> RequestAnswer | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from daemon.cli.common import printable
+from daemon.clock import local as local
 from daemon.contract.status import State, Status
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
@@ -53,11 +54,6 @@ def ago(moment: str, now: datetime) -> str:
         if seconds >= unit:
             return f"{int(seconds) // unit} {name} ago"
     return f"{int(seconds)} s ago"
-
-
-def local(moment: str) -> str:
-    """An RFC 3339 time as the clock on the wall shows it."""
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def now() -> datetime:

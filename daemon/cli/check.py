@@ -15,7 +15,7 @@ from daemon.sidecar import MAX_BYTES, JobKind, parse, render, resolve
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sidecars or pictures.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Sidecars or pictures.", show_default=False)],
     home: Home = None,
     json: Json = False,
 ) -> None:

@@ -21,8 +21,8 @@ Home = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(emoji=False, highlight=False, soft_wrap=True)
+err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 fs = LocalFiles()
 
 
@@ -32,6 +32,18 @@ def settings_of(home: Path | None) -> Settings:
         return settings_at(home)
     except Refusal as refusal:
         give_up(refusal)
+
+
+def settings_in_use(home: Path | None) -> Settings:
+    """The settings of a home that is there already; ends the program with one sentence if it is not, or they are wrong."""
+    settings = settings_of(home)
+    paths = settings.paths
+    if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
+        what = "is no folder" if os.path.lexists(paths.home) else "is not there"
+        give_up(
+            Refusal(f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To make a new home: multiplane run.")
+        )
+    return settings
 
 
 def settings_at(home: Path | None) -> Settings:

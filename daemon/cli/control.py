@@ -6,11 +6,12 @@ import typer
 
 from daemon.cli.asking import ask
 from daemon.cli.common import Home, Json
+from daemon.cli.completing import job_ids
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Job ids, as in `multiplane jobs`.", show_default=False)]
-SomeIds = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID…]", help="Job ids, as in `multiplane jobs`.", show_default=False)
-]
+_Argument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
+_SomeArgument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
+Ids = Annotated[list[str], _Argument]
+SomeIds = Annotated[list[str] | None, _SomeArgument]
 Batch = Annotated[str | None, typer.Option("--batch", help="All of this batch: its id, or the name of its folder.")]
 
 

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.cells import cell, remark, state_cell
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_of
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use
 from daemon.cli.looking import Looking
 from daemon.contract.status import State, Status
 
@@ -26,14 +26,9 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the jobs: running, pending in their order, then ended ones, the last first."""
-    looking = Looking(fs, settings_of(home))
-    found = [
-        status
-        # One more than the page shows, to know whether there is another; filters need all of them.
-        for status in looking.statuses(10**9 if state or batch else page * PAGE + 1)
-        if (state is None or status.state == state) and (batch is None or status.batch == batch)
-    ]
-    shown = found[(page - 1) * PAGE : page * PAGE]
+    # One more than the page shows, to know whether there is another.
+    found = Looking(fs, settings_in_use(home)).statuses((page - 1) * PAGE, PAGE + 1, state=state, batch=batch)
+    shown = found[:PAGE]
     if json:
         print_json(shown)
         return
@@ -41,7 +36,7 @@ def jobs(
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
     out.print(listing(shown, out.width), soft_wrap=False)
-    if len(found) > page * PAGE:
+    if len(found) > PAGE:
         err.print(f"More with --page {page + 1}.")
 
 

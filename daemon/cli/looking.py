@@ -1,11 +1,12 @@
 """What the verbs know of the jobs: read from the journal, without disturbing the daemon that writes it."""
 
 import os
+from itertools import islice
 
 from pydantic import ValidationError
 
 from daemon.contract.records import Job
-from daemon.contract.status import Status
+from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.journal import History
 from daemon.journal.lock import is_running
@@ -42,13 +43,26 @@ class Looking:
         except (OSError, ValidationError):
             return None
 
-    def statuses(self, most_ended: int) -> list[Status]:
-        """Running jobs, then pending ones in their order, then ended ones, the last first."""
+    def statuses(self, first: int, most: int, *, state: State | None = None, batch: str | None = None) -> list[Status]:
+        """Running jobs, then pending ones in their order, then ended ones, the last first; so many of them from `first` on.
+
+        Args:
+            first: how many are left out.
+            most: how many are told.
+            state: only jobs in this state.
+            batch: only jobs of this batch.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
         jobs = self.history.now()
-        running = [job for job in jobs.live.values() if job.state == "processing"]
-        statuses = [self.status(job.job_id) or status_of(job) for job in running]
-        statuses += [status_of(job, position=place) for place, job in enumerate(jobs.queue, start=1)]
-        return statuses + [status_of(job) for job in self.history.ended(most_ended)]
+        live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
+        live += [status_of(job, position=place) for place, job in enumerate(jobs.queue, start=1)]
+        live = [status for status in live if state in (None, status.state) and batch in (None, status.batch)]
+        # Of what ended only the page is read, wherever in the history it is.
+        past = (past for past in self.history.past() if state in (None, past.state) and batch in (None, past.batch))
+        begin, end = max(0, first - len(live)), max(0, first + most - len(live))
+        return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
 
     def job(self, job_id: str) -> Job | None:
         """What the journal knows of a job."""

@@ -19,6 +19,7 @@ from daemon.settings import Settings, load
 
 #: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus of the unit), the second may pass.
 EXIT_PERMISSION, EXIT_DISK = 77, 74
+_NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -31,6 +32,8 @@ def explained(error: OSError | JournalError) -> Refusal:
     else:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
         message = f"{name} cannot be read or written: {error.strerror}"
+    if number in _NO_FOLDER:
+        return Refusal(message, hint="Check --home and MULTIPLANE_HOME: a home is a folder, or one that can be made.")
     if number in _NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
     return Refusal(message, hint="Make sure that the disk has room and works, then start again.", exit_status=EXIT_DISK)
@@ -42,7 +45,9 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
     launchd starts again whatever fails, so there a refusal that only a person can settle ends with exit status 0.
     """
     passing = refusal.exit_status == EXIT_DISK
-    logger.critical("{} {}", refusal.message, refusal.hint)
+    if settings:
+        # Into the log; on the terminal it is told below.
+        logger.bind(told=True).critical("{} {}", refusal.message, refusal.hint)
     settings = settings or _without_own_settings(home)
     if settings and not passing:
         _show(refusal, settings)

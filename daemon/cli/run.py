@@ -48,7 +48,12 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
     log = settings.log
     logger.remove()
     if terminal:
-        logger.add(sys.stderr, level=log.level, format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}")
+        logger.add(
+            sys.stderr,
+            level=log.level,
+            format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}",
+            filter=lambda record: not record["extra"].get("told"),
+        )
     make_folders(fs, folder)
     logger.add(
         os.path.join(os.fsdecode(folder), "daemon.log"),

@@ -5,27 +5,36 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, tell_error
+from daemon.cli.cells import local
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.completing import job_ids
 from daemon.cli.looking import Looking
+from daemon.cli.naming import no_such_job
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
 from daemon.contract.requests import is_job_id
+from daemon.contract.status import ErrorInfo
 from daemon.journal import Entry
 from daemon.outbox import status_of
 
+#: Of an error's detail; job.log has all of it.
+_MOST_LINES = 12
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
 
 def show(
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False)],
+    job_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids),
+    ],
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Tell the story of one job: what was asked, what happened when, how it ended."""
-    settings = settings_of(home)
+    settings = settings_in_use(home)
     looking = Looking(fs, settings)
     job = looking.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        tell_error(f"there is no job {job_id!a}", "multiplane jobs lists them.")
+        tell_error(*no_such_job(looking, job_id))
         raise typer.Exit(1)
     status = looking.status(job_id) if not job.ended else None
     status = status or status_of(job)
@@ -46,16 +55,24 @@ def show(
         out.print(f"{name:>10}  {printable(value)}", markup=False)
     if status.error and status.state != "completed":
         out.print(f"{status.error.code:>10}  {printable(status.error.message)}", markup=False)
+        for line in _more(status.error):
+            out.print(f"{'':>10}  {printable(line)}", markup=False)
         out.print(f"{'':>10}  {printable(status.error.hint)}", markup=False)
     for warning in status.warnings:
         out.print(f"{'note':>10}  {printable(warning)}", markup=False)
     out.print()
     for entry in story:
-        out.print(f"{entry.ts[:19].replace('T', ' ')}  {printable(_sentence(entry))}", markup=False)
+        out.print(f"{local(entry.ts)}  {printable(_sentence(entry))}", markup=False)
     if status.outputs:
         out.print()
         for output in status.outputs:
             out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
+
+
+def _more(error: ErrorInfo) -> list[str]:
+    """What the message leaves out: the other mistakes in a sidecar, or the last lines that the worker printed."""
+    lines = error.detail.splitlines() if error.detail else []
+    return [line for line in lines if line not in error.message][-_MOST_LINES:]
 
 
 def _sentence(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.cells import ago, cell, duration, local
-from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_of
+from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
 from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
 from daemon.stats import stats as reckon
@@ -28,7 +28,7 @@ def stats(
     json: Json = False,
 ) -> None:
     """Tell how many jobs ended each day, how long they took by mode, and what failed."""
-    settings = settings_of(home)
+    settings = settings_in_use(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
         found = reckon(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)

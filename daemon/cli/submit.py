@@ -1,6 +1,7 @@
 """submit: dropping pictures the safe way, and waiting for what comes of them."""
 
 import os
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_of, tell_error
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
 from daemon.cli.looking import Looking
 from daemon.contract.names import to_text
 from daemon.contract.status import ENDED, Status
@@ -22,6 +23,8 @@ from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
 
 _POLL_SECONDS = 0.1
+#: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
+_LINE = re.compile(r"^options(, line \d+)?: ")
 #: How often it is asked whether the daemon still runs.
 _ASK_SECONDS = 5.0
 #: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
@@ -29,7 +32,7 @@ _LONGEST_NAME = 230
 
 
 def submit(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="The pictures.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
     mode: Annotated[str | None, typer.Option(help="photo-realistic or painterly.")] = None,
     num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
     style: Annotated[str | None, typer.Option(help="Painterly: a style from config/styles.yaml.")] = None,
@@ -46,8 +49,8 @@ def submit(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Drop pictures into the inbox. IMAGE.depth.png beside a picture goes with it; the originals stay where they are."""
-    settings = settings_of(home)
+    """Drop copies of pictures into the inbox, with IMAGE.depth.png if it is beside one. What is not given: as configured."""
+    settings = settings_in_use(home)
     wishes: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority,
@@ -61,6 +64,8 @@ def submit(
     for image, wish in plans:
         _check(image, wish, settings)
     ids = [_drop(image, wish, settings) for image, wish in plans]
+    if not wait and not Looking(fs, settings).daemon_runs():
+        err.print("The daemon is not running; the inbox is looked at when it is (multiplane run).")
     if wait:
         _wait(ids, settings, as_json=json)
     elif json:
@@ -78,6 +83,10 @@ def _new_id(image: Path) -> str:
 
 def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
     """Refuse here what the daemon would refuse later."""
+    if image.is_dir():
+        hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
+        tell_error(f"{image} is a folder, not a picture", hint)
+        raise typer.Exit(2)
     if not image.is_file():
         tell_error(f"{image}: there is no such picture", "Check the name and the folder.")
         raise typer.Exit(2)
@@ -99,7 +108,7 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
             styles=settings.styles,
         )
     except JobError as error:
-        tell_error(error.message, "multiplane submit --help lists the options.")
+        tell_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
     if (settings.paths.outbox / str(wish["id"])).exists():
         tell_error(f'the id "{wish["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")

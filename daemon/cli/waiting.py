@@ -3,20 +3,21 @@
 from rich import box
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.cells import local
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use
 from daemon.cli.looking import Looking
 
 
 def waiting(home: Home = None, json: Json = False) -> None:
     """List what is in the inbox and not taken, and why."""
-    looking = Looking(fs, settings_of(home))
+    looking = Looking(fs, settings_in_use(home))
     health = looking.health()
     items = health.waiting if health else ()
     if json:
         print_json(list(items))
         return
     if health is None or not looking.daemon_runs():
-        when = f"; this is what it saw until {health.alive_at}" if health else ""
+        when = f"; this is what it saw until {local(health.alive_at)}" if health else ""
         err.print(f"The daemon is not running{when}.")
     if not items:
         err.print("Nothing waits in the inbox.")

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.cells import STYLES, ago, bar, cell, duration, now, remark, state_cell
-from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_of
+from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
 from daemon.cli.looking import Looking
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
@@ -42,7 +42,7 @@ class Scene(Frozen):
 
 def watch(home: Home = None, json: Json = False) -> None:
     """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
-    settings = settings_of(home)
+    settings = settings_in_use(home)
     seeing = Seeing(settings)
     try:
         if json:

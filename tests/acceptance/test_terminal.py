@@ -147,7 +147,7 @@ def test_json_is_what_the_models_say(used: HotFolder) -> None:
     }
     found = {}
     for verb, model in answers.items():
-        done = used.run(*verb.split(), "--json")
+        done = used.verb(*verb.split(), "--json")
         assert done.returncode == 0, (verb, done.stdout, done.stderr)
         found[verb] = model.validate_json(done.stdout)
         assert json.loads(done.stdout) == model.dump_python(found[verb], mode="json"), verb
@@ -158,7 +158,7 @@ def test_json_is_what_the_models_say(used: HotFolder) -> None:
 
 
 def test_the_doctor_finds_a_home_at_work_well(used: HotFolder) -> None:
-    done = used.run("doctor", "--json")
+    done = used.verb("doctor", "--json")
     assert done.returncode == 0, done.stdout
     report = Report.model_validate_json(done.stdout)
     assert report.healthy
@@ -166,11 +166,11 @@ def test_the_doctor_finds_a_home_at_work_well(used: HotFolder) -> None:
 
 
 def test_the_log_is_printed_without_what_would_move_the_cursor(used: HotFolder) -> None:
-    done = used.run("service", "logs", "-n", "200")
+    done = used.verb("service", "logs", "-n", "200")
     assert done.returncode == 0
     assert "completed" in done.stdout
     assert "\x1b" not in done.stdout
-    assert used.run("service", "logs", "-n", "1").stdout.count("\n") == 1
+    assert used.verb("service", "logs", "-n", "1").stdout.count("\n") == 1
 
 
 def test_the_log_is_followed_also_into_a_new_file(folder: HotFolder) -> None:
@@ -194,7 +194,7 @@ def test_a_daemon_that_is_gone_is_told_by_status_and_watch(folder: HotFolder) ->
     done = folder.run("service", "status")
     assert done.returncode == 3
     assert "never ran" in done.stdout
-    assert "not running" in folder.run("watch").stdout
+    assert "not running" in folder.verb("watch").stdout
 
 
 def test_an_installation_that_fails_leaves_nothing_behind(folder: HotFolder, tmp_path) -> None:

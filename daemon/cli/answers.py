@@ -1,0 +1,96 @@
+"""What each verb prints with `--json`: the models, and the schemas that `multiplane schema` prints of them."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from daemon.cli.standing import ServiceStatus
+from daemon.cli.watch import Scene
+from daemon.contract.manifest import Manifest
+from daemon.contract.requests import RequestAnswer
+from daemon.contract.status import Frozen, Status
+from daemon.doctor.model import Report
+from daemon.outbox import Health, Waiting
+from daemon.stats import Stats
+
+
+class Event(BaseModel):
+    """A record of the journal about one job; what it has beside these fields goes by `event`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    ts: str
+    event: str
+    job: str
+
+
+class Story(Frozen):
+    """What `show` tells: the job as it is, and what happened, in order."""
+
+    status: Status
+    events: tuple[Event, ...]
+
+
+class Checked(Frozen):
+    """What `check` finds of one file."""
+
+    file: str
+    ok: bool
+    says: str
+
+
+class ListedModel(Frozen):
+    """A model of `models list`; `bytes` is the size of its weights, `part` what it is a part of."""
+
+    name: str
+    use: str
+    part: str | None
+    default: bool
+    state: str
+    folder: str | None
+    bytes: int | None
+    licence: str
+    commercial: bool
+    licence_accepted: bool
+    repo: str | None
+    revision: str | None
+    installed_revision: str | None
+
+
+class VerifiedModel(Frozen):
+    """What `models verify` finds of one model."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+#: The files that programs read.
+FILES: dict[str, TypeAdapter[Any]] = {
+    "status": TypeAdapter(Status),
+    "manifest": TypeAdapter(Manifest),
+    "health": TypeAdapter(Health),
+}
+_ASKED: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
+#: The verbs. `submit` without --wait prints the ids alone.
+VERBS: dict[str, TypeAdapter[Any]] = {
+    "submit": TypeAdapter(list[str] | list[Status]),
+    "jobs": TypeAdapter(list[Status]),
+    "show": TypeAdapter(Story),
+    "waiting": TypeAdapter(list[Waiting]),
+    "watch": TypeAdapter(Scene),
+    "stats": TypeAdapter(Stats),
+    "cancel": _ASKED,
+    "retry": _ASKED,
+    "rm": _ASKED,
+    "check": TypeAdapter(list[Checked]),
+    "doctor": TypeAdapter(Report),
+    "service-status": TypeAdapter(ServiceStatus),
+    "models-list": TypeAdapter(list[ListedModel]),
+    "models-verify": TypeAdapter(list[VerifiedModel]),
+}
+
+
+def schema(which: str) -> dict[str, Any]:
+    """The JSON Schema of a file, or of a verb's answer, by its name in `FILES` or `VERBS`."""
+    return (FILES | VERBS)[which].json_schema(mode="serialization")

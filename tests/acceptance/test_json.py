@@ -1,0 +1,117 @@
+"""Every verb's --json is what `multiplane schema` says of it, on a home with jobs that went well, badly and not yet."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from daemon.cli.answers import FILES, VERBS, schema
+from daemon.cli.app import command_line
+from daemon.cli.schema import Which
+from tests.acceptance.home import until
+from tests.acceptance.quick import QuickFolder, quick_folder
+
+pytestmark = pytest.mark.xdist_group("json")
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory) -> Iterator[QuickFolder]:
+    around = tmp_path_factory.mktemp("json")
+    (around / "photo.png").write_bytes(b"good")
+    with quick_folder(around / "home") as folder:
+        folder.start()
+        folder.pair("good.png")
+        folder.pair("bad.png", sidecar=b"num_layers: 99\n")
+        folder.pair("slow.png", b"hang")
+        folder.write("lonely.png")
+        until(lambda: {status["state"] for status in folder.statuses()} == {"completed", "failed", "processing"})
+        folder.waits("lonely.png")
+        yield folder
+
+
+def said(folder: QuickFolder, *words: str) -> tuple[int, str]:
+    """Exit status and output of a verb. In this process, as each start costs a second; `models` would replace it."""
+    if words[0] == "models":
+        done = folder.run(*words)
+        return done.returncode, done.stdout
+    done = CliRunner().invoke(command_line(words[0]), words, env=folder.environment)
+    return done.exit_code, done.stdout
+
+
+def answer(folder: QuickFolder, verb: str, *arguments: str, exit_status: int = 0) -> object:
+    """What the verb printed, checked against its schema's model, which must lose and add nothing."""
+    status, text = said(folder, *verb.split("-", 1), *arguments, "--json")
+    assert status == exit_status, text
+    model = VERBS[verb]
+    assert model.dump_python(model.validate_json(text), mode="json") == json.loads(text)
+    return json.loads(text)
+
+
+def test_there_is_a_schema_for_every_verb_that_prints_json_and_for_every_file() -> None:
+    def printing(commands: dict, before: str = "") -> Iterator[str]:
+        for name, command in commands.items():
+            if hasattr(command, "commands"):
+                yield from printing(command.commands, f"{before}{name}-")
+            elif any("--json" in option.opts for option in command.params):
+                yield before + name
+
+    assert set(printing(get_command(command_line()).commands)) == set(VERBS)
+    assert {which.value for which in Which} == {"sidecar", *FILES, *VERBS}
+    for which in FILES | VERBS:
+        assert {"type", "anyOf", "$ref", "properties"} & schema(which).keys(), which
+
+
+def test_the_schema_is_printed(used) -> None:
+    assert json.loads(said(used, "schema", "service-status")[1]) == schema("service-status")
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "exit_status"),
+    [
+        ("jobs", (), 0),
+        ("waiting", (), 0),
+        ("watch", (), 0),
+        ("stats", (), 0),
+        ("service-status", (), 0),
+        ("models-list", (), 0),
+        ("models-verify", (), 0),
+        ("check", ("photo.png", "missing.png"), 1),
+    ],
+)
+def test_what_looks_answers_by_its_schema(used, verb, arguments, exit_status) -> None:
+    found = answer(used, verb, *(os.fspath(used.home.parent / one) for one in arguments), exit_status=exit_status)
+    assert found or verb == "models-verify"
+
+
+def test_the_story_of_every_job_is_told_by_its_schema(used) -> None:
+    for name, last in (("good.png", "ended"), ("bad.png", "ended"), ("slow.png", "started")):
+        (status,) = used.of(name)
+        story = answer(used, "show", status["job_id"])
+        assert story["status"]["source"]["image"] == name
+        assert [event["event"] for event in story["events"]][-1] == last
+
+
+def test_what_is_asked_is_answered_by_its_schema(used) -> None:
+    (good,), (bad,) = used.of("good.png"), used.of("bad.png")
+    (slow,) = used.of("slow.png")
+    assert answer(used, "retry", good["job_id"], exit_status=1)["answers"][0]["accepted"] is False
+    assert answer(used, "cancel", slow["job_id"])["answers"][0]["accepted"] is True
+    assert answer(used, "rm", bad["job_id"])["answers"][0]["accepted"] is True
+
+
+def test_what_is_submitted_is_told_by_its_schema(used) -> None:
+    photo = str(used.home.parent / "photo.png")
+    (job_id,) = answer(used, "submit", photo)
+    assert isinstance(job_id, str)
+    (status,) = answer(used, "submit", photo, "--wait")
+    assert status["state"] == "completed"
+
+
+def test_the_files_are_what_their_schemas_say(used) -> None:
+    (good,) = used.of("good.png")
+    FILES["status"].validate_json((used.job(good) / "status.json").read_bytes())
+    health = FILES["health"].validate_json((used.outbox / "daemon.json").read_bytes())
+    assert health.state == "running"

@@ -1,0 +1,100 @@
+"""The shells complete verbs, options and the ids of jobs, with what `--install-completion` writes for them."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from daemon.cli.app import command_line
+from tests.acceptance.home import MULTIPLANE
+
+pytestmark = pytest.mark.xdist_group("completion")
+
+needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+SHELLS = ["bash", pytest.param("zsh", marks=needs_zsh)]
+
+#: Puts itself where the person is who has typed the words and presses the tabulator.
+ASK_BASH = """
+source ~/.bashrc
+COMP_WORDS=({words}) COMP_CWORD={place}
+$(complete -p multiplane | sed 's/.*-F \\([^ ]*\\).*/\\1/') multiplane
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+class User:
+    """Somebody with shells of their own, and a home with three jobs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        outbox = path / "layers" / "outbox"
+        for name in ("20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e", "order-123", ".work"):
+            (outbox / name).mkdir(parents=True)
+        (outbox / "order-file").touch()
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("_TYPER", "COMP_", "MULTIPLANE"))}
+        self.environ = environ | {
+            "HOME": str(path),
+            "PATH": f"{MULTIPLANE.parent}:{os.environ['PATH']}",
+            "MULTIPLANE_HOME": str(path / "layers"),
+            "MULTIPLANE_CONFIG": "",
+        }
+
+    def shell(self, name: str, text: str, **more: str) -> str:
+        done = subprocess.run(
+            [name, "-c", text], env=self.environ | more, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def complete_zsh(self, words: str, **more: str) -> str:
+        """What zsh is told, by this process: each start costs a second."""
+        environ = self.environ | more | {"_MULTIPLANE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
+        return CliRunner().invoke(command_line(), [], prog_name="multiplane", env=environ).output
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory) -> User:
+    return User(tmp_path_factory.mktemp("user"))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shell_that_asks_is_the_one_that_is_set_up(user, shell) -> None:
+    # The last word keeps the shell there, as the one that the person types in.
+    shown = user.shell(shell, "multiplane --show-completion; true")
+    assert ("#compdef multiplane" in shown) == (shell == "zsh")
+    assert ("COMPREPLY" in shown) == (shell == "bash")
+    user.shell(shell, "multiplane --install-completion; true")
+    written = {"bash": user.path / ".bash_completions" / "multiplane.sh", "zsh": user.path / ".zfunc" / "_multiplane"}[shell]
+    assert "_MULTIPLANE_COMPLETE" in written.read_text()
+    user.shell(shell, f"{shell} -n '{written}' '{user.path}/.{shell}rc'")
+
+
+def test_bash_completes_ids_with_what_was_installed(user) -> None:
+    user.shell("bash", "multiplane --install-completion; true")
+    found = user.shell("bash", ASK_BASH.format(words="multiplane cancel 2026", place=2))
+    assert found.split() == ["20260131T120000-beach-0a1b2c3d", "20260131T120001-boat-0a1b2c3e"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "unexpected"),
+    [
+        ("multiplane ser", ["service"], ["show"]),
+        ("multiplane show order-", ["order-123"], ["order-file", ".work"]),
+        ("multiplane retry order-123 2026", ["20260131T120000-beach-0a1b2c3d"], ["order-123"]),
+        ("multiplane rm --home /nowhere order-", [], ["order-123"]),
+        ("multiplane jobs --state comp", ["completed"], ["failed"]),
+        ("multiplane service install --qu", ["--quick-action"], []),
+    ],
+)
+def test_verbs_options_and_ids_are_completed(user, words, expected, unexpected) -> None:
+    found = user.complete_zsh(words)
+    assert all(f'"{one}"' in found for one in expected), found
+    assert not any(one in found for one in unexpected), found
+
+
+def test_a_home_that_is_wrong_writes_nothing_into_the_command_line(user) -> None:
+    assert "order-123" in user.complete_zsh("multiplane show ")
+    assert user.complete_zsh("multiplane show ", MULTIPLANE_QUEUE__MAX_PENDING="none").strip() in ("", "_files")
