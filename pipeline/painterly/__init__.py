@@ -30,11 +30,14 @@ class Painting:
         photo: the photo with the painting for its colours; shape, alpha, profile and warnings are the photo's.
         provenance: what goes into the manifest.
         warnings: sentences for people.
+        pieces: int32 (h, w), which stroke is seen where, 0 for none, at the photo's aspect; None where no strokes are known.
+            A stroke is one thing: no border between layers should cut it.
     """
 
     photo: Photo
     provenance: Painterly
     warnings: tuple[str, ...] = ()
+    pieces: NDArray[np.int32] | None = None
 
 
 def engine(spec: JobSpec) -> Literal["strokes", "diffusion"]:
@@ -62,12 +65,14 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
     name, style = named(spec.style)
     provenance = Painterly(engine=style.engine, style=name, strength=spec.strength, seed=spec.seed)
     warnings: tuple[str, ...] = ()
+    pieces = None
     if spec.strength == 0.0:
         painted = photo.rgb
     elif isinstance(style, StrokesStyle):
-        painted = strokes.paint(
+        by_hand = strokes.paint(
             visible_colours(photo), style, strength=spec.strength, seed=spec.seed, threads=job.threads, progress=progress
         )
+        painted, pieces = by_hand.rgb, by_hand.owners
     else:
         from pipeline.painterly import diffusion  # imports torch and diffusers: seconds that strokes need not wait for
 
@@ -75,7 +80,13 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
         painted, warnings = result.rgb, result.warnings
         provenance = provenance.model_copy(update={"model": result.model, "revision": result.revision, "steps": result.steps})
     progress(1.0)
-    return Painting(replace(photo, rgb=painted), provenance, warnings)
+    return Painting(replace(photo, rgb=painted), provenance, warnings, pieces)
+
+
+def in_words(made: Painterly) -> str:
+    """What painted a picture, as a person reads it."""
+    by = f" by {made.model}" if made.model else ""
+    return f"{made.style}, strength {made.strength:g}, seed {made.seed}{by}"
 
 
 def visible_colours(photo: Photo) -> NDArray[np.uint8]:

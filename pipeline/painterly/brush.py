@@ -7,7 +7,7 @@ than they are and reduced at the end: hairs are finer than their pixels.
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
@@ -19,11 +19,13 @@ from pipeline.filters import resize
 Floats = NDArray[np.float32]
 
 _LEAST_SIDE, _MOST_ENLARGED = 2000, 4  # hairs need pixels; four times is as fine as one sees after reduction
+_OWNERS_SIDE = 2048  # longer side of the map of strokes: that of the picture they are planned on
 _BANDS = 8  # fixed, so that the bytes do not depend on the number of threads
 _CHUNK = 2048  # strokes whose hairs are computed at a time
 _BITS = 4  # fractional bits of coordinates
 _MOST_HAIRS = 12
 _RAGGED = 0.22  # share of a stroke's length by which hairs end earlier or later than others
+_BUNDLE = 0.87  # half the width of a bundle of hairs, in radii: that of the outermost hair's middle and half of its own
 _HAIR_TONE = 15.0  # levels by which a hair is lighter or darker than its stroke, at full relief
 _BARE, _THIN, _MEDIUM_HEIGHT = 0, 1, 128  # heights: no paint, the least there is, the usual
 
@@ -75,16 +77,22 @@ class Strokes:
 
 
 class Canvas:
-    """Paint and its height.
+    """Paint and its height, and which stroke lies where.
 
     Attributes:
         pixels: uint8 (H·factor, W·factor, 4): red, green, blue, height.
         factor: how many times larger than the photo it is.
+        owners: int32 (h, w), the number of the uppermost stroke, 0 where there is none; the photo's aspect, longer side at
+            most `_OWNERS_SIDE`.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], factor: int) -> None:
         self.pixels = pixels
         self.factor = factor
+        height, width = (side // factor for side in pixels.shape[:2])
+        scale = min(1.0, _OWNERS_SIDE / max(height, width))
+        self.owners = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.int32)
+        self._laid = 0
 
     @classmethod
     def primed(cls, ground: NDArray[np.uint8], shape: tuple[int, int]) -> "Canvas":
@@ -116,13 +124,37 @@ class Canvas:
         below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
         edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
+            noted = pool.submit(self._note_owners, strokes)
             bands = [pool.submit(self._draw_band, strokes, int(top), int(end)) for top, end in itertools.pairwise(edges)]
             for done, band in enumerate(bands, 1):
                 band.result()
                 progress(done / _BANDS)
+            noted.result()
         if below is not None:
             mixed = cv2.addWeighted(np.ascontiguousarray(self.pixels[:, :, :3]), opacity, below, 1.0 - opacity, 0.0)
             self.pixels[:, :, :3] = mixed
+
+    def _note_owners(self, strokes: Strokes) -> None:
+        """Write the number of every stroke where it lies, its hairs taken together."""
+        number = len(strokes.paths)
+        scale = np.float32(max(self.owners.shape) * self.factor / max(self.pixels.shape[:2]))
+        if strokes.paths.shape[1] == 1:
+            centres = np.rint((strokes.paths[:, 0] * scale - np.float32(0.5)) * (1 << _BITS)).astype(int).tolist()
+            reach = round(strokes.radius * float(scale) * (1 << _BITS))
+            for index, centre in enumerate(centres, self._laid + 1):
+                cv2.circle(self.owners, centre, reach, (index,), cv2.FILLED, cv2.LINE_8, _BITS)
+        else:
+            ends = strokes.ends.mean(axis=1, keepdims=True)
+            radius = strokes.radius * (_BUNDLE if strokes.tones.shape[1] > 1 else 1.0)
+            whole = replace(strokes, radius=radius, tones=np.zeros((number, 1), np.float32), ends=ends)
+            for start in range(0, number, _CHUNK):
+                which = np.arange(start, min(start + _CHUNK, number))
+                outlines = _outlines(whole, which, 1)[:, 0] * scale - np.float32(0.5)
+                fixed = np.rint(outlines * np.float32(1 << _BITS)).astype(np.int32)
+                first = self._laid + 1 + start
+                for index, (outline, count) in enumerate(zip(fixed, strokes.counts[which].tolist(), strict=True), first):
+                    cv2.fillPoly(self.owners, [_meant(outline, count)], (index,), cv2.LINE_8, _BITS)
+        self._laid += number
 
     def _draw_band(self, strokes: Strokes, top: int, end: int) -> None:
         if top == end:
@@ -141,31 +173,39 @@ class Canvas:
 
 
 def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], factor: int, top: int) -> None:
-    counts, hairs = strokes.counts[which], strokes.tones.shape[1]
-    outlines = _outlines(strokes, which)
+    fineness = _fineness(strokes.radius * factor)
+    outlines = _outlines(strokes, which, fineness)
     outlines *= np.float32(factor)
     outlines[..., 1] -= np.float32(top)
     fixed = np.rint(outlines * np.float32(1 << _BITS) - np.float32(1 << _BITS >> 1)).astype(np.int32)
     colours = _colours(strokes, which)
-    length = strokes.paths.shape[1]
     smooth = cv2.LINE_AA if factor == 1 else cv2.LINE_8  # what is reduced afterwards need not be smoothed twice
-    for index, count in enumerate(counts.tolist()):
-        own = fixed[index]
-        for hair in range(hairs):
-            side = own[hair]
-            polygon = np.concatenate([side[:count], side[2 * length - count :]])
-            cv2.fillPoly(view, [polygon], colours[index][hair], smooth, _BITS)
+    points = ((strokes.counts[which] - 1) * fineness + 1).tolist()
+    for own, count, paint in zip(fixed, points, colours, strict=True):
+        for hair, colour in zip(own, paint, strict=True):
+            cv2.fillPoly(view, [_meant(hair, count)], colour, smooth, _BITS)
 
 
-def _outlines(strokes: Strokes, which: NDArray[np.intp]) -> Floats:
-    """The outlines of hairs: float32 (n, hairs, 2·L, 2), the right side forth and the left side back.
+def _fineness(radius: float) -> int:
+    """Into how many pieces a step of a path is cut for a brush of so many pixels: none of them shows its corners."""
+    return int(np.clip(round(radius / 8.0), 1, 4))
 
-    Of a path with fewer points than L the first of the one and the last of the other side are meant.
+
+def _meant(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Of an outline (2·P, 2), the points of a path with `count` of them."""
+    if 2 * count == len(outline):
+        return outline
+    return np.concatenate([outline[:count], outline[len(outline) - count :]])
+
+
+def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Floats:
+    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2), the right side forth and the left side back.
+
+    P is (L − 1)·fineness + 1. Of a path with fewer points than L the first of the one and the last of the other side are meant.
     """
-    paths, counts = strokes.paths[which], strokes.counts[which]
-    hairs, length = strokes.tones.shape[1], paths.shape[1]
-    at = np.arange(length)
-    last = np.maximum(counts - 1, 1)[:, None]
+    paths, last = _along_splines(strokes.paths[which], np.maximum(strokes.counts[which] - 1, 1), fineness)
+    hairs = strokes.tones.shape[1]
+    at, last = np.arange(paths.shape[1]), last[:, None]
     # The direction at each point, by central differences within the path.
     following = np.take_along_axis(paths, np.minimum(at + 1, last)[..., None], axis=1)
     before = np.take_along_axis(paths, np.maximum(np.minimum(at, last) - 1, 0)[..., None], axis=1)
@@ -182,13 +222,46 @@ def _outlines(strokes: Strokes, which: NDArray[np.intp]) -> Floats:
     middle = paths[row, floor] * (1 - part) + paths[row, floor + 1] * part
     across = normal[row, floor] * (1 - part) + normal[row, floor + 1] * part
     spread = np.linspace(-1.0, 1.0, hairs + 2, dtype=np.float32)[1:-1] if hairs > 1 else np.zeros(1, np.float32)
-    # Pressed in the middle, lifted at the ends; single hairs come to a point.
+    # Pressed in the middle, lifted at the ends; single hairs come to a point, a wash ends round.
     pressure = (0.72 + 0.28 * np.sin(np.pi * np.clip(share * 0.9 + 0.1, 0, 1)))[:, None, :, None]
-    tip = np.sqrt(np.clip(np.minimum(share * 6.0 + 0.35, (1.0 - share) * 4.0 + 0.15), 0.0, 1.0))[:, None, :, None]
+    if hairs > 1:
+        tip = np.sqrt(np.clip(np.minimum(share * 6.0 + 0.35, (1.0 - share) * 4.0 + 0.15), 0.0, 1.0))
+    else:
+        radii = np.minimum(share, 1.0 - share) * last / fineness
+        tip = np.maximum(np.sqrt(np.clip(1.0 - np.square(1.0 - np.minimum(radii, 1.0)), 0.0, 1.0)), 0.35 / fineness)
     half = np.float32(strokes.radius * (1.35 / hairs if hairs > 1 else 1.0))
     centre = middle + across * (spread[None, :, None, None] * np.float32(strokes.radius) * pressure)
-    edge = across * (half * tip)
+    edge = across * (half * tip[:, None, :, None])
     return np.concatenate([centre + edge, (centre - edge)[:, :, ::-1]], axis=2).astype(np.float32)
+
+
+def _along_splines(paths: Floats, last: NDArray[np.intp], fineness: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Points of uniform cubic B-splines that begin and end where their paths do.
+
+    Args:
+        paths: float32 (n, L, 2), the control points.
+        last: (n,), the number of the last one that is meant, at least 1.
+        fineness: points per control point.
+
+    Returns:
+        float32 (n, (L − 1)·fineness + 1, 2), and the number of the last point that is meant.
+    """
+    number, length = paths.shape[:2]
+    row = np.arange(number)
+    control = np.empty((number, length + 2, 2), np.float32)
+    control[:, 1:-1] = paths
+    # Beyond its ends a path goes straight on.
+    control[:, 0] = 2 * paths[:, 0] - paths[:, 1]
+    control[row, last + 2] = 2 * paths[row, last] - paths[row, last - 1]
+    control[last < length - 1, -1] = 0.0  # nobody means it
+    fine = np.empty((number, (length - 1) * fineness + 1, 2), np.float32)
+    for piece in range(fineness):
+        t = piece / fineness
+        weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6)
+        count = length if piece == 0 else length - 1
+        ahead = control[:, 3 : 3 + count] * np.float32(t**3 / 6) if piece else 0.0
+        fine[:, piece::fineness] = sum(control[:, k : k + count] * np.float32(weight) for k, weight in enumerate(weights)) + ahead
+    return fine, last * fineness
 
 
 def _colours(strokes: Strokes, which: NDArray[np.intp]) -> list[list[tuple[int, ...]]]:

@@ -15,7 +15,7 @@ import psutil
 from numpy.typing import NDArray
 
 from daemon.contract.messages import JobCommand
-from daemon.errors import DeviceUnavailable, ModelFailed
+from daemon.errors import DeviceUnavailable, Internal, ModelFailed
 from pipeline import weights
 from pipeline.filters import resize
 from pipeline.painterly import loading
@@ -27,9 +27,10 @@ Rgb = NDArray[np.uint8]
 _MULTIPLE = 8  # the autoencoder's reduction
 _LEAST_SIDE = 64  # four halvings in the network leave it something to look at
 _LONGER_SIDE = ((24 << 30, 1024), (10 << 30, 768), (0, 512))  # by memory: single precision at 1024 takes about 12 GB
+_TRAINED_SIDE = 512  # of the pictures the model was trained with; below it compositions fall apart
 _CPU_SIDE = 768  # larger than that takes a CPU a quarter of an hour
 _TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was trained with
-_FEW_STEPS, _FEW_GUIDANCE = 6, 1.5  # of the LCM-LoRA, after its authors: 2 to 8 steps, guidance 1 to 2
+_FEW_STEPS, _FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
 _LOADED, _STEPPED = 0.1, 0.93  # shares of the time after loading and after the last step, 24 steps on a CPU
 _BLACK = 3 / 255
 
@@ -73,7 +74,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     """
     candidates = _candidates(job.device)
     device = candidates[0][0]
-    parts = find_parts(job.models, fast=device == "cpu")
+    parts = find_parts(job.models, fast=device == "cpu", style=style.lora)
     progress(_LOADED / 2)
     if parts.lora is not None:
         style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})
@@ -81,40 +82,45 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
     given = _Given(small, style, asked, share, steps, job.spec.seed)
     painting, warnings = _first_usable(parts, candidates, given, progress)
-    names = (parts.pipeline, *(part for part in (parts.lora, parts.vae) if part is not None))
     full = enlarge(painting, rgb)
     progress(1.0)
     return Result(
         full,
-        " + ".join(found.entry.repo or found.name for found in names),
-        " + ".join(found.revision for found in names),
+        " + ".join(found.entry.repo or found.name for found in parts.all()),
+        " + ".join(found.revision for found in parts.all()),
         steps,
         warnings,
     )
 
 
-def find_parts(models: str, *, fast: bool, listed: weights.Catalogue | None = None) -> loading.Parts:
-    """The first pipeline that is installed, and, where it shall be fast, the refinements that are.
+def find_parts(models: str, *, fast: bool, style: str | None = None, listed: weights.Catalogue | None = None) -> loading.Parts:
+    """The first pipeline that is installed, the LoRA of a style, and, where it shall be fast, the refinements that are there.
 
     Raises:
-        WeightsMissing: no pipeline is installed; names the first one and the command that fetches it.
+        WeightsMissing: no pipeline is installed, or not the style's LoRA; names it and the command that fetches it.
         WeightsCorrupt: as for `weights.locate`.
+        Internal: what the style names is not the LoRA of a style.
     """
     listed = listed or weights.catalogue()
-    by_part: dict[str, list[str]] = {"pipeline": [], "lora": [], "vae": []}
+    by_part: dict[str, list[str]] = {"pipeline": [], "lora": [], "vae": [], "style": []}
     for name, entry in listed.models.items():
         if entry.part is not None:
             by_part[entry.part].append(name)
+    if style in listed.models and style not in by_part["style"]:
+        raise Internal(
+            f"The style's lora, {style}, is not the LoRA of a style.",
+            hint="Correct it in config/styles.yaml, or its part in config/models.yaml, then: multiplane retry ID.",
+        )
 
-    def installed(part: str) -> str | None:
-        return next((name for name in by_part[part] if weights.installed(name, models, listed)), None)
+    def first_installed(part: str) -> weights.Weights | None:
+        name = next((name for name in by_part[part] if weights.installed(name, models, listed)), None)
+        return weights.locate(name, models, listed) if name else None
 
-    pipeline = weights.locate(installed("pipeline") or by_part["pipeline"][0], models, listed)
-    lora, vae = (installed(part) if fast else None for part in ("lora", "vae"))
     return loading.Parts(
-        pipeline,
-        weights.locate(lora, models, listed) if lora else None,
-        weights.locate(vae, models, listed) if vae else None,
+        pipeline=first_installed("pipeline") or weights.locate(by_part["pipeline"][0], models, listed),
+        style=weights.locate(style, models, listed) if style else None,
+        lora=first_installed("lora") if fast else None,
+        vae=first_installed("vae") if fast else None,
     )
 
 
@@ -152,6 +158,7 @@ def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None
     longer = next(side for least, side in _LONGER_SIDE if memory >= least)
     if device == "cpu":
         longer = min(longer, _CPU_SIDE)
+    longer = min(longer, max(_TRAINED_SIDE, *shape[:2]))  # there is no more to see in a small photo
     scale = longer / max(shape[:2])
     height, width = (max(_LEAST_SIDE, round(side * scale / _MULTIPLE) * _MULTIPLE) for side in shape[:2])
     return height, width
@@ -166,19 +173,23 @@ def _memory(device: str) -> int:
 
 
 def _candidates(device: str) -> tuple[tuple[str, str], ...]:
-    """Devices and precisions in order of preference. Half precision on a CPU is slower than single and is not tried.
+    """Devices and precisions in order of preference: half width first where the device calculates in it, then single.
 
     Raises:
         DeviceUnavailable: the one that was asked for is not there.
     """
     import torch
 
+    from pipeline.painterly.widening import computes_in_bfloat16
+
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name, present in there.items() if present)
     if not there[device]:
         raise DeviceUnavailable(f"The device {device} was asked for, but this machine has none that works.")
-    return (("cpu", "float32"),) if device == "cpu" else ((device, "float16"), (device, "float32"))
+    if device != "cpu":
+        return (device, "float16"), (device, "float32")
+    return (("cpu", "bfloat16"), ("cpu", "float32")) if computes_in_bfloat16() else (("cpu", "float32"),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,18 +11,33 @@ from typing import Any
 from daemon.errors import WeightsCorrupt
 from pipeline.weights import Weights
 
+_HALF_WIDTH = {"F16": "float16", "BF16": "bfloat16"}  # as safetensors and as torch name it
+
 _FAMILY = "StableDiffusion"
 _KINDS = (f"{_FAMILY}Pipeline", f"{_FAMILY}Img2ImgPipeline")
 _HALF = "fp16"  # a folder with files of this variant is loaded from them and widened where need be
+_PARTS = ("text_encoder", "unet", "vae", "safety_checker")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Checked weights: the pipeline, and what refines it."""
+    """Checked weights: the pipeline, and what refines it.
+
+    Attributes:
+        pipeline: Stable Diffusion 1.x.
+        style: a LoRA of a look.
+        lora: a LoRA for few steps.
+        vae: a tiny autoencoder.
+    """
 
     pipeline: Weights
+    style: Weights | None = None
     lora: Weights | None = None
     vae: Weights | None = None
+
+    def all(self) -> tuple[Weights, ...]:
+        """Those that there are, the pipeline first."""
+        return tuple(part for part in (self.pipeline, self.style, self.lora, self.vae) if part is not None)
 
 
 def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: ANN401
@@ -31,7 +46,8 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     Args:
         parts: where it lies.
         device: cpu, mps or cuda.
-        dtype: float32, float16 or bfloat16, as torch names it.
+        dtype: to calculate in: float32, float16 or bfloat16, as torch names it. In float32 on the CPU a network that lies on
+            the disk half as wide stays so, mapped into memory, and is widened as it is used.
         steps: that will be asked for.
 
     Raises:
@@ -40,27 +56,46 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     import diffusers
     import torch
 
+    from pipeline.painterly.widening import widen_as_used
+
     kind: Any = diffusers.StableDiffusionImg2ImgPipeline  # its loader has no types
     found = parts.pipeline
     _must_be_of_the_family(found)
-    options: dict[str, Any] = {"torch_dtype": getattr(torch, dtype)}
+    calculated = getattr(torch, dtype)
+    held = _half_width(found) if (device, dtype) == ("cpu", "float32") else None
+    options: dict[str, Any] = {"dtype": {"default": calculated, "unet": getattr(torch, held or dtype)}}
     if any(name.endswith(f".{_HALF}.safetensors") for _, _, names in os.walk(found.folder) for name in names):
         options["variant"] = _HALF
     if not os.path.isdir(os.path.join(found.folder, "safety_checker")):
         options |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     if parts.vae is not None:
-        options["vae"] = _tiny_autoencoder(parts.vae, options["torch_dtype"])
+        options["vae"] = _tiny_autoencoder(parts.vae, calculated)
     with _corrupt_if_unloadable(found, "a diffusion model"):
         pipeline = kind.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, **options)
         _must_be_whole(found, pipeline)
         pipeline.scheduler = _scheduler(pipeline.scheduler.config, few_steps=parts.lora is not None, steps=steps)
-    if parts.lora is not None:
-        with _corrupt_if_unloadable(parts.lora, "a LoRA of this model"):
-            pipeline.load_lora_weights(parts.lora.folder, local_files_only=True, use_safetensors=True)
-            pipeline.fuse_lora()
-            pipeline.unload_lora_weights()
+    for lora in (parts.style, parts.lora):
+        if lora is not None:
+            _fuse(pipeline, lora)
+    if held is not None:
+        widen_as_used(pipeline.unet)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
+    """Add a LoRA to the network's weights for good.
+
+    Raises:
+        WeightsCorrupt: it is none, is damaged, or belongs to another model.
+    """
+    with _corrupt_if_unloadable(lora, "a LoRA of this model"):
+        pipeline.load_lora_weights(lora.folder, local_files_only=True, use_safetensors=True)
+        fitting = pipeline.get_active_adapters()
+        pipeline.fuse_lora()
+        pipeline.unload_lora_weights()
+    if not fitting:
+        raise WeightsCorrupt(f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
 
 
 @contextlib.contextmanager
@@ -113,13 +148,36 @@ def _corrupt_if_unloadable(found: Weights, what: str) -> Iterator[None]:
 
 
 def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
-    """Every tensor is there: what is missing stays on the meta device."""
-    for part in ("text_encoder", "unet", "vae"):
-        missing = [name for name, tensor in getattr(pipeline, part).named_parameters() if tensor.is_meta]
+    """Every tensor is there."""
+    for part in _PARTS:
+        missing = _missing(getattr(pipeline, part))
         if missing:
             raise WeightsCorrupt(
                 f"The weights of {found.name} lack {len(missing)} parts of its {part}.", detail=", ".join(missing[:20])
             )
+
+
+def _missing(network: Any) -> list[str]:  # noqa: ANN401
+    """The parameters that no file had: they stay on the meta device."""
+    return [name for name, tensor in network.named_parameters() if tensor.is_meta] if network is not None else []
+
+
+def _half_width(found: Weights) -> str | None:
+    """The type of the network's weights on the disk, if that is one of half width.
+
+    Raises:
+        WeightsCorrupt: a file of them is no safetensors file.
+    """
+    from safetensors import safe_open
+
+    folder = os.path.join(found.folder, "unet")
+    files = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors")) if os.path.isdir(folder) else []
+    kinds = set()
+    with _corrupt_if_unloadable(found, "a diffusion model"):
+        for name in files:
+            with safe_open(os.path.join(folder, name), framework="numpy") as file:
+                kinds |= {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118  no mapping
+    return _HALF_WIDTH.get(kinds.pop()) if len(kinds) == 1 else None
 
 
 def _tiny_autoencoder(found: Weights, dtype: Any) -> Any:  # noqa: ANN401
@@ -127,7 +185,10 @@ def _tiny_autoencoder(found: Weights, dtype: Any) -> Any:  # noqa: ANN401
 
     kind: Any = diffusers.AutoencoderTiny
     with _corrupt_if_unloadable(found, "a tiny autoencoder"):
-        return kind.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype)
+        network = kind.from_pretrained(found.folder, local_files_only=True, use_safetensors=True, dtype=dtype)
+        if missing := _missing(network):
+            raise ValueError("it lacks " + ", ".join(missing[:20]))
+    return network
 
 
 def _scheduler(config: Any, *, few_steps: bool, steps: int) -> Any:  # noqa: ANN401

@@ -48,6 +48,20 @@ class _Study:
     radius: float
 
 
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A painting and its strokes.
+
+    Attributes:
+        rgb: uint8 (H, W, 3).
+        owners: int32 (h, w), which stroke is uppermost, 0 for none; h, w at the photo's aspect, not larger than it. None where
+            the paint is so thin that one sees the photo's own forms.
+    """
+
+    rgb: Rgb
+    owners: NDArray[np.int32] | None
+
+
 def paint(
     rgb: Rgb,
     style: StrokesStyle,
@@ -56,7 +70,7 @@ def paint(
     seed: int,
     threads: int = 1,
     progress: Callable[[float], None] = lambda _: None,
-) -> Rgb:
+) -> Painted:
     """Paint a photo.
 
     Args:
@@ -68,10 +82,10 @@ def paint(
         progress: told the share that is done, 0 to 1.
 
     Returns:
-        uint8 (H, W, 3).
+        The painting, as large as the photo.
     """
     if strength <= 0.0:
-        return rgb.copy()
+        return Painted(rgb.copy(), None)
     height, width = rgb.shape[:2]
     looseness = 4.0 ** (max(strength, _THINNED_BELOW) - 0.5)
     base = _base(rgb)
@@ -93,7 +107,7 @@ def paint(
         share = strength / _THINNED_BELOW
         painting = cast(Rgb, cv2.addWeighted(painting, share, rgb, 1.0 - share, 0.0))
     progress(1.0)
-    return painting
+    return Painted(painting, canvas.owners if strength >= _THINNED_BELOW else None)
 
 
 def _base(rgb: Rgb) -> Rgb:

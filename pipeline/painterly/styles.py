@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from daemon.errors import Internal, SpecInvalid
+from pipeline.weights.catalogue import NAME_PATTERN
 
 STYLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config", "styles.yaml")
 
@@ -60,6 +61,7 @@ class DiffusionStyle(_Style):
     negative_prompt: Annotated[str, Field(max_length=2000)]
     guidance: Annotated[float, Field(ge=0.0, le=30.0)]
     steps: Annotated[int, Field(ge=1, le=200)]
+    lora: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
 
 
 Style = Annotated[StrokesStyle | DiffusionStyle, Field(discriminator="engine")]

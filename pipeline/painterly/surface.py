@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bands import in_parallel
 from pipeline.filters import resize
 from pipeline.painterly.brush import Canvas
 from pipeline.painterly.styles import StrokesStyle
@@ -21,6 +22,8 @@ _PAPER = (251, 249, 243)  # a warm white
 _WASHED = 0.55  # share of the paper in the first wash
 _THINNED = 0.6  # how much less pigment than in a full colour: water colour is light
 _LIGHT = 26.0  # levels that light and shade add at most, at full relief
+_RUNS = ((90, 0.0011), (320, 0.0005))  # how many waves on the longer side, and how far they move paint, as a share of it
+_STRIP = 64  # rows of a photo that are painted at a time
 _NOISE_SIDE = 1024  # of the patch of paper that is laid side by side
 
 
@@ -38,7 +41,9 @@ def finish(canvas: Canvas, shape: tuple[int, int], style: StrokesStyle, generato
     """The painting as it hangs on the wall, reduced to the photo's `shape` (H, W): uint8 (H, W, 3)."""
     rgb = canvas.seen(*shape)
     if style.paper > 0.0:
-        rgb = _watercolour(rgb, resize(canvas.heights(), shape, cv2.INTER_AREA), style, generator)
+        height = resize(canvas.heights(), shape, cv2.INTER_AREA)
+        rgb, height = _run(rgb, height, style, generator)
+        rgb = _watercolour(rgb, height, style, generator)
     if style.relief > 0.0:
         light = resize(_relief(canvas.heights()), shape, cv2.INTER_AREA)
         rgb = _lit(rgb, light * np.float32(_LIGHT * style.relief))
@@ -57,24 +62,54 @@ def _lit(rgb: NDArray[np.uint8], light: Floats) -> NDArray[np.uint8]:
     return cast(NDArray[np.uint8], cv2.add(rgb, cv2.merge([grey, grey, grey]), dtype=cv2.CV_8U))
 
 
+def _run(
+    rgb: NDArray[np.uint8], height: NDArray[np.uint8], style: StrokesStyle, generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Let the edges of washes run a little into the paper: smooth noise of two sizes moves them about."""
+    rows, columns = rgb.shape[:2]
+    places = []
+    for line in (np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]):
+        moved = np.zeros((rows, columns), np.float32)
+        for cells, share in _RUNS:
+            scale = cells / max(rows, columns)
+            coarse = generator.standard_normal((max(2, round(rows * scale)), max(2, round(columns * scale))), np.float32)
+            coarse *= np.float32(share * style.paper * max(rows, columns))
+            moved += resize(coarse, (rows, columns), cv2.INTER_CUBIC)
+        moved += line
+        places.append(moved)
+    x, y = places
+    seen = cv2.remap(rgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    thick = cv2.remap(height, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.uint8).reshape(rgb.shape), np.asarray(thick, np.uint8).reshape(height.shape)
+
+
 def _watercolour(
     rgb: NDArray[np.uint8], height: NDArray[np.uint8], style: StrokesStyle, generator: np.random.Generator
 ) -> NDArray[np.uint8]:
-    side = max(rgb.shape[:2])
-    grain, flow = _paper(generator), _flow(rgb.shape[:2], generator)
-    # Where neighbouring washes differ, pigment has gathered.
-    fine = max(0.8, side / 2500)
-    wash = cv2.GaussianBlur(height, (0, 0), fine).astype(np.float32)
-    edge = np.abs(wash - cv2.GaussianBlur(height, (0, 0), 3 * fine).astype(np.float32)) / np.float32(40.0)
-    density = np.float32(0.7) * np.minimum(edge, 1.0) + np.float32(0.3) * flow - np.float32(_THINNED)
-    density = np.float32(1.0) + np.float32(style.paper) * density
     rows, columns = rgb.shape[:2]
-    tiled = np.tile(grain, (-(-rows // _NOISE_SIDE), -(-columns // _NOISE_SIDE)))[:rows, :columns]
-    density += np.float32(0.22 * style.paper) * tiled
-    colour = rgb.astype(np.float32) / np.float32(255.0)
-    colour *= np.float32(1.0) - (np.float32(1.0) - colour) * (density - np.float32(1.0))[..., None]
-    colour += (tiled * np.float32(-0.012 * style.paper))[..., None]
-    return np.asarray(np.rint(np.clip(colour, 0.0, 1.0) * 255.0), np.uint8)
+    grain, flow = _paper(generator), _flow((rows, columns), generator)
+    grain = np.tile(grain, (1, -(-columns // _NOISE_SIDE)))[:, :columns]
+    # Where neighbouring washes differ, pigment has gathered.
+    fine = max(0.8, max(rows, columns) / 2500)
+    edge = cv2.absdiff(cv2.GaussianBlur(height, (0, 0), fine), cv2.GaussianBlur(height, (0, 0), 3 * fine))
+    out = np.empty_like(rgb)
+    share = np.float32(style.paper)
+
+    def strip(top: int) -> None:
+        """As many rows as stay in a core's cache."""
+        here = slice(top, min(top + _STRIP, rows))
+        paper = np.take(grain, np.arange(here.start, here.stop), axis=0, mode="wrap")
+        density = np.float32(0.7) * np.minimum(edge[here] / np.float32(40.0), np.float32(1.0))
+        density += np.float32(0.3) * flow[here] - np.float32(_THINNED)
+        density *= share
+        density += np.float32(0.22) * share * paper
+        colour = rgb[here] / np.float32(255.0)
+        colour *= np.float32(1.0) - (np.float32(1.0) - colour) * density[..., None]
+        colour -= (paper * (np.float32(0.012) * share))[..., None]
+        out[here] = np.rint(np.clip(colour, 0.0, 1.0) * np.float32(255.0))
+
+    in_parallel(strip, range(0, rows, _STRIP))
+    return out
 
 
 def _paper(generator: np.random.Generator) -> Floats:

@@ -37,7 +37,7 @@ class Entry(BaseModel):
     polarity: Polarity | None = None
     scale: Literal["relative", "metric"] | None = None
     input: Annotated[int, Field(ge=14, le=4096)] | None = None
-    part: Literal["pipeline", "lora", "vae"] | None = None
+    part: Literal["pipeline", "lora", "vae", "style"] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -16,6 +16,10 @@ from daemon.contract.spec import JobSpec
 from daemon.supervisor.environment import worker_environment
 from pipeline import weights
 from pipeline.depth import model
+from tests import diffusion_models
+
+#: Who imports torch, imports it once: such tests run in one process.
+pytestmark = pytest.mark.xdist_group("torch")
 
 NAME = "depth-anything-v2-small"
 #: Imported by Python itself at its start: notes every connection and every look-up of a host that anything tries.
@@ -162,13 +166,13 @@ def trapped(tmp_path, hub):
     )
 
 
-def work(tmp_path, environment, warm):
+def work(tmp_path, environment, warm, status=0, **spec):
     """Run the real worker on the photo; returns its last event."""
     at = tmp_path / "source" / "photo.png"
     (tmp_path / "attempt").mkdir()
     command = JobCommand(
         job_id="job", attempt=str(tmp_path / "attempt"), source=str(tmp_path / "source"), image="photo.png",
-        image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(depth="auto", num_layers=2, formats=()),
+        image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(num_layers=2, formats=(), **spec),
         limits=Limits(max_bytes=10**7, max_pixels=10**7), models=str(tmp_path / "models"), device="cpu", threads=1,
     )  # fmt: skip
     events, theirs = os.pipe()
@@ -182,24 +186,46 @@ def work(tmp_path, environment, warm):
     with open(events, "rb") as stream:
         last = stream.read().splitlines()[-1]
     log, _ = worker.communicate(timeout=60)
-    assert worker.returncode == 0, log.decode()
+    assert worker.returncode == status, log.decode()
     return EVENT.validate_json(last)
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["weights absent", "weights there"])
-def test_a_job_opens_no_connection(tmp_path, tiny, photo, there):
-    if there:
-        folder = tmp_path / "models" / NAME
-        folder.mkdir(parents=True)
-        for name, data in tiny.items():
-            (folder / name).write_bytes(data)
-        weights.record(NAME, str(folder), weights.catalogue().models[NAME], "c0ffee")
+def test_a_job_without_weights_opens_no_connection(tmp_path, tiny, photo):
     with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
-        result = work(tmp_path, trapped(tmp_path, hub), "model" if there else "light")
+        result = work(tmp_path, trapped(tmp_path, hub), "light")
     manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
-    assert manifest["depth"]["source"] == ("model" if there else "heuristic")
-    if not there:
-        assert any(f"multiplane models fetch {NAME}" in each for each in result.warnings)
+    assert manifest["depth"]["source"] == "heuristic"
+    assert any(f"multiplane models fetch {NAME}" in each for each in result.warnings)
+    nothing_was_asked(tmp_path, hub)
+
+
+def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tmp_path, photo):
+    with Hub({"stable-diffusion-v1-5/stable-diffusion-v1-5": {}}) as hub:
+        told = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
+    assert told.error.code == "weights_missing"
+    assert told.error.message == "The weights of stable-diffusion-1.5 are not installed."
+    assert told.error.hint == "Run: multiplane models fetch stable-diffusion-1.5, then: multiplane retry ID."
+    nothing_was_asked(tmp_path, hub)
+
+
+def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny, tiny_diffusion, photo):
+    folder = tmp_path / "models" / NAME
+    folder.mkdir(parents=True)
+    for name, data in tiny.items():
+        (folder / name).write_bytes(data)
+    weights.record(NAME, str(folder), weights.catalogue().models[NAME], "c0ffee")
+    lora = diffusion_models.save_lora(tmp_path / "lora", tiny_diffusion / diffusion_models.NETWORK)
+    vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
+    diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
+    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
+        result = work(tmp_path, trapped(tmp_path, hub), "model", mode="painterly", style="charcoal")
+    manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
+    assert manifest["depth"]["source"] == "model"
+    assert manifest["painterly"]["model"].endswith("latent-consistency/lcm-lora-sdv1-5 + madebyollin/taesd")
+    nothing_was_asked(tmp_path, hub)
+
+
+def nothing_was_asked(tmp_path, hub):
     assert hub.asked == []
     assert not (tmp_path / "trapped").exists(), (tmp_path / "trapped").read_text()
 

@@ -27,10 +27,15 @@ def pictures(draw):
 @FEW
 @given(pictures(), st.sampled_from(STROKES), st.floats(0.0, 1.0), st.integers(0, 2**63 - 1))
 def test_any_picture_is_painted_at_its_own_size(photo, style, strength, seed):
-    painting = strokes.paint(photo, style, strength=strength, seed=seed)
+    painted = strokes.paint(photo, style, strength=strength, seed=seed)
+    painting = painted.rgb
     assert (painting.shape, painting.dtype) == (photo.shape, np.uint8)
     if strength == 0.0:
         assert (painting == photo).all()
+    if painted.owners is not None:
+        assert (painted.owners.ndim, painted.owners.dtype) == (2, np.int32)
+        assert painted.owners.shape <= photo.shape[:2]
+        assert painted.owners.min() >= 0
 
 
 @FEW
@@ -46,6 +51,6 @@ def test_any_painting_is_enlarged_to_any_photo(photo, height, width):
 def test_a_painting_is_recomposed_by_its_layers(style):
     rows, columns = np.mgrid[:72, :96]
     photo = np.dstack([rows * 3, columns * 2, (rows + columns) % 256]).astype(np.uint8)
-    painting = strokes.paint(photo, style, strength=0.6, seed=1)
-    layers = layer_picture(painting, None, (rows / 71.0).astype(np.float32), None, num_layers=4)
+    painted = strokes.paint(photo, style, strength=0.6, seed=1)
+    layers = layer_picture(painted.rgb, None, (rows / 71.0).astype(np.float32), None, num_layers=4, pieces=painted.owners)
     assert layers.max_error <= 1

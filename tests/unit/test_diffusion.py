@@ -1,8 +1,6 @@
 """Painting by diffusion, proven with a tiny Stable Diffusion 1.5 of real components, loaded from safetensors as a fetch is."""
 
-import json
 import shutil
-import warnings
 
 import numpy as np
 import pytest
@@ -12,73 +10,17 @@ from daemon.contract.spec import JobSpec
 from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsCorrupt, WeightsMissing
 from pipeline import painterly, weights
 from pipeline.images import Photo
-from pipeline.painterly import diffusion, enlarge, styles
+from pipeline.painterly import diffusion, enlarge, loading, styles, widening
+from tests import diffusion_models
+
+#: Who imports torch and diffusers, imports them once: such tests run in one process.
+pytestmark = pytest.mark.xdist_group("torch")
 
 STYLE = styles.DiffusionStyle(
     description="a test", engine="diffusion", prompt="oil on canvas", negative_prompt="photo", guidance=4.0, steps=3
 )
+HALF_FIRST = (("cpu", "bfloat16"), ("cpu", "float32"))
 ENTRY = {"use": "diffusion", "licence": "MIT", "commercial": True}
-
-
-def tiny_pipeline():
-    """Stable Diffusion 1.5 with every part as small as it gets, random weights."""
-    import torch
-    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    torch.manual_seed(7)
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4, norm_num_groups=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=16, attention_head_dim=4,
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8), in_channels=3, out_channels=3, latent_channels=4, norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )  # fmt: skip
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            hidden_size=16, intermediate_size=24, num_attention_heads=2, num_hidden_layers=2, vocab_size=1000,
-            bos_token_id=0, eos_token_id=2, pad_token_id=1,
-        )
-    )  # fmt: skip
-    scheduler = PNDMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
-    )
-    return StableDiffusionPipeline, {"unet": unet, "vae": vae, "text_encoder": text, "scheduler": scheduler}
-
-
-def tokenizer(folder):
-    """CLIP's tokenizer over single letters."""
-    from transformers import CLIPTokenizer
-
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    words = ["<|startoftext|>", "<|pad|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
-
-
-@pytest.fixture(scope="session")
-def shipped(tmp_path_factory):
-    """The folder, as a fetch leaves it."""
-    import torch
-
-    torch.set_num_threads(1)  # for networks of this size more threads only wait for each other
-    root = tmp_path_factory.mktemp("diffusion")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kind, parts = tiny_pipeline()
-        whole = kind(
-            **parts,
-            tokenizer=tokenizer(root / "words"),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        whole.save_pretrained(root / "tiny", safe_serialization=True)
-    return root / "tiny"
 
 
 def catalogue(monkeypatch, **paths):
@@ -118,8 +60,8 @@ def paint(photo, progress=lambda _: None, **spec):
     return diffusion.paint(photo, STYLE, job(**{"strength": 0.5, **spec}), progress)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(monkeypatch, shipped, small, photo):
-    catalogue(monkeypatch, pipeline=shipped)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(monkeypatch, tiny_diffusion, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
     first, again, other = paint(photo), paint(photo), paint(photo, seed=7)
     assert first.rgb.shape == photo.shape
     assert first.rgb.tobytes() == again.rgb.tobytes()
@@ -129,8 +71,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(monkeypatch,
 
 
 @pytest.mark.parametrize("strength", [0.3, 0.57, 1.0])
-def test_as_many_steps_are_made_as_the_style_says_and_each_is_told(monkeypatch, shipped, small, photo, strength):
-    catalogue(monkeypatch, pipeline=shipped)
+def test_as_many_steps_are_made_as_the_style_says_and_each_is_told(monkeypatch, tiny_diffusion, small, photo, strength):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
     told = []
     assert paint(photo, told.append, strength=strength).steps == STYLE.steps
     stepped = [share for share in told if diffusion._LOADED < share <= diffusion._STEPPED]
@@ -157,8 +99,8 @@ def test_strength_0_is_the_photo_itself_and_needs_no_weights(photo):
     assert (painting.provenance.style, painting.provenance.strength, painting.provenance.model) == ("oil", 0.0, None)
 
 
-def test_a_painting_says_what_made_it(monkeypatch, shipped, small, photo):
-    catalogue(monkeypatch, pipeline=shipped)
+def test_a_painting_says_what_made_it(monkeypatch, tiny_diffusion, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
     alpha = np.full(photo.shape[:2], 255, np.uint8)
     alpha[:40] = 0
     given = Photo(rgb=photo, alpha=alpha, icc=b"x", profile="mine", bits=16, format="PNG")
@@ -215,45 +157,122 @@ def forget_index(folder):
         (forget_index, "is no diffusion pipeline"),
     ],
 )
-def test_damaged_weights_and_other_models_are_refused_in_a_sentence(monkeypatch, shipped, small, photo, tmp_path, change, said):
-    catalogue(monkeypatch, pipeline=damaged(shipped, tmp_path, change))
+def test_damaged_weights_and_other_models_are_refused_in_a_sentence(
+    monkeypatch, tiny_diffusion, small, photo, tmp_path, change, said
+):
+    catalogue(monkeypatch, pipeline=damaged(tiny_diffusion, tmp_path, change))
     with pytest.raises(WeightsCorrupt) as caught:
         paint(photo)
     assert said in caught.value.message
 
 
-def fill_with(value):
-    def change(folder):
-        from safetensors.torch import load_file, save_file
-
-        path = folder / "vae" / "diffusion_pytorch_model.safetensors"
-        tensors = load_file(path)
-        tensors["decoder.conv_out.bias"].fill_(value)
-        save_file(tensors, path)
-
-    return change
-
-
-@pytest.mark.parametrize("value", [float("nan"), -1e6])
-def test_numbers_that_are_none_and_black_pictures_are_no_painting(monkeypatch, shipped, small, photo, tmp_path, value):
-    catalogue(monkeypatch, pipeline=damaged(shipped, tmp_path, fill_with(value)))
+@pytest.mark.parametrize("value", [float("nan"), -1e6], ids=["no numbers", "black"])
+def test_what_is_no_picture_is_tried_again_in_single_precision_and_then_told(
+    monkeypatch, tiny_diffusion, small, photo, tmp_path, value
+):
+    broken = diffusion_models.changed(
+        tiny_diffusion, tmp_path / "broken", diffusion_models.DECODER, "decoder.conv_out.bias", value
+    )
+    catalogue(monkeypatch, pipeline=broken)
+    monkeypatch.setattr(diffusion, "_candidates", lambda _: HALF_FIRST)
+    tried, plain = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *parts, dtype, **rest: tried.append(dtype) or plain(*parts, dtype=dtype, **rest))
     with pytest.raises(ModelFailed) as caught:
         paint(photo)
-    assert "gave no picture" in caught.value.message
+    assert tried == ["bfloat16", "float32"]
+    assert caught.value.message == "The diffusion model pipeline gave no picture: it was black, or its values were not numbers."
+    assert "Try another seed" in caught.value.info().hint
 
 
-def test_half_precision_that_fails_is_tried_again_in_single(monkeypatch, shipped, small, photo):
-    catalogue(monkeypatch, pipeline=shipped)
-    monkeypatch.setattr(diffusion, "_candidates", lambda _: (("cpu", "float16"), ("cpu", "float32")))
+def test_weights_that_are_not_numbers_are_told_as_no_picture(monkeypatch, tiny_diffusion, small, photo, tmp_path):
+    broken = diffusion_models.changed(
+        tiny_diffusion, tmp_path / "broken", diffusion_models.NETWORK, "conv_in.weight", float("nan")
+    )
+    catalogue(monkeypatch, pipeline=broken)
+    with pytest.raises(ModelFailed, match="its values were not numbers"):
+        paint(photo)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0], ids=["no numbers", "black"])
+def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(monkeypatch, tiny_diffusion, small, photo, bad):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
+    single = paint(photo).rgb
+    monkeypatch.setattr(diffusion, "_candidates", lambda _: HALF_FIRST)
     plain = diffusion._run
 
     def overflowing(pipeline, given, progress):
         painting = plain(pipeline, given, progress)
-        return painting * np.nan if str(pipeline.unet.dtype) == "torch.float16" else painting
+        return painting * np.float32(bad) if str(pipeline.unet.dtype) == "torch.bfloat16" else painting
 
     monkeypatch.setattr(diffusion, "_run", overflowing)
-    (warning,) = paint(photo).warnings
-    assert warning == "The painting was made in float32: float16 gave none on cpu."
+    painted = paint(photo)
+    assert painted.warnings == ("The painting was made in float32: bfloat16 gave none on cpu.",)
+    assert painted.rgb.tobytes() == single.tobytes()
+
+
+@pytest.mark.parametrize(("able", "expected"), [(True, HALF_FIRST), (False, HALF_FIRST[1:])])
+def test_a_cpu_calculates_in_bfloat16_if_it_can_and_else_in_single_precision(monkeypatch, able, expected):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": able})
+    assert diffusion._candidates("cpu") == expected
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_width_weights_stay_mapped_and_paint_what_wide_ones_do(monkeypatch, small, photo, tmp_path, dtype):
+    import torch
+
+    saved = diffusion_models.save_pipeline(tmp_path / "half", dtype=dtype)
+    catalogue(monkeypatch, pipeline=saved)
+    loaded, plain = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *parts, **options: loaded.append(plain(*parts, **options)) or loaded[-1])
+    held = paint(photo)
+    kinds = {parameter.dtype for parameter in loaded[0].unet.parameters()}
+    assert kinds == {getattr(torch, dtype), torch.float32}
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "_half_width", lambda _: None)
+        wide = paint(photo)
+    assert {parameter.dtype for parameter in loaded[1].unet.parameters()} == {torch.float32}
+    assert held.rgb.tobytes() == wide.rgb.tobytes()
+
+
+def test_only_large_layers_keep_their_half_width():
+    import torch
+
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.Flatten(),
+        torch.nn.Linear(4 * 25, 2),
+    )  # fmt: skip
+    network.half()
+    values = torch.rand(1, 3, 5, 5)
+    with torch.inference_mode():
+        wide = [parameter.float() for parameter in network.parameters()]
+        widening.widen_as_used(network)
+        got = network(values)
+        assert [parameter.dtype for parameter in network.parameters()].count(torch.float16) == 2
+        for parameter, value in zip(network.parameters(), wide, strict=True):
+            parameter.data = value
+        assert torch.equal(got, network(values))
+
+
+@pytest.mark.parametrize("kind", ["strict", "lenient"])
+def test_the_models_own_safety_checker_has_the_last_word(monkeypatch, small, photo, tmp_path, kind):
+    catalogue(monkeypatch, pipeline=diffusion_models.save_pipeline(tmp_path / "guarded", checker=kind))
+    if kind == "lenient":
+        assert paint(photo).rgb.std() > 1.0
+        return
+    with pytest.raises(ModelFailed) as caught:
+        paint(photo)
+    assert caught.value.message == "The model's own safety checker withheld the painting."
+    assert "another seed, a smaller strength or another style" in caught.value.info().hint
+
+
+def test_a_safety_checker_that_cannot_be_loaded_is_no_reason_to_go_without(monkeypatch, small, photo, tmp_path):
+    saved = diffusion_models.save_pipeline(tmp_path / "guarded", checker="lenient")
+    (saved / "safety_checker" / "model.safetensors").write_bytes(b"broken")
+    catalogue(monkeypatch, pipeline=saved)
+    with pytest.raises(WeightsCorrupt, match="cannot be loaded as a diffusion model"):
+        paint(photo)
 
 
 def test_a_device_that_is_not_there_is_named(photo):
@@ -273,36 +292,27 @@ def test_a_prompt_of_ten_thousand_letters_is_refused_where_it_stands(tmp_path):
         styles.styles(str(path))
 
 
-def test_words_the_model_does_not_read_are_worth_a_warning(monkeypatch, shipped, small, photo):
-    catalogue(monkeypatch, pipeline=shipped)
+def test_words_the_model_does_not_read_are_worth_a_warning(monkeypatch, tiny_diffusion, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
     long = STYLE.model_copy(update={"prompt": "a " * 500})
     (warning,) = diffusion.paint(photo, long, job()).warnings
     assert warning == "The style's prompt is 502 tokens long; the model read the first 77."
 
 
-def test_an_installed_lora_and_tiny_autoencoder_make_it_fast_on_the_cpu_and_are_named(
-    monkeypatch, shipped, small, photo, tmp_path
-):
-    import torch
-    from diffusers import AutoencoderTiny
-    from safetensors.torch import load_file, save_file
+@pytest.fixture(scope="module")
+def refinements(tiny_diffusion, tmp_path_factory):
+    """A LoRA for the tiny model, and a tiny autoencoder."""
+    root = tmp_path_factory.mktemp("refinements")
+    lora = diffusion_models.save_lora(root / "lora", tiny_diffusion / diffusion_models.NETWORK)
+    return {"lora": lora, "vae": diffusion_models.save_tiny_autoencoder(root / "vae")}
 
-    (tmp_path / "lora").mkdir()
-    torch.manual_seed(3)
-    tensors = {}
-    for name, weight in load_file(shipped / "unet" / "diffusion_pytorch_model.safetensors").items():
-        if name.endswith(("to_q.weight", "to_v.weight")):
-            stem = "unet." + name.removesuffix(".weight")
-            tensors[f"{stem}.lora_A.weight"] = torch.randn(2, weight.shape[1])
-            tensors[f"{stem}.lora_B.weight"] = torch.randn(weight.shape[0], 2)
-    save_file(tensors, tmp_path / "lora" / "pytorch_lora_weights.safetensors")
-    AutoencoderTiny(
-        encoder_block_out_channels=(4,) * 4, decoder_block_out_channels=(4,) * 4, num_encoder_blocks=(1,) * 4,
-        num_decoder_blocks=(1,) * 4,
-    ).save_pretrained(tmp_path / "vae")  # fmt: skip
-    catalogue(monkeypatch, pipeline=shipped)
+
+def test_an_installed_lora_and_tiny_autoencoder_make_it_fast_on_the_cpu_and_are_named(
+    monkeypatch, tiny_diffusion, refinements, small, photo
+):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
     plain = paint(photo, strength=0.1)
-    listed = catalogue(monkeypatch, pipeline=shipped, lora=tmp_path / "lora", vae=tmp_path / "vae")
+    listed = catalogue(monkeypatch, pipeline=tiny_diffusion, **refinements)
     fast = paint(photo, strength=0.1)
     assert fast.model == "pipeline + lora + vae"
     assert fast.revision.count("sha256:") == 3
@@ -311,12 +321,86 @@ def test_an_installed_lora_and_tiny_autoencoder_make_it_fast_on_the_cpu_and_are_
     assert diffusion.find_parts("/none", fast=False, listed=listed).lora is None
 
 
+def test_the_lora_of_a_style_is_used_by_that_style_alone(monkeypatch, tiny_diffusion, refinements, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion, style=refinements["lora"])
+    looked = diffusion.paint(photo, STYLE.model_copy(update={"lora": "style"}), job())
+    plain = paint(photo)
+    assert (looked.model, looked.steps) == ("pipeline + style", STYLE.steps)
+    assert plain.model == "pipeline"
+    assert looked.rgb.tobytes() != plain.rgb.tobytes()
+
+
+def test_a_style_whose_lora_is_missing_says_which_and_how_to_get_it(monkeypatch, tiny_diffusion, small, photo, tmp_path):
+    catalogue(monkeypatch, pipeline=tiny_diffusion, style=tmp_path / "nowhere")
+    with pytest.raises(WeightsMissing, match=r"The folder of style .* is not there"):
+        diffusion.paint(photo, STYLE.model_copy(update={"lora": "style"}), job())
+    with pytest.raises(WeightsMissing, match="No model is called van-gogh") as caught:
+        diffusion.paint(photo, STYLE.model_copy(update={"lora": "van-gogh"}), job())
+    assert "multiplane models list" in caught.value.info().hint
+    with pytest.raises(Internal, match="The style's lora, pipeline, is not the LoRA of a style"):
+        diffusion.paint(photo, STYLE.model_copy(update={"lora": "pipeline"}), job())
+
+
+def test_a_fetched_lora_that_is_missing_names_the_command(tiny_diffusion, tmp_path):
+    models = diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion)
+    shipped = weights.catalogue()
+    look = shipped.models["lcm-lora-sd-1.5"].model_copy(update={"part": "style"})
+    listed = shipped.model_copy(update={"models": shipped.models | {"van-gogh": look}})
+    with pytest.raises(WeightsMissing, match="The weights of van-gogh are not installed") as caught:
+        diffusion.find_parts(str(models), fast=True, style="van-gogh", listed=listed)
+    assert "multiplane models fetch van-gogh" in caught.value.info().hint
+
+
+@pytest.mark.parametrize("wrong", ["another model's", "no LoRA", "broken"])
+def test_a_lora_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, tiny_diffusion, small, photo, tmp_path, wrong):
+    import torch
+    from safetensors.torch import save_file
+
+    key, shape = ("down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", 99) if wrong == "another model's" else ("else", 2)
+    (tmp_path / "lora").mkdir()
+    path = tmp_path / "lora" / "pytorch_lora_weights.safetensors"
+    if wrong == "broken":
+        path.write_bytes(b"\xff" * 64)
+    else:
+        prefix = "unet" if wrong == "another model's" else "nothing"
+        save_file({f"{prefix}.{key}.lora_{side}.weight": torch.ones(2, shape) for side in "AB"}, path)
+    catalogue(monkeypatch, pipeline=tiny_diffusion, lora=tmp_path / "lora")
+    with pytest.raises(WeightsCorrupt) as caught:
+        paint(photo)
+    assert caught.value.message.startswith(("The weights of lora cannot be loaded as a LoRA", "The weights of lora are no LoRA"))
+
+
+def test_a_model_of_another_kind_in_the_place_of_the_autoencoder_is_refused(monkeypatch, tiny_diffusion, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion, vae=tiny_diffusion / "unet")
+    with pytest.raises(WeightsCorrupt, match="The weights of vae cannot be loaded as a tiny autoencoder"):
+        paint(photo)
+
+
+def test_who_stops_it_between_two_steps_stops_it_there(monkeypatch, tiny_diffusion, small, photo):
+    catalogue(monkeypatch, pipeline=tiny_diffusion)
+
+    class Stop(BaseException):
+        """As the worker stops a job."""
+
+    told = []
+
+    def progress(share):
+        told.append(share)
+        if len([share for share in told if share > diffusion._LOADED]) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        paint(photo, progress)
+    assert told[-1] == pytest.approx(diffusion._LOADED + (diffusion._STEPPED - diffusion._LOADED) * 2 / STYLE.steps)
+
+
 @pytest.mark.parametrize(
     ("shape", "memory", "expected"),
     [
         ((3000, 4000), 64 << 30, (768, 1024)),
         ((4000, 3000), 16 << 30, (768, 576)),
         ((100, 100), 4 << 30, (512, 512)),
+        ((400, 600), 64 << 30, (400, 600)),
         ((10, 9000), 64 << 30, (64, 1024)),
     ],
 )

@@ -38,6 +38,25 @@ def test_every_shipped_style_is_valid_and_the_first_needs_no_weights():
     assert {type(style) for style in shipped.values()} == {styles.StrokesStyle, styles.DiffusionStyle}
 
 
+def test_the_styles_a_person_would_choose_are_there_for_the_model_to_paint():
+    by_model = {name for name, style in styles.styles().items() if isinstance(style, styles.DiffusionStyle)}
+    assert by_model == {
+        "oil", "watercolor", "gouache", "impasto", "ink", "pastel", "woodblock", "impressionist", "storybook", "charcoal",
+    }  # fmt: skip
+
+
+WORDS = "description: a, engine: diffusion, prompt: a, negative_prompt: '', guidance: 7, steps: 20"
+
+
+def test_a_style_of_ones_own_may_name_a_lora(file):
+    assert styles.named("mine", file(f"mine: {{{WORDS}, lora: van-gogh}}"))[1].lora == "van-gogh"
+
+
+def test_a_lora_is_named_and_not_a_path(file):
+    with pytest.raises(Internal, match=r"mine\.lora"):
+        styles.styles(file(f"mine: {{{WORDS}, lora: ../somewhere}}"))
+
+
 def test_a_style_is_found_by_its_name(file):
     path = file(OIL)
     name, style = styles.named("oil", path)
