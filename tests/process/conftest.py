@@ -1,16 +1,19 @@
-"""Each test answers for its own processes alone."""
+"""Each test answers for its own processes: what it started, it has ended and reaped."""
 
-import contextlib
-import os
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def no_zombies_of_others() -> None:
-    """Reap what an earlier test's processes left in the process table, so that "nothing is left" speaks of this test."""
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-            if child.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(child.pid, os.WNOHANG)
+def no_process_is_left() -> Iterator[None]:
+    """Fail the test after which there is a child process, be it a zombie, that was not there before; end it for the next test."""
+    before = set(psutil.Process().children())
+    yield
+    left = [child for child in psutil.Process().children() if child not in before]
+    told = f"the test leaves processes behind: {left}"
+    for child in left:
+        child.kill()
+        child.wait(5)
+    assert not left, told

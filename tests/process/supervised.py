@@ -2,12 +2,15 @@
 
 import os
 import selectors
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
 from workers.driver import ACTOR, command
+from workers.driver import __file__ as driver_file
 
 from daemon.contract.messages import JobCommand
 from daemon.fs import LocalFiles
@@ -15,7 +18,7 @@ from daemon.platform.sandbox import Fence
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
 
 #: Short enough for a test, long enough for two busy cores.
-QUICK = {"grace_seconds": 0.4, "shutdown_grace_seconds": 0.4, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
+QUICK = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
 
 
 class House:
@@ -92,3 +95,30 @@ def wait_until(condition, seconds: float) -> None:
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.01)
+
+
+def drive(folder, *behaviours: str) -> subprocess.Popen:
+    """A daemon in a process of its own, about to start a worker for each behaviour."""
+    daemon = subprocess.Popen(
+        [sys.executable, driver_file, str(folder), *behaviours],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert daemon.stdout.readline() == b"starting\n"
+    return daemon
+
+
+def end(daemon: subprocess.Popen, number: int) -> None:
+    daemon.send_signal(number)
+    daemon.wait()
+    daemon.stdout.close()
+
+
+def deaf(pid: int) -> bool:
+    """Does the process, a guardian, ignore SIGTERM already? See proc_pid_status(5); elsewhere: has it slept for a moment."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            ignored = next(line for line in file if line.startswith("SigIgn"))
+        return bool(int(ignored.split()[1], 16) >> (signal.SIGPIPE - 1) & int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    except FileNotFoundError:
+        return psutil.Process(pid).cpu_times().user > 0 and psutil.Process(pid).status() == psutil.STATUS_SLEEPING

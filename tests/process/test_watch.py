@@ -113,7 +113,7 @@ def test_files_in_a_folder_of_the_inbox_are_seen(service, inbox):
     (inbox / "holiday").mkdir()
     service.until(lambda: b"holiday" in service.shown)
     (inbox / "holiday" / "a.jpg").write_bytes(b"x")
-    service.until(lambda: b"a.jpg" in service.memory.folders[b"holiday"].tracks)
+    service.until(lambda: b"a.jpg" in service.memory.folders[b"holiday"].histories)
     drop(inbox, "holiday/job.yaml")
     service.until(lambda: service.ready == [b"a.jpg"])
 
@@ -134,7 +134,7 @@ def test_a_folder_renamed_within_the_inbox_is_still_watched(service, inbox):
     (inbox / "untitled folder").rename(inbox / "holiday")
     service.until(lambda: b"holiday" in service.shown and b"untitled folder" not in service.shown)
     drop(inbox, "holiday/a.jpg")
-    service.until(lambda: b"a.jpg" in service.memory.folders[b"holiday"].tracks)
+    service.until(lambda: b"a.jpg" in service.memory.folders[b"holiday"].histories)
     assert service.watch.health(time.monotonic()).state == "ok"
 
 
@@ -225,7 +225,7 @@ def away_and_back(service, inbox, away: Callable[[], None], back: Callable[[], N
     assert health.state == "offline"
     assert said in health.problem
     assert service.turn() is None
-    assert service.memory.folders[b""].tracks.keys() == {b"photo.jpg", MARKER}
+    assert service.memory.folders[b""].histories.keys() == {b"photo.jpg", MARKER}
     back()
     assert service.watch.health(time.monotonic()).state == "ok"
     service.turn()

@@ -1,26 +1,32 @@
 """A worker program that speaks the protocol, and then behaves or misbehaves as its first argument says.
 
-It needs nothing but the standard library, so that it starts as fast as Python does.
+With `by_picture` it does as its picture is called: `hang.png` hangs. It needs nothing but the standard library, and
+of that no more than the behaviour does, so that it starts as fast as Python does.
 """
 
-import argparse
-import ctypes
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
 import time
 
 RESULT = {
     "type": "result",
     "source": {"image": "photo.jpg", "bytes": 3, "sha256": "ab", "width": 4, "height": 2},
-    "outputs": [{"path": "result/composite.png", "kind": "composite", "bytes": 5, "sha256": "cd"}],
     "manifest": "result/layer_manifest.json",
     "warnings": ["the sky is low"],
     "timings": {"decode": 0.5},
     "peak_rss": 1000,
+}
+MANIFEST = {
+    "width": 4,
+    "height": 2,
+    "layers": [],
+    "split": {"method": "natural", "thresholds": [0.5]},
+    "depth": {"source": "file", "polarity": "disparity"},
+    "recomposition": {"max_error": 0, "raised_alpha": 0},
+    "threads": 1,
+    "versions": {},
 }
 #: Seconds for which the misbehaving last: beyond every test's limit, and yet what a failing test leaves behind ends by itself.
 LONG = 120
@@ -34,6 +40,21 @@ def say(event: dict) -> None:
 
 def error(code: str, message: str = "no luck") -> None:
     say({"type": "error", "error": {"code": code, "message": message, "hint": "try"}, "warnings": ["it was dark"]})
+
+
+def finish(claimed: bytes = b"a picture") -> None:
+    """Make a small result and report it; with something else `claimed` than what is written, a lie of the right length."""
+    import hashlib
+
+    os.makedirs("../result", exist_ok=True)
+    outputs = []
+    for kind, data in (("composite", b"a picture"), ("manifest", json.dumps(MANIFEST).encode())):
+        path = RESULT["manifest"] if kind == "manifest" else "result/composite.png"
+        with open(f"../{path}", "wb") as file:
+            file.write(data)
+        told = claimed if kind == "composite" else data
+        outputs.append({"path": path, "kind": kind, "bytes": len(told), "sha256": hashlib.sha256(told).hexdigest()})
+    say(RESULT | {"outputs": outputs})
 
 
 def children(count: int) -> None:
@@ -53,14 +74,18 @@ def good() -> None:
     say({"type": "progress", "stage": "decode", "fraction": 0.25})
     say({"type": "heartbeat", "rss": 2_000_000})
     say({"type": "progress", "stage": "export", "fraction": 1.0})
-    say(RESULT)
+    finish()
+
+
+def lie() -> None:
+    finish(b"a painter")
 
 
 def environment() -> None:
     fds = [fd for fd in range(64) if fd != FD and is_open(fd)]
     print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "fds": fds, "group": os.getpgrp(), "parent": os.getppid()}))
     sys.stdout.flush()
-    say(RESULT)
+    finish()
 
 
 def is_open(fd: int) -> bool:
@@ -96,7 +121,7 @@ def polite_but_late() -> None:
     say({"type": "progress", "stage": "waiting", "fraction": 0.5})
     while json.loads(sys.stdin.readline())["type"] != "cancel":
         pass
-    say(RESULT)
+    finish()
 
 
 def hang_in_c() -> None:
@@ -107,6 +132,8 @@ def hang_in_c() -> None:
 
 
 def hang_in_regex() -> None:
+    import re
+
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     re.match(r"(a+)+$", "a" * 64 + "b")
 
@@ -119,7 +146,7 @@ def ignore_sigterm() -> None:
 
 def fork_50() -> None:
     children(50)
-    say(RESULT)
+    finish()
 
 
 def fork_50_and_hang() -> None:
@@ -131,6 +158,8 @@ def fork_50_and_hang() -> None:
 
 def daemonize() -> None:
     """A grandchild that leaves the group, then a long job."""
+    import subprocess
+
     argv = [sys.executable, "-I", "-S", "-c", DEAF_CHILD]
     child = subprocess.Popen(argv, start_new_session=True)
     print(f"outsider {child.pid}", flush=True)
@@ -139,12 +168,17 @@ def daemonize() -> None:
 
 
 def eat_memory() -> None:
-    held = bytearray(1_500_000_000)
-    held[:: os.sysconf("SC_PAGESIZE")] = b"x" * len(held[:: os.sysconf("SC_PAGESIZE")])
+    """Four gigabytes, a hundred megabytes at a time."""
+    held = []
+    for _ in range(40):
+        held.append(b"x" * 100_000_000)
+        time.sleep(0.02)
     hang()
 
 
 def child_eats_memory() -> None:
+    import subprocess
+
     code = f"import time; held = b'x' * 300_000_000; time.sleep({LONG})"
     subprocess.Popen([sys.executable, "-I", "-S", "-c", code])
     held = b"y" * 300_000_000
@@ -160,7 +194,7 @@ def shared_memory_is_counted_once() -> None:
             os._exit(0)
     time.sleep(0.8)
     print(len(held))
-    say(RESULT)
+    finish()
 
 
 def write_without_end() -> None:
@@ -173,7 +207,7 @@ def write_without_end() -> None:
 
 
 def flood_of_names() -> None:
-    for number in range(12_000):
+    for number in range(4_000):
         open(f"{number}", "wb").close()
     time.sleep(LONG)
 
@@ -184,6 +218,8 @@ def own_report_of_memory() -> None:
 
 
 def segfault() -> None:
+    import ctypes
+
     print("about to read the null page", flush=True)
     ctypes.string_at(0)
 
@@ -205,7 +241,7 @@ def kill_the_group() -> None:
     deaf()
     os.killpg(0, signal.SIGTERM)
     time.sleep(0.1)
-    say(RESULT)
+    finish()
 
 
 def vanish() -> None:
@@ -225,13 +261,13 @@ def print_100_mb() -> None:
         while data:
             data = data[os.write(1, data) :]
     os.write(2, b"the very last line\n")
-    say(RESULT)
+    finish()
 
 
 def close_stdin() -> None:
     os.close(0)
     time.sleep(0.1)
-    say(RESULT)
+    finish()
 
 
 def close_stdin_and_hang() -> None:
@@ -267,18 +303,18 @@ def wrong_job() -> None:
 
 
 def two_results() -> None:
-    say(RESULT)
-    say(RESULT)
+    finish()
+    finish()
 
 
 def result_then_7() -> None:
-    say(RESULT)
+    finish()
     os._exit(7)
 
 
 def result_then_hang() -> None:
     deaf()
-    say(RESULT)
+    finish()
     time.sleep(LONG)
 
 
@@ -304,24 +340,22 @@ def error_of_no_known_code() -> None:
 
 def main() -> None:
     global FD
-    parser = argparse.ArgumentParser()
-    parser.add_argument("behaviour")
-    parser.add_argument("--warm")
-    parser.add_argument("--events-fd", type=int)
-    chosen = parser.parse_args()
-    FD = chosen.events_fd
+    _program, chosen, _, warm, _, events_fd = sys.argv  # BEHAVIOUR --warm W --events-fd N
+    FD = int(events_fd)
     os.set_inheritable(FD, True)  # grandchildren keep it open, as a fork of a careless library does
     say({"type": "hello", "protocol": 1, "pid": os.getpid()})
-    if chosen.behaviour == "never_ready":
+    if chosen == "never_ready":
         time.sleep(LONG)
-    say({"type": "ready", "warm": chosen.warm})
-    if chosen.behaviour == "die_as_spare":
+    say({"type": "ready", "warm": warm})
+    if chosen == "die_as_spare":
         sys.exit("the spare has had enough")
     line = sys.stdin.readline()
     if not line:
         return
-    say({"type": "started", "job_id": json.loads(line)["job_id"]})
-    globals()[chosen.behaviour]()
+    command = json.loads(line)
+    say({"type": "started", "job_id": command["job_id"]})
+    behaviour = chosen if chosen != "by_picture" else command["image"].partition(".")[0]
+    globals()[behaviour]()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A program that runs one job under a Supervisor, as the daemon does, so that a test can kill it.
+"""A program that runs jobs under a Supervisor, as the daemon does, so that a test can kill it.
 
-Usage: driver.py FOLDER BEHAVIOUR [spare|announced]. Prints the worker's process record as JSON, then a line for each stage
-reported; with `announced`, first a line when it is about to start the worker.
+Usage: driver.py FOLDER BEHAVIOUR… Prints the process records of the workers as JSON, one for each behaviour, then a line for each
+stage reported; before all that, a line when it is about to start the first. The behaviour `spare` is that of a worker without
+a job.
 """
 
 import dataclasses
@@ -34,25 +35,28 @@ def command(folder: str, job_id: str = "job") -> JobCommand:
 
 
 def main() -> None:
-    folder, behaviour = sys.argv[1:3]
+    folder, *behaviours = sys.argv[1:]
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
         selector,
         LocalFiles(),
-        SupervisorRules(),
-        argv=(sys.executable, "-I", "-S", ACTOR, behaviour),
+        SupervisorRules(max_processes=64),
+        argv=(sys.executable, "-I", "-S", ACTOR, "by_picture"),
         on_progress=lambda _job, stage, _fraction: print(stage, flush=True),
         on_end=lambda _job, outcome: print(outcome, flush=True),
     )
-    if sys.argv[3:] == ["announced"]:
-        print("starting", flush=True)
-    if sys.argv[3:] == ["spare"]:
-        supervisor.prepare(os.fsencode(os.path.join(folder, "attempt")))
-        ((_warm, attempt),) = supervisor._spares.values()
-        pid = attempt.worker.pid
-    else:
-        pid = supervisor.start(command(folder), log=os.fsencode(os.path.join(folder, "job.log")), timeout_seconds=600)
-    print(json.dumps(dataclasses.asdict(pid)), flush=True)
+    print("starting", flush=True)
+    pids = []
+    for behaviour in behaviours:
+        attempt = os.path.join(folder, behaviour)
+        if behaviour == "spare":
+            supervisor.prepare(os.fsencode(attempt))
+            ((_warm, spare),) = supervisor._spares.values()
+            pids.append(spare.worker.pid)
+        else:
+            job = command(folder, behaviour).model_copy(update={"attempt": attempt, "image": f"{behaviour}.jpg"})
+            pids.append(supervisor.start(job, log=os.fsencode(f"{attempt}.log"), timeout_seconds=600))
+    print(json.dumps([dataclasses.asdict(pid) for pid in pids]), flush=True)
     while not supervisor.idle():
         for key, mask in selector.select(0.05):
             key.data(mask)
