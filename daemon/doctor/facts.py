@@ -93,6 +93,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
                 "device": settings.worker.device,
                 "sandbox": settings.worker.sandbox,
                 "max_output_bytes": int(settings.limits.max_output_bytes),
+                "min_free_bytes": int(settings.queue.min_free_bytes),
             },
             models=listed.result(),
             verified=verified.result(),
@@ -188,12 +189,12 @@ def journal_facts(fs: FileSystem, folder: bytes) -> JournalFacts:
 def _segment(fs: FileSystem, path: bytes) -> Segment:
     name = os.fsdecode(path)
     try:
-        entries, torn = load_segment(fs, path)
+        segment = load_segment(fs, path)
     except Refusal as refusal:
         return Segment(path=name, damage=refusal.message)
     except OSError as error:
         return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}")
-    return Segment(path=name, records=len(entries), torn_line=torn.line if torn else None)
+    return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
 
 
 def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:

@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from typing import cast
 
+from daemon.clock import local
 from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder
+from daemon.journal.journal import RESERVE_BYTES
 from daemon.platform.files import permission_hint
 
-#: Below this a result, or the journal, finds no room any more.
-_LEAST_FREE = {"inbox": 64 << 20, "outbox": 256 << 20, "state folder": 64 << 20}
+#: Below this no more pictures can be dropped, or the journal finds no room any more; of the outbox the settings say it.
+_LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: FAT and some servers stamp in steps of 2 s; what is below makes no difference.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
@@ -102,15 +104,15 @@ def _permissions(facts: Facts) -> Iterator[Finding]:
 
 def _space(facts: Facts) -> Iterator[Finding]:
     wanted = cast("int", facts.settings.get("max_output_bytes", 0))
+    least = {**_LEAST_FREE, "outbox": cast("int", facts.settings.get("min_free_bytes", 0))}
     for folder in facts.folders:
         if folder.free is None:
             continue
         amount = _amount(folder.free)
-        if folder.free < _LEAST_FREE[folder.name]:
-            sentence = f"The disk of the {folder.name} is full: {amount} are free."
-            yield Finding(
-                area="space", grade="problem", sentence=sentence, hint="Make room; jobs fail with disk_full until then."
-            )
+        if folder.free < least[folder.name]:
+            sentence = f"The disk of the {folder.name} is full: {amount} are free, {_amount(least[folder.name])} are needed."
+            hint = "Make room on it: the queue pauses until then, and goes on by itself. Nothing is lost."
+            yield Finding(area="space", grade="problem", sentence=sentence, hint=hint)
         elif folder.name == "outbox" and folder.free < wanted:
             sentence = f"{amount} are free for results; one may take up to {_amount(wanted)} (limits.max_output_bytes)."
             yield Finding(area="space", grade="note", sentence=sentence, hint="Make room before large pictures come.")
@@ -198,7 +200,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             return
         installed = facts.service.home is not None
         if health and health.state not in ("stopped", "refused"):
-            sentence = f"The daemon is not running; it ended without a word after {health.alive_at}."
+            sentence = f"The daemon is not running; it ended without a word after {local(health.alive_at)}."
         else:
             sentence = "The daemon is not running."
         hint = "Start it with: multiplane service start" if installed else "Start it with: multiplane run"

@@ -6,14 +6,16 @@ unchanged files must be hardly dearer than the scan itself.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from daemon.contract.names import to_text
 from daemon.intake.judge import Place, judge
 from daemon.intake.memory import FolderMemory, Standing
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.names import classify, is_batch_file, is_dust
+from daemon.intake.roll import Roll
 from daemon.intake.rules import Rules
-from daemon.intake.settle import Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+from daemon.intake.settle import History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +87,48 @@ def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
     return replace(memory, factor=min(factor, step.rules.settle_ceiling / step.rules.settle_closed), factor_since=step.now)
 
 
-def _observe(memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances) -> tuple[FolderMemory, set[str]]:
-    """The facts of a look taken over, and the families they touch. Judges nothing."""
+def _observe(
+    memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances
+) -> tuple[FolderMemory, dict[str, None]]:
+    """The facts of a look taken over, and the families they touch, in order. Judges nothing."""
     now, looked = step.now, folder.looked
-    before = replace(memory, birth=folder.birth, controls=folder.controls, problem=None)
-    pace = pace_of(before, step)
-    tracks = dict(memory.tracks)
     back, gone = _taken_names(memory, looked)
+    before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
+    pace, roll = pace_of(before, step), Roll(before)
+    # Equal histories become one object: of a hundred thousand files that came together there is one.
+    arrival, looked_again, vouch = History(now, now, now), cache(lambda history: replace(history, looked=now)), cache(vouched)
+    changed, touched, arrivals, grew, lively = dict[str, None](), set[bytes](), set[bytes](), False, False
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
-    fresh += [name for name in back if name in folder.entries]
-    arrivals, grew, touched = set[bytes](), False, set[bytes]()
+    fresh += [name for name in back if name in folder.entries and folder.entries[name] is memory.entries.get(name)]
     for name in fresh:
-        entry, known = folder.entries[name], tracks.get(name)
-        if name in gone and gone[name] is entry:
+        entry, known = folder.entries[name], roll.histories.get(name)
+        if gone.get(name) is entry:
             continue
-        touched.add(name)
         if known is None:
-            tracks[name] = Track(entry, classify(name, in_inbox=not folder.name), arrived=now, since=now, looked=now)
-            arrivals.add(name)
+            label = roll.enter(name, arrival)
         else:
-            grew = grew or grew_again(known, entry, pace)
-            tracks[name] = follow(known, entry, now)
-            if tracks[name].since == now:
-                arrivals.add(name)
+            label, old = roll.label(name), memory.entries[name]
+            grew = grew or grew_again(Track(old, label, known), entry, pace)
+            roll.histories[name] = follow(known, old, entry, now)
+        touched.add(name)
+        changed[label.family] = None
+        if roll.histories[name].since == now:
+            arrivals.add(name)
+            lively = lively or label.role != "ignored"
     for name in looked or ():
-        if name in tracks and name not in touched:
-            tracks[name] = replace(tracks[name], looked=now)
+        if name in roll.histories and name not in touched:
+            roll.histories[name] = looked_again(roll.histories[name])
     for hint in hints:
-        if hint.name in tracks:
-            tracks[hint.name] = vouched(tracks[hint.name], hint.how, fresh=hint.name in arrivals)
-            touched.add(hint.name)
-    removed = [name for name in tracks if name not in folder.entries] if folder.entries is not memory.entries else []
+        if hint.name in roll.histories:
+            roll.histories[hint.name] = vouch(roll.histories[hint.name], hint.how, hint.name in arrivals)
+            changed[roll.label(hint.name).family] = None
+    if folder.entries is not memory.entries:
+        changed |= {roll.leave(name).family: None for name in memory.histories.keys() - folder.entries.keys()}
     after = replace(
-        before,
-        entries=folder.entries,
-        gone=gone,
+        roll.closed(),
         full_look=now if looked is None else memory.full_look,
-        quiet_since=now if any(tracks[n].label.role != "ignored" for n in arrivals) else memory.quiet_since,
+        quiet_since=now if lively else memory.quiet_since,
     )
-    changed = {tracks[name].label.family for name in (*touched, *removed)}
-    after = _with_tracks(after, tracks, arrivals, removed)
     after = replace(after, empty_since=_empty_since(after, now))
     return (with_growth(after, step) if grew else after), changed
 
@@ -137,25 +141,9 @@ def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple
     return back, {name: entry for name, entry in memory.gone.items() if looked is not None and name not in looked}
 
 
-def _with_tracks(memory: FolderMemory, tracks: dict[bytes, Track], arrivals: set[bytes], removed: list[bytes]) -> FolderMemory:
-    """The memory with these tracks, and the families after names came and went."""
-    families = dict(memory.families)
-    for name in arrivals:
-        family = tracks[name].label.family
-        if name not in (members := families.get(family, ())):
-            families[family] = (*members, name)
-    for name in removed:
-        family = tracks.pop(name).label.family
-        if left := tuple(n for n in families[family] if n != name):
-            families[family] = left
-        else:
-            del families[family]
-    return replace(memory, tracks=tracks, families=families)
-
-
 def _empty_since(memory: FolderMemory, now: float) -> float | None:
     """Since when there is no picture in the folder; None while there is one."""
-    if any(t.label.role in ("image", "depth", "raw") for t in memory.tracks.values()):
+    if any(memory.roles.get(role) for role in ("image", "depth", "raw")):
         return None
     return now if memory.empty_since is None else memory.empty_since
 
@@ -172,16 +160,17 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
         # The sentence about a wrong line names its file already.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
         return Standing(control, hold=said)
-    track = memory.tracks.get(control.entry.name)
-    if track is None or track.entry.fingerprint != control.entry.fingerprint:
+    entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
+    if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:
         return Standing(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
+    track = Track(entry, classify(entry.name, in_inbox=not memory.name), history)
     state = rest(track, pace_of(memory, step), go=False, busy=False)
     if not state.settled:
         return Standing(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
     return Standing(control)
 
 
-def _decide(memory: FolderMemory, changed: set[str], step: Circumstances) -> Update:
+def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances) -> Update:
     """The verdicts on all families that changed, whose time has come, or for which another preset holds now."""
     standing = _standing(memory, step)
     if (standing.control, standing.hold, standing.bare) != (
@@ -189,9 +178,9 @@ def _decide(memory: FolderMemory, changed: set[str], step: Circumstances) -> Upd
         memory.standing.hold,
         memory.standing.bare,
     ):
-        changed = set(memory.families) | set(memory.waits) | set(memory.ready)
+        changed = dict.fromkeys((*memory.families, *memory.waits, *memory.ready))
     else:
-        changed = changed | {family for family, at in memory.due.items() if at <= step.now}
+        changed |= {family: None for family, at in memory.due.items() if at <= step.now}
     memory = replace(memory, standing=standing)
     place = Place(
         name=memory.name,
@@ -203,14 +192,14 @@ def _decide(memory: FolderMemory, changed: set[str], step: Circumstances) -> Upd
         recent=memory.recent,
     )
     waits, ready, due, downloads = dict(memory.waits), dict(memory.ready), dict(memory.due), dict(memory.downloads)
-    tracks, late, notices = memory.tracks, list[Late](), list[Waiting]()
+    late, notices = list[Late](), list[Waiting]()
     for family in changed:
         for verdicts in (waits, ready, due, downloads):
             verdicts.pop(family, None)
         members = memory.families.get(family)
         if members is None or standing.bare:
             continue
-        verdict = judge([tracks[name] for name in members], place)
+        verdict = judge(_tracks(memory, members), place)
         if verdict.waiting:
             waits[family] = tuple(verdict.waiting)
         if verdict.ready:
@@ -223,12 +212,18 @@ def _decide(memory: FolderMemory, changed: set[str], step: Circumstances) -> Upd
         notices += verdict.notices
     if late or notices:
         said = {x.sidecar.name for x in late} | {x.name for x in notices}
-        tracks = {name: replace(t, noticed=True) if name in said else t for name, t in tracks.items()}
-    memory = replace(memory, tracks=tracks, waits=waits, ready=ready, due=due, downloads=downloads)
+        noticed = {name: replace(memory.histories[name], noticed=True) for name in said}
+        memory = replace(memory, histories={**memory.histories, **noticed})
+    memory = replace(memory, waits=waits, ready=ready, due=due, downloads=downloads)
     listing = _listing(memory)
     hopeless = not any(w.will_resolve for w in listing)
     memory = replace(memory, next_due=_next_due(memory, step), listing=listing, hopeless=hopeless)
     return Update(memory, tuple(late), tuple(notices))
+
+
+def _tracks(memory: FolderMemory, names: Iterable[bytes]) -> list[Track]:
+    """The names as they are judged."""
+    return [Track(memory.entries[n], classify(n, in_inbox=not memory.name), memory.histories[n]) for n in names]
 
 
 def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
@@ -251,9 +246,9 @@ def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
     if standing.hold:
         lines = [Waiting(name, c.entry.name, standing.hold, standing.will_resolve) for c in memory.controls] + lines
     if standing.bare:
-        pictures = sum(t.label.role == "image" for t in memory.tracks.values())
+        pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
-        reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.tracks else "an empty folder"
+        reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
         return (Waiting(b"", name, reason, False),)
     if standing.control and standing.control.kind == "batch" and memory.empty_since is not None and not standing.hold:
         lines.append(_end_of_batch(memory))

@@ -81,9 +81,10 @@ def judge(members: Sequence[Track], place: Place) -> Verdict:
 def _refuse(track: Track, reason: str, place: Place, verdict: Verdict) -> None:
     """Show what is never taken; what may pass by itself is looked at again for a while."""
     passing = track.entry.kind == "unreadable" or (
-        track.entry.kind == "file" and place.pace.now < track.since + _link_hold(place)
+        track.entry.kind == "file" and place.pace.now < track.history.since + _link_hold(place)
     )
-    if passing:
+    # Nobody tells of a file that is unlocked.
+    if passing or track.entry.kind == "locked":
         verdict.look_again(place.pace.now + place.pace.rules.outside_pause)
     verdict.waiting.append(Waiting(place.name, track.entry.name, reason, passing))
 
@@ -112,7 +113,7 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
                 verdict.look_again(at)
         return
     twins = [twin for t in group for twin in family.twins.get(t.label.key, ())]
-    go = place.pace.local and sidecar is not None and sidecar.vouch == "renamed_in"
+    go = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
     problem = None
     for track in (*group, *twins):
         state = _member_rest(track, family, place.pace, go=go)
@@ -135,7 +136,7 @@ def _of(culprit: Track, shown: Track, state: Rest) -> str:
 def _member_rest(track: Track, family: Family, pace: Pace, *, go: bool) -> Rest:
     """Whether one member of a pair is at rest; a picture without a byte is so only when it is hopeless."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
-        return Rest("still empty", track.since + pace.rules.empty_hold)
+        return Rest("still empty", track.history.since + pace.rules.empty_hold)
     if track.label.role == "twin" and go:
         return SETTLED
     busy = track.label.role != "twin" and track.label.key in family.downloads
@@ -154,12 +155,12 @@ def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | Non
     if found.sidecar is not None:
         return None
     if control is not None:
-        until = image.since + pace.rules.preset_grace
+        until = image.history.since + pace.rules.preset_grace
         return Rest("is taken with the preset in a moment, unless its own YAML file comes", until) if pace.now < until else None
     stem = to_text(image.entry.name.rpartition(b".")[0])
     alone = Rest(f"waiting for {stem}.yaml")
-    if not image.noticed:
-        notice_at = image.arrived + pace.rules.lonely_notice
+    if not image.history.noticed:
+        notice_at = image.history.arrived + pace.rules.lonely_notice
         if pace.now < notice_at:
             verdict.look_again(notice_at)
         else:
@@ -182,7 +183,7 @@ def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) 
         twins=tuple(twins),
         control=place.control,
         warnings=warnings,
-        arrived=found.image.arrived,
+        arrived=found.image.history.arrived,
         problem=problem,
     )
 
@@ -196,11 +197,11 @@ def _judge_alone(track: Track, unused: str | None, family: Family, place: Place,
     recently = taken is not None and place.pace.now - taken.at < place.pace.rules.taken_memory
     if reason is None and track.label.role == "sidecar" and taken is not None and recently:
         picture = to_text(taken.name)
-        if track.arrived < taken.at:
+        if track.history.arrived < taken.at:
             reason = f"{picture} was taken with another YAML file"
         else:
             reason = f"came after {picture} was taken: drop the picture again with it"
-            if not track.noticed:
+            if not track.history.noticed:
                 verdict.late.append(Late(place.name, track.entry, taken.name))
     if reason is None:
         reason = f"waiting for its picture, {_likely_picture(track)}"

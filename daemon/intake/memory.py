@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from daemon.intake.judge import Taken
 from daemon.intake.model import Control, Entry, Ready, Waiting
+from daemon.intake.names import Role
 from daemon.intake.rules import Rules
-from daemon.intake.settle import Track
+from daemon.intake.settle import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class FolderMemory:
 
     Attributes:
         entries: as last seen.
+        histories: what is remembered of each name that is here and was not taken.
+        roles: how many of these names there are of each role.
         gone: what was taken and may still show in a look at other names.
         families: names by family; `waits`, `ready`, `downloads` and `due` (the next look) hold the verdicts by family.
         full_look: when every name was last looked at.
@@ -49,7 +52,8 @@ class FolderMemory:
     quiet_since: float
     entries: Mapping[bytes, Entry] = field(default_factory=dict)
     gone: Mapping[bytes, Entry] = field(default_factory=dict)
-    tracks: Mapping[bytes, Track] = field(default_factory=dict)
+    histories: Mapping[bytes, History] = field(default_factory=dict)
+    roles: Mapping[Role, int] = field(default_factory=dict)
     families: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     waits: Mapping[str, tuple[Waiting, ...]] = field(default_factory=dict)
     ready: Mapping[str, tuple[Ready, ...]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["file", "directory", "symlink", "fifo", "socket", "device", "unreadable"]
+Kind = Literal["file", "directory", "symlink", "fifo", "socket", "device", "locked", "unreadable"]
 How = Literal["closed", "renamed_in", "changed"]
 INBOX = b""
 
@@ -19,7 +19,7 @@ class Entry:
 
     Attributes:
         name: the bytes `scandir` gave.
-        kind: `unreadable` where lstat itself failed.
+        kind: `locked` is a plain file that its owner locked in Finder; `unreadable` where lstat itself failed.
         dev, ino, size, mtime_ns: the fingerprint, as in `stat_result`.
         nlink: number of hard links.
         birth: birth time in seconds since 1970 where lstat tells it (macOS).

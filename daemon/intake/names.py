@@ -7,7 +7,6 @@ opened is always the bytes that `scandir` gave. Pure and without state.
 import re
 import unicodedata
 from dataclasses import dataclass
-from sys import intern
 from typing import Literal
 
 Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "download", "control", "other", "ignored"]
@@ -124,8 +123,7 @@ def _label(role: Role, key: str, base: str) -> Label:
     family = base
     while extension := _extension(family, _FAMILY_EXTENSIONS):
         family = family[: -len(extension)]
-    # Of a pair most of these strings are the same; in a folder of 100,000 files that counts.
-    return Label(role, intern(key), intern(base), intern(family))
+    return Label(role, key, base, family)
 
 
 def _extension(key: str, extensions: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ SYMBOLS = {
     "fifo": "a named pipe, refused",
     "socket": "a socket, refused",
     "device": "a device, refused",
+    "locked": "locked: choose Get Info in Finder and take the tick from Locked",
     "unreadable": "cannot be looked at: the disk or the permissions refuse it",
 }
 

@@ -21,8 +21,8 @@ COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """What is remembered of one name.
+class History:
+    """What is remembered of a name beside what was last seen there. Files that came together share one.
 
     Attributes:
         arrived: when the name was first seen.
@@ -34,8 +34,6 @@ class Track:
         noticed: its one notice has been given.
     """
 
-    entry: Entry
-    label: Label
     arrived: float
     since: float
     looked: float
@@ -43,6 +41,15 @@ class Track:
     patience: float = 1.0
     held: str | None = None
     noticed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One name as it is judged: what is there, what the name means, and what is remembered of it."""
+
+    entry: Entry
+    label: Label
+    history: History
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +94,29 @@ def copy_under_way(birth: float | None) -> bool:
     return birth is not None and int(birth // 1) in COPY_UNDER_WAY
 
 
-def follow(track: Track, entry: Entry, now: float) -> Track:
-    """The track after its name was seen again with another entry."""
-    if entry.fingerprint == track.entry.fingerprint and entry.kind == track.entry.kind:
-        return replace(track, entry=entry, looked=now)
-    return replace(track, entry=entry, since=now, looked=now, vouch=None, held=None)
+def follow(history: History, before: Entry, entry: Entry, now: float) -> History:
+    """The history after another entry was seen under the name."""
+    if entry.fingerprint == before.fingerprint and entry.kind == before.kind:
+        return replace(history, looked=now)
+    return replace(history, since=now, looked=now, vouch=None, held=None)
 
 
-def vouched(track: Track, how: How, *, fresh: bool) -> Track:
-    """The track after the operating system told something of its name.
+def vouched(history: History, how: How, fresh: bool) -> History:
+    """The history after the operating system told something of its name.
 
     A rename says more than a close and is kept, unless the close belongs to a fingerprint that is new in this look (`fresh`).
     """
-    if how == "changed" or (how == "closed" and track.vouch == "renamed_in" and not fresh):
-        return track
-    return replace(track, vouch=how)
+    if how == "changed" or (how == "closed" and history.vouch == "renamed_in" and not fresh):
+        return history
+    return replace(history, vouch=how)
 
 
-def settle_seconds(track: Track, pace: Pace) -> float:
+def settle_seconds(history: History, pace: Pace) -> float:
     """How long this file must keep its fingerprint."""
     seconds = pace.settle
-    if pace.local and track.vouch is not None:
+    if pace.local and history.vouch is not None:
         seconds = min(seconds, pace.rules.settle_closed)
-    return min(seconds * pace.factor * track.patience, max(seconds, pace.rules.settle_ceiling))
+    return min(seconds * pace.factor * history.patience, max(seconds, pace.rules.settle_ceiling))
 
 
 def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
@@ -119,7 +126,7 @@ def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
         and entry.ino == before.entry.ino
         and entry.dev == before.entry.dev
         and entry.size > before.entry.size > 0
-        and max(before.looked, pace.full_look) - before.since >= settle_seconds(before, pace)
+        and max(before.history.looked, pace.full_look) - before.history.since >= settle_seconds(before.history, pace)
     )
 
 
@@ -132,28 +139,30 @@ def rest(track: Track, pace: Pace, *, go: bool, busy: bool) -> Rest:
         go: the producer renamed the sidecar in last; what was itself renamed in or closed needs no more time.
         busy: an unfinished download beside it says that it is being filled.
     """
-    rules, entry = pace.rules, track.entry
+    rules, entry, history = pace.rules, track.entry, track.history
     if busy:
         return Rest("still being downloaded: an unfinished part is beside it", pace.now + rules.outside_pause)
     if entry.dataless:
         return Rest("its content is still in iCloud, the download was asked for", pace.now + rules.outside_pause)
-    copying_until = max(pace.copying_until, track.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
+    copying_until = max(pace.copying_until, history.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
     if copying_until > pace.now:
         return Rest("Finder is still copying it, by its creation date", copying_until)
-    if go and track.vouch is not None and track.held is None:
+    if go and history.vouch is not None and history.held is None:
         return SETTLED
-    if entry.size == 0 and track.label.role == "sidecar" and track.since + rules.empty_sidecar_hold > pace.now:
-        return Rest("still empty; if it stays so for a minute, it means all the defaults", track.since + rules.empty_sidecar_hold)
+    if entry.size == 0 and track.label.role == "sidecar" and history.since + rules.empty_sidecar_hold > pace.now:
+        return Rest(
+            "still empty; if it stays so for a minute, it means all the defaults", history.since + rules.empty_sidecar_hold
+        )
     # Two looks, the second so long after the first that found this fingerprint: one look proves nothing.
-    until = track.since + settle_seconds(track, pace)
-    if max(track.looked, pace.full_look) < until:
-        return Rest(track.held or "just arrived or still growing", until)
+    until = history.since + settle_seconds(history, pace)
+    if max(history.looked, pace.full_look) < until:
+        return Rest(history.held or "just arrived or still growing", until)
     return SETTLED
 
 
 def is_empty_too_long(track: Track, pace: Pace) -> bool:
     """Whether a picture has been without a byte for so long that nothing will come any more."""
-    return track.entry.size == 0 and track.since + pace.rules.empty_hold <= pace.now
+    return track.entry.size == 0 and track.history.since + pace.rules.empty_hold <= pace.now
 
 
 def name_text(track: Track) -> str:

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import attrgetter
 
 from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
 from daemon.intake.model import Finished, Hint, Late, Look, Ready, Waiting
 from daemon.intake.names import key_of
+from daemon.intake.roll import Roll
 
-#: Names of taken pictures that are remembered for sidecars that come too late: the last ten thousand pictures.
-_MOST_RECENT = 20_000
+_TURN = attrgetter("arrived", "folder", "image.name")
+#: Names of taken pictures that are remembered for sidecars that come too late: the last five thousand pictures.
+_MOST_RECENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
     folders = memory.folders.values()
     readable = [f for f in folders if f.problem is None]
     ready = [r for f in readable for several in f.ready.values() for r in several]
-    ready.sort(key=lambda r: (r.arrived, r.folder, r.image.name))
+    ready.sort(key=_TURN)
     over = tuple(end for f in readable if (end := finished(f, step)) is not None)
     listings = [f.listing for f in folders if f.listing]
     waiting = listings[0] if len(listings) == 1 else tuple(w for listing in listings for w in listing)
@@ -122,18 +125,16 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
-    tracks, ready, families, due = dict(memory.tracks), dict(memory.ready), dict(memory.families), dict(memory.due)
+    roll, ready, due = Roll(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
-        track = tracks.pop(name, None)
-        if track is None:
+        if name not in roll.histories:
             continue
-        family = track.label.family
+        family = roll.leave(name).family
         ready.pop(family, None)
         # What is left of the family is judged anew at the next step.
-        if left := tuple(n for n in families.get(family, ()) if n not in entries):
-            families[family], due[family] = left, now
+        if family in roll.families:
+            due[family] = now
         else:
-            families.pop(family, None)
             due.pop(family, None)
     recent = dict(memory.recent)
     if len(recent) > 2 * _MOST_RECENT:
@@ -141,10 +142,8 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
     for one in group:
         recent.update(_as_recent(one.image.name, now))
     return replace(
-        memory,
-        tracks=tracks,
+        roll.closed(),
         ready=ready,
-        families=families,
         due=due,
         next_due=min(due.values(), default=memory.next_due),
         gone={**memory.gone, **entries},
@@ -173,13 +172,15 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     folder = memory.folders.get(ready.folder)
     if folder is None:
         return memory
-    tracks, verdicts, due = dict(folder.tracks), dict(folder.ready), dict(folder.due)
+    roll, verdicts, due = Roll(folder), dict(folder.ready), dict(folder.due)
     for entry in ready.entries:
-        if (track := tracks.get(entry.name)) is not None:
-            tracks[entry.name] = replace(track, since=now, looked=now, vouch=None, held=reason, patience=track.patience * 2)
-            verdicts.pop(track.label.family, None)
-            due[track.label.family] = now
-    folder = replace(folder, tracks=tracks, ready=verdicts, due=due, next_due=min(due.values(), default=None))
+        if (history := roll.histories.get(entry.name)) is not None:
+            doubted = replace(history, since=now, looked=now, vouch=None, held=reason, patience=history.patience * 2)
+            roll.histories[entry.name] = doubted
+            family = roll.label(entry.name).family
+            verdicts.pop(family, None)
+            due[family] = now
+    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
     if grew:
         folder = with_growth(folder, Circumstances(False, now, memory.rules))
     return replace(memory, folders={**memory.folders, ready.folder: folder})

@@ -1,4 +1,4 @@
-"""What the two systems know about a file beyond POSIX: birth time, dataless, leases, canonical paths."""
+"""What the two systems know about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ if sys.platform == "darwin":
         canonical,
         copy_attributes,
         is_dataless,
+        is_locked,
         open_for_writing_elsewhere,
         permission_hint,
         request_download,
@@ -21,6 +22,7 @@ else:
         canonical,
         copy_attributes,
         is_dataless,
+        is_locked,
         open_for_writing_elsewhere,
         permission_hint,
         request_download,
@@ -32,6 +34,7 @@ __all__ = [
     "canonical",
     "copy_attributes",
     "is_dataless",
+    "is_locked",
     "open_for_writing_elsewhere",
     "permission_hint",
     "request_download",

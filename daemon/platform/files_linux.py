@@ -20,6 +20,11 @@ def is_dataless(st: os.stat_result) -> bool:
     return False
 
 
+def is_locked(st: os.stat_result) -> bool:
+    """False: lstat does not tell (`chattr +i` shows when the file cannot be moved)."""
+    return False
+
+
 def canonical(path: bytes) -> bytes:
     """The path without links, as events will name it."""
     return os.path.realpath(path)

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 
@@ -24,6 +25,11 @@ def birth_time(st: os.stat_result) -> float | None:
 def is_dataless(st: os.stat_result) -> bool:
     """Whether the content is in iCloud only."""
     return bool(st.st_flags & SF_DATALESS)
+
+
+def is_locked(st: os.stat_result) -> bool:
+    """Whether somebody ticked "Locked" in Finder, or locked it as root: it can be neither moved nor removed."""
+    return bool(st.st_flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
 def canonical(path: bytes) -> bytes:

@@ -4,6 +4,7 @@ import functools
 import subprocess
 
 import psutil
+from loguru import logger
 
 
 @functools.cache
@@ -21,11 +22,17 @@ def created(pid: int) -> float | None:
         return None
 
 
+def caffeinate_argv(pid: int) -> tuple[str, ...]:
+    """The command that keeps the machine from idle sleep (-i) until this process ends (-w); see caffeinate(8)."""
+    return ("/usr/bin/caffeinate", "-i", "-w", str(pid))
+
+
 def keep_awake(pid: int) -> "subprocess.Popen[bytes] | None":
-    """Keep the machine from idle sleep while the process lives: caffeinate(8) ends with it. Not yet tried on a Mac."""
-    return subprocess.Popen(
-        ["/usr/bin/caffeinate", "-i", "-w", str(pid)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    """Keep the machine from idle sleep while the process lives; none if that cannot be done. Not yet tried on a Mac."""
+    try:
+        return subprocess.Popen(
+            caffeinate_argv(pid), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    except OSError as error:
+        logger.warning("the machine may fall asleep during a job: {}", error)
+        return None

@@ -9,11 +9,12 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
-from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, permission_hint
+from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
 ReadControl = Callable[[bytes, Entry, Literal["preset", "batch"]], Control]
 
@@ -33,6 +34,7 @@ class _Seen:
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     controls: dict[bytes, Control] = field(default_factory=dict)
+    dev: int = 0
     birth: float | None = None
     problem: str | None = None
 
@@ -49,12 +51,32 @@ def sentence(error: OSError, path: bytes) -> str:
     return f"{name} cannot be read: {error.strerror or error}"
 
 
-def entry_from(name: bytes, st: os.stat_result) -> Entry:
-    """The entry for what lstat said. Of a folder only its identity: its time changes with everything in it."""
+def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
+    """The entry for what lstat said. Of a folder only its identity: its time changes with everything in it.
+
+    `dev` is the number of the folder that the name is in: mostly the same, and then one object for all of its files.
+    """
     kind = _KINDS.get(stat.S_IFMT(st.st_mode), "device")
+    dev = dev if dev == st.st_dev else st.st_dev
     if kind == "directory":
-        return Entry(name, kind, st.st_dev, st.st_ino, 0, 0)
-    return Entry(name, kind, st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
+        return Entry(name, kind, dev, st.st_ino, 0, 0)
+    if kind == "file" and is_locked(st):
+        kind = "locked"
+    return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
+
+
+def _same_on_a_mac(old: Entry, st: os.stat_result) -> bool:
+    return old.birth == birth_time(st) and old.dataless == is_dataless(st) and not is_locked(st)
+
+
+def _entry_at(path: bytes, name: bytes, dev: int) -> Entry | None:
+    """The entry for a name in the folder at `path`; none if there is no such name."""
+    try:
+        return entry_from(name, os.lstat(path + b"/" + name), dev)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return Entry(name, "unreadable", 0, 0, 0, 0)
 
 
 class Scanner:
@@ -117,58 +139,55 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Look at everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
-        known, entries, fresh = seen.entries, dict[bytes, Entry](), list[Entry]()
+        known, same, fresh, new = seen.entries, list[Entry](), list[Entry](), list[bytes]()
         try:
-            seen.birth = birth_time(os.lstat(path))
+            own = os.lstat(path)
+            seen.birth, seen.dev = birth_time(own), own.st_dev
             with os.scandir(path) as names:
                 for item in names:
-                    name = item.name
-                    old = known.get(name)
+                    old = known.get(item.name)
+                    if old is None:
+                        new.append(item.name)
+                        continue
                     try:
                         st = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
                     except OSError:
-                        entry = Entry(name, "unreadable", 0, 0, 0, 0)
+                        entry = Entry(item.name, "unreadable", 0, 0, 0, 0)
                     else:
                         if (
-                            old is not None
-                            and old.mtime_ns == st.st_mtime_ns
+                            old.mtime_ns == st.st_mtime_ns
                             and old.size == st.st_size
                             and old.ino == st.st_ino
                             and old.nlink == st.st_nlink
                             and old.dev == st.st_dev
                             and old.kind == _KINDS.get(st.st_mode & 0o170000, "device")
-                            and (not MAC_ATTRIBUTES or (old.birth == birth_time(st) and old.dataless == is_dataless(st)))
+                            and (not MAC_ATTRIBUTES or _same_on_a_mac(old, st))
                         ):
-                            entries[name] = old
+                            same.append(old)
                             continue
-                        entry = entry_from(name, st)
+                        entry = entry_from(item.name, st, seen.dev)
                     if entry == old:
-                        entries[name] = old
+                        same.append(old)
                     else:
-                        entries[name] = entry
                         fresh.append(entry)
+            # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
+            # used again for its jobs.
+            for name in sorted(new):
+                if (found := _entry_at(path, name, seen.dev)) is not None:
+                    fresh.append(found)
         except OSError as error:
             seen.problem = sentence(error, path)
             return
         seen.problem = None
-        if fresh or len(entries) != len(known):
-            self._replace(folder, seen, entries, fresh)
+        if fresh or len(same) != len(known):
+            self._replace(folder, seen, {entry.name: entry for entry in chain(same, fresh)}, fresh)
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
         seen, path = self._seen[folder], self._path(folder)
-        found: dict[bytes, Entry | None] = {}
-        for name in names:
-            try:
-                entry = entry_from(name, os.lstat(path + b"/" + name))
-            except (FileNotFoundError, NotADirectoryError):
-                found[name] = None
-            except OSError:
-                found[name] = Entry(name, "unreadable", 0, 0, 0, 0)
-            else:
-                found[name] = entry
+        found = {name: _entry_at(path, name, seen.dev) for name in names}
         fresh = [entry for name, entry in found.items() if entry is not None and seen.entries.get(name) != entry]
         lost = [name for name, entry in found.items() if entry is None and name in seen.entries]
         if fresh or lost:

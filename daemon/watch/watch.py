@@ -78,6 +78,7 @@ class Watch:
         self._scanner = Scanner(self.inbox, network=self.network, read_control=read_control)
         self._lock = threading.Lock()
         self._hints: dict[tuple[bytes, bytes], Hint] = {}
+        self._named: dict[bytes, set[bytes]] = {}
         self._folders: set[bytes] = set()
         self._overflowed = False
         self._root = self.inbox
@@ -114,8 +115,8 @@ class Watch:
             return None
         now = self._clock()
         with self._lock:
-            hints, folders, overflowed = self._hints, self._folders, self._overflowed
-            self._hints, self._folders, self._overflowed = {}, set(), False
+            hints, named, folders, overflowed = self._hints, self._named, self._folders, self._overflowed
+            self._hints, self._named, self._folders, self._overflowed = {}, {}, set(), False
         if overflowed:
             self.faults.append("the system lost events of the inbox (there were too many at once); it is read in full")
             self._full_at = min(self._full_at, max(now, self._scanned_at + OVERFLOW_SECONDS))
@@ -125,10 +126,9 @@ class Watch:
             self._scanned_at = now
             self._full_at = now + self._interval()
         else:
-            names = {folder: set(at) for folder, at in (look_at or {}).items()}
-            for folder, name in hints:
-                names.setdefault(folder, set()).add(name)
-            look = self._scanner.glance(now, names, folders)
+            for folder, at in (look_at or {}).items():
+                named.setdefault(folder, set()).update(at)
+            look = self._scanner.glance(now, named, folders)
         # Asked afterwards: a folder that went away meanwhile must not read as one that was emptied.
         if (self._absence() is not None or self._identity_now() != self._identity) and self.health(now).state == "offline":
             return None
@@ -218,8 +218,8 @@ class Watch:
         if b"/" in folder:
             return
         with self._lock:
-            known = self._hints.get((folder, name))
-            if known is None or how != "changed":
+            self._named.setdefault(folder, set()).add(name)
+            if how != "changed":
                 self._hints[folder, name] = Hint(folder, name, how, self._clock())
             if is_directory and folder == INBOX:
                 self._folders.add(name)

@@ -1,5 +1,6 @@
 """A hot folder of its own for each test: the real daemon in a process of its own, the real pipeline, a real disk."""
 
+import contextlib
 import io
 import json
 import os
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 from PIL import Image
+
+from daemon.cli import main
 
 MULTIPLANE = Path(sys.executable).parent / "multiplane"
 ENDED = ("completed", "failed", "cancelled")
@@ -37,6 +41,8 @@ class HotFolder:
         self.outbox = home / "outbox"
         self.inbox.mkdir(parents=True)
         self.settings = {"MULTIPLANE_CONFIG": "", "MULTIPLANE_INTAKE__SETTLE_SECONDS": "0.5"}
+        # Nobody who runs the tests wants to be told on the desktop.
+        self.settings |= {f"MULTIPLANE_NOTIFICATIONS__{kind}": "false" for kind in ("BATCHES", "SINGLES", "FAILURES")}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,6 +74,21 @@ class HotFolder:
         return subprocess.run(
             [MULTIPLANE, *arguments], env=self.environment, capture_output=True, text=True, timeout=100, check=False
         )
+
+    def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A verb of the command line in this process: for what it says, where a process of its own proves no more."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["multiplane", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
 
     def health(self) -> dict | None:
         """daemon.json."""

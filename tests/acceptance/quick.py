@@ -4,13 +4,14 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.acceptance.home import HotFolder, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).parent / "programs" / "quick_daemon.py"
+WORKER = str(PROGRAM.with_name("quick_worker.py"))
 
 
 class QuickFolder(HotFolder):
@@ -25,13 +26,18 @@ class QuickFolder(HotFolder):
             "PYTHONPATH": str(ROOT),
         }
 
-    def start(self) -> None:
-        """Start the daemon, and wait until it says that it runs."""
+    def start(self, before: Sequence[str] = ()) -> None:
+        """Start the daemon, by a program `before` it if so, and wait until it says that it runs."""
+        old = (self.health() or {"started_at": None})["started_at"]
         with (self.home / "daemon.out").open("ab") as log:
-            argv = [sys.executable, "-P", str(PROGRAM), str(self.home)]
+            argv = [*before, sys.executable, "-P", str(PROGRAM), str(self.home)]
             self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log)
-        pid = self.process.pid
-        until(lambda: (health := self.health()) and health["pid"] == pid and health["state"] == "running")
+        until(lambda: (health := self.health()) and health["started_at"] != old and health["state"] == "running")
+
+    def prepare(self) -> None:
+        """Let a first start mark the folders, and be over."""
+        self.start()
+        self.stop()
 
     def log(self) -> str:
         """What the daemon said so far."""

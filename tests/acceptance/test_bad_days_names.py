@@ -130,7 +130,7 @@ def test_the_same_name_again_while_the_first_is_running(running: QuickFolder) ->
     first = until(lambda: [job for job in running.of("same.jpg") if job["state"] == "processing"])[0]
     running.pair("same.jpg", b"good")
     until(lambda: len(running.of("same.jpg")) == 2)
-    assert running.run("cancel", first["job_id"]).returncode == 0
+    assert running.verb("cancel", first["job_id"]).returncode == 0
     until(lambda: sorted(job["state"] for job in running.of("same.jpg")) == ["cancelled", "completed"])
 
 
@@ -148,7 +148,7 @@ def test_cancel_in_every_state(running: QuickFolder, state: str) -> None:
     if state == "waiting":
         running.write(name)
         running.waits(name, "waiting for")
-        assert running.run("cancel", "cancel-waiting").returncode == 1
+        assert running.verb("cancel", "cancel-waiting").returncode == 1
         os.unlink(running.at(name))
         return
     blocker = None
@@ -157,10 +157,10 @@ def test_cancel_in_every_state(running: QuickFolder, state: str) -> None:
         blocker = until(lambda: [job for job in running.of("blocker.jpg") if job["state"] == "processing"])[0]
     running.pair(name, b"hang" if state == "processing" else b"good")
     job = until(lambda: [job for job in running.of(name) if job["state"] == state])[0]
-    assert running.run("cancel", job["job_id"]).returncode == (1 if state == "completed" else 0)
+    assert running.verb("cancel", job["job_id"]).returncode == (1 if state == "completed" else 0)
     assert running.ended(name)["state"] == ("completed" if state == "completed" else "cancelled")
     if blocker:
-        assert running.run("cancel", blocker["job_id"]).returncode == 0
+        assert running.verb("cancel", blocker["job_id"]).returncode == 0
 
 
 def test_what_programs_leave_about_is_ignored_without_a_word(running: QuickFolder) -> None:

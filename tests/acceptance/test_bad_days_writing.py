@@ -94,7 +94,7 @@ def test_rewritten_after_the_claim_it_settles_in_its_source_folder(running: Quic
     running.pair("late.jpg", b"as it was")
     job = until(lambda: running.of("late.jpg"))[0]
     (running.job(job) / "source" / "late.jpg").write_bytes(b"as it is in the end")
-    assert running.run("cancel", blocker["job_id"]).returncode == 0
+    assert running.verb("cancel", blocker["job_id"]).returncode == 0
     status = kept(running, "late.jpg", b"as it is in the end")
     assert status["source"]["bytes"] == len(b"as it is in the end")
 

@@ -20,9 +20,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
         yield made
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[QuickFolder]:
-    with quick_folder(tmp_path / "home") as made:
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
+    """A second home, whose daemon stops and starts."""
+    with quick_folder(tmp_path_factory.mktemp("restarted") / "home") as made:
+        made.start()
         yield made
 
 
@@ -91,46 +93,46 @@ def test_a_batch_folder_taken_back_and_dropped_anew_is_another_batch(running: Qu
     assert running.done("m2.jpg")["batch"] != one["batch"]
 
 
-def test_pictures_that_come_later_belong_to_the_same_batch_also_after_a_restart(folder: QuickFolder) -> None:
-    folder.start()
-    place = drop(folder, "long", "l1.jpg", "l2.jpg")
-    one, two = jobs_of(folder, "l1.jpg", "l2.jpg")
-    assert folder.stop() == 0
+def test_pictures_that_come_later_belong_to_the_same_batch_also_after_a_restart(restarted: QuickFolder) -> None:
+    place = drop(restarted, "long", "l1.jpg", "l2.jpg")
+    (place / "notes.txt").write_text("mine")  # so that the folder stays, however slow this is
+    one, two = jobs_of(restarted, "l1.jpg", "l2.jpg")
+    assert restarted.stop() == 0
     (place / "l3.jpg").write_bytes(b"good")
-    folder.start()
-    three = folder.done("l3.jpg")
+    restarted.start()
+    three = restarted.done("l3.jpg")
     assert one["batch"] == two["batch"] == three["batch"]
+    (place / "notes.txt").unlink()
     until(lambda: not place.exists(), 10)
-    assert b"job.yaml" in folder.source(three)
+    assert b"job.yaml" in restarted.source(three)
 
 
-def test_a_batch_that_was_done_before_a_restart_still_ends(folder: QuickFolder) -> None:
-    folder.start()
-    place = drop(folder, "short", "s1.jpg")
-    done = folder.done("s1.jpg")
-    assert folder.stop() == 0
-    assert place.exists()
-    folder.start()
+def test_a_batch_that_was_done_before_a_restart_still_ends(restarted: QuickFolder) -> None:
+    place = drop(restarted, "short", "s1.jpg")
+    (place / "notes.txt").write_text("mine")
+    done = restarted.done("s1.jpg")
+    assert restarted.stop() == 0
+    (place / "notes.txt").unlink()
+    restarted.start()
     until(lambda: not place.exists(), 10)
-    assert b"job.yaml" in folder.source(done)
+    assert b"job.yaml" in restarted.source(done)
 
 
-def test_a_batch_can_be_cancelled_and_retried_by_its_folders_name(folder: QuickFolder) -> None:
-    folder.start()
-    folder.pair("other.jpg", b"hang")
-    until(lambda: folder.of("other.jpg") and folder.of("other.jpg")[0]["state"] == "processing")
-    drop(folder, "many", "n1.jpg", "n2.jpg", "n3.jpg")
-    until(lambda: len([job for job in folder.statuses() if job["batch"]]) == 3, 15)
-    assert folder.run("cancel", "--batch", "many").returncode == 0
-    jobs = jobs_of(folder, "n1.jpg", "n2.jpg", "n3.jpg")
+def test_a_batch_can_be_cancelled_and_retried_by_its_folders_name(running: QuickFolder) -> None:
+    running.pair("other.jpg", b"hang")
+    until(lambda: running.of("other.jpg") and running.of("other.jpg")[0]["state"] == "processing")
+    drop(running, "many", "n1.jpg", "n2.jpg", "n3.jpg")
+    until(lambda: len([job for job in running.statuses() if "many" in (job["batch"] or "")]) == 3, 15)
+    assert running.verb("cancel", "--batch", "many").returncode == 0
+    jobs = jobs_of(running, "n1.jpg", "n2.jpg", "n3.jpg")
     assert [job["state"] for job in jobs] == ["cancelled"] * 3
-    assert folder.of("other.jpg")[0]["state"] == "processing"
-    assert folder.run("cancel", "--batch", "nobody").returncode == 1
-    assert folder.run("retry", "--batch", jobs[0]["batch"]).returncode == 0
-    assert folder.run("cancel", folder.of("other.jpg")[0]["job_id"]).returncode == 0
+    assert running.of("other.jpg")[0]["state"] == "processing"
+    assert running.verb("cancel", "--batch", "nobody").returncode == 1
+    assert running.verb("retry", "--batch", jobs[0]["batch"]).returncode == 0
+    assert running.verb("cancel", running.of("other.jpg")[0]["job_id"]).returncode == 0
     for name in ("n1.jpg", "n2.jpg", "n3.jpg"):
-        until(lambda name=name: folder.of(name)[0]["state"] == "completed", 20)
-    listed = json.loads(folder.run("jobs", "--batch", jobs[0]["batch"], "--json").stdout)
+        until(lambda name=name: running.of(name)[0]["state"] == "completed", 20)
+    listed = json.loads(running.verb("jobs", "--batch", jobs[0]["batch"], "--json").stdout)
     assert len(listed) == 3
 
 

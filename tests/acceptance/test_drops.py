@@ -2,12 +2,22 @@
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.home import HotFolder, picture, until
+from tests.acceptance.quick import QuickFolder, quick_folder
 
 pytestmark = pytest.mark.xdist_group("drops")
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[QuickFolder]:
+    """For what does not depend on the picture: a home of its own, a worker that is done at once, no running daemon."""
+    with quick_folder(tmp_path / "home") as made:
+        yield made
 
 
 def only_completed(running: HotFolder, name: str) -> dict:
@@ -54,13 +64,12 @@ def test_a_pair_copied_in_slowly_in_chunks_becomes_one_whole_job(running: HotFol
     assert (running.job(status) / "source" / "slow.png").read_bytes() == data
 
 
-def test_a_pair_dropped_while_the_daemon_is_down_becomes_one_job(folder: HotFolder) -> None:
-    folder.start()
-    assert folder.stop() == 0
-    folder.drop("early.png", picture(seed=5))
-    assert folder.statuses() == []
-    folder.start()
-    only_completed(folder, "early.png")
+def test_a_pair_dropped_while_the_daemon_is_down_becomes_one_job(quick: QuickFolder) -> None:
+    quick.prepare()
+    quick.pair("early.png")
+    assert quick.statuses() == []
+    quick.start()
+    only_completed(quick, "early.png")
 
 
 def test_the_sidecars_own_id_names_the_folder(running: HotFolder) -> None:
@@ -79,21 +88,20 @@ def test_a_taken_id_gives_a_failed_job_that_names_it(running: HotFolder) -> None
     assert (running.job(status) / "source" / "second.png").exists()
 
 
-def test_a_bare_picture_in_a_preset_folder_is_taken_with_the_preset(folder: HotFolder) -> None:
-    folder.settings["MULTIPLANE_INTAKE__GRACE_SECONDS"] = "1"
-    folder.start()
-    preset = folder.inbox / "three layers"
+def test_a_bare_picture_in_a_preset_folder_is_taken_with_the_preset(quick: QuickFolder) -> None:
+    quick.start()
+    preset = quick.inbox / "three layers"
     preset.mkdir()
     (preset / "_preset.yaml").write_text("num_layers: 3\n")
-    (preset / "bare.png").write_bytes(picture(seed=9))
-    status = folder.ended("bare.png")
+    (preset / "bare.png").write_bytes(b"good")
+    status = quick.ended("bare.png")
     assert (status["state"], status["spec"]["num_layers"]) == ("completed", 3)
-    assert sorted(os.listdir(folder.job(status) / "source")) == ["bare.png", "bare.png.yaml"]
+    assert sorted(os.listdir(quick.job(status) / "source")) == ["bare.png", "bare.png.yaml"]
     # source/ is a complete pair: dropped again, it is the same job anew.
     for name in ("bare.png", "bare.png.yaml"):
-        (folder.job(status) / "source" / name).rename(folder.inbox / name)
+        (quick.job(status) / "source" / name).rename(quick.inbox / name)
     again = until(
-        lambda: [other for other in folder.of("bare.png") if other["job_id"] != status["job_id"] and other["completed_at"]]
+        lambda: [other for other in quick.of("bare.png") if other["job_id"] != status["job_id"] and other["completed_at"]]
     )
     assert (again[0]["state"], again[0]["spec"]["num_layers"]) == ("completed", 3)
 
@@ -107,26 +115,41 @@ def test_the_original_is_kept_bit_for_bit(running: HotFolder) -> None:
     assert (source / "original.png.yaml").read_text() == "num_layers: 2  # a comment\n"
 
 
-def test_priority_goes_before_arrival(folder: HotFolder) -> None:
+def test_priority_goes_before_arrival(quick: QuickFolder) -> None:
     for name, priority in (("low.png", -5), ("middle.png", 0), ("high.png", 9)):
-        folder.drop(name, picture(), f"num_layers: 2\npriority: {priority}\n")
-    assert folder.run("run", "--once").returncode == 0
-    started = sorted(folder.statuses(), key=lambda status: status["started_at"])
+        quick.pair(name, sidecar=f"priority: {priority}\n".encode())
+    quick.start()
+    ended = [quick.done(name) for name in ("low.png", "middle.png", "high.png")]
+    started = sorted(ended, key=lambda status: status["started_at"])
     assert [status["source"]["image"] for status in started] == ["high.png", "middle.png", "low.png"]
 
 
-def test_what_is_above_the_queues_limit_waits_in_the_inbox_and_says_so(folder: HotFolder) -> None:
-    folder.settings["MULTIPLANE_QUEUE__MAX_PENDING"] = "1"
-    for number in range(3):
-        folder.drop(f"photo{number}.png", picture(seed=number))
-    folder.start()
-    until(lambda: any("queue is full" in item["reason"] for item in folder.health()["waiting"]))
-    for number in range(3):
-        assert folder.ended(f"photo{number}.png")["state"] == "completed"
+def test_what_is_above_the_queues_limit_waits_in_the_inbox_and_says_so(quick: QuickFolder) -> None:
+    quick.settings["MULTIPLANE_QUEUE__MAX_PENDING"] = "1"
+    quick.pair("photo0.png", b"hang", sidecar=b"priority: 9\n")
+    quick.start()
+    until(lambda: quick.of("photo0.png") and quick.of("photo0.png")[0]["state"] == "processing")
+    for number in (1, 2):
+        quick.pair(f"photo{number}.png")
+    until(lambda: any("queue is full" in reason for reason in quick.waiting().values()))
+    assert len(quick.statuses()) == 2
+    assert quick.verb("cancel", quick.of("photo0.png")[0]["job_id"]).returncode == 0
+    for number in (1, 2):
+        quick.done(f"photo{number}.png")
+
+
+def test_a_finder_alias_named_like_a_picture_fails_in_plain_words(running: HotFolder) -> None:
+    """The bytes an alias file begins with, as Finder writes it (bookmark data)."""
+    alias = b"book\0\0\0\0mark\0\0\0\0\x38\0\0\0\x38\0\0\0" + bytes(900)
+    running.drop("alias.png", alias)
+    status = running.ended("alias.png")
+    assert (status["state"], status["error"]["code"]) == ("failed", "image_type")
+    assert "a Finder alias of another file" in status["error"]["message"]
+    assert (running.job(status) / "source" / "alias.png").read_bytes() == alias
 
 
 def test_status_files_are_whole_at_every_look(running: HotFolder) -> None:
-    running.drop("watched.png", picture(600, 400, seed=11), "num_layers: 6\n")
+    running.drop("watched.png", picture(300, 200, seed=11), "num_layers: 4\n")
     until(lambda: running.of("watched.png"))
     path = running.job(running.of("watched.png")[0]) / "status.json"
     seen: list[str] = []

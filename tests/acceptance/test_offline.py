@@ -1,5 +1,6 @@
 """The inbox goes away in every way there is, and comes back: no job fails for it, nothing is deleted, work goes on."""
 
+import errno
 import os
 import subprocess
 import threading
@@ -32,36 +33,47 @@ def unmount(path: Path) -> None:
 
 
 class Scene:
-    """A pair that waits, one that runs, and one that is done."""
+    """Pictures that wait, alone and as a pair still being downloaded, one that runs, and one that is done."""
 
-    def __init__(self, folder: QuickFolder) -> None:
+    def __init__(self, folder: QuickFolder, word: str = "a") -> None:
         self.folder = folder
-        folder.pair("done.jpg")
-        folder.done("done.jpg")
-        folder.pair("running.jpg", b"hang")
-        until(lambda: folder.of("running.jpg") and folder.of("running.jpg")[0]["state"] == "processing")
-        folder.write("waiting.jpg", b"good")
-        folder.waits("waiting.jpg", "waiting for waiting.yaml")
+        self.done, self.running, self.waiting, self.pair, self.after = (
+            f"{what} {word}.jpg" for what in ("done", "running", "waiting", "pair", "after")
+        )
+        folder.pair(self.done)
+        folder.done(self.done)
+        folder.pair(self.running, b"hang")
+        until(lambda: folder.of(self.running) and folder.of(self.running)[0]["state"] == "processing")
+        folder.write(self.waiting, b"good")
+        for name in (f"{self.pair}.part", self.pair, f"{self.pair}.yaml"):
+            folder.write(name, b"num_layers: 3\n")
+        folder.waits(self.waiting, "waiting for")
+        folder.waits(self.pair, "still being downloaded")
+
+    def states(self) -> dict[str, str]:
+        """The jobs of this scene."""
+        mine = (self.done, self.running, self.waiting, self.pair, self.after)
+        return {job["source"]["image"]: job["state"] for job in self.folder.statuses() if job["source"]["image"] in mine}
 
     def check_away(self) -> None:
         """Offline is said; nothing failed or was removed."""
         until(lambda: self.folder.health()["state"] == "offline")
         assert self.folder.health()["problem"]
-        assert {job["source"]["image"]: job["state"] for job in self.folder.statuses()} == {
-            "done.jpg": "completed",
-            "running.jpg": "processing",
-        }
+        assert self.states() == {self.done: "completed", self.running: "processing"}
 
     def check_back(self, *, waiting: bool = True) -> None:
         """Work goes on where it was."""
         until(lambda: self.folder.health()["state"] == "running", 15)
-        assert self.folder.run("cancel", self.folder.of("running.jpg")[0]["job_id"]).returncode == 0
+        assert self.states() == {self.done: "completed", self.running: "processing"}
+        assert self.folder.verb("cancel", self.folder.of(self.running)[0]["job_id"]).returncode == 0
         if waiting:
-            self.folder.write("waiting.jpg.yaml")
-            self.folder.done("waiting.jpg")
-        self.folder.pair("after.jpg")
-        self.folder.done("after.jpg")
-        assert {job["state"] for job in self.folder.statuses()} == {"completed", "cancelled"}
+            os.unlink(self.folder.at(f"{self.pair}.part"))
+            self.folder.write(f"{self.waiting}.yaml")
+            self.folder.done(self.waiting)
+            self.folder.done(self.pair)
+        self.folder.pair(self.after)
+        self.folder.done(self.after)
+        assert set(self.states().values()) == {"completed", "cancelled"}
 
 
 def test_the_inbox_unmounted_to_an_empty_mount_point_and_back(folder: QuickFolder) -> None:
@@ -105,10 +117,17 @@ def test_the_inbox_on_a_disk_of_its_own_unmounted_and_back(folder: QuickFolder) 
         subprocess.run(["umount", "-l", str(folder.inbox)], capture_output=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
+    with quick_folder(tmp_path_factory.mktemp("offline") / "home") as made:
+        made.start()
+        yield made
+
+
 @pytest.mark.parametrize("how", ["renamed", "replaced by a file", "a link in its place"])
-def test_the_inbox_is_away_and_comes_back(folder: QuickFolder, how: str) -> None:
-    folder.start()
-    scene = Scene(folder)
+def test_the_inbox_is_away_and_comes_back(running: QuickFolder, how: str) -> None:
+    folder = running
+    scene = Scene(folder, how)
     aside = folder.home / "aside"
     if how == "a link in its place":
         folder.inbox.rename(aside)
@@ -125,19 +144,30 @@ def test_the_inbox_is_away_and_comes_back(folder: QuickFolder, how: str) -> None
     scene.check_back()
 
 
-def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(folder: QuickFolder) -> None:
-    folder.start()
-    scene = Scene(folder)
+def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(running: QuickFolder) -> None:
+    folder = running
+    scene = Scene(folder, "anew")
     folder.inbox.rename(folder.home / "Trash")
     folder.inbox.mkdir()
     until((folder.inbox / ".multiplane").exists, 10)
     scene.check_back(waiting=False)
     assert "made anew" in folder.log()
-    assert (folder.home / "Trash" / "waiting.jpg").exists()
+    assert (folder.home / "Trash" / scene.waiting).exists()
 
 
-def test_an_inbox_nobody_may_read_simulated_for_root_is_offline_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.EPERM, "may not be read"),
+        (errno.EACCES, "may not be read"),
+        (errno.ESTALE, "cannot be read: Stale file handle"),
+        (errno.EIO, "cannot be read"),
+        (errno.EMFILE, "cannot be read: Too many open files"),
+    ],
+    ids=lambda value: errno.errorcode.get(value, "") if isinstance(value, int) else "",
+)
+def test_an_inbox_that_cannot_be_read_simulated_is_offline_with_the_reason_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
 ) -> None:
     """Chmod 000 stops nobody who is root, so the refusal comes from `os.scandir`, as macOS gives it (EPERM)."""
     from daemon.intake import Control
@@ -149,13 +179,13 @@ def test_an_inbox_nobody_may_read_simulated_for_root_is_offline_with_what_to_do(
         assert watch.start().state == "ok"
 
         def refused(path: bytes) -> None:
-            raise PermissionError(1, "Operation not permitted", path)
+            raise OSError(code, os.strerror(code), path)
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "scandir", refused)
             assert watch.look() is None
             health = watch.health(time.monotonic())
-        assert (health.state, "may not be read" in (health.problem or "")) == ("offline", True)
+        assert (health.state, said in (health.problem or "")) == ("offline", True)
         assert watch.health(time.monotonic()).state == "ok"
         assert watch.look() is not None
     finally:
@@ -181,6 +211,7 @@ def test_events_that_the_system_lost_are_made_up_for_and_told_of(folder: QuickFo
     until(lambda: len(folder.statuses()) == 101, 30)
     assert sorted(os.listdir(folder.inbox)) == [".multiplane"]
     assert "lost events" in folder.health()["last_fault"]
+    assert "lost events" in folder.verb("doctor").stdout
 
 
 def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None:
@@ -229,7 +260,7 @@ def test_it_starts_while_the_inbox_is_away_and_waits_for_it(folder: QuickFolder)
 
 def test_two_daemons_on_one_home_are_one(folder: QuickFolder) -> None:
     folder.start()
-    second = folder.run("run")
+    second = folder.verb("run")
     assert second.returncode != 0
     assert "already" in second.stderr or "another" in second.stderr
     assert folder.is_alive()

@@ -58,7 +58,7 @@ WELL = Facts(
     models=Answer(value=[LISTED]),
     verified=Answer(value=[{"name": "small", "ok": True, "says": "as recorded"}]),
     devices=Answer(value={"torch": "2.13", "threads": 2, "cuda": False, "mps": False}),
-    settings={"device": "auto", "sandbox": "auto", "max_output_bytes": GB},
+    settings={"device": "auto", "sandbox": "auto", "max_output_bytes": GB, "min_free_bytes": 256 << 20},
 )
 
 

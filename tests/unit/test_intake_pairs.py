@@ -218,6 +218,18 @@ def test_what_is_no_plain_file_is_refused_and_named(kind, name):
     assert scene.reason(other).startswith("waiting for ")
 
 
+def test_a_locked_file_waits_with_what_to_do_and_is_looked_at_until_it_is_unlocked():
+    scene = Scene()
+    scene.put("photo.jpg", kind="locked")
+    scene.put("photo.yaml")
+    assert scene.settle(10) == []
+    assert scene.reason("photo.jpg") == "locked: choose Get Info in Finder and take the tick from Locked"
+    assert scene.decision.look_again_at is not None
+    assert scene.decision.only_people_can_help
+    scene.put("photo.jpg", kind="file")
+    assert scene.settle() == [b"photo.jpg"]
+
+
 def test_a_hard_link_is_refused_until_its_other_name_is_gone():
     scene = Scene()
     scene.put("photo.jpg", nlink=2)

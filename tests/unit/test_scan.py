@@ -1,5 +1,7 @@
 """What the scanner sees, and that it disturbs nothing."""
 
+import contextlib
+import errno
 import os
 import socket
 import stat
@@ -90,6 +92,57 @@ def test_a_file_exchanged_for_a_link_is_seen(inbox):
     (inbox / "a.jpg").unlink()
     (inbox / "a.jpg").symlink_to("/")
     assert scan.look(2.0).folders[0].entries[b"a.jpg"].kind == "symlink"
+
+
+class Refusing:
+    """A name in a listing whose look fails, as the system makes it fail."""
+
+    def __init__(self, item: os.DirEntry[bytes], code: int) -> None:
+        self.name, self._code = item.name, code
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        raise OSError(self._code, os.strerror(self._code), self.name)
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EBUSY, errno.EACCES], ids=errno.errorcode.get)
+def test_a_name_that_cannot_be_looked_at_is_unreadable_until_it_can_and_hides_no_other(inbox, monkeypatch, code):
+    for name in ("a.jpg", "b.jpg"):
+        (inbox / name).write_bytes(b"x")
+    scan, bare, lstat = scanner(inbox), os.scandir, os.lstat
+    before = scan.look(1.0).folders[0].entries
+
+    def refused(path):
+        if os.path.basename(path) == b"a.jpg":
+            raise OSError(code, os.strerror(code), path)
+        return lstat(path)
+
+    @contextlib.contextmanager
+    def listing(path):
+        with bare(path) as items:
+            yield (Refusing(item, code) if item.name == b"a.jpg" else item for item in items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", listing)
+        patch.setattr(os, "lstat", refused)
+        for look in (scan.look(2.0), scan.glance(3.0, {b"": {b"a.jpg"}})):
+            (root,) = look.folders
+            assert (root.problem, kinds(root)) == (None, {b"a.jpg": "unreadable", b"b.jpg": "file"})
+    assert scan.look(4.0).folders[0].entries == before
+
+
+def test_a_file_locked_in_finder_is_seen_as_locked_and_unlocked(inbox, monkeypatch):
+    """With the write permission in the place of the Mac's flag, which comes with lstat in the same way."""
+    monkeypatch.setattr("daemon.watch.scan.is_locked", lambda st: not st.st_mode & 0o200)
+    monkeypatch.setattr("daemon.watch.scan.MAC_ATTRIBUTES", True)
+    (inbox / "a.jpg").write_bytes(b"x")
+    scan = scanner(inbox)
+    open_ = scan.look(1.0).folders[0].entries
+    (inbox / "a.jpg").chmod(0o400)
+    locked = scan.look(2.0).folders[0].entries
+    assert (open_[b"a.jpg"].kind, locked[b"a.jpg"].kind) == ("file", "locked")
+    assert scan.look(3.0).folders[0].entries is locked
+    (inbox / "a.jpg").chmod(0o600)
+    assert scan.look(4.0).folders[0].entries == open_
 
 
 def test_a_glance_sees_the_names_it_looks_at_and_leaves_the_rest_as_last_seen(inbox):

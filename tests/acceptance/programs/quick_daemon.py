@@ -25,8 +25,7 @@ def main() -> int:
     chosen = parser.parse_args()
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
-    if "SLOW_HEALTH" not in os.environ:
-        service_module.HEALTH_SECONDS = 0.3
+    service_module.HEALTH_SECONDS = 0.3
     try:
         service = service_module.Service(load(chosen.home, os.environ), LocalFiles(), argv=(sys.executable, "-I", "-S", WORKER))
     except Refusal as refusal:
