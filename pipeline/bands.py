@@ -18,12 +18,23 @@ from pipeline.filters import Raster, resize
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+BAND_PIXELS = 3.0
+BAND_SHARE = 0.002
+"""Half the width of the band along a border: what an antialiased edge spans, plus what a depth edge is off in a photo of this
+size."""
 GRID_SIDE = 768
 """Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
+CELLS_PER_BAND = 2.0
+"""Cells in half a band where only what is smooth is looked at: all that photos above four megapixels have anyway."""
 BLOCK = 1 << 16
 """Pixels of a list that are worked on at a time: their dozen float columns stay in a core's cache."""
 ROW = 4096
 """Points per row of a remap table; OpenCV wants fewer than 32,768 columns and rows."""
+
+
+def band_radius(shape: tuple[int, ...]) -> float:
+    """Half the width of the band along a border in pixels, for a picture of shape (H, W, …)."""
+    return BAND_PIXELS + BAND_SHARE * max(shape[:2])
 
 
 @dataclass(frozen=True)
@@ -34,10 +45,10 @@ class Grid:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, full: tuple[int, ...]) -> "Grid":
-        """The grid for a picture of shape (H, W, …)."""
+    def of(cls, full: tuple[int, ...], *, smooth: bool = False) -> "Grid":
+        """The grid for a picture of shape (H, W, …); a coarser one for small pictures where only what is smooth is looked at."""
         height, width = full[:2]
-        step = max(1, round(max(height, width) / GRID_SIDE))
+        step = max(1, round(max(height, width) / GRID_SIDE), int(band_radius(full) / CELLS_PER_BAND) if smooth else 1)
         return cls((height, width), (max(1, -(-height // step)), max(1, -(-width // step))))
 
     @property
@@ -49,9 +60,9 @@ class Grid:
         """Area means of a finer picture of the same view, (…, …) or (…, …, c); same dtype and channels."""
         return resize(picture, self.shape, cv2.INTER_AREA)
 
-    def share(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Which share of each cell is set; float32 (h, w), 0 to 1."""
-        return self.shrink(mask.view(np.uint8) * np.uint8(255)).astype(np.float32) / np.float32(255.0)
+    def share(self, mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Which share of each cell is set in a mask of 0 and 255; float32 (h, w), 0 to 1."""
+        return self.shrink(mask).astype(np.float32) / np.float32(255.0)
 
     def enlarge_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The pixels whose cell is set; bool (H, W)."""

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import BLOCK, Grid, Pixels
-from pipeline.filters import box, grown, resize, select, widest
-from pipeline.matte import band_radius
+from pipeline.bands import BLOCK, Grid, Pixels, band_radius
+from pipeline.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
 from pipeline.texture import find_texture
 
 MAX_PARALLAX = 0.03
@@ -73,8 +72,10 @@ class Filler:
         self.packed = photo.reshape(-1, 4).view(np.uint32)[:, 0]
         self.visible = visible
         self.labels = labels
-        self.unsure = unsure
-        self.grid = Grid.of(photo.shape)
+        self.sure = at_least(unsure.view(np.uint8) ^ np.uint8(1), 1)
+        if visible is not None:
+            self.sure &= at_least(visible.view(np.uint8), 1)
+        self.grid = Grid.of(photo.shape, smooth=True)
         self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
         self.colour = self.grid.shrink(photo)[:, :, :3].astype(np.float32)
         self.coarse_labels = resize(labels, self.grid.shape, cv2.INTER_NEAREST_EXACT)
@@ -86,19 +87,18 @@ class Filler:
             layer: which.
             everywhere: it is the farthest that has any pixels, and exists behind everything.
         """
-        own = self.labels == layer
-        if self.visible is not None:
-            own &= self.visible
-        chosen = own & ~self.unsure
+        chosen = exactly(self.labels, layer) & self.sure
         weight = self.grid.share(chosen)
         if weight.max(initial=0.0) > SURE_CELL:
             # Unsure pixels are at most a corner of a cell that counts, and the more of it they are, the less it does.
-            weight **= 3
-            product = self.colour * weight[..., None]
+            weight *= weight * weight
+            product = self.colour * channels(weight)
         else:
-            chosen = own
-            weight = self.grid.share(own)
-            product = self.grid.shrink(select(self.photo, own))[:, :, :3].astype(np.float32)
+            chosen = exactly(self.labels, layer)
+            if self.visible is not None:
+                chosen &= at_least(self.visible.view(np.uint8), 1)
+            weight = self.grid.share(chosen)
+            product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
         smooth = push_pull(product, weight)
         reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
         size = 2 * int(np.ceil(band_radius(self.photo.shape) / self.grid.step)) + 3
@@ -111,15 +111,19 @@ class Filler:
         noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
         texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, reach_cells, noise)
         if texture is None:
-            nothing = np.zeros(self.grid.shape, np.float32)
-            return Fill(np.dstack([smooth, nothing]), reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer)
+            ground = stacked(smooth, np.zeros(self.grid.shape, np.float32))
+            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer)
         strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
         plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
-        ground = np.dstack([smooth + strength[..., None] * (plain - smooth), strength])
-        return Fill(ground, reach, near, base, texture.choice, self._moves(texture.offsets, chosen), layer)
+        ground = stacked(smooth + channels(strength) * (plain - smooth), strength)
+        moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
+        return Fill(ground, reach, near, base, texture.choice, moves, layer)
 
-    def _moves(self, offsets: NDArray[np.int32], chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself."""
+    def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself.
+
+        Only those whose numbers are `used` are made precise.
+        """
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
         moves: NDArray[np.int32] = np.rint(offsets * scale).astype(np.int32)
@@ -132,7 +136,7 @@ class Filler:
             y, x = rows + places[:, :1], columns + places[:, 1:]
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             index = np.where(inside, y * width + x, 0)
-            inside &= chosen.reshape(-1)[index]
+            inside &= chosen.reshape(-1)[index] > 0
             square = np.square(self.photo.reshape(-1, 4)[index].astype(np.int32) - pixels).sum(axis=2)
             total, count = np.where(inside, square, 0).sum(axis=1), inside.sum(axis=1)
             return [float(t / n) if n else float("inf") for t, n in zip(total, count, strict=True)]
@@ -140,8 +144,8 @@ class Filler:
         step = int(np.ceil(scale.max())) // 2
         around = np.array([(dy, dx) for dy in (0, -1, 1) for dx in (0, -1, 1)], np.int32)
         while step >= 1:
-            for number, move in enumerate(moves):
-                places = move + around * step
+            for number in used:
+                places = moves[number] + around * step
                 moves[number] = places[int(np.argmin(agreements(places)))]
             step //= 2
         return moves
@@ -184,19 +188,21 @@ class Filler:
         if not len(fill.moves) or not cv2.hasNonZero(strength):
             return colour
         height, width = self.grid.full
-        move = fill.moves[fill.choice.reshape(-1)[pixels.cells(fill.choice.shape)]].astype(np.float32)
-        rows = np.clip(pixels.rows + move[:, 0], 0, height - 1)
-        columns = np.clip(pixels.columns + move[:, 1], 0, width - 1)
+        choice = fill.choice.reshape(-1)[pixels.cells(fill.choice.shape)]
+        down, across = fill.moves.astype(np.float32).T
+        rows = np.clip(pixels.rows + down[choice], 0, height - 1)
+        columns = np.clip(pixels.columns + across[choice], 0, width - 1)
         index = rows.astype(np.intp) * width + columns.astype(np.intp)
         source = Pixels(index, rows, columns, self.grid.full)
         detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
         # Cells are coarser than pixels: what a move leads to may be another layer's, or a mixture with it.
-        own = (self.labels.reshape(-1)[index] == fill.layer) & ~self.unsure.reshape(-1)[index]
-        colour[:, :3] += strength * own[:, None] * detail
+        own = (self.labels.reshape(-1)[index] == fill.layer) & (self.sure.reshape(-1)[index] > 0)
+        detail *= channels(strength * own[:, None])[:, 0]
+        colour[:, :3] += detail
         return colour
 
 
-def _spread_sample(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Flat indices of about `SAMPLES` of the pixels that are set, spread evenly; from few rows where those have enough."""
     height, width = mask.shape
     step = max(1, height // SAMPLE_ROWS)
@@ -212,7 +218,7 @@ def _spread_sample(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
     """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
     window = 2 * max(1, round(reach)) + 1
-    return push_pull(box(colour * weight[..., None], window), box(weight, window))
+    return push_pull(box(colour * channels(weight), window), box(weight, window))
 
 
 def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -231,12 +237,12 @@ def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
         half = (h + 1) // 2, (w + 1) // 2
         levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
     top, mass = levels[-1]
-    coarse: NDArray[np.float32] = (top / np.maximum(mass, np.float32(1e-12))[..., None]).astype(np.float32)
+    coarse: NDArray[np.float32] = top / channels(np.maximum(mass, np.float32(1e-12)))
     for fine, mass in reversed(levels[:-1]):
         coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
         # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
-        sure = np.minimum(mass * 8.0, 1.0)[..., None]
-        known = fine / np.maximum(mass, np.float32(1e-6))[..., None]
+        sure = channels(np.minimum(mass * np.float32(8.0), np.float32(1.0)))
+        known = fine / channels(np.maximum(mass, np.float32(1e-6)))
         coarse += sure * (known - coarse)
         for _ in range(RELAXATIONS):
             coarse = box(coarse, 3)

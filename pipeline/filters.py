@@ -48,6 +48,43 @@ def narrowest(picture: Raster, size: int) -> Raster:
     return cast(Raster, out.reshape(picture.shape))
 
 
+def channels(plane: NDArray[np.float32], count: int = 3) -> NDArray[np.float32]:
+    """One plane as `count` equal channels: products of equal shapes run many times as fast as broadcast over a short axis."""
+    return cast(NDArray[np.float32], cv2.merge([plane] * count).reshape(*plane.shape, count))
+
+
+def stacked(picture: NDArray[np.float32], plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture (h, w, 3) with a plane (h, w) as its fourth channel."""
+    out = np.empty((*plane.shape, 4), np.float32)
+    cv2.mixChannels([picture, plane], [out], [0, 0, 1, 1, 2, 2, 3, 3])
+    return out
+
+
+def power(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squares summed over the channels: (h, w, 3) → (h, w)."""
+    square = picture * picture
+    total: NDArray[np.float32] = square[..., 0] + square[..., 1]
+    total += square[..., 2]
+    return total
+
+
+def local_colours(colour: NDArray[np.float32], weight: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """Weighted mean colour around each cell, and the variance around it summed over channels.
+
+    Args:
+        colour: float32 (h, w, 4), colour and the sum of its squares, as `stacked(colour, power(colour))`.
+        weight: float32 (h, w), above 0.
+        window: side of the square in cells, odd.
+
+    Returns:
+        float32 (h, w, 4): mean colour, variance.
+    """
+    mean = box(colour * channels(weight, 4), window)
+    mean /= channels(box(weight, window), 4)
+    mean[..., 3] = np.maximum(mean[..., 3] - power(mean), 0.0)
+    return mean
+
+
 def grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """A mask grown by (size − 1) / 2 in every direction."""
     return widest(mask.view(np.uint8), size).view(np.bool_)
@@ -59,10 +96,18 @@ def at_least(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     return cast(NDArray[np.uint8], out.reshape(picture.shape))
 
 
+def exactly(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+    """255 where the picture has a level, 0 elsewhere."""
+    out: Any = cv2.inRange(picture, float(level), float(level))
+    return cast(NDArray[np.uint8], out.reshape(picture.shape))
+
+
 def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture where the mask is not 0, 0 elsewhere."""
-    out: Any = cv2.copyTo(picture, mask.view(np.uint8))
-    return cast(NDArray[np.uint8], out.reshape(picture.shape))
+    # What stays 0 is never written, so the system need not even find memory for it.
+    out = np.zeros(picture.shape, np.uint8)
+    put(picture, mask, out)
+    return out
 
 
 def put(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8], onto: NDArray[np.uint8]) -> None:

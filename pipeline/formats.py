@@ -34,6 +34,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\x00+", "TIFF"),
     (8, b"AVI ", "video"),
     (0, b"\x1a\x45\xdf\xa3", "video"),
+    (0, b"book\0\0\0\0mark", "Finder alias of another file"),
     (0, b"\x00\x05\x16\x07", "resource fork of another file (AppleDouble)"),
 )
 _BRANDS: dict[bytes, str] = {

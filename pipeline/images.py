@@ -12,14 +12,17 @@ from typing import Any, BinaryIO, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline import colour, formats, heif
+from pipeline import colour, formats
 from pipeline.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
+
+# Named here so that Pillow, which knows its formats only by the modules already loaded, need not load all forty.
+_PLUGINS = (AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
 # Pillow's own guard against decompression bombs has a fixed bound (89 million pixels) and warns first; here the configured
 # limit is checked on every path between reading the header and loading pixels, so the guard is off.
@@ -247,6 +250,8 @@ def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
     """Decode HEIC; libheif has turned it upright already."""
     if formats.is_cut_off(file):  # libheif leaves the tiles that are missing black and says nothing
         raise EOFError("a box ends behind the file")
+    from pipeline import heif
+
     container = heif.parse(file)
     main = container[container.primary_index]
     check_limits(path, limits, pixels=main.size)

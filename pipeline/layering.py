@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bands import band_radius
 from pipeline.fill import MAX_PARALLAX
 from pipeline.filters import at_least
-from pipeline.matte import band_radius, find_borders
+from pipeline.matte import find_borders
+from pipeline.pieces import keep_whole
 from pipeline.recompose import compose, solve
 from pipeline.refine import refine
 from pipeline.split import find_thresholds, label, without_slivers
@@ -64,6 +66,7 @@ def layer_picture(
     *,
     num_layers: int,
     split: str | Sequence[float] = "natural",
+    pieces: NDArray[np.int32] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
     """Cut a picture into depth-ordered layers that give it back exactly.
@@ -75,6 +78,7 @@ def layer_picture(
         valid: bool (h, w), False where the source had no reading; None if it read everywhere.
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
+        pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around them where they can (`pipeline.pieces`).
         progress: called with (stage, share of these steps done, 0 to 1) as each stage of `STAGES` begins, and once at the end.
 
     Returns:
@@ -95,6 +99,8 @@ def layer_picture(
     visible = None if alpha is None else alpha > 0
     thresholds = find_thresholds(disparity, visible, num_layers, split)
     labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
+    if pieces is not None:
+        labels = keep_whole(labels, pieces, num_layers)
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
     borders = find_borders(rgb, opaque, labels, num_layers)
@@ -179,7 +185,7 @@ def _measure(
     for layer in reversed(rgba):
         there = at_least(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
         coverage.append(cv2.countNonZero(cv2.bitwise_and(there, free)) / free.size)
-        free = np.where(there, np.uint8(0), free)
+        free = np.asarray(cv2.bitwise_and(free, cv2.bitwise_not(there)), np.uint8).reshape(shape)
         x, y, width, height = cv2.boundingRect(there)
         boxes.append((int(x), int(y), int(width), int(height)) if width else None)
     return tuple(reversed(coverage)), tuple(reversed(boxes))

@@ -12,12 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import Grid, Pixels, in_parallel
-from pipeline.filters import at_least, box, narrowest, widest
+from pipeline.bands import Grid, Pixels, band_radius, in_parallel
+from pipeline.filters import at_least, box, local_colours, narrowest, power, stacked, widest
 
-BAND_PIXELS = 3.0
-BAND_SHARE = 0.002
-"""Half the band's width: what an antialiased edge spans, plus what a depth edge is off in a photo of this size."""
 NOISE = 4.0
 """Levels of sensor and compression noise, below which a difference of colours says nothing."""
 EDGE_BLUR = 0.7
@@ -39,11 +36,6 @@ class Border:
     colour: NDArray[np.uint8]
 
 
-def band_radius(shape: tuple[int, ...]) -> float:
-    """Half the width of the band in pixels, for a picture of shape (H, W, …)."""
-    return BAND_PIXELS + BAND_SHARE * max(shape[:2])
-
-
 def find_borders(
     rgb: NDArray[np.uint8], opaque: NDArray[np.bool_] | None, labels: NDArray[np.uint8], num_layers: int
 ) -> list[Border]:
@@ -60,11 +52,11 @@ def find_borders(
     """
     grid = Grid.of(rgb.shape)
     colour = grid.shrink(rgb).astype(np.float32)
-    seen = None if opaque is None else grid.share(opaque)
-    square = np.einsum("ijk,ijk->ij", colour, colour)
+    seen = None if opaque is None else grid.share(opaque.view(np.uint8) * np.uint8(255))
+    moments = stacked(colour, power(colour))
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, at_least(labels, k), colour, square, seen, grid)
+        return _border(rgb, opaque, at_least(labels, k), moments, seen, grid)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -73,20 +65,18 @@ def _border(
     rgb: NDArray[np.uint8],
     opaque: NDArray[np.bool_] | None,
     front: NDArray[np.uint8],
-    colour: NDArray[np.float32],
-    square: NDArray[np.float32],
+    moments: NDArray[np.float32],
     seen: NDArray[np.float32] | None,
     grid: Grid,
 ) -> Border:
-    coverage = grid.shrink(front).astype(np.float32) / np.float32(255.0)
+    coverage = grid.shrink(front)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
     window = 2 * radius + 1
-    band = widest(coverage, window) - narrowest(coverage, window) > 0.0
+    band = widest(coverage, window) > narrowest(coverage, window)
     index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
     if not index.size:
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
-    depth_says = box(coverage, window)
-    ahead, behind = _side_models(coverage, depth_says, colour, square, seen, radius)
+    depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
     step_alpha = cv2.GaussianBlur(front, (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
     pixels = Pixels.at(index, grid.full)
     inside = pixels.sample(depth_says)
@@ -100,27 +90,35 @@ def _border(
 
 
 def _side_models(
-    coverage: NDArray[np.float32],
-    depth_says: NDArray[np.float32],
-    colour: NDArray[np.float32],
-    square: NDArray[np.float32],
+    coverage: NDArray[np.uint8],
+    band: NDArray[np.bool_],
+    moments: NDArray[np.float32],
     seen: NDArray[np.float32] | None,
     radius: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean colour and variance (h, w, 4) of the front and of the back; what is far inside a side counts most."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """How far inside the front each cell of the band lies, and colour and variance (h, w, 4) of front and back around it.
+
+    What is far inside a side counts most. Away from the band the numbers mean nothing.
+    """
     window = 4 * radius + 1
-    models = []
-    for side, inside in ((coverage, depth_says), (1.0 - coverage, 1.0 - depth_says)):
+    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
+    # Both windows, one after the other, read this far.
+    margin = 3 * radius
+    near = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+    front = coverage[near].astype(np.float32) / np.float32(255.0)
+    inside = np.empty(coverage.shape, np.float32)
+    inside[near] = box(front, 2 * radius + 1)
+    sides = []
+    for side, share in ((front, inside[near]), (1.0 - front, 1.0 - inside[near])):
         # Thin poles and hair are nowhere far inside: they still count, a little.
-        weight = side * (inside**4 + np.float32(1e-4)) + np.float32(1e-9)
+        weight = side * (np.square(np.square(share)) + np.float32(1e-4)) + np.float32(1e-9)
         if seen is not None:
-            weight = weight * np.maximum(seen * 20.0 - 19.0, 1e-6)
-        mass = box(weight, window)[..., None]
-        mean = box(colour * weight[..., None], window) / mass
-        spread = box(square * weight, window)[..., None] / mass
-        variance = np.maximum(spread - np.einsum("ijk,ijk->ij", mean, mean)[..., None], 0.0) / 3.0
-        models.append(np.concatenate([mean, variance], axis=2))
-    return models[0], models[1]
+            weight *= np.maximum(seen[near] * np.float32(20.0) - np.float32(19.0), np.float32(1e-6))
+        model = np.empty(moments.shape, np.float32)
+        model[near] = local_colours(moments[near], weight, window)
+        model[near][..., 3] /= 3.0
+        sides.append(model)
+    return inside, sides[0], sides[1]
 
 
 def _unmix(

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import Grid, Pixels
-from pipeline.filters import box, narrowest, resize, widest
+from pipeline.bands import BLOCK, Grid, Pixels, in_parallel
+from pipeline.filters import box, local_colours, narrowest, power, resize, stacked, widest
 
 STEP = 0.03
 """A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
@@ -56,7 +56,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
         full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
         np.clip(full, 0.0, 1.0, out=full)
     for _ in range(1 if scale < ENLARGED else PASSES):
-        full = _sharpen(rgb, full, scale)
+        _sharpen(rgb, full, scale)
     return full
 
 
@@ -67,13 +67,21 @@ def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDAr
     """
     start = np.where(known, np.clip(np.nan_to_num(values), 0.0, 1.0), 0.0).astype(np.float32)
     step = -(-max(values.shape) // BRIDGE_SIDE)
-    across, width = _bridge(start[::step, ::step], known[::step, ::step])
-    down, height = _bridge(start[::step, ::step].T, known[::step, ::step].T)
+    across, width = _bridged_rows(start[::step, ::step], known[::step, ::step])
+    down, height = _bridged_rows(start[::step, ::step].T, known[::step, ::step].T)
     bridged = np.where(width <= height.T, across, down.T)
     short = np.minimum(width, height.T) <= max(2.0, LONGEST_GAP * max(bridged.shape))
     bridged = np.where(short, bridged, _spread(start[::step, ::step], known[::step, ::step]))
     np.copyto(start, resize(bridged, values.shape, cv2.INTER_NEAREST_EXACT), where=~known)
     return start
+
+
+def _bridged_rows(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`_bridge` for the rows that have gaps; the others stay as they are."""
+    filled, length = start.copy(), np.zeros(start.shape, np.float32)
+    gaps = np.flatnonzero(~known.all(axis=1))
+    filled[gaps], length[gaps] = _bridge(start[gaps], known[gaps])
+    return filled, length
 
 
 def _bridge(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -110,9 +118,9 @@ def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np
     return coarse
 
 
-def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Decide near or far for every pixel around a step; everything else is left as it is."""
-    grid = Grid.of(disparity.shape)
+def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> None:
+    """Decide near or far, in place, for every pixel around a step; everything else is left as it is."""
+    grid = Grid.of(disparity.shape, smooth=True)
     reach = max(2.0 + max(disparity.shape) / 1000.0, 2.0 * scale) / grid.step
     radius = max(1, round(reach))
     coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
@@ -120,27 +128,32 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     far, near = narrowest(coarse, window), widest(coarse, window)
     band = (widest(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
     if not band.any():
-        return disparity
+        return
     index = np.flatnonzero(grid.enlarge_mask(band))
-    out = disparity.copy()
-    flat = out.reshape(-1)
-    own = flat[index]
-    pixels = Pixels.at(index, grid.full)
-    far_here, near_here = pixels.sample(far), pixels.sample(near)
-    spread = np.maximum(near_here - far_here, 1e-6)
-    side = (own - far_here) / spread
-    lean = _colour_side(rgb, coarse, far, near, band, radius, pixels)
-    sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
-    towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
+    blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
+    behind, ahead = _side_colours(rgb, coarse, far, near, band, radius)
+    flat = disparity.reshape(-1)
     verdict = np.zeros(disparity.shape, np.uint8)
-    verdict.reshape(-1)[index] = towards_near
-    calm = cv2.medianBlur(verdict, 3).reshape(-1)[index] > 0
-    take_near, take_far = calm & (side < 0.75), ~calm & (side > 0.25)
-    own[take_near] = near_here[take_near]
-    own[take_far] = far_here[take_far]
-    steep = near_here - far_here > STEP
-    flat[index[steep]] = own[steep]
-    return out
+
+    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        pixels = Pixels.at(block, grid.full)
+        far_here, near_here = pixels.sample(far), pixels.sample(near)
+        side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
+        lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
+        sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
+        towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
+        verdict.reshape(-1)[block] = towards_near
+        return far_here, near_here, side
+
+    judged = in_parallel(judge, blocks)
+    calm = cv2.medianBlur(verdict, 3).reshape(-1)
+    for block, (far_here, near_here, side) in zip(blocks, judged, strict=True):
+        towards_near = calm[block] > 0
+        own = flat[block]
+        np.copyto(own, near_here, where=towards_near & (side < 0.75))
+        np.copyto(own, far_here, where=~towards_near & (side > 0.25))
+        steep = near_here - far_here > STEP
+        flat[block[steep]] = own[steep]
 
 
 def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
@@ -155,34 +168,31 @@ def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     return bend
 
 
-def _colour_side(
+def _side_colours(
     rgb: NDArray[np.uint8],
     coarse: NDArray[np.float32],
     far: NDArray[np.float32],
     near: NDArray[np.float32],
     band: NDArray[np.bool_],
     radius: int,
-    pixels: Pixels,
-) -> NDArray[np.float32]:
-    """For each of some pixels, 0 to 1: is its colour that of the far (0) or of the near (1) side; 0.5: cannot tell."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour and variance (h, w, 4) of the far and of the near side around each cell of the band."""
     colour = resize(rgb, coarse.shape, cv2.INTER_AREA).astype(np.float32)
-    spread = np.maximum(near - far, 1e-6)
-    side = np.clip((coarse - far) / spread, 0.0, 1.0)
-    window = 4 * radius + 1
-    means = []
+    moments = stacked(colour, power(colour))
+    side = np.clip((coarse - far) / np.maximum(near - far, np.float32(1e-6)), 0.0, 1.0)
+    models = []
     for weight in (np.clip(1.0 - 3.0 * side, 0.0, 1.0), np.clip(3.0 * side - 2.0, 0.0, 1.0)):
         weight = np.where(band, weight, 0.0).astype(np.float32) + np.float32(1e-6)
-        mass = box(weight, window)[..., None]
-        mean = box(colour * weight[..., None], window) / mass
-        square = box(np.einsum("ijk,ijk->ij", colour, colour) * weight, window)[..., None] / mass
-        variance = np.maximum(square - np.einsum("ijk,ijk->ij", mean, mean)[..., None], 0.0)
-        means.append(np.concatenate([mean, variance], axis=2))
-    behind, ahead = (pixels.sample(m) for m in means)
-    pixel = rgb.reshape(-1, 3)[pixels.index].astype(np.float32)
+        models.append(local_colours(moments, weight, 4 * radius + 1))
+    return models[0], models[1]
+
+
+def _colour_side(pixel: NDArray[np.uint8], behind: NDArray[np.float32], ahead: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For each of n pixels, 0 to 1: is its colour (n, 3) that of the far (0) or of the near (1) side; 0.5: cannot tell."""
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]
-    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
+    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, np.float32(1e-3))
     trust = length / (length + 4.0 * noise)
     lean: NDArray[np.float32] = 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust
     return lean

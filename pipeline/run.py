@@ -8,19 +8,28 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from daemon.contract.manifest import MANIFEST_NAME, Manifest, Recomposition, Split
 from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.status import Output, Source
 from daemon.errors import Internal, SourceChanged
-from pipeline import depth, images, painterly
+from pipeline import depth, images
 from pipeline.depth.reading import Reading
 from pipeline.export.manifest import describe_layers, encode, versions
 from pipeline.export.result import Pictures, write_pictures
 from pipeline.layering import Layers, layer_picture
 from pipeline.source_file import digest
+
+if TYPE_CHECKING:
+    from pipeline import painterly
 
 #: Where each stage begins, as the share of the whole job; measured on 12-megapixel photos, four layers, depth given.
 _BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
@@ -34,6 +43,9 @@ _BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 _MODEL_PACKAGES = ("torch", "transformers")
 _DIFFUSION_PACKAGES = (*_MODEL_PACKAGES, "diffusers")
+
+#: Pixels below which a second thread saves less than the other core is worth, where the next job's worker is getting ready.
+_SMALL = 500_000
 
 Report = Callable[[str, float], None]
 
@@ -79,7 +91,7 @@ def run(command: JobCommand, report: Report) -> Result:
     """Do one job and write `<attempt>/result/`.
 
     Args:
-        command: the job; `command.threads` is for the encoders, the libraries' own pools are set by the worker.
+        command: the job; with more than one of `command.threads` a small picture still takes one only, with the same bytes.
         report: called with (stage, share of the whole job done).
 
     Raises:
@@ -96,18 +108,22 @@ def run(command: JobCommand, report: Report) -> Result:
     source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
     picture, painted = photo, None
     if command.spec.mode == "painterly":
+        from pipeline import painterly
+
         progress.expect_painting(painterly.engine(command.spec))
         with progress.stage("paint") as within:
             painted = painterly.stylise(photo, command, within)
         picture = painted.photo
     with progress.stage("depth") as within:
         reading = depth.choose(photo, command, within)
+    threads = command.threads if height * width >= _SMALL else 1
+    cv2.setNumThreads(threads)
     with progress.stage("layers"):
-        layers = _layer(picture, reading, command, progress)
+        layers = _layer(picture, painted.pieces if painted else None, reading, command, progress)
     if layers.max_error > _MOST_ERROR:
         raise Internal(f"the layers do not give the picture back: they are {layers.max_error} levels off somewhere")
     with progress.stage("export") as within:
-        outputs, manifest = _export(command, picture, painted, reading, layers, within)
+        outputs, manifest = _export(command, photo, picture, painted, reading, layers, threads, within)
     return Result(
         source=source,
         outputs=outputs,
@@ -126,7 +142,9 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
         raise SourceChanged(f"{command.image} was changed while it was being read")
 
 
-def _layer(photo: images.Photo, reading: Reading, command: JobCommand, progress: Progress) -> Layers:
+def _layer(
+    photo: images.Photo, pieces: NDArray[np.int32] | None, reading: Reading, command: JobCommand, progress: Progress
+) -> Layers:
     spec = command.spec
 
     def within(stage: str, share: float) -> None:
@@ -139,6 +157,7 @@ def _layer(photo: images.Photo, reading: Reading, command: JobCommand, progress:
         reading.valid,
         num_layers=spec.num_layers,
         split=spec.split,
+        pieces=pieces,
         progress=within,
     )
 
@@ -146,17 +165,23 @@ def _layer(photo: images.Photo, reading: Reading, command: JobCommand, progress:
 def _export(
     command: JobCommand,
     photo: images.Photo,
-    painted: painterly.Painting | None,
+    picture: images.Photo,
+    painted: "painterly.Painting | None",
     reading: Reading,
     layers: Layers,
+    threads: int,
     within: Callable[[float], None],
 ) -> tuple[tuple[Output, ...], str]:
     """Write all files; returns them and the manifest's path, both relative to the attempt."""
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem
-    pictures = Pictures(title, photo, layers, reading.provenance, reading.warnings)
-    written = write_pictures(folder, pictures, formats=command.spec.formats, threads=command.threads, progress=within)
+    pictures = Pictures(title, picture, layers, reading.provenance, reading.warnings)
+    if painted is not None and command.spec.strength > 0.0:
+        from pipeline import painterly
+
+        pictures = replace(pictures, painted_from=photo.rgb, painter=painterly.in_words(painted.provenance))
+    written = write_pictures(folder, pictures, formats=command.spec.formats, threads=threads, progress=within)
     sha256 = {output.path: output.sha256 for output in written}
     manifest = Manifest(
         width=photo.rgb.shape[1],
@@ -187,7 +212,7 @@ def _export(
     return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path
 
 
-def _packages(reading: Reading, painted: painterly.Painting | None) -> set[str]:
+def _packages(reading: Reading, painted: "painterly.Painting | None") -> set[str]:
     """The libraries that had a part in the pixels."""
     by_model = _MODEL_PACKAGES if reading.provenance.source == "model" else ()
     by_diffusion = _DIFFUSION_PACKAGES if painted and painted.provenance.model else ()

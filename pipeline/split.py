@@ -56,12 +56,10 @@ def find_thresholds(
         return _one_each(np.array([high]), num_layers)
     if split == "equal":
         return _rising(np.linspace(low, high, num_layers + 1)[1:-1])
-    depths = np.unique(sample)
-    if depths.size <= num_layers:
-        return _one_each(depths, num_layers)
     counts, edges = np.histogram(sample, bins=BINS, range=(low, high))
     if np.count_nonzero(counts) <= num_layers:
-        return _one_each(_representatives(depths, num_layers), num_layers)
+        depths = np.unique(sample)
+        return _one_each(depths if depths.size <= num_layers else _representatives(depths, num_layers), num_layers)
     shares = counts / counts.sum()
     cuts = _quantiles(shares, num_layers) if split == "quantile" else _natural(shares, num_layers)
     return _rising(edges[cuts])
@@ -97,32 +95,32 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
     Returns:
         uint8 (H, W): the labels, with strips given to the nearest side.
     """
-    window = 2 * radius + 1
-    solid = np.zeros(labels.shape, np.bool_)
+    # A strip is a matter of a border's width: every few pixels tell enough of what surrounds it.
+    step = max(1, radius // 4)
+    coarse = np.ascontiguousarray(labels[::step, ::step])
+    window = 2 * (radius // step) + 1
+    solid = np.zeros(coarse.shape, np.bool_)
     for k in range(num_layers):
-        own = labels == k
+        own = coarse == k
         solid |= grown(~grown(~own, window), window) & own
     # Solid surroundings on both sides of a strip's own depth, within reach of it.
-    far = narrowest(np.where(solid, labels, np.uint8(255)), 2 * window + 1)
-    near = widest(np.where(solid, labels, np.uint8(0)), 2 * window + 1)
-    strip = ~solid & (far < labels) & (labels < near)
-    if not strip.any():
+    far = narrowest(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
+    near = widest(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
+    if not solid.any():
         return labels
-    # Which side is nearest is a matter of a border's width: every few pixels are enough, where those meet any side at all.
-    step = max(1, radius // 3)
-    if not solid[::step, ::step].any():
-        step = 1
     _, nearest = cv2.distanceTransformWithLabels(
-        1 - np.ascontiguousarray(solid[::step, ::step]).view(np.uint8),
-        cv2.DIST_L2,
-        cv2.DIST_MASK_5,
-        labelType=cv2.DIST_LABEL_PIXEL,
+        1 - solid.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     owners = np.zeros(int(nearest.max()) + 1, np.uint8)
-    owners[nearest[solid[::step, ::step]]] = labels[::step, ::step][solid[::step, ::step]]
-    rows, columns = np.divmod(np.flatnonzero(strip), labels.shape[1])
+    owners[nearest[solid]] = coarse[solid]
     clean = labels.copy()
-    clean[rows, columns] = owners[nearest[rows // step, columns // step]]
+    for row in range(step):
+        for column in range(step):
+            part = clean[row::step, column::step]
+            cells = np.s_[: part.shape[0], : part.shape[1]]
+            loose = ~solid[cells] | (part != coarse[cells])
+            strip = loose & (far[cells] < part) & (part < near[cells])
+            part[strip] = owners[nearest[cells][strip]]
     return clean
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filters import box, grown, narrowest
+from pipeline.filters import box, grown, narrowest, power
 
 Pixel = TypeVar("Pixel", np.bool_, np.float32)
 
@@ -24,6 +24,10 @@ LEAST_STRENGTH = 0.55
 """How much of a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
 TEXTURED = 8.0
 """How many times the noise's power a texture has that is shown by half; what is flatter a smooth fill serves better."""
+UNLIKE = 2.2
+"""Disagreement over local power from which a source is of another kind: two places of one random texture have 2."""
+USUAL = 3.0
+"""How many times a layer's usual power is texture still; what has more is a thing, and pieces of it elsewhere look wrong."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,20 @@ def find_texture(
         better = wanted & (cost < best)
         best[better] = cost[better]
         choice[better] = number
-    power = _local_power(colour, known, reach)
-    likeness = 1.0 - best / np.maximum(2.0 * power, 1.0)
-    rough = power / (power + TEXTURED * noise)
+    around_it = _local_power(colour, known, reach)
+    usual = np.float32(np.median(around_it[known & around]))
+    stuck = wanted & np.isinf(best) & (fade > 0.0) & (around_it < USUAL * usual)
+    if stuck.any():
+        # What suits most of a layer may lead out of its corners; there any offset to the same kind of texture will do.
+        spare = _all_around(1.5 * reach)
+        for number, offset in enumerate(spare, len(offsets)):
+            cost = _disagreement(colour, known, inner, offset, reach)
+            better = stuck & (cost < best) & (cost < UNLIKE * around_it)
+            best[better] = cost[better]
+            choice[better] = number
+        offsets = np.concatenate([offsets, spare])
+    likeness = 1.0 - best / np.maximum(2.0 * around_it, 1.0)
+    rough = around_it / (around_it + TEXTURED * noise)
     strength = np.where(np.isfinite(best), rough * np.clip(likeness, LEAST_STRENGTH, 1.0), 0.0).astype(np.float32)
     return Texture(offsets, choice, strength * fade)
 
@@ -111,6 +126,12 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     return np.array(chosen, np.int32).reshape(-1, 2)
 
 
+def _all_around(length: float) -> NDArray[np.int32]:
+    """Eight offsets of a length, int32 (8, 2), one in each direction."""
+    turns = np.arange(8) * (np.pi / 4)
+    return np.rint(length * np.stack([np.sin(turns), np.cos(turns)], axis=1)).astype(np.int32)
+
+
 def _correlate(a: NDArray[Any], b: NDArray[Any], radius: int) -> NDArray[np.float32]:
     """Sum over q of a(q) · b(q + o) for all |dy|, |dx| ≤ radius, from the transforms of a and b."""
     product = cv2.mulSpectrums(b, a, 0, conjB=True)
@@ -140,7 +161,7 @@ def _disagreement(
     """
     there = _moved(known, offset)
     both = (known & there).astype(np.float32)
-    difference = _power(colour - _moved(colour, offset)) * both
+    difference = power(colour - _moved(colour, offset)) * both
     window = 2 * max(2, round(0.7 * reach)) + 1
     mass = box(both, window, border=cv2.BORDER_CONSTANT)
     cost = box(difference, window, border=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
@@ -153,11 +174,6 @@ def _local_power(colour: NDArray[np.float32], known: NDArray[np.bool_], reach: f
     """Variance of the texture around each cell, summed over channels."""
     window = 2 * max(2, round(1.4 * reach)) + 1
     mass = box(known.astype(np.float32), window)
-    power = box(_power(colour) * known, window)
-    mean: NDArray[np.float32] = (power / np.maximum(mass, np.float32(1e-6))).astype(np.float32)
+    total = box(power(colour) * known, window)
+    mean: NDArray[np.float32] = (total / np.maximum(mass, np.float32(1e-6))).astype(np.float32)
     return mean
-
-
-def _power(colour: NDArray[np.float32]) -> NDArray[np.float32]:
-    power: NDArray[np.float32] = np.einsum("ijk,ijk->ij", colour, colour)
-    return power

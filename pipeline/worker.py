@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _PROTOCOL_VERSION, _EVENT_FD = 1, 3
 #: Signs of life, and how often movement is shown at most: ten times a second looks smooth and costs nothing.
 _HEARTBEAT_SECONDS, _PROGRESS_SECONDS = 5.0, 0.1
-#: What any job needs, and what one needs that asks a model.
+#: What any job needs, and what one needs that asks a model for its depth or its painting.
 _LIGHT = ("numpy", "cv2", "PIL.Image", "isal", "daemon.contract.messages", "daemon.errors", "pipeline.run")
-_HEAVY = ("torch", "transformers")
+_HEAVY = ("torch", "transformers.models.auto.modeling_auto", "diffusers")
 #: Of a traceback, the end, where the fault is.
 _DETAIL_CHARACTERS = 4000
 #: Libraries say "out of memory" in words of their own: OpenCV's StsNoMem, torch's CPU allocator.

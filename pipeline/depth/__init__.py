@@ -6,8 +6,8 @@ from collections.abc import Callable
 from daemon.contract.messages import JobCommand
 from daemon.contract.names import to_bytes
 from daemon.errors import DepthMissing, DepthUnreadable
-from pipeline import images, weights
-from pipeline.depth import cues, model, photo, supplied
+from pipeline import images
+from pipeline.depth import cues, photo, supplied
 from pipeline.depth.reading import Reading
 
 __all__ = ["Reading", "choose"]
@@ -58,7 +58,7 @@ def _asked_for(picture: images.Photo, job: JobCommand, progress: Progress) -> Re
                 )
             return stored
         case "model":
-            return _modelled(picture, job, weights.catalogue().default_depth, progress)
+            return _modelled(picture, job, None, progress)
         case _:
             return _guessed(picture)
 
@@ -74,6 +74,8 @@ def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Readi
         stored, passed_over = None, (f"{reason.message} Another source was used.",)
     if stored is not None:
         return stored
+    from pipeline import weights
+
     listed = weights.catalogue()
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
     reading = _modelled(picture, job, there, progress) if there else _guessed(picture)
@@ -85,8 +87,12 @@ def _supplied(picture: images.Photo, job: JobCommand) -> Reading:
     return supplied.read(_path(job, job.depth_picture), job.spec.depth_kind, photo=picture, limits=job.limits)
 
 
-def _modelled(picture: images.Photo, job: JobCommand, name: str, progress: Progress) -> Reading:
-    found = weights.locate(name, job.models)
+def _modelled(picture: images.Photo, job: JobCommand, name: str | None, progress: Progress) -> Reading:
+    """Ask the model of this name, or the default one. Only here are models and the list of their weights loaded."""
+    from pipeline import weights
+    from pipeline.depth import model
+
+    found = weights.locate(name or weights.catalogue().default_depth, job.models)
     progress(0.1)  # hashing is the smaller part
     return model.read(
         picture.rgb,
@@ -98,8 +104,9 @@ def _modelled(picture: images.Photo, job: JobCommand, name: str, progress: Progr
 
 
 def _guessed(picture: images.Photo) -> Reading:
-    height, width = picture.rgb.shape[:2]
-    return cues.read(height, width, fetch=weights.catalogue().default_depth)
+    from pipeline import weights
+
+    return cues.read(picture.rgb, fetch=weights.catalogue().default_depth)
 
 
 def _path(job: JobCommand, name: str) -> bytes:

@@ -1,33 +1,43 @@
-"""Depth guessed without any model: the ground rises towards the horizon, and what is lower in the picture is nearer.
+"""Depth guessed without any model: the ground rises towards the horizon, and of two places at one height the darker is nearer.
 
-Of the classical monocular cues only this one beat chance when measured on pictures with true depth (77 % of point pairs in the
-right order; haze, defocus and saliency 49 to 54 %), so it stands alone. It is a guess and says so.
+The ground plane carries the guess; darkness (windows, sky and lamps are behind things, not before them) only decides where the
+plane says nothing or the same. Share of point pairs in the right order on the six sample pictures with true depth, ties
+counting half: plane alone 0.681 on the mean, with darkness 0.701; better on five, the same on one, worse on none.
+Height above the horizon (0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698,
+worse on two) or of the middle (0.658), saturation (0.682) and texture (0.678) each made some pictures worse and are left out;
+haze, defocus and saliency had been no better than chance. It is a guess and says so.
 """
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from pipeline.depth.reading import Disparity, Reading
+from pipeline.filters import resize
 
 HORIZON = 0.45  # share of the height, from the top, above which nothing is known: measured best between 0.4 and 0.5
+DARKNESS = 0.15  # of the ramp's whole height: enough to decide between equals, too little to overrule it; 0.3 did no better
+SPREAD = 1 / 64  # of the longer side: darkness of things, not of their patterns
 _ROWS = 256  # a ramp needs no more; finer steps than a layer could use
 
 
-def read(height: int, width: int, *, fetch: str) -> Reading:
-    """Guess the depth of a picture of this size.
+def read(rgb: NDArray[np.uint8], *, fetch: str) -> Reading:
+    """Guess the depth of a picture.
 
     Args:
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
+        rgb: uint8 (H, W, 3), upright.
         fetch: name of the model whose fetching the warning recommends.
 
     Returns:
-        The ramp, at most 256 rows high, in the picture's proportions.
+        The guess, at most 256 rows high, in the picture's proportions.
     """
+    height, width = rgb.shape[:2]
     rows = min(height, _ROWS)
     columns = max(1, round(width * rows / height))
+    values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
     return Reading(
-        values=ramp(rows, columns),
+        values=(values / np.float32(1.0 + DARKNESS)).astype(np.float32),
         valid=None,
         provenance=Depth(source="heuristic", polarity="disparity", valid=1.0),
         warnings=(
@@ -52,3 +62,10 @@ def ramp(rows: int, columns: int) -> Disparity:
     at = (np.arange(rows, dtype=np.float32) + 0.5) / rows
     rise = np.clip((at - HORIZON) / (1.0 - HORIZON), 0.0, 1.0)
     return np.broadcast_to(rise[:, None], (rows, columns)).astype(np.float32)
+
+
+def darkness(rgb: NDArray[np.uint8]) -> Disparity:
+    """How dark the surroundings of each pixel are: uint8 (h, w, 3) → float32 (h, w), 0 white to 1 black."""
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32).reshape(rgb.shape[:2])
+    soft = cv2.GaussianBlur(grey, (0, 0), max(1.0, SPREAD * max(grey.shape)), borderType=cv2.BORDER_REPLICATE)
+    return (1.0 - np.asarray(soft, np.float32).reshape(grey.shape) / 255.0).astype(np.float32)

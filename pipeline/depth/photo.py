@@ -5,7 +5,7 @@ SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright b
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthUnreadable, JobError
-from pipeline import heif, images
+from pipeline import images
 from pipeline.depth.reading import Reading, inverse, normalised, same_shape
 from pipeline.source_file import check_limits, open_source
+
+if TYPE_CHECKING:
+    from pipeline import heif
 
 _INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3, non-uniform, keeps only the order
 
@@ -38,6 +41,8 @@ def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
     """
     if photo.format != "HEIF":
         return None
+    from pipeline import heif
+
     name = to_text(os.path.basename(path))
     with open_source(path) as file:
         check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
@@ -57,7 +62,7 @@ def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
     return Reading(normalised(disparity, everywhere), None, Depth(source="photo", polarity=polarity, valid=1.0), remarks)
 
 
-def physical(stored: heif.DepthImage) -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
+def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
     """Disparity of a stored depth picture, in its own unit.
 
     Args:

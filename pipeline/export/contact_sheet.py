@@ -81,6 +81,7 @@ def write(
     page: PreviewPage,
     icc: bytes | None = None,
     size: tuple[int, int] | None = None,
+    painting: Pixels | None = None,
 ) -> None:
     """Write the sheet as a JPEG 1600 pixels wide.
 
@@ -92,6 +93,7 @@ def write(
         page: title, and names, depth ranges and coverage of the layers.
         icc: the colour profile of photo and layers.
         size: width and height of the picture, where what is given is `preview.reduced`.
+        painting: of the photo, uint8 (H, W, 3 or 4), where the layers are the painting's.
 
     Raises:
         ValueError: `layers` and `page.layers` are not of one number.
@@ -99,20 +101,28 @@ def write(
     if len(layers) != len(page.layers):
         raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
     width, height = size or photo.shape[1::-1]
-    blocks = _layout(width / height, *_cells(photo, layers, disparity, page))
+    blocks = _layout(width / height, *_cells(photo, painting, layers, disparity, page))
     sheet = _compose(blocks, page.title, f"{len(layers)} layers · {width} x {height}")
-    sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, optimize=True, icc_profile=icc or b"")
+    sheet.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=icc or b"")
 
 
 def _cells(
-    photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], page: PreviewPage
+    photo: Pixels,
+    painting: Pixels | None,
+    layers: Sequence[Pixels],
+    disparity: npt.NDArray[np.float32],
+    page: PreviewPage,
 ) -> tuple[tuple[_Cell, ...], tuple[_Cell, ...]]:
     # No picture on the sheet is larger than this, whatever its column: one reduction serves all that follows.
     height, width = photo.shape[:2]
     scale = min(1.0, (WIDTH - 2 * _MARGIN) / width, _TALLEST / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
-    top = (_Cell(shrink(photo, size), "Photo", ()), _Cell(depth, "Depth", ("far is dark", "near is bright")))
+    pictures = {"Photo": photo} | ({} if painting is None else {"Painting": painting})
+    top = (
+        *(_Cell(shrink(picture, size), name, ()) for name, picture in pictures.items()),
+        _Cell(depth, "Depth", ("far is dark", "near is bright")),
+    )
     stack = tuple(
         _Cell(
             shrink(pixels, size),
@@ -136,7 +146,7 @@ def _layout(aspect: float, top: tuple[_Cell, ...], stack: tuple[_Cell, ...]) -> 
         columns = 1 if aspect >= 5 and count <= 6 else 2
         return [_Block(top, 1, _TALLEST), _Block(stack, columns, _TALLEST)]
     if aspect >= 0.95:
-        return [_Block(top, 2, _TALLEST), _Block(stack, _DEFAULT_COLUMNS.get(count, 4), _TALLEST)]
+        return [_Block(top, len(top), _TALLEST), _Block(stack, _DEFAULT_COLUMNS.get(count, 4), _TALLEST)]
     if aspect >= 0.5:
         return [_Block(top + stack, _PORTRAIT_COLUMNS.get(together, 5), _TALLEST)]
     columns = together if together <= 7 else math.ceil(together / 2)
@@ -211,17 +221,31 @@ def _on_checks(picture: Pixels, size: tuple[int, int]) -> Pixels:
     if picture.shape[2] == 3:
         return picture
     rows, columns = np.ogrid[:height, :width]
-    board = np.array(_CHECKS, np.uint16)[(rows // _CHECK_SIDE + columns // _CHECK_SIDE) % 2]
-    alpha = picture[:, :, 3:].astype(np.uint16)
-    return np.asarray((picture[:, :, :3] * alpha + board * (255 - alpha) + 127) // 255, np.uint8)
+    colour = np.ascontiguousarray(picture[:, :, :3])
+    board = np.array(_CHECKS, np.uint8)[(rows // _CHECK_SIDE + columns // _CHECK_SIDE) % 2]
+    clear = picture[:, :, 3] == 0
+    np.copyto(colour, board, where=clear[..., None])
+    soft = np.flatnonzero(~clear & (picture[:, :, 3] < 255))
+    alpha = picture[:, :, 3].reshape(-1, 1)[soft].astype(np.uint16)
+    flat = colour.reshape(-1, 3)
+    flat[soft] = (flat[soft] * alpha + board.reshape(-1, 3)[soft] * (255 - alpha) + 127) // 255
+    return colour
 
 
 def _rounded(size: tuple[int, int]) -> Image.Image:
-    """A mask with soft round corners, drawn large and reduced."""
+    """A mask with soft round corners, which are drawn large and reduced."""
     radius = min(_CORNER, size[0] // 2, size[1] // 2)
-    large = Image.new("L", (size[0] * 4, size[1] * 4), 0)
-    ImageDraw.Draw(large).rounded_rectangle((0, 0, size[0] * 4 - 1, size[1] * 4 - 1), radius * 4, 255)
-    return large.resize(size, Image.Resampling.BOX)
+    mask = np.full(size[::-1], 255, np.uint8)
+    if radius:
+        side = 8 * radius
+        large = Image.new("L", (side, side), 0)
+        ImageDraw.Draw(large).rounded_rectangle((0, 0, side - 1, side - 1), 4 * radius, 255)
+        disc = np.asarray(large.resize((2 * radius, 2 * radius), Image.Resampling.BOX))
+        first, last = slice(None, radius), slice(-radius, None)
+        for rows in (first, last):
+            for columns in (first, last):
+                mask[rows, columns] = disc[rows, columns]
+    return Image.fromarray(mask)
 
 
 def _shortened(text: str, size: int, room: float) -> str:
@@ -235,23 +259,31 @@ def _shortened(text: str, size: int, room: float) -> str:
 
 
 @functools.cache
-def _faces(size: int) -> tuple[Font, ...]:
-    faces: list[Font] = [ImageFont.load_default(size)]
-    for name in _OTHER_FACES:
-        try:
-            faces.append(ImageFont.truetype(name, size))
-        except OSError:  # not on this machine
-            continue
-    return tuple(faces)
+def _face(number: int, size: int) -> Font | None:
+    """The built-in face (0) or one of the others; None if this machine does not have it."""
+    if number == 0:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(_OTHER_FACES[number - 1], size)
+    except OSError:
+        return None
 
 
 @functools.cache
-def _has(face: int, size: int, sign: str) -> bool:
-    font = _faces(size)[face]
-    return sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask("\U0010fffd"))  # a private sign no face has
+def _has(number: int, size: int, sign: str) -> bool:
+    font = _face(number, size)
+    nothing = "\U0010fffd"  # a private sign no face has
+    return font is not None and (sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask(nothing)))
 
 
+@functools.cache
 def _font(text: str, size: int) -> Font:
-    """The first face that has every sign of the text, or the one that has most."""
-    faces = _faces(size)
-    return faces[max(range(len(faces)), key=lambda face: (sum(_has(face, size, sign) for sign in text), -face))]
+    """The first face that has every sign of the text, or the one that has most; others are looked for only if they are needed."""
+    best, most = ImageFont.load_default(size), -1
+    for number in range(1 + len(_OTHER_FACES)):
+        face, count = _face(number, size), sum(_has(number, size, sign) for sign in text)
+        if face is not None and count > most:
+            best, most = face, count
+        if most == len(text):
+            break
+    return best

@@ -7,7 +7,7 @@ job gives the same bytes.
 import json
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import distribution
 
 from daemon import __version__
 from daemon.contract.manifest import Layer, Manifest
@@ -78,8 +78,14 @@ def versions(*packages: str) -> dict[str, str]:
         importlib.metadata.PackageNotFoundError: a package is not installed.
     """
     found = {"multiplane": __version__, "python": platform.python_version()}
-    found |= {package: version(package) for package in packages}
+    found |= {package: _version(package) for package in packages}
     return dict(sorted(found.items()))
+
+
+def _version(package: str) -> str:
+    """As `importlib.metadata.version`, which reads a package's whole description as an e-mail for it: 10 ms for numpy."""
+    said = distribution(package).read_text("METADATA") or ""
+    return next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("Version:"))
 
 
 def encode(manifest: Manifest) -> bytes:

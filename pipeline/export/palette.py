@@ -4,6 +4,9 @@ Interpolated in Oklab (Björn Ottosson, "A perceptual color space for image proc
 like equal steps of colour; lightness only rises, so it also reads in grey and with any colour vision.
 """
 
+import functools
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +34,7 @@ def _to_srgb(lab: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
+@functools.cache
 def ramp(steps: int = 256) -> npt.NDArray[np.uint8]:
     """The ramp as uint8 (steps, 3) sRGB, far first."""
     anchors = _to_oklab(np.array(_ANCHORS) / 255)
@@ -41,7 +45,8 @@ def ramp(steps: int = 256) -> npt.NDArray[np.uint8]:
 
 def colour_depth(disparity: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """The depth map in colour: float32 (H, W), 0 far to 1 near, becomes uint8 (H, W, 3)."""
-    return ramp()[np.clip(np.rint(disparity * 255), 0, 255).astype(np.uint8)]
+    steps = np.clip(np.rint(disparity * np.float32(255)), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(cv2.merge([steps] * 3), ramp().reshape(256, 1, 3)), np.uint8)
 
 
 def layer_colours(count: int) -> tuple[Rgb, ...]:

@@ -32,6 +32,11 @@
   document.body.classList.toggle("many", count > 6);
   scene.setAttribute("aria-label", `The picture, made of ${data.layers.map((layer) => layer.name).join(", ")}`);
   $("size").textContent = `${count} layers · ${data.width} × ${data.height}`;
+  if (data.painted) {
+    $("after").textContent = "Painting";
+    wipeAt.setAttribute("aria-label", "How much of the photo is shown, against the painting");
+    $("size").textContent = `Painting · ${$("size").textContent}`;
+  }
   if (data.note) Object.assign($("note"), { textContent: data.note, hidden: false });
 
   const planes = data.layers.map((layer) => {

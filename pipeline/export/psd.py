@@ -79,6 +79,12 @@ def write(out: BinaryIO, layers: Sequence[PsdLayer], composite: Pixels, icc: byt
     return "psb"
 
 
+def may_be_large(shape: tuple[int, ...], layers: int) -> bool:
+    """Whether `write` may have to make a PSB of so many layers (H, W): a side is too long, or the bytes may be too many."""
+    height, width = shape
+    return max(height, width) > PSD_SIDE or height * width * 4 * (layers + 1) > PSD_BYTES
+
+
 def bounding_box(rgba: Pixels) -> tuple[int, int, int, int]:
     """Top, left, bottom, right of what is not transparent, ends excluded; all 0 when nothing is."""
     alpha = rgba[:, :, 3]

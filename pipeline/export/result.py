@@ -29,6 +29,8 @@ Kind = Literal["layer", "manifest", "depth", "composite", "psd", "preview", "con
 Task = Callable[[Path], list[Output]]
 """Writes files into the result folder and says which."""
 
+#: Pixels of depth rounded at a time: they stay in a core's cache.
+_DEPTH_STRIP = 1 << 16
 _SOURCES = {
     "file": "the depth picture beside the photo",
     "photo": "stored in the photo",
@@ -39,13 +41,25 @@ _SOURCES = {
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What there is to write."""
+    """What there is to write.
+
+    Attributes:
+        title: the picture's name.
+        photo: what was taken apart: the photo, or the painting of it.
+        layers: its layers.
+        depth: where their depth came from.
+        warnings: sentences for people.
+        painted_from: the photo's colours, uint8 (H, W, 3), where `photo` is a painting of it; None otherwise.
+        painter: what painted it, in words.
+    """
 
     title: str
     photo: Photo
     layers: Layers
     depth: Depth
     warnings: tuple[str, ...]
+    painted_from: NDArray[np.uint8] | None = None
+    painter: str | None = None
 
 
 def write_pictures(
@@ -67,9 +81,16 @@ def write_pictures(
         OutputTooLarge: the picture is too large for a layered file.
         OSError: a file cannot be written.
     """
+    layered = psd_tasks(pictures) if "psd" in formats else []
+    outputs: list[Output] = []
+    layered_name = "layers.psd" if layered else None
+    if layered and psd.may_be_large(pictures.layers.labels.shape, len(pictures.layers.rgba)):
+        # The page names the file, and only when it is written is it known whether a PSD could hold it.
+        outputs = write(folder, layered, threads=threads, progress=lambda _: None)
+        layered, layered_name = [], Path(outputs[0].path).name
     # What takes longest begins first, so that no thread is left alone with it at the end.
-    tasks = [*(psd_tasks(pictures) if "psd" in formats else []), *page_tasks(pictures, formats), *png_tasks(pictures)]
-    outputs = write(folder, tasks, threads=threads, progress=progress)
+    tasks = [*layered, *page_tasks(pictures, layered_name), *png_tasks(pictures)]
+    outputs += write(folder, tasks, threads=threads, progress=progress)
     return tuple(sorted(outputs, key=lambda output: _ORDER.index(output.kind)))
 
 
@@ -103,9 +124,7 @@ def png_tasks(pictures: Pictures) -> list[Task]:
         return lambda folder: [_written(folder, name, "layer", png.encode_rgba(rgba, photo.icc))]
 
     def depth(folder: Path) -> list[Output]:
-        # Never 0: dropped again as photo.depth.png, 0 would mean "no reading".
-        samples = (np.rint(layers.disparity * np.float32(65534)) + np.float32(1)).astype(np.uint16)
-        return [_written(folder, "depth_map.png", "depth", png.encode_grey16(samples))]
+        return [_written(folder, "depth_map.png", "depth", png.encode_grey16(_samples(layers.disparity)))]
 
     def composite(folder: Path) -> list[Output]:
         encode = png.encode_rgb if layers.composite.shape[2] == 3 else png.encode_rgba
@@ -113,6 +132,18 @@ def png_tasks(pictures: Pictures) -> list[Task]:
 
     files = zip(layer_files(len(layers.rgba)), layers.rgba, strict=True)
     return [*(layer(name, rgba) for name, rgba in files), depth, composite]
+
+
+def _samples(disparity: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Disparity in 16 bits, 1 to 65535: dropped again as photo.depth.png, 0 would mean "no reading"."""
+    out = np.empty(disparity.shape, np.uint16)
+    rows = max(1, _DEPTH_STRIP // disparity.shape[1])
+    for start in range(0, len(out), rows):
+        strip = disparity[start : start + rows] * np.float32(65534)
+        np.rint(strip, out=strip)
+        strip += np.float32(1)
+        out[start : start + rows] = strip
+    return out
 
 
 def psd_tasks(pictures: Pictures) -> list[Task]:
@@ -134,19 +165,26 @@ def psd_tasks(pictures: Pictures) -> list[Task]:
     return [layered]
 
 
-def page_tasks(pictures: Pictures, formats: Sequence[str]) -> list[Task]:
-    """The preview page with its pictures, and the contact sheet; both from one reduction of the pictures."""
+def page_tasks(pictures: Pictures, layered_name: str | None) -> list[Task]:
+    """The preview page with its pictures, and the contact sheet; both from one reduction of the pictures.
+
+    `layered_name` is the layered file that the page links to, if there is one.
+    """
     photo, layers = pictures.photo, pictures.layers
-    page = _page(pictures, formats)
+    page = _page(pictures, layered_name)
 
     def pages(folder: Path) -> list[Output]:
         seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-        small = preview.reduced(seen, layers.rgba, layers.disparity)
+        before, painting = seen, None
+        if pictures.painted_from is not None:
+            before = pictures.painted_from if photo.alpha is None else np.dstack([pictures.painted_from, photo.alpha])
+            painting = seen
+        small = preview.reduced(before, layers.rgba, layers.disparity)
         size = photo.rgb.shape[1], photo.rgb.shape[0]
         files = preview.write(str(folder), small.photo, small.layers, small.disparity, page, photo.icc, size)
         outputs = [_noted(name, "preview", (folder / name).read_bytes()) for name in files]
         sheet = io.BytesIO()
-        contact_sheet.write(sheet, small.photo, small.layers, small.disparity, page, photo.icc, size)
+        contact_sheet.write(sheet, small.photo, small.layers, small.disparity, page, photo.icc, size, painting)
         return [*outputs, _written(folder, contact_sheet.NAME, "contact_sheet", sheet.getvalue())]
 
     return [pages]
@@ -165,7 +203,7 @@ def _output(name: str, kind: Kind, size: int, sha256: str) -> Output:
     return Output(path=f"result/{name}", kind=kind, bytes=size, sha256=sha256)
 
 
-def _page(pictures: Pictures, formats: Sequence[str]) -> PreviewPage:
+def _page(pictures: Pictures, layered_name: str | None) -> PreviewPage:
     layers, depth = pictures.layers, pictures.depth
     height, width = layers.labels.shape
     count = len(layers.rgba)
@@ -173,9 +211,11 @@ def _page(pictures: Pictures, formats: Sequence[str]) -> PreviewPage:
     if depth.model:
         facts.append(("Model", f"{depth.model} ({depth.licence or 'licence unknown'})"))
     facts.append(("Split", layers.method))
+    if pictures.painter:
+        facts.append(("Painting", pictures.painter))
     links = [("Contact sheet", "contact_sheet.jpg"), ("Depth map", "depth_map.png"), ("Manifest", "layer_manifest.json")]
-    if "psd" in formats:
-        links.insert(0, ("Photoshop file", "layers.psd"))
+    if layered_name:
+        links.insert(0, ("Photoshop file", layered_name))
     return PreviewPage(
         title=pictures.title,
         layers=tuple(
@@ -188,5 +228,6 @@ def _page(pictures: Pictures, formats: Sequence[str]) -> PreviewPage:
         max_parallax=MAX_PARALLAX,
         facts=tuple(facts),
         links=tuple(links),
+        painted=pictures.painted_from is not None,
         note=pictures.warnings[0] if depth.source == "heuristic" and pictures.warnings else None,
     )

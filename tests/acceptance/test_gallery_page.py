@@ -1,7 +1,6 @@
 """The page of all jobs in a real browser, opened from disk, while the daemon's side writes what it is told."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,19 +13,12 @@ from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
 from daemon.fs import LocalFiles
 from daemon.outbox import Health, Outbox, Waiting
 from daemon.outbox.gallery import Gallery
+from daemon.outbox.gallery.cards import card_of, inert
+from daemon.outbox.gallery.chunks import Chunks
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = pytest.mark.xdist_group("pages")
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u2028\u202etxt.exe'
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FILES = (
@@ -45,6 +37,10 @@ FIRST_CARD = """new MutationObserver((_, watch) => {
   watch.disconnect();
   requestAnimationFrame(() => setTimeout(() => { window.firstCard = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });"""
+
+#: Milliseconds after which the page has looked again.
+LOOK = 2500
+NAMED = Source(image="NAME.jpg", bytes=1)
 
 Page = sync_api.Page
 Open = Callable[..., Page]
@@ -78,6 +74,21 @@ class Home:
         given = {"source": Source(image=f"{job_id}.jpg", bytes=1), "outputs": outputs, "completed_at": when} | more
         self.gallery.ended(Status(job_id=job_id, state=state, created_at=when, **given))
 
+    def many(self, count: int) -> None:
+        """Jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process told of them."""
+        folder = self.root / ".gallery"
+        folder.mkdir()
+        chunks = Chunks(self.outbox.fs, os.fsencode(folder))
+        when = clock.rfc3339(NOON)
+        lines = {
+            state: inert(card_of(Status(job_id="NAME", state=state, created_at=when, completed_at=when, source=NAMED)))
+            for state in ("completed", "failed")
+        }
+        for number in range(count):
+            chunks.add(lines["failed" if number % 50 == 7 else "completed"].replace("NAME", f"job-{number:05}"))
+        chunks.flush()
+        self.tell()
+
     def tell(self, *live: Status, alive: datetime | None = None, **more: object) -> None:
         """Write what is to be written."""
         self.moment += 1000
@@ -100,14 +111,6 @@ def running(job_id: str = "r", fraction: float = 0.25, **more: object) -> Status
 def pending(job_id: str, position: int, **more: object) -> Status:
     given = {"source": Source(image=f"{job_id}.jpg", bytes=1)} | more
     return Status(job_id=job_id, state="pending", created_at=clock.rfc3339(NOON), queue_position=position, **given)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -185,18 +188,21 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
 def test_it_follows_what_happens_without_being_loaded_again(home: Home, open_page: Open) -> None:
     home.ended("first", minutes=2)
     home.tell(running("r", 0.1))
-    page = open_page()
+    page = open_page(at=datetime.now(UTC))
     filled(page, 1)
     page.evaluate("window.sameAsBefore = true")
     home.tell(running("r", 0.8))
+    page.clock.run_for(LOOK)
     page.wait_for_function("() => document.querySelector('#running .meta').textContent.includes('80 %')")
     home.ended("r", minutes=1)
     home.tell()
+    page.clock.run_for(LOOK)
     filled(page, 2)
     assert cards(page) == ["r.jpg", "first.jpg"]
     assert page.locator("#now").is_hidden()
     home.gallery.removed("first")
     home.tell()
+    page.clock.run_for(LOOK)
     filled(page, 1)
     assert cards(page) == ["r.jpg"]
     assert page.evaluate("window.sameAsBefore")
@@ -205,21 +211,20 @@ def test_it_follows_what_happens_without_being_loaded_again(home: Home, open_pag
 def test_focus_and_what_was_unfolded_stay_while_it_refreshes(home: Home, open_page: Open) -> None:
     home.ended("noted", warnings=("Look.",))
     home.tell(running("r", 0.1))
-    page = open_page()
+    page = open_page(at=datetime.now(UTC))
     filled(page, 1)
     page.get_by_text("1 note").click()
     page.get_by_role("link", name="PSD of noted.jpg").focus()
     home.ended("newer", minutes=-1)
     home.tell(running("r", 0.5))
+    page.clock.run_for(LOOK)
     filled(page, 2)
     assert page.get_by_text("Look.").is_visible()
     assert page.evaluate("document.activeElement.textContent") == "PSD"
 
 
 def test_of_thousands_of_jobs_only_the_first_are_drawn_and_all_are_found(home: Home, open_page: Open) -> None:
-    for number in range(5400):
-        home.ended(f"job-{number:05}", "failed" if number % 50 == 7 else "completed", 6000 - number)
-    home.tell()
+    home.many(5400)
     page = open_page()
     page.wait_for_function("() => window.firstCard")
     counts = "() => document.querySelector('[data-filter=all] span').textContent"
@@ -254,7 +259,7 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     assert banner.endswith("12:00; start it with multiplane run.")
     assert page.locator("#health").text_content() == "Silent"
     home.tell(alive=NOON + timedelta(seconds=66))
-    page.clock.run_for(2500)
+    page.clock.run_for(LOOK)
     page.wait_for_function("() => document.getElementById('banner').hidden")
     assert page.locator("#health").text_content() == "Running"
 
@@ -264,7 +269,7 @@ def test_clocks_that_differ_are_no_silence_once_the_daemon_is_seen_to_live(home:
     page = open_page(at=NOON)
     page.locator("#banner").wait_for()
     home.tell(alive=NOON - timedelta(minutes=10) + timedelta(seconds=15))
-    page.clock.run_for(2500)
+    page.clock.run_for(LOOK)
     page.wait_for_function("() => document.getElementById('banner').hidden")
 
 
@@ -314,7 +319,7 @@ def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None
 def test_batches_stand_under_their_name_and_single_drops_under_their_day(home: Home, open_page: Open) -> None:
     home.ended("single", minutes=24 * 60)
     for number in range(3):
-        home.ended(f"b{number}", "failed" if number == 1 else "completed", 9 - number, batch="holiday")
+        home.ended(f"b{number}", "failed" if number == 1 else "completed", 9 - number, batch="20260131T120000-holiday-0a1b2c3d")
     home.ended("late", minutes=1)
     home.tell(alive=NOON)
     page = open_page(at=NOON)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.acceptance.home import HotFolder, picture, until
@@ -11,24 +12,37 @@ from tests.acceptance.home import HotFolder, picture, until
 pytestmark = pytest.mark.xdist_group("interruptions")
 
 
-def large(seed: int) -> bytes:
-    """A picture that takes some seconds."""
-    return picture(3000, 2000, seed=seed, form="JPEG")
+def large() -> bytes:
+    """A picture that takes a second or two on a machine that has nothing else to do."""
+    return picture(1600, 1200, form="JPEG")
 
 
-def start_large(folder: HotFolder, name: str, sidecar: str = "num_layers: 6\n") -> dict:
-    folder.drop(name, large(1), sidecar)
-    until(lambda: folder.of(name) and folder.of(name)[0]["state"] == "processing" and folder.workers())
-    return folder.of(name)[0]
+def start_held(folder: HotFolder, name: str, data: bytes) -> list[psutil.Process]:
+    """Start the daemon and a job, and hold its worker, so that it is at work however fast the machine is."""
+    folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
+    folder.start()
+    folder.drop(name, data, "num_layers: 8\nformats: []\n")
+    held = until(folder.workers)
+    assert isinstance(held, list)
+    for worker in held:
+        worker.suspend()
+    until(lambda: folder.of(name) and folder.of(name)[0]["state"] == "processing")
+    return held
+
+
+def go_on(held: list[psutil.Process]) -> None:
+    for worker in held:
+        worker.resume()
 
 
 def test_a_job_survives_the_kill_of_the_daemon_and_completes_once(folder: HotFolder) -> None:
-    folder.start()
-    status = start_large(folder, "survivor.jpg")
+    start_held(folder, "survivor.jpg", picture(form="JPEG"))
+    (status,) = folder.of("survivor.jpg")
     original = (folder.job(status) / "source" / "survivor.jpg").read_bytes()
     folder.stop(signal.SIGKILL)
     until(lambda: not folder.workers(), 5.0)
     assert not (folder.job(status) / "result").exists()
+    folder.settings["MULTIPLANE_WORKER__SPARE"] = "true"
     folder.start()
     after = folder.ended("survivor.jpg", 90)
     assert (after["state"], after["job_id"]) == ("completed", status["job_id"])
@@ -40,8 +54,9 @@ def test_a_job_survives_the_kill_of_the_daemon_and_completes_once(folder: HotFol
 
 
 def test_a_stop_is_clean_quick_and_no_attempt(folder: HotFolder) -> None:
-    folder.start()
-    status = start_large(folder, "stopped.jpg")
+    held = start_held(folder, "stopped.jpg", picture(800, 600, form="JPEG"))
+    (status,) = folder.of("stopped.jpg")
+    go_on(held)
     begin = time.monotonic()
     assert folder.stop() == 0
     assert time.monotonic() - begin < 10
@@ -54,8 +69,9 @@ def test_a_stop_is_clean_quick_and_no_attempt(folder: HotFolder) -> None:
 
 
 def test_a_job_over_its_time_limit_ends_within_limit_and_grace_and_the_next_one_runs(folder: HotFolder) -> None:
+    folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
     folder.settings["MULTIPLANE_WORKER__GRACE_SECONDS"] = "1"
-    folder.drop("long.jpg", large(2), "num_layers: 12\ntimeout_seconds: 1\npriority: 10\n")
+    folder.drop("long.jpg", picture(3000, 2000, form="JPEG"), "num_layers: 12\ntimeout_seconds: 1\npriority: 10\n")
     folder.drop("next.png", picture())
     folder.start()
     status = folder.ended("long.jpg")
@@ -67,9 +83,10 @@ def test_a_job_over_its_time_limit_ends_within_limit_and_grace_and_the_next_one_
 
 
 def test_a_running_job_is_cancelled(folder: HotFolder) -> None:
-    folder.start()
-    status = start_large(folder, "unwanted.jpg")
-    assert folder.run("cancel", status["job_id"]).returncode == 0
+    held = start_held(folder, "unwanted.jpg", large())
+    (status,) = folder.of("unwanted.jpg")
+    go_on(held)
+    assert folder.verb("cancel", status["job_id"]).returncode == 0
     after = folder.ended("unwanted.jpg", 15)
     assert (after["state"], after["error"]["code"]) == ("cancelled", "cancelled")
     assert not (folder.job(after) / "result").exists()
@@ -79,21 +96,23 @@ def test_a_running_job_is_cancelled(folder: HotFolder) -> None:
 
 
 def test_a_pending_job_is_cancelled_retried_and_removed(folder: HotFolder) -> None:
-    folder.start()
-    start_large(folder, "busy.jpg")
+    held = start_held(folder, "busy.jpg", picture(form="JPEG"))
     folder.drop("later.png", picture())
     status = until(lambda: folder.of("later.png"))[0]
-    assert folder.run("cancel", status["job_id"]).returncode == 0
+    assert folder.verb("cancel", status["job_id"]).returncode == 0
     assert folder.ended("later.png")["state"] == "cancelled"
-    assert folder.run("rm", folder.of("busy.jpg")[0]["job_id"]).returncode == 1  # it runs
-    assert folder.run("retry", status["job_id"]).returncode == 0
+    assert folder.verb("rm", folder.of("busy.jpg")[0]["job_id"]).returncode == 1  # it runs
+    assert folder.verb("retry", status["job_id"]).returncode == 0
+    go_on(held)
+    folder.verb("cancel", folder.of("busy.jpg")[0]["job_id"])
     until(lambda: folder.of("later.png")[0]["state"] == "completed", 90)
-    assert folder.run("rm", status["job_id"]).returncode == 0
+    assert folder.verb("rm", status["job_id"]).returncode == 0
     assert not folder.job(status).exists()
-    assert folder.run("show", status["job_id"]).returncode == 1
+    assert folder.verb("show", status["job_id"]).returncode == 1
 
 
 def test_a_second_daemon_on_one_home_is_refused(folder: HotFolder) -> None:
+    folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
     folder.start()
     second = folder.run("run")
     assert second.returncode == 75

@@ -6,6 +6,7 @@ The check of the layers reads only the written PNG files, with Pillow's own "ove
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,19 @@ def as_png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-#: (name, how to get it, layers)
+def half(get: Callable[[], np.ndarray]) -> np.ndarray:
+    """A picture at half its size."""
+    return np.asarray(Image.fromarray(get()).reduce(2))
+
+
+#: (name, how to get it, layers); coffee.png as large as it is, for its reference.
 FREE = [
-    ("astronaut.png", data.astronaut, 4),
-    ("chelsea.png", data.chelsea, 4),
+    ("astronaut.png", lambda: half(data.astronaut), 4),
+    ("chelsea.png", lambda: half(data.chelsea), 4),
     ("coffee.png", data.coffee, 4),
-    ("rocket.png", data.rocket, 4),
-    ("two.png", data.coffee, 2),
-    ("twelve.png", data.coffee, 12),
+    ("rocket.png", lambda: half(data.rocket), 4),
+    ("two.png", lambda: half(data.coffee), 2),
+    ("twelve.png", lambda: half(data.coffee), 12),
 ]
 
 
@@ -52,7 +58,7 @@ def composited(result: Path) -> np.ndarray:
 def largest_difference(result: Path, photo: np.ndarray) -> int:
     composite = composited(result)
     assert (composite[:, :, 3] == 255).all()
-    return int(np.abs(composite[:, :, :3].astype(int) - photo).max())
+    return int(np.abs(composite[:, :, :3].astype(np.int16) - photo).max())
 
 
 def completed(running: HotFolder, name: str) -> tuple[dict, dict, Path]:
@@ -65,7 +71,8 @@ def completed(running: HotFolder, name: str) -> tuple[dict, dict, Path]:
 @pytest.mark.parametrize(("name", "get", "layers"), FREE)
 def test_a_photo_without_depth_comes_back_in_layers_that_recompose_to_it(running: HotFolder, name: str, get, layers: int) -> None:
     photo = get()
-    running.drop(name, as_png(photo), f"num_layers: {layers}\n")
+    if not running.of(name):
+        running.drop(name, as_png(photo), f"num_layers: {layers}\n")
     status, manifest, result = completed(running, name)
     assert len(list(result.glob("Layer_*.png"))) == len(manifest["layers"]) == layers
     assert largest_difference(result, photo) <= 1
@@ -78,7 +85,7 @@ def test_a_photo_without_depth_comes_back_in_layers_that_recompose_to_it(running
 def test_a_phones_photo_is_layered_by_the_phones_own_depth(running: HotFolder) -> None:
     name = "iphone_pug_original.heic"
     data = (SAMPLES / name).read_bytes()
-    running.drop(name, data, "num_layers: 4\n")
+    running.drop(name, data, "num_layers: 3\nformats: []\n")
     status, manifest, result = completed(running, name)
     pi_heif.register_heif_opener()
     photo = np.asarray(ImageOps.exif_transpose(Image.open(SAMPLES / name)).convert("RGB"))
@@ -93,7 +100,7 @@ def test_a_phones_photo_is_layered_by_the_phones_own_depth(running: HotFolder) -
 def test_layers_follow_a_depth_picture_dropped_beside_the_photo(running: HotFolder, room: str) -> None:
     name = f"room_{room}.png"
     running.put(f"room_{room}.depth.png", (SAMPLES / f"icl_livingroom_{room}_depth.png").read_bytes())
-    running.drop(name, (SAMPLES / f"icl_livingroom_{room}_rgb.png").read_bytes(), "num_layers: 4\ndepth_kind: distance\n")
+    running.drop(name, (SAMPLES / f"icl_livingroom_{room}_rgb.png").read_bytes(), "depth_kind: distance\nformats: []\n")
     _, manifest, result = completed(running, name)
     photo = np.asarray(Image.open(SAMPLES / f"icl_livingroom_{room}_rgb.png").convert("RGB"))
     assert largest_difference(result, photo) <= 1
@@ -118,13 +125,16 @@ def agreement(result: Path, manifest: dict, depth: Path) -> float:
 REFERENCES = Path(__file__).parent
 
 
-@pytest.mark.parametrize(("name", "get"), [("astronaut", data.astronaut), ("coffee", data.coffee)])
-def test_the_contact_sheet_looks_like_the_reference(running: HotFolder, name: str, get) -> None:
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_the_contact_sheet_looks_like_the_reference(running: HotFolder, name: str) -> None:
     """The references were looked at by people; what differs visibly from them wants to be looked at again."""
+    file = f"{name}.png"
     if (depth := REFERENCES / f"{name}.depth.png").exists():
+        file = f"{name}_reference.png"
         running.put(f"{name}_reference.depth.png", depth.read_bytes())
-    running.drop(f"{name}_reference.png", as_png(get()), "num_layers: 4\n")
-    _, _, result = completed(running, f"{name}_reference.png")
+    if not running.of(file):
+        running.drop(file, as_png(getattr(data, name)()), "num_layers: 4\n")
+    _, _, result = completed(running, file)
     made = Image.open(result / "contact_sheet.jpg")
     reference = Image.open(REFERENCES / f"reference_{name}.jpg")
     assert made.size == reference.size

@@ -1,7 +1,6 @@
 """The preview page in a real browser, opened from disk as a person opens it."""
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,17 +11,8 @@ from pipeline.export import preview
 from pipeline.export.preview import PreviewLayer, PreviewPage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = pytest.mark.xdist_group("pages")
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 COUNT = 4
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u202etxt.exe'
 
@@ -47,14 +37,6 @@ def make(
     page = PreviewPage(title, told, thresholds, 0.03, facts=((name, name),), links=((name, "layers.psd"),), note=name)
     preview.write(str(folder), photo, layers, disparity, page)
     return folder / "preview.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def _compare(folder: Path) -> None:
     ways: dict[str, Callable[[], object]] = {
         "floor": lambda: floor(folder, "12", pictures),
         "psd": lambda: _afresh(into / "layers.psd", lambda: write(into, psd_tasks(pictures), **_QUIET)),
-        "pages": lambda: write(into, page_tasks(pictures, ()), **_QUIET),
+        "pages": lambda: write(into, page_tasks(pictures, None), **_QUIET),
         "plain": lambda: plain.layers_of(folder / "12.jpg", folder / "12.depth.png", into, LAYERS),
     }
     best = dict.fromkeys(ways, float("inf"))

@@ -1,9 +1,11 @@
 """What a process for each job costs: guardian, spawn, imports, and what a spare saves. Prints medians in milliseconds.
 
-Run: python tests/benchmarks/bench_supervisor.py [ROUNDS]
+Run: python -m tests.benchmarks.bench_supervisor [ROUNDS]
 """
 
+import json
 import os
+import resource
 import selectors
 import statistics
 import subprocess
@@ -17,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "process"))
 
 from workers.driver import ACTOR, command
 
-from daemon.contract.messages import Hello, Ready, Started
+from daemon.contract.messages import Hello, JobCommand, Ready, Started
 from daemon.fs import LocalFiles
 from daemon.platform import process, sandbox
 from daemon.supervisor import Supervisor, SupervisorRules, worker_argv
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.code import compile_program, fingerprint
+from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.supervisor import guardian_argv
 
 
@@ -34,6 +37,69 @@ def run(argv: tuple[str, ...]) -> float:
     start = time.perf_counter()
     subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, process_group=0, capture_output=True)
     return time.perf_counter() - start
+
+
+#: What a worker loads, one after the other: all that any job needs, and then what a job with a model does.
+IMPORTS = {
+    "the contract (pydantic)": "daemon.contract.messages",
+    "numpy": "numpy",
+    "OpenCV": "cv2",
+    "Pillow": "PIL.Image",
+    "isal": "isal",
+    "the rest of the light worker": "pipeline.worker, pipeline.run, daemon.errors",
+    "torch": "torch",
+    "transformers, the parts in use": "transformers, pipeline.depth.model; pipeline.depth.model.preload()",
+    "diffusers": "diffusers",
+}
+
+
+def children() -> float:
+    """Seconds of processor time of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def loading(names: list[str]) -> float:
+    """Seconds of processor time that a fresh Python takes to load these and end."""
+    code = "; ".join(f"import {name}" for name in names) or "pass"
+    with tempfile.TemporaryDirectory() as tmp:
+        environment = worker_environment(os.environ, tmp=os.fsencode(tmp), threads=os.cpu_count() or 1)
+        before = children()
+        subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=True, capture_output=True)
+    return children() - before
+
+
+def imports(rounds: int) -> None:
+    """Print what each library adds; the least of a few runs, since other work on the machine only ever adds."""
+    print("processor time of the imports                adds    in all (ms)")
+    names: list[str] = []
+    loaded = min(loading(names) for _ in range(rounds)) * 1000
+    print(f"{'Python itself':40}{loaded:9.0f} {loaded:9.0f}")
+    for what, name in IMPORTS.items():
+        names.append(name)
+        before, loaded = loaded, min(loading(names) for _ in range(rounds if loaded < 1000 else 2)) * 1000
+        print(f"{what:40}{loaded - before:9.0f} {loaded:9.0f}")
+
+
+def cold_job(command: JobCommand) -> None:
+    """One job in a process of its own that loads everything first, as `python -m pipeline worker` does it by itself."""
+    tmp = Path(command.attempt) / "tmp"
+    tmp.mkdir(parents=True)
+    read, write = os.pipe()
+    with open(Path(command.attempt) / "job.log", "wb") as log, os.fdopen(read, "rb") as events:
+        worker = subprocess.Popen(
+            [*worker_argv(), "--events-fd", str(write)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=(write,),
+            env=worker_environment(os.environ, tmp=os.fsencode(tmp), threads=command.threads),
+            cwd=tmp,
+        )
+        os.close(write)
+        worker.communicate(command.model_dump_json().encode() + b"\n")
+        said = [json.loads(line)["type"] for line in events]
+    assert said[-1] == "result", (Path(command.attempt) / "job.log").read_text()
 
 
 class Watch:
@@ -62,8 +128,12 @@ class Watch:
             self.supervisor.tick()
 
     def once(self, *, spare: bool) -> dict[str, float]:
-        """One job: seconds from the request to hello, ready, started and the end; with a spare, from the hand-over."""
+        """One job: seconds from the request to hello, ready, started and the end; with a spare, from the hand-over.
+
+        `cpu`: the processor time of worker and guardian.
+        """
         self.seen.clear()
+        used = children()
         before = self.ended
         attempt = os.fsencode(os.path.join(self.folder, "attempt"))
         if spare:
@@ -74,11 +144,11 @@ class Watch:
         spawned = time.perf_counter()
         self.loop(lambda: self.ended > before)
         times = {kind.__name__.lower(): at - start for kind, at in self.seen.items() if at > start}
-        return times | {"spawn": spawned - start, "end": time.perf_counter() - start}
+        return times | {"spawn": spawned - start, "end": time.perf_counter() - start, "cpu": children() - used}
 
     def many(self, rounds: int, *, spare: bool = False) -> dict[str, float]:
         rows = [self.once(spare=spare) for _ in range(rounds)]
-        keys = [key for key in ("spawn", "hello", "ready", "started", "end") if all(key in row for row in rows)]
+        keys = [key for key in ("spawn", "hello", "ready", "started", "end", "cpu") if all(key in row for row in rows)]
         return {key: statistics.median(row[key] for row in rows) * 1000 for key in keys}
 
 
@@ -108,7 +178,10 @@ def compare(free: Watch, fenced: Watch, rounds: int) -> None:
     for name, times in rows.items():
         show(f"worker, {name} (ms)", {key: statistics.median(row[key] for row in times) * 1000 for key in times[0]})
     started = {name: statistics.median(row["started"] for row in times) * 1000 for name, times in rows.items()}
+    # Other work on the machine only ever adds.
+    least = {name: min(row["cpu"] for row in times) * 1000 for name, times in rows.items()}
     print(f"what the fence costs              {started['confined'] - started['free']:8.1f} ms (bar: 20)")
+    print(f"of the processor's time           {least['confined'] - least['free']:8.1f} ms")
     print(f"cold start ÷ start with a spare   {started['confined'] / started['spare, confined']:8.1f} times")
 
 
@@ -127,13 +200,12 @@ def time_of(what: Callable[[], object]) -> Callable[[], float]:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 7
     bare = median(lambda: run((sys.executable, "-I", "-S", "-c", "pass")), rounds)
     guardian = median(lambda: run(guardian_argv()), rounds)
-    light = median(lambda: run((sys.executable, "-P", "-c", "import numpy, cv2, PIL.Image, isal")), rounds)
     print(f"python -I -S -c pass              {bare:8.1f} ms")
     print(f"guardian, start to kill           {guardian:8.1f} ms  {guardian / bare:.2f} × bare python")
-    print(f"python with numpy, cv2, PIL, isal {light:8.1f} ms")
+    imports(min(rounds, 5))
     compile_program()
     actor, real, fenced = (
         Watch((sys.executable, "-I", "-S", ACTOR, "good")),

@@ -21,8 +21,8 @@ def test_the_sky_is_far_and_the_ground_comes_nearer_evenly():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3024, 4032)])
-def test_the_ramp_has_the_pictures_proportions_and_says_it_is_a_guess(size):
-    reading = cues.read(*size, fetch="some-model")
+def test_the_guess_has_the_pictures_proportions_and_says_it_is_one(size):
+    reading = cues.read(np.zeros((*size, 3), np.uint8), fetch="some-model")
     rows, columns = reading.values.shape
     assert rows <= 256
     assert abs(columns - size[1] * rows / size[0]) <= 1
@@ -36,9 +36,21 @@ def test_more_pairs_than_by_chance_are_in_the_right_order():
     scores = []
     for scene in SCENES:
         depth = cv2.imread(str(SAMPLES / f"{scene}_depth.png"), cv2.IMREAD_UNCHANGED)
-        scores.append(in_order(cues.read(*depth.shape, fetch="m").values, depth))
-    assert min(scores) > 0.5, scores
-    assert np.mean(scores) > 0.6, scores
+        rgb = cv2.cvtColor(cv2.imread(str(SAMPLES / f"{scene}_rgb.png")), cv2.COLOR_BGR2RGB)
+        alone = in_order(cues.ramp(*depth.shape), depth)
+        scores.append((in_order(cues.read(rgb, fetch="m").values, depth), alone))
+    assert min(guess for guess, _ in scores) > 0.5, scores
+    assert all(guess > alone - 0.01 for guess, alone in scores), scores
+    assert np.mean([guess - alone for guess, alone in scores]) > 0.01, scores
+
+
+def test_of_two_places_at_one_height_the_darker_is_nearer_and_the_ground_is_never_overruled():
+    rgb = np.full((200, 300, 3), 250, np.uint8)
+    rgb[:, 150:] = 5
+    values = cues.read(rgb, fetch="m").values
+    assert (values[:, 200:] > values[:, :100].max(axis=1, keepdims=True)).all()
+    assert values[199, 0] > values[0, 299]
+    assert (values.min() >= 0.0, values.max() <= 1.0) == (True, True)
 
 
 def in_order(values, distance, pairs=50_000):

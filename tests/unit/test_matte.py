@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.matte import band_radius, find_borders
+from pipeline.bands import band_radius
+from pipeline.matte import find_borders
 from tests.scenes import NAMES, scene
 
 

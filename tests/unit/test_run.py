@@ -147,3 +147,14 @@ def test_the_same_picture_gives_the_same_bytes_whatever_the_threads(tmp_path: Pa
         assert manifest.pop("threads") == threads
         runs.append((files, manifest))
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_the_page_links_to_the_layered_file_that_was_written(tmp_path: Path) -> None:
+    wide = np.zeros((2, 30_001, 3), np.uint8)
+    layered(tmp_path / "wide", "a.png", encoded(wide, "PNG"), num_layers=2)
+    layered(tmp_path / "small", "a.png", encoded(wide[:, :50], "PNG"), num_layers=2)
+    for folder, written, other in (("wide", "layers.psb", "layers.psd"), ("small", "layers.psd", "layers.psb")):
+        result = tmp_path / folder / "result"
+        page = (result / "preview.html").read_text("utf-8")
+        assert (result / written).is_file()
+        assert (f'"{written}"' in page, f'"{other}"' in page) == (True, False)

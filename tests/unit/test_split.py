@@ -114,3 +114,11 @@ def test_a_strip_between_far_and_near_goes_to_the_nearest_side():
 def test_thin_things_in_front_gaps_and_wide_layers_are_kept(kept):
     labels = stripes(*kept)
     assert (without_slivers(labels, 4, 4) == labels).all()
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_thread_of_one_pixel_is_given_away_wherever_it_lies(at):
+    labels = stripes((60 + at, 0), (1, 1), (1, 0), (60, 3))
+    clean = without_slivers(labels, 4, 12)
+    assert set(np.unique(clean)) == {0, 3}
+    assert np.count_nonzero(clean != labels) == len(labels)

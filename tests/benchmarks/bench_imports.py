@@ -1,0 +1,47 @@
+"""What start-up costs: processor time of the imports of each kind of process.
+
+Run: python -m tests.benchmarks.bench_imports
+A process of its own each; the best of several, since a busy machine only ever adds.
+"""
+
+import subprocess
+import sys
+
+ROUNDS = 5
+LIGHT = "import importlib, pipeline.worker as w; [importlib.import_module(name) for name in w._LIGHT]"
+PROCESSES = (
+    ("an empty interpreter", "pass"),
+    ("pipeline.worker itself", "import pipeline.worker"),
+    ("a worker, depth given", LIGHT),
+    ("a worker that asks a model", LIGHT + "; [importlib.import_module(name) for name in w._HEAVY]"),
+    ("daemon.service", "import daemon.service"),
+    ("the command line", "import daemon.cli"),
+)
+
+
+def cost(code: str) -> tuple[float, int]:
+    """Milliseconds of processor time until the code ran, with the interpreter's own start, and how many modules are loaded."""
+    ask = "; import sys, time; print(1000 * time.process_time(), len(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code + ask], check=True, capture_output=True, text=True)
+    took, count = done.stdout.split()
+    return float(took), int(count)
+
+
+def dearest(code: str, count: int = 5) -> str:
+    """The modules that cost most by themselves, with milliseconds, as the interpreter tells (`-X importtime`)."""
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], check=True, capture_output=True, text=True)
+    rows = [line.removeprefix("import time:").split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
+    own = sorted(((int(row[0]), row[2].strip()) for row in rows if row[0].strip().isdigit()), reverse=True)
+    return ", ".join(f"{name} {took / 1000:.0f}" for took, name in own[:count])
+
+
+def main() -> None:
+    """Print the table."""
+    for what, code in PROCESSES:
+        trials = [cost(code) for _ in range(1 if "_HEAVY" in code else ROUNDS)]
+        took, count = min(trials)
+        print(f"imports: {what:27s} {took:6.0f} ms, {count:4d} modules; dearest {dearest(code)}")
+
+
+if __name__ == "__main__":
+    main()
