@@ -147,7 +147,7 @@ def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
     scene.processing("order-7")
     scene.runs.on_end("order-7", Failed(SpecInvalid("wrong").info(), False, 1.0))
     scene.refresh()
-    assert "then: multiplane retry order-7." in scene.status("order-7")
+    assert "multiplane retry order-7." in scene.status("order-7")
     assert "retry ID" not in scene.status("order-7")
 
 
