@@ -23,7 +23,6 @@ from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("bad_faults")
 STRACE = shutil.which("strace")
 
 

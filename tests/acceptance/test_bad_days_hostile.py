@@ -13,8 +13,6 @@ from daemon.service.downloads import Downloads
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("bad_hostile")
-
 YAML_BOMBS = {
     "aliases": b"a: &a [x]\nb: [*a, *a]\n",
     "merge keys": b"a: &a {b: 1}\n<<: [*a, *a]\n",

@@ -11,8 +11,6 @@ from daemon.contract.names import to_text
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("bad_names")
-
 NFC, NFD = (unicodedata.normalize(form, "Übung").encode() for form in ("NFC", "NFD"))
 LONG = b"x" * 246
 

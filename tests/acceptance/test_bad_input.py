@@ -12,8 +12,6 @@ from PIL import Image
 
 from tests.acceptance.home import HotFolder, picture, until
 
-pytestmark = pytest.mark.xdist_group("bad-input")
-
 ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 9)}]" for i in range(8)
 )

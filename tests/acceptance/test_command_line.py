@@ -8,8 +8,6 @@ from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from tests.acceptance.home import HotFolder, picture, until
 
-pytestmark = pytest.mark.xdist_group("command-line")
-
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory):

@@ -10,8 +10,6 @@ import pytest
 from tests.acceptance.home import HotFolder, picture, until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("drops")
-
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[QuickFolder]:

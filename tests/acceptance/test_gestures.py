@@ -12,8 +12,6 @@ import pytest
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("gestures")
-
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:

@@ -5,11 +5,8 @@ import signal
 import time
 
 import psutil
-import pytest
 
 from tests.acceptance.home import HotFolder, picture, until
-
-pytestmark = pytest.mark.xdist_group("interruptions")
 
 
 def large() -> bytes:

@@ -14,8 +14,6 @@ from daemon.cli.schema import Which
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("json")
-
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory) -> Iterator[QuickFolder]:

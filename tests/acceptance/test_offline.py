@@ -13,8 +13,6 @@ import pytest
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("offline")
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[QuickFolder]:

@@ -17,8 +17,6 @@ from skimage import data
 
 from tests.acceptance.home import HotFolder
 
-pytestmark = pytest.mark.xdist_group("pictures")
-
 SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
 ROOMS = ("b1", "b3", "b5")
 beside_the_project = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample pictures are not beside the project")

@@ -23,8 +23,6 @@ from daemon.outbox import Waiting
 from daemon.stats import Stats
 from tests.acceptance.home import MULTIPLANE, HotFolder, picture, until
 
-pytestmark = pytest.mark.xdist_group("terminal")
-
 ENTER_SCREEN, LEAVE_SCREEN, HIDE_CURSOR, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"
 #: What would clear the screen, if it came from a name.
 HOSTILE = "[red]x\x1b[2J\u202egnp.png"

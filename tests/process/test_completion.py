@@ -11,8 +11,6 @@ from typer.testing import CliRunner
 from daemon.cli.app import command_line
 from tests.acceptance.home import MULTIPLANE
 
-pytestmark = pytest.mark.xdist_group("completion")
-
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 SHELLS = ["bash", pytest.param("zsh", marks=needs_zsh)]
 

@@ -15,8 +15,6 @@ from daemon.platform.service import Facts
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
-pytestmark = pytest.mark.xdist_group("make-layers")
-
 SHELLS = [
     pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
     for name in ("zsh", "bash")

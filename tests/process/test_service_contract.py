@@ -32,8 +32,6 @@ from daemon.watch import MARKER
 EXIT_TIMEOUT = 5.0
 START_SECONDS = 40.0
 
-pytestmark = pytest.mark.xdist_group("service-contract")
-
 
 def until(what: Callable[[], object], seconds: float = START_SECONDS) -> object:
     deadline = time.monotonic() + seconds

@@ -19,8 +19,6 @@ from daemon.platform.finder_actions import DOCUMENT, DROPLET, WORKFLOW
 from daemon.platform.service_launchd import LABEL
 from tests.acceptance.home import picture, until
 
-pytestmark = pytest.mark.xdist_group("service-install")
-
 #: One agent. `print` fails with 113 where there is none, `bootstrap` with 5 where there is one or where it is disabled.
 LAUNCHCTL = """#!{python} -IS
 import os, plistlib, signal, subprocess, sys, time
