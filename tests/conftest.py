@@ -14,14 +14,6 @@ settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module's tests in one process, where what they share is made once; some modules share something with others."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(item.config.rootpath).as_posix()))
-
-
 @pytest.fixture(scope="session")
 def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved Stable Diffusion 1.5 as small as it gets; whoever changes it changes a copy."""

@@ -21,7 +21,7 @@ _ARGUMENTS = (
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """Chromium, started once; whoever uses it belongs to the xdist group `pages`."""
+    """Chromium, started once for all pages."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")

@@ -17,8 +17,6 @@ from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import Chunks
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-pytestmark = pytest.mark.xdist_group("pages")
-
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u2028\u202etxt.exe'
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FILES = (

@@ -18,8 +18,6 @@ from pipeline.run import _BEGINNINGS_DIFFUSED
 from tests import diffusion_models
 from tests.acceptance.home import ENDED, HotFolder, picture, until
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 STYLE, STEPS = "charcoal", 22
 SPEC = f"mode: painterly\nstyle: {STYLE}\nseed: 5\nstrength: 0.5\nnum_layers: 4\nformats: []\nid: painting\n"
 #: Where loading and the last step end within the painting, as `pipeline.painterly.diffusion` reports it.

@@ -11,8 +11,6 @@ from pipeline.export import preview
 from pipeline.export.preview import PreviewLayer, PreviewPage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-pytestmark = pytest.mark.xdist_group("pages")
-
 COUNT = 4
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&amp;\u202etxt.exe'
 

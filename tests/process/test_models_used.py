@@ -19,8 +19,6 @@ from pipeline.depth import model
 from tests import diffusion_models
 
 #: Who imports torch, imports it once: such tests run in one process.
-pytestmark = pytest.mark.xdist_group("torch")
-
 NAME = "depth-anything-v2-small"
 #: Imported by Python itself at its start: notes every connection and every look-up of a host that anything tries.
 TRAP = """

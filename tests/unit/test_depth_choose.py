@@ -12,8 +12,6 @@ from daemon.contract.spec import JobSpec
 from daemon.errors import DepthMissing, DepthUnreadable, WeightsCorrupt, WeightsMissing
 from pipeline import images, weights
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 DEFAULT = weights.catalogue().default_depth
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"

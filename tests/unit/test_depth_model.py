@@ -16,8 +16,6 @@ from pipeline import weights
 from pipeline.depth import model
 from pipeline.depth.preparation import Preparation, input_size, prepare, read_preparation
 
-pytestmark = pytest.mark.xdist_group("torch")
-
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 SAID = {
     "depth-anything": {"size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True, **IMAGENET},

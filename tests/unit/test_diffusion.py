@@ -14,8 +14,6 @@ from pipeline.painterly import diffusion, enlarge, loading, styles, widening
 from tests import diffusion_models
 
 #: Who imports torch and diffusers, imports them once: such tests run in one process.
-pytestmark = pytest.mark.xdist_group("torch")
-
 STYLE = styles.DiffusionStyle(
     description="a test", engine="diffusion", prompt="oil on canvas", negative_prompt="photo", guidance=4.0, steps=3
 )
