@@ -37,7 +37,7 @@ run: $(READY) ## Run the hot folder here in the foreground (Ctrl-C stops it)
 	@$(BIN)/multiplane run
 
 test: $(READY) lint ## Check the code and run all tests
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

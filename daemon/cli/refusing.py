@@ -34,9 +34,19 @@ def explained(error: OSError | JournalError) -> Refusal:
         message = f"{name} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
         return Refusal(message, hint="Check --home and MULTIPLANE_HOME: a home is a folder, or one that can be made.")
+    if isinstance(cause, OSError) and _is_unmounted(cause.filename):
+        return Refusal(
+            message, hint="Connect the disk or the share; as a service the daemon then starts by itself.", exit_status=EXIT_DISK
+        )
     if number in _NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
     return Refusal(message, hint="Make sure that the disk has room and works, then start again.", exit_status=EXIT_DISK)
+
+
+def _is_unmounted(path: object) -> bool:
+    """Whether macOS has not mounted the volume of a path: nobody may make folders in /Volumes, which looks like a refusal."""
+    parts = Path(os.fsdecode(path)).parts if isinstance(path, (bytes, str)) else ()
+    return parts[:2] == ("/", "Volumes") and len(parts) > 2 and not os.path.lexists(os.path.join(*parts[:3]))
 
 
 def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, launchd: bool) -> NoReturn:

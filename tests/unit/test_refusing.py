@@ -1,0 +1,27 @@
+"""Why a daemon does not start: what may pass by itself is told from what a person has to settle."""
+
+import errno
+import os
+
+import pytest
+
+from daemon.cli.refusing import EXIT_DISK, EXIT_PERMISSION, explained
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "status"),
+    [
+        (errno.EACCES, "/Volumes/A share that is not mounted/Multiplane", EXIT_DISK),
+        (errno.EACCES, b"/Volumes/A share that is not mounted", EXIT_DISK),
+        (errno.EACCES, "/Volumes", EXIT_PERMISSION),
+        (errno.EPERM, "/Users/me/Desktop/Multiplane", EXIT_PERMISSION),
+        (errno.EIO, "/home/me/Multiplane", EXIT_DISK),
+    ],
+)
+def test_a_share_that_is_not_mounted_yet_may_pass_and_a_missing_permission_does_not(
+    number: int, path: str | bytes, status: int
+) -> None:
+    refusal = explained(OSError(number, os.strerror(number), path))
+    assert refusal.exit_status == status
+    assert os.fsdecode(path) in refusal.message
+    assert refusal.hint
