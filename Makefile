@@ -36,6 +36,8 @@ demo: $(READY) ## Turn two real photos into layers and say where they are
 run: $(READY) ## Run the hot folder here in the foreground (Ctrl-C stops it)
 	@$(BIN)/multiplane run
 
+# Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning.
+test: export OMP_WAIT_POLICY := passive
 test: $(READY) lint ## Check the code and run all tests
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
@@ -48,8 +50,10 @@ lint: $(READY) ## Format, lint, types, import rules
 bench: $(READY) ## Measure, and print a table
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(READY) ## Storms of kills and seeded mutations (half an hour)
+soak: $(READY) ## Storms of kills and seeded mutations (an hour)
 	@$(BIN)/python -m tests.crash.soak
+	@$(BIN)/python -m tests.process.storm
+	@$(BIN)/python -m tests.process.cancels
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \
