@@ -191,6 +191,7 @@ def test_the_next_job_may_be_started_from_the_end_of_the_last(tmp_path):
 
 def test_a_program_that_is_not_there_leaves_nothing_behind(tmp_path):
     house = House(tmp_path, ("/does/not/exist",))
+    gc.collect()  # what earlier tests left is closed now, not in between
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(FileNotFoundError):
         house.start()
