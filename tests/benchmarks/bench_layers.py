@@ -111,6 +111,7 @@ def speed() -> None:
         print(f"{width}×{height}: {total:.2f} s ({steps}), peak {peak:.2f} GB{ratio}")
 
 
-if __name__ == "__main__":
-    for part in sys.argv[1:] or ["quality", "speed"]:
-        {"quality": quality, "speed": speed}[part]()
+def main() -> None:
+    """Print both tables."""
+    quality()
+    speed()
