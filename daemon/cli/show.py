@@ -1,5 +1,7 @@
 """show: the story of one job, in order."""
 
+import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -18,6 +20,8 @@ from daemon.outbox import status_of
 
 #: Of an error's detail; job.log has all of it.
 _MOST_LINES = 12
+#: Where what is said of a name begins; and the least width that is left for it, so that a narrow window shows words at all.
+_INDENT, _NARROWEST = 12, 30
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
 
@@ -52,14 +56,14 @@ def show(
     if status.spec:
         lines.append(("asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"))
     for name, value in lines:
-        out.print(f"{name:>10}  {printable(value)}", markup=False)
+        _tell(name, value)
     if status.error and status.state != "completed":
-        out.print(f"{status.error.code:>10}  {printable(status.error.message)}", markup=False)
+        _tell(status.error.code, status.error.message)
         for line in _more(status.error):
-            out.print(f"{'':>10}  {printable(line)}", markup=False)
-        out.print(f"{'':>10}  {printable(status.error.hint)}", markup=False)
+            _tell("", line)
+        _tell("", status.error.hint)
     for warning in status.warnings:
-        out.print(f"{'note':>10}  {printable(warning)}", markup=False)
+        _tell("note", warning)
     out.print()
     for entry in story:
         out.print(f"{local(entry.ts)}  {printable(_sentence(entry))}", markup=False)
@@ -73,6 +77,14 @@ def _more(error: ErrorInfo) -> list[str]:
     """What the message leaves out: the other mistakes in a sidecar, or the last lines that the worker printed."""
     lines = error.detail.splitlines() if error.detail else []
     return [line for line in lines if line not in error.message][-_MOST_LINES:]
+
+
+def _tell(name: str, text: str) -> None:
+    """A name and what there is to say of it; in a terminal long texts go on below their beginning, between words."""
+    width = max(_NARROWEST, out.width - _INDENT) if out.is_terminal else sys.maxsize
+    for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
+        out.print(f"{name:>10}  {line}", markup=False)
+        name = ""
 
 
 def _sentence(entry: Entry) -> str:
