@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -141,6 +142,10 @@ def test_a_picture_whose_stat_fails_with_estale_waits_visibly_and_is_taken_when_
     folder.pair("fresh.jpg")
     folder.done("fresh.jpg")
     folder.done("stale.jpg")
+    assert folder.process is not None
+    # What was started is strace; killed, it would leave the daemon behind.
+    os.kill(folder.health()["pid"], signal.SIGTERM)
+    assert folder.process.wait(20) == 0
 
 
 def test_without_free_descriptors_it_waits_and_goes_on_when_there_are_some(folder: QuickFolder) -> None:
