@@ -20,8 +20,8 @@ from daemon.outbox import status_of
 
 #: Of an error's detail; job.log has all of it.
 _MOST_LINES = 12
-#: Where what is said of a name begins; and the least width that is left for it, so that a narrow window shows words at all.
-_INDENT, _NARROWEST = 12, 30
+#: Columns that are left for a text behind its beginning, so that a narrow window shows words at all.
+_NARROWEST = 30
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
 
@@ -66,7 +66,7 @@ def show(
         _tell("note", warning)
     out.print()
     for entry in story:
-        out.print(f"{local(entry.ts)}  {printable(_sentence(entry))}", markup=False)
+        _hanging(f"{local(entry.ts)}  ", _sentence(entry))
     if status.outputs:
         out.print()
         for output in status.outputs:
@@ -80,11 +80,16 @@ def _more(error: ErrorInfo) -> list[str]:
 
 
 def _tell(name: str, text: str) -> None:
-    """A name and what there is to say of it; in a terminal long texts go on below their beginning, between words."""
-    width = max(_NARROWEST, out.width - _INDENT) if out.is_terminal else sys.maxsize
+    """A name and what there is to say of it."""
+    _hanging(f"{name:>10}  ", text)
+
+
+def _hanging(begin: str, text: str) -> None:
+    """A text behind its beginning; in a terminal a long one goes on below where it began, broken between words."""
+    width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
     for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
-        out.print(f"{name:>10}  {line}", markup=False)
-        name = ""
+        out.print(f"{begin}{line}", markup=False)
+        begin = " " * len(begin)
 
 
 def _sentence(entry: Entry) -> str:

@@ -64,6 +64,7 @@ class Claims:
         ledger: Ledger,
         outbox: Outbox,
         mover: Mover,
+        batches: Batches,
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         written_elsewhere: Callable[[bytes], bool] = written_elsewhere,
@@ -75,7 +76,6 @@ class Claims:
         self._mover = mover
         self._written_elsewhere = written_elsewhere
         self._inbox = settings.paths.inbox_bytes
-        batches = Batches(fs, self._inbox, ledger, outbox, mover)
         self._acceptance = Acceptance(fs, settings, ledger, outbox, batches, known, clock)
         #: Why accepted jobs are not in the outbox yet, by id.
         self.held: dict[str, str] = {}

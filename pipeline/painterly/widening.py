@@ -1,9 +1,9 @@
 """Weights that stay as they lie on the disk, half as wide as what is computed with, and are widened layer by layer.
 
-Few CPUs calculate in bfloat16 or float16; the others take a hundred times as long over a convolution in it as in single
-precision (measured: torch 2.13, AVX2). To hold a whole network in single precision takes twice the memory its file has, and
-reading it in. So the file stays mapped into memory, and the weights of a layer are widened while that layer calculates. The
-values are the same: every half number is a single one too.
+Few CPUs calculate in bfloat16 or float16; the others take 15 times as long over a convolution in it as in single precision,
+and more over larger ones (measured: torch 2.13, AVX2). To hold a whole network in single precision takes twice the memory
+its file has, and reading it in. So the file stays mapped into memory, and the weights of a layer are widened while that
+layer calculates. The values are the same: every half number is a single one too.
 """
 
 import functools

@@ -159,3 +159,12 @@ def picture(width: int = 96, height: int = 64, *, seed: int = 1, form: str = "PN
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, form)
     return out.getvalue()
+
+
+def composited(result: Path) -> np.ndarray:
+    """The layers over each other in 8 bits, back to front by their file names."""
+    files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
+    canvas = Image.open(files[0]).convert("RGBA")
+    for path in files[1:]:
+        canvas.alpha_composite(Image.open(path))
+    return np.asarray(canvas)

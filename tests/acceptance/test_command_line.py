@@ -167,6 +167,13 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
     assert done.stderr.count("Not a directory") == 1
 
 
+def test_the_home_may_stand_before_the_verb(folder: HotFolder, tmp_path) -> None:
+    typo = tmp_path / "typo"
+    assert f"the home {typo} is not there" in folder.verb("--home", str(typo), "jobs").stderr
+    assert f"the home {typo} is not there" in folder.verb(f"--home={typo}", "waiting", "--json").stderr
+    assert folder.verb("--home", str(folder.home), "jobs").returncode == 0
+
+
 def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -> None:
     done = folder.verb("submit", str(photo), "--json")
     assert done.returncode == 0

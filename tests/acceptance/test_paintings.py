@@ -9,14 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.requests import Request
 from daemon.contract.spec import JobSpec
 from pipeline.run import _BEGINNINGS_DIFFUSED
 from tests import diffusion_models
-from tests.acceptance.home import ENDED, HotFolder, picture, until
+from tests.acceptance.home import ENDED, HotFolder, composited, picture, until
 
 STYLE, STEPS = "charcoal", 22
 SPEC = f"mode: painterly\nstyle: {STYLE}\nseed: 5\nstrength: 0.5\nnum_layers: 4\nformats: []\nid: painting\n"
@@ -73,14 +72,6 @@ def within(fraction: float) -> float:
     """The share of the painting that is done, from that of the whole job."""
     begin, end = _BEGINNINGS_DIFFUSED["paint"], _BEGINNINGS_DIFFUSED["depth"]
     return (fraction - begin) / (end - begin)
-
-
-def composited(result: Path) -> np.ndarray:
-    files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
-    canvas = Image.open(files[0]).convert("RGBA")
-    for path in files[1:]:
-        canvas.alpha_composite(Image.open(path))
-    return np.asarray(canvas)
 
 
 def test_a_painting_tells_its_steps_and_is_done_whole(studio: HotFolder) -> None:

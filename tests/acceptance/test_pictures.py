@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 from skimage import data
 
-from tests.acceptance.home import HotFolder
+from tests.acceptance.home import HotFolder, composited
 
 SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
 ROOMS = ("b1", "b3", "b5")
@@ -42,15 +42,6 @@ FREE = [
     ("two.png", lambda: half(data.coffee), 2),
     ("twelve.png", lambda: half(data.coffee), 12),
 ]
-
-
-def composited(result: Path) -> np.ndarray:
-    """The layers over each other in 8 bits, back to front by their file names."""
-    files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
-    canvas = Image.open(files[0]).convert("RGBA")
-    for path in files[1:]:
-        canvas.alpha_composite(Image.open(path))
-    return np.asarray(canvas)
 
 
 def largest_difference(result: Path, photo: np.ndarray) -> int:

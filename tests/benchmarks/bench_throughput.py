@@ -7,10 +7,8 @@ Run: python -m tests.benchmarks.bench_throughput [PHOTOS]
 """
 
 import io
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,9 +20,8 @@ from PIL import Image
 
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
-from daemon.supervisor import worker_argv
-from daemon.supervisor.environment import worker_environment
 from tests.acceptance.home import HotFolder, picture, until
+from tests.benchmarks.bench_supervisor import cold_job
 
 #: 0.3 megapixels.
 WIDTH, HEIGHT = 640, 480
@@ -77,8 +74,6 @@ def one_cold_process_each(folder: Path, photos: dict[str, bytes]) -> float:
 
 def run_cold(attempt: Path, source: Path, name: str) -> None:
     """One photo in a process of its own, as `python -m pipeline worker` does it by itself."""
-    tmp = attempt / "tmp"
-    tmp.mkdir(parents=True)
     found = (source / name).stat()
     command = JobCommand(
         job_id="cold",
@@ -93,21 +88,7 @@ def run_cold(attempt: Path, source: Path, name: str) -> None:
         models=str(attempt),
         threads=os.cpu_count() or 1,
     )
-    read, write = os.pipe()
-    with open(attempt / "job.log", "wb") as log, os.fdopen(read, "rb") as events:
-        worker = subprocess.Popen(
-            [*worker_argv(), "--events-fd", str(write)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            pass_fds=(write,),
-            env=worker_environment(os.environ, tmp=os.fsencode(tmp), threads=command.threads),
-            cwd=tmp,
-        )
-        os.close(write)
-        worker.communicate(command.model_dump_json().encode() + b"\n")
-        said = [json.loads(line)["type"] for line in events]
-    assert said[-1] == "result", (attempt / "job.log").read_text()
+    cold_job(command)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from daemon.intake.model import Control, Entry, Ready
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
 from daemon.outbox import Outbox
+from daemon.service.batches import Batches
 from daemon.service.board import Board
 from daemon.service.claims import GROUP, Claims
 from daemon.service.ledger import Ledger
@@ -235,6 +236,7 @@ class House:
             self.ledger,
             self.outbox,
             mover,
+            Batches(fs, INBOX, self.ledger, self.outbox, mover),
             self.history.job,
             lambda: datetime.fromtimestamp(self.world.seconds, UTC),
         )

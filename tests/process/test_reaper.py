@@ -65,8 +65,7 @@ def test_without_its_guardian_a_worker_of_a_killed_daemon_is_ended_by_the_next_o
     for record in records:
         os.kill(record.group, signal.SIGKILL)
     end(daemon, signal.SIGKILL)
-    # Read one process after the other, which takes a busy machine its time.
-    wait_until(lambda: [len(members(record.group)) for record in records] == [1, 51], 30)
+    wait_until(lambda: [len(members(record.group)) for record in records] == [1, 51], 5)
     assert reap(records) == records
     wait_until(lambda: not any(members(record.group) for record in records), 5)
 
