@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.painterly import libraries
 from pipeline.painterly.loading import quiet
 
 NAMES = {"pipeline": "stable-diffusion-1.5", "lora": "lcm-lora-sd-1.5", "vae": "taesd"}
@@ -54,6 +55,8 @@ def save_pipeline(folder: Path, *, full: bool = False, dtype: str = "float32", c
         dtype: of the saved weights, as torch names it.
         checker: "strict" adds a safety checker that objects to everything, "lenient" one that objects to nothing.
     """
+    libraries.image_to_image()  # as the product does it
+
     import torch
     from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel

@@ -15,7 +15,7 @@ import psutil
 from numpy.typing import NDArray
 
 from daemon.contract.messages import JobCommand
-from daemon.errors import DeviceUnavailable, Internal, ModelFailed
+from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsMissing
 from pipeline import weights
 from pipeline.filters import resize
 from pipeline.painterly import loading
@@ -33,6 +33,7 @@ _TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was tr
 _FEW_STEPS, _FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
 _LOADED, _STEPPED = 0.1, 0.93  # shares of the time after loading and after the last step, 24 steps on a CPU
 _BLACK = 3 / 255
+_OTHER_DEVICE = "Try another seed; if it stays, set device: cpu in the configuration, then: multiplane retry ID."
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,12 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
     for name, entry in listed.models.items():
         if entry.part is not None:
             by_part[entry.part].append(name)
-    if style in listed.models and style not in by_part["style"]:
+    if style is not None and style not in listed.models:
+        raise WeightsMissing(
+            f"The style's lora, {style}, is not in config/models.yaml.",
+            hint="Add it there, or correct config/styles.yaml, then: multiplane retry ID.",
+        )
+    if style is not None and style not in by_part["style"]:
         raise Internal(
             f"The style's lora, {style}, is not the LoRA of a style.",
             hint="Correct it in config/styles.yaml, or its part in config/models.yaml, then: multiplane retry ID.",
@@ -218,9 +224,15 @@ def _first_usable(
                 warnings = (*warnings, f"The painting was made in {dtype}: {candidates[0][1]} gave none on {device}.")
             return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), warnings
         del pipeline
+    names = " + ".join(found.name for found in parts.all())
+    if not np.isfinite(painting).all():
+        raise ModelFailed(
+            f"The diffusion model {names} gave values that are not numbers.",
+            hint=_OTHER_DEVICE if device != "cpu" else "Its weights are wrong: fetch it again, then: multiplane retry ID.",
+        )
     raise ModelFailed(
-        f"The diffusion model {parts.pipeline.name} gave no picture: it was black, or its values were not numbers.",
-        hint="Try another seed; if it stays, fetch the model again or set device: cpu in the configuration.",
+        f"The diffusion model {names} painted nothing but black.",
+        hint=_OTHER_DEVICE if device != "cpu" else "Try another seed; if it stays black, fetch the model again.",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import WeightsCorrupt
+from pipeline.painterly import libraries
 from pipeline.weights import Weights
 
 _HALF_WIDTH = {"F16": "float16", "BF16": "bfloat16"}  # as safetensors and as torch name it
@@ -17,6 +18,7 @@ _FAMILY = "StableDiffusion"
 _KINDS = (f"{_FAMILY}Pipeline", f"{_FAMILY}Img2ImgPipeline")
 _HALF = "fp16"  # a folder with files of this variant is loaded from them and widened where need be
 _PARTS = ("text_encoder", "unet", "vae", "safety_checker")
+_MOST_TOKENS = 1000  # of a prompt; CLIP reads 77
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,16 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     Raises:
         WeightsCorrupt: a folder does not hold what it should.
     """
-    import diffusers
+    kind = libraries.image_to_image()
+
     import torch
 
     from pipeline.painterly.widening import widen_as_used
 
-    kind: Any = diffusers.StableDiffusionImg2ImgPipeline  # its loader has no types
     found = parts.pipeline
     _must_be_of_the_family(found)
+    for part in parts.all():
+        _must_be_readable(part)
     calculated = getattr(torch, dtype)
     held = _half_width(found) if (device, dtype) == ("cpu", "float32") else None
     options: dict[str, Any] = {"dtype": {"default": calculated, "unet": getattr(torch, held or dtype)}}
@@ -95,7 +99,7 @@ def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
     if not fitting:
-        raise WeightsCorrupt(f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
+        raise _corrupt(lora, f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
 
 
 @contextlib.contextmanager
@@ -120,6 +124,30 @@ def quiet() -> Iterator[None]:
             voice.set_verbosity(level)
 
 
+def _corrupt(found: Weights, sentence: str, detail: object = None) -> WeightsCorrupt:
+    """What to raise, with a hint for this very model."""
+    own = found.entry.path is not None
+    what = f"Correct the files in {found.folder}" if own else f"Fetch the model again (multiplane models fetch {found.name})"
+    return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
+
+
+def _must_be_readable(found: Weights) -> None:
+    """Every safetensors file has a whole header and all of its bytes; the libraries do not say which one has not."""
+    from safetensors import SafetensorError, safe_open
+
+    for folder, _, names in os.walk(found.folder):
+        for name in sorted(names):
+            if not name.endswith(".safetensors"):
+                continue
+            path = os.path.join(folder, name)
+            try:
+                with safe_open(path, framework="numpy"):
+                    pass
+            except (OSError, SafetensorError) as reason:
+                file = os.path.relpath(path, found.folder)
+                raise _corrupt(found, f"The file {file} of {found.name} is damaged, or no safetensors file.", reason) from reason
+
+
 def _must_be_of_the_family(found: Weights) -> None:
     """Refuse other pipelines by name: what diffusers says of them is a traceback."""
     path = os.path.join(found.folder, "model_index.json")
@@ -128,12 +156,10 @@ def _must_be_of_the_family(found: Weights) -> None:
             index = json.load(file)
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as reason:
-        raise WeightsCorrupt(
-            f"The folder of {found.name} is no diffusion pipeline: its model_index.json is missing or unreadable.",
-            detail=str(reason),
-        ) from reason
+        sentence = f"The folder of {found.name} is no diffusion pipeline: its model_index.json is missing or unreadable."
+        raise _corrupt(found, sentence, reason) from reason
     if kind not in _KINDS:
-        raise WeightsCorrupt(f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")
+        raise _corrupt(found, f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")
 
 
 @contextlib.contextmanager
@@ -144,17 +170,19 @@ def _corrupt_if_unloadable(found: Weights, what: str) -> Iterator[None]:
         with quiet():
             yield
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
-        raise WeightsCorrupt(f"The weights of {found.name} cannot be loaded as {what}.", detail=str(reason)[:2000]) from reason
+        raise _corrupt(found, f"The weights of {found.name} cannot be loaded as {what}.", reason) from reason
 
 
 def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
-    """Every tensor is there."""
+    """Every tensor is there, and the words."""
     for part in _PARTS:
         missing = _missing(getattr(pipeline, part))
         if missing:
-            raise WeightsCorrupt(
-                f"The weights of {found.name} lack {len(missing)} parts of its {part}.", detail=", ".join(missing[:20])
-            )
+            sentence = f"The weights of {found.name} lack {len(missing)} parts of its {part}."
+            raise _corrupt(found, sentence, ", ".join(missing[:20]))
+    # Without its files a tokenizer is made all the same, one that knows no words and no end.
+    if pipeline.tokenizer.model_max_length > _MOST_TOKENS:
+        raise _corrupt(found, f"The tokenizer of {found.name} is incomplete.")
 
 
 def _missing(network: Any) -> list[str]:  # noqa: ANN401
@@ -163,20 +191,15 @@ def _missing(network: Any) -> list[str]:  # noqa: ANN401
 
 
 def _half_width(found: Weights) -> str | None:
-    """The type of the network's weights on the disk, if that is one of half width.
-
-    Raises:
-        WeightsCorrupt: a file of them is no safetensors file.
-    """
+    """The type of the network's weights on the disk, if that is one of half width."""
     from safetensors import safe_open
 
     folder = os.path.join(found.folder, "unet")
     files = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors")) if os.path.isdir(folder) else []
     kinds = set()
-    with _corrupt_if_unloadable(found, "a diffusion model"):
-        for name in files:
-            with safe_open(os.path.join(folder, name), framework="numpy") as file:
-                kinds |= {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118  no mapping
+    for name in files:
+        with safe_open(os.path.join(folder, name), framework="numpy") as file:
+            kinds |= {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118  no mapping
     return _HALF_WIDTH.get(kinds.pop()) if len(kinds) == 1 else None
 
 

@@ -27,7 +27,7 @@ _STUDY_SIDE = 2048  # longer side of the picture that strokes are planned on; fi
 _PLAN_RADIUS = 4.0  # a brush's radius in pixels of the picture its layer is planned on: enough to follow a bend
 _STEP = 1.0  # of a stroke's path, in radii
 _THINNED_BELOW = 0.25  # strength below which the painting is laid over the photo thinly instead of with ever smaller brushes
-_SPACING = 1.5  # of the places where a stroke may begin, in radii, once the canvas is covered: strokes are longer than wide
+_SPACING = 1.5  # of the places where a stroke may begin, in radii: strokes are longer than wide, so ten of them lie on each place
 _SMALLEST = 0.0009  # smallest brush radius as a share of the longer side: finer strokes look like the photo, and are millions
 _CALM = 0.04  # weight of the wide surroundings in the orientation: flat areas follow what is around them
 _LIGHTEST = 1e-3  # pull towards one direction where there is nothing to follow at all
@@ -139,17 +139,20 @@ def _blurred(picture: Rgb, radius: float) -> Floats:
 def _tangent(picture: Rgb, radius: float) -> Floats:
     """Unit vectors along the structures: the minor eigenvector of the smoothed structure tensor (Brox et al., 2006)."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    dx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32.0
-    dy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32.0
-    tensor = np.dstack([dx * dx, dx * dy, dy * dy])
+    dx, dy = (np.asarray(cv2.Scharr(grey, cv2.CV_32F, *order), np.float32) / np.float32(32.0) for order in ((1, 0), (0, 1)))
+    tensor = cv2.merge([dx * dx, dx * dy, dy * dy])
     near = cv2.GaussianBlur(tensor, (0, 0), max(1.0, 0.75 * radius))
     coarse = cv2.resize(tensor, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(grey.shape) >= 8 else tensor
     wide = cv2.GaussianBlur(coarse, (0, 0), 2.5 * max(1.0, radius))
     wide = cv2.resize(wide, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    xx, xy, yy = cv2.split((near + _CALM * wide).reshape(*grey.shape, 3))
+    xx, xy, yy = cv2.split(cv2.addWeighted(near, 1.0, wide, _CALM, 0.0).reshape(*grey.shape, 3))
+    even = xx - yy
     # A slight pull to the diagonal a right hand paints along.
-    angle = 0.5 * np.arctan2(2.0 * xy + _LIGHTEST * 1e-3, xx - yy) + np.pi / 2
-    return np.dstack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    odd = np.float32(2.0) * xy + np.float32(_LIGHTEST * 1e-3)
+    # Of the angle atan2(odd, even), which is twice the gradient's; the half of it by roots is three times as fast.
+    cosine = np.clip(even / np.maximum(np.hypot(even, odd), np.float32(1e-30)), np.float32(-1.0), np.float32(1.0))
+    half = np.float32(0.5)
+    return np.asarray(cv2.merge([np.copysign(np.sqrt(half - half * cosine), -odd), np.sqrt(half + half * cosine)]), np.float32)
 
 
 def _plan(
@@ -171,7 +174,7 @@ def _plan(
         error[canvas.bare(height, width)] = 255.0  # a hole in the paint is always worth a stroke
     threshold = 0.0 if first else style.threshold * looseness**0.5
     dots = style.length[1] == 0.0
-    cell = study.radius * (1.0 if first or dots else _SPACING)
+    cell = study.radius * (1.0 if dots else _SPACING)
     starts = _starts(error, max(1, round(cell)), threshold, generator)
     paths, counts = _trace(study, painted, starts, style, first=first)
     rows, columns = starts[:, 1].astype(np.intp), starts[:, 0].astype(np.intp)

@@ -3,7 +3,8 @@
 The real architecture with the LCM-LoRA and the tiny autoencoder, its weights in bfloat16, goes through a real worker at
 512 × 512. Told: how long loading takes and how much of the weights stays mapped, the time of a step, the peak of memory.
 Weights are made in a temporary folder (2.3 GB) and removed. `BENCH_QUICK=1` takes the tiny architecture: it shows that the
-benchmark works, and measures nothing worth knowing.
+benchmark works, and measures nothing worth knowing. `BENCH_BFLOAT16=1` adds one step that is calculated in bfloat16 throughout:
+on a CPU without such arithmetic, minutes, which tell what widening saves.
 """
 
 import json
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -29,8 +31,12 @@ from pipeline.run import _BEGINNINGS_DIFFUSED
 from tests import diffusion_models
 from tests.unit.pictures import SAMPLES
 
+if TYPE_CHECKING:
+    from pipeline.painterly.loading import Parts
+
 QUICK = "BENCH_QUICK" in os.environ
 THREADS = os.cpu_count() or 1
+BFLOAT16 = "BENCH_BFLOAT16" in os.environ
 DISK, MEMORY = (1 << 30, 2 << 30) if QUICK else (5 << 30, 7 << 30)
 SIDE = 512
 
@@ -44,7 +50,7 @@ def main() -> None:
         )
         return
     with tempfile.TemporaryDirectory(prefix="bench-diffusion-") as folder:
-        for what in ("build", "convolution", "load", "job"):
+        for what in ("build", "convolution", "load", *(("bfloat16",) if BFLOAT16 else ()), "job"):
             arguments = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench_diffusion", what, folder]
             environment = os.environ | {
                 "OMP_NUM_THREADS": str(THREADS),
@@ -89,32 +95,51 @@ def convolution(_: Path) -> None:
 
 def load(root: Path) -> None:
     """Loading and one pass of the network, with the weights mapped and widened as used, and widened when they are loaded."""
-    import diffusers
-    import torch
-
-    from pipeline import weights
     from pipeline.painterly import loading
 
-    assert diffusers.StableDiffusionImg2ImgPipeline  # imported before the clock starts
+    parts = _parts(root)
+    plain = loading._half_width
+    for name, half_width in (("mapped, widened as used", plain), ("widened when loaded", lambda _: None)):
+        loading._half_width = half_width
+        one_pass(parts, name, "float32")
+
+
+def bfloat16(root: Path) -> None:
+    """The same with every weight, sum and product in bfloat16."""
+    one_pass(_parts(root), "bfloat16 throughout", "bfloat16")
+
+
+def _parts(root: Path) -> "Parts":
+    """The checked pipeline, the libraries imported; prints the head of the table."""
+    from pipeline import weights
+    from pipeline.painterly import libraries, loading
+
+    libraries.image_to_image()  # before the clock starts
     begin = time.perf_counter()
     parts = loading.Parts(weights.locate(diffusion_models.NAMES["pipeline"], str(root / "models")))
     print(f"checking the hashes of the pipeline: {time.perf_counter() - begin:.1f} s")
-    plain = loading._half_width
     print(f"{'weights':26} {'load s':>8} {'own MB':>8} {'mapped MB':>10} {'pass s':>8} {'processor':>10}")
-    for name, half_width in (("mapped, widened as used", plain), ("widened when loaded", lambda _: None)):
-        loading._half_width = half_width
-        before, begin = memory(os.getpid()), time.perf_counter()
-        pipeline = loading.load(parts, device="cpu", dtype="float32", steps=4)
-        seconds = time.perf_counter() - begin
-        size = (2, 4, 8, 8) if QUICK else (2, 4, SIDE // 8, SIDE // 8)
-        words = torch.zeros(2, 77, pipeline.unet.config.cross_attention_dim)
-        with torch.inference_mode():
-            wall, processor = time.perf_counter(), time.process_time()
-            pipeline.unet(torch.zeros(size), 500, encoder_hidden_states=words)
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
-        own, mapped = (now - then for now, then in zip(memory(os.getpid()), before, strict=True))
-        print(f"{name:26} {seconds:8.2f} {own / 1e6:8.0f} {mapped / 1e6:10.0f} {wall:8.2f} {processor:10.2f}", flush=True)
-        del pipeline
+    return parts
+
+
+def one_pass(parts: "Parts", name: str, dtype: str) -> None:
+    """Load, let the network look once at noise for two prompts, and print what that took."""
+    import torch
+
+    from pipeline.painterly import loading
+
+    before, begin = memory(os.getpid()), time.perf_counter()
+    pipeline = loading.load(parts, device="cpu", dtype=dtype, steps=4)
+    seconds = time.perf_counter() - begin
+    kind = getattr(torch, dtype)
+    size = (2, 4, 8, 8) if QUICK else (2, 4, SIDE // 8, SIDE // 8)
+    words = torch.zeros(2, 77, pipeline.unet.config.cross_attention_dim, dtype=kind)
+    with torch.inference_mode():
+        wall, processor = time.perf_counter(), time.process_time()
+        pipeline.unet(torch.zeros(size, dtype=kind), 500, encoder_hidden_states=words)
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    own, mapped = (now - then for now, then in zip(memory(os.getpid()), before, strict=True))
+    print(f"{name:26} {seconds:8.2f} {own / 1e6:8.0f} {mapped / 1e6:10.0f} {wall:8.2f} {processor:10.2f}", flush=True)
 
 
 def memory(pid: int) -> tuple[int, int]:
@@ -195,6 +220,7 @@ def report(root: Path, told: list[tuple[float, float, ProgressEvent]], result: R
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        {"build": build, "convolution": convolution, "load": load, "job": job}[sys.argv[1]](Path(sys.argv[2]))
+        known = {"build": build, "convolution": convolution, "load": load, "bfloat16": bfloat16, "job": job}
+        known[sys.argv[1]](Path(sys.argv[2]))
     else:
         main()

@@ -10,7 +10,7 @@ from daemon.contract.spec import JobSpec
 from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsCorrupt, WeightsMissing
 from pipeline import painterly, weights
 from pipeline.images import Photo
-from pipeline.painterly import diffusion, enlarge, loading, styles, widening
+from pipeline.painterly import diffusion, enlarge, loading, styles
 from tests import diffusion_models
 
 #: Who imports torch and diffusers, imports them once: such tests run in one process.
@@ -146,11 +146,17 @@ def forget_index(folder):
     (folder / "model_index.json").unlink()
 
 
+def forget_words(folder):
+    shutil.rmtree(folder / "tokenizer")
+    (folder / "tokenizer").mkdir()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (truncate, "cannot be loaded as a diffusion model"),
-        (drop_tensors, "pipeline"),
+        (truncate, "The file unet/diffusion_pytorch_model.safetensors of pipeline is damaged, or no safetensors file."),
+        (drop_tensors, "The weights of pipeline lack 5 parts of its unet."),
+        (forget_words, "The tokenizer of pipeline is incomplete."),
         (rename_kind, "holds a StableDiffusionXLPipeline"),
         (forget_index, "is no diffusion pipeline"),
     ],
@@ -162,11 +168,16 @@ def test_damaged_weights_and_other_models_are_refused_in_a_sentence(
     with pytest.raises(WeightsCorrupt) as caught:
         paint(photo)
     assert said in caught.value.message
+    assert f"Correct the files in {tmp_path / 'copy'}" in caught.value.info().hint
 
 
-@pytest.mark.parametrize("value", [float("nan"), -1e6], ids=["no numbers", "black"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(float("nan"), "gave values that are not numbers"), (-1e6, "painted nothing but black")],
+    ids=["no numbers", "black"],
+)
 def test_what_is_no_picture_is_tried_again_in_single_precision_and_then_told(
-    monkeypatch, tiny_diffusion, small, photo, tmp_path, value
+    monkeypatch, tiny_diffusion, small, photo, tmp_path, value, said
 ):
     broken = diffusion_models.changed(
         tiny_diffusion, tmp_path / "broken", diffusion_models.DECODER, "decoder.conv_out.bias", value
@@ -178,34 +189,34 @@ def test_what_is_no_picture_is_tried_again_in_single_precision_and_then_told(
     with pytest.raises(ModelFailed) as caught:
         paint(photo)
     assert tried == ["bfloat16", "float32"]
-    assert caught.value.message == "The diffusion model pipeline gave no picture: it was black, or its values were not numbers."
-    assert "Try another seed" in caught.value.info().hint
+    assert caught.value.message == f"The diffusion model pipeline {said}."
+    assert "fetch" in caught.value.info().hint
 
 
-def test_weights_that_are_not_numbers_are_told_as_no_picture(monkeypatch, tiny_diffusion, small, photo, tmp_path):
+def test_weights_that_are_not_numbers_are_told(monkeypatch, tiny_diffusion, small, photo, tmp_path):
     broken = diffusion_models.changed(
         tiny_diffusion, tmp_path / "broken", diffusion_models.NETWORK, "conv_in.weight", float("nan")
     )
     catalogue(monkeypatch, pipeline=broken)
-    with pytest.raises(ModelFailed, match="its values were not numbers"):
+    with pytest.raises(ModelFailed, match="pipeline gave values that are not numbers"):
         paint(photo)
 
 
-@pytest.mark.parametrize("bad", [np.nan, 0.0], ids=["no numbers", "black"])
-def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(monkeypatch, tiny_diffusion, small, photo, bad):
+def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(monkeypatch, tiny_diffusion, small, photo):
     catalogue(monkeypatch, pipeline=tiny_diffusion)
     single = paint(photo).rgb
     monkeypatch.setattr(diffusion, "_candidates", lambda _: HALF_FIRST)
     plain = diffusion._run
+    for bad in (np.nan, 0.0):  # no numbers, and black
 
-    def overflowing(pipeline, given, progress):
-        painting = plain(pipeline, given, progress)
-        return painting * np.float32(bad) if str(pipeline.unet.dtype) == "torch.bfloat16" else painting
+        def overflowing(pipeline, given, progress, bad=bad):
+            painting = plain(pipeline, given, progress)
+            return painting * np.float32(bad) if str(pipeline.unet.dtype) == "torch.bfloat16" else painting
 
-    monkeypatch.setattr(diffusion, "_run", overflowing)
-    painted = paint(photo)
-    assert painted.warnings == ("The painting was made in float32: bfloat16 gave none on cpu.",)
-    assert painted.rgb.tobytes() == single.tobytes()
+        monkeypatch.setattr(diffusion, "_run", overflowing)
+        painted = paint(photo)
+        assert painted.warnings == ("The painting was made in float32: bfloat16 gave none on cpu.",)
+        assert painted.rgb.tobytes() == single.tobytes()
 
 
 @pytest.mark.parametrize(("able", "expected"), [(True, HALF_FIRST), (False, HALF_FIRST[1:])])
@@ -236,6 +247,8 @@ def test_half_width_weights_stay_mapped_and_paint_what_wide_ones_do(monkeypatch,
 
 def test_only_large_layers_keep_their_half_width():
     import torch
+
+    from pipeline.painterly import widening
 
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.Flatten(),
@@ -269,7 +282,7 @@ def test_a_safety_checker_that_cannot_be_loaded_is_no_reason_to_go_without(monke
     saved = diffusion_models.save_pipeline(tmp_path / "guarded", checker="lenient")
     (saved / "safety_checker" / "model.safetensors").write_bytes(b"broken")
     catalogue(monkeypatch, pipeline=saved)
-    with pytest.raises(WeightsCorrupt, match="cannot be loaded as a diffusion model"):
+    with pytest.raises(WeightsCorrupt, match=r"The file safety_checker/model.safetensors of pipeline is damaged"):
         paint(photo)
 
 
@@ -332,9 +345,9 @@ def test_a_style_whose_lora_is_missing_says_which_and_how_to_get_it(monkeypatch,
     catalogue(monkeypatch, pipeline=tiny_diffusion, style=tmp_path / "nowhere")
     with pytest.raises(WeightsMissing, match=r"The folder of style .* is not there"):
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "style"}), job())
-    with pytest.raises(WeightsMissing, match="No model is called van-gogh") as caught:
+    with pytest.raises(WeightsMissing, match=r"The style's lora, van-gogh, is not in config/models.yaml") as caught:
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "van-gogh"}), job())
-    assert "multiplane models list" in caught.value.info().hint
+    assert "config/styles.yaml" in caught.value.info().hint
     with pytest.raises(Internal, match="The style's lora, pipeline, is not the LoRA of a style"):
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "pipeline"}), job())
 
@@ -349,8 +362,15 @@ def test_a_fetched_lora_that_is_missing_names_the_command(tiny_diffusion, tmp_pa
     assert "multiplane models fetch van-gogh" in caught.value.info().hint
 
 
-@pytest.mark.parametrize("wrong", ["another model's", "no LoRA", "broken"])
-def test_a_lora_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, tiny_diffusion, small, photo, tmp_path, wrong):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("another model's", "The weights of lora cannot be loaded as a LoRA of this model."),
+        ("no LoRA", "The weights of lora are no LoRA of this model: nothing in them belongs to it."),
+        ("broken", "The file pytorch_lora_weights.safetensors of lora is damaged, or no safetensors file."),
+    ],
+)
+def test_a_lora_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, tiny_diffusion, small, photo, tmp_path, wrong, said):
     import torch
     from safetensors.torch import save_file
 
@@ -365,7 +385,7 @@ def test_a_lora_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, tiny_dif
     catalogue(monkeypatch, pipeline=tiny_diffusion, lora=tmp_path / "lora")
     with pytest.raises(WeightsCorrupt) as caught:
         paint(photo)
-    assert caught.value.message.startswith(("The weights of lora cannot be loaded as a LoRA", "The weights of lora are no LoRA"))
+    assert caught.value.message == said
 
 
 def test_a_model_of_another_kind_in_the_place_of_the_autoencoder_is_refused(monkeypatch, tiny_diffusion, small, photo):

@@ -37,9 +37,13 @@ def photo():
 
 
 @functools.cache
-def paint(name="oil-strokes", strength=0.5, seed=42, threads=1, height=90):
+def painted(name="oil-strokes", strength=0.5, seed=42, threads=1):
     """The bowl, painted: once for all tests that look at the same painting."""
-    return strokes.paint(bowl(height), styles.styles()[name], strength=strength, seed=seed, threads=threads).rgb
+    return strokes.paint(bowl(), styles.styles()[name], strength=strength, seed=seed, threads=threads)
+
+
+def paint(*given, **options):
+    return painted(*given, **options).rgb
 
 
 def blurred(picture, sigma=3.0):
@@ -51,14 +55,15 @@ def distance(painting, photo):
     return float(np.abs(blurred(painting, 1.5) - blurred(photo, 1.5)).mean())
 
 
-def fineness(picture):
-    """Share of the detail that is finer than two pixels: what only small brushes leave."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine, coarse = (
-        grey - cv2.GaussianBlur(grey, (0, 0), 1.0),
-        cv2.GaussianBlur(grey, (0, 0), 2.0) - cv2.GaussianBlur(grey, (0, 0), 8.0),
-    )
-    return float(np.square(fine).mean() / np.square(coarse).mean())
+def stroke_size(owners):
+    """Visible area of the stroke that a pixel belongs to, as a share of the picture, mean over the pixels.
+
+    Detail finer than some width is no measure of strokes: hairs and the light on them are as fine in a broad stroke as in a
+    narrow one. On photos of 512 pixels the share of detail below two pixels rises with the strength as often as it falls, while
+    this grows 3.6- to 15-fold from a strength of 0.25 to 1, in every style.
+    """
+    areas = np.bincount(owners.ravel())[1:]
+    return float(np.square(areas, dtype=float).sum() / areas.sum() / owners.size)
 
 
 @pytest.mark.parametrize("name", STROKES)
@@ -78,10 +83,11 @@ def test_strength_goes_from_the_photo_to_loose(photo, name):
     assert away[-1] > 1.2 * away[-2]
 
 
-def test_a_looser_hand_leaves_less_fine_detail():
-    share = [fineness(paint(strength=strength, height=120)) for strength in (0.3, 0.5, 1.0)]
-    assert share == sorted(share, reverse=True)
-    assert share[2] < 0.85 * share[0]
+@pytest.mark.parametrize("name", STROKES)
+def test_a_looser_hand_paints_with_larger_strokes(name):
+    faithful, usual, loose = (stroke_size(painted(name, strength).owners) for strength in (0.25, 0.5, 1.0))
+    assert faithful < usual < loose
+    assert loose > 2.2 * faithful  # the finest dots are no larger than a pixel here; on a photo it is 3.6 and more
 
 
 @pytest.mark.parametrize("name", STROKES)
