@@ -27,6 +27,10 @@ SURE_CELL = 0.9
 """Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
 GRAIN = 2.0
 """Levels of a camera's noise per pixel: what varies less is not texture."""
+OUTLINE_RIDGE = 1.0
+"""Squared cells added to the variances a line is fitted with: what is seen may be a single row."""
+LEAST_SEEN = 0.02
+"""Share of the surroundings that must be seen for a line through them to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
 """Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
@@ -89,16 +93,18 @@ class Filler:
         """
         chosen = exactly(self.labels, layer) & self.sure
         weight = self.grid.share(chosen)
-        if weight.max(initial=0.0) > SURE_CELL:
-            # Unsure pixels are at most a corner of a cell that counts, and the more of it they are, the less it does.
-            weight *= weight * weight
-            product = self.colour * channels(weight)
-        else:
+        certain = weight.max(initial=0.0) > SURE_CELL
+        if not certain:
             chosen = exactly(self.labels, layer)
             if self.visible is not None:
                 chosen &= at_least(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
-            product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        # A cell at a border is the mean of the layer's own pixels alone: the others' colours would run along the whole fill.
+        product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        if certain:
+            # The less of a cell is the layer's own, the less is known of it.
+            product *= channels(weight * weight)
+            weight = weight * weight * weight
         smooth = push_pull(product, weight)
         reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
         size = 2 * int(np.ceil(band_radius(self.photo.shape) / self.grid.step)) + 3
@@ -151,7 +157,7 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Hidden cells whose nearest uncovered cell is the layer's own, as far as the largest move."""
+        """Hidden cells that the layer's outline, straight on, leaves to it, as far as the largest move."""
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
@@ -169,7 +175,8 @@ class Filler:
         owners = np.zeros(int(nearest.max()) + 1, np.bool_)
         owners[nearest[wide]] = True
         far = MAX_PARALLAX * max(self.grid.shape) + MARGIN + radius
-        return np.where(own | (hidden & owners[nearest] & (distance <= far)), np.float32(1), np.float32(0))
+        goes_on = _continued(own, own | sources, owners[nearest], round(far / 2))
+        return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The fill's colours, uint8 (n, 4), at pixels of the full picture, given by their flat indices; alpha is 255."""
@@ -200,6 +207,37 @@ class Filler:
         detail *= channels(strength * own[:, None])[:, 0]
         colour[:, :3] += detail
         return colour
+
+
+def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Where a layer lies behind nearer ones: its outline goes on as it meets them.
+
+    A straight line is fitted to what is seen around each cell, 1 on the layer and −1 behind it (least squares).
+
+    Args:
+        own: bool (h, w), the layer where it is seen.
+        seen: bool (h, w), the layer and all that is behind it.
+        nearest: bool (h, w), whether the seen cell next to each is the layer's own: decides where hardly anything is around.
+        radius: half the side of the surroundings, in cells.
+    """
+    mass = seen.astype(np.float64)
+    side = np.where(own, 1.0, -1.0) * mass
+    y, x = (place.astype(np.float64) for place in np.mgrid[: own.shape[0], : own.shape[1]])
+    window = (2 * radius + 1, 2 * radius + 1)
+
+    def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_CONSTANT), np.float64).reshape(own.shape)
+
+    share = around(mass)
+    some = np.maximum(share, 1e-9)
+    mean, down, across = around(side) / some, around(mass * y) / some, around(mass * x) / some
+    yy = around(mass * y * y) / some - down * down + OUTLINE_RIDGE
+    xx = around(mass * x * x) / some - across * across + OUTLINE_RIDGE
+    xy = around(mass * x * y) / some - down * across
+    ys, xs = around(side * y) / some - down * mean, around(side * x) / some - across * mean
+    dy, dx = y - down, x - across
+    value = mean + ((ys * xx - xs * xy) * dy + (xs * yy - ys * xy) * dx) / (yy * xx - xy * xy)
+    return np.where(share > LEAST_SEEN, value > 0.0, nearest)
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:

@@ -17,6 +17,15 @@ from pipeline.filters import at_least, box, local_colours, narrowest, power, sta
 
 NOISE = 4.0
 """Levels of sensor and compression noise, below which a difference of colours says nothing."""
+NOTHING = 0.01
+"""A share of a pixel, or of what is missing of it, that is none: what is dropped stays behind when the cover moves away, and two
+hundredths already are seen as an outline."""
+GLOW = 0.1
+"""The most that a lens's blur is taken for, beyond the band: more is a thing of its own."""
+SURE_GLOW = 10.0
+"""How many times the variance of the ground its squared difference is that is believed by half: some three deviations."""
+GLOW_REACH = 3
+"""How far it goes, in half widths of the band."""
 EDGE_BLUR = 0.7
 """Standard deviation in pixels of an antialiased edge, used where colour cannot tell."""
 
@@ -73,20 +82,70 @@ def _border(
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
     window = 2 * radius + 1
     band = widest(coverage, window) > narrowest(coverage, window)
+    glow, glowing = _glow(coverage, band, moments, seen, radius)
+    beyond = (glow > 0.0) & ~band
+    band |= beyond
     index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
     if not index.size:
         return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
+    ahead = np.where(beyond[:, :, None], glowing, ahead)
     step_alpha = cv2.GaussianBlur(front, (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
     pixels = Pixels.at(index, grid.full)
     inside = pixels.sample(depth_says)
     alpha, clean = _unmix(
         rgb.reshape(-1, 3)[index].astype(np.float32), pixels.sample(ahead), pixels.sample(behind), step_alpha, inside
     )
+    alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
     keep = alpha > 0
     # A pixel that lost its cover must be in the band too: the layers behind show there.
     keep |= front.reshape(-1)[index] > 0
     return Border(index[keep], alpha[keep], clean[keep])
+
+
+def _glow(
+    coverage: NDArray[np.uint8],
+    band: NDArray[np.bool_],
+    moments: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    radius: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The front's faint share of what surrounds it, float32 (h, w), 0 to `GLOW`, and the front's colour there (h, w, 4).
+
+    A lens blurs the front a little way over a ground that is sharp or blurred otherwise. Few percent are no cover, but left
+    behind they are an outline. The ground is what lies farther out; where it varies as much, nothing is said.
+    """
+    glow = np.zeros(coverage.shape, np.float32)
+    if not band.any():
+        return glow, moments
+    reach = GLOW_REACH * radius
+    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
+    margin = 3 * reach
+    near = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+    front = coverage[near]
+    distance = cv2.distanceTransform((front == 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    around = (distance > 0.0) & (distance < reach)
+    weights = [(front == 255).astype(np.float32), (distance >= reach).astype(np.float32)]
+    if seen is not None:
+        weights = [weight * (seen[near] == 1.0) for weight in weights]
+        around &= seen[near] == 1.0
+    ahead, behind = (
+        local_colours(moments[near], weight + np.float32(1e-9), 2 * size + 1)
+        for weight, size in zip(weights, (reach + radius, 2 * reach), strict=True)
+    )
+    axis = ahead[..., :3] - behind[..., :3]
+    length = np.maximum(power(axis), np.float32(1.0))
+    product = (moments[near][..., :3] - behind[..., :3]) * axis
+    along = np.clip(product.sum(axis=2) / length, 0.0, GLOW)
+    signal = np.square(along) * length
+    share = along * signal / (signal + SURE_GLOW * (behind[..., 3] + np.float32(1.0)))
+    share *= np.clip(2.0 - 2.0 * distance / reach, 0.0, 1.0)
+    share = np.where(around & (share > NOTHING / 2.0), share, np.float32(0))
+    glow[near] = share
+    colours = np.zeros(moments.shape, np.float32)
+    colours[near] = ahead
+    colours[..., 3] /= 3.0
+    return glow, colours
 
 
 def _side_models(
@@ -136,7 +195,7 @@ def _unmix(
     # At the rim of the band the depth is sure.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
     alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
-    alpha = np.clip((alpha - 0.02) / 0.96, 0.0, 1.0)
+    alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
     rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
     share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]
     gain = share_ahead / (alpha * share_ahead + (1.0 - alpha) * share_behind + NOISE**2)

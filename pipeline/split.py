@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filters import grown, narrowest, widest
+from pipeline.filters import box, grown, narrowest, widest
 
 BINS = 512
 """Finer than the eight bits of most depth pictures, coarse enough for an n × n table of costs (2 MB) in milliseconds."""
@@ -100,9 +100,15 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
     coarse = np.ascontiguousarray(labels[::step, ::step])
     window = 2 * (radius // step) + 1
     solid = np.zeros(coarse.shape, np.bool_)
+    sides, most, wins = (np.zeros(coarse.shape, np.uint8) for _ in range(3))
     for k in range(num_layers):
         own = coarse == k
-        solid |= grown(~grown(~own, window), window) & own
+        core = grown(~grown(~own, window), window) & own
+        solid |= core
+        sides += grown(core, 4 * window + 1).view(np.uint8)
+        share = box(own.view(np.uint8) * np.uint8(255), window)
+        wins[share > most] = k
+        np.maximum(most, share, out=most)
     # Solid surroundings on both sides of a strip's own depth, within reach of it.
     far = narrowest(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
     near = widest(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
@@ -121,6 +127,8 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
             loose = ~solid[cells] | (part != coarse[cells])
             strip = loose & (far[cells] < part) & (part < near[cells])
             part[strip] = owners[nearest[cells][strip]]
+            meeting = sides[cells] > 2
+            part[meeting] = wins[cells][meeting]
     return clean
 
 

@@ -93,6 +93,7 @@ def find_texture(
         offsets = np.concatenate([offsets, spare])
     likeness = 1.0 - best / np.maximum(2.0 * around_it, 1.0)
     rough = around_it / (around_it + TEXTURED * noise)
+    rough *= np.clip(2.0 - around_it / np.maximum(USUAL * usual, 1.0), 0.0, 1.0)
     strength = np.where(np.isfinite(best), rough * np.clip(likeness, LEAST_STRENGTH, 1.0), 0.0).astype(np.float32)
     return Texture(offsets, choice, strength * fade)
 

@@ -67,6 +67,28 @@ def test_a_middle_layer_reaches_as_far_as_it_can_be_uncovered_and_no_further_tha
     assert (fill.reach[:98] == 0).all()
 
 
+@pytest.mark.parametrize("size", [(300, 400), (480, 640)])
+def test_nothing_of_an_object_runs_into_what_is_behind_it(size):
+    rgb = np.full((*size, 3), 200, np.uint8)
+    labels = np.zeros(size, np.uint8)
+    for k in range(12):
+        cv2.line(labels, (20 + 31 * k, 20), (47 + 31 * k, size[0] - 30), 1, 5)
+    rgb[labels == 1] = (10, 60, 20)
+    got, _ = filled(rgb, labels)
+    assert np.abs(got.astype(int) - 200).max() <= 3
+
+
+def test_an_outline_goes_straight_on_behind_what_is_nearer():
+    y, x = np.mgrid[:300, :400]
+    below = y > 150
+    slanted = x + y > 350
+    labels = np.where(slanted, 2, below).astype(np.uint8)
+    _, fill = filled(np.full((300, 400, 3), 99, np.uint8), labels, layer=1, everywhere=False)
+    inward = cv2.distanceTransform(slanted.astype(np.uint8), cv2.DIST_L2, 5)
+    doubtful = slanted & (inward < MAX_PARALLAX * 400) & (np.abs(y - 150) > 2) & (np.abs(y - 150) < 20)
+    assert (fill.reach[doubtful] == below[doubtful]).mean() > 0.9
+
+
 def test_texture_repeats_at_its_own_period():
     bricks = wall((120, 160), 4)
     weight = np.ones((120, 160), np.float32)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.bands import band_radius
-from pipeline.matte import find_borders
+from pipeline.layering import layer_picture
+from pipeline.matte import GLOW, GLOW_REACH, find_borders
 from tests.scenes import NAMES, scene
 
 
@@ -41,14 +42,32 @@ def test_colours_are_cleaned_of_what_is_behind(name):
     assert clean < 0.6 * raw
 
 
-def test_only_a_band_along_the_border_is_touched():
+def test_only_a_band_along_the_border_is_touched_and_faintly_what_is_around_it():
     truth = scene("ball")
     labels = (truth.disparity > 0.5).astype(np.uint8)
     (border,) = find_borders(truth.rgb, None, labels, 2)
-    reach = 2 * int(np.ceil(band_radius(labels.shape))) + 3
-    band = cv2.dilate(labels, np.ones((reach, reach))) != cv2.erode(labels, np.ones((reach, reach)))
+    radius = int(np.ceil(band_radius(labels.shape))) + 1
+    band, around = (cv2.dilate(labels, np.ones((2 * r + 1, 2 * r + 1))) for r in (radius, GLOW_REACH * radius))
+    inner = cv2.erode(labels, np.ones((2 * radius + 1, 2 * radius + 1))).ravel()[border.index]
     assert border.index.size > 0
-    assert band.ravel()[border.index].all()
+    assert not inner.any()
+    assert around.ravel()[border.index].all()
+    assert border.alpha[band.ravel()[border.index] == 0].max(initial=0) <= GLOW * 255 + 1
+
+
+def test_the_blur_of_a_lens_goes_with_what_it_blurs():
+    y, x = np.mgrid[:1200, :1600]
+    inside = 400.0 - np.hypot(y - 600, x - 800)
+    cover = np.clip(inside + 0.5, 0, 1)
+    reach = np.clip(1 + inside / 14, 0, 1) * (inside < 0)
+    share = np.maximum(cover, 0.05 * reach)
+    grain = np.random.default_rng(3).normal(0, 1.0, (1200, 1600, 1))
+    rgb = np.rint(np.float32([40, 45, 50]) * share[..., None] + np.float32([195, 188, 180]) * (1 - share[..., None]) + grain)
+    layers = layer_picture(rgb.astype(np.uint8), None, (inside > 0).astype(np.float32), None, num_layers=2)
+    left = layers.rgba[0][..., 0].astype(float)[(inside < -1) & (inside > -12)]
+    dimmed = 195 - rgb[..., 0][(inside < -1) & (inside > -12)]
+    assert abs(195 - left.mean()) < 0.5 * dimmed.mean()
+    assert layers.max_error == 0
 
 
 def test_no_border_costs_nothing():

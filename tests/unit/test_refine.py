@@ -1,57 +1,40 @@
 """Promises of pipeline.refine."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
 from pipeline.refine import refine
 from pipeline.split import find_thresholds, label
+from tests.benchmarks.bench_agreement import ROOMS, SAMPLES, agreement, room
 from tests.scenes import camera_depth, scene
 
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
-ROOMS = ["icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk"]
 
-
-def room(name):
+def given(name):
     if not SAMPLES.is_dir():
         pytest.skip(f"the sample pictures are not at {SAMPLES}")
-    rgb = cv2.cvtColor(cv2.imread(str(SAMPLES / f"{name}_rgb.png")), cv2.COLOR_BGR2RGB)
-    metres = cv2.imread(str(SAMPLES / f"{name}_depth.png"), cv2.IMREAD_UNCHANGED).astype(np.float32) / 5000
-    valid = metres > 0
-    inverse = 1 / np.where(valid, metres, 1.0)
-    low, high = inverse[valid].min(), inverse[valid].max()
-    return rgb, np.where(valid, (inverse - low) / (high - low), 0).astype(np.float32), valid
+    return room(name)
 
 
-def agreement(rgb, values, valid):
-    """Shares of equal labels: over all readings, and within 8 pixels of a true edge."""
+def kept(rgb, values, valid):
+    """Shares of the true depth's own partition that are left: over all readings, and within 8 pixels of a true edge."""
     got = refine(rgb, values, valid)
-    true_labels = label(values, find_thresholds(values, valid, 4, "natural"))
-    labels = label(got, find_thresholds(got, None, 4, "natural"))
-    same = labels == true_labels
-    known = np.where(valid, values, np.nan)
-    edge = np.zeros(values.shape, np.uint8)
-    edge[:-1] |= np.abs(np.diff(known, axis=0)) > 0.03
-    edge[:, :-1] |= np.abs(np.diff(known, axis=1)) > 0.03
-    near = valid & (cv2.dilate(edge, np.ones((17, 17), np.uint8)) > 0)
-    return same[valid].mean(), same[near].mean()
+    return agreement(label(got, find_thresholds(got, None, 4, "natural")), values, valid)
 
 
 @pytest.mark.parametrize("name", ROOMS)
 def test_true_depth_keeps_its_own_partition(name):
-    everywhere, near_edges = agreement(*room(name))
+    everywhere, near_edges = kept(*given(name))
     assert everywhere >= 0.97
     assert near_edges >= 0.85
 
 
 def test_true_depth_keeps_its_own_partition_in_a_large_photo():
-    rgb, values, valid = room("icl_livingroom_b3")
+    rgb, values, valid = given("icl_livingroom_b3")
     size = (2000, 1500)
     rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
     values = cv2.resize(values, size, interpolation=cv2.INTER_NEAREST)
-    everywhere, near_edges = agreement(rgb, values, np.ones(values.shape, np.bool_))
+    everywhere, near_edges = kept(rgb, values, np.ones(values.shape, np.bool_))
     assert everywhere >= 0.97
     assert near_edges >= 0.85
     assert valid.all()

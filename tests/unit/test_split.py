@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
@@ -122,3 +123,16 @@ def test_a_thread_of_one_pixel_is_given_away_wherever_it_lies(at):
     clean = without_slivers(labels, 4, 12)
     assert set(np.unique(clean)) == {0, 3}
     assert np.count_nonzero(clean != labels) == len(labels)
+
+
+def test_where_three_layers_meet_no_fragments_are_left():
+    labels = np.zeros((300, 300), np.uint8)
+    labels[150:] = 1
+    labels[:, 150:] = 2
+    clean = labels.copy()
+    rng = np.random.default_rng(4)
+    labels[130:170, 130:150] = np.kron(rng.integers(0, 3, (10, 5)), np.ones((4, 4)))
+    got = without_slivers(labels, 3, 8)
+    parts = sum(cv2.connectedComponents((got == k).view(np.uint8))[0] - 1 for k in range(3))
+    assert parts == 3
+    assert (got != clean).mean() < 0.005
