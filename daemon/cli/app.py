@@ -60,9 +60,17 @@ def _verb_typed() -> str | None:
 
 
 def main() -> None:
-    """Run the command line; every refusal is one sentence and a next step, never a traceback."""
+    """Run the command line; every refusal, and what the disk refuses, is one sentence and a next step, never a traceback."""
     try:
         command_line(_verb_typed())()
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        from daemon.cli.refusing import explained
+
+        found = explained(error)
+        tell_error(found.message, found.hint)
+        sys.exit(found.exit_status)

@@ -65,9 +65,16 @@ def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[
 def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
     """Drop the request and wait for its answer; without one it stays, to be done later."""
     folder = settings.paths.requests_bytes
-    make_folders(fs, folder)
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
-    write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
+    try:
+        make_folders(fs, folder)
+        write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
+    except OSError as error:
+        tell_error(
+            f"the daemon cannot be asked: {settings.paths.requests} cannot be written ({error.strerror})",
+            "Ask as the user that the daemon runs as, and make sure that the disk has room.",
+        )
+        raise typer.Exit(1) from error
     if not runs:
         return RequestAnswer(problem=_NOT_RUNNING)
     return _await(name + b".answer.json") or RequestAnswer(problem=_NO_ANSWER)

@@ -10,9 +10,9 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.cli.common import fs, tell_error
+from daemon.cli.looking import Looking
 from daemon.errors import Refusal
 from daemon.journal import JournalError
-from daemon.journal.lock import is_running
 from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
@@ -97,7 +97,11 @@ def _without_own_settings(home: Path | None) -> Settings | None:
         settings = load(home, kept | {"MULTIPLANE_CONFIG": ""})
     except Refusal:
         return None
-    return None if is_running(fs, settings.paths.lock_bytes) else settings
+    try:
+        return None if Looking(fs, settings).daemon_runs() else settings
+    except OSError as error:
+        logger.warning("cannot ask whether a daemon runs: {}", error)
+        return None
 
 
 def _sentence(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from daemon.cli.cells import ago, duration, local, now
 from daemon.cli.common import fs
 from daemon.cli.looking import Looking
-from daemon.cli.watch import SILENT_SECONDS
+from daemon.cli.sight import Seeing
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.outbox import Health
@@ -18,6 +18,8 @@ from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
 _MAX_BYTES = 1 << 20
+#: Who is silent for so long hangs: daemon.json is written every 5 s.
+_SILENT_SECONDS = 60.0
 
 
 class JobAtAGlance(Frozen):
@@ -40,6 +42,7 @@ class ServiceStatus(Frozen):
     home: str
     alive: bool = Field(description="whether a daemon holds this home and said so within the last minute")
     health: Health | None
+    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
     last_job: JobAtAGlance | None = None
     next_job: JobAtAGlance | None = None
 
@@ -47,7 +50,8 @@ class ServiceStatus(Frozen):
 def look(settings: Settings, its: Manager) -> ServiceStatus:
     """How the service and the daemon are."""
     looking = Looking(fs, settings)
-    health, holds = looking.health(), looking.daemon_runs()
+    sight = Seeing(settings, looking).look(now())
+    health = sight.health
     file = installed(its)
     try:
         managed: bool | None = is_managed(its)
@@ -63,8 +67,9 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         installed_home=file.home if file else None,
         managed=managed,
         home=str(settings.paths.home),
-        alive=holds and health is not None and silent <= SILENT_SECONDS,
+        alive=sight.alive and health is not None and silent <= _SILENT_SECONDS,
         health=health,
+        problem=sight.problem,
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
         next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
     )
@@ -80,14 +85,18 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     else:
         runs = {True: "running", False: "not running", None: f"{found.manager} cannot be asked here"}[found.managed]
         yield "service", f"installed for {found.manager}, {runs}"
-    if found.alive and health:
+    if found.alive and health and not found.problem:
         since = duration(at.timestamp() - seconds(health.started_at))
         yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
+    elif found.problem:
+        yield "daemon", f"runs, last heard of {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
     elif health and health.state == "refused":
         yield "daemon", f"refused to start at {local(health.alive_at)}"
     else:
         yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
-    if health and health.problem:
+    if found.problem:
+        yield "problem", found.problem
+    elif health and health.problem:
         yield "problem", health.problem
         if health.hint:
             yield "", health.hint

@@ -1,9 +1,11 @@
 """submit: dropping pictures the safe way, and waiting for what comes of them."""
 
+import contextlib
 import os
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,22 +13,20 @@ from typing import Annotated
 import typer
 import yaml
 
+from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
 from daemon.cli.looking import Looking
-from daemon.contract.names import to_text
-from daemon.contract.status import ENDED, Status
 from daemon.errors import JobError
-from daemon.fs import write_atomic
-from daemon.intake.names import DEPTH_EXTENSIONS, classify
+from daemon.fs import make_folders, write_atomic
+from daemon.intake.names import DEPTH_EXTENSIONS, classify, key_of
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
 
-_POLL_SECONDS = 0.1
 #: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
-#: How often it is asked whether the daemon still runs.
-_ASK_SECONDS = 5.0
+#: Another submit has its turn for as long as a few renames and a sync take.
+_TURN_SECONDS = 0.02
 #: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -46,6 +46,10 @@ def submit(
     timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all have ended; exit 1 if one did not complete.")] = False,
+    patience: Annotated[
+        float,
+        typer.Option(min=0, help="With --wait: seconds without a running daemon after which it is given up, with exit 75."),
+    ] = NO_DAEMON_SECONDS,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -63,16 +67,16 @@ def submit(
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
     for image, wish in plans:
         _check(image, wish, settings)
-    ids = [_drop(image, wish, settings) for image, wish in plans]
+    dropped = [drop(image, wish, settings) for image, wish in plans]
     if not wait and not Looking(fs, settings).daemon_runs():
         err.print("The daemon is not running; the inbox is looked at when it is (multiplane run).")
     if wait:
-        _wait(ids, settings, as_json=json)
+        wait_for(dropped, settings, as_json=json, patience=patience)
     elif json:
-        print_json(ids)
+        print_json([one.job_id for one in dropped])
     else:
-        for one in ids:
-            out.print(one, markup=False)
+        for one in dropped:
+            out.print(one.job_id, markup=False)
 
 
 def _new_id(image: Path) -> str:
@@ -122,66 +126,72 @@ def _yaml(wish: dict[str, object]) -> bytes:
     return data
 
 
-def _drop(image: Path, wish: dict[str, object], settings: Settings) -> str:
-    """Write under temporary names; rename the picture in, its depth picture, and the sidecar last."""
-    inbox, job_id = settings.paths.inbox_bytes, str(wish["id"])
-    name = _free_name(inbox, os.fsencode(image.name))
-    stem, given = name.rsplit(b".", 1)[0], os.fsencode(image.absolute())
+def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
+    """Copy under temporary names; then, while nobody else submits, rename the picture in, its depth picture, the sidecar last.
+
+    Args:
+        image: the picture; `name.depth.png` beside it goes along.
+        wish: what the sidecar says, with the `id` of the job.
+        settings: of the home.
+    """
+    inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
     depth = next(
         (path for suffix in DEPTH_EXTENSIONS if os.path.isfile(path := os.path.splitext(given)[0] + suffix.encode())), None
     )
+    copies: list[bytes] = []
     try:
-        for source, target in ((given, name), (depth, stem + b".depth" + os.path.splitext(depth)[1] if depth else b"")):
+        for source in (given, depth):
             if source:
-                temporary = os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part")
-                fs.copy(source, temporary)
-                fs.rename(temporary, os.path.join(inbox, target))
-        write_atomic(fs, os.path.join(inbox, name + b".yaml"), _yaml(wish), durable=True)
+                copies.append(os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part"))
+                fs.copy(source, copies[-1])
+        with _turn(settings):
+            name = _free_name(inbox, os.fsencode(image.name))
+            stem = os.path.splitext(name)[0]
+            names = (name, stem + b".depth" + os.path.splitext(depth)[1] if depth else b"")
+            for target in filter(None, names):
+                fs.rename(copies.pop(0), os.path.join(inbox, target))
+            sidecar = os.path.join(inbox, name + b".yaml")
+            write_atomic(fs, sidecar, _yaml(wish), durable=True)
     except OSError as error:
-        tell_error(f"{to_text(name)} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
+        _forget(copies)
+        tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
-    return job_id
+    return Dropped(str(wish["id"]), sidecar)
+
+
+@contextlib.contextmanager
+def _turn(settings: Settings) -> Iterator[None]:
+    """One submit after the other: two that find the same name free would put one picture in place of the other.
+
+    Raises:
+        OSError: the lock cannot be had.
+    """
+    path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
+    # Somebody else's home whose inbox is open to all: only they who may write its state take turns.
+    with contextlib.suppress(PermissionError):
+        make_folders(fs, settings.paths.state_bytes)
+        while (held := fs.lock(path)) is None:
+            time.sleep(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if held is not None:
+            fs.close(held)
+
+
+def _forget(copies: list[bytes]) -> None:
+    """Leave no copies behind in an inbox that could not take them, as far as it lets itself be cleaned."""
+    for path in copies:
+        with contextlib.suppress(OSError):
+            fs.unlink(path)
 
 
 def _free_name(inbox: bytes, name: bytes) -> bytes:
-    """The picture's name, or a numbered one where something in the inbox already has that stem."""
+    """The picture's name, or a numbered one where something in the inbox already has that stem, in whatever case."""
     stem, extension = os.path.splitext(name)
-    try:
-        taken = [entry.name for entry in fs.scan(inbox)]
-    except OSError:
-        taken = []
+    taken = [key_of(entry.name) for entry in fs.scan(inbox)]
     number, free = 1, stem
-    while any(other.startswith(free + b".") for other in taken):
+    while any(other.startswith(key_of(free + b".")) for other in taken):
         number += 1
         free = b"%s-%d" % (stem, number)
     return free + extension
-
-
-def _wait(ids: list[str], settings: Settings, *, as_json: bool) -> None:
-    looking = Looking(fs, settings)
-    ran, asked_at = True, float("-inf")
-    ended: dict[str, Status] = {}
-    while len(ended) < len(ids):
-        if time.monotonic() - asked_at > _ASK_SECONDS:
-            asked_at, runs = time.monotonic(), looking.daemon_runs()
-            if ran and not runs:
-                err.print("The daemon is not running; waiting until it is (multiplane run).")
-            ran = runs
-        for job_id in ids:
-            status = looking.status(job_id) if job_id not in ended else None
-            if status and status.state in ENDED:
-                ended[job_id] = status
-                if not as_json:
-                    _tell(status, settings)
-        time.sleep(_POLL_SECONDS)
-    if as_json:
-        print_json([ended[job_id] for job_id in ids])
-    if any(status.state != "completed" for status in ended.values()):
-        raise typer.Exit(1)
-
-
-def _tell(status: Status, settings: Settings) -> None:
-    if status.state == "completed":
-        out.print(f"{status.job_id}: {settings.paths.outbox / status.job_id / 'result'}", markup=False)
-    elif status.error:
-        tell_error(f"{status.job_id} {status.state}: {status.error.message}", status.error.hint)

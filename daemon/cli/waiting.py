@@ -3,22 +3,29 @@
 from rich import box
 from rich.table import Table
 
-from daemon.cli.cells import local
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use
+from daemon.cli.cells import now
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.looking import Looking
+from daemon.cli.sight import Seeing
+from daemon.outbox import Waiting
+
+_BARE_HINT = (
+    "A picture without a YAML file is taken in a folder that has a _preset.yaml: move it into one, such as “photo in 4 layers”."
+)
 
 
 def waiting(home: Home = None, json: Json = False) -> None:
     """List what is in the inbox and not taken, and why."""
-    looking = Looking(fs, settings_in_use(home))
-    health = looking.health()
-    items = health.waiting if health else ()
+    settings = settings_in_use(home)
+    sight = Seeing(settings, Looking(fs, settings)).look(now())
+    items = sight.waiting
     if json:
         print_json(list(items))
         return
-    if health is None or not looking.daemon_runs():
-        when = f"; this is what it saw until {local(health.alive_at)}" if health else ""
-        err.print(f"The daemon is not running{when}.")
+    if not sight.alive:
+        err.print("The daemon is not running; this is what is in the inbox now." if items else "The daemon is not running.")
+    elif sight.problem:
+        tell_error(sight.problem, "This is what is in the inbox, seen directly. multiplane doctor tells more." if items else None)
     if not items:
         err.print("Nothing waits in the inbox.")
         return
@@ -28,5 +35,12 @@ def waiting(home: Home = None, json: Json = False) -> None:
     for item in items:
         table.add_row(printable(item.path).replace("[", r"\["), printable(item.reason).replace("[", r"\["))
     out.print(table)
-    if health and health.waiting_total > len(items):
-        err.print(f"… and {health.waiting_total - len(items)} more")
+    if sight.waiting_total > len(items):
+        err.print(f"… and {sight.waiting_total - len(items):,} more")
+    if any(is_bare(item) for item in items):
+        err.print(_BARE_HINT, markup=False, soft_wrap=False)
+
+
+def is_bare(item: Waiting) -> bool:
+    """Whether this is a picture directly in the inbox that waits for a sidecar: what everybody drops on the first day."""
+    return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"

@@ -3,6 +3,7 @@
 import time
 from datetime import datetime
 
+from pydantic import Field
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -10,6 +11,7 @@ from rich.text import Text
 from daemon.cli.cells import STYLES, ago, bar, cell, duration, now, remark, state_cell
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
 from daemon.cli.looking import Looking
+from daemon.cli.sight import Seeing
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.journal.journal import segment_numbers, segment_path
@@ -20,9 +22,8 @@ from daemon.settings import Settings
 _LOOK_SECONDS = 0.5
 #: Reading the journal may take this share of the time.
 _JOURNAL_SHARE = 0.1
-#: Who is silent for so long hangs: daemon.json is written every 5 s.
-SILENT_SECONDS = 60.0
 _MOST = 200
+_SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
 
 
 class Scene(Frozen):
@@ -32,6 +33,7 @@ class Scene(Frozen):
     at: str
     alive: bool
     health: Health | None
+    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
     running: tuple[Status, ...]
     queue: tuple[Status, ...]
     queue_total: int
@@ -43,34 +45,35 @@ class Scene(Frozen):
 def watch(home: Home = None, json: Json = False) -> None:
     """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
     settings = settings_in_use(home)
-    seeing = Seeing(settings)
+    scenes = Scenes(settings)
     try:
         if json:
-            print_json(seeing.look(now()))
+            print_json(scenes.look(now()))
         elif not out.is_terminal:
-            out.print(draw(seeing.look(now()), out.width, _MOST), soft_wrap=False)
+            out.print(draw(scenes.look(now()), out.width, _MOST), soft_wrap=False)
         else:
-            _live(seeing)
+            _live(scenes)
     except Refusal as refusal:
         give_up(refusal)
 
 
-def _live(seeing: "Seeing") -> None:
+def _live(scenes: "Scenes") -> None:
     """Until Ctrl-C; the terminal is then as it was."""
     try:
         with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                live.update(draw(seeing.look(now()), out.width, out.height), refresh=True)
+                live.update(draw(scenes.look(now()), out.width, out.height), refresh=True)
                 time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
         return
 
 
-class Seeing:
+class Scenes:
     """Looks at one home again and again; reads of the journal only what is new, and not too often."""
 
     def __init__(self, settings: Settings) -> None:
         self._looking = Looking(fs, settings)
+        self._sight = Seeing(settings, self._looking)
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
@@ -86,18 +89,19 @@ class Seeing:
             Refusal: the journal is damaged.
         """
         self._read_journal()
-        health, alive = self._looking.health(), self._looking.daemon_runs()
+        sight = self._sight.look(at)
         running = [self._looking.status(status.job_id) or status for status in self._running]
         return Scene(
             at=at.isoformat(),
-            alive=alive,
-            health=health,
+            alive=sight.alive,
+            health=sight.health,
+            problem=sight.problem,
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
             queue=self._queue,
             queue_total=self._queue_total,
-            waiting=health.waiting if health else (),
-            waiting_total=health.waiting_total if health else 0,
+            waiting=sight.waiting,
+            waiting_total=sight.waiting_total,
             ended=self._ended,
         )
 
@@ -149,12 +153,14 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
 def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
+    problem, hint = (health.problem, health.hint) if health else (None, None)
     if not scene.alive:
         state = "refuses to start" if health and health.state == "refused" else "not running"
         line.append(f"● {state}", style="red")
         line.append(f"   last seen {ago(health.alive_at, at)}" if health and health.state != "refused" else "", style="dim")
-    elif health is None or (at - datetime.fromisoformat(health.alive_at)).total_seconds() > SILENT_SECONDS:
-        line.append("● silent", style="red").append(f"   since {ago(health.alive_at, at)}" if health else "", style="dim")
+    elif health is None or scene.problem:
+        line.append("● silent", style="red").append(f"   last heard of {ago(health.alive_at, at)}" if health else "", style="dim")
+        problem, hint = scene.problem, _SILENT_HINT
     else:
         good = health.state == "running"
         line.append(f"● {health.state}", style="green" if good else "yellow")
@@ -162,9 +168,9 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     clock = at.astimezone().strftime("%H:%M:%S")
     line.truncate(max(0, width - len(clock) - 1), pad=True)
     lines: list[RenderableType] = [line.append(f" {clock}", style="dim")]
-    if health and health.problem:
-        lines.append(cell(health.problem, "yellow"))
-        lines += [cell(health.hint, "dim")] if health.hint else []
+    if problem:
+        lines.append(cell(problem, "yellow"))
+        lines += [cell(hint, "dim")] if hint else []
     elif not scene.alive:
         lines.append(Text("Start it with: multiplane run (here), or multiplane service start", style="dim"))
     return lines

@@ -3,18 +3,15 @@
 import os
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from itertools import chain, islice
-from typing import Literal
 
 from loguru import logger
 
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Job, Noted
-from daemon.errors import JobError
 from daemon.fs import FileSystem
 from daemon.intake import (
-    Control,
-    Entry,
     Late,
     Memory,
     Ready,
@@ -33,10 +30,10 @@ from daemon.platform.memory import give_back_large_blocks
 from daemon.service.batches import Batches
 from daemon.service.board import MOST_WAITING
 from daemon.service.claims import GROUP, Claims
+from daemon.service.controls import read_control
 from daemon.service.downloads import Downloads
 from daemon.service.ledger import Ledger
 from daemon.settings import Settings
-from daemon.sidecar import MAX_BYTES, parse
 from daemon.watch import Watch
 
 #: Whoever waits for the end is told what is waited for, if it is longer than for a file to come to rest.
@@ -81,7 +78,7 @@ class HotFolder:
         self.watch = Watch(
             settings.paths.inbox_bytes,
             wake,
-            read_control=self.read_control,
+            read_control=partial(read_control, fs),
             rescan_seconds=intake.rescan_seconds,
             poll_seconds=intake.poll_seconds,
         )
@@ -115,18 +112,6 @@ class HotFolder:
             by_folder.setdefault(job.accepted.folder, []).append(to_bytes(job.image.name))
         for folder, images in by_folder.items():
             self._memory = recall(self._memory, to_bytes(folder), images, now)
-
-    def read_control(self, path: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
-        """Read a `_preset.yaml` or `job.yaml` as far as intake needs it; what is wrong with it is said in the answer."""
-        try:
-            found = parse(self._fs.read(path, MAX_BYTES + 1), name=to_text(entry.name))
-        except JobError as error:
-            return Control(kind, entry, problem=error.message)
-        except OSError as error:
-            return Control(kind, entry, problem=f"{to_text(entry.name)} cannot be read: {error.strerror}")
-        images = found.fields.get("images")
-        patterns = tuple(str(image) for image in images) if isinstance(images, Collection) else None
-        return Control(kind, entry, images=patterns)
 
     # -- when -------------------------------------------------------------------------------------------------------------
 

@@ -3,14 +3,15 @@
 A batch has ended when none of its jobs is left to be done and its folder is gone from the inbox, or when nothing of it moved for
 a minute: somebody may still be putting pictures into the folder. What was dropped singly counts as one batch that ends as soon
 as nothing of it is left to be done. A hundred failures in a minute are not a hundred notifications: what failed within a few
-seconds of the one told last is put together. Nothing of this survives a restart; of a batch that was under way then, the end
-is told without numbers.
+seconds of the one told last is put together. Of a batch that was under way at a restart the numbers are counted anew where the
+jobs are recorded; where that cannot be, its end is told without them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.contract.records import Job
+from daemon.contract.status import State
 from daemon.settings.model import Notifications
 
 #: A batch whose folder stays, say for a file that is none of ours, is over when nothing of it has ended for so long.
@@ -21,6 +22,7 @@ _SINGLES_QUIET_SECONDS = 2.0
 _FAILURES_SPACING_SECONDS = 5.0
 #: Names in one notification, and the length of its text: what macOS shows of it.
 _MOST_NAMES, _MOST_CHARACTERS = 3, 240
+_ENDINGS: tuple[State, ...] = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class Notices:
 
     Args:
         wanted: which notifications there are to be.
+        recount: how many jobs of a batch ended in each state, by all that is recorded; none if that cannot be told.
     """
 
-    def __init__(self, wanted: Notifications) -> None:
+    def __init__(self, wanted: Notifications, recount: Callable[[str], Mapping[State, int] | None]) -> None:
         self._wanted = wanted
+        self._recount = recount
         self._groups: dict[str | None, _Group] = {}
         self._failed: list[Job] = []
         self._failures_at = float("-inf")
@@ -108,8 +112,11 @@ class Notices:
     def _end(self, batch: str | None, group: _Group) -> list[Notice]:
         done = len(group.completed)
         if batch is not None and self._wanted.batches and (done or group.failed):
-            counted = _counted(done, group.failed, group.cancelled) if group.whole else "all of its pictures are through"
-            return [Notice("Multiplane: a batch is done", plain(f"{group.name}: {counted}"))]
+            counted = _counted(done, group.failed, group.cancelled)
+            if not group.whole:
+                recounted = self._recount(batch) or {}
+                counted = _counted(*(recounted.get(state, 0) for state in _ENDINGS))
+            return [Notice("Multiplane: a batch is done", plain(f"{group.name}: {counted or 'all of its pictures are through'}"))]
         if batch is None and self._wanted.singles and done:
             others = _counted(0, group.failed, group.cancelled)
             rest = f" ({others})" if others else ""

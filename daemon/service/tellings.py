@@ -5,13 +5,19 @@ Both follow the journal: what is recorded is told, and what cannot be told stops
 
 import errno
 import os
+import re
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from loguru import logger
 
 from daemon.contract.records import Accepted, AnyRecord, AttemptEnded, Claimed, Ended, Job, Requeued, SegmentStart, Started
+from daemon.contract.status import State
+from daemon.errors import Refusal
 from daemon.jobs.fold import Jobs
+from daemon.journal import History
+from daemon.journal.line import ts_of
 from daemon.outbox import Outbox
 from daemon.platform.finder import FINDER_IS_HERE, get_attribute, holds_tags, set_attribute
 from daemon.platform.finder_tags import show_state
@@ -22,6 +28,9 @@ from daemon.settings import Settings
 
 #: Somebody took the folder away, or put something else in its place.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+#: The time at the beginning of a batch's id; those of the records have marks in between.
+_BEGINNING = re.compile(r"\d{8}T\d{6}(?=-)")
+_NO_MARKS = str.maketrans("", "", "-:")
 
 
 class Tellings:
@@ -34,6 +43,7 @@ class Tellings:
         desktop: shows the notifications.
         tags: whether folders get tags; None: as the settings, the system and the disk of the outbox have it.
         clock: monotonic seconds.
+        history: what was recorded before this start; None: the journal of the home.
     """
 
     def __init__(
@@ -45,13 +55,15 @@ class Tellings:
         desktop: Desktop | None = None,
         tags: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
+        history: History | None = None,
     ) -> None:
         self._jobs = jobs
         self._outbox = outbox
         self._desktop = desktop or Desktop(os.environ)
         self._tags = _may_tag(settings, outbox) if tags is None else tags
         self._clock = clock
-        self._notices = Notices(settings.notifications)
+        self._history = history or History(outbox.fs, settings.paths.journal_bytes)
+        self._notices = Notices(settings.notifications, self._recount)
         for job in jobs.live.values():
             self._notices.found(job)
 
@@ -86,6 +98,22 @@ class Tellings:
         """After a start: the colours that the last one did not come to write."""
         for job in (*self._jobs.ended.values(), *self._jobs.live.values()):
             self.colour(job)
+
+    def _recount(self, batch: str) -> Mapping[State, int] | None:
+        """How many jobs of a batch ended in each state. Reads back to the time in the batch's id: nothing of it is older."""
+        counted: Counter[State] = Counter()
+        found = _BEGINNING.match(batch)
+        began = found[0] if found else ""
+        try:
+            for past in self._history.past():
+                if ts_of(past.end).translate(_NO_MARKS) < began:
+                    break
+                if past.batch == batch:
+                    counted[past.state] += 1
+        except (Refusal, OSError) as error:
+            logger.warning("the pictures of {} cannot be counted: {}", batch, error)
+            return None
+        return counted
 
     def look(self) -> None:
         """Show the notifications that are due."""

@@ -1,11 +1,22 @@
 """The command line, as a person and as a script use it."""
 
+import contextlib
+import errno
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import typer
 
+from daemon.cli.awaiting import wait_for
+from daemon.cli.common import settings_at
+from daemon.cli.looking import Looking
+from daemon.cli.submit import drop
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
+from daemon.fs import DirEntry, LocalFiles
 from tests.acceptance.home import HotFolder, picture, until
 
 
@@ -179,6 +190,96 @@ def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -
     assert done.returncode == 0
     assert len(json.loads(done.stdout)) == 1
     assert "The daemon is not running" in done.stderr
+
+
+def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder, tmp_path) -> None:
+    """Both would find the name free; a barrier lets each see the inbox before the other has put its picture there."""
+    inbox, meet = os.fsencode(folder.inbox), threading.Barrier(2)
+
+    class Slow(LocalFiles):
+        def scan(self, path: bytes) -> list[DirEntry]:
+            found = super().scan(path)
+            if path == inbox:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    meet.wait(0.3)
+            return found
+
+    paths = [tmp_path / "one" / "photo.png", tmp_path / "two" / "PHOTO.png"]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_bytes(picture(seed=number))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daemon.cli.submit.fs", Slow())
+        settings = settings_at(folder.home)
+        drops = [lambda path=path: drop(path, {"id": path.parent.name}, settings) for path in paths]
+        with ThreadPoolExecutor(2) as pool:
+            ids = {future.result().job_id for future in [pool.submit(one) for one in drops]}
+    assert ids == {"one", "two"}
+    pictures = {path.name.casefold(): path.read_bytes() for path in folder.inbox.glob("*.png")}
+    assert set(pictures) == {"photo.png", "photo-2.png"}
+    assert set(pictures.values()) == {path.read_bytes() for path in paths}
+    assert len(list(folder.inbox.glob("*.yaml"))) == 2
+    assert not list(folder.inbox.glob(".*.part"))
+
+
+def test_waiting_without_a_daemon_is_given_up_and_loses_nothing(folder: HotFolder, photo) -> None:
+    done = folder.verb("submit", str(photo), "--id", "patient", "--wait", "--patience", "0.1", "--json")
+    assert done.returncode == 75
+    assert json.loads(done.stdout) == []
+    assert "waiting 0.1 s for it" in done.stderr
+    assert "no daemon has been running for 0.1 s; the picture waits for it" in done.stderr
+    assert (folder.inbox / photo.name).read_bytes() == photo.read_bytes()
+
+
+def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo) -> None:
+    """Half of the patience, then a daemon for a moment, then half of it again: patience begins anew with every end."""
+    settings, ticks, held = settings_at(folder.home), [0.0], list[int]()
+    dropped = drop(photo, {"id": "patient"}, settings)
+    lock = settings.paths.lock_bytes
+
+    def sleep(seconds: float) -> None:
+        ticks[0] += seconds
+        if 5 <= ticks[0] < 7 and not held:
+            held.append(LocalFiles().lock(lock))
+        elif ticks[0] >= 7 and held:
+            os.close(held.pop())
+
+    with pytest.raises(typer.Exit) as ended:
+        wait_for([dropped], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
+    assert ended.value.exit_code == 75
+    assert 15 <= ticks[0] < 17
+
+
+def test_what_was_taken_back_is_not_waited_for(folder: HotFolder, photo) -> None:
+    settings = settings_at(folder.home)
+    dropped = drop(photo, {"id": "regretted"}, settings)
+    for path in folder.inbox.glob("*.*"):
+        path.unlink()
+    with pytest.raises(typer.Exit) as ended:
+        wait_for([dropped], settings, as_json=False, patience=8.0)
+    assert ended.value.exit_code == 1
+
+
+def test_a_lock_that_one_may_not_write_can_still_be_asked(folder: HotFolder, monkeypatch) -> None:
+    """As another user of the machine sees it: the files of the home can be read."""
+    settings = settings_at(folder.home)
+    settings.paths.state.mkdir()
+
+    class Foreign(LocalFiles):
+        def lock(self, path: bytes) -> int | None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    looking, holder = Looking(Foreign(), settings), LocalFiles().lock(settings.paths.lock_bytes)
+    assert looking.daemon_runs()
+    os.close(holder)
+    assert not looking.daemon_runs()
+
+
+def test_what_the_disk_refuses_is_one_sentence(folder: HotFolder) -> None:
+    (folder.home / ".state" / "lock").mkdir(parents=True)
+    done = folder.verb("waiting")
+    assert done.returncode == 74
+    assert f"{folder.home}/.state/lock cannot be read or written: Is a directory" in done.stderr.replace("\n", "")
 
 
 def test_every_verb_explains_itself(running: HotFolder) -> None:

@@ -156,7 +156,7 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     home.ended("old", "cancelled", 70)
     home.ended("bad", "failed", 5, error=ErrorInfo(code="timeout", message="It took longer than 600 s.", hint="Ask for less."))
     home.ended("good", minutes=1, processing_seconds=2.62, warnings=(warning,), source=Source(image="good.png", bytes=1))
-    waiting = (Waiting(path="a.jpg", reason="waits for a.yaml"),)
+    waiting = (Waiting(path="a.jpg", reason="waiting for a.yaml"),)
     home.tell(running(fraction=0.42), pending("p", 1), pending("q", 2), waiting=waiting, waiting_total=1)
     page = open_page()
     filled(page, 3)
@@ -165,7 +165,9 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     assert page.locator("#running .meta").text_content() == "depth · 42 % · about 12 s left"
     assert page.locator("#running progress").evaluate("bar => bar.value") == pytest.approx(0.42)
     assert page.locator("#queue .rows p").all_text_contents() == ["Next", "Number 2"]
-    assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaits for a.yaml"]
+    assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaiting for a.yaml"]
+    # The first thing that everybody drops; what to do about it is said, and only then.
+    assert "photo in 4 layers" in page.locator("#bare:visible").text_content()
     assert page.locator(".completed .meta").text_content() == "2 layers · 2.6 s · 11:59"
     assert page.locator(".failed .well p").all_text_contents() == ["It took longer than 600 s.", "Ask for less."]
     assert not page.get_by_text(warning).is_visible()
@@ -361,6 +363,7 @@ def test_long_lists_are_folded_and_say_how_much_more_there_is(home: Home, open_p
     page.get_by_role("button", name="Show the first 9").click()
     assert page.locator("#waiting .rows li").count() == 9
     assert page.locator("#waiting .more").text_content() == "… and 3 more"
+    assert page.locator("#bare").is_hidden()
     assert page.locator("#queue .more").text_content() == "… and 37 more"
 
 

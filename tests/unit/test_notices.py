@@ -6,7 +6,9 @@ import pytest
 
 from daemon.contract.records import AttemptEnded, BatchClosed, Claimed, Ended, Removed, Requeued, Started, Withdrawn
 from daemon.contract.status import ErrorInfo
+from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
+from daemon.journal import History, Journal
 from daemon.service.notices import Notice, plain
 from daemon.service.tellings import Tellings
 from daemon.settings import load
@@ -32,7 +34,7 @@ class Screen:
 class Day:
     """Records as a daemon hears them, on a clock that is set by hand."""
 
-    def __init__(self, settings, *before, wanted: Notifications = ALL) -> None:
+    def __init__(self, settings, *before, wanted: Notifications = ALL, history: History | None = None) -> None:
         self.now = 1000.0
         self.screen = Screen()
         self.jobs = Jobs()
@@ -40,7 +42,10 @@ class Day:
         for record in before:
             self.apply(record)
         settings = settings.model_copy(update={"notifications": wanted})
-        self.tellings = Tellings(settings, self.jobs, None, desktop=self.screen, tags=False, clock=lambda: self.now)
+        nothing = History(LocalFiles(), settings.paths.journal_bytes)
+        self.tellings = Tellings(
+            settings, self.jobs, None, desktop=self.screen, tags=False, clock=lambda: self.now, history=history or nothing
+        )
 
     def apply(self, record) -> None:
         self.count += 1
@@ -167,6 +172,44 @@ def test_of_a_batch_under_way_at_the_start_no_number_is_made_up(quiet_settings) 
     assert day.after(100) == []
     day.end("b")
     assert [notice.text for notice in day.after(60)] == ["Holiday: all of its pictures are through"]
+
+
+def recorded(settings, *lives: list) -> History:
+    """A journal with the records of several lives of a daemon, each beginning with what was left of those before."""
+    fs, folder, jobs = LocalFiles(), settings.paths.journal_bytes, Jobs()
+    make_folders(fs, folder)
+    journal = Journal(fs, folder, clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b")
+    following = 1
+    for number, life in enumerate(lives, start=1):
+        journal.begin(number, following, list(jobs.live.values()))
+        for entry in journal.append(life):
+            jobs.apply(entry)
+            following = entry.seq + 1
+    return History(fs, folder)
+
+
+def ending(job: str, state: str = "completed") -> list:
+    return [Started(job=job, attempt="x"), *([publishing(job)] if state == "completed" else []), Ended(job=job, state=state)]
+
+
+def test_a_batch_that_lived_through_two_restarts_is_told_with_all_its_numbers(quiet_settings) -> None:
+    name = "20260131T110000-holiday-01234567"
+    began = [accepted(job, batch=name) for job in "abcd"]
+    before = [accepted("other", batch="20260131T110000-other-01234567"), *ending("other"), *began, *ending("a")]
+    history = recorded(quiet_settings, before, ending("b", "failed"), [*ending("c"), *ending("d", "cancelled")])
+    day = Day(quiet_settings, *began[2:], history=history)
+    day.end("c")
+    day.end("d", "cancelled")
+    assert [notice.text for notice in day.after(60)] == [f"{name}: 2 done, 1 failed, 1 cancelled"]
+
+
+def test_no_more_of_the_journal_is_read_than_since_the_batch_began(quiet_settings) -> None:
+    """What ended before the time in its id is older than the batch; a journal may hold a year."""
+    name = "20260131T130000-holiday-01234567"
+    history = recorded(quiet_settings, [accepted("a", batch=name), *ending("a")])
+    day = Day(quiet_settings, accepted("b", batch=name), history=history)
+    day.end("b")
+    assert [notice.text for notice in day.after(60)] == [f"{name}: all of its pictures are through"]
 
 
 @pytest.mark.parametrize("kind", ["batches", "singles", "failures"])

@@ -168,6 +168,8 @@ function renderWaiting() {
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
   })), state.words.length ? rows.length : state.live?.waiting_total ?? 0);
+  // What everybody drops on the first day: a picture directly in the inbox, where one waits for its sidecar.
+  $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }
 
 /** The ended jobs: a batch under its name, single drops under the day on which they ended. */

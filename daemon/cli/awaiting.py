@@ -1,0 +1,144 @@
+"""Waiting for what was submitted: until every job has ended, or there is nothing to wait for."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import typer
+
+from daemon.cli.cells import now
+from daemon.cli.common import err, fs, give_up, out, print_json, printable, tell_error
+from daemon.cli.looking import Looking
+from daemon.cli.sight import silence
+from daemon.contract.status import ENDED, Status
+from daemon.errors import Refusal
+from daemon.outbox import status_of
+from daemon.settings import Settings
+
+#: A service manager starts a daemon that crashed again after 30 s; who waits should not give up before that.
+NO_DAEMON_SECONDS = 60.0
+#: EX_TEMPFAIL of sysexits.h: nothing is wrong with the pictures, and later it may work.
+EXIT_NO_DAEMON = 75
+_POLL_SECONDS = 0.1
+#: How often it is asked whether the daemon still runs, and what hinders it.
+_ASK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A picture that was put into the inbox: the id that its job will have, and where its sidecar waits until it is taken."""
+
+    job_id: str
+    sidecar: bytes
+
+
+@dataclass
+class _Watched:
+    """What became of each so far. `gone`: without ever having been a job, or removed."""
+
+    ended: dict[str, Status] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    told: str | None = None
+    idle_since: float | None = None
+
+    def is_left(self, one: Dropped) -> bool:
+        return one.job_id not in self.ended and one.job_id not in self.gone
+
+
+def wait_for(
+    dropped: Sequence[Dropped],
+    settings: Settings,
+    *,
+    as_json: bool,
+    patience: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Tell each job as it ends, or all of them at the end as JSON; exit 1 if one did not complete.
+
+    Args:
+        dropped: what is waited for.
+        settings: of the home.
+        as_json: print the statuses of the jobs that ended, in their order, as one list.
+        patience: seconds without a running daemon after which it is given up, with exit 75; what was dropped stays.
+        clock: monotonic seconds.
+        sleep: lets so many seconds pass.
+    """
+    looking, seen, asked_at = Looking(fs, settings), _Watched(), float("-inf")
+    given_up = False
+    while left := [one for one in dropped if seen.is_left(one)]:
+        tick = clock()
+        asks = tick - asked_at >= _ASK_SECONDS
+        # Who gives up has looked once more: the daemon may have ended just after the last job.
+        given_up = seen.idle_since is not None and tick - seen.idle_since >= patience
+        if asks:
+            asked_at = tick
+            _look_at_the_daemon(looking, seen, settings, tick, patience)
+        for one in left:
+            _look_at(one, looking, seen, settings, thoroughly=asks, as_json=as_json)
+        if given_up:
+            break
+        sleep(_POLL_SECONDS)
+    if as_json:
+        print_json([seen.ended[one.job_id] for one in dropped if one.job_id in seen.ended])
+    left = [one for one in dropped if seen.is_left(one)]
+    if left:
+        what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
+        tell_error(
+            f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
+            "Start it with: multiplane run (here), or multiplane service start. Then: multiplane jobs",
+        )
+        raise typer.Exit(EXIT_NO_DAEMON)
+    if seen.gone or any(status.state != "completed" for status in seen.ended.values()):
+        raise typer.Exit(1)
+
+
+def _look_at_the_daemon(looking: Looking, seen: _Watched, settings: Settings, tick: float, patience: float) -> None:
+    """Say once, and again when it changes, why nothing goes on."""
+    if not looking.daemon_runs():
+        seen.idle_since = tick if seen.idle_since is None else seen.idle_since
+        why: str | None = f"The daemon is not running; waiting {patience:g} s for it (multiplane run)."
+    else:
+        seen.idle_since = None
+        health = looking.health()
+        why = health.problem if health and health.state in ("paused", "offline") else None
+        why = silence(settings, health, now()) or why
+        why = why and f"Waiting: {why}"
+    # Seconds are counted in some of the sentences; one of a kind is enough.
+    if why and _kind(why) != seen.told:
+        err.print(printable(why), markup=False)
+    seen.told = why and _kind(why)
+
+
+def _kind(sentence: str) -> str:
+    return re.sub(r"\d+ s\b", "", sentence)
+
+
+def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool) -> None:
+    status = looking.status(one.job_id)
+    if status is None and thoroughly and not os.path.lexists(one.sidecar):
+        # Taken, or taken back, or removed: the journal knows. It was asked second, so a claim in between is in it.
+        try:
+            job = looking.job(one.job_id)
+        except Refusal as refusal:
+            give_up(refusal)
+        if job is None:
+            seen.gone.add(one.job_id)
+            tell_error(f"{one.job_id}: somebody took the picture back, or removed the job", "To have it made, submit it again.")
+            return
+        status = status_of(job)
+    if status and status.state in ENDED:
+        seen.ended[one.job_id] = status
+        if not as_json:
+            _tell(status, settings)
+
+
+def _tell(status: Status, settings: Settings) -> None:
+    if status.state == "completed":
+        out.print(f"{status.job_id}: {settings.paths.outbox / status.job_id / 'result'}", markup=False)
+    elif status.error:
+        tell_error(f"{status.job_id} {status.state}: {status.error.message}", status.error.hint)
+    else:
+        tell_error(f"{status.job_id} was {status.state}")

@@ -1,0 +1,35 @@
+"""What is in the inbox, seen by the command line itself: with the rules of the daemon, and without touching anything."""
+
+import os
+from dataclasses import replace
+
+from daemon.cli.common import fs
+from daemon.contract.names import to_text
+from daemon.intake import Memory, Rules, step
+from daemon.outbox import Waiting
+from daemon.service.board import MOST_WAITING
+from daemon.service.controls import read_control
+from daemon.settings import Settings
+from daemon.watch import Scanner
+
+#: As if nothing had changed for so long: longer than any rule waits, so that what is left waits for a person.
+_LONG = 7200.0
+
+
+def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], int]:
+    """What is in the inbox, by the rules of the daemon as if it had rested for long: the first of it, and how much it is.
+
+    Args:
+        settings: of the home.
+        alive: whether a daemon runs, which then does not get to it.
+    """
+    scanner = Scanner(
+        settings.paths.inbox_bytes, network=False, read_control=lambda path, entry, kind: read_control(fs, path, entry, kind)
+    )
+    look = scanner.look(0.0)
+    memory = step(Memory(rules=Rules()), look).memory
+    decided = step(memory, replace(look, now=_LONG))
+    ready = "ready; the daemon does not get to it" if alive else "ready; it is taken when the daemon runs"
+    items = [Waiting(path=to_text(os.path.join(one.folder, one.name)), reason=one.reason) for one in decided.waiting]
+    items += [Waiting(path=to_text(os.path.join(one.folder, one.image.name)), reason=ready) for one in decided.ready]
+    return tuple(items[:MOST_WAITING]), len(items)
