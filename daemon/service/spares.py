@@ -38,6 +38,9 @@ _COMES_BACK = 3
 _LEAST_PAUSE = 0.05
 #: How often age and memory are looked at.
 _LOOK_SECONDS = 10.0
+#: How often the program's files are, all some 200 of them: that would be half of what an idle daemon does, and before a spare is
+#: given a job it is asked anyway.
+_PROGRAM_SECONDS = 60.0
 #: After a spare died or could not be started: one attempt a minute keeps a broken installation from keeping the machine busy.
 _PAUSE_SECONDS = 60.0
 
@@ -76,7 +79,7 @@ class Spares:
         self._spare: Waiting | None = None
         self._wanted = self._ready = False
         self._took: dict[Warm, deque[float]] = {"light": deque(maxlen=_LAST_FEW), "model": deque(maxlen=_LAST_FEW)}
-        self._not_before = self._looked = float("-inf")
+        self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
         """How long before the end of the running job a spare with `warm` is started."""
@@ -151,8 +154,10 @@ class Spares:
                 self.discard("memory is short")
             elif seen.age_seconds >= self._settings.worker.spare_seconds:
                 self.discard("it is old")
-            elif spare.program != self._program():
-                self.discard("the program or its configuration changed")
+            elif now >= self._program_looked + _PROGRAM_SECONDS:
+                self._program_looked = now
+                if spare.program != self._program():
+                    self.discard("the program or its configuration changed")
 
     def _prepare(self, now: float) -> None:
         warm = self._warm()
@@ -164,7 +169,7 @@ class Spares:
         try:
             name = self._outbox.new_attempt()
             self._spare = Waiting(name, warm, self._program())
-            self._ready = False
+            self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
         except OSError as error:
             logger.warning("no spare worker can be started: {}", error.strerror)

@@ -7,9 +7,10 @@ did not change is the same object as before, so that nobody downstream has to co
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from typing import Literal
 
 from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
@@ -28,11 +29,33 @@ _KINDS: dict[int, Kind] = {
 _PERMISSION = (errno.EPERM, errno.EACCES)
 
 
+#: What stands for the answer of a disk that gave none.
+_UNREADABLE = os.stat_result((0,) * 10)
+#: All of an lstat's answer that an entry is made of.
+_LOOKED_AT = attrgetter(
+    "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
+)
+#: Files compared at once: what is kept of them meanwhile stays in the processor's cache.
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Neighbours in a folder's own order, as they were at its last full look.
+
+    Of what lstat said only a hash is kept, to save memory. It hides one change in 2⁶⁴, until the next one; a claim looks again.
+    """
+
+    mark: int
+    entries: list[Entry]
+
+
 @dataclass(slots=True)
 class _Seen:
-    """What was last seen of one folder."""
+    """What was last seen of one folder. `chunks` are its entries once more, or none where that is not known."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
+    chunks: list[_Chunk] = field(default_factory=list)
     controls: dict[bytes, Control] = field(default_factory=dict)
     dev: int = 0
     birth: float | None = None
@@ -56,6 +79,8 @@ def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
 
     `dev` is the number of the folder that the name is in: mostly the same, and then one object for all of its files.
     """
+    if st is _UNREADABLE:
+        return Entry(name, "unreadable", 0, 0, 0, 0)
     kind = _KINDS.get(stat.S_IFMT(st.st_mode), "device")
     dev = dev if dev == st.st_dev else st.st_dev
     if kind == "directory":
@@ -65,8 +90,22 @@ def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
     return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
 
 
-def _same_on_a_mac(old: Entry, st: os.stat_result) -> bool:
-    return old.birth == birth_time(st) and old.dataless == is_dataless(st) and not is_locked(st)
+def _in_chunks(items: Iterable[os.DirEntry[bytes]]) -> Iterator[tuple[list[bytes], list[os.stat_result]]]:
+    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out."""
+    names, stats = list[bytes](), list[os.stat_result]()
+    for item in items:
+        try:
+            st = item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            st = _UNREADABLE
+        names.append(item.name)
+        stats.append(st)
+        if len(names) == _CHUNK:
+            yield names, stats
+            names, stats = [], []
+    yield names, stats
 
 
 def _entry_at(path: bytes, name: bytes, dev: int) -> Entry | None:
@@ -76,7 +115,7 @@ def _entry_at(path: bytes, name: bytes, dev: int) -> Entry | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
-        return Entry(name, "unreadable", 0, 0, 0, 0)
+        return entry_from(name, _UNREADABLE)
 
 
 class Scanner:
@@ -139,50 +178,38 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Look at everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
-        known, same, fresh, new = seen.entries, list[Entry](), list[Entry](), list[bytes]()
+        known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         try:
             own = os.lstat(path)
             seen.birth, seen.dev = birth_time(own), own.st_dev
-            with os.scandir(path) as names:
-                for item in names:
-                    old = known.get(item.name)
-                    if old is None:
-                        new.append(item.name)
+            with os.scandir(path) as items:
+                for place, (names, stats) in enumerate(_in_chunks(items)):
+                    mark = hash((*names, *map(_LOOKED_AT, stats)))
+                    if place < len(seen.chunks) and seen.chunks[place].mark == mark:
+                        chunks.append(seen.chunks[place])
                         continue
-                    try:
-                        st = item.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    except OSError:
-                        entry = Entry(item.name, "unreadable", 0, 0, 0, 0)
-                    else:
-                        if (
-                            old.mtime_ns == st.st_mtime_ns
-                            and old.size == st.st_size
-                            and old.ino == st.st_ino
-                            and old.nlink == st.st_nlink
-                            and old.dev == st.st_dev
-                            and old.kind == _KINDS.get(st.st_mode & 0o170000, "device")
-                            and (not MAC_ATTRIBUTES or _same_on_a_mac(old, st))
-                        ):
-                            same.append(old)
-                            continue
-                        entry = entry_from(item.name, st, seen.dev)
-                    if entry == old:
-                        same.append(old)
-                    else:
-                        fresh.append(entry)
+                    entries = list[Entry]()
+                    for name, st in zip(names, stats, strict=True):
+                        old, entry = known.get(name), entry_from(name, st, seen.dev)
+                        if old is None:
+                            new.append(name)
+                        elif entry == old:
+                            entries.append(old)
+                        else:
+                            entries.append(entry)
+                            fresh.append(entry)
+                    chunks.append(_Chunk(mark, entries))
             # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
             # used again for its jobs.
-            for name in sorted(new):
-                if (found := _entry_at(path, name, seen.dev)) is not None:
-                    fresh.append(found)
+            came = [found for name in sorted(new) if (found := _entry_at(path, name, seen.dev)) is not None]
         except OSError as error:
             seen.problem = sentence(error, path)
             return
         seen.problem = None
-        if fresh or len(same) != len(known):
-            self._replace(folder, seen, {entry.name: entry for entry in chain(same, fresh)}, fresh)
+        if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
+            old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
+            self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came)
+        seen.chunks = [] if new else chunks
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
@@ -198,7 +225,7 @@ class Scanner:
 
     def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
         """Take over what a folder holds now, and read the presets and batches that are new."""
-        seen.entries = entries
+        seen.entries, seen.chunks = entries, []
         controls = {name: control for name, control in seen.controls.items() if name in entries}
         for entry in fresh:
             if len(entry.name) <= len(PRESET_NAME) and (kind := _control_kind(folder, entry.name)) is not None:

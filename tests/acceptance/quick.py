@@ -17,11 +17,13 @@ WORKER = str(PROGRAM.with_name("quick_worker.py"))
 class QuickFolder(HotFolder):
     """One home. Names are bytes, as on the disk."""
 
+    #: What its program is told beside the home.
+    options: Sequence[str] = ()
+
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.settings |= {
             "MULTIPLANE_INTAKE__GRACE_SECONDS": "1",
-            "MULTIPLANE_INTAKE__BATCH_QUIET_SECONDS": "1",
             "MULTIPLANE_WORKER__GRACE_SECONDS": "2",
             "PYTHONPATH": str(ROOT),
         }
@@ -30,7 +32,7 @@ class QuickFolder(HotFolder):
         """Start the daemon, by a program `before` it if so, and wait until it says that it runs."""
         old = (self.health() or {"started_at": None})["started_at"]
         with (self.home / "daemon.out").open("ab") as log:
-            argv = [*before, sys.executable, "-P", str(PROGRAM), str(self.home)]
+            argv = [*before, sys.executable, "-P", str(PROGRAM), str(self.home), *self.options]
             self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log)
         until(lambda: (health := self.health()) and health["started_at"] != old and health["state"] == "running")
 

@@ -28,18 +28,18 @@ def kept(running: QuickFolder, name: str, data: bytes) -> dict:
 def test_slow_chunks_with_pauses_longer_than_the_settle(running: QuickFolder) -> None:
     running.write("slow.jpg.yaml")
     with open(running.at("slow.jpg"), "wb", buffering=0) as file:
-        for _ in range(4):
+        for _ in range(3):
             file.write(b"chunk ")
-            time.sleep(0.8)  # longer than a file must rest here
+            time.sleep(0.5)  # longer than a file must rest here
             assert not running.of("slow.jpg"), "taken while it was open for writing"
-    kept(running, "slow.jpg", b"chunk " * 4)
+    kept(running, "slow.jpg", b"chunk " * 3)
 
 
 def test_full_size_preallocated_then_filled(running: QuickFolder) -> None:
     running.write("full.jpg.yaml")
     with open(running.at("full.jpg"), "wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, 4096)
-        time.sleep(1.2)
+        time.sleep(0.6)
         assert not running.of("full.jpg")
         file.write(b"f" * 4096)
     kept(running, "full.jpg", b"f" * 4096)
@@ -63,14 +63,14 @@ def test_open_write_close_three_times_as_scanners_do(running: QuickFolder) -> No
     for part in (b"one ", b"two ", b"three"):
         with open(running.at("scan.jpg"), "ab") as file:
             file.write(part)
-        time.sleep(0.25)
+        time.sleep(0.1)
     kept(running, "scan.jpg", b"one two three")
 
 
 def test_overwritten_while_settling(running: QuickFolder) -> None:
     running.write("over.jpg.yaml")
     running.write("over.jpg", b"the first try")
-    time.sleep(0.2)
+    time.sleep(0.1)
     running.write("over.jpg", b"the second")
     kept(running, "over.jpg", b"the second")
 
@@ -122,7 +122,7 @@ def test_a_truncated_but_valid_sidecar_is_not_read_before_it_is_whole(running: Q
     running.write("half.jpg")
     with open(running.at("half.jpg.yaml"), "wb", buffering=0) as file:
         file.write(b"num_layers: 3\n")
-        time.sleep(1.2)
+        time.sleep(0.6)
         file.write(b"priority: 7\n")
     status = running.done("half.jpg")
     assert (status["spec"]["num_layers"], status["spec"]["priority"]) == (3, 7)
@@ -168,11 +168,11 @@ def test_nothing_of_the_original_is_touched(running: QuickFolder) -> None:
 def test_touches_of_attributes_alone_do_not_hold_it_up(running: QuickFolder) -> None:
     path = running.write("tags.jpg")
     running.write("tags.jpg.yaml")
-    for number in range(20):
+    for number in range(30):
         if not os.path.exists(path):
             break
         os.setxattr(path, "user.tag", b"%d" % number)
-        time.sleep(0.1)
+        time.sleep(0.05)
     running.done("tags.jpg", 3)
 
 

@@ -18,6 +18,14 @@ def quick(tmp_path: Path) -> Iterator[QuickFolder]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def quickly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
+    """The same with a daemon that runs, for all of them."""
+    with quick_folder(tmp_path_factory.mktemp("quick") / "home") as made:
+        made.start()
+        yield made
+
+
 def only_completed(running: HotFolder, name: str) -> dict:
     status = running.ended(name)
     assert status["state"] == "completed", status["error"]
@@ -86,8 +94,8 @@ def test_a_taken_id_gives_a_failed_job_that_names_it(running: HotFolder) -> None
     assert (running.job(status) / "source" / "second.png").exists()
 
 
-def test_a_bare_picture_in_a_preset_folder_is_taken_with_the_preset(quick: QuickFolder) -> None:
-    quick.start()
+def test_a_bare_picture_in_a_preset_folder_is_taken_with_the_preset(quickly: QuickFolder) -> None:
+    quick = quickly
     preset = quick.inbox / "three layers"
     preset.mkdir()
     (preset / "_preset.yaml").write_text("num_layers: 3\n")
@@ -113,11 +121,15 @@ def test_the_original_is_kept_bit_for_bit(running: HotFolder) -> None:
     assert (source / "original.png.yaml").read_text() == "num_layers: 2  # a comment\n"
 
 
-def test_priority_goes_before_arrival(quick: QuickFolder) -> None:
-    for name, priority in (("low.png", -5), ("middle.png", 0), ("high.png", 9)):
+def test_priority_goes_before_arrival(quickly: QuickFolder) -> None:
+    quick, names = quickly, ("low.png", "middle.png", "high.png")
+    quick.pair("first.png", b"hang")
+    first = until(lambda: [job for job in quick.of("first.png") if job["state"] == "processing"])[0]
+    for name, priority in zip(names, (-5, 0, 9), strict=True):
         quick.pair(name, sidecar=f"priority: {priority}\n".encode())
-    quick.start()
-    ended = [quick.done(name) for name in ("low.png", "middle.png", "high.png")]
+    until(lambda: all(quick.of(name) for name in names))
+    assert quick.verb("cancel", first["job_id"]).returncode == 0
+    ended = [quick.done(name) for name in names]
     started = sorted(ended, key=lambda status: status["started_at"])
     assert [status["source"]["image"] for status in started] == ["high.png", "middle.png", "low.png"]
 
@@ -147,7 +159,7 @@ def test_a_finder_alias_named_like_a_picture_fails_in_plain_words(running: HotFo
 
 
 def test_status_files_are_whole_at_every_look(running: HotFolder) -> None:
-    running.drop("watched.png", picture(300, 200, seed=11), "num_layers: 4\n")
+    running.drop("watched.png", picture(160, 120, seed=11), "num_layers: 4\n")
     until(lambda: running.of("watched.png"))
     path = running.job(running.of("watched.png")[0]) / "status.json"
     seen: list[str] = []

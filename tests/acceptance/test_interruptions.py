@@ -3,10 +3,30 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.acceptance.home import HotFolder, picture, until
+from tests.acceptance.quick import QuickFolder, quick_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[QuickFolder]:
+    """A home with the real worker and short pauses."""
+    with quick_folder(tmp_path / "home") as made:
+        made.options = ("--real-worker",)
+        yield made
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[QuickFolder]:
+    """For what does not depend on the worker: one that is done at once."""
+    with quick_folder(tmp_path / "home") as made:
+        made.start()
+        yield made
 
 
 def large() -> bytes:
@@ -68,12 +88,12 @@ def test_a_stop_is_clean_quick_and_no_attempt(folder: HotFolder) -> None:
 def test_a_job_over_its_time_limit_ends_within_limit_and_grace_and_the_next_one_runs(folder: HotFolder) -> None:
     folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
     folder.settings["MULTIPLANE_WORKER__GRACE_SECONDS"] = "1"
-    folder.drop("long.jpg", picture(3000, 2000, form="JPEG"), "num_layers: 12\ntimeout_seconds: 1\npriority: 10\n")
+    folder.drop("long.jpg", large(), "num_layers: 12\ntimeout_seconds: 0.5\npriority: 10\n")
     folder.drop("next.png", picture())
     folder.start()
     status = folder.ended("long.jpg")
     assert (status["state"], status["error"]["code"], status["attempts"]) == ("failed", "timeout", 1)
-    assert status["processing_seconds"] < 1 + 1 + 0.5  # and half a second to reap it on a busy machine
+    assert status["processing_seconds"] < 0.5 + 1 + 0.5  # and half a second to reap it on a busy machine
     assert not (folder.job(status) / "result").exists()
     assert (folder.job(status) / "source" / "long.jpg").exists()
     assert folder.ended("next.png")["state"] == "completed"
@@ -92,26 +112,25 @@ def test_a_running_job_is_cancelled(folder: HotFolder) -> None:
     assert os.listdir(folder.outbox / ".work") == []
 
 
-def test_a_pending_job_is_cancelled_retried_and_removed(folder: HotFolder) -> None:
-    held = start_held(folder, "busy.jpg", picture(form="JPEG"))
-    folder.drop("later.png", picture())
-    status = until(lambda: folder.of("later.png"))[0]
-    assert folder.verb("cancel", status["job_id"]).returncode == 0
-    assert folder.ended("later.png")["state"] == "cancelled"
-    assert folder.verb("rm", folder.of("busy.jpg")[0]["job_id"]).returncode == 1  # it runs
-    assert folder.verb("retry", status["job_id"]).returncode == 0
-    go_on(held)
-    folder.verb("cancel", folder.of("busy.jpg")[0]["job_id"])
-    until(lambda: folder.of("later.png")[0]["state"] == "completed", 90)
-    assert folder.verb("rm", status["job_id"]).returncode == 0
-    assert not folder.job(status).exists()
-    assert folder.verb("show", status["job_id"]).returncode == 1
+def test_a_pending_job_is_cancelled_retried_and_removed(quick: QuickFolder) -> None:
+    quick.pair("busy.jpg", b"hang")
+    busy = until(lambda: [job for job in quick.of("busy.jpg") if job["state"] == "processing"])[0]
+    quick.pair("later.png")
+    status = until(lambda: quick.of("later.png"))[0]
+    assert quick.verb("cancel", status["job_id"]).returncode == 0
+    assert quick.ended("later.png")["state"] == "cancelled"
+    assert quick.verb("rm", busy["job_id"]).returncode == 1  # it runs
+    assert quick.verb("retry", status["job_id"]).returncode == 0
+    until(lambda: quick.of("later.png")[0]["state"] == "pending")
+    assert quick.verb("cancel", busy["job_id"]).returncode == 0
+    until(lambda: quick.of("later.png")[0]["state"] == "completed")
+    assert quick.verb("rm", status["job_id"]).returncode == 0
+    assert not quick.job(status).exists()
+    assert quick.verb("show", status["job_id"]).returncode == 1
 
 
-def test_a_second_daemon_on_one_home_is_refused(folder: HotFolder) -> None:
-    folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
-    folder.start()
-    second = folder.run("run")
+def test_a_second_daemon_on_one_home_is_refused(quick: QuickFolder) -> None:
+    second = quick.run("run")
     assert second.returncode == 75
     assert "already running" in second.stderr
-    assert folder.is_alive()
+    assert quick.is_alive()

@@ -82,6 +82,26 @@ def rescan(count: int, kind: str) -> None:
         shutil.rmtree(root)
 
 
+def rescan_ratios(count: int, rounds: int) -> list[float]:
+    """Processor times of full looks at so many pictures at rest, over those of bare scandir and lstat before each; ascending."""
+    root = Path(tempfile.mkdtemp())
+    try:
+        fill(root, count, "lonely")
+        loop = Loop(root)
+        for loop.now in (0.0, 3.0, 6.0):
+            loop.full()
+        ratios = []
+        for _ in range(rounds):
+            moments = [time.thread_time()]
+            for work in (lambda: bare(os.fsencode(root)), loop.full):
+                work()
+                moments.append(time.thread_time())
+            ratios.append((moments[2] - moments[1]) / (moments[1] - moments[0]))
+        return sorted(ratios)
+    finally:
+        shutil.rmtree(root)
+
+
 def arrival(count: int) -> None:
     """One pair renamed in beside many that wait: what the latency of a pair pays for the others."""
     root = Path(tempfile.mkdtemp())

@@ -183,6 +183,18 @@ def test_a_changed_program_makes_the_spare_useless(home):
     assert house.spares.take() is not None
 
 
+def test_the_program_is_looked_at_once_a_minute(home):
+    house = home()
+    house.ready()
+    house.program, before = 2, house.work()
+    house.now += 55
+    house.tend()
+    assert house.work() == before
+    house.now += 10
+    house.tend()
+    assert house.work() != before
+
+
 def test_an_old_spare_is_replaced(home):
     house = home(spare_seconds="60")
     house.ready()

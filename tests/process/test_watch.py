@@ -92,6 +92,7 @@ def test_a_pair_that_was_there_before_the_start_is_found(inbox):
     (inbox / "photo.jpg").write_bytes(b"x")
     (inbox / "photo.yaml").write_bytes(b"x")
     service = Service(inbox)
+    service.memory = Memory(rules=Rules(settle_local=0.3))
     service.watch.start()
     try:
         service.turn()
@@ -110,6 +111,7 @@ def test_a_closed_file_is_vouched_for(service, inbox):
 
 
 def test_files_in_a_folder_of_the_inbox_are_seen(service, inbox):
+    service.memory = replace(service.memory, rules=Rules(batch_quiet=0.3))
     (inbox / "holiday").mkdir()
     service.until(lambda: b"holiday" in service.shown)
     (inbox / "holiday" / "a.jpg").write_bytes(b"x")
@@ -119,6 +121,7 @@ def test_files_in_a_folder_of_the_inbox_are_seen(service, inbox):
 
 
 def test_a_folder_moved_in_with_all_its_pictures_is_seen(service, inbox):
+    service.memory = replace(service.memory, rules=Rules(settle_local=0.3, batch_quiet=0.3))
     aside = inbox.parent / "holiday"
     aside.mkdir()
     for name in ("a.jpg", "job.yaml"):

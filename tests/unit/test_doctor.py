@@ -166,6 +166,12 @@ def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
     assert "torn-00000001-77" in aside.hint
 
 
+def test_a_mended_fault_of_the_watch_is_noted() -> None:
+    lost = HEALTH.model_copy(update={"last_fault": "the system lost events"})
+    said = note("daemon", daemon=DaemonFacts(holds=True, health=lost, silent_seconds=2.0))
+    assert said.sentence == "Watching the inbox failed and was mended: the system lost events"
+
+
 def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     silent = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0))
     assert "has said nothing for 90 s" in silent.sentence

@@ -85,6 +85,36 @@ def test_a_touched_mode_is_no_change_but_a_new_link_is(inbox):
     assert scan.look(3.0).folders[0].entries[b"a.jpg"].nlink == 2
 
 
+def test_a_file_in_whose_place_another_was_between_two_full_looks_is_seen_to_be_back(inbox):
+    for name in ("a.jpg", "b.jpg"):
+        (inbox / name).write_bytes(b"x")
+    scan = scanner(inbox)
+    for now in (1.0, 2.0, 3.0):
+        before = scan.look(now).folders[0].entries
+    (inbox / "a.jpg").rename(inbox.parent / "aside")
+    (inbox / "a.jpg").write_bytes(b"another")
+    assert scan.glance(4.0, {b"": {b"a.jpg"}}).folders[0].entries[b"a.jpg"].size == 7
+    (inbox.parent / "aside").rename(inbox / "a.jpg")
+    assert scan.look(5.0).folders[0].entries == before
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_one_change_among_many_is_seen_and_all_others_stay_the_same_objects(inbox, count):
+    for number in range(count):
+        (inbox / f"{number}.jpg").write_bytes(b"x")
+    scan = scanner(inbox)
+    for now in (1.0, 2.0):
+        before = scan.look(now).folders[0].entries
+    assert len(before) == count
+    (inbox / "0.jpg").write_bytes(b"xy")
+    after = scan.look(3.0).folders[0].entries
+    assert [name for name in before if after[name] is not before[name]] == [b"0.jpg"]
+    (inbox / "0.jpg").unlink()
+    (inbox / "new.jpg").write_bytes(b"x")
+    assert scan.look(4.0).folders[0].entries.keys() == before.keys() - {b"0.jpg"} | {b"new.jpg"}
+    assert scan.look(5.0).folders[0].entries.keys() == before.keys() - {b"0.jpg"} | {b"new.jpg"}
+
+
 def test_a_file_exchanged_for_a_link_is_seen(inbox):
     (inbox / "a.jpg").write_bytes(b"x")
     scan = scanner(inbox)

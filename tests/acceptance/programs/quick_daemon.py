@@ -1,6 +1,6 @@
 """The daemon as `multiplane run` starts it, with the quick worker and with shorter pauses where no setting has them.
 
-Usage: quick_daemon.py HOME
+Usage: quick_daemon.py HOME [--real-worker]
 """
 
 import argparse
@@ -11,9 +11,12 @@ from pathlib import Path
 
 from loguru import logger
 
+import daemon.service.board as board_module
 import daemon.service.service as service_module
+import daemon.service.settling as settling_module
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
+from daemon.jobs import decide
 from daemon.settings import load
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "quick_worker.py")
@@ -22,17 +25,31 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "quick_worker.
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
+    parser.add_argument("--real-worker", action="store_true")
     chosen = parser.parse_args()
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
     service_module.HEALTH_SECONDS = 0.3
+    board_module._SPACING = 0.1
+    settling_module._REST_SECONDS = 0.5
+    decide.PAUSES = decide.SETTLING_PAUSES = (0.3,) * len(decide.SETTLING_PAUSES)
     try:
-        service = service_module.Service(load(chosen.home, os.environ), LocalFiles(), argv=(sys.executable, "-I", "-S", WORKER))
+        argv = None if chosen.real_worker else (sys.executable, "-I", "-S", WORKER)
+        service = service_module.Service(load(chosen.home, os.environ), LocalFiles(), argv=argv)
     except Refusal as refusal:
         logger.critical("{} {}", refusal.message, refusal.hint)
         return refusal.exit_status
     folder = service._folder
-    rules = replace(folder._memory.rules, batch_farewell=1.5, empty_hold=2.0, empty_sidecar_hold=1.0, outside_pause=0.3)
+    rules = replace(
+        folder._memory.rules,
+        settle_local=0.3,
+        settle_closed=0.3,
+        batch_quiet=0.5,
+        batch_farewell=0.8,
+        empty_hold=1.0,
+        empty_sidecar_hold=0.5,
+        outside_pause=0.2,
+    )
     folder._memory = replace(folder._memory, rules=rules)
     return service.run()
 

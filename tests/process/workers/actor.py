@@ -152,8 +152,9 @@ def fork_50() -> None:
 def fork_50_and_hang() -> None:
     children(50)
     print("forked", flush=True)
+    # Its last word: whoever has read it may end the daemon, and with a broken pipe the worker would end as well.
     say({"type": "progress", "stage": "forked", "fraction": 0.5})
-    hang()
+    time.sleep(LONG)
 
 
 def daemonize() -> None:
