@@ -23,7 +23,7 @@ _CLOSING = b',"crc":"%08x"}'
 _CLOSING_LENGTH = len(_CLOSING % 0)
 _ENVELOPE = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":(\d+),"ts":"([^"\\]*)",')
 #: `event` and `job` are the first fields of every record; an id has nothing in it that JSON would escape.
-_HEAD = re.compile(_ENVELOPE.pattern + rb'"event":"([a-z_]+)"(?:,"job":"([^"\\]*)")?')
+_HEAD = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":\d+,"ts":"[^"\\]*","event":"([a-z_]+)"(?:,"job":"([^"\\]*)")?')
 _EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
 _JSON = json.JSONDecoder()
 
@@ -61,8 +61,7 @@ def encode(entry: Entry) -> bytes:
 
 def is_intact(line: bytes) -> bool:
     """Whether a line without its newline carries its own CRC."""
-    body = len(line) - _CLOSING_LENGTH
-    return body >= 0 and line[body:] == _CLOSING % zlib.crc32(line[:body])
+    return line.endswith(_CLOSING % zlib.crc32(line[:-_CLOSING_LENGTH]))
 
 
 def mark(data: bytes, start: int, end: int) -> Mark:
@@ -74,12 +73,12 @@ def mark(data: bytes, start: int, end: int) -> Mark:
     head = _HEAD.match(data, start, end)
     if head is None:
         raise UnknownRecordError("it has no envelope that this version knows")
-    version, seq, _group, _ts, event, job = head.groups()
+    version, seq, event, job = head.groups()
     if int(version) > RECORD_VERSION:
         raise UnknownRecordError("it was written by a newer version of Multiplane")
-    if event not in _EVENTS:
+    if (known := _EVENTS.get(event)) is None:
         raise UnknownRecordError(f"it tells of an event {event.decode()!r}")
-    return Mark(int(seq), _EVENTS[event], job.decode() if job else "", start, end)
+    return Mark(int(seq), known, job.decode() if job else "", start, end)
 
 
 def group_of(line: bytes) -> int:

@@ -13,6 +13,8 @@ from loguru import logger
 from daemon.contract.records import Job
 from daemon.settings.layout import PROGRAM
 
+#: Libyaml's, where PyYAML was built with it: a start reads two long files of comments.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Written last by a fetch (`pipeline.weights.store`): a model with it is installed.
 _RECORD = "multiplane.json"
 _CONFIG = PROGRAM / "config"
@@ -57,7 +59,7 @@ class Installed:
 
 def _read(name: str) -> dict[str, Any]:
     try:
-        return _mapping(yaml.safe_load((_CONFIG / name).read_text(encoding="utf-8")))
+        return _mapping(yaml.load((_CONFIG / name).read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 - both are safe loaders
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         # The worker refuses a job that needs it, and says where the fault is.
         logger.warning("{} cannot be read: {}", _CONFIG / name, error)

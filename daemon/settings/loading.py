@@ -11,7 +11,6 @@ import platformdirs
 from annotated_types import Ge, Gt, Le
 from pydantic import ByteSize, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from daemon.errors import Refusal
 from daemon.settings.layout import PROGRAM, lay_out
@@ -75,18 +74,12 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
 
 
 def _merge(sources: list[Source]) -> Settings:
-    class Loaded(Settings):
-        """Settings from these sources."""
-
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """The last source first, as pydantic-settings wants it."""
-            return tuple(InitSettingsSource(settings_cls, dict(source.values)) for source in reversed(sources))
-
+    values: dict[str, dict[str, object]] = {}
+    for source in sources:
+        for group, given in source.values.items():
+            values.setdefault(group, {}).update(given)
     try:
-        return Loaded()
+        return Settings.model_validate(values)
     except ValidationError as error:
         found = {tuple(str(part) for part in problem["loc"][:2]): problem for problem in error.errors(include_url=False)}
         _refuse([_explain(sources, where, problem["type"], problem.get("ctx", {})) for where, problem in found.items()])

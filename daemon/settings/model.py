@@ -17,7 +17,8 @@ from daemon.settings.layout import Layout
 class Group(BaseModel):
     """Settings that belong together."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Only `Settings` as a whole is ever checked: a schema of each group alone would be built at every start for nobody.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Folders(Group):

@@ -117,6 +117,7 @@ def write_history(home: Path, jobs: int) -> None:
     for job in list(known.ended.values()):
         os.mkdir(outbox.job(job.job_id))
         outbox.write_status(status_of(job))
+    os.sync()  # a daemon has waited for each of its writes: none of them is left for the next start to wait for
 
 
 def verb(home: Path, *arguments: str) -> tuple[float, float]:
