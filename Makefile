@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Hundreds of processes start in the tests: none of them is to compile the program anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo run test lint bench soak lock clean
 
@@ -39,6 +41,7 @@ run: $(READY) ## Run the hot folder here in the foreground (Ctrl-C stops it)
 # Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning.
 test: export OMP_WAIT_POLICY := passive
 test: $(READY) lint ## Check the code and run all tests
+	@$(BIN)/python -m compileall -q daemon pipeline
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## Format, lint, types, import rules

@@ -13,6 +13,31 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
 
+#: These files take longest. They begin first, so that none of them is left to run alone at the end.
+_LONGEST = (
+    "test_paintings.py",
+    "test_interruptions.py",
+    "test_crash_points.py",
+    "test_offline.py",
+    "test_gallery_page.py",
+    "test_models_used.py",
+    "test_terminal.py",
+    "test_diffusion.py",
+    "test_batches.py",
+    "test_real_daemon.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; then by turns those that wait for processes and those that compute, so that no core is idle."""
+    files = list(dict.fromkeys(item.path for item in items))
+    place = {path: _LONGEST.index(path.name) - len(_LONGEST) for path in files if path.name in _LONGEST}
+    waiting = [path for path in files if path not in place and path.parent.name in ("acceptance", "process")]
+    computing = [path for path in files if path not in place and path not in waiting]
+    for kind in (waiting, computing):
+        place |= {path: number / len(kind) for number, path in enumerate(kind)}
+    items.sort(key=lambda item: place[item.path])
+
 
 @pytest.fixture(scope="session")
 def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -262,6 +262,7 @@ class House:
             self.claims.take(ready[:GROUP])
         self.runs.settle_accounts()
         self.runs.start_next()
+        self.runs.publish_made()
         if not self.world.in_hurry:
             self.board.refresh(self._monotonic, force=True)
 
@@ -269,6 +270,7 @@ class House:
         """What `Service` does at a stop that somebody asked for."""
         self.runs.stopping = True
         self.workers.shutdown()
+        self.runs.publish_made()
         self.board.refresh(self._monotonic, force=True)
         self.journal.close()
 
@@ -355,7 +357,7 @@ def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
         if b"status.json" not in names:
             continue
         try:
-            status = Status.model_validate_json(disk.read(os.path.join(folder, b"status.json"), 1 << 20))
+            status = status_of(disk.read(os.path.join(folder, b"status.json"), 1 << 20))
         except ValueError:
             assert not statuses, f"the status of {entry.name!r} is damaged"
             continue
@@ -367,8 +369,20 @@ def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
                 assert (len(data), hashlib.sha256(data).hexdigest()) == (output.bytes, output.sha256), output.path
 
 
+@functools.cache
+def status_of(data: bytes) -> Status:
+    """What a status file says; thousands of disks hold the same few."""
+    return Status.model_validate_json(data)
+
+
+@functools.cache
+def manifest_of(data: bytes) -> Manifest:
+    """What a manifest says; thousands of disks hold the same few."""
+    return Manifest.model_validate_json(data)
+
+
 def check_whole(disk: SimDisk, result: bytes) -> None:
-    manifest = Manifest.model_validate_json(disk.read(os.path.join(result, b"layer_manifest.json"), 1 << 20))
+    manifest = manifest_of(disk.read(os.path.join(result, b"layer_manifest.json"), 1 << 20))
     for layer in manifest.layers:
         data = disk.read(os.path.join(result, layer.file.encode()), 1 << 20)
         assert hashlib.sha256(data).hexdigest() == layer.sha256, f"{result!r} is half done: {layer.file}"
@@ -408,7 +422,7 @@ def check_ended(house: House, *, everything: bool = True) -> None:
         job = jobs.find(entry.name.decode())
         assert job is not None, f"{entry.name!r} is nobody's"
         assert job.ended is not None, f"{entry.name!r} has not ended"
-        status = Status.model_validate_json(disk.read(os.path.join(OUTBOX, entry.name, b"status.json"), 1 << 20))
+        status = status_of(disk.read(os.path.join(OUTBOX, entry.name, b"status.json"), 1 << 20))
         assert (status.state, status.completed_at) == (job.state, job.completed_at), f"the status of {entry.name!r} is stale"
         assert (status.error is None) == (status.state == "completed")
         names = {found.name for found in disk.scan(os.path.join(OUTBOX, entry.name))}

@@ -31,7 +31,7 @@ class PowerLossError(BaseException):
     """The machine is off; nothing that runs may catch this."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class File:
     """Its bytes as programs see them, and as they are on the platter."""
 
@@ -43,7 +43,7 @@ class File:
     kind = "file"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Folder:
     """Its names as programs see them; `past` holds, for each name changed since the last sync, all it stood for, oldest first."""
 
@@ -55,7 +55,7 @@ class Folder:
     kind = "directory"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Link:
     """A symbolic link; it leads nowhere here."""
 
@@ -122,11 +122,12 @@ class SimDisk:
         for part in path.split(b"/"):
             if not part:
                 continue
-            if not isinstance(node, Folder):
+            if type(node) is not Folder:
                 raise error(errno.ENOTDIR, path)
-            if part not in node.names:
-                raise error(errno.ENOENT, path)
-            node = node.names[part]
+            try:
+                node = node.names[part]
+            except KeyError:
+                raise error(errno.ENOENT, path) from None
         return node
 
     def _folder(self, path: bytes) -> Folder:
@@ -383,11 +384,7 @@ class SimDisk:
 
     def walk(self, path: bytes = b"/") -> Iterator[tuple[bytes, Node]]:
         """Every path and what is there."""
-        for name, node in list(self._folder(path).names.items()):
-            child = os.path.join(path, name)
-            yield child, node
-            if isinstance(node, Folder):
-                yield from self.walk(child)
+        yield from _below(path.rstrip(b"/"), self._folder(path))
 
     # -- crashes ----------------------------------------------------------------------------------------------------------
 
@@ -430,6 +427,14 @@ class SimDisk:
         for file in {id(node): node for _, node in disk.walk() if isinstance(node, File)}.values():
             file.data = file.durable = _torn(file, chance, keep)
         return disk
+
+
+def _below(path: bytes, folder: Folder) -> Iterator[tuple[bytes, Node]]:
+    for name, node in list(folder.names.items()):
+        child = path + b"/" + name
+        yield child, node
+        if type(node) is Folder:
+            yield from _below(child, node)
 
 
 def _twin(node: Node, twins: dict[int, Node]) -> Node:

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,16 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import ImageCms
-from psd_tools import PSDImage
-from psd_tools.constants import Resource
 
 from daemon.errors import OutputTooLarge
 from pipeline.export import psd
 from pipeline.export.packbits import encode_rows
 from pipeline.export.psd import PsdLayer
 
+if TYPE_CHECKING:
+    from psd_tools import PSDImage
+
 IMAGEMAGICK = shutil.which("convert-im6.q16") or shutil.which("magick")
 NAMES = ["Hintergrund", "中景", "middle 🎞 Ø", "foreground"]
+
+
+def opened(file: io.BytesIO) -> "PSDImage":
+    """The document as psd-tools reads it, which is loaded only here: every process of the tests reads the top of this file."""
+    from psd_tools import PSDImage
+
+    return PSDImage.open(file)
 
 
 def unpack(data: bytes) -> bytes:
@@ -103,7 +112,7 @@ def rng() -> np.random.Generator:
 def test_psd_tools_reads_names_offsets_pixels_and_transparency(rng: np.random.Generator) -> None:
     layers = layers_of(rng)
     picture = rng.integers(0, 256, (70, 90, 3), np.uint8)
-    document = PSDImage.open(io.BytesIO(written(layers, picture)))
+    document = opened(io.BytesIO(written(layers, picture)))
     assert [layer.name for layer in document] == NAMES
     assert len({layer.layer_id for layer in document}) == len(NAMES)
     assert [layer.bbox for layer in document] == [(0, 0, 90, 70), (20, 10, 71, 60), (5, 33, 6, 34), (83, 61, 90, 70)]
@@ -154,7 +163,7 @@ def test_imagemagick_reads_a_transparent_merged_picture(rng: np.random.Generator
 def test_a_transparent_picture_keeps_its_alpha_in_the_merged_picture(rng: np.random.Generator) -> None:
     picture = rng.integers(0, 256, (70, 90, 4), np.uint8)
     picture[:30, :, 3] = 255
-    document = PSDImage.open(io.BytesIO(written(layers_of(rng), picture)))
+    document = opened(io.BytesIO(written(layers_of(rng), picture)))
     merged = np.asarray(document.topil())
     np.testing.assert_array_equal(merged[..., 3], picture[..., 3])
     np.testing.assert_array_equal(merged[:30], picture[:30])
@@ -164,26 +173,28 @@ def test_a_transparent_picture_keeps_its_alpha_in_the_merged_picture(rng: np.ran
 
 def test_an_opaque_alpha_channel_is_left_out_of_the_merged_picture(rng: np.random.Generator) -> None:
     picture = np.dstack([rng.integers(0, 256, (70, 90, 3), np.uint8), np.full((70, 90), 255, np.uint8)])
-    assert PSDImage.open(io.BytesIO(written(layers_of(rng), picture))).channels == 3
+    assert opened(io.BytesIO(written(layers_of(rng), picture))).channels == 3
 
 
 def test_a_layer_with_nothing_in_it_is_an_empty_layer(rng: np.random.Generator) -> None:
     empty = np.zeros((70, 90, 4), np.uint8)
     empty[..., 0] = 200
     layers = [*layers_of(rng), PsdLayer("nothing", empty)]
-    document = PSDImage.open(io.BytesIO(written(layers, layers[0].rgba[..., :3])))
+    document = opened(io.BytesIO(written(layers, layers[0].rgba[..., :3])))
     last = list(document)[-1]
     assert (last.name, last.bbox) == ("nothing", (0, 0, 0, 0))
     assert next(iter(document)).size == (90, 70)
 
 
 def test_the_colour_profile_and_a_resolution_are_in_the_file(rng: np.random.Generator) -> None:
+    from psd_tools.constants import Resource
+
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + b"!"  # an odd length must be padded
     layers = layers_of(rng)
-    document = PSDImage.open(io.BytesIO(written(layers, layers[0].rgba[..., :3], icc)))
+    document = opened(io.BytesIO(written(layers, layers[0].rgba[..., :3], icc)))
     assert document.image_resources[Resource.ICC_PROFILE].data == icc
     assert document.image_resources[Resource.RESOLUTION_INFO].data.horizontal == 72 << 16
-    plain = PSDImage.open(io.BytesIO(written(layers, layers[0].rgba[..., :3])))
+    plain = opened(io.BytesIO(written(layers, layers[0].rgba[..., :3])))
     assert Resource.ICC_PROFILE not in plain.image_resources
 
 
@@ -197,7 +208,7 @@ def test_pictures_of_any_proportion_come_back_and_long_ones_become_psb(
     out = io.BytesIO()
     kind = psd.write(out, [PsdLayer("a", rgba), PsdLayer("b", rgba)], rgba[..., :3])
     assert kind == ("psb" if max(height, width) > 30_000 else "psd")
-    document = PSDImage.open(io.BytesIO(out.getvalue()))
+    document = opened(io.BytesIO(out.getvalue()))
     for layer in document:
         np.testing.assert_array_equal(np.asarray(layer.topil()), rgba)
     np.testing.assert_array_equal(np.asarray(document.topil()), rgba[..., :3])
@@ -209,7 +220,7 @@ def test_a_file_that_outgrows_psd_is_begun_anew_as_psb(rng: np.random.Generator,
     out = io.BytesIO()
     assert psd.write(out, layers, layers[0].rgba[..., :3]) == "psb"
     assert struct.unpack(">4sH", out.getvalue()[:6]) == (b"8BPS", 2)
-    document = PSDImage.open(io.BytesIO(out.getvalue()))
+    document = opened(io.BytesIO(out.getvalue()))
     np.testing.assert_array_equal(np.asarray(next(iter(document)).topil()), layers[0].rgba)
 
 
@@ -226,7 +237,7 @@ def test_a_layer_of_another_size_is_refused() -> None:
 @pytest.mark.parametrize("name", ["", "x" * 400, "\ud800 alone", "a" * 253 + "中", "‮txt"])
 def test_awkward_names_are_kept_as_far_as_unicode_goes(name: str) -> None:
     rgba = np.full((2, 2, 4), 255, np.uint8)
-    document = PSDImage.open(io.BytesIO(written([PsdLayer(name, rgba)], rgba[..., :3])))
+    document = opened(io.BytesIO(written([PsdLayer(name, rgba)], rgba[..., :3])))
     assert next(iter(document)).name == name.replace("\ud800", "?")
 
 
