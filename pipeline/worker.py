@@ -1,9 +1,9 @@
 """The worker: one process, one job. Commands come in on standard input, events go out on descriptor 3.
 
-It says `hello` at once, imports, says `ready`, waits for its one command, says `started`, runs the recipe and reports a
-`result` or an `error`; it exits with 0 or with the error's exit status. What it and its libraries print goes to standard
-output and error, which the daemon keeps as job.log; neither of them can reach the events or the commands by accident, since
-both are moved out of the way first.
+It says `hello` at once, imports, rehearses until a command is there, says `ready`, takes its one command, says `started`, runs
+the recipe and reports a `result` or an `error`; it exits with 0 or with the error's exit status. What it and its libraries
+print goes to standard output and error, which the daemon keeps as job.log; neither of them can reach the events or the commands
+by accident, since both are moved out of the way first.
 
 A cancel message and SIGTERM mean the same and take the same way: the signal's handler stops the main thread with an exception
 that no `except Exception` catches. C code that does not return cannot be stopped so; the daemon kills it after its grace.
@@ -16,6 +16,7 @@ import faulthandler
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -34,7 +35,7 @@ _PROTOCOL_VERSION, _EVENT_FD = 1, 3
 #: Signs of life, and how often movement is shown at most: ten times a second looks smooth and costs nothing.
 _HEARTBEAT_SECONDS, _PROGRESS_SECONDS = 5.0, 0.1
 #: What any job needs, and what one needs that asks a model for its depth or its painting.
-_LIGHT = ("numpy", "cv2", "PIL.Image", "isal", "daemon.contract.messages", "daemon.errors", "pipeline.run")
+_LIGHT = ("numpy", "cv2", "PIL.Image", "isal", "daemon.contract.messages", "daemon.errors", "pipeline.run", "pipeline.rehearsal")
 _HEAVY = ("torch", "transformers.models.auto.modeling_auto", "diffusers")
 #: Of a traceback, the end, where the fault is.
 _DETAIL_CHARACTERS = 4000
@@ -158,10 +159,11 @@ def _confine(fence: str) -> None:
 
 
 def _live(channel: Channel, commands_fd: int, warm: Literal["light", "model"]) -> int:
-    """Imports, one command, one job; returns the exit status."""
+    """Imports, a rehearsal, one command, one job; returns the exit status."""
     _import(warm)
     from daemon.contract.messages import COMMAND, JobCommand, Ready
 
+    _rehearse(commands_fd)
     channel.send(Ready(warm=warm))
     # Never closed: the listening thread sits in it for as long as the job runs, and closing would wait for that thread.
     commands = os.fdopen(commands_fd, "rb")
@@ -180,6 +182,18 @@ def _import(warm: Literal["light", "model"]) -> None:
     """Load what the job needs, before the job is known."""
     for name in (*_LIGHT, *(_HEAVY if warm == "model" else ())):
         importlib.import_module(name)
+
+
+def _rehearse(commands_fd: int) -> None:
+    """Do in advance what does not hang on the job, for as long as no command is there; a cold worker has its command at once."""
+    from daemon.errors import JobError
+    from pipeline.rehearsal import rehearse
+
+    try:
+        rehearse(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
+    except (OSError, JobError) as error:
+        # Only the time is lost: what is wrong with the disk or the installation, the job will say.
+        sys.stderr.write(f"The rehearsal ended early: {error}\n")
 
 
 def _listen(readline: Callable[[], bytes]) -> None:

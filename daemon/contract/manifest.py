@@ -38,6 +38,7 @@ class Depth(Frozen):
     model: str | None = None
     revision: str | None = None
     licence: str | None = None
+    device: str | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
     quality: Literal["fast", "best"] | None = Field(None, description="how thoroughly the model looked; none without a model")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
     valid: float = Field(1.0, ge=0.0, le=1.0, description="share of pixels for which the source had a reading")

@@ -17,22 +17,27 @@ class Forecast:
         progress: of the running jobs, by id; kept up to date here, and read by the board.
         changed: called with the id of each job whose progress says something new.
         clock: monotonic seconds.
-        ended: jobs of the past to learn from, oldest first; looked through when the first job begins.
+        past: gives the jobs of the past to learn from, oldest first; asked when the first job begins.
     """
 
     def __init__(
-        self, progress: dict[str, Progress], changed: Callable[[str], None], clock: Callable[[], float], ended: Iterable[Job]
+        self,
+        progress: dict[str, Progress],
+        changed: Callable[[str], None],
+        clock: Callable[[], float],
+        past: Callable[[], Iterable[Job]],
     ) -> None:
         self._progress, self._changed, self._clock = progress, changed, clock
-        self._past: Iterable[Job] = ended
+        self._past: Callable[[], Iterable[Job]] | None = past
         self._estimator = Estimator()
         self._shown_at = float("-inf")
 
     def begin(self, job: Job) -> None:
         """A worker got this job."""
-        for earlier in self._past:
-            self._estimator.learn(earlier)
-        self._past = ()
+        if self._past is not None:
+            for earlier in self._past():
+                self._estimator.learn(earlier)
+            self._past = None
         self._estimator.begin(job, self._clock())
 
     def moved(self, job_id: str, stage: str, fraction: float) -> None:

@@ -9,11 +9,16 @@ The order at the end of a job, and why:
    dropped after a failed sync: a file system that cannot write its own records goes read-only.)
 4. `ended`. The job is over.
 5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
+
+The next job begins before all this, as soon as the worker is gone: the two have no file in common, what is said here of a job
+speaks of that job's records alone, and the disk's work falls into the time in which the next worker computes. A crash in between
+finds two jobs `started`: the one that was made is made again, as after any crash before 2.
 """
 
 import errno
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -63,14 +68,22 @@ class Runs:
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.fs, self.outbox, self.clock)
+        #: Done by their workers, and still to be checked and published; in the journal they are processing.
+        self._made: deque[tuple[str, Completed]] = deque()
 
-    def bind(self, supervisor: Supervisor, take_spare: Callable[[], str | None] = lambda: None) -> None:
+    def bind(
+        self,
+        supervisor: Supervisor,
+        take_spare: Callable[[], str | None] = lambda: None,
+        past: Callable[[], Iterable[Job]] = lambda: (),
+    ) -> None:
         """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`.
 
-        `take_spare` gives the attempt folder of a worker that stands ready, if there is one.
+        `take_spare` gives the attempt folder of a worker that stands ready, if there is one; `past` the jobs that ended, oldest
+        first, for the forecast.
         """
         self._supervisor, self._take_spare = supervisor, take_spare
-        self.forecast = Forecast(self.progress, self.changed, self.clock, self.ledger.jobs.ended.values())
+        self.forecast = Forecast(self.progress, self.changed, self.clock, past)
 
     # -- starting ---------------------------------------------------------------------------------------------------------
 
@@ -86,7 +99,7 @@ class Runs:
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
-        while not self.stopping and len(self.ledger.jobs.processing) < self.settings.queue.max_concurrent_jobs:
+        while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
             now = self.wall_clock()
             try:
                 ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self.settling.must_rest(job))
@@ -151,20 +164,26 @@ class Runs:
         return self.forecast.remaining(self.ledger.jobs.processing)
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
-        """A worker is gone, and its whole group with it."""
+        """A worker is gone, and its whole group with it. What it completed waits for `publish_made`."""
         self.forecast.end(job_id, completed=isinstance(outcome, Completed))
         job = self.ledger.jobs.live.get(job_id)
         if job is None or job.attempt is None:
             raise AssertionError(f"the worker of {job_id} ended, but no such job was running")
         match outcome:
-            case Completed(result=result, seconds=seconds):
-                self._completed(job, result, seconds)
+            case Completed():
+                self._made.append((job_id, outcome))
             case Failed(error=error, retryable=retryable, seconds=seconds, source=source, warnings=warnings):
                 self._failed(job_id, error, seconds=seconds, source=source, warnings=warnings, retryable=retryable)
             case Cancelled(seconds=seconds):
                 self.end(job, decide.cancelled(job, seconds=seconds))
             case Stopped():
                 self.end(job, decide.interrupted(job))
+
+    def publish_made(self) -> None:
+        """Check and publish what workers have made."""
+        while self._made:
+            job_id, made = self._made.popleft()
+            self._completed(self.ledger.jobs.live[job_id], made.result, made.seconds)
 
     def _completed(self, job: Job, result: Result, seconds: float) -> None:
         if job.cancel_requested:

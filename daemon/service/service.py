@@ -111,7 +111,7 @@ class Service:
             fence=None if argv else fence(settings, installed),
         )
         self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
-        self._runs.bind(self._supervisor, self._spares.take)
+        self._runs.bind(self._supervisor, self._spares.take, past=lambda: reversed(self._board.shown()))
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
         self._once = self._recovered = False
         self._woken = True
@@ -231,7 +231,8 @@ class Service:
                 "paused" if halt else "running", halt or self._folder.hindrance() or self._presence.degraded, self._room.hint
             )
             self._tell_faults()
-            self._tellings.look()
+        self._runs.publish_made()
+        self._tellings.look()
         self._board.refresh(time.monotonic())
 
     def _tell_faults(self) -> None:
@@ -280,6 +281,7 @@ class Service:
         self._runs.stopping = True
         self._spares.discard("the daemon stops")
         self._supervisor.shutdown()
+        self._runs.publish_made()
         self._board.say("stopped")
         self._board.refresh(time.monotonic(), force=True)
         self._journal.close()

@@ -28,7 +28,7 @@ class SupervisorRules:
     """
 
     grace_seconds: float = 10.0
-    cancel_seconds: float = 0.4
+    cancel_seconds: float = 0.2
     shutdown_grace_seconds: float = 3.0
     start_seconds: float = 120.0
     kill_seconds: float = 10.0

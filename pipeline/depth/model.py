@@ -88,6 +88,7 @@ def read(
             model=found.entry.repo or found.name,
             revision=found.revision,
             licence=found.entry.licence,
+            device=settled,
             quality=quality,
             polarity=polarity,
             valid=share,

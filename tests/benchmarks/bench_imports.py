@@ -1,5 +1,8 @@
 """What start-up costs: processor time of the imports of each kind of process.
 
+A job loads what it uses when it uses it. The last lines say what that saves: against a worker that imports the whole pipeline and
+all libraries that any job could need, as plain imports at the top of each module would have it.
+
 Run: python -m tests.benchmarks.bench_imports
 A process of its own each; the best of several, since a busy machine only ever adds.
 """
@@ -9,11 +12,22 @@ import sys
 
 ROUNDS = 5
 LIGHT = "import importlib, pipeline.worker as w; [importlib.import_module(name) for name in w._LIGHT]"
+EAGER = (
+    "import pkgutil, importlib, pipeline; "
+    "[importlib.import_module(found.name) for found in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')"
+    " if not found.name.endswith('__main__')]; "
+    "from pipeline import worker as w; [importlib.import_module(name) for name in (*w._LIGHT, *w._HEAVY)]; "
+    "from pipeline.depth import model; model.preload(); import pi_heif, safetensors, huggingface_hub"
+)
+#: Its name in the table, and those of what is held against it.
+BEFORE = "everything at once"
+JOBS = ("a worker, depth given", "a worker that asks a model")
 PROCESSES = (
     ("an empty interpreter", "pass"),
     ("pipeline.worker itself", "import pipeline.worker"),
     ("a worker, depth given", LIGHT),
-    ("a worker that asks a model", LIGHT + "; [importlib.import_module(name) for name in w._HEAVY]"),
+    ("a worker that asks a model", LIGHT + "; from pipeline.depth import model; model.preload()"),
+    (BEFORE, EAGER),
     ("daemon.service", "import daemon.service"),
     ("the command line", "import daemon.cli"),
 )
@@ -36,11 +50,19 @@ def dearest(code: str, count: int = 5) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    found: dict[str, tuple[float, int]] = {}
     for what, code in PROCESSES:
-        trials = [cost(code) for _ in range(1 if "_HEAVY" in code else ROUNDS)]
-        took, count = min(trials)
+        trials = [cost(code) for _ in range(2 if "preload" in code else ROUNDS)]
+        took, count = found[what] = min(trials)
         print(f"imports: {what:27s} {took:6.0f} ms, {count:4d} modules; dearest {dearest(code)}")
+    before, modules = found[BEFORE]
+    for what in JOBS:
+        took, count = found[what]
+        print(
+            f"start of {what:26s} before {before:6.0f} ms, {modules} modules; now {took:5.0f} ms, {count}: "
+            f"{before / took:.1f} times as fast"
+        )
 
 
 if __name__ == "__main__":

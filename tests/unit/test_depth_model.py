@@ -284,6 +284,7 @@ def test_the_best_quality_looks_several_times_and_says_so(families, family):
     found, rgb = families[family], cv2.resize(picture(), (270, 180), interpolation=cv2.INTER_CUBIC)
     fast, best = (model.read(rgb, found, device="cpu", quality=quality) for quality in ("fast", "best"))
     assert (fast.provenance.quality, best.provenance.quality) == ("fast", "best")
+    assert fast.provenance.device == "cpu"
     assert min(best.values.shape) > min(fast.values.shape)
     again = model.read(rgb, found, device="cpu", quality="best")
     assert again.values.tobytes() == best.values.tobytes()

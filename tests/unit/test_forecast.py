@@ -1,9 +1,16 @@
 """What status.json says of a running job's progress."""
 
 import pytest
+from service_scene import SETTINGS
+from service_scene import Scene as HomeScene
 from timed_jobs import job
 
+from daemon.contract.records import Ended, Publishing
+from daemon.contract.status import Source
+from daemon.fs import LocalFiles
+from daemon.service import Service
 from daemon.service.forecast import Forecast
+from daemon.settings import load
 
 
 class Scene:
@@ -12,7 +19,7 @@ class Scene:
     def __init__(self, *ended) -> None:
         self.now = 100.0
         self.progress, self.told = {}, []
-        self.forecast = Forecast(self.progress, self.told.append, lambda: self.now, ended)
+        self.forecast = Forecast(self.progress, self.told.append, lambda: self.now, lambda: ended)
         self.forecast.begin(job())
 
     def left(self) -> float | None:
@@ -54,3 +61,31 @@ def test_a_job_that_ended_has_no_progress_and_teaches_the_next():
     scene.forecast.begin(job())
     scene.forecast.moved("job", "decode", 0.0)
     assert scene.left() == pytest.approx(6.0)
+
+
+def test_the_past_is_remembered_through_any_number_of_starts(tmp_path, monkeypatch):
+    # Each start is a process of its own; here they are one, and the lock of the first would last.
+    monkeypatch.setattr("daemon.service.service.hold_lock", lambda *_: 0)
+    scene = HomeScene(tmp_path)
+    earlier = scene.processing("earlier")
+    source = Source(image=earlier.image.to, bytes=earlier.image.size)
+    made = Publishing(
+        job="earlier",
+        attempt=earlier.attempt.folder,
+        source=source,
+        outputs=(),
+        manifest="m",
+        processing_seconds=8.0,
+        timings={"decode": 8.0},
+    )
+    (scene.root / "earlier" / "result").mkdir()
+    scene.ledger.record(made, Ended(job="earlier", state="completed", source=source, warnings=(), processing_seconds=8.0))
+    scene.journal.close()
+    (tmp_path / "inbox" / ".multiplane").touch()
+    settings = load(tmp_path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"})
+    for _ in range(3):
+        service = Service(settings, LocalFiles())
+        assert service.run(once=True) == 0
+    assert len(service._ledger.jobs.ended) == 0, "the last segment knows nothing of it"
+    service._runs.forecast.begin(earlier)
+    assert service._runs.forecast.remaining(["earlier"]) == pytest.approx(8.0, abs=0.5)
