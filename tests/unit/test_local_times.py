@@ -53,8 +53,7 @@ def test_a_moment_is_shown_as_the_wall_shows_it() -> None:
     assert local(MOMENT) == ON_THE_WALL
 
 
-def test_waiting_and_the_doctor_say_when_the_daemon_was_last_heard_of(home) -> None:
-    assert f"this is what it saw until {ON_THE_WALL}" in said(home, "waiting")
+def test_the_doctor_says_when_the_daemon_was_last_heard_of() -> None:
     findings = judge(replace(WELL, daemon=DaemonFacts(holds=False, health=HEALTH)))
     assert f"without a word after {ON_THE_WALL}." in " ".join(finding.sentence for finding in findings)
 
