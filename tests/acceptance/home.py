@@ -22,13 +22,13 @@ MULTIPLANE = Path(sys.executable).parent / "multiplane"
 ENDED = ("completed", "failed", "cancelled")
 
 
-def until(what: Callable[[], object], seconds: float = 60.0) -> object:
-    """Wait until something is true, and return it; fails the test if it does not become so."""
+def until(what: Callable[[], object], seconds: float = 60.0, *, pause: float = 0.05) -> object:
+    """Wait until something is true, and return it, with a pause between the looks; fails the test if it does not become so."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := what():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"did not happen within {seconds} s")
 
 
