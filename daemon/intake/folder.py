@@ -4,9 +4,10 @@ Only families that changed or whose time has come are judged again, and a folder
 unchanged files must be hardly dearer than the scan itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeVar
 
 from daemon.contract.names import to_text
 from daemon.intake.judge import Place, judge
@@ -16,6 +17,8 @@ from daemon.intake.names import classify, is_batch_file, is_dust
 from daemon.intake.roll import Roll
 from daemon.intake.rules import Rules
 from daemon.intake.settle import History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,10 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         quiet_since=memory.quiet_since,
         recent=memory.recent,
     )
-    waits, ready, due, downloads = dict(memory.waits), dict(memory.ready), dict(memory.due), dict(memory.downloads)
+    waits, ready = _others(memory.waits, changed), _others(memory.ready, changed)
+    due, downloads = _others(memory.due, changed), _others(memory.downloads, changed)
     late, notices = list[Late](), list[Waiting]()
     for family in changed:
-        for verdicts in (waits, ready, due, downloads):
-            verdicts.pop(family, None)
         members = memory.families.get(family)
         if members is None or standing.bare:
             continue
@@ -219,6 +221,17 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
     hopeless = not any(w.will_resolve for w in listing)
     memory = replace(memory, next_due=_next_due(memory, step), listing=listing, hopeless=hopeless)
     return Update(memory, tuple(late), tuple(notices))
+
+
+def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str, _T]:
+    """The verdicts on the families that did not change."""
+    if len(changed) < len(verdicts):
+        left = dict(verdicts)
+        for family in changed:
+            left.pop(family, None)
+        return left
+    # Not copied first: where all of a flood is judged anew, the room for it would be taken twice.
+    return {family: verdict for family, verdict in verdicts.items() if family not in changed}
 
 
 def _tracks(memory: FolderMemory, names: Iterable[bytes]) -> list[Track]:

@@ -137,10 +137,10 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
         else:
             due.pop(family, None)
     recent = dict(memory.recent)
+    for one in group[-_MOST_RECENT:]:
+        recent.update(_as_recent(one.image.name, now))
     if len(recent) > 2 * _MOST_RECENT:
         recent = dict(islice(recent.items(), len(recent) - _MOST_RECENT, None))
-    for one in group:
-        recent.update(_as_recent(one.image.name, now))
     return replace(
         roll.closed(),
         ready=ready,

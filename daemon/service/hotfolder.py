@@ -41,6 +41,8 @@ _WORTH_TELLING = 5.5
 _MOST_TOLD = 10
 #: Seconds of taking for each second of looking while there is more to take.
 _TAKING_PER_LOOKING = 9.0
+#: Pairs that were taken and are in the memory as well as among the jobs.
+_MOST_UNTOLD = 4000
 
 
 class HotFolder:
@@ -96,6 +98,8 @@ class HotFolder:
         self._looked_at = float("-inf")
         self._told: set[tuple[bytes, bytes]] = set()
         self._done: list[Ready] = []
+        #: Names of pairs that were taken since the last look.
+        self._left: dict[bytes, set[bytes]] = {}
         self._unlooked = False
         self._kept: dict[bytes, str] = {}
         self._not_before = float("-inf")
@@ -154,13 +158,11 @@ class HotFolder:
         return looked
 
     def _look(self, now: float) -> None:
-        # Told all at once: what a memory costs to be replaced grows with what is in it. And looked at once more: what of a claim
-        # came to nothing is still there.
-        self._memory = taken(self._memory, self._done, now)
-        names = {folder: set(due) for folder, due in names_due(self._memory, now).items()}
-        for pair in self._done:
-            names.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
-        self._done, self._unlooked = [], False
+        self._tell_taken(now)
+        names = names_due(self._memory, now)
+        # Looked at once more: what of a claim came to nothing is still there.
+        names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
+        self._left, self._unlooked = {}, False
         seen = self.watch.look(names)
         if seen is None:
             self._backlog.clear()
@@ -184,6 +186,13 @@ class HotFolder:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
                 self._kept[end.folder] = f"its batch is done; {reason}"
 
+    def _tell_taken(self, now: float) -> None:
+        """Many at once: what a memory costs to be replaced grows with what is in it."""
+        self._memory = taken(self._memory, self._done, now)
+        for pair in self._done:
+            self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
+        self._done = []
+
     def _report(self, several: Collection[Late]) -> None:
         """Sidecars that came after their picture was taken: said on the job that the picture became."""
         jobs = self._ledger.jobs
@@ -200,6 +209,8 @@ class HotFolder:
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)
         self._done += came.done
+        if len(self._done) >= _MOST_UNTOLD:
+            self._tell_taken(now)
         for one in came.dropped:
             self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._unlooked = True

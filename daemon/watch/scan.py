@@ -143,7 +143,8 @@ class Scanner:
 
     def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
         """A partial look: at these names by folder, and at all of these folders of the inbox."""
-        in_inbox = names.get(INBOX, frozenset()) | folders
+        in_inbox = names.get(INBOX, frozenset())
+        in_inbox = in_inbox | folders if folders else in_inbox
         looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
         known = set(self._subfolders())
         self._stat(INBOX, in_inbox)
@@ -214,9 +215,14 @@ class Scanner:
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
         seen, path = self._seen[folder], self._path(folder)
-        found = {name: _entry_at(path, name, seen.dev) for name in names}
-        fresh = [entry for name, entry in found.items() if entry is not None and seen.entries.get(name) != entry]
-        lost = [name for name, entry in found.items() if entry is None and name in seen.entries]
+        # Only what changed is kept: of a flood that comes to rest every name is looked at, and hardly any has.
+        fresh, lost = list[Entry](), list[bytes]()
+        for name in names:
+            known, entry = seen.entries.get(name), _entry_at(path, name, seen.dev)
+            if entry is None:
+                lost += [] if known is None else [name]
+            elif entry != known:
+                fresh.append(entry)
         if fresh or lost:
             entries = {**seen.entries, **{entry.name: entry for entry in fresh}}
             for name in lost:

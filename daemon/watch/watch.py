@@ -126,9 +126,10 @@ class Watch:
             self._scanned_at = now
             self._full_at = now + self._interval()
         else:
-            for folder, at in (look_at or {}).items():
-                named.setdefault(folder, set()).update(at)
-            look = self._scanner.glance(now, named, folders)
+            # As they are where nothing was named beside them: of a flood they are many.
+            worth = look_at or {}
+            names = {**named, **{folder: named[folder] | at if folder in named else at for folder, at in worth.items()}}
+            look = self._scanner.glance(now, names, folders)
         # Asked afterwards: a folder that went away meanwhile must not read as one that was emptied.
         if (self._absence() is not None or self._identity_now() != self._identity) and self.health(now).state == "offline":
             return None
