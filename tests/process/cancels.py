@@ -20,8 +20,8 @@ from tests.acceptance.home import ENDED, HotFolder, picture, until
 
 #: How long a cancel may take until the status says so, seconds.
 CANCEL_SECONDS = 1.0
-#: Jobs on their way at any time: one runs, one waits.
-_UNDER_WAY = 2
+#: Jobs under way at any time: one runs, one waits; and pictures on their way, since one may be done before the next is taken.
+_UNDER_WAY, _ON_THEIR_WAY = 2, 3
 #: One job in so many has its worker crashed first, so that it is cancelled while it rests before its next attempt.
 _CRASHED = 8
 SIDECAR = b"num_layers: 4\ndepth: cues\n"
@@ -61,11 +61,7 @@ class Drill:
 
     def _one(self, *, crashed: bool) -> None:
         """Wait for a random moment of a random job, and cancel it."""
-        for _ in range(_UNDER_WAY - len(self._live())):
-            name = f"photo-{self.dropped}.jpg"
-            self.home.drop(name, self.data, SIDECAR.decode())
-            self.dropped += 1
-        live = until(lambda: len(self._live()) >= _UNDER_WAY and self._live())
+        live = until(self._under_way)
         job = self._crash() if crashed else self._await_a_moment(live)
         if job is None:
             return
@@ -78,6 +74,15 @@ class Drill:
             self.states["resting" if rests else (before["progress"] or {}).get("stage") or before["state"]] += 1
         else:
             assert status["state"] == "completed", status
+
+    def _under_way(self) -> list[str] | None:
+        """Drop what is missing; the jobs under way, once there are enough."""
+        ended = sum(status["state"] in ENDED for status in self.home.statuses())
+        for _ in range(_ON_THEIR_WAY - (self.dropped - ended)):
+            self.home.drop(f"photo-{self.dropped}.jpg", self.data, SIDECAR.decode())
+            self.dropped += 1
+        live = self._live()
+        return live if len(live) >= _UNDER_WAY else None
 
     def _await_a_moment(self, live: list[str]) -> str | None:
         """Let some time go by; the job that is to be cancelled then, none if all are over."""
