@@ -70,12 +70,13 @@ def wait_for(
     given_up = False
     while left := [one for one in dropped if seen.is_left(one)]:
         tick = clock()
-        asks = tick - asked_at >= _ASK_SECONDS
-        # Who gives up has looked once more: the daemon may have ended just after the last job.
-        given_up = seen.idle_since is not None and tick - seen.idle_since >= patience
+        expired = seen.idle_since is not None and tick - seen.idle_since >= patience
+        # Who gives up has looked once more: the daemon may have just begun, or ended just after the last job.
+        asks = expired or tick - asked_at >= _ASK_SECONDS
         if asks:
             asked_at = tick
             _look_at_the_daemon(looking, seen, settings, tick, patience)
+        given_up = expired and seen.idle_since is not None
         for one in left:
             _look_at(one, looking, seen, settings, thoroughly=asks, as_json=as_json)
         if given_up:
@@ -126,7 +127,7 @@ def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings,
             give_up(refusal)
         if job is None:
             seen.gone.add(one.job_id)
-            tell_error(f"{one.job_id}: somebody took the picture back, or removed the job", "To have it made, submit it again.")
+            tell_error(f"{one.job_id}: somebody took the picture back, or removed the job", "See: multiplane jobs.")
             return
         status = status_of(job)
     if status and status.state in ENDED:

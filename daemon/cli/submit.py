@@ -149,7 +149,8 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
             stem = os.path.splitext(name)[0]
             names = (name, stem + b".depth" + os.path.splitext(depth)[1] if depth else b"")
             for target in filter(None, names):
-                fs.rename(copies.pop(0), os.path.join(inbox, target))
+                fs.rename(copies[0], os.path.join(inbox, target))
+                del copies[0]
             sidecar = os.path.join(inbox, name + b".yaml")
             write_atomic(fs, sidecar, _yaml(wish), durable=True)
     except OSError as error:

@@ -179,11 +179,13 @@ class Runs:
             case Stopped():
                 self.end(job, decide.interrupted(job))
 
-    def publish_made(self) -> None:
-        """Check and publish what workers have made."""
+    def publish_made(self) -> bool:
+        """Check and publish what workers have made; whether there was something."""
+        there_was = bool(self._made)
         while self._made:
             job_id, made = self._made.popleft()
             self._completed(self.ledger.jobs.live[job_id], made.result, made.seconds)
+        return there_was
 
     def _completed(self, job: Job, result: Result, seconds: float) -> None:
         if job.cancel_requested:

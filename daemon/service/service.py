@@ -113,7 +113,7 @@ class Service:
         self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
         self._runs.bind(self._supervisor, self._spares.take, past=lambda: reversed(self._board.shown()))
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
-        self._once = self._recovered = False
+        self._once = self._recovered = self._published = False
         self._woken = True
         self._health_at = float("-inf")
         self._problem: str | None = None
@@ -124,6 +124,8 @@ class Service:
             yield from islice(self._history.backwards(), most)
         except Refusal as refusal:
             logger.warning("{}; the page cannot show older jobs", refusal.message)
+        except OSError as error:
+            logger.warning("the journal cannot be read: {}; the page cannot show older jobs", error.strerror)
 
     def _changed(self, job_id: str) -> None:
         self._board.changed(job_id)
@@ -190,6 +192,8 @@ class Service:
     def _wait(self, now: float) -> None:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._board.next_write()]
+        if self._published:
+            due.append(now)  # a job ended: there may be a spare to prepare, or the same job to begin again
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._woken))
@@ -231,7 +235,7 @@ class Service:
                 "paused" if halt else "running", halt or self._folder.hindrance() or self._presence.degraded, self._room.hint
             )
             self._tell_faults()
-        self._runs.publish_made()
+        self._published = self._runs.publish_made()
         self._tellings.look()
         self._board.refresh(time.monotonic())
 

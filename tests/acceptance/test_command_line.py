@@ -250,6 +250,22 @@ def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo
     assert 15 <= ticks[0] < 17
 
 
+def test_a_daemon_that_begins_as_patience_ends_is_waited_for(folder: HotFolder, photo) -> None:
+    settings, ticks, held = settings_at(folder.home), [0.0], list[int]()
+    dropped = drop(photo, {"id": "patient"}, settings)
+
+    def sleep(seconds: float) -> None:
+        ticks[0] += seconds
+        if ticks[0] >= 7.9 and not held:
+            held.append(LocalFiles().lock(settings.paths.lock_bytes))
+        if ticks[0] >= 20:
+            raise InterruptedError("it still waits")
+
+    with pytest.raises(InterruptedError):
+        wait_for([dropped], settings, as_json=False, patience=8.0, clock=lambda: ticks[0], sleep=sleep)
+    os.close(held.pop())
+
+
 def test_what_was_taken_back_is_not_waited_for(folder: HotFolder, photo) -> None:
     settings = settings_at(folder.home)
     dropped = drop(photo, {"id": "regretted"}, settings)

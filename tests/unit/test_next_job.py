@@ -29,7 +29,8 @@ def test_the_next_job_begins_before_the_last_ones_result_is_looked_at(scene):
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["first", "second"]
     assert scene.jobs.live["first"].state == "processing", "nothing is said of it yet"
-    scene.runs.publish_made()
+    assert scene.runs.publish_made(), "the loop goes round once more for it"
+    assert not scene.runs.publish_made()
     assert scene.jobs.live["first"].last_error.code == "worker_crashed", "the worker's word is not enough"
     assert not os.path.exists(scene.root / "first" / "result")
 
