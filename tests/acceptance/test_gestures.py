@@ -43,14 +43,15 @@ def listed(folder: QuickFolder) -> dict[str, str]:
 
 
 def running_job(folder: QuickFolder, name: str) -> dict:
+    """A job whose worker has read its picture: from then on it misses nothing that is moved away."""
     folder.pair(name, b"hang")
-    return until(lambda: [job for job in folder.of(name) if job["state"] == "processing"])[0]
+    return until(lambda: [job for job in folder.of(name) if job["progress"]])[0]
 
 
 def test_a_running_job_in_the_trash_is_cancelled(folder: QuickFolder) -> None:
     job = running_job(folder, "stopped.jpg")
     trash(folder, job)
-    until(lambda: listed(folder).get(job["job_id"]) == "cancelled")
+    until(lambda: listed(folder)[job["job_id"]] == "cancelled")
     folder.pair("next.jpg")
     folder.done("next.jpg")
 
@@ -74,7 +75,7 @@ def test_an_ended_job_in_the_trash_is_removed_and_its_id_is_free(folder: QuickFo
 def test_put_back_after_a_cancel_shows_that_it_was_cancelled(folder: QuickFolder) -> None:
     job = running_job(folder, "returned.jpg")
     aside = trash(folder, job)
-    until(lambda: listed(folder).get(job["job_id"]) == "cancelled")
+    until(lambda: listed(folder)[job["job_id"]] == "cancelled")
     aside.rename(folder.job(job))
     until(lambda: folder.of("returned.jpg")[0]["state"] == "cancelled")
     assert folder.verb("retry", job["job_id"]).returncode == 0

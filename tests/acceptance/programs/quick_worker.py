@@ -28,11 +28,11 @@ def main() -> None:
         return
     command = json.loads(line)
     say(type="started", job_id=command["job_id"])
-    say(type="progress", stage="split", fraction=0.5)
     image = os.path.join(command["source"].encode(), image_bytes(command["image"]))
     fd = os.open(image, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:
         picture = file.read()
+    say(type="progress", stage="split", fraction=0.5)
     words = picture.split() or [b""]
     if words[0] == b"hang":
         while json.loads(sys.stdin.readline())["type"] != "cancel":
