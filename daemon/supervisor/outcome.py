@@ -195,4 +195,5 @@ def _signal_name(number: int) -> str:
 
 
 def _mib(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"
+    """The size in whole MiB, rounded up: what went over a limit must not read as if it were the limit."""
+    return f"{-(-size >> 20):,} MiB"

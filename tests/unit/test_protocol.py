@@ -178,6 +178,11 @@ def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code,
     assert outcome.error.hint
 
 
+def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit():
+    outcome = judge(ended(reason="memory", status=-9, peak_bytes=(2048 << 20) + 1))
+    assert "2,049 MiB of memory and may have 2,048 MiB" in outcome.error.message
+
+
 def test_a_cancel_is_a_cancel_whatever_the_worker_made_of_it():
     for status in (0, 50, -9, -15, None):
         assert judge(ended(reason="cancel", status=status, result=RESULT)) == Cancelled(10.0)
