@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
 
+#: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
+#: one after the other.
+_NETWORKS = ("test_paintings.py", "test_models_used.py", "test_diffusion.py", "test_depth_model.py", "test_depth_choose.py")
 #: These files take longest. They begin first, so that none of them is left to run alone at the end.
 _LONGEST = (
-    "test_paintings.py",
+    *_NETWORKS,
     "test_interruptions.py",
     "test_crash_points.py",
     "test_offline.py",
     "test_gallery_page.py",
-    "test_models_used.py",
     "test_terminal.py",
-    "test_diffusion.py",
     "test_batches.py",
     "test_real_daemon.py",
 )
@@ -37,6 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for kind in (waiting, computing):
         place |= {path: number / len(kind) for number, path in enumerate(kind)}
     items.sort(key=lambda item: place[item.path])
+
+
+class _ByFile(LoadFileScheduling):
+    """A file's tests run in one process, and so do those of all files in `_NETWORKS`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = super()._split_scope(nodeid)
+        return "networks" if Path(path).name in _NETWORKS else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -126,6 +126,8 @@ class Runs:
         if seen is None and not self.outbox.is_healthy():
             # Between two looks at its health the outbox went away: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
+        if seen is None and not self.outbox.has(job.job_id):
+            return False  # Thrown away a moment ago, it seems: the next looks for folders say so, and cancel it.
         if seen is None:
             error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
@@ -256,8 +258,9 @@ class Runs:
         retryable: bool | None = None,
     ) -> None:
         job = self.ledger.jobs.live[job_id]
-        if not self.outbox.is_healthy():
-            # The outbox went away under the worker, which says nothing about the job: it runs again when the folder is back.
+        if not self.outbox.is_healthy() or not self.outbox.has(job_id):
+            # The outbox or the job's folder went away under the worker, which says nothing about the job: it runs again when
+            # the folder is back, and is cancelled if it was thrown away.
             self.end(job, decide.interrupted(job))
             return
         if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):

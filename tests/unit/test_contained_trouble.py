@@ -8,7 +8,7 @@ import pytest
 from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import SegmentStart
-from daemon.errors import SpecInvalid, WorkerCrashed
+from daemon.errors import SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
 from daemon.intake.model import Entry, Ready
 from daemon.journal import Entry as Line
@@ -49,6 +49,18 @@ def test_no_job_is_started_or_failed_while_the_outbox_is_away(scene: Scene) -> N
     scene.runs.start_next()
     assert (scene.workers.commands, scene.jobs.live["j"].state) == ([], "pending")
     assert "the outbox is not there" in scene.runs.problem
+
+
+def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_failed(scene: Scene) -> None:
+    scene.processing("j")
+    scene.gestures.look()
+    (scene.root / "j").rename(scene.root.with_name("trash"))
+    scene.runs.on_end("j", Failed(SourceMissing("there is no picture").info(), False, 1.0))
+    scene.runs.start_next()
+    assert (scene.workers.commands, scene.jobs.live["j"].state) == ([], "pending")
+    scene.gestures.look()
+    scene.gestures.look()
+    assert scene.jobs.ended["j"].state == "cancelled"
 
 
 def test_an_outbox_that_cannot_be_looked_into_is_away_and_ends_nothing(scene: Scene) -> None:
