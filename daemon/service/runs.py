@@ -99,12 +99,17 @@ class Runs:
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
+        away: set[str] = set()
         while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
             now = self.wall_clock()
             try:
-                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self.settling.must_rest(job))
-                job = next(ready, None)
-                if job is None or not self._start(job):
+                waiting = (job for job in self.ledger.jobs.queue if job.retry_at <= now and job.job_id not in away)
+                job = next((job for job in waiting if not self.settling.must_rest(job)), None)
+                if job is None:
+                    return
+                if self.outbox.is_healthy() and not self.outbox.has(job.job_id):
+                    away.add(job.job_id)  # Thrown away, it seems: the looks for folders will say so, and cancel it.
+                elif not self._start(job):
                     return
             except OSError as error:
                 self._trouble(f"no job can be started: {error.strerror}")
@@ -126,8 +131,6 @@ class Runs:
         if seen is None and not self.outbox.is_healthy():
             # Between two looks at its health the outbox went away: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
-        if seen is None and not self.outbox.has(job.job_id):
-            return False  # Thrown away a moment ago, it seems: the next looks for folders say so, and cancel it.
         if seen is None:
             error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))

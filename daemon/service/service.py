@@ -146,9 +146,11 @@ class Service:
         self._once = once
         try:
             with self._listening():
-                while self._stop_signal is None and not (once and self._is_done()):
+                while self._stop_signal is None:
                     self._pass(time.monotonic())
                     self._notifier.went_round(time.monotonic())
+                    if once and self._is_done():
+                        break
                     self._wait(time.monotonic())
                 self._stop()
         except JournalError as error:

@@ -53,11 +53,13 @@ def test_no_job_is_started_or_failed_while_the_outbox_is_away(scene: Scene) -> N
 
 def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_failed(scene: Scene) -> None:
     scene.processing("j")
+    scene.pending("next")
     scene.gestures.look()
     (scene.root / "j").rename(scene.root.with_name("trash"))
     scene.runs.on_end("j", Failed(SourceMissing("there is no picture").info(), False, 1.0))
     scene.runs.start_next()
-    assert (scene.workers.commands, scene.jobs.live["j"].state) == ([], "pending")
+    assert [command.job_id for command in scene.workers.commands] == ["next"]
+    assert scene.jobs.live["j"].state == "pending"
     scene.gestures.look()
     scene.gestures.look()
     assert scene.jobs.ended["j"].state == "cancelled"
