@@ -54,6 +54,8 @@ class Painterly(Frozen):
     strength: float
     seed: int
     steps: int | None = None
+    device: str | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
+    precision: Literal["float32", "float16", "bfloat16"] | None = Field(None, description="of a model's arithmetic")
 
 
 class Recomposition(Frozen):

@@ -78,7 +78,8 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
 
         result = diffusion.paint(visible_colours(photo), style, job, progress)
         painted, warnings = result.rgb, result.warnings
-        provenance = provenance.model_copy(update={"model": result.model, "revision": result.revision, "steps": result.steps})
+        told = {name: getattr(result, name) for name in ("model", "revision", "steps", "device", "precision")}
+        provenance = provenance.model_copy(update=told)
     progress(1.0)
     return Painting(replace(photo, rgb=painted), provenance, warnings, pieces)
 

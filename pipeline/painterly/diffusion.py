@@ -45,6 +45,8 @@ class Result:
         model: repositories, the refinements after a plus sign.
         revision: likewise.
         steps: passes that were really made.
+        device: cpu, cuda or mps.
+        precision: of its arithmetic, which is also float32 where the weights are half as wide.
         warnings: sentences for people.
     """
 
@@ -52,6 +54,8 @@ class Result:
     model: str
     revision: str
     steps: int
+    device: str
+    precision: str
     warnings: tuple[str, ...] = ()
 
 
@@ -82,7 +86,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     asked, share, steps = schedule(style.steps, job.spec.strength)
     small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
     given = _Given(small, style, asked, share, steps, job.spec.seed)
-    painting, warnings = _first_usable(parts, candidates, given, progress)
+    painting, precision, warnings = _first_usable(parts, candidates, given, progress)
     full = enlarge(painting, rgb)
     progress(1.0)
     return Result(
@@ -90,6 +94,8 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
         " + ".join(found.entry.repo or found.name for found in parts.all()),
         " + ".join(found.revision for found in parts.all()),
         steps,
+        device,
+        precision,
         warnings,
     )
 
@@ -212,8 +218,8 @@ class _Given:
 
 def _first_usable(
     parts: loading.Parts, candidates: tuple[tuple[str, str], ...], given: _Given, progress: Callable[[float], None]
-) -> tuple[Rgb, tuple[str, ...]]:
-    """The painting at the working size, in the first precision that gives one."""
+) -> tuple[Rgb, str, tuple[str, ...]]:
+    """The painting at the working size, in the first precision that gives one; that precision; warnings."""
     for device, dtype in candidates:
         pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked)
         progress(_LOADED)
@@ -222,7 +228,7 @@ def _first_usable(
         if _is_picture(painting, given.rgb):
             if dtype != candidates[0][1]:
                 warnings = (*warnings, f"The painting was made in {dtype}: {candidates[0][1]} gave none on {device}.")
-            return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), warnings
+            return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), dtype, warnings
         del pipeline
     names = " + ".join(found.name for found in parts.all())
     if not np.isfinite(painting).all():

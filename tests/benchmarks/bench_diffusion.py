@@ -3,8 +3,9 @@
 The real architecture with the LCM-LoRA and the tiny autoencoder, its weights in bfloat16, goes through a real worker at
 512 × 512. Told: how long loading takes and how much of the weights stays mapped, the time of a step, the peak of memory.
 Weights are made in a temporary folder (2.3 GB) and removed. `BENCH_QUICK=1` takes the tiny architecture: it shows that the
-benchmark works, and measures nothing worth knowing. `BENCH_BFLOAT16=1` adds one step that is calculated in bfloat16 throughout:
-on a CPU without such arithmetic, minutes, which tell what widening saves.
+benchmark works, and measures nothing worth knowing. `BENCH_BFLOAT16=1` adds a job of two steps that is calculated in
+bfloat16 throughout, as a CPU does that has such arithmetic; one that has not takes many minutes for it, which tell what widening
+saves.
 """
 
 import json
@@ -50,7 +51,7 @@ def main() -> None:
         )
         return
     with tempfile.TemporaryDirectory(prefix="bench-diffusion-") as folder:
-        for what in ("build", "convolution", "load", *(("bfloat16",) if BFLOAT16 else ()), "job"):
+        for what in ("build", "convolution", "load", "job", *(("bfloat16",) if BFLOAT16 else ())):
             arguments = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench_diffusion", what, folder]
             environment = os.environ | {
                 "OMP_NUM_THREADS": str(THREADS),
@@ -101,12 +102,7 @@ def load(root: Path) -> None:
     plain = loading._half_width
     for name, half_width in (("mapped, widened as used", plain), ("widened when loaded", lambda _: None)):
         loading._half_width = half_width
-        one_pass(parts, name, "float32")
-
-
-def bfloat16(root: Path) -> None:
-    """The same with every weight, sum and product in bfloat16."""
-    one_pass(_parts(root), "bfloat16 throughout", "bfloat16")
+        one_pass(parts, name)
 
 
 def _parts(root: Path) -> "Parts":
@@ -122,21 +118,20 @@ def _parts(root: Path) -> "Parts":
     return parts
 
 
-def one_pass(parts: "Parts", name: str, dtype: str) -> None:
+def one_pass(parts: "Parts", name: str) -> None:
     """Load, let the network look once at noise for two prompts, and print what that took."""
     import torch
 
     from pipeline.painterly import loading
 
     before, begin = memory(os.getpid()), time.perf_counter()
-    pipeline = loading.load(parts, device="cpu", dtype=dtype, steps=4)
+    pipeline = loading.load(parts, device="cpu", dtype="float32", steps=4)
     seconds = time.perf_counter() - begin
-    kind = getattr(torch, dtype)
     size = (2, 4, 8, 8) if QUICK else (2, 4, SIDE // 8, SIDE // 8)
-    words = torch.zeros(2, 77, pipeline.unet.config.cross_attention_dim, dtype=kind)
+    words = torch.zeros(2, 77, pipeline.unet.config.cross_attention_dim)
     with torch.inference_mode():
         wall, processor = time.perf_counter(), time.process_time()
-        pipeline.unet(torch.zeros(size, dtype=kind), 500, encoder_hidden_states=words)
+        pipeline.unet(torch.zeros(size), 500, encoder_hidden_states=words)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
     own, mapped = (now - then for now, then in zip(memory(os.getpid()), before, strict=True))
     print(f"{name:26} {seconds:8.2f} {own / 1e6:8.0f} {mapped / 1e6:10.0f} {wall:8.2f} {processor:10.2f}", flush=True)
@@ -149,26 +144,47 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 def job(root: Path) -> None:
-    """The whole job through a worker: what its events tell, and what it holds meanwhile."""
-    source = root / "source"
-    source.mkdir()
+    """The whole job, as this machine does it."""
+    through_a_worker(root, root / "job", ["-m", "pipeline"])
+
+
+def bfloat16(root: Path) -> None:
+    """A job of two steps as on a CPU that calculates in bfloat16: every weight, sum and product is one."""
+    through_a_worker(root, root / "bfloat16", ["-c", _ABLE])
+
+
+#: A worker that is told its CPU can, and to make two steps.
+_ABLE = """
+import sys
+from pipeline.__main__ import main
+from pipeline.painterly import diffusion, widening
+widening.computes_in_bfloat16 = lambda: True
+diffusion._FEW_STEPS = 2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def through_a_worker(root: Path, folder: Path, program: list[str]) -> None:
+    """One job: what its events tell, and what its worker holds meanwhile."""
+    source = folder / "source"
+    source.mkdir(parents=True)
     photo = cv2.imread(str(SAMPLES / "astronaut.png"))
     if photo is None:
         photo = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     cv2.imwrite(str(source / "photo.png"), cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
     for name in ("attempt", "tmp"):
-        (root / name).mkdir()
+        (folder / name).mkdir()
     at = (source / "photo.png").stat()
     command = JobCommand(
-        job_id="bench", attempt=str(root / "attempt"), source=str(source), image="photo.png", image_bytes=at.st_size,
+        job_id="bench", attempt=str(folder / "attempt"), source=str(source), image="photo.png", image_bytes=at.st_size,
         image_mtime_ns=at.st_mtime_ns, spec=JobSpec(mode="painterly", style="oil"),
         limits=Limits(max_bytes=10**8, max_pixels=10**8), models=str(root / "models"), device="cpu", threads=THREADS,
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline", "worker", "--warm", "model", "--events-fd", str(theirs)],
+        [sys.executable, "-P", *program, "worker", "--warm", "model", "--events-fd", str(theirs)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,),
-        env=worker_environment(os.environ, tmp=os.fsencode(root / "tmp"), threads=THREADS),
+        env=worker_environment(os.environ, tmp=os.fsencode(folder / "tmp"), threads=THREADS),
     )  # fmt: skip
     os.close(theirs)
     assert worker.stdin is not None
@@ -193,18 +209,18 @@ def job(root: Path) -> None:
                 over.set()
     log, _ = worker.communicate(timeout=60)
     assert isinstance(last, Result), log.decode()
-    report(root, told, last, peak)
+    report(folder, told, last, peak)
 
 
-def report(root: Path, told: list[tuple[float, float, ProgressEvent]], result: Result, peak: list[int]) -> None:
+def report(folder: Path, told: list[tuple[float, float, ProgressEvent]], result: Result, peak: list[int]) -> None:
     """Print what the events tell. Within the painting: hashes checked at 5 %, loaded at 10 %, the last step at 93 %."""
-    made = json.loads((root / "attempt" / result.manifest).read_text())["painterly"]
+    made = json.loads((folder / "attempt" / result.manifest).read_text())["painterly"]
     begin, end = _BEGINNINGS_DIFFUSED["paint"], _BEGINNINGS_DIFFUSED["depth"]
     painting = [((each.fraction - begin) / (end - begin), wall, cpu) for wall, cpu, each in told if each.stage == "paint"]
     steps = [each for each in painting if 0.0999 <= each[0] <= 0.9301]
     first = painting[0]
     (_, loaded, _), passes = steps[0], steps[1:]
-    print(f"\n{made['model']}, {made['steps']} steps, {SIDE} × {SIDE}, {THREADS} threads")
+    print(f"\n{made['model']}, {made['steps']} steps in {made['precision']}, {SIDE} × {SIDE}, {THREADS} threads")
     print(f"  from the beginning of painting until loaded (imports, hashes, loading, LoRA fused)  {loaded - first[1]:8.1f} s")
     walls = np.diff([each[1] for each in steps])
     processors = np.diff([each[2] for each in steps])

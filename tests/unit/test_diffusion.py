@@ -106,6 +106,7 @@ def test_a_painting_says_what_made_it(monkeypatch, tiny_diffusion, small, photo)
     painting = painterly.stylise(given, job(strength=0.5, seed=3), lambda _: None)
     made = painting.provenance
     assert (made.engine, made.model, made.style, made.seed, made.steps) == ("diffusion", "pipeline", "oil", 3, 3)
+    assert (made.device, made.precision) == ("cpu", "float32")
     assert painting.photo.alpha is alpha
     assert (painting.photo.icc, painting.photo.profile, painting.photo.bits) == (b"x", "mine", 16)
 
@@ -216,6 +217,7 @@ def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(mon
         monkeypatch.setattr(diffusion, "_run", overflowing)
         painted = paint(photo)
         assert painted.warnings == ("The painting was made in float32: bfloat16 gave none on cpu.",)
+        assert painted.precision == "float32"
         assert painted.rgb.tobytes() == single.tobytes()
 
 
