@@ -1,5 +1,6 @@
 """The daemon is small: it loads none of the libraries that only a worker needs."""
 
+import os
 import subprocess
 import sys
 
@@ -16,3 +17,13 @@ def test_a_light_worker_loads_neither_torch_nor_transformers() -> None:
     code = "import sys, pipeline.run; print([name for name in ('torch', 'transformers', 'diffusers') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_light_worker_has_one_thread_until_it_works_and_leaves_torch_its_own() -> None:
+    code = (
+        "import os, psutil, pipeline.worker as worker; worker._import('light'); "
+        "print(psutil.Process().num_threads(), os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.split() == ["1", "2"]
