@@ -13,7 +13,6 @@ the guardian, not the pipe, ends a worker whose daemon is gone.
 
 import errno
 import faulthandler
-import importlib
 import json
 import os
 import select
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 _PROTOCOL_VERSION, _EVENT_FD = 1, 3
 #: Signs of life, and how often movement is shown at most: ten times a second looks smooth and costs nothing.
 _HEARTBEAT_SECONDS, _PROGRESS_SECONDS = 5.0, 0.1
-#: What any job needs, and what one needs that asks a model for its depth or its painting.
-_LIGHT = ("numpy", "cv2", "PIL.Image", "isal", "daemon.contract.messages", "daemon.errors", "pipeline.run", "pipeline.rehearsal")
-_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
-_HEAVY = ("torch", "transformers.models.auto.modeling_auto", "diffusers")
 #: Of a traceback, the end, where the fault is.
 _DETAIL_CHARACTERS = 4000
 #: Libraries say "out of memory" in words of their own: OpenCV's StsNoMem, torch's CPU allocator.
@@ -161,7 +156,9 @@ def _confine(fence: str) -> None:
 
 def _live(channel: Channel, commands_fd: int, warm: Literal["light", "model"]) -> int:
     """Imports, a rehearsal, one command, one job; returns the exit status."""
-    _import(warm)
+    from pipeline import warming
+
+    warming.load(warm)
     from daemon.contract.messages import COMMAND, JobCommand, Ready
 
     _rehearse(commands_fd)
@@ -177,25 +174,6 @@ def _live(channel: Channel, commands_fd: int, warm: Literal["light", "model"]) -
     threading.Thread(target=_listen, args=(commands.readline,), name="commands", daemon=True).start()
     threading.Thread(target=_beat, args=(channel,), name="heartbeat", daemon=True).start()
     return _work(channel, command)
-
-
-def _import(warm: Literal["light", "model"]) -> None:
-    """Load what the job needs, before the job is known.
-
-    The BLAS of numpy and that of OpenCV, which read the environment when they are loaded, get one thread: what they multiply
-    here is small, and a second one would spin after each product, beside the next worker's imports (measured: a seventh of the
-    processor time of a small photo). Torch has a BLAS of its own, with as many as the job may have.
-    """
-    asked = os.environ.get(_BLAS_THREADS)
-    os.environ[_BLAS_THREADS] = "1"
-    for name in _LIGHT:
-        importlib.import_module(name)
-    del os.environ[_BLAS_THREADS]
-    if asked is not None:
-        os.environ[_BLAS_THREADS] = asked
-    if warm == "model":
-        for name in _HEAVY:
-            importlib.import_module(name)
 
 
 def _rehearse(commands_fd: int) -> None:

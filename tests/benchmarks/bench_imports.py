@@ -11,12 +11,12 @@ import subprocess
 import sys
 
 ROUNDS = 5
-LIGHT = "import importlib, pipeline.worker as w; [importlib.import_module(name) for name in w._LIGHT]"
+LIGHT = "from pipeline import warming; warming.load('light')"
 EAGER = (
     "import pkgutil, importlib, pipeline; "
     "[importlib.import_module(found.name) for found in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')"
     " if not found.name.endswith('__main__')]; "
-    "from pipeline import worker as w; [importlib.import_module(name) for name in (*w._LIGHT, *w._HEAVY)]; "
+    "from pipeline import warming; warming.load('model'); "
     "from pipeline.depth import model; model.preload(); import pi_heif, safetensors, huggingface_hub"
 )
 #: Its name in the table, and those of what is held against it.

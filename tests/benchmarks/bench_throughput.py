@@ -1,7 +1,7 @@
 """Twenty small photos through the daemon, against one cold worker process for each of the same photos, one after the other.
 
 Both run the same pipeline on the same pictures, with the depth given. Twice the throughput is the ceiling on two cores: while
-one photo is worked on, the worker of the next one loads its libraries. Both cores are busy then, so that whatever else the machine
+one photo is worked on, the worker of the next one loads its libraries. Both cores are busy then, and whatever else the machine
 does shows: hence three rounds, by turns, and the median of their ratios.
 
 Run: python -m tests.benchmarks.bench_throughput [PHOTOS]

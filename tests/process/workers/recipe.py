@@ -19,7 +19,7 @@ import types
 from daemon.contract.messages import Result
 from daemon.contract.status import Output, Source
 from daemon.errors import ImageUnreadable
-from pipeline import worker
+from pipeline import warming, worker
 
 
 def result() -> Result:
@@ -182,7 +182,7 @@ def main() -> None:
     chosen = parser.parse_args()
     replace("pipeline.run", run=globals()[chosen.recipe])
     if chosen.recipe not in WITH_LIBRARIES:
-        worker._LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
+        warming.LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
         replace("cv2", setNumThreads=lambda _count: None)
     worker.main(chosen.events_fd, chosen.warm, chosen.fence)
 
