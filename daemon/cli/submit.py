@@ -1,6 +1,7 @@
 """submit: dropping pictures the safe way, and waiting for what comes of them."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -27,6 +28,10 @@ from daemon.sidecar import MAX_BYTES, parse, resolve
 _LINE = re.compile(r"^options(, line \d+)?: ")
 #: Another submit has its turn for as long as a few renames and a sync take.
 _TURN_SECONDS = 0.02
+#: One that holds it for longer was stopped, or its disk does not answer.
+_PATIENCE_SECONDS = 10.0
+#: Somebody else's home whose inbox is open to all, or a disk without locks: only they who can lock take turns.
+_NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.EOPNOTSUPP)
 #: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -139,6 +144,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
         (path for suffix in DEPTH_EXTENSIONS if os.path.isfile(path := os.path.splitext(given)[0] + suffix.encode())), None
     )
     copies: list[bytes] = []
+    placed: list[bytes] = []
     try:
         for source in (given, depth):
             if source:
@@ -151,10 +157,11 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
             for target in filter(None, names):
                 fs.rename(copies[0], os.path.join(inbox, target))
                 del copies[0]
+                placed.append(os.path.join(inbox, target))
             sidecar = os.path.join(inbox, name + b".yaml")
             write_atomic(fs, sidecar, _yaml(wish), durable=True)
     except OSError as error:
-        _forget(copies)
+        _forget(copies + placed)
         tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
     return Dropped(str(wish["id"]), sidecar)
@@ -166,13 +173,19 @@ def _turn(settings: Settings) -> Iterator[None]:
 
     Raises:
         OSError: the lock cannot be had.
+        TimeoutError: another one keeps it.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
-    # Somebody else's home whose inbox is open to all: only they who may write its state take turns.
-    with contextlib.suppress(PermissionError):
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    try:
         make_folders(fs, settings.paths.state_bytes)
         while (held := fs.lock(path)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another submit is at it and does not get on; if it was stopped, end it")
             time.sleep(_TURN_SECONDS)
+    except OSError as error:
+        if error.errno not in _NO_TURNS:
+            raise
     try:
         yield
     finally:
@@ -181,7 +194,7 @@ def _turn(settings: Settings) -> Iterator[None]:
 
 
 def _forget(copies: list[bytes]) -> None:
-    """Leave no copies behind in an inbox that could not take them, as far as it lets itself be cleaned."""
+    """Leave no copies behind in an inbox that could not take all of a job, as far as it lets itself be cleaned."""
     for path in copies:
         with contextlib.suppress(OSError):
             fs.unlink(path)
