@@ -3,12 +3,12 @@
 Run: .venv/bin/python tests/benchmarks/bench_intake.py [files …]. Bar: unchanged files ≤ 1.5 times bare scandir + lstat.
 """
 
+import contextlib
 import os
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -67,71 +67,62 @@ class Loop:
         self.memory = self.decision.memory
 
 
-def rescan(count: int, kind: str) -> None:
-    """Unchanged files at rest: the minute's full look."""
-    root = Path(tempfile.mkdtemp())
-    try:
-        fill(root, count, kind)
-        loop = Loop(root)
+@contextlib.contextmanager
+def at_rest(count: int, kind: str) -> Iterator[tuple[bytes, Loop]]:
+    """An inbox whose files all have been judged, and nothing is left to be done with them."""
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder), count, kind)
+        loop = Loop(Path(folder))
         for loop.now in (0.0, 3.0, 6.0):
             loop.full()
+        yield os.fsencode(folder), loop
+
+
+def rescan(count: int, kind: str) -> None:
+    """Unchanged files at rest: the minute's full look."""
+    with at_rest(count, kind) as (root, loop):
         look = loop.scanner.look(loop.now)
-        floor, ours, alone = best(lambda: bare(os.fsencode(root)), loop.full, lambda: step(loop.memory, look))
+        floor, ours, alone = best(lambda: bare(root), loop.full, lambda: step(loop.memory, look))
         row(f"rescan, {kind}", count, floor, ours, f"step alone {alone * 1e6:8.1f} µs = {alone / count * 1e9:6.2f} ns a file")
-    finally:
-        shutil.rmtree(root)
 
 
 def rescan_ratios(count: int, rounds: int) -> list[float]:
     """Processor times of full looks at so many pictures at rest, over those of bare scandir and lstat before each; ascending."""
-    root = Path(tempfile.mkdtemp())
-    try:
-        fill(root, count, "lonely")
-        loop = Loop(root)
-        for loop.now in (0.0, 3.0, 6.0):
-            loop.full()
-        ratios = []
+    ratios = []
+    with at_rest(count, "lonely") as (root, loop):
         for _ in range(rounds):
             moments = [time.thread_time()]
-            for work in (lambda: bare(os.fsencode(root)), loop.full):
+            for work in (lambda: bare(root), loop.full):
                 work()
                 moments.append(time.thread_time())
             ratios.append((moments[2] - moments[1]) / (moments[1] - moments[0]))
-        return sorted(ratios)
-    finally:
-        shutil.rmtree(root)
+    return sorted(ratios)
 
 
 def arrival(count: int) -> None:
     """One pair renamed in beside many that wait: what the latency of a pair pays for the others."""
-    root = Path(tempfile.mkdtemp())
-    try:
-        fill(root, count, "lonely")
-        loop = Loop(root)
-        for loop.now in (0.0, 3.0, 6.0):
-            loop.full()
-        times = []
+    times = []
+    with at_rest(count, "lonely") as (root, loop):
         for i in range(20):
             names = (f"new{i}.jpg".encode(), f"new{i}.yaml".encode())
-            for name in names:
-                (root / os.fsdecode(name)).write_bytes(b"x")
+            paths = [Path(os.fsdecode(os.path.join(root, name))) for name in names]
+            for path in paths:
+                path.write_bytes(b"x")
             start = time.thread_time()
             loop.glance(*names)
             times.append(time.thread_time() - start)
             assert [r.image.name for r in loop.decision.ready] == [names[0]]
-            for name in names:
-                (root / os.fsdecode(name)).unlink()
+            for path in paths:
+                path.unlink()
             loop.memory = taken(loop.memory, loop.decision.ready, loop.now)
-        (floor,) = best(lambda: bare(os.fsencode(root)))
+        (floor,) = best(lambda: bare(root))
         row("a pair comes", count, floor, sorted(times)[len(times) // 2], "")
-    finally:
-        shutil.rmtree(root)
 
 
 def flood(count: int) -> None:
     """All pairs at once, first look to all ready, taken a thousand at a time."""
-    root = Path(tempfile.mkdtemp())
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
         fill(root, count, "pairs")
         loop = Loop(root)
         (floor,) = best(lambda: bare(os.fsencode(root)))
@@ -153,8 +144,6 @@ def flood(count: int) -> None:
             ready,
             f"{ready / pairs * 1e6:5.1f} µs a pair to ready, {took / pairs * 1e6:5.1f} µs to take",
         )
-    finally:
-        shutil.rmtree(root)
 
 
 def row(what: str, count: int, floor: float, ours: float, note: str) -> None:
