@@ -49,7 +49,9 @@ class _ByFile(LoadFileScheduling):
         return "networks" if Path(path).name in _NETWORKS else path
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    """Whatever `--dist` says: by files."""
     return _ByFile(config, log)
 
 

@@ -18,20 +18,21 @@ from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
 from daemon.cli.looking import Looking
 from daemon.errors import JobError
-from daemon.fs import make_folders, write_atomic
+from daemon.fs import make_folders, write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, classify, key_of
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
 
+Identity = tuple[int, int]
 #: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
 #: Another submit has its turn for as long as a few renames and a sync take.
 _TURN_SECONDS = 0.02
-#: One that holds it for longer was stopped, or its disk does not answer.
-_PATIENCE_SECONDS = 10.0
+#: Who has had no turn for so long, of however many that submit, is behind one that was stopped or whose disk does not answer.
+_PATIENCE_SECONDS = 60.0
 #: Somebody else's home whose inbox is open to all, or a disk without locks: only they who can lock take turns.
-_NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.EOPNOTSUPP)
+_NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 #: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -132,7 +133,9 @@ def _yaml(wish: dict[str, object]) -> bytes:
 
 
 def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
-    """Copy under temporary names; then, while nobody else submits, rename the picture in, its depth picture, the sidecar last.
+    """Write under temporary names; then, while nobody else submits, rename the picture in, its depth picture, the sidecar last.
+
+    With the sidecar's rename the job is dropped. Until then an error, or Ctrl-C, leaves nothing behind.
 
     Args:
         image: the picture; `name.depth.png` beside it goes along.
@@ -143,28 +146,61 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
     depth = next(
         (path for suffix in DEPTH_EXTENSIONS if os.path.isfile(path := os.path.splitext(given)[0] + suffix.encode())), None
     )
-    copies: list[bytes] = []
-    placed: list[bytes] = []
     try:
-        for source in (given, depth):
-            if source:
-                copies.append(os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part"))
-                fs.copy(source, copies[-1])
-        with _turn(settings):
-            name = _free_name(inbox, os.fsencode(image.name))
-            stem = os.path.splitext(name)[0]
-            names = (name, stem + b".depth" + os.path.splitext(depth)[1] if depth else b"")
-            for target in filter(None, names):
-                fs.rename(copies[0], os.path.join(inbox, target))
-                del copies[0]
-                placed.append(os.path.join(inbox, target))
-            sidecar = os.path.join(inbox, name + b".yaml")
-            write_atomic(fs, sidecar, _yaml(wish), durable=True)
+        with _all_or_nothing() as ours:
+            sources = [given, depth] if depth else [given]
+            parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
+            for source, part in zip(sources, parts[:-1], strict=True):
+                fs.copy(source, part)
+            write_new(fs, parts[-1], _yaml(wish), durable=True)
+            with _turn(settings):
+                name = _free_name(inbox, os.fsencode(image.name))
+                beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
+                targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
+                for part, target in zip(parts, targets, strict=True):
+                    found = fs.lstat(part)
+                    fs.rename(part, target)
+                    del ours[part]
+                    ours[target] = (found.dev, found.ino)
+    except TimeoutError as error:
+        tell_error(
+            f"{image.name} cannot be put into the inbox: {error.strerror}", "Look for it: ps -ef | grep 'multiplane submit'"
+        )
+        raise typer.Exit(1) from error
     except OSError as error:
-        _forget(copies + placed)
         tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
-    return Dropped(str(wish["id"]), sidecar)
+    try:
+        fs.sync_dir(inbox)
+    except OSError as error:
+        err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
+    return Dropped(str(wish["id"]), targets[-1])
+
+
+def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
+    """A temporary name in the inbox, of which nobody else will think."""
+    path = os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part")
+    ours[path] = None
+    return path
+
+
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
+    """Yields our files in the inbox, to be kept up to date: what is there when the block fails is taken back.
+
+    A name that others may use comes with the file's device and inode, so that nobody else's file is removed in place of ours.
+    """
+    ours: dict[bytes, Identity | None] = {}
+    try:
+        yield ours
+    except BaseException:
+        for path, identity in ours.items():
+            # As far as the inbox lets itself be cleaned; what is not there any more has been claimed, or never was.
+            with contextlib.suppress(OSError):
+                found = fs.lstat(path)
+                if identity in (None, (found.dev, found.ino)):
+                    fs.unlink(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -191,13 +227,6 @@ def _turn(settings: Settings) -> Iterator[None]:
     finally:
         if held is not None:
             fs.close(held)
-
-
-def _forget(copies: list[bytes]) -> None:
-    """Leave no copies behind in an inbox that could not take all of a job, as far as it lets itself be cleaned."""
-    for path in copies:
-        with contextlib.suppress(OSError):
-            fs.unlink(path)
 
 
 def _free_name(inbox: bytes, name: bytes) -> bytes:

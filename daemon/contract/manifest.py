@@ -44,6 +44,9 @@ class Depth(Frozen):
     valid: float = Field(1.0, ge=0.0, le=1.0, description="share of pixels for which the source had a reading")
 
 
+Precision = Literal["float32", "float16", "bfloat16"]
+
+
 class Painterly(Frozen):
     """What painted the picture."""
 
@@ -55,7 +58,7 @@ class Painterly(Frozen):
     seed: int
     steps: int | None = None
     device: str | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
-    precision: Literal["float32", "float16", "bfloat16"] | None = Field(None, description="of a model's arithmetic")
+    precision: Precision | None = Field(None, description="of a model's arithmetic")
 
 
 class Recomposition(Frozen):

@@ -52,6 +52,21 @@ class Outbox:
         """Whether anything has the name of this job in the outbox."""
         return self._exists(self.job(job_id))
 
+    def surely_has(self, job_id: str) -> bool:
+        """Whether outbox and folder are certainly there."""
+        try:
+            return self.is_healthy() and self.has(job_id)
+        except OSError:
+            return False
+
+    def has_lost(self, job_id: str) -> bool:
+        """Whether the job's folder alone is missing.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        return not self.has(job_id) and self.is_healthy()
+
     def has_status(self, job_id: str) -> bool:
         """Whether the job's status.json is there."""
         return self._exists(self.job(job_id, b"status.json"))

@@ -4,6 +4,8 @@ A missing folder counts only in two looks running, with the outbox healthy and t
 unmounted, renamed or replaced by an empty mount point has no marker, and is not a mass deletion.
 """
 
+from collections.abc import Callable
+
 from loguru import logger
 
 from daemon.contract.records import CancelRequested, Removed
@@ -41,8 +43,8 @@ class Gestures:
         try:
             before, known = self._identity(), self._root
             recent, older = self._recent(), self._older()
-            bare = {job_id for job_id in recent if not self._outbox.has_status(job_id)}
-            missing = {job_id for job_id in bare | older if not self._outbox.has(job_id)}
+            bare = {job_id for job_id in recent if _lacks(self._outbox.has_status, job_id)}
+            missing = {job_id for job_id in bare | older if _lacks(self._outbox.has, job_id)}
             self._board.look()
             root = self._identity()
         except OSError as error:
@@ -117,3 +119,11 @@ class Gestures:
                     self._board.rewrite(job)
             except OSError:
                 continue  # it is still away
+
+
+def _lacks(has: Callable[[str], bool], job_id: str) -> bool:
+    """Whether a job certainly has not got something. A folder that cannot be looked into hides none of the others."""
+    try:
+        return not has(job_id)
+    except OSError:
+        return False

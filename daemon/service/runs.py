@@ -99,17 +99,13 @@ class Runs:
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
-        away: set[str] = set()
         while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
             now = self.wall_clock()
             try:
-                waiting = (job for job in self.ledger.jobs.queue if job.retry_at <= now and job.job_id not in away)
-                job = next((job for job in waiting if not self.settling.must_rest(job)), None)
-                if job is None:
-                    return
-                if self.outbox.is_healthy() and not self.outbox.has(job.job_id):
-                    away.add(job.job_id)  # Thrown away, it seems: the looks for folders will say so, and cancel it.
-                elif not self._start(job):
+                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self.settling.must_rest(job))
+                # Whose folder is lost was thrown away, it seems: the looks for folders will say so, and cancel it.
+                job = next((job for job in ready if not self.outbox.has_lost(job.job_id)), None)
+                if job is None or not self._start(job):
                     return
             except OSError as error:
                 self._trouble(f"no job can be started: {error.strerror}")
@@ -131,6 +127,8 @@ class Runs:
         if seen is None and not self.outbox.is_healthy():
             # Between two looks at its health the outbox went away: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
+        if seen is None and self.outbox.has_lost(job.job_id):
+            return True
         if seen is None:
             error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
@@ -261,9 +259,9 @@ class Runs:
         retryable: bool | None = None,
     ) -> None:
         job = self.ledger.jobs.live[job_id]
-        if not self.outbox.is_healthy() or not self.outbox.has(job_id):
-            # The outbox or the job's folder went away under the worker, which says nothing about the job: it runs again when
-            # the folder is back, and is cancelled if it was thrown away.
+        if not self.outbox.surely_has(job_id):
+            # That says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
+            logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.interrupted(job))
             return
         if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):

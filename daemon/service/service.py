@@ -277,7 +277,7 @@ class Service:
         return True
 
     def _is_done(self) -> bool:
-        return self._recovered and not self._ledger.jobs.live and self._folder.is_done()
+        return self._recovered and self._problem is None and not self._ledger.jobs.live and self._folder.is_done()
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""

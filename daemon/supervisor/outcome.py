@@ -122,7 +122,7 @@ def _failure(end: End) -> JobError:
     if end.reason == "memory":
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
-            f"The job needed {_mib(end.peak_bytes)} of memory and may have {_mib(limit)}.",
+            f"The job needed {_mib(end.peak_bytes)} of memory and may have {limit >> 20:,} MiB.",
             hint="Use a smaller picture or fewer layers, or raise the memory limit in the configuration, "
             "then: multiplane retry ID.",
             detail=end.tail,
@@ -130,7 +130,7 @@ def _failure(end: End) -> JobError:
     if end.reason == "output":
         limit = end.max_output_bytes or 0
         return OutputTooLarge(
-            f"The job had written more than the {_mib(limit)} its result may have and went on.", detail=end.tail
+            f"The job had written more than the {limit >> 20:,} MiB its result may have and went on.", detail=end.tail
         )
     if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
         return OutOfMemory(
@@ -195,5 +195,5 @@ def _signal_name(number: int) -> str:
 
 
 def _mib(size: int) -> str:
-    """The size in whole MiB, rounded up: what went over a limit must not read as if it were the limit."""
+    """What was needed, in whole MiB, rounded up and limits down: what went over one must not read as if it were the limit."""
     return f"{-(-size >> 20):,} MiB"

@@ -78,8 +78,17 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
 
         result = diffusion.paint(visible_colours(photo), style, job, progress)
         painted, warnings = result.rgb, result.warnings
-        told = {name: getattr(result, name) for name in ("model", "revision", "steps", "device", "precision")}
-        provenance = provenance.model_copy(update=told)
+        provenance = Painterly(
+            engine=style.engine,
+            style=name,
+            strength=spec.strength,
+            seed=spec.seed,
+            model=result.model,
+            revision=result.revision,
+            steps=result.steps,
+            device=result.device,
+            precision=result.precision,
+        )
     progress(1.0)
     return Painting(replace(photo, rgb=painted), provenance, warnings, pieces)
 

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
 from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsMissing
 from pipeline import weights
@@ -55,7 +56,7 @@ class Result:
     revision: str
     steps: int
     device: str
-    precision: str
+    precision: Precision
     warnings: tuple[str, ...] = ()
 
 
@@ -184,7 +185,7 @@ def _memory(device: str) -> int:
     return int(psutil.virtual_memory().total)
 
 
-def _candidates(device: str) -> tuple[tuple[str, str], ...]:
+def _candidates(device: str) -> tuple[tuple[str, Precision], ...]:
     """Devices and precisions in order of preference: half width first where the device calculates in it, then single.
 
     Raises:
@@ -217,8 +218,8 @@ class _Given:
 
 
 def _first_usable(
-    parts: loading.Parts, candidates: tuple[tuple[str, str], ...], given: _Given, progress: Callable[[float], None]
-) -> tuple[Rgb, str, tuple[str, ...]]:
+    parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], given: _Given, progress: Callable[[float], None]
+) -> tuple[Rgb, Precision, tuple[str, ...]]:
     """The painting at the working size, in the first precision that gives one; that precision; warnings."""
     for device, dtype in candidates:
         pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked)

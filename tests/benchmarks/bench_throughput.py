@@ -116,7 +116,7 @@ def compare(what: str, count: int, rounds: int, depth: bytes | None) -> None:
             models = folder / "home" / ".state" / "models"
             if depth is None:
                 install_model(models)
-            one_cold_process_each(folder / "warm-up", dict([next(iter(photos.items()))]), depth, models)
+            one_cold_process_each(folder / "warm-up", dict(list(photos.items())[:1]), depth, models)
             cold = one_cold_process_each(folder / "cold", photos, depth, models)
             daemon = through_the_daemon(folder / "home", photos, depth)
             ratios.append(cold / daemon)

@@ -30,6 +30,13 @@ class Files(LocalFiles):
 
     def __init__(self) -> None:
         self.failing: dict[str, tuple[int, bytes]] = {}
+        #: Ends of paths whose disk does not answer.
+        self.stale: set[bytes] = set()
+
+    def lstat(self, path):
+        if path.endswith(tuple(self.stale)):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return super().lstat(path)
 
     def _may(self, name: str, path: bytes) -> None:
         number, part = self.failing.get(name, (0, b""))

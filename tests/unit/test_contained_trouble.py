@@ -7,7 +7,7 @@ import time
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import SegmentStart
+from daemon.contract.records import Job, SegmentStart
 from daemon.errors import SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
 from daemon.intake.model import Entry, Ready
@@ -63,6 +63,44 @@ def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_fai
     scene.gestures.look()
     scene.gestures.look()
     assert scene.jobs.ended["j"].state == "cancelled"
+
+
+def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_daemon_goes_on(scene: Scene) -> None:
+    scene.processing("j")
+    scene.fs.stale.add(b"/j")
+    scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
+    assert (scene.jobs.live["j"].state, scene.jobs.live["j"].attempts) == ("pending", 0)
+    scene.runs.start_next()
+    assert "no job can be started" in scene.runs.problem
+    scene.fs.stale.clear()
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["j"]
+
+
+def test_one_folder_that_cannot_be_looked_into_does_not_hide_that_another_was_thrown_away(scene: Scene) -> None:
+    scene.pending("odd", "j")
+    scene.gestures.look()
+    (scene.root / "odd").rename(scene.root.with_name("was"))
+    (scene.root / "odd").symlink_to("odd")
+    (scene.root / "j").rename(scene.root.with_name("trash"))
+    scene.gestures.look()
+    scene.gestures.look()
+    assert scene.jobs.ended["j"].state == "cancelled"
+    assert scene.jobs.live["odd"].state == "pending"
+
+
+def test_a_folder_thrown_away_in_the_moment_of_its_start_does_not_fail_its_job(scene: Scene) -> None:
+    scene.pending("j")
+    seen = scene.runs.settling.fingerprint
+
+    def gone(job: Job) -> object:
+        if (scene.root / "j").exists():
+            (scene.root / "j").rename(scene.root.with_name("trash"))
+        return seen(job)
+
+    scene.runs.settling.fingerprint = gone
+    scene.runs.start_next()
+    assert (scene.workers.commands, scene.jobs.live["j"].state) == ([], "pending")
 
 
 def test_an_outbox_that_cannot_be_looked_into_is_away_and_ends_nothing(scene: Scene) -> None:
@@ -234,3 +272,17 @@ class Asked(LocalFiles):
 def test_a_lock_that_is_held_for_a_moment_is_no_other_daemon(tmp_path) -> None:
     os.close(hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77))
     assert (tmp_path / "lock").read_text().strip() == "77"
+
+
+def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> None:
+    wait, waits = Service._wait, []
+
+    def seen(self: Service, now: float) -> None:
+        waits.append(self._is_done())
+        wait(self, now)
+
+    monkeypatch.setattr(Service, "_wait", seen)
+    settings = load(tmp_path / "home", SETTINGS | {"MULTIPLANE_INTAKE__SETTLE_SECONDS": "0.5"})
+    assert Service(settings, LocalFiles()).run(once=True) == 0
+    assert waits
+    assert not any(waits)

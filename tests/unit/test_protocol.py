@@ -178,8 +178,9 @@ def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code,
     assert outcome.error.hint
 
 
-def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit():
-    outcome = judge(ended(reason="memory", status=-9, peak_bytes=(2048 << 20) + 1))
+@pytest.mark.parametrize("limit", [2048 << 20, (2048 << 20) + 1000])
+def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit(limit):
+    outcome = judge(ended(reason="memory", status=-9, max_memory_bytes=limit, peak_bytes=limit + 1))
     assert "2,049 MiB of memory and may have 2,048 MiB" in outcome.error.message
 
 
