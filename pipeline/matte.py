@@ -119,9 +119,7 @@ def _glow(
     if not band.any():
         return glow, moments
     reach = GLOW_REACH * radius
-    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
-    margin = 3 * reach
-    near = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+    near = _around(band, 3 * reach)
     front = coverage[near]
     distance = cv2.distanceTransform((front == 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     around = (distance > 0.0) & (distance < reach)
@@ -160,10 +158,7 @@ def _side_models(
     What is far inside a side counts most. Away from the band the numbers mean nothing.
     """
     window = 4 * radius + 1
-    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
-    # Both windows, one after the other, read this far.
-    margin = 3 * radius
-    near = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
+    near = _around(band, 3 * radius)  # both windows, one after the other, read this far
     front = coverage[near].astype(np.float32) / np.float32(255.0)
     inside = np.empty(coverage.shape, np.float32)
     inside[near] = box(front, 2 * radius + 1)
@@ -178,6 +173,12 @@ def _side_models(
         model[near][..., 3] /= 3.0
         sides.append(model)
     return inside, sides[0], sides[1]
+
+
+def _around(band: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The rows and columns that the band takes, and so many more on each side."""
+    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
 
 def _unmix(
