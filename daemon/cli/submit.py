@@ -73,12 +73,24 @@ def submit(
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
     for image, wish in plans:
         _check(image, wish, settings)
-    dropped = [drop(image, wish, settings) for image, wish in plans]
+    dropped: list[Dropped] = []
+    for image, wish in plans:
+        try:
+            dropped.append(drop(image, wish, settings))
+        except typer.Exit:
+            _tell(dropped, as_json=json)  # what was dropped before it, is
+            raise
     if not wait and not Looking(fs, settings).daemon_runs():
         err.print("The daemon is not running; the inbox is looked at when it is (multiplane run).")
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience)
-    elif json:
+    else:
+        _tell(dropped, as_json=json)
+
+
+def _tell(dropped: list[Dropped], *, as_json: bool) -> None:
+    """Print the ids of the jobs."""
+    if as_json:
         print_json([one.job_id for one in dropped])
     else:
         for one in dropped:
@@ -143,7 +155,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
         settings: of the home.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
-    depth = next(
+    depth: bytes | None = next(
         (path for suffix in DEPTH_EXTENSIONS if os.path.isfile(path := os.path.splitext(given)[0] + suffix.encode())), None
     )
     try:
@@ -151,7 +163,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
             sources = [given, depth] if depth else [given]
             parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
             for source, part in zip(sources, parts[:-1], strict=True):
-                fs.copy(source, part)
+                fs.copy(os.path.realpath(source), part)
             write_new(fs, parts[-1], _yaml(wish), durable=True)
             with _turn(settings):
                 name = _free_name(inbox, os.fsencode(image.name))
@@ -159,14 +171,15 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
                 targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
                 for part, target in zip(parts, targets, strict=True):
                     found = fs.lstat(part)
+                    ours[target] = (found.dev, found.ino)
                     fs.rename(part, target)
                     del ours[part]
-                    ours[target] = (found.dev, found.ino)
-    except TimeoutError as error:
+    except _NoTurn:
         tell_error(
-            f"{image.name} cannot be put into the inbox: {error.strerror}", "Look for it: ps -ef | grep 'multiplane submit'"
+            f"{image.name} cannot be put into the inbox: another submit is at it and does not get on; if it was stopped, end it",
+            "Look for it: ps -ef | grep 'multiplane submit'",
         )
-        raise typer.Exit(1) from error
+        raise typer.Exit(1) from None
     except OSError as error:
         tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
@@ -203,13 +216,17 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
         raise
 
 
+class _NoTurn(Exception):
+    """Another submit keeps the turn."""
+
+
 @contextlib.contextmanager
 def _turn(settings: Settings) -> Iterator[None]:
     """One submit after the other: two that find the same name free would put one picture in place of the other.
 
     Raises:
         OSError: the lock cannot be had.
-        TimeoutError: another one keeps it.
+        _NoTurn: another one keeps it.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -217,7 +234,7 @@ def _turn(settings: Settings) -> Iterator[None]:
         make_folders(fs, settings.paths.state_bytes)
         while (held := fs.lock(path)) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "another submit is at it and does not get on; if it was stopped, end it")
+                raise _NoTurn
             time.sleep(_TURN_SECONDS)
     except OSError as error:
         if error.errno not in _NO_TURNS:

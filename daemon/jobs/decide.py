@@ -12,6 +12,9 @@ MAX_ATTEMPTS = 3
 PAUSES = (10.0, 60.0)
 #: A picture that changed under the reader is probably still being written; the pauses grow, as a copy may take long.
 SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
+#: Seconds until a job runs again whose folder went away: by then it was looked for, and a share that comes and goes keeps no
+#: worker busy with starting and failing.
+SIGHT_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
 def interrupted(job: Job) -> AnyRecord:
     """The record for a job whose worker was stopped because the daemon stops: no attempt, unless it was to be cancelled."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False)
+
+
+def out_of_sight(job: Job, *, now: float) -> AnyRecord:
+    """The record for a job whose folder went away under its worker: no attempt; it runs again a while after it is back."""
+    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + SIGHT_PAUSE)
 
 
 def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:

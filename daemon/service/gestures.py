@@ -18,6 +18,8 @@ from daemon.service.runs import Runs
 #: Folders asked for in one look; of more jobs each has its turn, so that a look stays short however many there are.
 _PER_LOOK = 2000
 _MAX_STATUS_BYTES = 1 << 20
+#: After so many folders that do not answer it is the disk, and the look is given up: each may have taken its time.
+_MOST_ODD = 3
 
 
 class Gestures:
@@ -32,7 +34,7 @@ class Gestures:
         self._root: tuple[int, int] | None = None
         self._missing: set[str] = set()
         self._bare: set[str] = set()
-        self._next = 0
+        self._next = self._odd = 0
 
     def look(self) -> None:
         """Look once, and act on what was missing the last time as well.
@@ -41,10 +43,11 @@ class Gestures:
             JournalError: the process must stop.
         """
         try:
+            self._odd = 0
             before, known = self._identity(), self._root
             recent, older = self._recent(), self._older()
-            bare = {job_id for job_id in recent if _lacks(self._outbox.has_status, job_id)}
-            missing = {job_id for job_id in bare | older if _lacks(self._outbox.has, job_id)}
+            bare = {job_id for job_id in recent if self._lacks(self._outbox.has_status, job_id)}
+            missing = {job_id for job_id in bare | older if self._lacks(self._outbox.has, job_id)}
             self._board.look()
             root = self._identity()
         except OSError as error:
@@ -72,6 +75,20 @@ class Gestures:
         found = self._fs.lstat(self._outbox.root)
         return found.dev, found.ino
 
+    def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
+        """Whether a job certainly has not got something. A folder that does not answer hides none of the others.
+
+        Raises:
+            OSError: it is not this folder alone.
+        """
+        try:
+            return not has(job_id)
+        except OSError:
+            self._odd += 1
+            if self._odd > _MOST_ODD or not self._outbox.is_healthy():
+                raise
+            return False
+
     def _recent(self) -> set[str]:
         """The jobs that are under way or ended lately, or some of them if they are many."""
         jobs = self._ledger.jobs
@@ -94,8 +111,13 @@ class Gestures:
         """Write the status files again that somebody removed from the folders of their jobs."""
         recent = {job.job_id: job for job in self._board.shown()} | self._ledger.jobs.live
         for job_id in several & recent.keys():
-            if not self._board.will_write(job_id):
+            if self._board.will_write(job_id):
+                continue
+            try:
                 self._board.rewrite(recent[job_id])
+            except OSError as error:
+                # No room, or an odd folder: the next look tries again.
+                logger.debug("the status of {} cannot be written again: {}", job_id, error)
 
     def _gone(self, job_id: str) -> None:
         job = self._ledger.jobs.live.get(job_id)
@@ -119,11 +141,3 @@ class Gestures:
                     self._board.rewrite(job)
             except OSError:
                 continue  # it is still away
-
-
-def _lacks(has: Callable[[str], bool], job_id: str) -> bool:
-    """Whether a job certainly has not got something. A folder that cannot be looked into hides none of the others."""
-    try:
-        return not has(job_id)
-    except OSError:
-        return False

@@ -53,7 +53,13 @@ class Recovery:
         self._end_leftover_workers(live)
         self.claims.finish([job for job in live if not job.claimed], again=True)
         for job in live:
-            self._resume(self.ledger.jobs.live.get(job.job_id))
+            try:
+                self._resume(self.ledger.jobs.live.get(job.job_id))
+            except OSError as error:
+                if not self.outbox.is_healthy():
+                    raise
+                # One folder that does not answer: what is made is published when it does.
+                logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
         self.runs.settle_accounts()
         self._tidy()
 

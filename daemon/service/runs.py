@@ -34,7 +34,7 @@ from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
-from daemon.service.settling import Settling
+from daemon.service.settling import Fingerprint, Settling
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 
@@ -56,7 +56,6 @@ class Runs:
     outbox: Outbox
     changed: Callable[[str], None]
     progress: dict[str, Progress] = field(default_factory=dict)
-    problem: str | None = None
     stopping: bool = False
     failures: int = 0
     #: Called with a job whose picture turned out not to be complete after all.
@@ -70,6 +69,7 @@ class Runs:
         self.settling = Settling(self.fs, self.outbox, self.clock)
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
+        self._troubles: dict[str, str] = {}
 
     def bind(
         self,
@@ -100,31 +100,33 @@ class Runs:
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
         while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
-            now = self.wall_clock()
             try:
-                ready = (job for job in self.ledger.jobs.queue if job.retry_at <= now and not self.settling.must_rest(job))
-                # Whose folder is lost was thrown away, it seems: the looks for folders will say so, and cancel it.
-                job = next((job for job in ready if not self.outbox.has_lost(job.job_id)), None)
-                if job is None or not self._start(job):
+                ready = self.settling.first_ready(self.ledger.jobs.queue, self.wall_clock())
+                if ready is None:
+                    self._troubles.pop("start", None)
+                if ready is None or not self._start(*ready):
                     return
             except OSError as error:
-                self._trouble(f"no job can be started: {error.strerror}")
+                self._trouble("start", f"no job can be started: {error.strerror}")
                 return
 
-    def _trouble(self, problem: str) -> None:
-        """Something that keeps all jobs from going on, until it is tried again."""
-        if problem != self.problem:
-            logger.warning("{}", problem)
-        self.problem = problem
+    @property
+    def problem(self) -> str | None:
+        """What keeps jobs from going on, until it is tried again."""
+        return next(iter(self._troubles.values()), None)
 
-    def _start(self, job: Job) -> bool:
-        """Start one job; false if nothing can be started now.
+    def _trouble(self, at: str, problem: str) -> None:
+        if problem != self._troubles.get(at):
+            logger.warning("{}", problem)
+        self._troubles[at] = problem
+
+    def _start(self, job: Job, seen: Fingerprint | None) -> bool:
+        """Start one job, whose picture was seen so; false if nothing can be started now.
 
         Raises:
             OSError: the outbox cannot be read or written.
         """
-        seen = self.settling.fingerprint(job)
-        if seen is None and not self.outbox.is_healthy():
+        if not self.outbox.is_healthy():
             # Between two looks at its health the outbox went away: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
         if seen is None and self.outbox.has_lost(job.job_id):
@@ -136,7 +138,7 @@ class Runs:
         if self.settling.has_changed(job, seen):
             return True
         attempt = self._take_spare() or self.outbox.new_attempt()
-        self.problem = None
+        self._troubles.pop("start", None)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
             pid = self._supervisor.start(
@@ -227,16 +229,16 @@ class Runs:
         try:
             self.outbox.publish(job.job_id, publishing.attempt)
         except NotDurableError as error:
-            self._trouble(f"the result of {job.job_id} cannot be made durable: {error.strerror}")
+            self._trouble("publish", f"the result of {job.job_id} cannot be made durable: {error.strerror}")
             return
         except OSError as error:
             if error.errno in _NO_ROOM:
                 # It is made, and checked: all it lacks is a name.
-                self._trouble(f"the result of {job.job_id} cannot be shown: {error.strerror}")
+                self._trouble("publish", f"the result of {job.job_id} cannot be shown: {error.strerror}")
                 return
             self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
             return
-        self.problem = None
+        self._troubles.pop("publish", None)
         self.end(
             job,
             Ended(
@@ -262,7 +264,7 @@ class Runs:
         if not self.outbox.surely_has(job_id):
             # That says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
-            self.end(job, decide.interrupted(job))
+            self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
         if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):
             self.end(job, decide.out_of_room(job, error))

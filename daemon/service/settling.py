@@ -6,7 +6,7 @@ Such a picture must rest before it is read, as it would have had to in the inbox
 import contextlib
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from daemon.contract.names import to_bytes
@@ -20,6 +20,8 @@ from daemon.outbox import Outbox
 Fingerprint = tuple[int, int]
 #: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
 _REST_SECONDS = 2.0
+#: After so many folders that do not answer it is the disk: each may have taken its time.
+_MOST_ODD = 3
 #: Answers that say: there is no such picture here, whatever else may be there.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 
@@ -41,6 +43,34 @@ class Settling:
     outbox: Outbox
     clock: Callable[[], float] = time.monotonic
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
+
+    def first_ready(self, queue: Iterable[Job], now: float) -> tuple[Job, Fingerprint | None] | None:
+        """The first job that may be started, and its picture as it is now; none if there is none.
+
+        Passed by are those whose folder is lost (thrown away, it seems: the looks for folders will say so, and cancel them) and
+        those whose folder does not answer: it keeps nobody from the jobs behind it.
+
+        Args:
+            queue: in the order of their turns.
+            now: seconds since 1970.
+
+        Raises:
+            OSError: none of those that may be ready can be told of, or it is not one folder alone.
+        """
+        odd: list[OSError] = []
+        for job in queue:
+            if job.retry_at > now:
+                continue
+            try:
+                if not self.must_rest(job) and not self.outbox.has_lost(job.job_id):
+                    return job, self.fingerprint(job)
+            except OSError as error:
+                odd.append(error)
+                if len(odd) >= _MOST_ODD or not self.outbox.is_healthy():
+                    break
+        if odd:
+            raise odd[-1]
+        return None
 
     def fingerprint(self, job: Job) -> Fingerprint | None:
         """The picture in source/ as it is now; none if it is not there.

@@ -1,5 +1,6 @@
 """Trouble stays where it is: with one job, one folder or one disk, for as long as it lasts, and is told."""
 
+import errno
 import json
 import os
 import time
@@ -7,16 +8,19 @@ import time
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import Job, SegmentStart
+from daemon.contract.records import Job, Publishing, SegmentStart
+from daemon.contract.status import Source
 from daemon.errors import SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
 from daemon.intake.model import Entry, Ready
+from daemon.jobs.decide import cancelled
 from daemon.journal import Entry as Line
 from daemon.journal import hold_lock
 from daemon.journal.line import encode
 from daemon.outbox import Waiting
 from daemon.service import Service
 from daemon.service.hotfolder import HotFolder
+from daemon.service.recovery import Recovery
 from daemon.settings import load
 from daemon.supervisor import Failed
 
@@ -40,7 +44,8 @@ def test_a_job_whose_outbox_went_away_runs_again_and_that_was_no_attempt(scene: 
     set_aside(scene)
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not write").info(), True, 1.0))
     job = scene.jobs.live["j"]
-    assert (job.state, job.attempts, job.retry_at) == ("pending", 0, 0.0)
+    assert (job.state, job.attempts) == ("pending", 0)
+    assert job.retry_at - time.time() < 6.0
 
 
 def test_no_job_is_started_or_failed_while_the_outbox_is_away(scene: Scene) -> None:
@@ -65,16 +70,103 @@ def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_fai
     assert scene.jobs.ended["j"].state == "cancelled"
 
 
-def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_daemon_goes_on(scene: Scene) -> None:
+def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_their_turn(scene: Scene) -> None:
     scene.processing("j")
     scene.fs.stale.add(b"/j")
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     assert (scene.jobs.live["j"].state, scene.jobs.live["j"].attempts) == ("pending", 0)
+    scene.runs.wall_clock = lambda: time.time() + 60.0
     scene.runs.start_next()
-    assert "no job can be started" in scene.runs.problem
+    assert "no job can be started: Stale file handle" in scene.runs.problem
+    scene.pending("next")
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["next"]
+    assert scene.runs.problem is None
+
+
+def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Scene) -> None:
+    scene.processing("j")
+    scene.fs.stale.add(b"/j")
+    scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     scene.fs.stale.clear()
     scene.runs.start_next()
+    assert scene.workers.commands == []
+    scene.runs.wall_clock = lambda: time.time() + 6.0
+    scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["j"]
+
+
+def test_one_folder_that_does_not_answer_keeps_no_home_from_its_start(scene: Scene) -> None:
+    for job_id in ("odd", "next"):
+        scene.processing(job_id)
+    source = Source(image="odd.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
+    attempt = scene.jobs.live["odd"].attempt.folder
+    said = {"source": source, "outputs": (), "manifest": "result/m", "warnings": (), "timings": {}, "processing_seconds": 1.0}
+    made = Publishing(job="odd", attempt=attempt, **said)
+    scene.ledger.record(made)
+    scene.fs.stale |= {b"/odd", b"/odd/result"}
+    Recovery(scene.fs, scene.ledger, scene.outbox, scene.claims, scene.runs, "another boot").perform()
+    assert [scene.jobs.live[job_id].state for job_id in ("odd", "next")] == ["pending", "pending"]
+
+
+def test_without_the_outboxs_marker_nothing_is_started(scene: Scene) -> None:
+    scene.pending("j")
+    (scene.root / ".multiplane").unlink()
+    scene.runs.start_next()
+    assert (scene.workers.commands, scene.runs.problem) == ([], "no job can be started: the outbox is not there")
+    (scene.root / ".multiplane").touch()
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["j"]
+
+
+def test_what_kept_a_job_from_its_start_is_forgotten_with_the_job(scene: Scene) -> None:
+    scene.pending("j")
+    scene.fs.stale.add(b"/j")
+    scene.runs.start_next()
+    assert scene.runs.problem
+    scene.fs.stale.clear()
+    scene.runs.end(scene.jobs.live["j"], cancelled(scene.jobs.live["j"]))
+    scene.runs.start_next()
+    assert scene.runs.problem is None
+
+
+def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, monkeypatch) -> None:
+    scene.pending("j")
+    scene.refresh()
+    scene.gestures.look()
+    (scene.root / "j" / "status.json").unlink()
+    tried = []
+
+    def full(job: Job) -> None:
+        tried.append(job.job_id)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(scene.board, "rewrite", full)
+    scene.gestures.look()
+    scene.gestures.look()
+    assert tried == ["j"]
+    monkeypatch.undo()
+    scene.gestures.look()
+    scene.refresh()
+    assert '"state": "pending"' in scene.status("j")
+
+
+def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, monkeypatch) -> None:
+    scene.pending(*(f"j{number}" for number in range(20)))
+    asked = []
+
+    def stale(job_id: str) -> bool:
+        asked.append(job_id)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(scene.outbox, "has_status", stale)
+    scene.gestures.look()
+    assert 1 <= len(asked) <= 4
+    monkeypatch.setattr(scene.outbox, "has", stale)
+    asked.clear()
+    scene.runs.start_next()
+    assert 1 <= len(asked) <= 4
+    assert "no job can be started: Stale file handle" in scene.runs.problem
 
 
 def test_one_folder_that_cannot_be_looked_into_does_not_hide_that_another_was_thrown_away(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """Dropping from the command line: whole, or not at all and with one sentence."""
 
 import errno
+import json
 import os
 
 import pytest
@@ -59,6 +60,27 @@ def test_ctrl_c_leaves_nothing_in_the_inbox_either(monkeypatch, settings, photo)
     assert list(settings.paths.inbox.iterdir()) == []
 
 
+def test_ctrl_c_right_after_a_rename_takes_that_file_back_too(monkeypatch, settings, photo):
+    class Interrupted(LocalFiles):
+        def rename(self, source, target):
+            super().rename(source, target)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(submit, "fs", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert list(settings.paths.inbox.iterdir()) == []
+
+
+def test_a_link_to_a_picture_is_submitted_as_the_picture(settings, photo, tmp_path):
+    (tmp_path / "linked").mkdir()
+    for name in ("photo.png", "photo.depth.png"):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / name)
+    submit.drop(tmp_path / "linked" / "photo.png", {"id": "mine"}, settings)
+    dropped = {path.name: path.read_bytes() for path in settings.paths.inbox.iterdir() if path.suffix == ".png"}
+    assert dropped == {"photo.png": b"a picture", "photo.depth.png": b"its depth"}
+
+
 def test_a_file_that_somebody_else_put_in_place_of_ours_is_not_taken_back(monkeypatch, settings, photo, tmp_path):
     inbox = settings.paths.inbox
 
@@ -106,3 +128,14 @@ def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkey
     os.close(held)
     assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
     assert sorted(os.listdir(settings.paths.inbox)) == ["photo.depth.png", "photo.png", "photo.png.yaml"]
+
+
+def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, settings, photo, tmp_path, capsys):
+    (tmp_path / "second.png").write_bytes(b"another picture")
+    monkeypatch.setattr(submit, "fs", Failing(3))  # the first, its depth and its sidecar
+    monkeypatch.setattr(submit, "settings_in_use", lambda home: settings)
+    with pytest.raises(typer.Exit):
+        submit.submit([photo, tmp_path / "second.png"], json=True)
+    said = capsys.readouterr()
+    assert [each.split("-")[1] for each in json.loads(said.out)] == ["photo"]
+    assert "second.png cannot be put into the inbox" in " ".join(said.err.split())
