@@ -238,7 +238,6 @@ class Runs:
                 return
             self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
             return
-        self._troubles.pop("publish", None)
         self.end(
             job,
             Ended(
@@ -282,6 +281,8 @@ class Runs:
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, say so, then tidy up."""
         self.ledger.record(record)
+        if job.attempt and job.attempt.publishing:
+            self._troubles.pop("publish", None)  # it appeared, or nobody waits for it any more
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
             self.settling.forget(job)

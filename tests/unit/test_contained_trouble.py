@@ -8,7 +8,7 @@ import time
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import Job, Publishing, SegmentStart
+from daemon.contract.records import CancelRequested, Job, Publishing, SegmentStart
 from daemon.contract.status import Source
 from daemon.errors import SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
@@ -128,6 +128,22 @@ def test_what_kept_a_job_from_its_start_is_forgotten_with_the_job(scene: Scene) 
     scene.runs.end(scene.jobs.live["j"], cancelled(scene.jobs.live["j"]))
     scene.runs.start_next()
     assert scene.runs.problem is None
+
+
+def test_what_kept_a_result_from_appearing_is_forgotten_with_the_job(scene: Scene) -> None:
+    attempt = scene.processing("j").attempt.folder
+    source = Source(image="j.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
+    said = {"source": source, "outputs": (), "manifest": "result/m", "warnings": (), "timings": {}, "processing_seconds": 1.0}
+    scene.ledger.record(Publishing(job="j", attempt=attempt, **said))
+    os.mkdir(os.path.join(scene.outbox.attempt(attempt), b"result"))
+    scene.fs.fill("rename")
+    scene.runs.settle_accounts()
+    assert "the result of j cannot be shown: No space left on device" in scene.runs.problem
+    scene.ledger.record(CancelRequested(job="j", discarded=True))
+    scene.fs.failing.clear()
+    (scene.root / "j").rename(scene.root.with_name("trash"))
+    scene.runs.settle_accounts()
+    assert (scene.jobs.ended["j"].state, scene.runs.problem) == ("cancelled", None)
 
 
 def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, monkeypatch) -> None:
