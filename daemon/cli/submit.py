@@ -78,19 +78,14 @@ def submit(
         try:
             dropped.append(drop(image, wish, settings))
         except typer.Exit:
-            _tell(dropped, as_json=json)  # what was dropped before it, is
+            for one in dropped:
+                err.print(f"{one.job_id} is in the inbox already.", markup=False)
             raise
     if not wait and not Looking(fs, settings).daemon_runs():
         err.print("The daemon is not running; the inbox is looked at when it is (multiplane run).")
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience)
-    else:
-        _tell(dropped, as_json=json)
-
-
-def _tell(dropped: list[Dropped], *, as_json: bool) -> None:
-    """Print the ids of the jobs."""
-    if as_json:
+    elif json:
         print_json([one.job_id for one in dropped])
     else:
         for one in dropped:

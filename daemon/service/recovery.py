@@ -58,7 +58,7 @@ class Recovery:
             except OSError as error:
                 if not self.outbox.is_healthy():
                     raise
-                # One folder that does not answer: what is made is published when it does.
+                # One folder that does not answer: its job goes on, or begins anew, when it does.
                 logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
         self.runs.settle_accounts()
         self._tidy()

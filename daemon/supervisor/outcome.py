@@ -122,7 +122,7 @@ def _failure(end: End) -> JobError:
     if end.reason == "memory":
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
-            f"The job needed {_mib(end.peak_bytes)} of memory and may have {limit >> 20:,} MiB.",
+            f"The job needed {_mib(end.peak_bytes)} of memory and may have {_mib(limit, up=False)}.",
             hint="Use a smaller picture or fewer layers, or raise the memory limit in the configuration, "
             "then: multiplane retry ID.",
             detail=end.tail,
@@ -130,7 +130,7 @@ def _failure(end: End) -> JobError:
     if end.reason == "output":
         limit = end.max_output_bytes or 0
         return OutputTooLarge(
-            f"The job had written more than the {limit >> 20:,} MiB its result may have and went on.", detail=end.tail
+            f"The job had written more than the {_mib(limit, up=False)} its result may have and went on.", detail=end.tail
         )
     if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
         return OutOfMemory(
@@ -194,6 +194,6 @@ def _signal_name(number: int) -> str:
     return f"{name}, {meaning.lower()}" if meaning else name
 
 
-def _mib(size: int) -> str:
-    """What was needed, in whole MiB, rounded up and limits down: what went over one must not read as if it were the limit."""
-    return f"{-(-size >> 20):,} MiB"
+def _mib(size: int, *, up: bool = True) -> str:
+    """Whole MiB: of what was needed up, of a limit down, so that what went over it does not read as if it were the limit."""
+    return f"{-(-size >> 20) if up else size >> 20:,} MiB"

@@ -1,11 +1,11 @@
 """Dropping from the command line: whole, or not at all and with one sentence."""
 
 import errno
-import json
 import os
 
 import pytest
 import typer
+import yaml
 from service_scene import SETTINGS
 
 from daemon.cli import submit
@@ -136,6 +136,7 @@ def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, sett
     monkeypatch.setattr(submit, "settings_in_use", lambda home: settings)
     with pytest.raises(typer.Exit):
         submit.submit([photo, tmp_path / "second.png"], json=True)
-    said = capsys.readouterr()
-    assert [each.split("-")[1] for each in json.loads(said.out)] == ["photo"]
-    assert "second.png cannot be put into the inbox" in " ".join(said.err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert "second.png cannot be put into the inbox" in told
+    (sidecar,) = settings.paths.inbox.glob("*.yaml")
+    assert f"{yaml.safe_load(sidecar.read_text())['id']} is in the inbox already." in told
