@@ -11,7 +11,7 @@ def main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
     worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
-    worker.add_argument("--warm", choices=("light", "model"), default="light", help="what to load before the job")
+    worker.add_argument("--warm", choices=("light", "depth", "painting"), default="light", help="what to load before the job")
     worker.add_argument("--fence", help="what the worker may read and use, as JSON; it confines itself to that first of all")
     commands.add_parser("guardian", help="kill the own process group when standard input closes")
     models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)

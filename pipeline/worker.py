@@ -23,10 +23,10 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from daemon.contract.messages import JobCommand, Result
+    from daemon.contract.messages import JobCommand, Result, Warm
     from daemon.errors import JobError
 
 #: Also in `daemon.contract.messages`, which is not imported yet when the first words are said.
@@ -94,7 +94,7 @@ def _ignore_stops() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def main(events_fd: int, warm: Literal["light", "model"], fence: str | None = None) -> NoReturn:
+def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
     """Be a worker. `events_fd`: where the events' pipe was inherited. Ends the process; never returns.
 
     `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is put up before
@@ -154,7 +154,7 @@ def _confine(fence: str) -> None:
     sandbox.confine(wanted["read"], wanted["devices"], wanted["own"])
 
 
-def _live(channel: Channel, commands_fd: int, warm: Literal["light", "model"]) -> int:
+def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
     """Imports, a rehearsal, one command, one job; returns the exit status."""
     from pipeline import warming
 

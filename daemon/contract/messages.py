@@ -11,6 +11,9 @@ PROTOCOL_VERSION = 1
 EVENT_FD = 3
 MAX_LINE_BYTES = 1 << 20
 
+#: What a worker has loaded before its job, each more than the one before it.
+Warm = Literal["light", "depth", "painting"]
+
 
 class Limits(Frozen):
     """What a picture may be, checked before its pixels are loaded."""
@@ -59,7 +62,7 @@ class Ready(Frozen):
     """Imports done; a job may come. `warm` names what is loaded."""
 
     type: Literal["ready"] = "ready"
-    warm: Literal["light", "model"] = "light"
+    warm: Warm = "light"
 
 
 class Started(Frozen):

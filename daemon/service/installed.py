@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from loguru import logger
 
+from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.settings.layout import PROGRAM
 
@@ -37,15 +38,16 @@ class Installed:
         own = [entry["path"] for entry in self._listed.values() if isinstance(entry.get("path"), str)]
         return [os.fsencode(path) for path in (self._models, *(_CONFIG / os.path.expanduser(path) for path in own))]
 
-    def needs_model(self, job: Job) -> bool:
-        """Whether the job will, as far as can be known beforehand, load a model."""
+    def asked_of(self, job: Job) -> Warm:
+        """What the job's worker will, as far as can be known beforehand, load."""
         spec = job.spec
         if spec is None:
-            return False
+            return "light"
         if spec.mode == "painterly" and _mapping(self._styles.get(spec.style or "")).get("engine") == "diffusion":
-            return True
+            return "painting"
         given = any(file.role == "depth" for file in job.accepted.files)
-        return spec.depth == "model" or (spec.depth == "auto" and not given and self._has_depth_model())
+        model = spec.depth == "model" or (spec.depth == "auto" and not given and self._has_depth_model())
+        return "depth" if model else "light"
 
     def _has_depth_model(self) -> bool:
         return any(entry.get("use") == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())

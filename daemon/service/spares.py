@@ -18,21 +18,23 @@ from dataclasses import dataclass
 import psutil
 from loguru import logger
 
+from daemon.contract.messages import Warm
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.service.installed import Installed
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
 from daemon.supervisor.code import fingerprint
-from daemon.supervisor.supervisor import Warm
 
 #: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
 #: twice what its imports take on two busy cores.
-LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "model": 10.0}
+LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0}
+#: In this order each has loaded what the one before it has, and more.
+_KINDS = tuple(LEAD_SECONDS)
 #: Once it is known: so many times the median of the last few, since the end of a job is foretold to about a quarter.
 _LEAD_SHARE, _LAST_FEW = 1.5, 5
-#: What a spare holds, bytes: measured 110 MB and 700 MB. Where less is free it gives way; it comes back at three times that.
-_HOLDS: dict[Warm, int] = {"light": 150 << 20, "model": 800 << 20}
+#: What a spare holds, bytes: measured 110, 460 and 530 MB. Where less is free it gives way; it comes back at three times that.
+_HOLDS: dict[Warm, int] = {"light": 150 << 20, "depth": 500 << 20, "painting": 600 << 20}
 _COMES_BACK = 3
 #: The least between two looks whether it is time.
 _LEAST_PAUSE = 0.05
@@ -78,7 +80,7 @@ class Spares:
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
         self._spare: Waiting | None = None
         self._wanted = self._ready = False
-        self._took: dict[Warm, deque[float]] = {"light": deque(maxlen=_LAST_FEW), "model": deque(maxlen=_LAST_FEW)}
+        self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
@@ -145,8 +147,8 @@ class Spares:
             self._ready = True
             self._took[spare.warm].append(seen.age_seconds)
         wanted = self._warm()
-        if wanted == "model" and spare.warm == "light" and self._jobs.processing and self._is_time(wanted):
-            self.discard("the next job needs a model")
+        if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
+            self.discard(f"the next job asks for more than {spare.warm}")
         elif now >= self._looked + _LOOK_SECONDS:
             self._looked = now
             if self._available() < _HOLDS[spare.warm]:
@@ -187,7 +189,7 @@ class Spares:
 
     def _warm(self) -> Warm:
         following = next(iter(self._jobs.queue), None)
-        return "model" if following is not None and self._installed.needs_model(following) else "light"
+        return "light" if following is None else self._installed.asked_of(following)
 
     def _forget(self, spare: Waiting) -> None:
         self._spare = None

@@ -25,6 +25,11 @@ _LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 #: Read once, at import, by OpenMP, MKL, OpenBLAS, Accelerate and numexpr; set together so that their pools do not multiply.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+#: A thread of a network's pass that waits for the others sleeps: by default it spins, and beside another program that wants the
+#: core, such as the next worker's imports, half as much processor time again went into that (4.5 s against 3.3 s for a pass;
+#: alone on the machine a pass takes a tenth longer so).
+_WAITING_SLEEPS = {"OMP_WAIT_POLICY": "passive"}
+
 
 def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) -> dict[str, str]:
     """The environment for a worker whose temporary folder is `tmp`, out of the daemon's own."""
@@ -39,4 +44,4 @@ def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) ->
         # A line printed just before a crash must be in job.log.
         "PYTHONUNBUFFERED": "1",
     }
-    return kept | _OFFLINE | _LARGE_PAGES | dict.fromkeys(_THREADS, str(threads)) | fixed
+    return kept | _OFFLINE | _LARGE_PAGES | _WAITING_SLEEPS | dict.fromkeys(_THREADS, str(threads)) | fixed

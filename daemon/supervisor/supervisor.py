@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from loguru import logger
 
-from daemon.contract.messages import JobCommand
+from daemon.contract.messages import JobCommand, Warm
 from daemon.fs import FileSystem
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
@@ -21,7 +20,6 @@ from daemon.supervisor.outcome import Outcome, judge
 from daemon.supervisor.process import WorkerPid, WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
 
-Warm = Literal["light", "model"]
 #: The pause between looks while `shutdown` waits for the last workers.
 _SHUTDOWN_PAUSE = 0.005
 

@@ -97,14 +97,6 @@ def read(
     )
 
 
-def preload() -> None:
-    """Import what a model needs, so that a job that comes later does not wait for it. Seconds, and some 500 MB."""
-    import torch  # noqa: F401
-    from transformers import AutoModelForDepthEstimation
-
-    _ = AutoModelForDepthEstimation.from_pretrained  # transformers imports lazily: touching the name loads the module
-
-
 def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """A network's numbers as disparity, and where they are usable.
 

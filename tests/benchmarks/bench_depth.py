@@ -69,11 +69,11 @@ def look(folder: str, quality: str) -> None:
     """Estimate once, in this process; print what it took."""
     import torch
 
-    from pipeline import weights
+    from pipeline import warming, weights
     from pipeline.depth import model
 
     torch.set_num_threads(2)
-    model.preload()
+    warming.load("depth")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     small = np.random.default_rng(0).integers(0, 256, (38, 50, 3), np.uint8)
     picture = cv2.resize(small, (4032, 3024), interpolation=cv2.INTER_CUBIC)

@@ -194,7 +194,7 @@ def through_a_worker(root: Path, folder: Path, program: list[str]) -> None:
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(
-        [sys.executable, "-P", *program, "worker", "--warm", "model", "--events-fd", str(theirs)],
+        [sys.executable, "-P", *program, "worker", "--warm", "painting", "--events-fd", str(theirs)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,),
         env=worker_environment(os.environ, tmp=os.fsencode(folder / "tmp"), threads=THREADS),
     )  # fmt: skip

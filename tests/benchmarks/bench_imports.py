@@ -11,22 +11,23 @@ import subprocess
 import sys
 
 ROUNDS = 5
-LIGHT = "from pipeline import warming; warming.load('light')"
+LOAD = "from pipeline import warming; warming.load('{}')"
 EAGER = (
     "import pkgutil, importlib, pipeline; "
     "[importlib.import_module(found.name) for found in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')"
     " if not found.name.endswith('__main__')]; "
-    "from pipeline import warming; warming.load('model'); "
-    "from pipeline.depth import model; model.preload(); import pi_heif, safetensors, huggingface_hub"
+    "import torch, transformers.models.auto.modeling_auto, transformers.modeling_utils, pi_heif, safetensors, huggingface_hub; "
+    "from pipeline.painterly import libraries; libraries.image_to_image()"
 )
 #: Its name in the table, and those of what is held against it.
 BEFORE = "everything at once"
-JOBS = ("a worker, depth given", "a worker that asks a model")
+JOBS = ("a worker, depth given", "a worker that asks a model", "a worker that paints")
 PROCESSES = (
     ("an empty interpreter", "pass"),
     ("pipeline.worker itself", "import pipeline.worker"),
-    ("a worker, depth given", LIGHT),
-    ("a worker that asks a model", LIGHT + "; from pipeline.depth import model; model.preload()"),
+    ("a worker, depth given", LOAD.format("light")),
+    ("a worker that asks a model", LOAD.format("depth")),
+    ("a worker that paints", LOAD.format("painting")),
     (BEFORE, EAGER),
     ("daemon.service", "import daemon.service"),
     ("the command line", "import daemon.cli"),
@@ -53,7 +54,7 @@ def main() -> None:
     """Print the tables."""
     found: dict[str, tuple[float, int]] = {}
     for what, code in PROCESSES:
-        trials = [cost(code) for _ in range(2 if "preload" in code else ROUNDS)]
+        trials = [cost(code) for _ in range(ROUNDS)]
         took, count = found[what] = min(trials)
         print(f"imports: {what:27s} {took:6.0f} ms, {count:4d} modules; dearest {dearest(code)}")
     before, modules = found[BEFORE]

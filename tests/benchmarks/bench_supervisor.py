@@ -48,8 +48,8 @@ IMPORTS = {
     "isal": "isal",
     "the rest of the light worker": "pipeline.worker, pipeline.run, daemon.errors",
     "torch": "torch",
-    "transformers, the parts in use": "transformers, pipeline.depth.model; pipeline.depth.model.preload()",
-    "diffusers": "diffusers",
+    "transformers, for depth": "transformers.models.auto.modeling_auto, transformers.modeling_utils",
+    "diffusers, for painting": "pipeline.painterly.libraries; pipeline.painterly.libraries.image_to_image()",
 }
 
 

@@ -133,7 +133,7 @@ def main() -> None:
     """Print both tables."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 20
     compare("depth given", count, 3, depth_picture())
-    compare("a model of full size", max(1, count // 4), 1, None)
+    compare("a model of full size", count, 1, None)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny, tiny_diffusi
     vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
     diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
     with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
-        result = work(tmp_path, trapped(tmp_path, hub), "model", mode="painterly", style="charcoal")
+        result = work(tmp_path, trapped(tmp_path, hub), "painting", mode="painterly", style="charcoal")
     manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
     assert manifest["depth"]["source"] == "model"
     assert manifest["painterly"]["model"].endswith("latent-consistency/lcm-lora-sdv1-5 + madebyollin/taesd")

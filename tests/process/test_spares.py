@@ -129,7 +129,7 @@ def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
     house.ready()
     house.tend()
     assert house.spares.lead_seconds("light") == pytest.approx(0.75)
-    assert house.spares.lead_seconds("model") == LEAD_SECONDS["model"]
+    assert house.spares.lead_seconds("depth") == LEAD_SECONDS["depth"]
     house.spares.take()
     house.job("running", running=True)
     house.left = 1.0
@@ -156,12 +156,27 @@ def test_a_running_job_is_disturbed_only_towards_its_end(home, left, there):
     assert len(house.work()) == there
 
 
-def test_the_spare_is_warmed_for_the_next_job(home, tmp_path):
+@pytest.mark.parametrize(
+    ("wishes", "warm"), [({"depth": "model"}, "depth"), ({"mode": "painterly", "style": "oil"}, "painting"), ({}, "light")]
+)
+def test_the_spare_is_warmed_for_the_next_job(home, wishes, warm):
     house = home()
     house.job("running", running=True)
+    house.job("next", **wishes)
+    house.left = LEAD_SECONDS[warm] - 1
+    assert house.ready() == warm
+
+
+def test_a_spare_that_has_more_than_the_next_job_asks_for_is_kept_and_one_that_has_less_is_not(home):
+    house = home()
+    house.job("first", mode="painterly", style="oil")
+    assert house.ready() == "painting"
+    (name,) = house.work()
+    house.job("first", running=True)
+    house.left = 1.0
     house.job("next", depth="model")
-    house.left = LEAD_SECONDS["model"] - 1
-    assert house.ready() == "model"
+    house.tend()
+    assert house.work() == [name]
 
 
 def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path):
@@ -174,7 +189,7 @@ def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path
     assert house.supervisor.spares()[0].warm == "light", "no model is installed"
     (tmp_path / "models" / "depth-anything-v2-small").mkdir(parents=True)
     (tmp_path / "models" / "depth-anything-v2-small" / "multiplane.json").touch()
-    assert house.ready() == "model"
+    assert house.ready() == "depth"
     assert len(house.work()) == 1
 
 

@@ -120,10 +120,10 @@ def test_a_cancel_after_the_time_limit_asks_for_no_other_attempt(tmp_path):
 def test_a_spare_takes_the_job_of_its_folder(tmp_path):
     house = House(tmp_path, acting("good"))
     folder = os.fsencode(tmp_path / "attempt")
-    house.supervisor.prepare(folder, warm="model")
+    house.supervisor.prepare(folder, warm="depth")
     house.loop(lambda: house.supervisor.spares()[0].ready)
     (spare,) = house.supervisor.spares()
-    assert (spare.attempt, spare.warm) == (folder, "model")
+    assert (spare.attempt, spare.warm) == (folder, "depth")
     assert house.supervisor.next_deadline() is None, "a spare at rest asks for no attention"
     (waiting,) = [child for child in psutil.Process().children() if "actor.py" in " ".join(child.cmdline())]
     assert house.start().pid == waiting.pid

@@ -102,22 +102,23 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("wishes", "needs"),
+    ("wishes", "warm"),
     [
-        ({}, False),
-        ({"depth": "model"}, True),
-        ({"depth": "cues"}, False),
-        ({"mode": "painterly", "style": "oil", "depth": "cues"}, True),
-        ({"mode": "painterly", "style": "oil-strokes", "depth": "cues"}, False),
+        ({}, "light"),
+        ({"depth": "model"}, "depth"),
+        ({"depth": "cues"}, "light"),
+        ({"mode": "painterly", "style": "oil", "depth": "cues"}, "painting"),
+        ({"mode": "painterly", "style": "oil-strokes", "depth": "cues"}, "light"),
+        ({"mode": "painterly", "style": "oil-strokes", "depth": "model"}, "depth"),
     ],
 )
-def test_whether_a_job_needs_a_model_is_known_beforehand(tmp_path, wishes, needs):
+def test_what_a_job_asks_of_its_worker_is_known_beforehand(tmp_path, wishes, warm):
     installed = Installed(str(tmp_path))
     image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
     spec = JobSpec(**wishes)
     accepted = Accepted(job="a", files=(image,), spec=spec)
     job = Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
-    assert installed.needs_model(job) is needs
+    assert installed.asked_of(job) == warm
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):
