@@ -23,6 +23,8 @@ from pipeline.split import find_thresholds, label, without_slivers
 from pipeline.stack import build
 
 STAGES = ("refine", "split", "matte", "fill", "recompose")
+#: Where the filling and what follows begin, as shares of all these steps.
+_FILL, _RECOMPOSE = 0.5, 0.8
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def layer_picture(
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
         pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around them where they can (`pipeline.pieces`).
-        progress: called with (stage, share of these steps done, 0 to 1) as each stage of `STAGES` begins, and once at the end.
+        progress: called with (stage, share of these steps done, 0 to 1) as each stage of `STAGES` begins, while layers are
+            filled, and once at the end; the share rises. Any thread may call it, but only one at a time.
 
     Returns:
         The layers; always `num_layers` of them. A picture with fewer distinct depths than layers has empty layers.
@@ -104,9 +107,9 @@ def layer_picture(
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
     borders = find_borders(rgb, opaque, labels, num_layers)
-    begin("fill", 0.5)
-    stack = build(rgb, alpha, labels, num_layers, borders)
-    begin("recompose", 0.8)
+    begin("fill", _FILL)
+    stack = build(rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share))
+    begin("recompose", _RECOMPOSE)
     solved = solve(rgb, stack.rgba, stack.soft)
     composite, error = compose(rgb, alpha, stack.rgba)
     coverage, bboxes = _measure(stack.rgba)

@@ -1,5 +1,7 @@
 """From labels, borders and fills to full-canvas layers with estimated colours, before recomposition makes them exact."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bands import Pixels, in_parallel
-from pipeline.fill import Filler
+from pipeline.fill import Fill, Filler
 from pipeline.filters import at_least, grown, put, resize, select
 from pipeline.matte import Border
 
@@ -27,7 +29,12 @@ class Stack:
 
 
 def build(
-    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, labels: NDArray[np.uint8], num_layers: int, borders: list[Border]
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+    labels: NDArray[np.uint8],
+    num_layers: int,
+    borders: list[Border],
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Stack:
     """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
 
@@ -40,6 +47,7 @@ def build(
         labels: uint8 (H, W), 0 to num_layers − 1.
         num_layers: how many.
         borders: as from `find_borders`, for layers 1 to num_layers − 1.
+        progress: called with the share that is done, rising; by any thread, but only by one at a time.
 
     Returns:
         The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque; elsewhere exactly the
@@ -54,13 +62,25 @@ def build(
     occupied = _occupied(labels, alpha, num_layers)
     backdrop = int(np.argmax(occupied))
     reached = _reached(labels, occupied, borders)
+    done, steps, lock = 0, 2 * int(occupied.sum()), threading.Lock()
+
+    def step() -> None:
+        nonlocal done
+        with lock:
+            done += 1
+            progress(done / steps)
 
     def layer(k: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
         if not occupied[k]:
             return np.zeros_like(photo), np.zeros(0, np.intp)
+        fill = filler.fill(k, everywhere=k == backdrop)
+        step()
         if k == backdrop:
-            return _backdrop(photo, reached[k + 1], filler, k), np.zeros(0, np.intp)
-        return _layer(photo, reached[k], reached[k + 1], borders[k - 1], filler, k)
+            made = _backdrop(photo, reached[k + 1], filler, fill), np.zeros(0, np.intp)
+        else:
+            made = _layer(photo, reached[k], reached[k + 1], borders[k - 1], filler, fill)
+        step()
+        return made
 
     made = in_parallel(layer, range(num_layers))
     layers = [rgba for rgba, _ in made]
@@ -102,9 +122,8 @@ def _opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cast(NDArray[np.uint8], out.reshape(*rgb.shape[:2], 4))
 
 
-def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Filler, k: int) -> NDArray[np.uint8]:
+def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Filler, fill: Fill) -> NDArray[np.uint8]:
     """The farthest layer, opaque everywhere."""
-    fill = filler.fill(k, everywhere=True)
     smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
     smooth[:, :, 3] = 255
     out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
@@ -122,10 +141,9 @@ def _layer(
     covered: NDArray[np.uint8],
     border: Border,
     filler: Filler,
-    k: int,
+    fill: Fill,
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """One layer in front of the backdrop, and its soft pixels; `reached` is M_k, `covered` M_(k+1)."""
-    fill = filler.fill(k, everywhere=False)
     alone = np.minimum(reached, np.bitwise_not(at_least(covered, 1)))
     out = select(photo, alone)
     flat = out.reshape(-1, 4)

@@ -7,8 +7,11 @@ reports are milestones and nothing else; what they say of time is not believed w
 
 How much slower the running job is than the earlier one, its pace, is known from two sources: what size and layers cost, and how
 long it took to where it is. At the beginning the first says more, later the second: their logarithms are averaged, each
-weighted by the inverse of its variance. Each timeline gives one answer, and the weighted median of all is told: a job that was
-held up by other work on the machine says nothing about the next.
+weighted by the inverse of its variance. A step that takes longer than it should counts in the same way: by how much of the job
+it is. Each timeline gives one answer, and the weighted median of all is told: a job that was held up by other work on the
+machine says nothing about the next.
+
+Where nothing is known, nothing is told: early in a job of a new kind, and when a job has not moved for far too long.
 """
 
 import math
@@ -34,8 +37,10 @@ _UNWATCHED = 0.5
 _SPREAD_TOLD, _SPREAD_APART = 0.4, 0.2
 #: How far off is the pace seen so far, where half of the job is done.
 _SPREAD_SEEN = 0.25
-#: Without any timeline: from less progress nothing can be said.
-_LEAST_SHARE = 0.02
+#: Of a kind that was never completed, what size costs is not known: nothing is said before so much of a job is behind it.
+_LEAST_SEEN = 0.2
+#: A step that takes longer than was thought by so many seconds, and by so much of the whole job, may as well never end.
+_PATIENCE_SECONDS, _PATIENCE_SHARE = 5.0, 0.5
 #: A job that takes longer than was thought is never said to be done: of what it took already, so much is left.
 _LEAST_LEFT = 0.1
 
@@ -66,12 +71,23 @@ class Timeline:
 
 @dataclass(slots=True)
 class Run:
-    """A job that is running. `begins`: seconds from the start to the first report from each stage, in their order."""
+    """A job that is running.
+
+    Attributes:
+        kind: of the job.
+        size: bytes of the picture's file.
+        layers: how many were asked for.
+        began: when it did.
+        limit: seconds after which it is stopped.
+        begins: seconds from the start to the first report from each stage, in their order.
+        track: the shares reported, and when.
+    """
 
     kind: Kind
     size: int
     layers: int
     began: float
+    limit: float = math.inf
     begins: dict[str, float] = field(default_factory=dict)
     track: list[tuple[float, float]] = field(default_factory=list)
 
@@ -89,6 +105,10 @@ class _Place:
     at: float
     behind: float
     following: float
+
+
+#: A job of which only the shares are known that the worker reports: all that there is for the first job of its like.
+_SHARES_ALONE = Timeline(size=1, layers=1, seconds=1.0, begins={}, track=((0.0, 0.0), (1.0, 1.0)))
 
 
 def kind_of(job: Job) -> Kind:
@@ -128,7 +148,8 @@ class Estimator:
         """A worker got this job."""
         self._watched.pop(job.job_id, None)
         if job.spec is not None:
-            self._runs[job.job_id] = Run(kind_of(job), max(job.image.size, 1), job.spec.num_layers, now)
+            limit = job.spec.timeout_seconds
+            self._runs[job.job_id] = Run(kind_of(job), max(job.image.size, 1), job.spec.num_layers, now, limit)
 
     def moved(self, job_id: str, stage: str, share: float, now: float) -> None:
         """The worker reports that it is in this stage, and that this share, 0 to 1, of the job is done."""
@@ -148,22 +169,27 @@ class Estimator:
             self._watched[job_id] = ((0.0, 0.0), *run.track, (1.0, now - run.began))
 
     def remaining(self, job_id: str, now: float) -> float | None:
-        """Seconds until the job is done; none if nothing can be said yet."""
+        """Seconds until the job is done, or stopped at its time limit; none if nothing can be said."""
         run = self._runs.get(job_id)
         if run is None:
             return None
         elapsed = now - run.began
-        share, at = run.track[-1] if run.track else (0.0, 0.0)
-        timelines = self._timelines.get(run.kind)
-        if timelines:
-            told = _weighted_median(
-                [(_remaining(run, each, elapsed), _weight(run, each, age)) for age, each in enumerate(reversed(timelines))]
-            )
-        elif share < _LEAST_SHARE:
+        share = run.track[-1][0] if run.track else 0.0
+        own = self._timelines.get(run.kind)
+        timelines = own or self._nearest(run.kind) or (_SHARES_ALONE,)
+        told = _weighted_median(
+            [
+                (_remaining(run, each, elapsed, sized=own is not None), _weight(run, each, age))
+                for age, each in enumerate(reversed(timelines))
+            ]
+        )
+        if math.isinf(told) or elapsed >= run.limit:
             return None
-        else:
-            told = at / share - elapsed
-        return max(told, elapsed * _LEAST_LEFT * (1.0 - share))
+        return min(max(told, elapsed * _LEAST_LEFT * (1.0 - share)), run.limit - elapsed)
+
+    def _nearest(self, kind: Kind) -> Sequence[Timeline]:
+        """What is known of the same work on other types of picture, with a PSD or without."""
+        return [each for other, timelines in self._timelines.items() if other[:3] == kind[:3] for each in timelines]
 
 
 def _apart(run: Run, timeline: Timeline) -> tuple[float, float]:
@@ -179,28 +205,45 @@ def _weight(run: Run, timeline: Timeline, age: int) -> float:
     return likeness * _FADING**age * (1.0 if timeline.track else _UNWATCHED)
 
 
-def _remaining(run: Run, timeline: Timeline, elapsed: float) -> float:
-    """Seconds that are left of the running job, by what happened to an earlier one."""
+def _remaining(run: Run, timeline: Timeline, elapsed: float, *, sized: bool) -> float:
+    """Seconds that are left of the running job, by what happened to an earlier one; infinite if that says nothing.
+
+    `sized`: the earlier job was of the same kind, so that size and layers tell how the two compare.
+    """
     place = _place(run, timeline)
-    pace = _pace(run, timeline, place)
+    if not sized and place.behind < _LEAST_SEEN * timeline.seconds:
+        return math.inf
+    pace = _pace(run, timeline, place, sized=sized)
     since, step = elapsed - place.at, pace * (place.following - place.behind)
-    # A step that takes longer than it should says that the rest will, too.
+    if since - step > max(_PATIENCE_SECONDS, _PATIENCE_SHARE * pace * timeline.seconds):
+        return math.inf
+    # A step that takes longer than it should says that the rest will, too: the less so the smaller a part of the job it is.
     late = max(1.0, since / step) if step > 0 else 1.0
-    return max(step - since, 0.0) + late * pace * (timeline.seconds - place.following)
+    rest = math.pow(late, _trust(run, timeline, place.following - place.behind)) * pace * (timeline.seconds - place.following)
+    return max(step - since, 0.0) + rest
 
 
-def _pace(run: Run, timeline: Timeline, place: _Place) -> float:
+def _pace(run: Run, timeline: Timeline, place: _Place, *, sized: bool) -> float:
     """How many times as long as on the timeline everything takes."""
     by_size, by_layers = _apart(run, timeline)
     told = _BY_BYTES * by_size + _BY_LAYERS * by_layers
-    if place.at <= 0 or not 0 < place.behind < timeline.seconds:
+    if place.at <= 0 or place.behind <= 0:
         return math.exp(told)
-    share = place.behind / timeline.seconds
+    seen = math.log(place.at / place.behind)
+    trust = _trust(run, timeline, place.behind) if sized else 1.0
+    return math.exp(trust * seen + (1 - trust) * told)
+
+
+def _trust(run: Run, timeline: Timeline, part: float) -> float:
+    """How far a pace seen over so many of the timeline's seconds is believed, 0 to 1, against what size and layers tell."""
+    share = part / timeline.seconds
+    if not 0 < share < 1:
+        return 0.0 if share <= 0 else 1.0
+    by_size, by_layers = _apart(run, timeline)
     told_variance = _SPREAD_TOLD**2 + (_SPREAD_APART * (abs(by_size) + abs(by_layers))) ** 2
     # What was seen of a part says the less of the whole the smaller the part is.
     seen_variance = _SPREAD_SEEN**2 * (1 - share) / share
-    seen_weight = told_variance / (told_variance + seen_variance)
-    return math.exp(seen_weight * math.log(place.at / place.behind) + (1 - seen_weight) * told)
+    return told_variance / (told_variance + seen_variance)
 
 
 def _place(run: Run, timeline: Timeline) -> _Place:

@@ -7,7 +7,7 @@ plane are held in memory.
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -40,7 +40,13 @@ class _PsdFull(Exception):
     """The file outgrew what a PSD may hold; a PSB can take it."""
 
 
-def write(out: BinaryIO, layers: Sequence[PsdLayer], composite: Pixels, icc: bytes | None = None) -> Literal["psd", "psb"]:
+def write(
+    out: BinaryIO,
+    layers: Sequence[PsdLayer],
+    composite: Pixels,
+    icc: bytes | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Literal["psd", "psb"]:
     """Write a layered file; layers keep their pixels, cropped to what is not transparent.
 
     A picture of more than 30,000 pixels a side, or a file of more than 2 GiB, becomes a PSB, the same format with wider lengths.
@@ -50,6 +56,7 @@ def write(out: BinaryIO, layers: Sequence[PsdLayer], composite: Pixels, icc: byt
         layers: back to front, each (H, W, 4).
         composite: the merged picture, uint8 (H, W, 3), or (H, W, 4) when the picture itself is transparent.
         icc: the colour profile of the pixels, or none.
+        progress: told the share that is written, 0 to 1; begins anew where the file outgrows a PSD.
 
     Returns:
         Which of the two formats was written.
@@ -69,13 +76,13 @@ def write(out: BinaryIO, layers: Sequence[PsdLayer], composite: Pixels, icc: byt
         )
     if max(height, width) <= PSD_SIDE:
         try:
-            _Writer(out, large=False).document(layers, composite, icc)
+            _Writer(out, progress, large=False).document(layers, composite, icc)
         except _PsdFull:
             out.seek(0)
             out.truncate()
         else:
             return "psd"
-    _Writer(out, large=True).document(layers, composite, icc)
+    _Writer(out, progress, large=True).document(layers, composite, icc)
     return "psb"
 
 
@@ -109,8 +116,10 @@ def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 class _Writer:
     """The sections of the file in order. `large` is the PSB variant: wider lengths of sections, channels and rows."""
 
-    def __init__(self, out: BinaryIO, *, large: bool) -> None:
+    def __init__(self, out: BinaryIO, progress: Callable[[float], None], *, large: bool) -> None:
         self.out = out
+        self.progress = progress
+        self.samples = self.written = 0
         self.large = large
         self.length = ">Q" if large else ">I"
         self.row_length = np.dtype(">u4" if large else ">u2")
@@ -119,6 +128,7 @@ class _Writer:
         height, width = composite.shape[:2]
         transparent = composite.shape[2] == 4 and bool((composite[:, :, 3] != 255).any())
         channels = 4 if transparent else 3
+        self.samples = height * width * channels
         depth, rgb = 8, 3
         self.out.write(struct.pack(">4sH6xHIIHH", b"8BPS", 2 if self.large else 1, channels, height, width, depth, rgb))
         self.out.write(struct.pack(">I", 0))  # colour mode data: only indexed and duotone pictures have any
@@ -131,6 +141,7 @@ class _Writer:
         section = self._open()
         info = self._open()
         boxes = [bounding_box(layer.rgba) for layer in layers]
+        self.samples += sum((bottom - top) * (right - left) for top, left, bottom, right in boxes) * len(_ALPHA_FIRST)
         # A negative count says that the merged picture's fourth channel is its transparency.
         self.out.write(struct.pack(">h", -len(layers) if merged_alpha else len(layers)))
         patches = [
@@ -181,6 +192,8 @@ class _Writer:
         self.out.seek(counts_at)
         self.out.write(np.concatenate(counts).astype(self.row_length).tobytes())
         self.out.seek(end)
+        self.written += plane.size
+        self.progress(self.written / self.samples)
 
     def _merged(self, composite: Pixels, *, transparent: bool) -> None:
         """The flat picture; where it is transparent, over white, as readers expect and undo."""

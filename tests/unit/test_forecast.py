@@ -51,6 +51,15 @@ def test_while_a_worker_is_silent_the_remaining_time_goes_on_once_a_second():
     assert (scene.left(), scene.told) == (7.0, ["job", "job"])
 
 
+def test_the_remaining_time_of_a_job_that_hangs_is_taken_back():
+    scene = Scene(job("earlier", seconds=8.0))
+    scene.forecast.moved("job", "decode", 0.0)
+    scene.now += 60.0
+    scene.forecast.count_down()
+    assert (scene.progress["job"].stage, scene.left()) == ("decode", None)
+    assert scene.forecast.remaining(["job"]) is None
+
+
 def test_a_job_that_ended_has_no_progress_and_teaches_the_next():
     scene = Scene()
     scene.forecast.moved("job", "decode", 0.0)
