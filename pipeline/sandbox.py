@@ -1,9 +1,10 @@
 """What a worker gives up before it is told its job, on Linux: other people's files, the network, other processes.
 
 Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or make, and, on newer
-kernels, which TCP ports they may use and whom they may signal. It knows no UDP, no Unix sockets, no chmod and no fork: these a
-seccomp filter refuses (seccomp(2), prctl(2)). Neither can be taken back, also not by root. What a kernel cannot do is left out;
-`daemon.platform.sandbox` tells at the start which protection is missing.
+kernels, which TCP ports they may use and whom they may signal. It knows no UDP, no Unix sockets, no chmod, no fork, no limits
+and priorities of other processes and nothing that is shared by a number: these a seccomp filter refuses (seccomp(2), prctl(2)).
+Neither can be taken back, also not by root. What a kernel cannot do is left out; `daemon.platform.sandbox` tells at the start
+which protection is missing.
 
 What is *not* kept from a worker: reading names, sizes and times of any file (stat is free), the list of processes in /proc
 (but neither their memory nor their environment), and whatever a hole in the kernel gives.
@@ -47,22 +48,52 @@ _RULE_PATH_BENEATH, _ASK_VERSION = 1, 1
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 21, 2
 
 #: System calls a worker has no use for, by machine: opening sockets (socketpair stays); io_uring, which goes past these
-#: filters; changing modes, owners, times and attributes, which Landlock lets through; reaching into other processes.
+#: filters; changing modes, owners, times and attributes, and watching folders, which Landlock lets through; memory, semaphores
+#: and messages that all processes of a user share by number (System V) or name; namespaces; reaching into other processes.
 _REFUSED: Mapping[str, Mapping[str, int]] = {
     "x86_64": {
-        "socket": 41, "fork": 57, "vfork": 58, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "ptrace": 101,
-        "utime": 132, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
-        "fremovexattr": 199, "utimes": 235, "add_key": 248, "request_key": 249, "keyctl": 250, "fchownat": 260, "futimesat": 261,
-        "fchmodat": 268, "utimensat": 280, "perf_event_open": 298, "process_vm_readv": 310, "process_vm_writev": 311, "bpf": 321,
-        "userfaultfd": 323, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
+        "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "fork": 57, "vfork": 58, "semget": 64, "semop": 65, "semctl": 66,
+        "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93,
+        "lchown": 94, "ptrace": 101, "utime": 132, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+        "lremovexattr": 198, "fremovexattr": 199, "semtimedop": 220, "utimes": 235, "mq_open": 240, "mq_unlink": 241,
+        "add_key": 248, "request_key": 249, "keyctl": 250, "inotify_add_watch": 254, "fchownat": 260, "futimesat": 261,
+        "fchmodat": 268, "unshare": 272, "utimensat": 280, "perf_event_open": 298, "fanotify_init": 300, "setns": 308,
+        "process_vm_readv": 310, "process_vm_writev": 311, "bpf": 321, "userfaultfd": 323, "pidfd_send_signal": 424,
+        "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
     },
     "aarch64": {
-        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "fchmod": 52,
-        "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "ptrace": 117, "socket": 198, "add_key": 217,
-        "request_key": 218, "keyctl": 219, "perf_event_open": 241, "process_vm_readv": 270, "process_vm_writev": 271, "bpf": 280,
-        "userfaultfd": 282, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+        "inotify_add_watch": 27, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "unshare": 97,
+        "ptrace": 117, "mq_open": 180, "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189,
+        "semget": 190, "semctl": 191, "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196,
+        "socket": 198, "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "fanotify_init": 262,
+        "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "bpf": 280, "userfaultfd": 282,
+        "pidfd_send_signal": 424, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
     },
 }  # fmt: skip
+#: Calls that name a process, by machine, which a worker may make for itself: its limits, its place among the processes that wait
+#: for a processor or the disk, and signals, which Landlock knows only since interface 6.
+_OF_A_PROCESS: Mapping[str, Mapping[str, int]] = {
+    "x86_64": {
+        "kill": 62, "rt_sigqueueinfo": 129, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "tkill": 200,
+        "sched_setaffinity": 203, "tgkill": 234, "ioprio_set": 251, "rt_tgsigqueueinfo": 297, "prlimit64": 302,
+        "sched_setattr": 314,
+    },
+    "aarch64": {
+        "ioprio_set": 30, "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "kill": 129, "tkill": 130,
+        "tgkill": 131, "rt_sigqueueinfo": 138, "setpriority": 140, "rt_tgsigqueueinfo": 240, "prlimit64": 261,
+        "sched_setattr": 274,
+    },
+}  # fmt: skip
+#: For these two the process is the second argument, and the first says what it is: it must say "one process" (PRIO_PROCESS,
+#: IOPRIO_WHO_PROCESS), not a group or a user.
+_ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
+#: For these 0 is not the worker itself: it is its whole group, or nothing.
+_SIGNALS = {"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"}
+#: fcntl and ioctl, by machine, and what they must not do: name the process that the kernel signals (F_SETOWN, F_SETOWN_EX,
+#: FIOSETOWN, SIOCSPGRP), and hold up who opens a file (F_SETLEASE).
+_OF_A_DESCRIPTOR = {"x86_64": {"fcntl": 72, "ioctl": 16}, "aarch64": {"fcntl": 25, "ioctl": 29}}
+_NOT_ASKED = {"fcntl": (8, 15, 1024), "ioctl": (0x8901, 0x8902)}
 #: <linux/audit.h>: what the filter finds as its machine; and the numbers of clone and clone3 there.
 _MACHINES = {"x86_64": (0xC000003E, 56, 435), "aarch64": (0xC00000B7, 220, 435)}
 #: A thread shares its maker's process; anything else that clone makes is a process of its own, and a worker is one process.
@@ -72,8 +103,10 @@ _X32_BIT = 0x40000000
 #: Classic BPF (<linux/bpf_common.h>): load a word of seccomp_data, jumps, return.
 _LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
-_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-
+_KILL, _ERRNO = 0x80000000, 0x00050000
+_Step = tuple[int, int, int, int]
+_ALLOW: _Step = (_RETURN, 0, 0, 0x7FFF0000)
+_REFUSE: _Step = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
 
 #: A daemon that runs as root leaves its workers only the right to read and write files of other owners (<linux/capability.h>:
 #: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), since people drop pictures with modes of their own. CAP_PERFMON, for one, would open
@@ -159,31 +192,62 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def _filter_calls() -> None:
-    program = b"".join(struct.pack("=HBBI", *step) for step in call_filter(platform.machine()))
+    program = b"".join(struct.pack("=HBBI", *step) for step in call_filter(platform.machine(), os.getpid()))
     held = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of steps, padding, their address.
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))
     _check(_libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0), "prctl(PR_SET_SECCOMP)")
 
 
-def call_filter(machine: str) -> list[tuple[int, int, int, int]]:
+def call_filter(machine: str, own: int = 0) -> list[_Step]:
     """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
 
     A call of another machine's numbering ends the process. New processes are refused with EPERM, new threads are allowed.
     clone3 hides its flags in memory, so it answers ENOSYS, after which the C library takes clone.
+
+    Args:
+        machine: as `platform.machine` calls it.
+        own: the id of the process that it is for, which may name itself in calls about processes.
     """
     audit, clone, clone3 = _MACHINES[machine]
-    refused = sorted(_REFUSED[machine].values())
-    steps = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
+    steps: list[_Step] = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     if machine == "x86_64":
         steps += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
     steps += [(_EQUAL, 0, 1, clone3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    for number in refused:
-        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
-    # Both machines are little-endian: the lower half of the first argument, where clone's flags are, comes first.
-    steps += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
-    steps += [(_ANY_BIT, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
-    return steps
+    for number in sorted(_REFUSED[machine].values()):
+        steps += [(_EQUAL, 0, 1, number), _REFUSE]
+    for name, number in _OF_A_PROCESS[machine].items():
+        steps += _if_called(number, _about_itself(name, own))
+    for name, number in _OF_A_DESCRIPTOR[machine].items():
+        steps += _if_called(number, _is_none_of(1, _NOT_ASKED[name]))
+    steps += _if_called(clone, [_load(0), (_ANY_BIT, 1, 0, _CLONE_THREAD), _REFUSE])
+    return [*steps, _ALLOW]
+
+
+def _if_called(number: int, checks: Sequence[_Step]) -> list[_Step]:
+    """Steps that look at a call's arguments, each of which refuses it or goes on, where the call is this one."""
+    return [(_EQUAL, 0, len(checks) + 1, number), *checks, _ALLOW]
+
+
+def _about_itself(name: str, own: int) -> list[_Step]:
+    if name in _SIGNALS:
+        return _is_one_of(0, (own,))
+    if name in _ONE_PROCESS:
+        return [*_is_one_of(0, (_ONE_PROCESS[name],)), *_is_one_of(1, (0, own))]
+    return _is_one_of(0, (0, own))
+
+
+def _is_one_of(argument: int, values: Sequence[int]) -> list[_Step]:
+    return [_load(argument), *((_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)), _REFUSE]
+
+
+def _is_none_of(argument: int, values: Sequence[int]) -> list[_Step]:
+    return [_load(argument), *(step for value in values for step in ((_EQUAL, 0, 1, value), _REFUSE))]
+
+
+def _load(argument: int) -> _Step:
+    """Of an argument, the lower half, which on both machines comes first, and is all the kernel reads of the ones here."""
+    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * argument)
 
 
 def _libc() -> ctypes.CDLL:

@@ -26,7 +26,7 @@ class Fence:
     """What every worker may do beside writing in its own folder. Absolute paths, with all that lies in them.
 
     Attributes:
-        read: what it may read.
+        read: what it may read; what is not there when the worker starts stays closed to it.
         devices: what it may use (graphics cards, /dev/null).
     """
 
@@ -41,8 +41,7 @@ def fence(*data: bytes) -> Fence:
         data: folders with what jobs read: the outbox, the models.
     """
     found = (*SYSTEM, *_interpreter(), *_program(), *_library_path(), *map(os.fsdecode, data))
-    read = dict.fromkeys(path for path in map(os.path.realpath, found) if os.path.exists(path))
-    return Fence(read=tuple(read), devices=tuple(filter(os.path.exists, DEVICES)))
+    return Fence(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=tuple(filter(os.path.exists, DEVICES)))
 
 
 def _interpreter() -> Iterable[str]:

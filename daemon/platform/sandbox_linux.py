@@ -44,7 +44,7 @@ _MACHINES = ("x86_64", "aarch64")
 
 def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
     """The command of a worker that puts up this fence around itself; `own`: its attempt folder."""
-    words = json.dumps({"read": fence.read, "devices": fence.devices, "own": os.fsdecode(own)})
+    words = json.dumps({"read": list(filter(os.path.exists, fence.read)), "devices": fence.devices, "own": os.fsdecode(own)})
     return [*argv, "--fence", words]
 
 
@@ -64,8 +64,8 @@ def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[st
         holes.append("emptying other files")
     if not seccomp:
         holes.append("opening network connections" if version < _TCP_SINCE else "network connections other than TCP")
-        holes.append("starting processes")
-    if version < _SIGNALS_SINCE:
+        holes.append("starting, limiting and watching processes")
+    if version < _SIGNALS_SINCE and not seccomp:
         holes.append("sending signals to other processes of the same user")
     return tuple(holes)
 

@@ -30,13 +30,25 @@ class Installed:
 
     def __init__(self, models: str) -> None:
         self._models = models
-        self._listed = _mapping(_read("models.yaml").get("models"))
+        self._listed = {name: _mapping(entry) for name, entry in _mapping(_read("models.yaml").get("models")).items()}
         self._styles = _read("styles.yaml")
 
     def folders(self) -> list[bytes]:
         """Everything that a worker may need to read for a model: the models' folder and folders of one's own."""
         own = [entry["path"] for entry in self._listed.values() if isinstance(entry.get("path"), str)]
         return [os.fsencode(path) for path in (self._models, *(_CONFIG / os.path.expanduser(path) for path in own))]
+
+    def places(self) -> tuple[tuple[int, int] | None, ...]:
+        """Device and inode of each of the folders, none for what is not there: a fence that is up holds for these alone."""
+        found: list[tuple[int, int] | None] = []
+        for folder in self.folders():
+            try:
+                at = os.stat(folder)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((at.st_dev, at.st_ino))
+        return tuple(found)
 
     def asked_of(self, job: Job) -> Warm:
         """What the job's worker will, as far as can be known beforehand, load."""

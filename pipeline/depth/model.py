@@ -9,20 +9,20 @@ import contextlib
 import warnings as python_warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.spec import DepthQuality
-from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
+from daemon.errors import ModelFailed, WeightsCorrupt
+from pipeline import devices
 from pipeline.depth import thorough
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
 from pipeline.depth.reading import Reading, inverse, normalised
+from pipeline.devices import Device
 from pipeline.weights import Polarity, Weights
-
-Device = Literal["auto", "cpu", "mps", "cuda"]
 
 _CLIPPED = 0.001  # readings outside this quantile are single pixels at edges or in the sky; they must not set the scale
 _PROBE_SIDE = 126  # side of the low-resolution picture on which two devices are compared
@@ -54,7 +54,7 @@ def read(
 
     Raises:
         WeightsCorrupt: the folder cannot be loaded as a depth model.
-        DeviceUnavailable: the device that was asked for is not there.
+        DeviceUnavailable: the device that was asked for is not there; for auto: the machine has one that cannot be used.
         ModelFailed: no number, or the same number everywhere.
     """
     import torch
@@ -162,15 +162,10 @@ def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
     """Devices other than the CPU to try, each in half and then in single precision.
 
     Raises:
-        DeviceUnavailable: the one that was asked for is not there.
+        DeviceUnavailable: the one that was asked for, or a graphics processor that is there, cannot be used.
     """
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device in there and not there[device]:
-        raise DeviceUnavailable(f"The device {device} was asked for, but this machine has none that works.")
-    names = [name for name in there if there[name]] if device == "auto" else [device] if device != "cpu" else []
-    return tuple((name, dtype) for name in names[:1] for dtype in ("float16", "float32"))
+    chosen = devices.choose(device)
+    return () if chosen == "cpu" else ((chosen, "float16"), (chosen, "float32"))
 
 
 def _load(found: Weights) -> Any:  # noqa: ANN401

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
-from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsMissing
-from pipeline import weights
+from daemon.errors import Internal, ModelFailed, WeightsMissing
+from pipeline import devices, weights
+from pipeline.devices import Device
 from pipeline.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
@@ -75,7 +76,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     Raises:
         WeightsMissing: no diffusion model is installed; the message names the command.
         WeightsCorrupt: the weights are damaged or of another kind of model.
-        DeviceUnavailable: the device that was asked for is not there.
+        DeviceUnavailable: the device that was asked for is not there; for auto: the machine has one that cannot be used.
         ModelFailed: a black picture or no numbers, also in single precision; or the model's own safety checker withheld it.
     """
     candidates = _candidates(job.device)
@@ -185,23 +186,17 @@ def _memory(device: str) -> int:
     return int(psutil.virtual_memory().total)
 
 
-def _candidates(device: str) -> tuple[tuple[str, Precision], ...]:
+def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
     """Devices and precisions in order of preference: half width first where the device calculates in it, then single.
 
     Raises:
-        DeviceUnavailable: the one that was asked for is not there.
+        DeviceUnavailable: the one that was asked for, or a graphics processor that is there, cannot be used.
     """
-    import torch
+    chosen = devices.choose(device)
+    if chosen != "cpu":
+        return (chosen, "float16"), (chosen, "float32")
+    from pipeline.painterly.widening import computes_in_bfloat16  # imports torch
 
-    from pipeline.painterly.widening import computes_in_bfloat16
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        device = next(name for name, present in there.items() if present)
-    if not there[device]:
-        raise DeviceUnavailable(f"The device {device} was asked for, but this machine has none that works.")
-    if device != "cpu":
-        return (device, "float16"), (device, "float32")
     return (("cpu", "bfloat16"), ("cpu", "float32")) if computes_in_bfloat16() else (("cpu", "float32"),)
 
 

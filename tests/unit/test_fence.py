@@ -1,5 +1,6 @@
 """What a fence lets through is named folder by folder: never the home, the checkout or the inbox in it."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ from daemon.contract.spec import JobSpec
 from daemon.platform import sandbox, sandbox_macos
 from daemon.service.installed import Installed
 from daemon.supervisor.code import fingerprint
-from pipeline.sandbox import call_filter
 
 PROGRAM = Path(__file__).resolve().parents[2]
 
@@ -36,56 +36,6 @@ def test_a_profile_of_macos_quotes_what_it_is_given():
     assert '(subpath "/Users/a \\"b\\" \\\\c")' in profile[2]
     assert profile[2].count("(") == profile[2].count(")")
     assert profile[2].index("(deny file-write*)") < profile[2].index('(allow file-write* (subpath "/Users/a/outbox/.work/1")')
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_every_jump_of_the_filter_stays_inside_and_every_way_ends(machine):
-    steps = call_filter(machine)
-    for place, (code, if_true, if_false, _operand) in enumerate(steps):
-        if code & 0x07 == 0x05:
-            assert place + 1 + max(if_true, if_false) < len(steps)
-    assert steps[-1][0] == 0x06
-
-
-@pytest.mark.parametrize(
-    ("machine", "audit", "number", "argument", "answer"),
-    [
-        ("x86_64", 0xC000003E, 0, 0, 0x7FFF0000),  # read
-        ("x86_64", 0xC000003E, 41, 2, 0x00050001),  # socket
-        ("x86_64", 0xC000003E, 53, 1, 0x7FFF0000),  # socketpair
-        ("x86_64", 0xC000003E, 56, 0x3D0F00, 0x7FFF0000),  # clone of a thread
-        ("x86_64", 0xC000003E, 56, 17, 0x00050001),  # clone of a process
-        ("x86_64", 0xC000003E, 435, 0, 0x00050000 | 38),  # clone3: ENOSYS
-        ("x86_64", 0xC000003E, 41 | 0x40000000, 2, 0x80000000),  # x32
-        ("x86_64", 0x40000003, 102, 1, 0x80000000),  # the numbers of i386
-        ("aarch64", 0xC00000B7, 198, 2, 0x00050001),  # socket
-        ("aarch64", 0xC00000B7, 63, 0, 0x7FFF0000),  # read
-        ("aarch64", 0xC00000B7, 220, 17, 0x00050001),  # clone of a process
-    ],
-)
-def test_the_filter_answers_each_call_as_it_should(machine, audit, number, argument, answer):
-    assert interpreted(call_filter(machine), audit, number, argument) == answer
-
-
-def interpreted(steps, audit: int, number: int, argument: int) -> int:
-    """What the kernel's machine would make of it."""
-    data, place, held = {0: number, 4: audit, 16: argument}, 0, 0
-    while True:
-        code, if_true, if_false, operand = steps[place]
-        place += 1
-        match code:
-            case 0x20:
-                held = data[operand]
-            case 0x06:
-                return operand
-            case 0x15:
-                place += if_true if held == operand else if_false
-            case 0x35:
-                place += if_true if held >= operand else if_false
-            case 0x45:
-                place += if_true if held & operand else if_false
-            case _:
-                raise AssertionError(code)
 
 
 def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypatch):
@@ -113,12 +63,43 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
     ],
 )
 def test_what_a_job_asks_of_its_worker_is_known_beforehand(tmp_path, wishes, warm):
-    installed = Installed(str(tmp_path))
+    assert Installed(str(tmp_path)).asked_of(job_asking(**wishes)) == warm
+
+
+def job_asking(**wishes) -> Job:
     image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
     spec = JobSpec(**wishes)
     accepted = Accepted(job="a", files=(image,), spec=spec)
-    job = Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
-    assert installed.asked_of(job) == warm
+    return Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
+
+
+def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path, monkeypatch):
+    (tmp_path / "models.yaml").write_text("models:\n  mine:\n  other: text\n")
+    monkeypatch.setattr("daemon.service.installed._CONFIG", tmp_path)
+    installed = Installed(str(tmp_path))
+    assert installed.folders() == [os.fsencode(tmp_path)]
+    assert installed.asked_of(job_asking()) == "light"
+
+
+def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
+    installed = Installed(str(tmp_path / "models"))
+    assert installed.places()[0] is None
+    (tmp_path / "models").mkdir()
+    first = installed.places()
+    (tmp_path / "models").rename(tmp_path / "away")
+    (tmp_path / "models").mkdir()
+    assert None not in (first[0], installed.places()[0])
+    assert installed.places() != first
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="sandbox-exec takes names, there or not")
+def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_then(tmp_path):
+    models = tmp_path / "models"
+    fence = sandbox.fence(os.fsencode(models))
+    opened = [json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"]]
+    models.mkdir()
+    opened.append(json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"])
+    assert [str(models) in each for each in opened] == [False, True]
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):

@@ -6,8 +6,11 @@ Usage: recipe.py RECIPE --warm W --events-fd N [--fence JSON].
 import argparse
 import ctypes
 import errno
+import fcntl
 import json
 import os
+import platform
+import resource
 import signal
 import socket
 import subprocess
@@ -114,7 +117,9 @@ def hostile_unfenced(command, report):
 
 
 #: Targets for whoever only wants the names of the attacks.
-NOWHERE = {"photo": "", "secret": "", "inbox": "", "own": "", "daemon": 0, "tcp": 0, "udp": 0}
+NOWHERE = {
+    "photo": "", "secret": "", "inbox": "", "own": "", "daemon": 0, "address": 0, "segment": 0, "tcp": 0, "udp": 0,
+}  # fmt: skip
 
 
 def attacks(targets):
@@ -130,20 +135,23 @@ def attacks(targets):
         "write the photo": lambda: open(photo, "ab").close(),
         "remove the photo": lambda: os.unlink(photo),
         "move the photo": lambda: os.rename(photo, photo + ".gone"),
-        "hide the photo": lambda: os.chmod(photo, 0),
+        "hide the photo": lambda: [os.chmod(photo, mode) for mode in (0, 0o644)],  # the attacks after it need it
         "age the photo": lambda: os.utime(photo, (0, 0)),
         "link out of its folder": lambda: os.symlink(secret, os.path.join(targets["own"], "link")),
         "connect": lambda: socket.create_connection(tcp, 1).close(),
         "send a datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"photo", udp),
         "open a Unix socket": lambda: socket.socket(socket.AF_UNIX),
         "listen to the kernel": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-        "signal the daemon": lambda: os.kill(daemon, signal.SIGCONT),
+        **on_other_processes(daemon, targets["address"]),
+        **on_shared_ground(photo, secret, targets["segment"]),
         "fork": fork,
         "start a program": lambda: subprocess.run(["true"], check=True),
         "become a program": lambda: os.execv("/bin/true", ["true"]),
         "read its source": lambda: open(photo, "rb").close(),
+        "see that a device is there": lambda: os.stat("/dev/ptmx"),
         "write in its folder": lambda: open(os.path.join(targets["own"], "note"), "wb").close(),
         "start a thread": thread,
+        "limit and signal itself": on_itself,
     }
 
 
@@ -157,6 +165,87 @@ def thread():
     started = threading.Thread(target=int)
     started.start()
     started.join()
+
+
+def on_itself():
+    own = os.getpid()
+    resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))
+    os.nice(0)
+    for named in (0, own):
+        os.sched_setaffinity(named, os.sched_getaffinity(0))
+    os.kill(own, signal.SIGCONT)
+    signal.raise_signal(signal.SIGCONT)
+
+
+#: A system call without a function in the C library, its number by machine and "one process" for it (<linux/ioprio.h>).
+_IOPRIO_SET, _IOPRIO_WHO_PROCESS = {"x86_64": 251, "aarch64": 30}, 1
+#: <linux/ptrace.h>: follow a process without stopping it; it is let go when the follower ends.
+_PTRACE_SEIZE = 0x4206
+#: <sys/ipc.h>, <sys/inotify.h>, <linux/fanotify.h>, <linux/fcntl.h>.
+_IPC_PRIVATE, _IPC_CREAT, _IPC_RMID = 0, 0o1000, 0
+_IN_CREATE, _FAN_REPORT_FID, _F_SETLEASE = 0x100, 0x200, 1024
+
+
+def libc(name, *arguments):
+    """Call a function of the C library; fails as Python's own do."""
+    answer = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), name)
+    return answer
+
+
+def on_other_processes(daemon, address):
+    """What a process can do to others of its user; where one succeeds, it leaves the daemon as it was."""
+    byte = ctypes.create_string_buffer(1)
+    here = (ctypes.c_void_p * 2)(ctypes.addressof(byte), 1)  # struct iovec
+    there = (ctypes.c_void_p * 2)(address, 1)
+    one = os.PRIO_PROCESS
+    return {
+        "signal the daemon": lambda: os.kill(daemon, signal.SIGCONT),
+        "signal the daemon's thread": lambda: libc("tgkill", daemon, daemon, signal.SIGCONT),
+        "queue a signal for the daemon": lambda: libc("sigqueue", daemon, signal.SIGCONT, None),
+        "signal the daemon by a descriptor": lambda: signal.pidfd_send_signal(os.pidfd_open(daemon), signal.SIGCONT),
+        "have the kernel signal the daemon": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, daemon),
+        "limit the daemon": lambda: resource.prlimit(daemon, resource.RLIMIT_CPU, resource.getrlimit(resource.RLIMIT_CPU)),
+        "read the daemon's limits": lambda: resource.prlimit(daemon, resource.RLIMIT_CPU),
+        "slow the daemon": lambda: os.setpriority(one, daemon, os.getpriority(one, daemon)),
+        "slow the daemon's group": lambda: os.setpriority(os.PRIO_PGRP, os.getpgid(daemon), os.getpriority(one, daemon)),
+        "slow the daemon's disk": lambda: libc("syscall", _IOPRIO_SET[platform.machine()], _IOPRIO_WHO_PROCESS, daemon, 0),
+        "bind the daemon to processors": lambda: os.sched_setaffinity(daemon, os.sched_getaffinity(daemon)),
+        "schedule the daemon": lambda: os.sched_setscheduler(daemon, os.sched_getscheduler(daemon), os.sched_getparam(daemon)),
+        "schedule the daemon anew": lambda: os.sched_setparam(daemon, os.sched_getparam(daemon)),
+        "read the daemon's memory": lambda: libc("process_vm_readv", daemon, here, 1, there, 1, 0),
+        "write the daemon's memory": lambda: libc("process_vm_writev", daemon, here, 1, there, 1, 0),
+        "trace the daemon": lambda: libc("ptrace", _PTRACE_SEIZE, daemon, None, None),
+    }
+
+
+def on_shared_ground(photo, secret, segment):
+    """What shows others' doings, stays when the worker is gone, or holds others up, and asks no right to a file for it."""
+    home = os.fsencode(os.path.dirname(secret))
+    return {
+        "share memory": lambda: libc("shmctl", libc("shmget", _IPC_PRIVATE, 1, _IPC_CREAT), _IPC_RMID, None),
+        "remove others' shared memory": lambda: libc("shmctl", segment, _IPC_RMID, None),
+        "share a queue of messages": lambda: libc("msgctl", libc("msgget", _IPC_PRIVATE, _IPC_CREAT), _IPC_RMID, None),
+        "share a semaphore": lambda: libc("semctl", libc("semget", _IPC_PRIVATE, 1, _IPC_CREAT), 0, _IPC_RMID),
+        "open a queue of messages": open_queue,
+        "watch the home": lambda: libc("inotify_add_watch", libc("inotify_init"), home, _IN_CREATE),
+        "watch file systems": lambda: libc("fanotify_init", _FAN_REPORT_FID, os.O_RDONLY),
+        "hold up who writes the photo": lambda: lease(photo),
+    }
+
+
+def open_queue():
+    name = f"/multiplane-{os.getpid()}".encode()
+    libc("mq_open", name, os.O_CREAT | os.O_RDWR, 0o600, None)
+    libc("mq_unlink", name)
+
+
+def lease(photo):
+    """Who opens the file for writing waits up to 45 seconds for who holds a lease on it: fcntl(2)."""
+    with open(photo, "rb") as file:
+        fcntl.fcntl(file, _F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, _F_SETLEASE, fcntl.F_UNLCK)
 
 
 def leaves(command, report):

@@ -1,0 +1,102 @@
+"""Where models run: a graphics processor that is there and cannot be used is an error, and never the CPU without a word."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from daemon.errors import DeviceUnavailable
+from pipeline import devices
+from pipeline.depth import model
+from pipeline.devices import decide, seen
+from pipeline.painterly import diffusion
+
+NONE = {"cuda": False, "mps": False}
+NVIDIA = {"cuda": "an NVIDIA graphics card (/dev/nvidia0)"}
+APPLE = {"mps": "the graphics processor of Apple silicon"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "usable", "there", "settled"),
+    [
+        ("auto", NONE, {}, "cpu"),
+        ("auto", NONE | {"cuda": True}, NVIDIA, "cuda"),
+        ("auto", NONE | {"cuda": True}, {}, "cuda"),
+        ("auto", NONE | {"mps": True}, APPLE, "mps"),
+        ("auto", {"cuda": True, "mps": True}, {}, "cuda"),
+        ("mps", {"cuda": True, "mps": True}, {}, "mps"),
+        ("cpu", NONE, NVIDIA, "cpu"),
+        ("cpu", {"cuda": True, "mps": True}, {}, "cpu"),
+    ],
+)
+def test_a_model_runs_on_what_was_asked_for_or_on_the_best_there_is(asked, usable, there, settled):
+    assert decide(asked, usable, there) == settled
+
+
+@pytest.mark.parametrize(("asked", "there"), [("auto", NVIDIA), ("auto", APPLE), ("cuda", NVIDIA), ("mps", APPLE)])
+def test_a_graphics_processor_that_a_worker_cannot_use_is_an_error(asked, there):
+    with pytest.raises(DeviceUnavailable) as caught:
+        decide(asked, NONE, there)
+    (card,) = there.values()
+    assert caught.value.message == f"This machine has {card}, but a worker cannot use it: PyTorch finds none."
+    for way in ("worker.device: cpu", "worker.sandbox: off", "multiplane doctor", "multiplane retry ID"):
+        assert way in caught.value.info().hint
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_a_device_that_fails_at_a_small_sum_is_an_error(asked):
+    with pytest.raises(DeviceUnavailable, match="cuda fails at a small sum: no kernel image"):
+        decide(asked, NONE | {"cuda": "no kernel image"}, NVIDIA)
+
+
+def test_a_device_that_is_asked_for_and_not_there_is_an_error():
+    with pytest.raises(DeviceUnavailable, match="cuda was asked for, but this machine has none"):
+        decide("cuda", NONE, {})
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "files", "visible", "names"),
+    [
+        ("linux", "x86_64", {"/dev/nvidia0", "/dev/nvidiactl"}, None, {"cuda"}),
+        ("linux", "x86_64", {"/dev/nvidia3", "/dev/nvidiactl"}, "3", {"cuda"}),
+        ("linux", "x86_64", {"/dev/dri", "/proc/driver/nvidia"}, None, {"cuda"}),
+        ("linux", "x86_64", {"/dev/nvidia0", "/dev/nvidiactl"}, "", set()),  # hidden by whoever set it
+        ("linux", "x86_64", {"/dev/nvidia0", "/dev/nvidiactl"}, "-1", set()),
+        ("linux", "x86_64", {"/dev/dri"}, None, set()),  # the graphics of the processor
+        ("linux", "x86_64", {"/proc/driver/nvidia"}, None, set()),  # the card of the host of a container
+        ("linux", "x86_64", set(), None, set()),
+        ("darwin", "arm64", set(), None, {"mps"}),
+        ("darwin", "x86_64", set(), None, set()),
+    ],
+)
+def test_a_machines_graphics_processor_is_known_without_torch(system, machine, files, visible, names):
+    assert set(seen(system, machine, files.__contains__, visible)) == names
+
+
+def torch(*, cuda: str | None) -> SimpleNamespace:
+    """A PyTorch of the kind, as it answers where it finds no graphics processor."""
+    return SimpleNamespace(
+        version=SimpleNamespace(cuda=cuda),
+        cuda=SimpleNamespace(is_available=lambda: False),
+        backends=SimpleNamespace(mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False)),
+    )
+
+
+@pytest.mark.parametrize("user", [model, diffusion], ids=["depth", "painting"])
+def test_neither_depth_nor_painting_goes_on_on_the_cpu_when_the_card_is_hidden(monkeypatch, user):
+    monkeypatch.setattr(devices, "seen", lambda *_: NVIDIA)
+    monkeypatch.setitem(sys.modules, "torch", torch(cuda="12.8"))
+    with pytest.raises(DeviceUnavailable, match="NVIDIA"):
+        user._candidates("auto")
+
+
+def test_a_torch_for_the_cpu_alone_runs_there_whatever_the_machine_has(monkeypatch):
+    monkeypatch.setattr(devices, "seen", lambda *_: NVIDIA | APPLE)
+    monkeypatch.setitem(sys.modules, "torch", torch(cuda=None))
+    assert devices.choose("auto") == "cpu"
+    assert model._candidates("auto") == ()
+
+
+def test_asking_for_the_cpu_needs_no_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert devices.choose("cpu") == "cpu"
