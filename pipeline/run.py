@@ -98,6 +98,8 @@ def run(command: JobCommand, report: Report) -> Result:
         JobError: the job cannot be done; says why.
     """
     progress = Progress(report)
+    if command.warm == "depth" and command.spec.mode != "painterly":
+        progress.expect_model()
     path = os.path.join(os.fsencode(command.source), to_bytes(command.image))
     with progress.stage("decode"):
         _must_be_as_accepted(path, command)

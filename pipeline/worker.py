@@ -1,9 +1,9 @@
 """The worker: one process, one job. Commands come in on standard input, events go out on descriptor 3.
 
-It says `hello` at once, imports, rehearses until a command is there, says `ready`, takes its one command, says `started`, runs
-the recipe and reports a `result` or an `error`; it exits with 0 or with the error's exit status. What it and its libraries
-print goes to standard output and error, which the daemon keeps as job.log; neither of them can reach the events or the commands
-by accident, since both are moved out of the way first.
+It says `hello` at once, imports, rehearses until a command is there, says `ready`, takes its one command, imports what the job
+needs beyond that, says `started`, runs the recipe and reports a `result` or an `error`; it exits with 0 or with the error's
+exit status. What it and its libraries print goes to standard output and error, which the daemon keeps as job.log; neither of
+them can reach the events or the commands by accident, since both are moved out of the way first.
 
 A cancel message and SIGTERM mean the same and take the same way: the signal's handler stops the main thread with an exception
 that no `except Exception` catches. C code that does not return cannot be stopped so; the daemon kills it after its grace.
@@ -223,9 +223,11 @@ def _resident() -> int:
 def _work(channel: Channel, command: "JobCommand") -> int:
     """Do the job; returns the exit status."""
     from daemon.contract.messages import Error, Started
+    from pipeline import warming
 
     try:
-        channel.send(Started(job_id=command.job_id))
+        warming.load(command.warm)
+        channel.send(Started(job_id=command.job_id, at=time.monotonic()))
         channel.last_words(_run(channel, command))
     except (_Stop, Exception) as error:  # noqa: BLE001 - every reason becomes a code of the error tree
         failure = classify(error)

@@ -38,6 +38,7 @@ class JobCommand(Frozen):
     models: str = Field(description="absolute path of the folder with the installed weights")
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
+    warm: Warm = Field("light", description="what is loaded before the job begins, if it is not yet")
 
 
 class CancelCommand(Frozen):
@@ -66,10 +67,11 @@ class Ready(Frozen):
 
 
 class Started(Frozen):
-    """The job was understood and has begun."""
+    """The job was understood, what it needs is loaded, and it has begun."""
 
     type: Literal["started"] = "started"
     job_id: str
+    at: float | None = Field(None, description="on the monotonic clock, which all processes of a machine share")
 
 
 class ProgressEvent(Frozen):

@@ -86,14 +86,27 @@ class Outbox:
 
     def new_attempt(self) -> str:
         """Make the folder of an attempt, with its `tmp`; returns its name in .work/."""
+        self._see_to_work()
         name = uuid.uuid4().hex
         self._fs.mkdir(self.attempt(name))
         self._fs.mkdir(os.path.join(self.attempt(name), b"tmp"))
         return name
 
+    def _see_to_work(self) -> None:
+        """Make .work/ again where somebody removed it, on a share for instance; never where the outbox itself is away."""
+        if not self._exists(self.work) and self.is_healthy():
+            make_folders(self._fs, self.work)
+
     def attempt(self, name: str) -> bytes:
         """The path of an attempt's folder."""
         return os.path.join(self.work, name.encode())
+
+    def may_have_folder(self, name: str) -> bool:
+        """Whether the folder of an attempt may still be there."""
+        try:
+            return self._exists(self.attempt(name))
+        except OSError:
+            return True
 
     def has_attempt(self, name: str) -> bool:
         """Whether the result of an attempt is still in .work/."""
@@ -142,6 +155,7 @@ class Outbox:
 
     def take_away(self, job_id: str) -> bytes | None:
         """Let a job's folder disappear, whole, by one rename; returns where it is now, none if there was none."""
+        self._see_to_work()
         target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())
         try:
             self._fs.rename(self.job(job_id), target)

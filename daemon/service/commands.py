@@ -2,13 +2,13 @@
 
 import os
 
-from daemon.contract.messages import JobCommand, Limits
+from daemon.contract.messages import JobCommand, Limits, Warm
 from daemon.contract.records import Job
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 
 
-def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int]) -> JobCommand:
+def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int], warm: Warm) -> JobCommand:
     """The command for a job with a spec.
 
     Args:
@@ -17,6 +17,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         settings: of the home.
         attempt: name of the attempt's folder in .work/.
         seen: the picture's size in bytes and modification time in nanoseconds as they are now.
+        warm: what is loaded before the job begins.
     """
     if job.spec is None:
         raise AssertionError(f"{job.job_id} has no spec and was started")
@@ -34,6 +35,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         models=str(settings.paths.models),
         device=settings.worker.device,
         threads=threads(settings),
+        warm=warm,
     )
 
 

@@ -76,7 +76,7 @@ class Recovery:
         """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
         left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
         for killed in reap(_pid(process) for process in left):
-            logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed)
+            logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
 
     def _resume(self, job: Job | None) -> None:
         if job is None or job.attempt is None:

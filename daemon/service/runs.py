@@ -24,7 +24,7 @@ from itertools import islice
 
 from loguru import logger
 
-from daemon.contract.messages import Result
+from daemon.contract.messages import Result, Warm
 from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
 from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
@@ -74,15 +74,16 @@ class Runs:
     def bind(
         self,
         supervisor: Supervisor,
-        take_spare: Callable[[], str | None] = lambda: None,
+        take_spare: Callable[[Warm], str | None] = lambda warm: None,
+        asked_of: Callable[[Job], Warm] = lambda job: "light",
         past: Callable[[], Iterable[Job]] = lambda: (),
     ) -> None:
         """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`.
 
-        `take_spare` gives the attempt folder of a worker that stands ready, if there is one; `past` the jobs that ended, oldest
-        first, for the forecast.
+        `take_spare` gives the attempt folder of a worker that is no worse than a new one for a job that asks for so much, if
+        there is one; `asked_of` what a job asks for; `past` the jobs that ended, oldest first, for the forecast.
         """
-        self._supervisor, self._take_spare = supervisor, take_spare
+        self._supervisor, self._take_spare, self._asked_of = supervisor, take_spare, asked_of
         self.forecast = Forecast(self.progress, self.changed, self.clock, past)
 
     # -- starting ---------------------------------------------------------------------------------------------------------
@@ -137,12 +138,13 @@ class Runs:
             return True
         if self.settling.has_changed(job, seen):
             return True
-        attempt = self._take_spare() or self.outbox.new_attempt()
+        warm = self._asked_of(job)
+        attempt = self._take_spare(warm) or self.outbox.new_attempt()
         self._troubles.pop("start", None)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
             pid = self._supervisor.start(
-                command(job, self.outbox, self.settings, attempt=attempt, seen=seen),
+                command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
             )
@@ -265,6 +267,8 @@ class Runs:
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
+        if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
+            error, retryable = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info(), True
         if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):
             self.end(job, decide.out_of_room(job, error))
             return

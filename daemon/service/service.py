@@ -39,6 +39,7 @@ from daemon.service.spares import Spares
 from daemon.service.tellings import Tellings
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
+from daemon.supervisor.code import fingerprint
 from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
@@ -91,7 +92,7 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._runs = Runs(fs, settings, self._ledger, self._outbox, self._changed)
-        self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before)
+        self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest)
         mover = Mover(fs, paths.inbox_bytes, self._outbox)
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
@@ -101,6 +102,7 @@ class Service:
         self._runs.lacks_room = self._room.explains
         self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
         installed = Installed(os.fspath(paths.models))
+        make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
         self._supervisor = Supervisor(
             self._selector,
             fs,
@@ -110,8 +112,16 @@ class Service:
             on_end=self._runs.on_end,
             fence=None if argv else fence(settings, installed),
         )
-        self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
-        self._runs.bind(self._supervisor, self._spares.take, past=lambda: reversed(self._board.shown()))
+        self._spares = Spares(
+            settings,
+            self._outbox,
+            jobs,
+            installed,
+            self._supervisor,
+            remaining=self._runs.remaining,
+            program=lambda: hash((fingerprint(), installed.places())),
+        )
+        self._runs.bind(self._supervisor, self._spares.take, installed.asked_of, lambda: reversed(self._board.shown()))
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
         self._once = self._recovered = self._published = False
         self._woken = True
@@ -150,6 +160,7 @@ class Service:
                     self._pass(time.monotonic())
                     self._notifier.went_round(time.monotonic())
                     if once and self._is_done():
+                        self._tell_rest()
                         break
                     self._wait(time.monotonic())
                 self._stop()
@@ -278,6 +289,13 @@ class Service:
 
     def _is_done(self) -> bool:
         return self._recovered and self._problem is None and not self._ledger.jobs.live and self._folder.is_done()
+
+    def _tell_rest(self) -> None:
+        """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
+        _, rest = self._folder.waiting()
+        if rest:
+            what = "one thing stays" if rest == 1 else f"{rest} things stay"
+            logger.info("done; {} in the inbox, and multiplane waiting says why", what)
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""

@@ -32,7 +32,7 @@ LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0
 #: In this order each has loaded what the one before it has, and more.
 _KINDS = tuple(LEAD_SECONDS)
 #: Once it is known: so many times the median of the last few, since the end of a job is foretold to about a quarter.
-_LEAD_SHARE, _LAST_FEW = 1.5, 5
+_LEAD_SHARE, _LAST_FEW, _LONGEST_LEAD = 1.5, 5, 60.0
 #: What a spare holds, bytes: measured 110, 460 and 530 MB. Where less is free it gives way; it comes back at three times that.
 _HOLDS: dict[Warm, int] = {"light": 150 << 20, "depth": 500 << 20, "painting": 600 << 20}
 _COMES_BACK = 3
@@ -88,8 +88,11 @@ class Spares:
         took = self._took[warm]
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
-    def take(self) -> str | None:
-        """The attempt folder whose worker stands ready, for the job that starts now; none if there is none."""
+    def take(self, asked: Warm) -> str | None:
+        """The attempt folder of the spare, for the job that starts now and asks for so much; none where a new worker is as good.
+
+        One that still loads what it has to is ahead of a new one; but not if that is more than the job asks for.
+        """
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
         if spare is None or seen is None:
@@ -100,9 +103,12 @@ class Spares:
         if spare.program != self._program():
             self.discard("the program or its configuration changed")
             return None
+        if not seen.ready and _KINDS.index(spare.warm) > _KINDS.index(asked):
+            self.discard(f"it is still loading for {spare.warm}")
+            return None
         if not seen.ready:
             # It was started too late, by so much at least.
-            self._took[spare.warm].append(max(seen.age_seconds, self.lead_seconds(spare.warm)))
+            self._took[spare.warm].append(min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD))
         self._spare = None
         return spare.name
 
@@ -181,11 +187,15 @@ class Spares:
         self._looked = now
 
     def _is_time(self, warm: Warm) -> bool:
-        """Nothing runs, or what runs is about to end."""
+        """Nothing runs, or what runs is about to end.
+
+        Where its end cannot be told, as for the first job of its kind, a spare for a model is started all the same: the running
+        job gives it a few seconds of a core, without it the next one would wait for all of them.
+        """
         if not self._jobs.processing:
             return True
         left = self._remaining()
-        return left is not None and left <= self.lead_seconds(warm)
+        return warm != "light" if left is None else left <= self.lead_seconds(warm)
 
     def _warm(self) -> Warm:
         following = next(iter(self._jobs.queue), None)

@@ -64,7 +64,8 @@ class Attempt:
         self._progress, self._clock = progress, clock
         self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
         self.job_id: str | None = None
-        self.ready = self.over = False
+        self.ready = self.over = self._started = False
+        self._given_at: float | None = None
         self._timeout: float | None = None
         self._result: Result | None = None
         self._error: Error | None = None
@@ -92,7 +93,7 @@ class Attempt:
         """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
         self.job_id = command.job_id
         self._conversation.expect(command.job_id)
-        self._began = self._moved = self.last_sign = self._sampled = self._clock()
+        self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._clock()
         self._timeout = timeout_seconds
         self._conversation.say(command)
         self._companion = process.keep_awake(self.worker.worker.pid)
@@ -153,8 +154,7 @@ class Attempt:
             looks.append(self._kill_at)
         elif self._timeout is not None:
             looks += [self._deadline(), self._sampled + self.rules.sample_seconds]
-        if not self.ready:
-            looks.append(self.born + self.rules.start_seconds)
+        looks.append(self._start_by())
         return min(looks, default=float("inf"))
 
     def alive(self) -> bool:
@@ -194,7 +194,7 @@ class Attempt:
         elif self._leave is not None and now >= self._leave[0]:
             self._conversation.violation = self._leave[1]
             self.kill()
-        elif not self.ready and now >= self.born + self.rules.start_seconds:
+        elif now >= self._start_by():
             self.kill("start")
         elif self._kill_at is None and now >= self._deadline():
             self.stop("timeout", self.rules.grace_seconds)
@@ -202,8 +202,14 @@ class Attempt:
             self._sample(now)
 
     def _deadline(self) -> float:
-        """When the job's time is up. The imports of a cold worker are not its own time: `start_seconds` bounds them."""
-        return self._began + self._timeout if self._timeout is not None and self.ready else float("inf")
+        """When the job's time is up. What it loads first is not its own time: `_start_by` bounds that."""
+        return self._began + self._timeout if self._timeout is not None and self._started else float("inf")
+
+    def _start_by(self) -> float:
+        """When a worker must be ready, and one that was given a job must have started it."""
+        if self._given_at is not None:
+            return float("inf") if self._started else self._given_at + self.rules.start_seconds
+        return float("inf") if self.ready else self.born + self.rules.start_seconds
 
     def _bury(self, now: float) -> None:
         assert self._killed_at is not None  # noqa: S101 - the caller's condition, for the type checker
@@ -265,9 +271,11 @@ class Attempt:
         match event:
             case Ready():
                 self.ready = True
-                self._began = self._moved = self.last_sign
             case Started():
-                self._began = self._moved = self.last_sign
+                self._started = True
+                # The loop may have had other things to do than to hear it at once.
+                said = self.last_sign if event.at is None else event.at
+                self._began = self._moved = min(max(said, self._began), self.last_sign)
             case ProgressEvent() if self.job_id is not None:
                 self._moved = self._clock()
                 self._progress(self.job_id, event.stage, event.fraction)

@@ -29,14 +29,14 @@ class ProtocolError(Exception):
 class EventReader:
     """Cuts a stream of bytes into events and checks their order.
 
-    A line is at most `MAX_LINE_BYTES`, the first event is `hello` of our version, `started` names the job that was given,
-    a result comes once and after `started`, and of `result` and `error` there is one at most.
+    A line is at most `MAX_LINE_BYTES`, the first event is `hello` of our version, `ready` and `started` come once and in this
+    order, `started` names the job that was given, a result comes once and after `started`, and of `result` and `error` there
+    is one at most.
     """
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._greeted = False
-        self._started = False
+        self._greeted = self._ready = self._started = False
         self._closed: str | None = None
         self.job_id: str | None = None
 
@@ -71,9 +71,15 @@ class EventReader:
             return
         if not self._greeted:
             raise ProtocolError(f"sent {event.type!r} before hello")
+        if isinstance(event, Ready):
+            if self._ready or self._started:
+                raise ProtocolError("said ready again")
+            self._ready = True
         if isinstance(event, Started):
             if event.job_id != self.job_id:
                 raise ProtocolError(f"started job {event.job_id!r}, but was given {self.job_id!r}")
+            if self._started:
+                raise ProtocolError("started its job twice")
             self._started = True
         if isinstance(event, Result | Error):
             if self._closed is not None:

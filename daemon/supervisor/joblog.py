@@ -4,6 +4,7 @@ import re
 
 from loguru import logger
 
+from daemon import clock
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 
@@ -33,10 +34,12 @@ class JobLog:
         self._path = b""
 
     def open(self, path: bytes) -> None:
-        """Write to this file from now on, first what was held back. An existing log is continued: it is of an earlier attempt."""
+        """Write to this file from now on, first what was held back. One of an earlier attempt is continued, and says so."""
         self._path = path
         try:
             self._fd = self._fs.append(path)
+            if self._fs.lstat(path).size:
+                self._write(f"\n[another attempt, {clock.now()}]\n".encode())
         except OSError as error:
             self._report(error)
         held, self._held = bytes(self._held), bytearray()

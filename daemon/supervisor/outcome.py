@@ -12,9 +12,8 @@ from daemon.contract.messages import Error, Result
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, JobError, OutOfMemory, OutputTooLarge, Timeout, WorkerCrashed
 
-#: Why the supervisor ended a worker, in the order in which a later reason may replace an earlier one.
-Reason = Literal["timeout", "memory", "output", "processes", "guardian", "protocol", "start", "cancel", "shutdown"]
-
+#: Why the supervisor ended a worker: the first reason counts, but for a cancel, which replaces any.
+Reason = Literal["timeout", "memory", "output", "processes", "guardian", "start", "cancel", "shutdown"]
 
 #: A job that shows no progress for so long, and for half of its time, counts as hanging. The longest stretch between two reports
 #: of progress of a healthy job, a model's pass over a large picture on a slow machine, stays well below.
@@ -122,8 +121,8 @@ def _failure(end: End) -> JobError:
     if end.reason == "memory":
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
-            f"The job needed {_mib(end.peak_bytes)} of memory and may have {_mib(limit, up=False)}.",
-            hint="Use a smaller picture or fewer layers, or raise the memory limit in the configuration, "
+            f"The job was ended when it had taken {_mib(end.peak_bytes)} of memory; it may have {_mib(limit, up=False)}.",
+            hint="Use a smaller picture or fewer layers, or raise worker.max_memory_share in the configuration, "
             "then: multiplane retry ID.",
             detail=end.tail,
         )
@@ -142,9 +141,12 @@ def _failure(end: End) -> JobError:
 
 
 def _timeout(end: End) -> JobError:
-    sentence = f"The job took longer than the {end.timeout_seconds:g} seconds it may take"
-    if end.silent_seconds > end.seconds / 2:
-        sentence += f"; the worker gave no sign of life for the last {end.silent_seconds:.0f} of them"
+    limit = end.timeout_seconds
+    sentence = f"The job took longer than the {'second' if limit == 1 else f'{limit:g} seconds'} it may take"
+    # What came after the limit is the grace it was given to end by itself.
+    silent = min(end.silent_seconds - max(0.0, end.seconds - limit), limit)
+    if silent > limit / 2:
+        sentence += f"; the worker gave no sign of life for the last {silent:.0f} of them"
     if end.status is None:
         sentence += "; its process hangs in the system and could not be ended"
     return Timeout(sentence + ".", detail=end.tail)
@@ -161,7 +163,7 @@ def _crash(end: End) -> str:
     if end.reason == "processes":
         return f"started more than {end.max_processes} processes and was ended with all of them"
     if end.reason == "start":
-        return "did not get ready for the job in time"
+        return "did not get ready for the job in time, with all that has to be loaded for it"
     if end.status < 0:
         return f"was ended by signal {-end.status} ({_signal_name(-end.status)})"
     if end.error is not None and end.error.error.code == "cancelled":

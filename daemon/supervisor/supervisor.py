@@ -103,20 +103,19 @@ class Supervisor:
             spare.kill()
 
     def spares(self) -> list[Spare]:
-        """The workers that have no job, oldest first; one that died is not among them."""
+        """The workers that have no job, oldest first; one that died is not among them once that was seen."""
         now = self._clock()
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._spares.items()]
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float, warm: Warm = "light") -> WorkerPid:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
         """Run a job: on the spare that was prepared for its attempt folder, or else on a new worker.
 
         Args:
             command: the job; `command.attempt` names the attempt folder (made if missing).
             log: absolute path of job.log; an existing one is continued.
-            timeout_seconds: wall time from the start of the job by a worker that is ready until it is asked to stop.
-            warm: what a new worker loads before the job.
+            timeout_seconds: wall time from the start of the job, when all it needs is loaded, until it is asked to stop.
 
         Raises:
             OSError: no worker could be started; nothing is left running and `on_end` is not called.
@@ -127,7 +126,7 @@ class Supervisor:
         folder = os.fsencode(command.attempt)
         if folder in self._spares and not self._spares[folder][1].alive():
             self.discard(folder)
-        attempt = self._spares.pop(folder)[1] if folder in self._spares else self._spawn(folder, warm)
+        attempt = self._spares.pop(folder)[1] if folder in self._spares else self._spawn(folder, "light")
         self._jobs[command.job_id] = attempt
         attempt.log.open(log)
         attempt.give(command, timeout_seconds)
@@ -224,4 +223,5 @@ class Supervisor:
         else:
             self._spares = {folder: kept for folder, kept in self._spares.items() if kept[1] is not attempt}
             end = attempt.end()
-            logger.warning("a spare worker ended by itself with status {}: {}", end.status, end.tail or "it printed nothing")
+            why = f"was ended ({end.reason})" if end.reason else f"ended by itself with status {end.status}"
+            logger.warning("a spare worker {}: {}", why, end.tail or "it printed nothing")

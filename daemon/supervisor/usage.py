@@ -16,7 +16,7 @@ class Usage:
         self._fs, self._folder, self._limit = fs, folder, rules.max_output_bytes
 
     def exceeds_output(self) -> bool:
-        """Whether the files in the folder are larger together than a result may be, or too many to count."""
+        """Whether the files in the folder are larger together than a result may be, or far more than a result has."""
         return self._limit is not None and self._is_over(self._limit)
 
     def _is_over(self, limit: int) -> bool:

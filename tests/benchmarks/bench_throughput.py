@@ -101,6 +101,7 @@ def one_cold_process_each(folder: Path, photos: dict[str, bytes], depth: bytes |
                 limits=Limits(max_bytes=1 << 30, max_pixels=1 << 28),
                 models=str(models),
                 threads=os.cpu_count() or 1,
+                warm="light" if depth else "depth",
             )
         )
     return time.perf_counter() - start

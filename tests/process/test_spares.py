@@ -108,8 +108,8 @@ def test_one_spare_stands_ready_and_the_next_job_gets_its_folder(home):
     assert house.ready() == "light"
     house.tend()
     (name,) = house.work()
-    assert house.spares.take() == name
-    assert house.spares.take() is None
+    assert house.spares.take("light") == name
+    assert house.spares.take("light") is None
     assert house.spares.next_look(house.now) == float("inf")
 
 
@@ -130,7 +130,7 @@ def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
     house.tend()
     assert house.spares.lead_seconds("light") == pytest.approx(0.75)
     assert house.spares.lead_seconds("depth") == LEAD_SECONDS["depth"]
-    house.spares.take()
+    house.spares.take("light")
     house.job("running", running=True)
     house.left = 1.0
     house.tend()
@@ -143,7 +143,7 @@ def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
 def test_a_spare_that_was_not_ready_in_time_is_started_earlier_the_next_time(home):
     house = home("never_ready")
     house.tend()
-    assert house.spares.take() is not None
+    assert house.spares.take("light") is not None
     assert house.spares.lead_seconds("light") > LEAD_SECONDS["light"]
 
 
@@ -165,6 +165,14 @@ def test_the_spare_is_warmed_for_the_next_job(home, wishes, warm):
     house.job("next", **wishes)
     house.left = LEAD_SECONDS[warm] - 1
     assert house.ready() == warm
+
+
+def test_where_the_end_of_a_job_cannot_be_told_a_spare_for_a_model_is_started_at_once(home):
+    house = home()
+    house.job("running", running=True)
+    house.job("next", depth="model")
+    house.left = None
+    assert house.ready() == "depth"
 
 
 def test_a_spare_that_has_more_than_the_next_job_asks_for_is_kept_and_one_that_has_less_is_not(home):
@@ -193,14 +201,24 @@ def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path
     assert len(house.work()) == 1
 
 
+def test_a_spare_that_still_loads_more_than_the_job_asks_for_is_no_gain(home):
+    house = home("never_ready")
+    house.job("next", mode="painterly", style="oil")
+    house.tend()
+    assert house.spares.take("light") is None
+    assert house.work() == []
+    house.tend()
+    assert house.spares.take("painting") is not None, "what it has loaded so far need not be loaded again"
+
+
 def test_a_changed_program_makes_the_spare_useless(home):
     house = home()
     house.ready()
     house.program = 2
-    assert house.spares.take() is None
+    assert house.spares.take("light") is None
     assert house.work() == []
     house.ready()
-    assert house.spares.take() is not None
+    assert house.spares.take("light") is not None
 
 
 def test_the_program_is_looked_at_once_a_minute(home):
@@ -265,13 +283,13 @@ def test_a_job_does_not_take_a_spare_that_is_dead_or_whose_folder_is_gone(home):
     (child,) = [each for each in psutil.Process().children() if "actor.py" in " ".join(each.cmdline())]
     child.kill()
     house.serve(lambda: not house.supervisor.spares())
-    assert house.spares.take() is None
+    assert house.spares.take("light") is None
     house.tend()
     house.later(61)
     house.ready()
     (name,) = house.work()
     house.outbox.discard_attempt(name)
-    assert house.spares.take() is None
+    assert house.spares.take("light") is None
 
 
 def test_a_discarded_spare_leaves_no_process_and_no_folder(home):

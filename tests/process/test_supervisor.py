@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 import os
+import re
 import sys
 import time
 
@@ -79,7 +80,7 @@ def test_a_later_attempt_continues_the_log(tmp_path):
     house.log.write_text("first attempt\n")
     house.start()
     house.end()
-    assert house.log.read_text() == "first attempt\nworking\n"
+    assert re.fullmatch(r"first attempt\n\n\[another attempt, \S+Z\]\nworking\n", house.log.read_text())
 
 
 def test_a_command_larger_than_a_pipe_arrives_whole(tmp_path):
@@ -129,6 +130,23 @@ def test_a_spare_takes_the_job_of_its_folder(tmp_path):
     assert house.start().pid == waiting.pid
     assert house.supervisor.spares() == []
     assert isinstance(house.end(), Completed)
+
+
+def test_a_worker_that_does_not_start_its_job_is_ended_in_the_time_for_getting_ready(tmp_path):
+    house = House(tmp_path, acting("never_started"), start_seconds=1.0)
+    folder = os.fsencode(tmp_path / "attempt")
+    house.supervisor.prepare(folder)
+    house.loop(lambda: house.supervisor.spares()[0].ready)
+    house.start()
+    outcome = house.end()
+    assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
+    assert "did not get ready" in outcome.error.message
+
+
+def test_the_time_of_a_job_begins_when_its_worker_says_not_when_that_is_heard(tmp_path):
+    house = House(tmp_path, acting("heard_late"))
+    house.start()
+    assert house.end().seconds >= 0.3, "since it was handed over: the worker cannot have begun before"
 
 
 def test_a_spare_that_died_is_replaced_when_its_job_comes(tmp_path):

@@ -140,6 +140,7 @@ def test_the_detail_cannot_command_a_terminal(tmp_path):
         ("huge_line", "more than 1048576 bytes"),
         ("unknown_event", "cannot be read"),
         ("wrong_job", "started job 'another'"),
+        ("start_again_and_again", "started its job twice"),
         ("two_results", "after 'result'"),
         ("result_then_7", "reported a result and then ended with exit status 7"),
         ("result_then_hang", "reported a result and then did not end"),

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import CancelRequested, Job, Publishing, SegmentStart
 from daemon.contract.status import Source
-from daemon.errors import SourceMissing, SpecInvalid, WorkerCrashed
+from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
 from daemon.intake.model import Entry, Ready
 from daemon.jobs.decide import cancelled
@@ -68,6 +69,16 @@ def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_fai
     scene.gestures.look()
     scene.gestures.look()
     assert scene.jobs.ended["j"].state == "cancelled"
+
+
+def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene) -> None:
+    attempt = scene.processing("j").attempt.folder
+    shutil.rmtree(os.fsdecode(scene.outbox.work))
+    scene.runs.on_end("j", Failed(Internal("the program failed on this picture").info(), False, 1.0))
+    job = scene.jobs.live["j"]
+    assert (job.state, job.attempts) == ("pending", 1)
+    assert "removed from .work" in job.last_error.message
+    assert scene.outbox.new_attempt() != attempt
 
 
 def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_their_turn(scene: Scene) -> None:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from daemon.contract.status import Source, Status
-from daemon.fs import LocalFiles, write_new
+from daemon.fs import LocalFiles, remove_tree, write_new
 from daemon.outbox import Health, NotDurableError, Outbox
 
 
@@ -184,3 +184,19 @@ def test_health_is_plain_json(outbox):
     )
     outbox.write_health(health)
     assert Health.model_validate_json(content(os.path.join(outbox.root, b"daemon.json"))) == health
+
+
+def test_a_removed_work_folder_is_made_again_but_not_where_the_outbox_is_away(outbox):
+    os.mkdir(outbox.job("j"))
+    os.rmdir(outbox.work)
+    gone = outbox.take_away("j")
+    assert gone is not None
+    assert not outbox.has("j")
+    os.rmdir(gone)
+    os.rmdir(outbox.work)
+    assert os.path.isdir(os.path.join(outbox.attempt(outbox.new_attempt()), b"tmp"))
+    remove_tree(outbox.fs, outbox.work)
+    os.unlink(os.path.join(outbox.root, b".multiplane"))
+    with pytest.raises(FileNotFoundError):
+        outbox.new_attempt()
+    assert not os.path.exists(outbox.work)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 
 import pytest
 
@@ -91,6 +92,9 @@ def test_a_line_without_an_end_is_not_collected_for_ever():
         ([HELLO, HELLO], "hello twice"),
         ([HELLO | {"protocol": PROTOCOL_VERSION + 1}], "version 2"),
         ([HELLO, {"type": "started", "job_id": "other"}], "'other'"),
+        ([HELLO, {"type": "ready"}, {"type": "ready"}], "ready again"),
+        ([HELLO, {"type": "started", "job_id": "job"}, {"type": "ready"}], "ready again"),
+        ([HELLO, {"type": "started", "job_id": "job"}, {"type": "started", "job_id": "job"}], "twice"),
         ([HELLO, json.loads(RESULT.model_dump_json())], "had not started"),
         ([HELLO, {"type": "progress", "stage": "x", "fraction": 1.5}], "cannot be read"),
         ([HELLO, {"type": "progress", "stage": "x", "fraction": 0.5, "more": 1}], "cannot be read"),
@@ -166,7 +170,7 @@ def test_every_way_to_die_is_told_apart(status, code, words):
     ("reason", "code", "words"),
     [
         ("timeout", "timeout", "9 seconds"),
-        ("memory", "out_of_memory", "3,072 MiB of memory and may have 2,048 MiB"),
+        ("memory", "out_of_memory", "3,072 MiB of memory; it may have 2,048 MiB"),
         ("guardian", "worker_crashed", "guardian"),
         ("start", "worker_crashed", "get ready"),
     ],
@@ -181,7 +185,7 @@ def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code,
 @pytest.mark.parametrize("limit", [2048 << 20, (2048 << 20) + 1000])
 def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit(limit):
     outcome = judge(ended(reason="memory", status=-9, max_memory_bytes=limit, peak_bytes=limit + 1))
-    assert "2,049 MiB of memory and may have 2,048 MiB" in outcome.error.message
+    assert "2,049 MiB of memory; it may have 2,048 MiB" in outcome.error.message
 
 
 def test_a_cancel_is_a_cancel_whatever_the_worker_made_of_it():
@@ -207,7 +211,16 @@ def test_a_timeout_is_worth_another_attempt_only_if_the_job_hung():
 
 def test_the_timeout_tells_of_silence_only_where_there_was_some():
     assert "sign of life" not in judge(ended(reason="timeout", silent_seconds=4.0)).error.message
-    assert "for the last 8 of them" in judge(ended(reason="timeout", silent_seconds=8.0)).error.message
+    assert "for the last 8 of them" in judge(ended(reason="timeout", silent_seconds=9.0)).error.message
+
+
+def test_the_grace_after_the_limit_is_no_part_of_the_silence_that_is_told():
+    hung = ended(reason="timeout", seconds=20.0, timeout_seconds=10.0, silent_seconds=17.0, still_seconds=17.0)
+    assert judge(hung).error.message.startswith("The job took longer than the 10 seconds it may take; ")
+    assert "for the last 7 of them" in judge(hung).error.message
+    at_once = ended(reason="timeout", seconds=11.0, timeout_seconds=1.0, silent_seconds=11.0)
+    assert "than the second it may take" in judge(at_once).error.message
+    assert "for the last 1 of them" in judge(at_once).error.message
 
 
 # -- log ------------------------------------------------------------------------------------------------------------------
@@ -223,6 +236,17 @@ def test_a_log_of_exactly_the_cap_is_whole_and_one_byte_more_says_so(tmp_path):
     assert (tmp_path / "whole").read_bytes() == b"0123456789"
     assert (tmp_path / "cut").read_bytes().startswith(b"0123456789\n[job.log ends here")
     assert (tmp_path / "cut").read_bytes().count(b"job.log ends") == 1
+
+
+def test_a_log_of_several_attempts_says_where_the_next_one_begins(tmp_path):
+    for said in (b"first\n", b"second\n"):
+        log = JobLog(LocalFiles(), 100)
+        log.open(bytes(tmp_path / "log"))
+        log.feed(said)
+        log.close()
+    first, empty, heading, second = (tmp_path / "log").read_text().splitlines()
+    assert (first, empty, second) == ("first", "", "second")
+    assert re.fullmatch(r"\[another attempt, 2\d{3}-\d\d-\d\dT[\d:.]+Z\]", heading)
 
 
 def test_what_a_spare_printed_is_kept_for_its_job_up_to_the_cap(tmp_path):

@@ -69,6 +69,10 @@ def deaf() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def heard_late() -> None:
+    finish()
+
+
 def good() -> None:
     print("working", flush=True)
     say({"type": "progress", "stage": "decode", "fraction": 0.25})
@@ -303,6 +307,13 @@ def wrong_job() -> None:
     time.sleep(LONG)
 
 
+def start_again_and_again() -> None:
+    """Would have all the time in the world, if each of them began the job anew."""
+    while True:
+        say({"type": "started", "job_id": "job"})
+        time.sleep(0.05)
+
+
 def two_results() -> None:
     finish()
     finish()
@@ -354,7 +365,13 @@ def main() -> None:
     if not line:
         return
     command = json.loads(line)
-    say({"type": "started", "job_id": command["job_id"]})
+    if chosen == "never_started":
+        time.sleep(LONG)
+    # As if the daemon heard it late: said before the pause, heard after it.
+    at = {"at": time.monotonic() - 5.0} if chosen == "heard_late" else {}
+    if at:
+        time.sleep(0.3)
+    say({"type": "started", "job_id": command["job_id"]} | at)
     behaviour = chosen if chosen != "by_picture" else command["image"].partition(".")[0]
     globals()[behaviour]()
 
