@@ -8,6 +8,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+def written(seconds: float) -> str:
+    """Seconds since 1970 as `rfc3339` writes them."""
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
+
+
 def now() -> str:
     """This moment, as `rfc3339` writes it."""
     return rfc3339(datetime.now(UTC))

@@ -1,5 +1,6 @@
 """How the verbs draw: names that come from anyone, states, durations, bars."""
 
+import math
 from datetime import UTC, datetime
 
 from rich.text import Text
@@ -7,6 +8,7 @@ from rich.text import Text
 from daemon.cli.common import printable
 from daemon.clock import local as local
 from daemon.contract.status import State, Status
+from daemon.outbox import attempt_of
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -25,13 +27,43 @@ def state_cell(state: State) -> Text:
 
 def remark(status: Status) -> str:
     """What there is to say of a job beside its state."""
-    if status.error and status.state in ("failed", "pending"):
-        return f"{status.error.code}: {status.error.message}"
-    if status.progress:
-        return f"{status.progress.stage} {status.progress.fraction:.0%}"
-    if status.queue_position:
-        return "next in line" if status.queue_position == 1 else f"{status.queue_position:,} in line"
-    return f"{status.processing_seconds:.1f} s" if status.state == "completed" and status.processing_seconds else ""
+    said: tuple[str, ...] = ()
+    match status.state:
+        case "failed":
+            said = (_trouble(status),)
+        case "pending":
+            place = status.queue_position
+            said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", again(status))
+        case "processing":
+            progress = status.progress
+            said = (f"{progress.stage} {percent(progress.fraction)}" if progress else "", attempt(status))
+        case "completed" if status.processing_seconds:
+            said = (f"{status.processing_seconds:.1f} s",)
+    return " · ".join(filter(None, said))
+
+
+def again(status: Status) -> str:
+    """When a pending job is tried again, if it rests, and what became of the attempt before; empty if there was none."""
+    when = f"tried again at {hour(status.retry_at)}" if status.retry_at else "tried before"
+    which = f" ({attempt_of(status.attempts + 1)})" if status.attempts and status.retry_at else ""
+    if status.error:
+        return f"{when}{which}: {_trouble(status)}"
+    return f"{when}{which}" if status.retry_at else ""
+
+
+def attempt(status: Status) -> str:
+    """Which attempt a running job is at; empty if it is the first."""
+    return attempt_of(status.attempts) if status.state == "processing" and status.attempts > 1 else ""
+
+
+def _trouble(status: Status) -> str:
+    return f"{status.error.code}: {status.error.message}" if status.error else ""
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1; only what is done has 100 %."""
+    # What is stored for 0.57 is a little less.
+    return f"{math.floor(share * 100 + 1e-6)} %"
 
 
 def duration(seconds: float) -> str:
@@ -54,6 +86,11 @@ def ago(moment: str, now: datetime) -> str:
         if seconds >= unit:
             return f"{int(seconds) // unit} {name} ago"
     return f"{int(seconds)} s ago"
+
+
+def hour(moment: str) -> str:
+    """An RFC 3339 time of today as the clock on the wall shows it."""
+    return local(moment)[-len("12:34:56") :]
 
 
 def now() -> datetime:

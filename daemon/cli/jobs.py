@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.cells import cell, remark, state_cell
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
 from daemon.cli.looking import Looking
 from daemon.contract.status import State, Status
 
@@ -20,14 +20,21 @@ _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 def jobs(
     state: Annotated[State | None, typer.Option("--state", help="Only jobs in this state.")] = None,
-    batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch.")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or the name of its folder.")
+    ] = None,
     page: Annotated[int, typer.Option("--page", min=1, help="Which page; 1 has what is going on and what ended last.")] = 1,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """List the jobs: running, pending in their order, then ended ones, the last first."""
+    looking = Looking(fs, settings_in_use(home))
+    batches = looking.batches(batch) if batch is not None else None
+    if batches is not None and not batches:
+        tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
+        raise typer.Exit(1)
     # One more than the page shows, to know whether there is another.
-    found = Looking(fs, settings_in_use(home)).statuses((page - 1) * PAGE, PAGE + 1, state=state, batch=batch)
+    found = looking.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
     shown = found[:PAGE]
     if json:
         print_json(shown)

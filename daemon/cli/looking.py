@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import time
+from collections.abc import Collection
 from itertools import islice
 
 from pydantic import ValidationError
@@ -10,8 +12,9 @@ from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.journal import History
+from daemon.journal.history import Past
 from daemon.journal.lock import is_running
-from daemon.outbox import Health, status_of
+from daemon.outbox import Health, in_line, status_of
 from daemon.settings import Settings
 
 _MAX_BYTES = 64 << 20
@@ -51,26 +54,41 @@ class Looking:
         except (OSError, ValidationError):
             return None
 
-    def statuses(self, first: int, most: int, *, state: State | None = None, batch: str | None = None) -> list[Status]:
+    def statuses(
+        self, first: int, most: int, *, state: State | None = None, batches: Collection[str] | None = None
+    ) -> list[Status]:
         """Running jobs, then pending ones in their order, then ended ones, the last first; so many of them from `first` on.
 
         Args:
             first: how many are left out.
             most: how many are told.
             state: only jobs in this state.
-            batch: only jobs of this batch.
+            batches: only jobs of these batches.
 
         Raises:
             Refusal: a segment of the journal is damaged.
         """
         jobs = self.history.now()
         live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
-        live += [status_of(job, position=place) for place, job in enumerate(jobs.queue, start=1)]
-        live = [status for status in live if state in (None, status.state) and batch in (None, status.batch)]
+        now = time.time()
+        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, now)]
+
+        def wanted(one: Status | Past) -> bool:
+            return state in (None, one.state) and (batches is None or one.batch in batches)
+
+        live = [status for status in live if wanted(status)]
         # Of what ended only the page is read, wherever in the history it is.
-        past = (past for past in self.history.past() if state in (None, past.state) and batch in (None, past.batch))
+        past = (past for past in self.history.past() if wanted(past))
         begin, end = max(0, first - len(live)), max(0, first + most - len(live))
         return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
+
+    def batches(self, name: str) -> set[str]:
+        """The ids of the batches that a person means: the one with that id, or all that came in a folder of that name.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
+        return {job.accepted.batch for job in self.history.batch(name) if job.accepted.batch is not None}
 
     def job(self, job_id: str) -> Job | None:
         """What the journal knows of a job."""

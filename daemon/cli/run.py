@@ -19,7 +19,9 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 
 
 def run(
-    once: Annotated[bool, typer.Option("--once", help="Stop when inbox and queue are empty; exit 1 if a job failed.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop when all that can be taken is done; exit 1 if a job failed.")
+    ] = False,
     home: Home = None,
     launchd: Launchd = False,
 ) -> None:

@@ -13,7 +13,7 @@ from daemon.cli.looking import Looking
 from daemon.cli.sight import Seeing
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
-from daemon.outbox import Health
+from daemon.outbox import Health, rests
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
@@ -57,7 +57,9 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         managed: bool | None = is_managed(its)
     except Refusal:
         managed = None
-    waiting = next(iter(looking.history.now().queue), None)
+    queue = list(looking.history.now().queue)
+    # Who rests until another attempt keeps nobody waiting, and is next only if nobody else is there.
+    waiting = next((job for job in queue if not rests(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(looking.history.ended(1)), None)
     silent = (now().timestamp() - seconds(health.alive_at)) if health else 0.0
     return ServiceStatus(

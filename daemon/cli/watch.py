@@ -8,14 +8,15 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from daemon.cli.cells import STYLES, ago, bar, cell, duration, now, remark, state_cell
+from daemon.cli.cells import STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
 from daemon.cli.looking import Looking
 from daemon.cli.sight import Seeing
+from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.journal.journal import segment_numbers, segment_path
-from daemon.outbox import Health, Waiting, status_of
+from daemon.outbox import Health, Waiting, in_line, status_of
 from daemon.settings import Settings
 
 #: The daemon writes its status files twice a second.
@@ -23,6 +24,8 @@ _LOOK_SECONDS = 0.5
 #: Reading the journal may take this share of the time.
 _JOURNAL_SHARE = 0.1
 _MOST = 200
+#: Lines of a section: a blank one, its title and, below, at least one of what there is.
+_HEAD_LINES, _LEAST_LINES = 2, 3
 _SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
 
 
@@ -77,7 +80,7 @@ class Scenes:
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
-        self._queue: tuple[Status, ...] = ()
+        self._queue: list[Job] = []
         self._queue_total = 0
         self._running: tuple[Status, ...] = ()
         self._ended: tuple[Status, ...] = ()
@@ -90,6 +93,7 @@ class Scenes:
         """
         self._read_journal()
         sight = self._sight.look(at)
+        second = at.timestamp()
         running = [self._looking.status(status.job_id) or status for status in self._running]
         return Scene(
             at=at.isoformat(),
@@ -98,7 +102,8 @@ class Scenes:
             problem=sight.problem,
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
-            queue=self._queue,
+            # A pause passes without a record.
+            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, second)),
             queue_total=self._queue_total,
             waiting=sight.waiting,
             waiting_total=sight.waiting_total,
@@ -112,8 +117,7 @@ class Scenes:
         jobs = self._looking.history.now()
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
-        self._queue = tuple(status_of(job, position=place) for place, job in enumerate(pending[:_MOST], start=1))
-        self._queue_total = len(pending)
+        self._queue, self._queue_total = pending[:_MOST], len(pending)
         self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MOST))
         self._seen = mark
         took = time.monotonic() - began
@@ -140,13 +144,16 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
     )
     shown = [section for section in sections if section[1]]
     for number, (title, total, lines) in enumerate(shown):
-        # What a section leaves is shared by those behind it; each has a blank line, a title and a last line for the rest.
-        room = max(1, left // (len(shown) - number) - 3)
-        fits = lines[:room] if total > room + 1 else lines
+        if left < _LEAST_LINES:
+            break
+        # What a section leaves is shared by those behind it; each has a last line for the rest, if there is one.
+        room = max(1, left // (len(shown) - number) - _LEAST_LINES)
+        fits = lines if total <= room + 1 and total <= left - _HEAD_LINES else lines[:room]
         parts += ["", Text(title, style="bold"), *fits]
-        if total > len(fits) and title != "ended":
+        left -= _HEAD_LINES + len(fits)
+        if total > len(fits) and title != "ended" and left:
             parts.append(Text(f"  … and {total - len(fits):,} more", style="dim"))
-        left -= len(fits) + 2 + (total > len(fits))
+            left -= 1
     return Group(*parts)
 
 
@@ -169,8 +176,8 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     line.truncate(max(0, width - len(clock) - 1), pad=True)
     lines: list[RenderableType] = [line.append(f" {clock}", style="dim")]
     if problem:
-        lines.append(cell(problem, "yellow"))
-        lines += [cell(hint, "dim")] if hint else []
+        lines += cell(problem, "yellow").wrap(out, width)
+        lines += cell(hint, "dim").wrap(out, width) if hint else []
     elif not scene.alive:
         lines.append(Text("Start it with: multiplane run (here), or multiplane service start", style="dim"))
     return lines
@@ -184,9 +191,10 @@ def _running(scene: Scene, at: datetime, width: int, most: int) -> list[Renderab
     for status in scene.running[:most]:
         progress = status.progress
         share, left = (progress.fraction if progress else 0.0), _time_left(status, at)
-        line = cell(_name(status), "bold").append(f"  {progress.stage if progress else 'starting'}", style="not bold")
+        stage = " · ".join(filter(None, (progress.stage if progress else "starting", attempt(status))))
+        line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
-        done = Text(bar(share, width - 5, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {share:4.0%}")
+        done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")
         lines += [line.append(f"  {left}", style="not bold dim"), done]
     if len(scene.running) > most:
         lines.append(Text(f"… and {len(scene.running) - most:,} more", style="dim"))
@@ -210,11 +218,11 @@ def _line(width: int, *parts: Text) -> Text:
 
 
 def _queued(status: Status, width: int) -> Text:
-    place = Text(f"{status.queue_position or 0:>4,}", style="dim")
+    place = Text(f"{status.queue_position:>4,}" if status.queue_position else "   –", style="dim")
     priority = status.spec.priority if status.spec else 0
     said = [cell(f"priority {priority}", "dim")] if priority else []
-    again = [cell(remark(status), "yellow")] if status.error else []
-    return _line(width, place, cell(_name(status)), *said, *again)
+    before = [cell(tried, "yellow")] if (tried := again(status)) else []
+    return _line(width, place, cell(_name(status)), *said, *before)
 
 
 def _waiting(item: Waiting, width: int) -> Text:

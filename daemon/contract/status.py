@@ -71,9 +71,10 @@ class Status(Frozen):
     processing_seconds: float | None = None
     timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
     attempts: int = 0
-    queue_position: int | None = Field(None, description="1 is next")
+    retry_at: str | None = Field(None, description="while it rests after an attempt: when it is tried again by itself")
+    queue_position: int | None = Field(None, description="1 is next; none while it rests")
     progress: Progress | None = None
-    error: ErrorInfo | None = None
+    error: ErrorInfo | None = Field(None, description="how it ended; while it is pending, how the attempt before did")
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")

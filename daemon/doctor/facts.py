@@ -90,6 +90,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             service=_service(fs, manager()),
             unfenced=missing(),
             settings={
+                "digest": settings.digest,
                 "device": settings.worker.device,
                 "sandbox": settings.worker.sandbox,
                 "max_output_bytes": int(settings.limits.max_output_bytes),

@@ -24,7 +24,7 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """All findings, by area."""
     return (
-        Finding(area="settings", grade="ok", sentence="The settings can be read, and fit together."),
+        *_settings(facts),
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
         *_folders(facts),
         *_permissions(facts),
@@ -37,6 +37,16 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *device(facts),
         *sandbox(facts),
     )
+
+
+def _settings(facts: Facts) -> Iterator[Finding]:
+    yield Finding(area="settings", grade="ok", sentence="The settings can be read, and fit together.")
+    health = facts.daemon.health
+    if facts.daemon.holds and health and health.settings not in (None, facts.settings.get("digest")):
+        sentence = "The daemon that runs was started with other settings: what is said here of them holds from its next start on."
+        yield Finding(
+            area="settings", grade="note", sentence=sentence, hint="Start it anew: multiplane service restart, or Ctrl-C and run."
+        )
 
 
 def _folders(facts: Facts) -> Iterator[Finding]:

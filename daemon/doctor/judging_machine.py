@@ -76,14 +76,19 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
     """The fence around the workers."""
     if facts.settings.get("sandbox") == "off":
         sentence = "The sandbox is off: a picture made to attack a decoder could do whatever the daemon may."
-        yield Finding(area="sandbox", grade="note", sentence=sentence, hint="Set worker.sandbox: auto in the configuration.")
+        yield Finding(
+            area="sandbox",
+            grade="note",
+            sentence=sentence,
+            hint="Set worker.sandbox: auto in the configuration, and start the daemon anew.",
+        )
     elif facts.unfenced:
         sentence = f"This system cannot keep workers from {'; '.join(facts.unfenced)}."
         yield Finding(
             area="sandbox",
             grade="note",
             sentence=sentence,
-            hint="A newer system does; see the README for what it guards against.",
+            hint="A newer system can; until then a picture made to attack a decoder could do that.",
         )
     else:
         yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and see only their own files.")

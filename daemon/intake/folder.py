@@ -275,5 +275,5 @@ def _end_of_batch(memory: FolderMemory) -> Waiting:
     if leftovers := _leftovers(memory):
         first = to_text(min(leftovers))
         what = first if len(leftovers) == 1 else f"{first} and {len(leftovers) - 1} more"
-        return Waiting(b"", memory.name, f"its batch is done; the folder stays because of {what}", False)
-    return Waiting(b"", memory.name, "its batch is done, the folder goes in a minute", True)
+        return Waiting(b"", memory.name, f"all its pictures were taken; the folder stays because of {what}", False)
+    return Waiting(b"", memory.name, "all its pictures were taken; the folder goes in a minute", True)

@@ -1,15 +1,23 @@
 """What is said of a job and of the daemon: pure functions from what is known to the models that are written."""
 
+import math
 import re
+import time
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pydantic import Field
 
+from daemon import clock
 from daemon.contract.records import Job
 from daemon.contract.status import ErrorInfo, Frozen, Progress, Source, Status
+from daemon.errors import DiskFull
+from daemon.jobs.decide import MAX_ATTEMPTS
 
 #: In the hints of the error tree the job is called ID.
 _ANY_ID = re.compile(r"\b(retry|rm) ID\b")
+#: Decimals of seconds and of a share, as they are written: finer than anybody times a job.
+_SECONDS, _SHARE = 3, 4
 
 
 class Waiting(Frozen):
@@ -39,12 +47,41 @@ class Health(Frozen):
     waiting: tuple[Waiting, ...] = ()
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
+    settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
     last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
 
 
-def status_of(job: Job, *, position: int | None = None, progress: Progress | None = None) -> Status:
-    """What status.json says of a job. `position` in the queue, 1 is next; `progress` of a running job."""
+def rests(job: Job, at: float) -> bool:
+    """Whether a job waits for the time of its next attempt, and not for its turn. `at`: seconds since 1970."""
+    return job.state == "pending" and job.retry_at > at
+
+
+def in_line(queue: Iterable[Job], at: float) -> Iterator[tuple[Job, int | None]]:
+    """The jobs of the queue in their order, and the place of each, 1 is next; one that rests has none, and is passed by."""
+    place = 0
+    for job in queue:
+        resting = rests(job, at)
+        place += not resting
+        yield job, None if resting else place
+
+
+def attempt_of(number: int) -> str:
+    """Which of the attempts that a job has."""
+    return f"attempt {number} of {MAX_ATTEMPTS}"
+
+
+def status_of(job: Job, *, position: int | None = None, progress: Progress | None = None, at: float | None = None) -> Status:
+    """What status.json says of a job.
+
+    Args:
+        job: what is known of it.
+        position: in the queue, 1 is next.
+        progress: of a running job.
+        at: seconds since 1970; this moment if not given.
+    """
     ended, published = job.ended, job.published
+    resting = rests(job, time.time() if at is None else at)
+    seconds = published.processing_seconds if published else ended.processing_seconds if ended else None
     return Status(
         job_id=job.job_id,
         requested_id=job.accepted.requested_id,
@@ -56,12 +93,13 @@ def status_of(job: Job, *, position: int | None = None, progress: Progress | Non
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,
-        processing_seconds=published.processing_seconds if published else ended.processing_seconds if ended else None,
-        timings=published.timings if published else {},
+        processing_seconds=None if seconds is None else round(seconds, _SECONDS),
+        timings={stage: round(taken, _SECONDS) for stage, taken in published.timings.items()} if published else {},
         attempts=job.attempts,
-        queue_position=position,
-        progress=progress,
-        error=_error(job),
+        retry_at=clock.written(job.retry_at) if resting else None,
+        queue_position=None if resting else position,
+        progress=progress and progress.model_copy(update={"fraction": _floor(progress.fraction)}),
+        error=_error(job, resting=resting),
         warnings=_warnings(job),
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
@@ -76,12 +114,29 @@ def _source(job: Job) -> Source:
     return Source(image=job.image.to, bytes=job.image.size)
 
 
-def _error(job: Job) -> ErrorInfo | None:
-    """The error a job ended with; for a job that will be tried again, that of the attempt before. The hint names the job."""
-    error = job.ended.error if job.ended else job.last_error
+def _floor(share: float) -> float:
+    """A share of 0 to 1 with few decimals: 1 only if it is, and 0.57 for the number a little below it that is stored for it."""
+    scale: int = 10**_SHARE
+    return math.floor(share * scale + 1e-6) / scale
+
+
+def _error(job: Job, *, resting: bool) -> ErrorInfo | None:
+    """The error a job ended with; while it waits to be tried again, that of the attempt before, and none while it runs."""
+    if job.state == "pending":
+        return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, resting=resting)})
+    error = job.ended.error if job.ended else None
     if error is None or not _ANY_ID.search(error.hint):
         return error
     return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
+
+
+def _again(job: Job, error: ErrorInfo, *, resting: bool) -> str:
+    """What comes after an attempt that was not the last."""
+    which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
+    if error.code == DiskFull.code:
+        return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
+    when = f"at {clock.local(clock.written(job.retry_at))[-len('12:34:56') :]}" if resting else "when it is its turn"
+    return f"It is tried again by itself {when}{which}; nothing to do."
 
 
 def _warnings(job: Job) -> tuple[str, ...]:

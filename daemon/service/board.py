@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
@@ -11,7 +12,7 @@ from loguru import logger
 from daemon import __version__, clock
 from daemon.contract.records import Job
 from daemon.contract.status import Progress, Status
-from daemon.outbox import Health, Outbox, Waiting, status_of
+from daemon.outbox import Health, Outbox, Waiting, in_line, rests, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.service.ledger import Ledger
 
@@ -40,20 +41,30 @@ class Board:
         ledger: the jobs.
         progress: of the running jobs, by id; kept up to date by its owner.
         ended_before: finds the jobs that ended before this start, newest first, at most so many.
+        settings: a digest of those the daemon was started with.
     """
 
     def __init__(
-        self, outbox: Outbox, ledger: Ledger, progress: dict[str, Progress], ended_before: Callable[[int], Iterable[Job]]
+        self,
+        outbox: Outbox,
+        ledger: Ledger,
+        progress: dict[str, Progress],
+        ended_before: Callable[[int], Iterable[Job]],
+        settings: str | None = None,
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
         self._progress = progress
         self._ended_before = ended_before
+        self._settings = settings
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, int | None] = {}
+        self._resting: set[str] = set()
+        #: Thrown away while they were under way, put back since, and on the page.
+        self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
         self._written = float("-inf")
@@ -86,14 +97,35 @@ class Board:
         # A job that somebody threw away while it was pending is over for them, and its folder is not there to be linked.
         elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
             self._gallery.removed(job_id)
+            self._back.discard(job_id)
 
     def look(self) -> None:
-        """Notice what somebody removed of the page; it is made again with the next `refresh`.
+        """Notice what somebody removed of the page, and which thrown away jobs are back; shown with the next `refresh`.
 
         Raises:
             OSError: the outbox cannot be looked at.
         """
         self._gallery.mend()
+        if not self._gallery.is_open:
+            return  # what is back then is asked by the gallery itself
+        for job in self.shown():
+            if not job.discarded or (back := self._is_back(job)) == (job.job_id in self._back):
+                continue
+            if back:
+                self._write_status(job)  # what it says is from before
+                self._back.add(job.job_id)
+                self._gallery.ended(status_of(job))
+            else:
+                self._back.discard(job.job_id)
+                self._gallery.removed(job.job_id)
+            self._stale = True
+
+    def _is_back(self, job: Job) -> bool:
+        """Whether the folder of a job that was thrown away is in the outbox; as it was, if that cannot be told."""
+        try:
+            return self._outbox.has(job.job_id) if self._outbox.is_healthy() else job.job_id in self._back
+        except OSError:
+            return job.job_id in self._back
 
     def some_older(self) -> list[str]:
         """Some of the jobs that the page shows further down: the next ones with each call, round and round.
@@ -168,14 +200,13 @@ class Board:
         self._written = now
 
     def _refresh_jobs(self, most: int | None) -> None:
-        jobs = self._ledger.jobs
-        if self._stale:
-            first = islice(jobs.queue, _MOST_POSITIONS)
-            positions = {job.job_id: place for place, job in enumerate(first, start=1)}
-            for job_id, place in positions.items():
-                if place != self._positions.get(job_id):
-                    self._dirty[job_id] = None
-            self._positions = positions
+        jobs, at = self._ledger.jobs, time.time()
+        resting = {job.job_id for job in jobs.postponed.values() if rests(job, at)}
+        if self._stale or resting != self._resting:
+            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, at), _MOST_POSITIONS)}
+            moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
+            self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
+            self._positions, self._resting = positions, resting
         for job_id in tuple(islice(self._dirty, most)):
             job = jobs.find(job_id)
             if job and job.claimed:
@@ -217,6 +248,7 @@ class Board:
             waiting_total=self._waiting_total,
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
+            settings=self._settings,
         )
 
     def _live(self) -> list[Status]:
@@ -232,4 +264,10 @@ class Board:
     def _ended_statuses(self, most: int) -> Iterator[Status]:
         """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""
         jobs = self.shown() if most <= _MOST_ENDED else self._ended_before(most)
-        return (status_of(job) for job in jobs if not job.discarded)
+        for job in jobs:
+            if job.discarded and not self._is_back(job):
+                self._back.discard(job.job_id)
+                continue
+            if job.discarded:
+                self._back.add(job.job_id)
+            yield status_of(job)

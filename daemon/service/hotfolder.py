@@ -184,7 +184,7 @@ class HotFolder:
         self._kept = {}
         for end in decision.finished:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
-                self._kept[end.folder] = f"its batch is done; {reason}"
+                self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
     def _tell_taken(self, now: float) -> None:
         """Many at once: what a memory costs to be replaced grows with what is in it."""

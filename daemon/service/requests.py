@@ -106,7 +106,10 @@ class Requests:
         answers: list[JobAnswer] = []
         ids = list(request.jobs)
         if request.batch is not None:
-            ids += self._of_batch(request.batch, request.verb)
+            jobs = self._of_batch(request.batch)
+            if not jobs:
+                return RequestAnswer(problem=f"there is no batch {request.batch}")
+            ids += [job.job_id for job in jobs if _fits(request.verb, job)]
             if not ids:
                 what = {"cancel": "none of its jobs is pending or running", "retry": "none of its jobs failed or was cancelled"}
                 return RequestAnswer(problem=f"batch {request.batch}: {what.get(request.verb, 'it has no ended jobs')}")
@@ -120,12 +123,12 @@ class Requests:
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
 
-    def _of_batch(self, batch: str, verb: Verb) -> list[str]:
-        """The jobs of a batch that the verb can mean. A folder's name stands for the last batch of that folder."""
+    def _of_batch(self, batch: str) -> list[Job]:
+        """The jobs of a batch. A folder's name stands for the last batch of that folder."""
         known = self.ledger.jobs.batches.get(batch)
         jobs = self.batch(known.batch if known else batch)
         last = max(jobs, key=lambda job: job.sequence, default=None)
-        return [job.job_id for job in jobs if last and job.accepted.batch == last.accepted.batch and _fits(verb, job)]
+        return [job for job in jobs if last and job.accepted.batch == last.accepted.batch]
 
     def _cancel(self, job: Job) -> decide.Answer:
         answer = decide.cancel(job)

@@ -4,6 +4,7 @@ No setting has its value here: `config/default.yaml` gives every one of them, an
 (`defaults`) is described by JobSpec.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -137,6 +138,11 @@ class Settings(BaseSettings):
     def styles(self) -> tuple[str, ...]:
         """The names in config/styles.yaml, in its order."""
         return self._styles
+
+    @property
+    def digest(self) -> str:
+        """The same for the same settings: SHA-256, 16 hexadecimal digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def spec_defaults(self) -> dict[str, object]:

@@ -64,7 +64,7 @@ def test_what_is_not_ours_keeps_the_folder_and_is_named(running: QuickFolder) ->
     place = drop(running, "keep", "k1.jpg")
     (place / "notes.txt").write_text("mine")
     running.done("k1.jpg")
-    running.waits("keep", "its batch is done; the folder stays because of notes.txt")
+    running.waits("keep", "all its pictures were taken; the folder stays because of notes.txt")
     assert sorted(os.listdir(place)) == ["job.yaml", "notes.txt"]
     (place / "notes.txt").unlink()
     until(lambda: not place.exists(), 10)
@@ -125,11 +125,17 @@ def test_a_batch_can_be_cancelled_and_retried_by_its_folders_name(running: Quick
     jobs = jobs_of(running, "n1.jpg", "n2.jpg", "n3.jpg")
     assert [job["state"] for job in jobs] == ["cancelled"] * 3
     assert running.of("other.jpg")[0]["state"] == "processing"
-    assert running.verb("cancel", "--batch", "nobody").returncode == 1
+    unknown = running.verb("cancel", "--batch", "nobody")
+    assert (unknown.returncode, "there is no batch nobody" in unknown.stderr) == (1, True)
+    assert running.verb("jobs", "--batch", "nobody").returncode == 1
     assert running.verb("retry", "--batch", jobs[0]["batch"]).returncode == 0
     assert running.verb("cancel", running.of("other.jpg")[0]["job_id"]).returncode == 0
     for name in ("n1.jpg", "n2.jpg", "n3.jpg"):
         until(lambda name=name: running.of(name)[0]["state"] == "completed", 20)
+    assert (
+        running.verb("jobs", "--batch", "many", "--json").stdout
+        == running.verb("jobs", "--batch", jobs[0]["batch"], "--json").stdout
+    )
     listed = json.loads(running.verb("jobs", "--batch", jobs[0]["batch"], "--json").stdout)
     assert len(listed) == 3
 

@@ -165,6 +165,13 @@ def test_a_request_without_a_daemon_is_done_at_the_next_start(folder: HotFolder)
     until(lambda: not folder.of("kept.png"))
 
 
+def test_once_says_that_not_everything_was_taken(folder: HotFolder) -> None:
+    folder.put("alone.jpg", b"a picture without a sidecar")
+    done = folder.run("run", "--once")
+    assert done.returncode == 0
+    assert "one thing stays in the inbox" in done.stderr
+
+
 def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo, tmp_path) -> None:
     typo = tmp_path / "typo"
     for verb in (["jobs"], ["show", "x"], ["waiting"], ["watch"], ["stats"], ["rm", "x"], ["submit", str(photo)]):

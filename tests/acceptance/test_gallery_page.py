@@ -106,7 +106,7 @@ def running(job_id: str = "r", fraction: float = 0.25, **more: object) -> Status
     return Status(job_id=job_id, state="processing", created_at=clock.rfc3339(NOON), progress=progress, **given)
 
 
-def pending(job_id: str, position: int, **more: object) -> Status:
+def pending(job_id: str, position: int | None, **more: object) -> Status:
     given = {"source": Source(image=f"{job_id}.jpg", bytes=1)} | more
     return Status(job_id=job_id, state="pending", created_at=clock.rfc3339(NOON), queue_position=position, **given)
 
@@ -262,6 +262,48 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     page.clock.run_for(LOOK)
     page.wait_for_function("() => document.getElementById('banner').hidden")
     assert page.locator("#health").text_content() == "Running"
+
+
+@pytest.mark.parametrize("gone", ["silent", "stopped"])
+def test_without_a_daemon_nothing_is_in_work_and_no_time_is_promised(home: Home, open_page: Open, gone: str) -> None:
+    crashed = ErrorInfo(code="worker_crashed", message="The worker was killed.", hint="Nothing to do.")
+    again = {"attempts": 1, "retry_at": clock.rfc3339(NOON + timedelta(minutes=5)), "error": crashed}
+    home.tell(running(fraction=0.23), pending("p", 1), pending("q", None, **again), alive=NOON)
+    page = open_page(at=NOON + timedelta(seconds=2))
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 1 in work · 2 queued'")
+    assert page.locator("#now-title").text_content() == "In work"
+    assert page.locator("#queue .rows p").all_text_contents() == [
+        "Next",
+        "Tried again at 12:05:00 (attempt 2 of 3) · The worker was killed.",
+    ]
+    if gone == "stopped":
+        home.tell(running(fraction=0.23), pending("p", 1), pending("q", None, **again), alive=NOON, state="stopped")
+    page.clock.run_for(64_000 if gone == "silent" else LOOK)
+    page.locator("#banner").wait_for()
+    assert page.locator("#health").text_content() == f"{gone.capitalize()} · 1 unfinished · 2 queued"
+    assert page.locator("#now-title").text_content() == "Unfinished"
+    assert page.locator("#running .meta").text_content() == "depth · 23 % · when\xa0last\xa0heard\xa0of"
+    assert page.locator("#queue .rows p").all_text_contents() == ["Pending", "Pending · tried before: The worker was killed."]
+    assert "In work" not in page.locator("#filters").inner_text()
+    assert page.title() == "Multiplane"
+    home.tell(running(fraction=0.23), pending("p", 1), alive=NOON + timedelta(minutes=2))
+    page.clock.run_for(LOOK)
+    page.wait_for_function("() => document.getElementById('now-title').textContent === 'In work'")
+    assert page.locator("#running .meta").text_content() == "depth · 23 % · about 12 s left"
+    assert "In work" in page.locator("#filters").inner_text()
+
+
+def test_a_job_that_is_tried_again_says_when_and_which_attempt_it_is_at(home: Home, open_page: Open) -> None:
+    crashed = ErrorInfo(code="worker_crashed", message="The worker was killed.", hint="Nothing to do.")
+    rests = pending("p", None, attempts=2, retry_at=clock.rfc3339(NOON), error=crashed)
+    home.tell(running(fraction=0.57, attempts=2), rests, pending("q", 1, attempts=1, error=crashed))
+    page = open_page()
+    page.locator("#running .card").wait_for()
+    assert page.locator("#running .meta").text_content() == "depth · 57 % · about 12 s left · attempt\xa02\xa0of\xa03"
+    assert page.locator("#queue .rows p").all_text_contents() == [
+        "Tried again at 12:00:00 (attempt 3 of 3) · The worker was killed.",
+        "Next · tried before: The worker was killed.",
+    ]
 
 
 def test_clocks_that_differ_are_no_silence_once_the_daemon_is_seen_to_live(home: Home, open_page: Open) -> None:

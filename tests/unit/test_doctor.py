@@ -210,6 +210,15 @@ def test_a_configured_device_that_is_not_there_is_a_problem() -> None:
     assert "libomp" in problem("device", devices=Answer(value={"torch": None, "error": "OSError: libomp"})).sentence
 
 
+def test_a_daemon_that_was_started_with_other_settings_is_told_of() -> None:
+    other = replace(WELL.daemon, health=HEALTH.model_copy(update={"settings": "0123"}))
+    same = {**WELL.settings, "digest": "0123"}
+    said = [finding for finding in found("settings", daemon=other) if finding.grade == "note"]
+    assert "started with other settings" in said[0].sentence
+    assert [each.grade for each in found("settings", daemon=other, settings=same)] == ["ok"]
+    assert [each.grade for each in found("settings", daemon=replace(other, holds=False))] == ["ok"]
+
+
 def test_what_the_sandbox_cannot_hold_is_told() -> None:
     assert "sending signals" in note("sandbox", unfenced=("sending signals",)).sentence
     assert "off" in note("sandbox", settings={**WELL.settings, "sandbox": "off"}).sentence

@@ -167,7 +167,7 @@ def test_a_batch_without_pictures_for_a_minute_is_finished():
     scene.put(".DS_Store", folder=b"holiday")
     scene.settle(6)
     scene.take()
-    assert scene.reason(b"holiday") == "its batch is done, the folder goes in a minute"
+    assert scene.reason(b"holiday") == "all its pictures were taken; the folder goes in a minute"
     assert not scene.decision.only_people_can_help
     assert scene.pass_time(100, lambda d: bool(d.finished)) == pytest.approx(60.0)
     control = scene.files[b"holiday"][b"job.yaml"]
@@ -181,7 +181,7 @@ def test_what_somebody_may_miss_keeps_the_folder_of_a_batch_and_is_named():
     scene.take()
     scene.pass_time(100, lambda d: bool(d.finished))
     assert scene.decision.finished[0].leftovers == (b"notes.txt",)
-    assert scene.reason(b"holiday") == "its batch is done; the folder stays because of notes.txt"
+    assert scene.reason(b"holiday") == "all its pictures were taken; the folder stays because of notes.txt"
 
 
 def test_a_picture_that_comes_within_the_minute_keeps_the_batch_open():

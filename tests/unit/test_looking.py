@@ -59,7 +59,7 @@ def again(job: Job) -> Job:
     )
 
 
-def ids(looking: Looking, first: int, most: int, **only: str) -> list[str]:
+def ids(looking: Looking, first: int, most: int, **only: object) -> list[str]:
     return [status.job_id for status in looking.statuses(first, most, **only)]
 
 
@@ -84,10 +84,15 @@ def test_only_those_that_were_asked_for(looking: Looking) -> None:
     everything = looking.statuses(0, 1000)
     for state in ("processing", "pending", "completed", "failed", "cancelled"):
         assert ids(looking, 0, 1000, state=state) == [each.job_id for each in everything if each.state == state]
-    assert ids(looking, 0, 1000, batch="spring") == [each.job_id for each in everything if each.batch == "spring"]
-    assert ids(looking, 0, 9, state="failed", batch="spring") == ["job-30", "job-15"]
-    assert ids(looking, 1, 9, state="failed", batch="spring") == ["job-15"]
-    assert ids(looking, 0, 9, batch="autumn") == []
+    assert ids(looking, 0, 1000, batches={"spring"}) == [each.job_id for each in everything if each.batch == "spring"]
+    assert ids(looking, 0, 9, state="failed", batches={"spring"}) == ["job-30", "job-15"]
+    assert ids(looking, 1, 9, state="failed", batches={"spring"}) == ["job-15"]
+    assert ids(looking, 0, 9, batches={"autumn"}) == []
+
+
+def test_a_batch_is_known_only_if_there_was_one(looking: Looking) -> None:
+    assert looking.batches("spring") == {"spring"}
+    assert looking.batches("autumn") == set()
 
 
 def test_of_a_long_history_only_the_page_is_decoded(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:

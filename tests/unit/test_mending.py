@@ -95,3 +95,70 @@ def test_a_job_folder_in_the_trash_means_the_job_however_long_ago_it_ended(scene
     told = "".join(path.read_text() for path in (scene.root / ".gallery").glob("history-*.js"))
     assert [job_id for job_id in "abcde" if f'"id":"{job_id}"' in told] == list("acde")
     assert [job.job_id for job in scene.history.ended(9)] == list("edca")
+
+
+# -- a job that was thrown away while it was under way, and put back ----------------------------------------------------------
+
+
+def on_the_page(scene: Scene) -> bool:
+    return '{"id":"a"' in (scene.root / ".gallery" / "history-0.js").read_text()
+
+
+@pytest.fixture
+def trash(scene: Scene):
+    """Where the folder of job `a` is, which was thrown away while it was pending, and cancelled for that."""
+    scene.pending("a")
+    scene.refresh()
+    scene.gestures.look()
+    trash = (scene.root / "a").rename(scene.root.with_name("trash"))
+    for _ in range(2):
+        scene.gestures.look()
+    scene.refresh()
+    assert scene.jobs.ended["a"].state == "cancelled"
+    return trash
+
+
+def test_a_cancelled_job_is_on_the_page_when_its_folder_is_back_and_not_before(scene: Scene, trash) -> None:
+    assert not on_the_page(scene)
+    trash.rename(scene.root / "a")
+    scene.gestures.look()
+    scene.refresh()
+    assert on_the_page(scene)
+    assert '"state": "cancelled"' in scene.status("a")
+    feed_of = (scene.root / ".gallery" / "history-0.js").read_text
+    told = feed_of()
+    scene.gestures.look()
+    scene.refresh()
+    assert feed_of() == told, "told of once"
+
+
+def test_thrown_away_again_it_disappears_and_comes_back_again(scene: Scene, trash) -> None:
+    for _ in range(2):
+        trash.rename(scene.root / "a")
+        scene.gestures.look()
+        scene.refresh()
+        assert on_the_page(scene)
+        (scene.root / "a").rename(trash)
+        scene.gestures.look()
+        scene.refresh()
+        assert not on_the_page(scene)
+
+
+def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash) -> None:
+    for back in (False, True):
+        if back:
+            trash.rename(scene.root / "a")
+        scene.board = board.Board(scene.outbox, scene.ledger, {}, scene.history.ended)
+        shutil.rmtree(scene.root / ".gallery")
+        scene.refresh()
+        assert on_the_page(scene) == back
+
+
+def test_a_folder_that_does_not_answer_says_nothing_of_the_others_that_are_back(scene: Scene, trash) -> None:
+    trash.rename(scene.root / "a")
+    scene.gestures.look()
+    scene.refresh()
+    scene.fs.stale.add(b"/a")
+    scene.gestures.look()
+    scene.refresh()
+    assert on_the_page(scene)

@@ -2,10 +2,16 @@
 
 function queued(job) {
   const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
-  const words = make("p", "", job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending");
+  const words = make("p", "", due(job));
   if (job.batch) words.append(" · ", held(batchName(job.batch)));
-  if (job.error) words.append(" · tried before: ", held(job.error[0]));
+  if (job.error) words.append(job.retry && works() ? " · " : " · tried before: ", held(job.error[0]));
   return make("li", "", name, words);
+}
+
+function due(job) {
+  if (!works()) return "Pending";
+  if (job.retry) return `Tried again at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
+  return job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending";
 }
 
 function runningCard(job) {
@@ -21,12 +27,14 @@ function runningCard(job) {
 
 function progress(node, job) {
   const bar = node.querySelector("progress");
-  if (job.fraction === undefined) bar.removeAttribute("value");
-  else bar.value = job.fraction;
+  const alive = works();
+  if (job.fraction === undefined && alive) bar.removeAttribute("value");
+  else bar.value = job.fraction ?? 0;
   const parts = [job.stage ?? "starting"];
-  if (job.fraction !== undefined) parts.push(`${Math.floor(job.fraction * 100)} %`);
-  if (job.left !== undefined) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
-  if (job.attempts) parts.push(`attempt ${job.attempts}`);
+  if (job.fraction !== undefined) parts.push(percent(job.fraction));
+  if (job.left !== undefined && alive) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
+  if (job.attempts) parts.push(unbroken(`attempt ${job.attempts} of ${job.of}`));
+  if (!alive) parts.push(unbroken("when last heard of"));
   set(node.querySelector(".meta").firstChild, parts.join(" · "));
 }
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.names import to_bytes
-from daemon.contract.status import Output, Status
+from daemon.contract.status import ENDED, Output, Status
+from daemon.jobs.decide import MAX_ATTEMPTS
 
 Card = dict[str, object]
 
@@ -21,6 +22,8 @@ _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 def card_of(status: Status) -> Card:
     """A job as the page shows it; what is unknown or empty is left out. Addresses are relative to index.html."""
     source, progress, error = status.source, status.progress, status.error
+    # The first one is not worth a word, unless another will follow.
+    attempts = status.attempts if status.attempts > 1 or status.state == "pending" else 0
     card: dict[str, object | None] = {
         "id": status.job_id,
         "name": _short(source.image) if source else None,
@@ -31,10 +34,12 @@ def card_of(status: Status) -> Card:
         "created": status.created_at,
         "ended": status.completed_at,
         "seconds": status.processing_seconds,
-        "attempts": status.attempts if status.attempts > 1 else None,
+        "attempts": attempts or None,
+        "of": MAX_ATTEMPTS if attempts and status.state not in ENDED else None,
+        "retry": status.retry_at,
         "position": status.queue_position,
         "stage": _short(progress.stage) if progress else None,
-        "fraction": round(progress.fraction, 3) if progress else None,
+        "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
         "error": [_short(error.message), _short(error.hint)] if error else None,
         "warnings": [_short(warning) for warning in status.warnings[:_MOST_WARNINGS]],

@@ -49,6 +49,11 @@ class Gallery:
         self._told_at = float("-inf")
         self._turn = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is on the disk was taken up, and `ended_before` has been asked."""
+        return self._chunks is not None
+
     def ended(self, status: Status) -> None:
         """A job has ended, or something came to light about an ended one; written with the next `write`."""
         self._removed.discard(status.job_id)

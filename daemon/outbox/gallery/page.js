@@ -2,6 +2,7 @@
 
 const SILENT = 60_000; // ms; the daemon says that it is alive four times in it
 const STEP = 60; // cards put on the page at a time
+const UNFINISHED = "Unfinished"; // what is in work, while nobody is known to work on it
 const ROWS = 4; // of the queue and the waiting list before they are unfolded
 
 const $ = (id) => document.getElementById(id);
@@ -64,17 +65,20 @@ function silentSince(live) {
   return Date.now() - since > SILENT ? alive : null;
 }
 
+/** Whether what is told of the running jobs is how things are. */
+const works = () => Boolean(state.live) && silentSince(state.live) === null && !["stopped", "refused"].includes(state.live.state);
+
 function renderHealth() {
   const { live } = state;
   const since = silentSince(live);
   const word = since !== null ? "Silent" : live ? STATES[live.state] : "Not heard of yet";
   const parts = [word];
-  if (live?.running) parts.push(`${live.running} in work`);
+  if (live?.running) parts.push(`${live.running} ${works() ? "in work" : "unfinished"}`);
   if (live?.pending) parts.push(`${live.pending.toLocaleString()} queued`);
   $("health").dataset.state = since !== null ? "silent" : live?.state ?? "";
   set($("health"), parts.join(" · "));
   const busiest = live?.jobs.find((job) => job.state === "processing" && job.fraction !== undefined);
-  document.title = busiest && since === null ? `${Math.floor(busiest.fraction * 100)} % · Multiplane` : "Multiplane";
+  document.title = busiest && works() ? `${percent(busiest.fraction)} · Multiplane` : "Multiplane";
   const banner = $("banner");
   const start = " start it with `multiplane run`.";
   let text = null;
@@ -100,11 +104,12 @@ function renderFilters(all, hits) {
   for (const [key, label, belongs] of FILTERS) {
     let button = nav.querySelector(`[data-filter=${key}]`);
     if (!button) {
-      button = nav.appendChild(make("button", "", label, make("span")));
+      button = nav.appendChild(make("button", "", make("bdi", "", label), make("span")));
       button.type = "button";
       button.dataset.filter = key;
       button.addEventListener("click", () => choose(key));
     }
+    if (key === "work") set(button.firstChild, works() ? label : UNFINISHED);
     const number = hits.filter(belongs).length;
     button.hidden = key !== "all" && key !== state.filter && !all.some(belongs);
     button.setAttribute("aria-pressed", String(key === state.filter));
@@ -138,6 +143,8 @@ function arrange(parent, items) {
 
 function renderNow(running) {
   $("now").hidden = running.length === 0;
+  $("now").classList.toggle("still", !works());
+  set($("now-title"), works() ? "In work" : UNFINISHED);
   $("now").style.setProperty("--cards", running.length);
   arrange($("running"), running.map((job) => ({ key: job.id, says: "", make: () => runningCard(job), change: (node) => progress(node, job) })));
 }
@@ -159,7 +166,7 @@ function renderRows(section, items, total) {
 
 function renderQueue(pending) {
   const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
-  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: JSON.stringify(job), make: () => queued(job) })), total);
+  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${works()} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
 }
 
 function renderWaiting() {

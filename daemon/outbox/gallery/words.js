@@ -25,6 +25,7 @@ const stack = () => {
 };
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const thisYear = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const otherYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
 const dayOf = (time) => new Date(time).setHours(0, 0, 0, 0);
@@ -43,6 +44,8 @@ function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
 }
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
+const unbroken = (text) => text.replaceAll(" ", "\u00a0"); // kept in one line
+const percent = (share) => `${Math.floor(share * 100 + 1e-6)} %`; // only what is done has 100; 0.57 is stored as a little less
 const nameOf = (job) => job.name ?? job.id;
 // The folder that a batch came in, as its id remembers it.
 const batchName = (batch) => /^\d{8}T\d{6}-(.+)-[0-9a-f]{8}$/.exec(batch)?.[1] ?? batch;
