@@ -189,13 +189,13 @@ class Spares:
     def _is_time(self, warm: Warm) -> bool:
         """Nothing runs, or what runs is about to end.
 
-        Where its end cannot be told, as for the first job of its kind, a spare for a model is started all the same: the running
-        job gives it a few seconds of a core, without it the next one would wait for all of them.
+        Where its end cannot be told, as for the first job of its kind, a spare is started if another job waits: that costs the
+        running job a part of a core for a while, without it the next one would wait for all of it.
         """
         if not self._jobs.processing:
             return True
         left = self._remaining()
-        return warm != "light" if left is None else left <= self.lead_seconds(warm)
+        return any(True for _ in self._jobs.queue) if left is None else left <= self.lead_seconds(warm)
 
     def _warm(self) -> Warm:
         following = next(iter(self._jobs.queue), None)

@@ -167,12 +167,13 @@ def test_the_spare_is_warmed_for_the_next_job(home, wishes, warm):
     assert house.ready() == warm
 
 
-def test_where_the_end_of_a_job_cannot_be_told_a_spare_for_a_model_is_started_at_once(home):
+@pytest.mark.parametrize(("wishes", "warm"), [({"depth": "model"}, "depth"), ({}, "light")])
+def test_where_the_end_of_a_job_cannot_be_told_a_spare_is_started_if_another_job_waits(home, wishes, warm):
     house = home()
     house.job("running", running=True)
-    house.job("next", depth="model")
+    house.job("next", **wishes)
     house.left = None
-    assert house.ready() == "depth"
+    assert house.ready() == warm
 
 
 def test_a_spare_that_has_more_than_the_next_job_asks_for_is_kept_and_one_that_has_less_is_not(home):
