@@ -21,3 +21,8 @@ def now() -> str:
 def local(moment: str) -> str:
     """An RFC 3339 time as the clock on the wall shows it, to the second."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def hour(moment: str) -> str:
+    """An RFC 3339 time of today as the clock on the wall shows it, to the second."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")

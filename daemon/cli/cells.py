@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from daemon.cli.common import printable
+from daemon.clock import hour
 from daemon.clock import local as local
 from daemon.contract.status import State, Status
 from daemon.outbox import attempt_of
@@ -86,11 +87,6 @@ def ago(moment: str, now: datetime) -> str:
         if seconds >= unit:
             return f"{int(seconds) // unit} {name} ago"
     return f"{int(seconds)} s ago"
-
-
-def hour(moment: str) -> str:
-    """An RFC 3339 time of today as the clock on the wall shows it."""
-    return local(moment)[-len("12:34:56") :]
 
 
 def now() -> datetime:

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.cells import hour, local
+from daemon.cli.cells import local
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completing import job_ids
 from daemon.cli.looking import Looking
 from daemon.cli.naming import no_such_job
-from daemon.clock import written
+from daemon.clock import hour, written
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.status import ErrorInfo, Status

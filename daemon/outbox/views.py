@@ -135,7 +135,7 @@ def _again(job: Job, error: ErrorInfo, *, resting: bool) -> str:
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
         return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
-    when = f"at {clock.local(clock.written(job.retry_at))[-len('12:34:56') :]}" if resting else "when it is its turn"
+    when = f"at {clock.hour(clock.written(job.retry_at))}" if resting else "when it is its turn"
     return f"It is tried again by itself {when}{which}; nothing to do."
 
 

@@ -27,7 +27,7 @@ class Fence:
 
     Attributes:
         read: what it may read; what is not there when the worker starts stays closed to it.
-        devices: what it may use (graphics cards, /dev/null).
+        devices: what it may use (graphics cards, /dev/null), likewise: a driver may make its files only when it is asked.
     """
 
     read: tuple[str, ...]
@@ -41,7 +41,7 @@ def fence(*data: bytes) -> Fence:
         data: folders with what jobs read: the outbox, the models.
     """
     found = (*SYSTEM, *_interpreter(), *_program(), *_library_path(), *map(os.fsdecode, data))
-    return Fence(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=tuple(filter(os.path.exists, DEVICES)))
+    return Fence(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=DEVICES)
 
 
 def _interpreter() -> Iterable[str]:

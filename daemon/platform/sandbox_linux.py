@@ -44,8 +44,8 @@ _MACHINES = ("x86_64", "aarch64")
 
 def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
     """The command of a worker that puts up this fence around itself; `own`: its attempt folder."""
-    words = json.dumps({"read": list(filter(os.path.exists, fence.read)), "devices": fence.devices, "own": os.fsdecode(own)})
-    return [*argv, "--fence", words]
+    read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
+    return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": os.fsdecode(own)})]
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:

@@ -39,7 +39,6 @@ from daemon.service.spares import Spares
 from daemon.service.tellings import Tellings
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
-from daemon.supervisor.code import fingerprint
 from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
@@ -112,15 +111,7 @@ class Service:
             on_end=self._runs.on_end,
             fence=None if argv else fence(settings, installed),
         )
-        self._spares = Spares(
-            settings,
-            self._outbox,
-            jobs,
-            installed,
-            self._supervisor,
-            remaining=self._runs.remaining,
-            program=lambda: hash((fingerprint(), installed.places())),
-        )
+        self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
         self._runs.bind(self._supervisor, self._spares.take, installed.asked_of, lambda: reversed(self._board.shown()))
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
         self._once = self._recovered = self._published = False

@@ -19,6 +19,7 @@ import psutil
 from loguru import logger
 
 from daemon.contract.messages import Warm
+from daemon.contract.records import Job
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.service.installed import Installed
@@ -49,11 +50,11 @@ _PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The spare that there is: its attempt folder's name, what it has loaded, and the program it was started from."""
+    """The spare that there is: its attempt folder's name, what it has loaded, and what it was started from."""
 
     name: str
     warm: Warm
-    program: int
+    program: tuple[object, ...]
 
 
 class Spares:
@@ -100,7 +101,7 @@ class Spares:
         if not os.path.isdir(self._outbox.attempt(spare.name)):
             self.discard("its folder is gone")
             return None
-        if spare.program != self._program():
+        if spare.program != self._started_from():
             self.discard("the program or its configuration changed")
             return None
         if not seen.ready and _KINDS.index(spare.warm) > _KINDS.index(asked):
@@ -164,7 +165,7 @@ class Spares:
                 self.discard("it is old")
             elif now >= self._program_looked + _PROGRAM_SECONDS:
                 self._program_looked = now
-                if spare.program != self._program():
+                if spare.program != self._started_from():
                     self.discard("the program or its configuration changed")
 
     def _prepare(self, now: float) -> None:
@@ -176,7 +177,7 @@ class Spares:
             return
         try:
             name = self._outbox.new_attempt()
-            self._spare = Waiting(name, warm, self._program())
+            self._spare = Waiting(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
         except OSError as error:
@@ -195,10 +196,17 @@ class Spares:
         if not self._jobs.processing:
             return True
         left = self._remaining()
-        return any(True for _ in self._jobs.queue) if left is None else left <= self.lead_seconds(warm)
+        return self._following() is not None if left is None else left <= self.lead_seconds(warm)
+
+    def _started_from(self) -> tuple[object, ...]:
+        """The program, and the folders that a fence opens when a worker is started: another one must not be taken for them."""
+        return self._program(), self._installed.places()
+
+    def _following(self) -> Job | None:
+        return next(iter(self._jobs.queue), None)
 
     def _warm(self) -> Warm:
-        following = next(iter(self._jobs.queue), None)
+        following = self._following()
         return "light" if following is None else self._installed.asked_of(following)
 
     def _forget(self, spare: Waiting) -> None:

@@ -14,8 +14,8 @@ class SupervisorRules:
             that an orderly end takes. Long C code (OpenCV, numpy) hears no request at all.
         shutdown_grace_seconds: the same when the daemon itself stops.
         start_seconds: a worker that has not said `hello` and `ready` by then is killed, and one that was given a job and has not
-            said `started` so long after. Importing torch, transformers and
-            diffusers takes 5 s and more from a warm disk, a minute from a cold network home.
+            said `started` so long after. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, a
+            minute from a cold network home.
         kill_seconds: after SIGKILL, how long until a process that still is not gone is given up (it hangs in the system,
             on a disk or share that does not answer); it is reaped whenever it ends.
         max_memory_bytes: of the worker and all it started, together; none: no limit.

@@ -100,6 +100,9 @@ def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_t
     models.mkdir()
     opened.append(json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"])
     assert [str(models) in each for each in opened] == [False, True]
+    assert set(sandbox.fence().devices) == set(sandbox.DEVICES), "a driver makes some when it is first asked"
+    shown = sandbox.Fence(read=(), devices=("/dev/null", "/dev/no-such-card"))
+    assert json.loads(sandbox.fenced(["worker"], shown, b"/own")[-1])["devices"] == ["/dev/null"]
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):
