@@ -21,6 +21,20 @@ HALF_FIRST = (("cpu", "bfloat16"), ("cpu", "float32"))
 ENTRY = {"use": "diffusion", "licence": "MIT", "commercial": True}
 
 
+@pytest.fixture(autouse=True)
+def precision(monkeypatch, request):
+    """What the processor computes in, whatever this machine's can do: float32, or what a test asks for."""
+    import torch
+
+    chosen = getattr(request, "param", "float32")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": chosen == "bfloat16"})
+    return chosen
+
+
+in_every_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"], indirect=True)
+in_bfloat16 = pytest.mark.parametrize("precision", ["bfloat16"], indirect=True)
+
+
 def catalogue(monkeypatch, **paths):
     """Models in folders of one's own; the word before the first underscore is the part."""
     shipped = weights.catalogue()
@@ -58,6 +72,7 @@ def paint(photo, progress=lambda _: None, **spec):
     return diffusion.paint(photo, STYLE, job(**{"strength": 0.5, **spec}), progress)
 
 
+@in_every_precision
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(monkeypatch, tiny_diffusion, small, photo):
     catalogue(monkeypatch, pipeline=tiny_diffusion)
     first, again, other = paint(photo), paint(photo), paint(photo, seed=7)
@@ -97,7 +112,8 @@ def test_strength_0_is_the_photo_itself_and_needs_no_weights(photo):
     assert (painting.provenance.style, painting.provenance.strength, painting.provenance.model) == ("oil", 0.0, None)
 
 
-def test_a_painting_says_what_made_it(monkeypatch, tiny_diffusion, small, photo):
+@in_every_precision
+def test_a_painting_says_what_made_it(monkeypatch, tiny_diffusion, small, photo, precision):
     catalogue(monkeypatch, pipeline=tiny_diffusion)
     alpha = np.full(photo.shape[:2], 255, np.uint8)
     alpha[:40] = 0
@@ -106,7 +122,7 @@ def test_a_painting_says_what_made_it(monkeypatch, tiny_diffusion, small, photo)
     painting = painterly.stylise(given, job(strength=0.5, seed=3), lambda _: None)
     made = painting.provenance
     assert (made.engine, made.model, made.style, made.seed, made.steps) == ("diffusion", "pipeline", "oil", 3, 3)
-    assert (made.device, made.precision) == ("cpu", "float32")
+    assert (made.device, made.precision) == ("cpu", precision)
     assert painting.photo.alpha is alpha
     assert (painting.photo.icc, painting.photo.profile, painting.photo.bits) == (b"x", "mine", 16)
 
@@ -221,12 +237,36 @@ def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(mon
         assert painted.rgb.tobytes() == single.tobytes()
 
 
-@pytest.mark.parametrize(("able", "expected"), [(True, HALF_FIRST), (False, HALF_FIRST[1:])])
-def test_a_cpu_calculates_in_bfloat16_if_it_can_and_else_in_single_precision(monkeypatch, able, expected):
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx512_bf16": True}, HALF_FIRST),
+        ({"amx_bf16": True}, HALF_FIRST),
+        ({"avx512_f": True}, HALF_FIRST[1:]),
+        ({}, HALF_FIRST[1:]),
+    ],
+    ids=["AVX-512 BF16", "AMX", "AVX-512 without it", "nothing"],
+)
+def test_a_cpu_computes_in_bfloat16_if_it_can_and_else_in_single_precision(monkeypatch, able, expected):
     import torch
 
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": able})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert diffusion._candidates("cpu") == expected
+
+
+@in_bfloat16
+@pytest.mark.parametrize("stored", ["float32", "float16", "bfloat16"])
+def test_a_cpu_that_computes_in_bfloat16_loads_the_whole_network_so(monkeypatch, small, photo, tmp_path, stored):
+    import torch
+
+    catalogue(monkeypatch, pipeline=diffusion_models.save_pipeline(tmp_path / "saved", dtype=stored))
+    loaded, plain = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *parts, **options: loaded.append(plain(*parts, **options)) or loaded[-1])
+    painted = paint(photo)
+    (pipeline,) = loaded
+    assert {parameter.dtype for parameter in pipeline.unet.parameters()} == {torch.bfloat16}
+    assert (painted.precision, painted.warnings) == ("bfloat16", ())
+    assert painted.rgb.std() > 1.0
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -320,6 +360,7 @@ def refinements(tiny_diffusion, tmp_path_factory):
     return {"lora": lora, "vae": diffusion_models.save_tiny_autoencoder(root / "vae")}
 
 
+@in_every_precision
 def test_an_installed_lora_and_tiny_autoencoder_make_it_fast_on_the_cpu_and_are_named(
     monkeypatch, tiny_diffusion, refinements, small, photo
 ):
