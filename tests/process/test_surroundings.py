@@ -1,0 +1,40 @@
+"""What other machines have, all of it at once in two of them: a few jobs are done there. `make soak` runs the whole suite so."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.surroundings import CASES, PYTEST, NoInterpreterError, run
+
+_TELL = """
+import json, os, torch
+umask = os.umask(0)
+able = torch.cpu.get_capabilities()
+where = os.path.basename(os.getcwd())
+print(json.dumps([os.environ.get("HOME"), umask, os.cpu_count(), able["avx512_bf16"], where, os.geteuid()]))
+"""
+
+
+def done(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return run(CASES[name], arguments, output=subprocess.PIPE)
+    except NoInterpreterError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("name", ["bare", "crowded"])
+def test_jobs_are_done_elsewhere(name: str) -> None:
+    made = done(name, *PYTEST, "tests/acceptance/test_drops.py", "-k", "original or names_it or preset")
+    assert made.returncode == 0, made.stdout.decode(errors="replace")
+    assert b"3 passed" in made.stdout
+
+
+def test_elsewhere_is_what_it_says() -> None:
+    *told, user = json.loads(done("bare", "-c", _TELL).stdout)
+    assert told == [None, 0o077, 1, False, "Fotos für Anna"]
+    assert user != 0
+    *told, user = json.loads(done("crowded", "-c", _TELL).stdout)
+    assert told == ["/nonexistent/home", 0o002, 16, True, "checkout"]
+    assert user == os.geteuid()

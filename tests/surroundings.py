@@ -1,0 +1,226 @@
+"""The suite on other machines: other processors, homes, languages, users, folders.
+
+`python -m tests.surroundings` runs the whole suite once in each of `CASES`; with names, in those alone; `-- FILES` runs these
+test files instead of all. Each case gets a copy of the checkout with a virtual environment of its own, since the daemon and its
+workers find themselves by their paths and scrub what they inherit. Exits 1 if a run failed.
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+#: A user without rights or a home, on Linux and on macOS.
+NOBODY = "nobody"
+
+#: Put into the copy's site-packages, so that every process of it, also a confined worker, sees another processor. torch is
+#: changed when it has been imported, and not before: most processes never import it.
+_PROCESSOR = """
+import importlib.abc, importlib.util, os, sys
+
+CORES, ABLE = {cores!r}, {able!r}
+if CORES:
+    os.cpu_count = lambda: CORES
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "torch.cpu":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            module.get_capabilities = lambda: dict.fromkeys(("avx2", "avx512_f", "avx512_bf16", "amx_bf16"), ABLE)
+        spec.loader.exec_module = exec_module
+        return spec
+
+if ABLE is not None:
+    sys.meta_path.insert(0, _AfterImport())
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One other machine.
+
+    Attributes:
+        environment: variables to set, or, where none, to remove.
+        folder: the name of the folder that the checkout lies in.
+        cores: how many the program is told there are; 1 also binds it to one.
+        bfloat16: whether the processor computes in it; none: as this one.
+        user: who runs it; only root can be somebody else.
+        umask: of all processes.
+        samples: whether the sample pictures lie beside the checkout.
+    """
+
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    folder: str = "checkout"
+    cores: int | None = None
+    bfloat16: bool | None = None
+    user: str | None = None
+    umask: int | None = None
+    samples: bool = False
+
+
+CASES: Mapping[str, Case] = {
+    "no bfloat16": Case(bfloat16=False),
+    "bfloat16": Case(bfloat16=True),
+    "one core": Case(cores=1),
+    "sixteen cores": Case(cores=16),
+    "nobody": Case(user=NOBODY, environment={"HOME": "/nonexistent"}),
+    "no home": Case(environment={"HOME": None, "XDG_CONFIG_HOME": None, "XDG_STATE_HOME": None, "XDG_CACHE_HOME": None}),
+    "plain C": Case(environment={"LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Kiritimati"}),
+    "German": Case(environment={"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "America/St_Johns"}),
+    "private umask": Case(umask=0o077),
+    "other TMPDIR": Case(environment={"TMPDIR": "tmp with a space é"}),
+    "odd path": Case(folder="Fotos für Anna"),
+    "samples beside it": Case(samples=True),
+    # Everything at once, twice: what `make test` tries with a few files.
+    "bare": Case(
+        {"HOME": None, "LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Kiritimati", "TMPDIR": "tmp with a space é"},
+        folder="Fotos für Anna", cores=1, bfloat16=False, user=NOBODY, umask=0o077,
+    ),
+    "crowded": Case(
+        {"HOME": "/nonexistent/home", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "America/St_Johns"},
+        cores=16, bfloat16=True, umask=0o002,
+    ),
+}  # fmt: skip
+
+
+#: How pytest is run there: without a cache, since the folder goes.
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+class NoInterpreterError(Exception):
+    """No Python of this version lies where the user of a case may run it."""
+
+
+def run(case: Case, arguments: Sequence[str], *, output: int | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run Python in a copy of the checkout as another machine would.
+
+    Args:
+        case: the other machine.
+        arguments: of Python.
+        output: where its output goes, as for subprocess; none: to ours.
+
+    Raises:
+        NoInterpreterError: the case's user may not run a Python here.
+    """
+    with tempfile.TemporaryDirectory(prefix="surroundings-", ignore_cleanup_errors=True) as base:
+        Path(base).chmod(0o755)
+        checkout = Path(base, case.folder)
+        python = _copy(case, checkout)
+        environment = _environment(case, Path(base))
+        if case.user and os.geteuid() == 0:
+            for folder in (base, *(part for part in Path(base).rglob("*") if not part.is_symlink())):
+                shutil.chown(folder, case.user)
+        return subprocess.run(
+            [*_as_one_core(case), *_as_user(case), python, "-P", *arguments],
+            cwd=checkout,
+            env=environment,
+            umask=-1 if case.umask is None else case.umask,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            check=False,
+        )
+
+
+def _copy(case: Case, checkout: Path) -> Path:
+    """The checkout's files as git knows them, and a virtual environment that borrows the packages of this one."""
+    names = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, names.split(b"\0")):
+        source, target = ROOT / os.fsdecode(name), checkout / os.fsdecode(name)
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    if case.samples and (samples := ROOT.parent / "shared").is_dir():
+        (checkout.parent / "shared").symlink_to(samples)
+    venv = checkout / ".venv"
+    subprocess.run([_interpreter(case), "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    own = Path(_told(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    ours = [path for path in sys.path if os.path.basename(path) == "site-packages"]
+    lines = [*ours, "import other_processor"]
+    (own / "borrowed.pth").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (own / "other_processor.py").write_text(_PROCESSOR.format(cores=case.cores, able=case.bfloat16))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-deps", "--no-build-isolation", "-e", checkout],
+        check=True,
+    )
+    return python
+
+
+def _interpreter(case: Case) -> str:
+    """The Python that this one comes from or, where it lies in a home that is closed to the case's user, the system's."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in (os.path.realpath(sys.executable), shutil.which(version, path="/usr/bin:/usr/local/bin") or ""):
+        tried = subprocess.run([*_as_user(case), "env", path, "-c", "import encodings, venv"], capture_output=True, check=False)
+        if path and tried.returncode == 0:
+            return path
+    raise NoInterpreterError(f"{case.user} may run no {version} on this machine")
+
+
+def _told(python: Path, program: str) -> str:
+    return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _environment(case: Case, base: Path) -> dict[str, str]:
+    environment = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": ""}
+    for name, value in case.environment.items():
+        environment.pop(name, None)
+        if name == "TMPDIR" and value:
+            (base / value).mkdir()
+            value = str(base / value)
+        if value is not None:
+            environment[name] = value
+    if not case.samples:
+        environment.pop("SAMPLE_PICTURES", None)
+    return environment
+
+
+def _as_one_core(case: Case) -> list[str]:
+    return ["taskset", "-c", "0"] if case.cores == 1 and shutil.which("taskset") else []
+
+
+def _as_user(case: Case) -> list[str]:
+    if case.user is None or os.geteuid() != 0:
+        return []
+    group = grp.getgrgid(pwd.getpwnam(case.user).pw_gid).gr_name
+    return ["setpriv", f"--reuid={case.user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all", "--"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the cases and print a table; returns the exit status."""
+    names, _, files = " ".join(arguments).partition("--")
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CASES)
+    table = []
+    for name in chosen:
+        begin = time.monotonic()
+        print(f"=== {name}", flush=True)
+        try:
+            status = run(CASES[name], [*PYTEST, "-n", "4", "--dist", "loadfile", *files.split()]).returncode
+            said = "passed" if status == 0 else f"FAILED ({status})"
+        except NoInterpreterError as reason:
+            status, said = 0, f"not run: {reason}"
+        table.append((name, status, said, time.monotonic() - begin))
+    print("\nsurroundings: the suite elsewhere")
+    for name, _, said, seconds in table:
+        print(f"surroundings: {name:<20} {said:<12} {seconds:5.0f} s")
+    return int(any(status for _, status, _, _ in table))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
