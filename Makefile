@@ -53,11 +53,12 @@ lint: $(READY) ## Format, lint, types, import rules
 bench: $(READY) ## Measure, and print a table
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(READY) ## Storms of kills and seeded mutations (an hour)
+soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines (three hours)
 	@$(BIN)/python -m tests.crash.soak
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py
 	@$(BIN)/python -m tests.process.storm
 	@$(BIN)/python -m tests.process.cancels
+	@$(BIN)/python -m tests.surroundings
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \

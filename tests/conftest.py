@@ -4,6 +4,8 @@
 """
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,13 @@ class _ByFile(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
     """Whatever `--dist` says: by files."""
     return _ByFile(config, log)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short, plain path, whatever TMPDIR is: the address of a socket has some 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="mp-", dir="/tmp") as made:
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,8 @@ def ask(question: Sequence[str]) -> str | None:
 def _call(argv: Sequence[str]) -> tuple[int, str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        # The last two where a folder on the PATH is a file, or closed to this user, and no other has the program.
         raise Refusal(
             f"there is no {argv[0]} on this machine",
             hint="Without a service manager, `multiplane run` is the daemon in the foreground.",

@@ -1,16 +1,16 @@
 """A daemon at work tells the person at the machine what is done and what failed; the system's program is one that takes notes."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
+from tests.programs import write_python_program
 
 #: One JSON list of arguments a line. osascript and notify-send alike have title and text last.
-NOTE_TAKER = """#!{python} -IS
+NOTE_TAKER = """
 import json, os, sys
 with open({said!r}, "a") as file:
     file.write(json.dumps(sys.argv[-2:]) + "\\n")
@@ -23,8 +23,7 @@ def watched(tmp_path, monkeypatch):
     programs, said = tmp_path / "bin", tmp_path / "said"
     programs.mkdir()
     for name in ("osascript", "notify-send"):
-        (programs / name).write_text(NOTE_TAKER.format(python=sys.executable, said=str(said)))
-        (programs / name).chmod(0o755)
+        write_python_program(programs / name, NOTE_TAKER.format(said=str(said)))
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
     wanted = {f"MULTIPLANE_NOTIFICATIONS__{kind}": "true" for kind in ("BATCHES", "SINGLES", "FAILURES")}

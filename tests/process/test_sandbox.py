@@ -109,7 +109,7 @@ def test_a_worker_may_do_what_a_job_needs(seen, name):
 
 
 def test_the_attacks_succeed_without_the_fence(seen):
-    assert [name for name, came in seen[False].items() if came != "done"] == []
+    assert {name: came for name, came in seen[False].items() if came != "done"} == {}
     assert set(seen[False]) == set(seen[True]) - {"become a program", "remove the photo", "move the photo"}
 
 

@@ -202,11 +202,11 @@ def test_a_disk_that_may_work_again_is_tried_again(home, launchd) -> None:
 class FakeSystemd:
     """systemd, as far as ExecStart, Environment and the notification socket go."""
 
-    def __init__(self, unit: str, folder: Path) -> None:
+    def __init__(self, unit: str, folder: Path, socket_folder: Path) -> None:
         self.lines = [line.partition("=") for line in unit.splitlines()]
         self.folder = folder
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.listener.bind(str(folder / "notify"))
+        self.listener.bind(str(socket_folder / "notify"))
         self.process: subprocess.Popen[bytes] | None = None
 
     def one(self, key: str) -> str:
@@ -215,7 +215,7 @@ class FakeSystemd:
     def start(self, *, watchdog_usec: int) -> None:
         words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(self.one("ExecStart"))]
         settings = dict(shlex.split(value)[0].split("=", 1) for name, _, value in self.lines if name == "Environment")
-        environ = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": str(self.folder / "notify")}
+        environ = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": self.listener.getsockname()}
         environ |= {"WATCHDOG_USEC": str(watchdog_usec)} | settings
         with (self.folder / "journal.log").open("ab") as log:
             self.process = subprocess.Popen(words, cwd="/", env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -226,9 +226,9 @@ class FakeSystemd:
 
 
 @pytest.fixture
-def systemd(home, tmp_path) -> Iterator[FakeSystemd]:
+def systemd(home, tmp_path, short_path) -> Iterator[FakeSystemd]:
     home.environ["MULTIPLANE_INTAKE__RESCAN_SECONDS"] = "1"  # an idle loop goes round at least so often
-    made = FakeSystemd(Systemd(config_home=tmp_path).content(home.facts).decode(), tmp_path)
+    made = FakeSystemd(Systemd(config_home=tmp_path).content(home.facts).decode(), tmp_path, short_path)
     yield made
     made.listener.close()
     if made.process and made.process.poll() is None:

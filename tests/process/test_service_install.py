@@ -6,8 +6,8 @@ Quick Action reaches it, and that nothing is left afterwards, can be shown anywh
 
 import os
 import plistlib
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from daemon.cli import service
 from daemon.platform.finder_actions import DOCUMENT, DROPLET, WORKFLOW
 from daemon.platform.service_launchd import LABEL
 from tests.acceptance.home import picture, until
+from tests.programs import write_python_program
 
 #: One agent. `print` fails with 113 where there is none, `bootstrap` with 5 where there is one or where it is disabled.
-LAUNCHCTL = """#!{python} -IS
+LAUNCHCTL = """
 import os, plistlib, signal, subprocess, sys, time
 here = {here!r}
 pid_file, log = os.path.join(here, "pid"), os.path.join(here, "calls")
@@ -71,9 +72,9 @@ def mac(tmp_path, monkeypatch) -> Iterator[Path]:
     for path in (programs, user):
         path.mkdir()
     (tmp_path / "compiled.plist").write_bytes(plistlib.dumps({"CFBundleExecutable": "droplet"}))
+    write_python_program(programs / "launchctl", LAUNCHCTL.format(here=str(tmp_path)))
     texts = {
-        "launchctl": LAUNCHCTL.format(python=sys.executable, here=str(tmp_path)),
-        "osacompile": OSACOMPILE.format(compiled=tmp_path / "compiled.plist"),
+        "osacompile": OSACOMPILE.format(compiled=shlex.quote(str(tmp_path / "compiled.plist"))),
         "codesign": "#!/bin/sh\n",
     }
     for name, text in texts.items():

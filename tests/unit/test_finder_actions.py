@@ -54,11 +54,11 @@ OSACOMPILE = """#!/bin/sh
 set -e
 [ "$1" = -o ]
 mkdir -p "$2/Contents/MacOS" "$2/Contents/Resources/Scripts"
-cp {compiled!s} "$2/Contents/Info.plist"
+cp {compiled} "$2/Contents/Info.plist"
 cp "$3" "$2/Contents/Resources/Scripts/main.scpt"
 """
 CODESIGN = """#!/bin/sh
-printf '%s\\n' "$@" > {signed!s}
+printf '%s\\n' "$@" > {signed}
 """
 
 
@@ -68,8 +68,9 @@ def mac(tmp_path, monkeypatch) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
     (tmp_path / "compiled.plist").write_bytes(plistlib.dumps(COMPILED))
+    files = {"compiled": shlex.quote(str(tmp_path / "compiled.plist")), "signed": shlex.quote(str(tmp_path / "signed"))}
     for name, text in (("osacompile", OSACOMPILE), ("codesign", CODESIGN)):
-        (programs / name).write_text(text.format(compiled=tmp_path / "compiled.plist", signed=tmp_path / "signed"))
+        (programs / name).write_text(text.format(**files))
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     return tmp_path / "user"

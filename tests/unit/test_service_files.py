@@ -2,6 +2,7 @@
 
 import os
 import plistlib
+import shlex
 import shutil
 import socket
 import subprocess
@@ -165,13 +166,16 @@ def test_the_unit_starts_this_interpreter_for_this_home_whatever_its_name_is(sys
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("kind", ["template", "installed"])
-def test_systemd_finds_nothing_to_say_about_the_unit(systemd, tmp_path, kind) -> None:
-    path = tmp_path / "multiplane.service"
-    program = os.fsencode(Path(sys.prefix).parent)
-    path.write_bytes(UNIT.read_bytes().replace(b"CHECKOUT/.venv", os.fsencode(sys.prefix)).replace(b"CHECKOUT", program))
+def test_systemd_finds_nothing_to_say_about_the_unit(systemd, short_path, kind) -> None:
+    path = short_path / "multiplane.service"
+    # Written by hand into the template, as a person does it; a checkout with a space in its path has to be quoted by them.
+    (short_path / "checkout").symlink_to(Path(sys.prefix).parent)
+    (short_path / "venv").symlink_to(sys.prefix)
+    plain = UNIT.read_bytes().replace(b"CHECKOUT/.venv", os.fsencode(short_path / "venv"))
+    path.write_bytes(plain.replace(b"CHECKOUT", os.fsencode(short_path / "checkout")))
     if kind == "installed":
         path.write_bytes(systemd.content(FACTS))
-    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(short_path)}
     done = subprocess.run(["systemd-analyze", "--user", "verify", path], env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -211,7 +215,10 @@ def test_an_entry_for_another_home_is_respected_unless_its_interpreter_is_gone(s
 
 def test_steps_run_in_order_and_the_first_failure_ends_them(tmp_path) -> None:
     log = tmp_path / "log"
-    say = [Step(("sh", "-c", f"echo {word} >> {log}; exit {status}")) for word, status in (("a", 0), ("b", 4), ("c", 0))]
+    say = [
+        Step(("sh", "-c", f"echo {word} >> {shlex.quote(str(log))}; exit {status}"))
+        for word, status in (("a", 0), ("b", 4), ("c", 0))
+    ]
     with pytest.raises(Refusal, match="exit status 4"):
         perform(say)
     assert log.read_text().split() == ["a", "b"]
@@ -232,7 +239,7 @@ def test_a_wait_is_over_when_the_thing_is_gone(tmp_path) -> None:
         waits.append(seconds)
         next(tmp_path.iterdir()).unlink()
 
-    perform([Step(("sh", "-c", f"ls {tmp_path} | grep -q ."), until_it_fails=60)], sleep=sleep)
+    perform([Step(("sh", "-c", f"ls {shlex.quote(str(tmp_path))} | grep -q ."), until_it_fails=60)], sleep=sleep)
     assert len(waits) == 2
 
 
@@ -275,10 +282,10 @@ def received(listener: socket.socket) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_systemd_hears_ready_once_then_the_watchdog_twice_as_often_as_asked_then_stopping(tmp_path, kind) -> None:
+def test_systemd_hears_ready_once_then_the_watchdog_twice_as_often_as_asked_then_stopping(short_path, kind) -> None:
     if kind == "abstract" and sys.platform == "darwin":
         pytest.skip("only Linux has abstract addresses")
-    address = str(tmp_path / "s") if kind == "path" else f"@multiplane-test-{os.getpid()}"
+    address = str(short_path / "s") if kind == "path" else f"@multiplane-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address.replace("@", "\0", 1) if kind == "abstract" else address)
         notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())})
@@ -289,10 +296,10 @@ def test_systemd_hears_ready_once_then_the_watchdog_twice_as_often_as_asked_then
 
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "nonsense"}])
-def test_without_a_watchdog_for_this_process_only_ready_and_stopping_are_said(tmp_path, environ) -> None:
+def test_without_a_watchdog_for_this_process_only_ready_and_stopping_are_said(short_path, environ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "s"))
-        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "s"), **environ})
+        listener.bind(str(short_path / "s"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(short_path / "s"), **environ})
         for now in (1.0, 1000.0):
             notifier.went_round(now)
         notifier.stopping()

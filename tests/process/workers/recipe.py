@@ -198,6 +198,7 @@ def on_other_processes(daemon, address):
     """What a process can do to others of its user; where one succeeds, it leaves the daemon as it was."""
     byte = ctypes.create_string_buffer(1)
     here = (ctypes.c_void_p * 2)(ctypes.addressof(byte), 1)  # struct iovec
+    here.target = byte  # an address keeps nothing alive: without this the byte read would go into memory that is used again
     there = (ctypes.c_void_p * 2)(address, 1)
     one = os.PRIO_PROCESS
     return {
