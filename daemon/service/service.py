@@ -91,7 +91,9 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._runs = Runs(fs, settings, self._ledger, self._outbox, self._changed)
-        self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest)
+        self._board = Board(
+            self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
+        )
         mover = Mover(fs, paths.inbox_bytes, self._outbox)
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
@@ -205,9 +207,8 @@ class Service:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
-        if jobs.postponed:
-            wall = time.time()
-            due += [now + job.retry_at - wall for job in jobs.postponed.values() if job.retry_at > wall]
+        if (pause := self._runs.pauses.next_end()) is not None:
+            due.append(now + pause)
         if self._runs.settling.unsettled:
             due.append(now + 1.0)
         due += [self._spares.next_look(now), self._room.next_look(now)]
