@@ -252,13 +252,29 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preceding:
+    """What a segment goes on from: the number of the segment before, and the last record in it that counts."""
+
+    segment: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentStart:
-    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds."""
+    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds.
+
+    `number` is that of the segment, so that a file in another one's place is known; `after` is none in the first of all;
+    `reckoned`: the time by the journal's own reckoning, in seconds since 1970 (`daemon.journal.reckoning`). Segments of older
+    versions say none of these.
+    """
 
     event: Literal["segment"] = "segment"
     version: str
     boot_id: str
     live: int
+    number: int | None = None
+    after: Preceding | None = None
+    reckoned: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

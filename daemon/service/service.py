@@ -76,6 +76,8 @@ class Service:
             jobs.apply(entry)
         if recovered.report:
             logger.warning("{}", recovered.report)
+        if recovered.gap:
+            logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
         self._outbox = Outbox(fs, paths.outbox_bytes)
         self._presence = presence = Presence(fs, settings, self._outbox)
         if recovered.segment == 0:

@@ -1,5 +1,8 @@
 """The clock is set while the daemon runs, or between two starts: nothing waits longer for it, and nothing is hurried."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from service_scene import Scene
 
 from daemon.cli.looking import Looking
 from daemon.cli.sight import silence
-from daemon.contract.records import RECORD, AttemptEnded, Claimed, LiveJob, Started
+from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJob, Started
 from daemon.contract.status import Status
 from daemon.errors import WorkerCrashed
 from daemon.jobs.fold import Jobs
@@ -18,6 +21,7 @@ from daemon.outbox import Health
 from daemon.service.pauses import Pauses
 from daemon.supervisor import Failed
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = 86400.0
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
 CRASHED = WorkerCrashed("the worker was killed").info()
@@ -113,6 +117,47 @@ def test_status_json_tells_the_time_of_the_next_attempt_on_the_clock_as_it_is_se
     told = Status.model_validate_json(scene.status("j"))
     assert told.retry_at is not None
     assert datetime.fromisoformat(told.retry_at).timestamp() == NOW - DAY + 10.0
+
+
+AHEAD = """
+import datetime, sys, time
+from pathlib import Path
+ahead, seconds = datetime.timedelta(days=730), time.time
+time.time = lambda: seconds() + ahead.total_seconds()
+from daemon import clock
+right = clock.now
+clock.now = lambda: clock.rfc3339(datetime.datetime.fromisoformat(right()) + ahead)
+from daemon.fs import LocalFiles
+from daemon.service.service import Service
+from daemon.settings import load
+settings = load(Path(sys.argv[1]), {"MULTIPLANE_CONFIG": "/dev/null", "MULTIPLANE_WORKER__SPARE": "false"})
+sys.exit(Service(settings, LocalFiles()).run(once=True))
+"""
+
+
+def test_a_daemon_that_starts_with_the_clock_two_years_ahead_forgets_no_job(tmp_path: Path) -> None:
+    """An empty battery, and a service that starts some times before the network sets the clock."""
+    scene = Scene(tmp_path)
+    (tmp_path / "inbox" / ".multiplane").touch()
+    scene.pending("j")
+    scene.ledger.record(Ended(job="j", state="cancelled"))
+    scene.journal.rotate([])
+    scene.journal.close()
+    for _ in range(3):
+        ran = subprocess.run(
+            [sys.executable, "-P", "-c", AHEAD, tmp_path],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+    told = [entry.ts[:4] for entry in scene.history.entries()]
+    assert int(told[-1]) >= datetime.now(UTC).year + 1, "the clock was not set"
+    job = scene.history.job("j")
+    assert job is not None
+    assert job.state == "cancelled"
 
 
 @pytest.mark.parametrize(("seconds", "silent"), [(-DAY, True), (-30.0, True), (-2.0, False), (2.0, False), (30.0, True)])

@@ -368,12 +368,11 @@ def test_damage_in_an_old_segment_is_reported_and_stops_no_start(tmp_path, monke
     reported = []
     monkeypatch.setattr("daemon.service.service.logger.warning", lambda text, *values: reported.append(text.format(*values)))
     scene = Scene(tmp_path)
+    scene.journal.rotate([])
     scene.journal.close()
     folder = tmp_path / ".state" / "journal"
-    good = (folder / "00000001.jsonl").read_bytes()
     start = encode(Line(1, 1, "2026-01-31T12:00:00.000Z", SegmentStart(version="1", boot_id="b", live=0)))
     (folder / "00000001.jsonl").write_bytes(start.replace(b'"boot_id":"b"', b'"boot_id":"c"'))
-    (folder / "00000002.jsonl").write_bytes(good)
     (tmp_path / "inbox" / ".multiplane").touch()
     settings = load(tmp_path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"})
     assert Service(settings, LocalFiles()).run(once=True) == 0
