@@ -83,13 +83,17 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One file of the journal: how many records, from which line on it is torn, what is damaged, or `newer` than this program."""
+    """One file of the journal: how many records, from which line on it is torn, what is damaged.
+
+    `newer`: than this program, and not damaged; `unreadable`: the disk did not give it, so that nobody knows.
+    """
 
     path: str
     records: int = 0
     torn_line: int | None = None
     damage: str | None = None
     newer: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

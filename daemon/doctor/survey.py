@@ -61,7 +61,7 @@ class Survey:
         except Refusal as refusal:
             return Segment(path=name, damage=refusal.message, newer=isinstance(refusal.__cause__, NewerError))
         except OSError as error:
-            return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}")
+            return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}", unreadable=True)
         self._began = self._began or segment.ts(segment.marks[0])
         self.links.append(link)
         self.jobs.update(mark.job for mark in segment.marks)
