@@ -46,6 +46,8 @@ from daemon.watch.bell import Bell
 EXIT_JOURNAL = 74
 #: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
 _OWED_SECONDS = 0.01
+#: Jobs that ended last and are asked for to know the outbox by.
+_PROVING = 20
 #: So often while the disk fails them.
 _TROUBLED_SECONDS = 1.0
 
@@ -85,6 +87,7 @@ class Service:
             presence.prepare()
         self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         history = self._history = History(fs, paths.journal_bytes)
+        presence.known = lambda: [*jobs.live.values(), *self._ended_before(_PROVING)]
         self._ledger = Ledger(self._journal, jobs)
         self._tellings = Tellings(settings, jobs, self._outbox)
         self._ledger.heard = self._tellings.heard
