@@ -22,7 +22,8 @@ class Adoption:
     - the new one is a real folder, no link, on the parent's device, and no mount point either.
 
     A process that started without having seen the inbox whole cannot know, unless it is the very folder of before (`proof`), and
-    says so; to make the folder its inbox, put the empty file `.multiplane` into it. Whether the new folder is empty does not matter: what is in it was put there to be taken.
+    says so; to make the folder its inbox, put the empty file `.multiplane` into it. Whether the new folder is empty does not
+    matter: what is in it was put there to be taken.
     """
 
     def __init__(self, inbox: bytes) -> None:

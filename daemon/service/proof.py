@@ -1,8 +1,8 @@
 """A folder that lacks its marker at a start: has a stranger deleted the hidden file, or is it the hole of an unmounted disk?
 
 What each folder was when it was last seen whole is kept in the state folder: its device and inode, which an empty mount point
-does not share with what was mounted on it. A mount point itself proves nothing: it is never remembered, and never recognised. Where
-device numbers changed over a restart of the machine, nobody can tell: the person is asked.
+does not share with what was mounted on it. A mount point itself proves nothing: it is never remembered, and never recognised.
+Where device numbers changed over a restart of the machine, nobody can tell: the person is asked.
 """
 
 import os
