@@ -1,5 +1,6 @@
 """`doctor --repair`: the journal is in order again, and knows every job whose folder is there; forged folders do no harm."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 from job_records import ERROR
 from service_scene import SETTINGS, Scene
 
+from daemon import clock
 from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.records import Ended, Publishing, Started
 from daemon.contract.status import Output, Source
@@ -20,7 +22,8 @@ from daemon.doctor.repair import repair
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
-from daemon.journal import History, Journal
+from daemon.journal import History, Journal, JournalError
+from daemon.service.service import Service
 from daemon.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -335,3 +338,82 @@ def test_the_verb_tells_what_it_did(home: Home) -> None:
     ran = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
     assert "done was taken in." in ran.stderr
     assert "The journal can be read from end to end" in " ".join(ran.stdout.split())
+
+
+class Dying(LocalFiles):
+    """The real disk, until it fails for good: from the operation with this number on, none is done."""
+
+    def __init__(self, last: int) -> None:
+        self.left = last
+
+    def _may(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        self._may()
+        super().rename(source, target)
+
+    def create(self, path: bytes) -> int:
+        self._may()
+        return super().create(path)
+
+    def write(self, fd: int, data: bytes) -> int:
+        self._may()
+        return super().write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        self._may()
+        super().sync(fd)
+
+    def sync_dir(self, path: bytes) -> None:
+        self._may()
+        super().sync_dir(path)
+
+
+def exchange_and_lose(home: Home) -> None:
+    """The first two segments exchanged, a third of which nothing is left."""
+    one, two = (home.journal / f"0000000{number}.jsonl" for number in (1, 2))
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    (home.path / ".state" / "journal.head").write_text('{"segment":3,"seq":40}')
+    (home.outbox / "stranger").mkdir()
+    for name in ("source", "status.json"):
+        (home.outbox / "failed" / name).rename(home.outbox / "stranger" / name)
+    home.edit("stranger", job_id="stranger")
+
+
+def test_a_repair_that_is_cut_off_anywhere_is_made_good_by_the_next(tmp_path: Path) -> None:
+    cut = 0
+    while True:
+        (tmp_path / str(cut)).mkdir()
+        home = Home(tmp_path / str(cut))
+        exchange_and_lose(home)
+        disk = Dying(cut)
+        try:
+            list(repair(home.settings, disk))
+        except (OSError, JournalError):
+            home.repair()
+        assert [home.job(name).state for name in ("done", "stranger")] == ["completed", "failed"], cut
+        assert list(home.live()) == ["waits"], cut
+        assert journal_facts(LocalFiles(), os.fsencode(home.journal)).faults == (), cut
+        if disk.left >= 0:
+            break
+        cut += 1
+    assert cut > 10
+
+
+def test_a_start_says_once_that_part_of_the_history_is_missing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (3, 4):
+        journal = Journal(LocalFiles(), os.fsencode(home.journal), clock=clock.now, version="1", boot_id="b")
+        journal.recover()
+        journal.begin(number, 100 * number, [])
+        journal.close()
+    (home.journal / "00000003.jsonl").unlink()
+    said: list[str] = []
+    monkeypatch.setattr("daemon.service.service.logger.warning", lambda text, *values: said.append(text.format(*values)))
+    assert Service(load(home.path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"}), LocalFiles()).run(once=True) == 0
+    (told,) = [sentence for sentence in said if "history is not whole" in sentence]
+    assert "00000003.jsonl is missing between 00000002.jsonl and 00000004.jsonl; multiplane doctor" in told
