@@ -13,6 +13,11 @@ def written(seconds: float) -> str:
     return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
+def seconds(moment: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def now() -> str:
     """This moment, as `rfc3339` writes it."""
     return rfc3339(datetime.now(UTC))

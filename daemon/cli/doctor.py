@@ -1,18 +1,32 @@
 """doctor: look at everything that work hangs on, and say what to do."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.cells import cell
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_at
+from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, printable, settings_at, tell_error
 from daemon.doctor.model import Finding, Grade, Report
+from daemon.errors import Refusal
+from daemon.journal import JournalError
 
 _MARKS: dict[Grade, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "bold red")}
 
 
-def doctor(home: Home = None, json: Json = False) -> None:
+def doctor(
+    home: Home = None,
+    json: Json = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="First put the journal in order, and take in job folders that it does not know."),
+    ] = False,
+) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
+    if repair:
+        _repair(home)
     # Only this verb pays for what it looks with.
     from daemon.doctor.facts import examine
 
@@ -28,6 +42,20 @@ def doctor(home: Home = None, json: Json = False) -> None:
         out.print(verdict(report))
     if not report.healthy:
         raise typer.Exit(1)
+
+
+def _repair(home: Path | None) -> None:
+    """Mend what can be mended, and tell what was done."""
+    from daemon.doctor.repair import repair
+
+    try:
+        for sentence in repair(settings_at(home), fs):
+            err.print(printable(sentence), markup=False)
+    except Refusal as refusal:
+        give_up(refusal)
+    except (OSError, JournalError) as error:
+        tell_error(f"the repair was cut off: {error}", "Nothing is lost. See to the disk, then repeat it.")
+        raise typer.Exit(1) from error
 
 
 def listing(report: Report) -> Table:

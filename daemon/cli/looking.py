@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
+from daemon.jobs.resting import by_the_clock
 from daemon.journal import History
 from daemon.journal.history import Past
 from daemon.journal.lock import is_running
@@ -71,7 +72,7 @@ class Looking:
         jobs = self.history.now()
         live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
         now = time.time()
-        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, now)]
+        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
 
         def wanted(one: Status | Past) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)

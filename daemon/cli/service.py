@@ -12,9 +12,10 @@ import typer
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
 from daemon.cli.looking import Looking
 from daemon.cli.quick_action import put, take_away
-from daemon.cli.standing import installed, is_managed, look, seconds, told
+from daemon.cli.standing import installed, is_managed, look, told
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
+from daemon.outbox import Health
 from daemon.platform.finder_actions import script
 from daemon.platform.service import Action, Facts, Manager, manager, perform
 from daemon.settings import Settings
@@ -67,6 +68,7 @@ def install(
     make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
     make_folders(fs, os.fsencode(its.path().parent))
     write_atomic(fs, os.fsencode(its.path()), its.content(facts), durable=True)
+    before = Looking(fs, settings).health()
     try:
         perform(its.steps("install"))
     except Refusal:
@@ -82,7 +84,7 @@ def install(
         err.print(
             f"{guards[0][0]} lies in {guards[0][1]}: allow {python} in System Settings, Privacy & Security, Full Disk Access."
         )
-    _await_start(settings)
+    _await_start(settings, before)
     if its.name == "systemd":
         out.print("It runs while you are logged in; to let it run without: loginctl enable-linger")
     if quick_action:
@@ -161,19 +163,21 @@ def _act(action: Action, home: Path | None) -> None:
     if action == "start" and Looking(fs, settings).daemon_runs():
         out.print("It runs already.")
         return
+    before = Looking(fs, settings).health()
     perform(its.steps(action))
     if action == "stop":
         out.print("Stopped. It starts again at the next login; multiplane service uninstall removes it.")
     else:
-        _await_start(settings)
+        _await_start(settings, before)
 
 
-def _await_start(settings: Settings) -> None:
-    """Wait until the daemon says that it works, or why it does not."""
-    looking, began = Looking(fs, settings), time.time()
-    while time.time() < began + _START_SECONDS:
+def _await_start(settings: Settings, before: Health | None) -> None:
+    """Wait until the daemon says that it works, or why it does not. `before`: what daemon.json said before it was started."""
+    looking, deadline = Looking(fs, settings), time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
         health = looking.health()
-        if health and seconds(health.alive_at) >= began - 1:
+        # Told by who speaks, not by when: the clock may have been set between the two.
+        if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
             if health.state == "refused":
                 raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
             if looking.daemon_runs() and health.state not in ("starting", "stopped"):

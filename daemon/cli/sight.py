@@ -75,7 +75,8 @@ class Seeing:
 
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
     """Why what a running daemon wrote last is not how things are, one sentence; none if it is. `at` is this moment."""
-    silent = (at - datetime.fromisoformat(health.alive_at)).total_seconds() if health else None
+    # What was said at a time that is still to come was said before the clock was set back: nobody knows how long ago.
+    silent = abs((at - datetime.fromisoformat(health.alive_at)).total_seconds()) if health else None
     reason = _outbox_trouble(settings)
     # What the daemon itself says of its trouble is better than what can be seen from here.
     if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):
@@ -85,6 +86,8 @@ def silence(settings: Settings, health: Health | None, at: datetime) -> str | No
     if health is None or health.state in ("stopped", "refused"):
         # The last words of the one before.
         return "the daemon is starting, and has not said anything yet"
+    if datetime.fromisoformat(health.alive_at) > at:
+        return "the daemon runs, but has not said anything since the clock was set back"
     return f"the daemon runs, but has not said anything for {silent:.0f} s"
 
 

@@ -13,7 +13,8 @@ from daemon.cli.looking import Looking
 from daemon.cli.sight import Seeing
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
-from daemon.outbox import Health, rests
+from daemon.jobs.resting import rest_left
+from daemon.outbox import Health
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
@@ -59,9 +60,9 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         managed = None
     queue = list(looking.history.now().queue)
     # Who rests until another attempt keeps nobody waiting, and is next only if nobody else is there.
-    waiting = next((job for job in queue if not rests(job, now().timestamp())), next(iter(queue), None))
+    waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(looking.history.ended(1)), None)
-    silent = (now().timestamp() - seconds(health.alive_at)) if health else 0.0
+    silent = abs(now().timestamp() - seconds(health.alive_at)) if health else 0.0
     return ServiceStatus(
         manager="launchd" if its.name == "launchd" else "systemd",
         file=str(its.path()),

@@ -15,6 +15,7 @@ from daemon.cli.sight import Seeing
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
+from daemon.jobs.resting import by_the_clock
 from daemon.journal.journal import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, status_of
 from daemon.settings import Settings
@@ -103,7 +104,7 @@ class Scenes:
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
             # A pause passes without a record.
-            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, second)),
+            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
             queue_total=self._queue_total,
             waiting=sight.waiting,
             waiting_total=sight.waiting_total,

@@ -13,6 +13,8 @@ from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, Source, State
 
 RECORD_VERSION = 1
+#: Seconds: the longest pause that was ever decided by a version whose snapshots do not say it.
+LONGEST_PAUSE = 60.0
 
 Role = Literal["image", "depth", "sidecar", "twin", "batch"]
 
@@ -211,7 +213,8 @@ class Attempt:
 class Job:
     """All that is known of one job: what its records fold to, and what a snapshot holds.
 
-    `sequence` is that of the accepted record, the order of arrival; `last_error` is of the attempt before, while a retry is due;
+    `sequence` is that of the accepted record, the order of arrival; `pause`: how many seconds it rests in all until `retry_at`;
+    `last_error` is of the attempt before, while a retry is due;
     `discarded`: somebody took its folder away before it had ended; `notes` are warnings that came later.
     """
 
@@ -226,6 +229,7 @@ class Job:
     state: State = "pending"
     attempts: int = 0
     retry_at: float = 0.0
+    pause: float = LONGEST_PAUSE
     attempt: Attempt | None = None
     cancel_requested: bool = False
     started_at: str | None = None
@@ -248,13 +252,29 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preceding:
+    """What a segment goes on from: the number of the segment before, and the last record in it that counts."""
+
+    segment: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentStart:
-    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds."""
+    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds.
+
+    `number` is that of the segment, so that a file in another one's place is known; `after` is none in the first of all;
+    `reckoned`: the time by the journal's own reckoning, in seconds since 1970 (`daemon.journal.reckoning`). Segments of older
+    versions say none of these.
+    """
 
     event: Literal["segment"] = "segment"
     version: str
     boot_id: str
     live: int
+    number: int | None = None
+    after: Preceding | None = None
+    reckoned: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,12 @@ from daemon.doctor.model import (
     Folder,
     JournalFacts,
     Report,
-    Segment,
     ServiceFacts,
     Trouble,
 )
+from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
-from daemon.journal.journal import load_segment, segment_numbers, segment_path
 from daemon.journal.lock import is_running
 from daemon.outbox import Health
 from daemon.platform.mounts import mount_of
@@ -85,7 +84,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             folders=folders,
             moving=_moving(fs, paths.inbox_bytes, paths.work_bytes) if writable else None,
             daemon=_daemon(fs, settings),
-            journal=journal_facts(fs, paths.journal_bytes),
+            journal=journal_facts(fs, paths.journal_bytes, paths.outbox_bytes),
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
             service=_service(fs, manager()),
             unfenced=missing(),
@@ -172,30 +171,29 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
         health = Health.model_validate_json(data)
     except (OSError, ValidationError):
         return DaemonFacts(holds=holds)
-    silent = datetime.now(UTC) - datetime.fromisoformat(health.alive_at)
+    # A time that is still to come is from before the clock was set back, however long ago that is.
+    silent = abs(datetime.now(UTC) - datetime.fromisoformat(health.alive_at))
     return DaemonFacts(holds=holds, health=health, silent_seconds=silent.total_seconds())
 
 
-def journal_facts(fs: FileSystem, folder: bytes) -> JournalFacts:
-    """What the journal in a folder is like; every segment is read, one at a time."""
+def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:
+    """What the journal in a folder is like; every segment is read. In the outbox: which folders it does not know."""
+    survey = Survey(fs, folder)
     try:
-        numbers = segment_numbers(fs, folder)
-        aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if numbers else []
+        # What is written later is looked at earlier: a daemon may be at work.
+        folders = job_folders(fs, outbox) if outbox is not None else []
+        survey.look()
+        aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
         return JournalFacts(trouble=_told(error))
-    segments = tuple(_segment(fs, segment_path(folder, number)) for number in numbers)
-    return JournalFacts(segments=segments, aside=tuple(os.fsdecode(name) for name in aside))
-
-
-def _segment(fs: FileSystem, path: bytes) -> Segment:
-    name = os.fsdecode(path)
-    try:
-        segment = load_segment(fs, path)
-    except Refusal as refusal:
-        return Segment(path=name, damage=refusal.message)
-    except OSError as error:
-        return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}")
-    return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
+    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else ([], 0)
+    return JournalFacts(
+        segments=tuple(survey.segments),
+        aside=tuple(os.fsdecode(name) for name in aside),
+        faults=tuple(survey.faults()),
+        strangers=tuple(strangers),
+        forgotten=forgotten,
+    )
 
 
 def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:

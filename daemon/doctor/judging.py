@@ -7,8 +7,9 @@ from typing import cast
 
 from daemon.clock import local
 from daemon.doctor.judging_machine import device, sandbox, weights
-from daemon.doctor.model import Facts, Finding, Folder
+from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
+from daemon.journal.segment import NEWER_HINT
 from daemon.platform.files import permission_hint
 
 #: Below this no more pictures can be dropped, or the journal finds no room any more; of the outbox the settings say it.
@@ -18,6 +19,20 @@ _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
 #: As whoever reads daemon.json may judge: it is written every 5 s.
 _SILENT_SECONDS = 60.0
+#: Folders that are named in a sentence.
+_SOME = 3
+_BROKEN = (
+    "Put back what is missing from a backup: until then no daemon starts. To go on with what there is, stop the daemon, then: "
+    "multiplane doctor --repair"
+)
+_GAP = (
+    "Put it back from a backup. Work goes on without it: only part of the history is missing. To leave it at that, stop the "
+    "daemon, then: multiplane doctor --repair"
+)
+_STRANGERS = (
+    "If they are yours, stop the daemon and take them in: multiplane doctor --repair. They are only listed then, and nothing "
+    "runs unless you ask for it. If not, remove them."
+)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -160,14 +175,20 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         sentence = f"The journal cannot be looked into: {journal.trouble.text}."
         yield Finding(area="journal", grade="problem", sentence=sentence, hint=f"{_capital(permission_hint())}.")
         return
-    if not journal.segments:
+    yield from _order(journal)
+    if not journal.segments and not journal.faults:
         yield Finding(area="journal", grade="ok", sentence="The journal is empty: nothing was ever dropped here.")
         return
-    last = journal.segments[-1]
+    last = journal.segments[-1] if journal.segments else None
     for segment in journal.segments:
-        if segment.damage:
+        if segment.damage and segment.newer:
+            yield Finding(area="journal", grade="problem", sentence=f"{_capital(segment.damage)}.", hint=NEWER_HINT)
+        elif segment.damage:
             yield Finding(
-                area="journal", grade="problem", sentence=f"{_capital(segment.damage)}.", hint=_way_on(segment.path, last.path)
+                area="journal",
+                grade="problem",
+                sentence=f"{_capital(segment.damage)}.",
+                hint=_way_on(segment.path, is_last=segment is last),
             )
         elif segment.torn_line and not (segment is last and facts.daemon.holds):
             # While the daemon runs, the end of the last segment may just be being written.
@@ -182,21 +203,38 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         sentence = f"Cut-off writes were set aside {'once' if count == 1 else f'{count} times'}, after a crash or a power loss."
         hint = f"Nothing is to be done; they lie beside the journal: {', '.join(journal.aside[-3:])}"
         yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
-    if not any(segment.damage for segment in journal.segments):
+    if not journal.faults and not any(segment.damage for segment in journal.segments):
         records, files = sum(segment.records for segment in journal.segments), len(journal.segments)
         sentence = f"The journal can be read from end to end: {records:,} records in {files:,} file{'s' if files > 1 else ''}."
         yield Finding(area="journal", grade="ok", sentence=sentence)
 
 
-def _way_on(path: str, last: str) -> str:
+def _order(journal: JournalFacts) -> Iterator[Finding]:
+    """Segments that are missing or in the wrong place, and job folders that none knows."""
+    for fault in journal.faults:
+        hint = _BROKEN if fault.kind == "break" else _GAP
+        yield Finding(area="journal", grade="problem", sentence=f"The journal is not whole: {fault.text}.", hint=hint)
+    if journal.strangers:
+        count = len(journal.strangers)
+        some = ", ".join(journal.strangers[:3]) + (" …" if count > _SOME else "")
+        are = "folders in the outbox are" if count > 1 else "folder in the outbox is"
+        sentence = f"{count:,} job {are} unknown to the journal: {some}."
+        yield Finding(area="journal", grade="problem", sentence=sentence, hint=_STRANGERS)
+    if journal.forgotten:
+        are = "folders are" if journal.forgotten > 1 else "folder is"
+        sentence = f"{journal.forgotten:,} job {are} older than the history that is kept (history.keep_days)."
+        yield Finding(area="journal", grade="note", sentence=sentence, hint="Nothing is to be done: keep them or remove them.")
+
+
+def _way_on(path: str, *, is_last: bool) -> str:
     """What to do about a damaged segment."""
     aside = f"{os.path.dirname(path)}/damaged-{os.path.basename(path)}"
-    if path != last:
+    if not is_last:
         return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: mv '{path}' '{aside}'"
     return (
         f"Restore it from a backup. To go on without it, stop the daemon, then: mv '{path}' '{aside}'. "
-        "Jobs that came since the file was begun are not known then: their pictures are in the outbox, in ID/source, to be "
-        "dropped again; jobs that ended since may run once more."
+        "Jobs that came since the file was begun are not known then, until multiplane doctor --repair takes them in; jobs that "
+        "ended since may run once more."
     )
 
 

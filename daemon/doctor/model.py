@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.contract.status import Frozen
+from daemon.journal.chain import Fault
 from daemon.outbox import Health
 
 Grade = Literal["ok", "note", "problem"]
@@ -82,20 +83,31 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One file of the journal: how many records, from which line on it is torn, what is damaged."""
+    """One file of the journal: how many records, from which line on it is torn, what is damaged.
+
+    `newer`: than this program, and not damaged; `unreadable`: the disk did not give it, so that nobody knows.
+    """
 
     path: str
     records: int = 0
     torn_line: int | None = None
     damage: str | None = None
+    newer: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalFacts:
-    """All segments, oldest first, and the torn tails that were set aside."""
+    """All segments, oldest first, the torn tails that were set aside, and what is wrong with the order of the segments.
+
+    `strangers`: job folders that the journal does not know, `forgotten` those of jobs that are older than what is left of it.
+    """
 
     segments: tuple[Segment, ...] = ()
     aside: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    strangers: tuple[str, ...] = ()
+    forgotten: int = 0
     trouble: Trouble | None = None
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from daemon import clock
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
@@ -210,7 +211,11 @@ def _advance(job: Job, record: Claimed | Started | AttemptEnded | Publishing | C
             )
         case AttemptEnded(error=error, counts=counts, retry_at=retry_at):
             attempts = job.attempts if counts else job.attempts - 1
-            return replace(job, state="pending", attempts=attempts, attempt=None, retry_at=retry_at, last_error=error)
+            # Both times are of one clock at one moment, so their difference holds whatever the clock says later.
+            pause = max(0.0, retry_at - clock.seconds(ts))
+            return replace(
+                job, state="pending", attempts=attempts, attempt=None, retry_at=retry_at, pause=pause, last_error=error
+            )
         case Publishing():
             attempt = replace(job.attempt, publishing=record) if job.attempt else None
             return replace(job, attempt=attempt)

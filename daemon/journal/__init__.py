@@ -1,7 +1,8 @@
 """The journal: what has been decided, in JSON lines, durable before anything acts on it.
 
 `line` is the format, `segment` reads one file and tells a torn tail from damage, `writer` appends, `journal` opens the whole
-folder, `history` looks back over all segments, `pruning` forgets old ones, `lock` keeps a second daemon out.
+folder, `chain` tells whether the segments follow one another, with `head` for the last, `history` looks back over all segments,
+`pruning` forgets old ones, by the time that `reckoning` tells, `lock` keeps a second daemon out.
 """
 
 from daemon.journal.history import History

@@ -17,7 +17,7 @@ from daemon.jobs.fold import Jobs
 from daemon.journal.journal import load_segment, read_file, segment_numbers, segment_path
 from daemon.journal.line import Entry, Mark, UnknownRecordError, decode, field, is_intact, mark, ts_of
 from daemon.journal.outline import Outline
-from daemon.journal.segment import Segment, lines
+from daemon.journal.segment import NEWER_HINT, Segment, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,7 @@ class History:
             return decode(line)
         except UnknownRecordError as error:
             path = segment_path(self._folder, number).decode(errors="replace")
-            raise Refusal(
-                f"the journal cannot be read: {path} has a record that this version does not know ({error})",
-                hint="A newer version of Multiplane wrote it: use that one.",
-            ) from error
+            raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
 
 
 def _past(outline: Outline, job_id: str, places: list[Mark]) -> Past:

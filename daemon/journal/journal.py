@@ -7,16 +7,23 @@ start-up reads one segment, whatever the history holds.
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
-from daemon.contract.records import AnyRecord, Job, LiveJob, SegmentStart
+from daemon import clock
+from daemon.contract.records import AnyRecord, Job, LiveJob, Preceding, SegmentStart
+from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all
 from daemon.jobs.fold import RECENT
+from daemon.journal.chain import Fault, Link, behind, between, misplaced
+from daemon.journal.head import Head, read_head, write_head
 from daemon.journal.line import Entry, encode
 from daemon.journal.outline import Outline
+from daemon.journal.reckoning import passed, some
 from daemon.journal.segment import DamageError, Segment, Torn, damaged
 from daemon.journal.writer import JournalError, Writer
 
@@ -24,20 +31,29 @@ RECORDS_PER_SEGMENT = 10_000
 #: Room for the records of all jobs under way when the disk fills up, some 16,000 of 1 KB: with less, nothing new may begin.
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
+BROKEN_HINT = (
+    "Nothing was changed. Put back what is missing from a backup. To go on with what there is: multiplane doctor --repair; "
+    "it puts the files in their places and takes in the jobs that the journal does not know."
+)
 #: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
 _MAX_SEGMENT_BYTES = 1 << 30
 _NAME = re.compile(rb"(\d{8})\.jsonl")
+_ASIDE = re.compile(rb"(?:damaged|lost)-(\d{8})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the last segment says: the records that still matter in order, and what had to be set aside."""
+    """What the last segment says: the records that still matter in order, and what had to be set aside.
+
+    `segment` is the highest number that a segment ever had; `gap` says what is missing of the history before the last one.
+    """
 
     entries: list[Entry]
     segment: int
     next_seq: int
     torn: Torn | None
     report: str | None
+    gap: str | None = None
 
 
 def segment_path(folder: bytes, number: int) -> bytes:
@@ -52,6 +68,16 @@ def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
     except FileNotFoundError:
         return []
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+
+
+def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> bytes:
+    """Where a damaged segment is moved, or what marks a segment as lost."""
+    return os.path.join(folder, b"%s-%08d.jsonl" % (what.encode(), number))
+
+
+def set_aside(fs: FileSystem, folder: bytes) -> set[int]:
+    """The numbers of the segments of which somebody knows that they are damaged or lost, and goes on without them."""
+    return {int(match[1]) for entry in fs.scan(folder) if (match := _ASIDE.fullmatch(entry.name))}
 
 
 def read_file(fs: FileSystem, path: bytes) -> bytes:
@@ -74,6 +100,18 @@ def load_segment(fs: FileSystem, path: bytes) -> Segment:
     return segment
 
 
+def link_of(segment: Segment, number: int) -> Link:
+    """What the order of the segments is told from, of a segment that was read.
+
+    Raises:
+        DamageError: it does not begin with a snapshot.
+    """
+    start = segment.entry(segment.marks[0]).record
+    if not isinstance(start, SegmentStart):
+        raise DamageError(1, 0, "the segment does not begin with a snapshot")
+    return Link(number, start, segment.marks[0].seq, segment.marks[-1].seq)
+
+
 def _check_snapshot(segment: Segment) -> None:
     first = next(segment.entries(), None)
     if not (first and isinstance(first.record, SegmentStart) and len(segment.marks) > first.record.live):
@@ -92,6 +130,7 @@ class Journal:
         version: str,
         boot_id: str,
         records_per_segment: int = RECORDS_PER_SEGMENT,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fs = fs
         self._folder = folder
@@ -99,14 +138,18 @@ class Journal:
         self._version = version
         self._boot_id = boot_id
         self._limit = records_per_segment
+        self._monotonic = monotonic
         self._writer: Writer | None = None
+        self._after: Preceding | None = None
+        #: The time by the journal's own reckoning, and what the two clocks said then; see `reckoning`.
+        self._reckoned: tuple[float, float, float | None] | None = None
         self.segment = 0
 
     def recover(self) -> Recovered:
-        """Read the last segment; a torn tail is copied aside and reported.
+        """Read the last segment; a torn tail is copied aside and reported, and so is what is missing just before the segment.
 
         Raises:
-            Refusal: the segment is damaged.
+            Refusal: the segment is damaged, or is not where the journal ended.
             JournalError: it cannot be read, or its tail cannot be set aside; nothing is lost by trying again.
         """
         try:
@@ -117,11 +160,19 @@ class Journal:
     def _recover(self) -> Recovered:
         make_folders(self._fs, self._folder)
         numbers = segment_numbers(self._fs, self._folder)
+        head, moved = read_head(self._fs, self._folder), set_aside(self._fs, self._folder)
+        highest = max([*numbers, *moved, head.segment if head else 0, 0])
         if not numbers:
-            return Recovered([], 0, 1, None, None)
+            self._refuse(behind(None, head, moved))
+            return Recovered([], highest, 1, None, None)
         number = numbers[-1]
         path = segment_path(self._folder, number)
         segment = load_segment(self._fs, path)
+        link = link_of(segment, number)
+        found = misplaced(link) or behind(link, head, moved) or self._fault_before(link, numbers, moved)
+        if found and found.kind == "break":
+            self._refuse(found)
+        gap = found.text if found else None
         torn, report = segment.torn, None
         if torn:
             aside = os.path.join(self._folder, b"torn-%08d-%d" % (number, torn.offset))
@@ -131,9 +182,40 @@ class Journal:
                 f"nothing had been done because of it; its {len(torn.data)} bytes were set aside as "
                 f"{aside.decode(errors='replace')}"
             )
+        self._after = Preceding(segment=number, seq=link.last)
+        moments = [clock.seconds(segment.ts(segment.marks[i])) for i in some(len(segment.marks))]
+        began = moments[0] if link.start.reckoned is None else link.start.reckoned
+        self._reckoned = (began + passed(moments), moments[-1], None)
         # The numbers of a torn tail are given again: it counts for nothing, in whatever segment it stays.
         entries = list(segment.entries(Outline(segment).what_matters(RECENT)))
-        return Recovered(entries, number, segment.marks[-1].seq + 1, torn, report)
+        return Recovered(entries, highest, link.last + 1, torn, report, gap)
+
+    def _fault_before(self, link: Link, numbers: list[int], aside: set[int]) -> Fault | None:
+        """What is wrong between the last segment and the one before; what cannot be read there hides only history."""
+        if len(numbers) == 1:
+            return None
+        number = numbers[-2]
+        try:
+            before = Segment(read_file(self._fs, segment_path(self._folder, number)))
+            return between(link_of(before, number), link, aside)
+        except (DamageError, Refusal):
+            return None
+
+    def _refuse(self, fault: Fault | None) -> None:
+        if fault:
+            raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is not whole: {fault.text}", hint=BROKEN_HINT)
+
+    def _reckon(self, ts: str) -> float:
+        """The time by the journal's own reckoning at the beginning of a segment, and remember it."""
+        wall, ticks = clock.seconds(ts), self._monotonic()
+        if self._reckoned is None:
+            reckoned = wall
+        else:
+            before, at, since = self._reckoned
+            # Within one process the monotonic clock has seen all of it.
+            reckoned = before + (passed((at, wall)) if since is None else ticks - since)
+        self._reckoned = (reckoned, wall, ticks)
+        return reckoned
 
     def begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
         """Start a new segment with a snapshot of the live jobs, and `more` that must not be forgotten.
@@ -141,12 +223,19 @@ class Journal:
         Raises:
             JournalError: it could not be written; the journal is as it was.
         """
+        ts = self._clock()
         records: Iterable[AnyRecord] = (
-            SegmentStart(version=self._version, boot_id=self._boot_id, live=len(live) + len(more)),
+            SegmentStart(
+                version=self._version,
+                boot_id=self._boot_id,
+                live=len(live) + len(more),
+                number=segment,
+                after=self._after,
+                reckoned=self._reckon(ts),
+            ),
             *(LiveJob(job=job.job_id, value=job) for job in live),
             *more,
         )
-        ts = self._clock()
         lines = (encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records))
         count = 1 + len(live) + len(more)
         path = segment_path(self._folder, segment)
@@ -166,6 +255,7 @@ class Journal:
             self._writer.close()
         self._writer = Writer(self._fs, fd, path, next_seq + count, self._clock)
         self.segment = segment
+        write_head(self._fs, self._folder, Head(segment, self._writer.next_seq - 1))
 
     def _remove_leftover(self, temporary: bytes) -> None:
         try:
@@ -195,10 +285,12 @@ class Journal:
         """Go on in a new segment."""
         if self._writer is None:
             raise JournalError("the journal was not begun")
+        self._after = Preceding(segment=self.segment, seq=self._writer.next_seq - 1)
         self.begin(self.segment + 1, self._writer.next_seq, live, more)
 
     def close(self) -> None:
         """Let go of the segment."""
         if self._writer:
+            write_head(self._fs, self._folder, Head(self.segment, self._writer.next_seq - 1))
             self._writer.close()
             self._writer = None

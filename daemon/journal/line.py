@@ -25,11 +25,12 @@ _ENVELOPE = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":(\d+),"ts":"([^"\\]*)"
 #: `event` and `job` are the first fields of every record; an id has nothing in it that JSON would escape.
 _HEAD = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":\d+,"ts":"[^"\\]*","event":"([a-z_]+)"(?:,"job":"([^"\\]*)")?')
 _EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
+_VERSION = re.compile(rb'\{"v":(\d{1,9})[,}]')
 _JSON = json.JSONDecoder()
 
 
 class UnknownRecordError(Exception):
-    """An intact line that this version does not understand; a newer version wrote it."""
+    """An intact line that this version does not understand; a newer version wrote it. Says what is strange about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ def mark(data: bytes, start: int, end: int) -> Mark:
     """
     head = _HEAD.match(data, start, end)
     if head is None:
-        raise UnknownRecordError("it has no envelope that this version knows")
+        raise UnknownRecordError(_version_of(data[start:end]) or "an envelope that this version does not know")
     version, seq, event, job = head.groups()
     if int(version) > RECORD_VERSION:
-        raise UnknownRecordError("it was written by a newer version of Multiplane")
+        raise UnknownRecordError(f"record version {int(version)}")
     if (known := _EVENTS.get(event)) is None:
-        raise UnknownRecordError(f"it tells of an event {event.decode()!r}")
+        raise UnknownRecordError(f"a record of the kind {event.decode()!r}")
     return Mark(int(seq), known, job.decode() if job else "", start, end)
 
 
@@ -111,7 +112,7 @@ def decode(line: bytes) -> Entry:
     envelope = _envelope(line)
     version, seq, group, ts = envelope.groups()
     if int(version) > RECORD_VERSION:
-        raise UnknownRecordError("it was written by a newer version of Multiplane")
+        raise UnknownRecordError(f"record version {int(version)}")
     try:
         # The record's own JSON, read in one go.
         record = RECORD.validate_json(b"{" + line[envelope.end() : -_CLOSING_LENGTH] + b"}")
@@ -124,5 +125,11 @@ def _envelope(line: bytes) -> re.Match[bytes]:
     """Groups 1 to 4: version, sequence number, group, time."""
     envelope = _ENVELOPE.match(line)
     if envelope is None:
-        raise UnknownRecordError("it has no envelope that this version knows")
+        raise UnknownRecordError(_version_of(line) or "an envelope that this version does not know")
     return envelope
+
+
+def _version_of(line: bytes) -> str | None:
+    """What is said of a line's version, if it is a newer one."""
+    found = _VERSION.match(line)
+    return f"record version {int(found[1])}" if found and int(found[1]) > RECORD_VERSION else None

@@ -14,6 +14,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
 
     Raises:
         Refusal: another daemon has it.
+        OSError: the lock file cannot be written; nobody has the lock.
     """
     # `is_running` takes the lock for an instant to ask; that must not look like another daemon.
     for _ in range(_TRIES):
@@ -28,7 +29,11 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
             exit_status=75,
         )
     # Of one width, so that a longer number of an earlier holder is covered without truncating.
-    fs.write(fd, f"{pid:<{_PID_WIDTH - 1}}\n".encode())
+    try:
+        fs.write(fd, f"{pid:<{_PID_WIDTH - 1}}\n".encode())
+    except OSError:
+        fs.close(fd)
+        raise
     return fd
 
 

@@ -15,6 +15,11 @@ from typing import Any, cast
 from daemon.errors import Refusal
 from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, decode, field, group_of, is_intact, mark, ts_of
 
+#: Whoever moved the journal away to get on with an older version would lose sight of every job.
+NEWER_HINT = (
+    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is whole."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Torn:
@@ -41,6 +46,10 @@ class DamageError(Exception):
         self.reason = reason
 
 
+class NewerError(DamageError):
+    """A segment that says something this version does not understand: a newer one wrote it, and it is not damaged."""
+
+
 class Segment:
     """One segment's bytes and where its records are in them, up to its torn tail; each is decoded when it is asked for.
 
@@ -53,7 +62,8 @@ class Segment:
         torn: what is behind them, if anything is.
 
     Raises:
-        DamageError: a record that had been synced is not intact, is missing, or comes from a newer version.
+        DamageError: a record that had been synced is not intact or is missing.
+        NewerError: a newer version wrote it.
     """
 
     def __init__(self, data: bytes, name: str = "") -> None:
@@ -87,7 +97,7 @@ class Segment:
             return decode(self.line(place))
         except UnknownRecordError as error:
             number = self._data.count(b"\n", 0, place.start) + 1
-            raise damaged(self._name, DamageError(number, place.start, str(error))) from error
+            raise damaged(self._name, NewerError(number, place.start, str(error))) from error
 
     def entries(self, places: Sequence[Mark] | None = None) -> Iterator[Entry]:
         """The records at these places, or all.
@@ -99,7 +109,12 @@ class Segment:
 
 
 def damaged(name: str, damage: DamageError) -> Refusal:
-    """What a person is told of damage in a file of this name."""
+    """What a person is told of damage in a file of this name, or of what a newer version wrote there."""
+    if isinstance(damage, NewerError):
+        return Refusal(
+            f"the journal was written by a newer Multiplane ({damage.reason}): {name}, line {damage.line}",
+            hint=NEWER_HINT,
+        )
     return Refusal(
         f"the journal is damaged: {name}, {damage}",
         hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
@@ -146,7 +161,7 @@ def _survey(data: bytes) -> tuple[list[Mark], Torn | None]:
         try:
             found = mark(data, start, end)
         except UnknownRecordError as error:
-            raise DamageError(number, offset, str(error)) from error
+            raise NewerError(number, offset, str(error)) from error
         if torn is not None:
             behind.add(group := group_of(data[start:end]))
             if len(behind) > 1 or group > marks[-1].seq + 1:

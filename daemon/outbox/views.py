@@ -13,11 +13,14 @@ from daemon.contract.records import Job
 from daemon.contract.status import ErrorInfo, Frozen, Progress, Source, Status
 from daemon.errors import DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
+from daemon.jobs.resting import Rest, rest_left
 
 #: In the hints of the error tree the job is called ID.
 _ANY_ID = re.compile(r"\b(retry|rm) ID\b")
 #: Decimals of seconds and of a share, as they are written: finer than anybody times a job.
 _SECONDS, _SHARE = 3, 4
+#: A clock that was set by less than this changes nothing that is told.
+_SAME_SECONDS = 1.0
 
 
 class Waiting(Frozen):
@@ -51,16 +54,11 @@ class Health(Frozen):
     last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
 
 
-def rests(job: Job, at: float) -> bool:
-    """Whether a job waits for the time of its next attempt, and not for its turn. `at`: seconds since 1970."""
-    return job.state == "pending" and job.retry_at > at
-
-
-def in_line(queue: Iterable[Job], at: float) -> Iterator[tuple[Job, int | None]]:
+def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:
     """The jobs of the queue in their order, and the place of each, 1 is next; one that rests has none, and is passed by."""
     place = 0
     for job in queue:
-        resting = rests(job, at)
+        resting = rest(job) > 0
         place += not resting
         yield job, None if resting else place
 
@@ -70,7 +68,14 @@ def attempt_of(number: int) -> str:
     return f"attempt {number} of {MAX_ATTEMPTS}"
 
 
-def status_of(job: Job, *, position: int | None = None, progress: Progress | None = None, at: float | None = None) -> Status:
+def status_of(
+    job: Job,
+    *,
+    position: int | None = None,
+    progress: Progress | None = None,
+    at: float | None = None,
+    rest: float | None = None,
+) -> Status:
     """What status.json says of a job.
 
     Args:
@@ -78,9 +83,11 @@ def status_of(job: Job, *, position: int | None = None, progress: Progress | Non
         position: in the queue, 1 is next.
         progress: of a running job.
         at: seconds since 1970; this moment if not given.
+        rest: seconds that it still rests before its next attempt; as the wall clock tells if not given.
     """
     ended, published = job.ended, job.published
-    resting = rests(job, time.time() if at is None else at)
+    at = time.time() if at is None else at
+    retry_at = _retry_at(job, at, rest_left(job, at) if rest is None else rest)
     seconds = published.processing_seconds if published else ended.processing_seconds if ended else None
     return Status(
         job_id=job.job_id,
@@ -96,10 +103,10 @@ def status_of(job: Job, *, position: int | None = None, progress: Progress | Non
         processing_seconds=None if seconds is None else round(seconds, _SECONDS),
         timings={stage: round(taken, _SECONDS) for stage, taken in published.timings.items()} if published else {},
         attempts=job.attempts,
-        retry_at=clock.written(job.retry_at) if resting else None,
-        queue_position=None if resting else position,
+        retry_at=retry_at and clock.written(retry_at),
+        queue_position=None if retry_at else position,
         progress=progress and progress.model_copy(update={"fraction": _floor(progress.fraction)}),
-        error=_error(job, resting=resting),
+        error=_error(job, retry_at),
         warnings=_warnings(job),
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
@@ -120,22 +127,30 @@ def _floor(share: float) -> float:
     return math.floor(share * scale + 1e-6) / scale
 
 
-def _error(job: Job, *, resting: bool) -> ErrorInfo | None:
+def _retry_at(job: Job, at: float, rest: float) -> float | None:
+    """When it is tried again, on the clock as it is set now; none if it does not rest."""
+    if rest <= 0:
+        return None
+    # As recorded, unless the clock was set since: a time that changed by milliseconds would be written again and again.
+    return job.retry_at if abs(at + rest - job.retry_at) < _SAME_SECONDS else at + rest
+
+
+def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
     """The error a job ended with; while it waits to be tried again, that of the attempt before, and none while it runs."""
     if job.state == "pending":
-        return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, resting=resting)})
+        return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, retry_at)})
     error = job.ended.error if job.ended else None
     if error is None or not _ANY_ID.search(error.hint):
         return error
     return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
 
 
-def _again(job: Job, error: ErrorInfo, *, resting: bool) -> str:
+def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
     """What comes after an attempt that was not the last."""
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
         return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
-    when = f"at {clock.hour(clock.written(job.retry_at))}" if resting else "when it is its turn"
+    when = f"at {clock.hour(clock.written(retry_at))}" if retry_at else "when it is its turn"
     return f"It is tried again by itself {when}{which}; nothing to do."
 
 

@@ -21,8 +21,9 @@ class Adoption:
     - it was not a mount point then, by the mount table (device numbers do not tell a bind mount from a folder), and
     - the new one is a real folder, no link, on the parent's device, and no mount point either.
 
-    A process that started without having seen the inbox whole cannot know and says so; to make the folder its inbox, put the
-    empty file `.multiplane` into it. Whether the new folder is empty does not matter: what is in it was put there to be taken.
+    A process that started without having seen the inbox whole cannot know, unless it is the very folder of before (`proof`), and
+    says so; to make the folder its inbox, put the empty file `.multiplane` into it. Whether the new folder is empty does not
+    matter: what is in it was put there to be taken.
     """
 
     def __init__(self, inbox: bytes) -> None:
@@ -31,20 +32,22 @@ class Adoption:
 
     def seen_whole(self) -> None:
         """The inbox is there, marker and all."""
-        self._parent = None if self._is_mount_point() else _identity(os.path.dirname(self._inbox))
+        self._parent = None if is_mount_point(self._inbox) else identity(os.path.dirname(self._inbox))
 
     def is_the_persons(self) -> bool:
         """Whether the folder that is there now, without a marker, is a person's new inbox."""
-        if self._parent is None or _identity(os.path.dirname(self._inbox)) != self._parent or self._is_mount_point():
+        if self._parent is None or identity(os.path.dirname(self._inbox)) != self._parent or is_mount_point(self._inbox):
             return False
-        found = _identity(self._inbox)
+        found = identity(self._inbox)
         return found is not None and found[0] == self._parent[0] and not os.path.islink(self._inbox)
 
-    def _is_mount_point(self) -> bool:
-        return mount_of(self._inbox).point == os.path.realpath(self._inbox)
+
+def is_mount_point(path: bytes) -> bool:
+    """Whether something is mounted at a folder, by the mount table: device numbers do not tell a bind mount from a folder."""
+    return mount_of(path).point == os.path.realpath(path)
 
 
-def _identity(path: bytes) -> Identity | None:
+def identity(path: bytes) -> Identity | None:
     """Device and inode of a folder; none if there is no folder."""
     try:
         found = os.stat(path)

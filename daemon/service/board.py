@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Literal
@@ -12,9 +11,11 @@ from loguru import logger
 from daemon import __version__, clock
 from daemon.contract.records import Job
 from daemon.contract.status import Progress, Status
-from daemon.outbox import Health, Outbox, Waiting, in_line, rests, status_of
+from daemon.jobs.resting import Rest
+from daemon.outbox import Health, Outbox, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.service.ledger import Ledger
+from daemon.service.pauses import Pauses
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,6 +43,7 @@ class Board:
         progress: of the running jobs, by id; kept up to date by its owner.
         ended_before: finds the jobs that ended before this start, newest first, at most so many.
         settings: a digest of those the daemon was started with.
+        rest: tells how long a job still rests; by the wall clock if not given.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Board:
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
         settings: str | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
         self._progress = progress
         self._ended_before = ended_before
         self._settings = settings
+        self._rest = rest or Pauses(ledger.jobs).left
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses)
         self._started_at = clock.now()
@@ -200,10 +204,10 @@ class Board:
         self._written = now
 
     def _refresh_jobs(self, most: int | None) -> None:
-        jobs, at = self._ledger.jobs, time.time()
-        resting = {job.job_id for job in jobs.postponed.values() if rests(job, at)}
+        jobs = self._ledger.jobs
+        resting = {job.job_id for job in jobs.postponed.values() if self._rest(job) > 0}
         if self._stale or resting != self._resting:
-            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, at), _MOST_POSITIONS)}
+            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._rest), _MOST_POSITIONS)}
             moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
             self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
             self._positions, self._resting = positions, resting
@@ -219,7 +223,7 @@ class Board:
         return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
 
     def _write_status(self, job: Job) -> None:
-        status = status_of(job, position=self._position(job), progress=self._progress.get(job.job_id))
+        status = self._status(job, self._position(job))
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
         except FileNotFoundError:
@@ -231,6 +235,9 @@ class Board:
             # Somebody did something to this one folder (a file in its place, a lock): no reason to be silent about all others.
             logger.warning("cannot write the status of {}: {}", job.job_id, error)
         self._dirty.pop(job.job_id, None)
+
+    def _status(self, job: Job, position: int | None) -> Status:
+        return status_of(job, position=position, progress=self._progress.get(job.job_id), rest=self._rest(job))
 
     def _health(self) -> Health:
         jobs = self._ledger.jobs
@@ -256,10 +263,7 @@ class Board:
         jobs = self._ledger.jobs
         queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
         pending = [job for job in queued if job.state == "pending"]
-        return [
-            status_of(job, position=self._positions.get(job.job_id), progress=self._progress.get(job.job_id))
-            for job in (*jobs.processing.values(), *pending)
-        ]
+        return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending)]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:
         """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""

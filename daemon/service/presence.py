@@ -1,19 +1,26 @@
 """Are inbox and outbox there, and are they the right ones? While they are not, nothing is taken, started, failed or deleted."""
 
 import os
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from loguru import logger
 
+from daemon.contract.names import to_bytes
+from daemon.contract.records import Job
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.service.adoption import Adoption
+from daemon.service.proof import Proof
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 from daemon.sidecar import MAX_BYTES
 from daemon.watch import MARKER, Watch
 
 _PRESET = PRESET_NAME.encode()
+#: Of the last jobs, one whose picture is there proves the outbox.
+_MOST_JOBS = 50
 OFFLINE_HINT = (
     "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
     "put an empty file named .multiplane into it."
@@ -28,6 +35,9 @@ class Presence:
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._adoption = Adoption(self._inbox)
+        self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
+        #: Gives jobs whose folders should be in the outbox, the surest first.
+        self.known: Callable[[], Iterable[Job]] = lambda: ()
         self._degraded: str | None = None
 
     def prepare(self) -> None:
@@ -80,12 +90,56 @@ class Presence:
             logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
             self._mark_inbox()
             health = watch.health(now)
+        elif health.state == "offline" and self._is_the_same("inbox", self._inbox) and self._put_back("inbox", self._mark_inbox):
+            health = watch.health(now)
         if health.state == "offline":
             return health.problem
         self._adoption.seen_whole()
+        self._proof.remember("inbox", self._inbox)
         if (degraded := health.problem) != self._degraded:
             logger.warning("{}", degraded or "the inbox is watched again")
             self._degraded = degraded
+        root = self._outbox.root
+        if not self._outbox.is_healthy() and self._is_the_same("outbox", root) and self._has_its_jobs():
+            self._put_back("outbox", self._outbox.prepare)
         if not self._outbox.is_healthy():
             return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+        self._proof.remember("outbox", root)
         return None
+
+    def _is_the_same(self, name: str, folder: bytes) -> bool:
+        """Whether all that is wrong with a folder is that it lacks its marker."""
+        try:
+            self._fs.lstat(os.path.join(folder, MARKER))
+        except FileNotFoundError:
+            return self._proof.recognises(name, folder)
+        except OSError:
+            return False
+        return False
+
+    def _has_its_jobs(self) -> bool:
+        """Whether the outbox holds a picture of a job, as it was taken; or no job is known that could have one there.
+
+        A folder that somebody deleted and made anew may get the number of the old one; without its jobs it is not the outbox.
+        """
+        jobs = [job for job in islice(self.known(), _MOST_JOBS) if job.claimed]
+        return not jobs or any(self._has(job) for job in jobs)
+
+    def _has(self, job: Job) -> bool:
+        try:
+            found = self._fs.lstat(self._outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
+        except OSError:
+            return False
+        return (found.kind, found.size, found.mtime_ns) == ("file", job.image.size, job.image.mtime_ns)
+
+    def _put_back(self, name: str, mark: Callable[[], None]) -> bool:
+        """Give a folder its marker again; false if the disk does not let it be done."""
+        try:
+            mark()
+        except OSError as error:
+            logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
+            return False
+        logger.warning(
+            "somebody had removed the marker file .multiplane of the {}; it is the same folder, and has it again", name
+        )
+        return True

@@ -6,12 +6,11 @@ Each step only looks at the journal and the disk, and does what is still missing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from loguru import logger
 from pydantic import ValidationError
 
-from daemon.clock import rfc3339
 from daemon.contract.records import Job, Process
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
@@ -137,7 +136,7 @@ class Recovery:
     def _forget(self) -> None:
         """Let go of the journal's oldest segments."""
         paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
-        gone = prune(self.fs, paths.journal_bytes, rfc3339(datetime.fromtimestamp(self.wall_clock(), UTC) - keep))
+        gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:
             logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
 

@@ -46,7 +46,9 @@ class Requests:
     batch: Callable[[str], list[Job]] = lambda _: []
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
-    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    #: Answers that nobody has fetched yet, since when, on the monotonic clock: their stamps say nothing if the clock was set.
+    _unfetched: dict[bytes, float] = field(default_factory=dict)
 
     def handle(self) -> None:
         """Do all requests that are there.
@@ -71,11 +73,13 @@ class Requests:
     def tidy(self) -> None:
         """Remove the answers that nobody came for: whoever asked was interrupted, or did not want to wait any longer."""
         folder = self.settings.paths.requests_bytes
+        now = self.clock()
         try:
-            for entry in self.fs.scan(folder):
-                path = os.path.join(folder, entry.name)
-                if entry.name.endswith(ANSWER_SUFFIX) and self.wall_clock() - self.fs.lstat(path).mtime_ns / 1e9 > _STALE_SECONDS:
-                    self.fs.unlink(path)
+            names = [entry.name for entry in self.fs.scan(folder) if entry.name.endswith(ANSWER_SUFFIX)]
+            self._unfetched = {name: self._unfetched.get(name, now) for name in names}
+            for name, since in self._unfetched.items():
+                if now - since > _STALE_SECONDS:
+                    self.fs.unlink(os.path.join(folder, name))
         except FileNotFoundError:
             return  # just fetched, after all; the others have their turn with the next look
         except OSError as error:

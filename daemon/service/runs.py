@@ -34,6 +34,7 @@ from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
+from daemon.service.pauses import Pauses
 from daemon.service.settling import Fingerprint, Settling
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
@@ -67,6 +68,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.fs, self.outbox, self.clock)
+        self.pauses = Pauses(self.ledger.jobs, lambda: self.clock(), lambda: self.wall_clock())
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
         self._troubles: dict[str, str] = {}
@@ -102,7 +104,7 @@ class Runs:
         """Start as many jobs as may run at once."""
         while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
             try:
-                ready = self.settling.first_ready(self.ledger.jobs.queue, self.wall_clock())
+                ready = self.settling.first_ready(self.ledger.jobs.queue, self.pauses.left)
                 if ready is None:
                     self._troubles.pop("start", None)
                 if ready is None or not self._start(*ready):
@@ -295,6 +297,7 @@ class Runs:
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
             logger.info("{} {}{}", job.job_id, after.state, why)
         elif after:
+            self.pauses.begin(after)
             logger.info(
                 "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
             )

@@ -46,6 +46,8 @@ from daemon.watch.bell import Bell
 EXIT_JOURNAL = 74
 #: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
 _OWED_SECONDS = 0.01
+#: Jobs that ended last and are asked for to know the outbox by.
+_PROVING = 20
 #: So often while the disk fails them.
 _TROUBLED_SECONDS = 1.0
 
@@ -76,6 +78,8 @@ class Service:
             jobs.apply(entry)
         if recovered.report:
             logger.warning("{}", recovered.report)
+        if recovered.gap:
+            logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
         self._outbox = Outbox(fs, paths.outbox_bytes)
         self._presence = presence = Presence(fs, settings, self._outbox)
         if recovered.segment == 0:
@@ -83,6 +87,7 @@ class Service:
             presence.prepare()
         self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         history = self._history = History(fs, paths.journal_bytes)
+        presence.known = lambda: [*jobs.live.values(), *self._ended_before(_PROVING)]
         self._ledger = Ledger(self._journal, jobs)
         self._tellings = Tellings(settings, jobs, self._outbox)
         self._ledger.heard = self._tellings.heard
@@ -91,7 +96,9 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._runs = Runs(fs, settings, self._ledger, self._outbox, self._changed)
-        self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest)
+        self._board = Board(
+            self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
+        )
         mover = Mover(fs, paths.inbox_bytes, self._outbox)
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
@@ -205,9 +212,8 @@ class Service:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
-        if jobs.postponed:
-            wall = time.time()
-            due += [now + job.retry_at - wall for job in jobs.postponed.values() if job.retry_at > wall]
+        if (pause := self._runs.pauses.next_end()) is not None:
+            due.append(now + pause)
         if self._runs.settling.unsettled:
             due.append(now + 1.0)
         due += [self._spares.next_look(now), self._room.next_look(now)]

@@ -14,6 +14,7 @@ from daemon.contract.records import AnyRecord, Job
 from daemon.contract.status import ErrorInfo
 from daemon.fs import FileSystem
 from daemon.jobs import decide
+from daemon.jobs.resting import Rest
 from daemon.outbox import Outbox
 
 #: Size in bytes and modification time in nanoseconds.
@@ -44,7 +45,7 @@ class Settling:
     clock: Callable[[], float] = time.monotonic
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
-    def first_ready(self, queue: Iterable[Job], now: float) -> tuple[Job, Fingerprint | None] | None:
+    def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:
         """The first job that may be started, and its picture as it is now; none if there is none.
 
         Passed by are those whose folder is lost (thrown away, it seems: the looks for folders will say so, and cancel them) and
@@ -52,14 +53,14 @@ class Settling:
 
         Args:
             queue: in the order of their turns.
-            now: seconds since 1970.
+            rest: tells how long a job still rests.
 
         Raises:
             OSError: none of those that may be ready can be told of, or it is not one folder alone.
         """
         odd: list[OSError] = []
         for job in queue:
-            if job.retry_at > now:
+            if rest(job) > 0:
                 continue
             try:
                 if not self.must_rest(job) and not self.outbox.has_lost(job.job_id):

@@ -108,17 +108,33 @@ def test_an_outbox_that_is_away_is_not_a_mass_deletion(folder: QuickFolder) -> N
 
 
 def test_jobs_without_their_marker_are_not_deleted(folder: QuickFolder) -> None:
+    """An outbox that lost everything: nothing is left that proves it."""
     folder.pair("marked.jpg")
     done = folder.done("marked.jpg")
-    marker = folder.outbox / ".multiplane"
+    marker, aside = folder.outbox / ".multiplane", folder.home / "everything"
     said = folder.log().count("is not the outbox")
-    marker.rename(folder.home / "marker")
+    aside.mkdir()
+    jobs = [path for path in folder.outbox.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    # The marker last: with it gone and a job there, it would be put back.
+    for path in (*jobs, marker):
+        path.rename(aside / path.name)
     until(lambda: folder.log().count("is not the outbox") > said)
-    aside = trash(folder, done)
     time.sleep(1.5)  # several looks; nothing tells of what must not happen
-    aside.rename(folder.job(done))
-    (folder.home / "marker").rename(marker)
+    for path in (*jobs, marker):
+        (aside / path.name).rename(path)
     until(lambda: folder.health()["state"] == "running")
+    assert listed(folder)[done["job_id"]] == "completed"
+
+
+def test_a_marker_that_somebody_removed_is_put_back_and_a_job_is_deleted_only_by_who_throws_it_away(folder: QuickFolder) -> None:
+    folder.pair("unmarked.jpg")
+    done = folder.done("unmarked.jpg")
+    marker = folder.outbox / ".multiplane"
+    marker.unlink()
+    until(marker.exists)
+    assert "removed the marker file .multiplane of the outbox" in folder.log()
+    folder.pair("goes on.jpg")
+    folder.done("goes on.jpg")
     assert listed(folder)[done["job_id"]] == "completed"
 
 

@@ -228,7 +228,7 @@ class House:
             wall_clock=lambda: self.world.seconds,
             clock=lambda: self._monotonic,
         )
-        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended)
+        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=self.runs.pauses.left)
         mover = Mover(fs, INBOX, self.outbox)
         self.claims = Claims(
             fs,
@@ -311,6 +311,7 @@ class House:
         self.world.in_hurry = True
         for _ in range(most):
             self.world.seconds += 30.0  # so that no pause takes many rounds
+            self._monotonic += 30.0
             self.turn()
             if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
                 return

@@ -93,7 +93,9 @@ class Scene:
         self.ledger = Ledger(self.journal, self.jobs)
         self.history = History(self.fs, paths.journal_bytes)
         self.runs = Runs(self.fs, self.settings, self.ledger, self.outbox, lambda job_id: self.board.changed(job_id))
-        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended)
+        self.board = Board(
+            self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=lambda job: self.runs.pauses.left(job)
+        )
         self.mover = Mover(self.fs, paths.inbox_bytes, self.outbox)
         self.batches = Batches(self.fs, paths.inbox_bytes, self.ledger, self.outbox, self.mover)
         self.claims = Claims(self.fs, self.settings, self.ledger, self.outbox, self.mover, self.batches, self.history.job)

@@ -86,7 +86,7 @@ def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_t
     scene.fs.stale.add(b"/j")
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     assert (scene.jobs.live["j"].state, scene.jobs.live["j"].attempts) == ("pending", 0)
-    scene.runs.wall_clock = lambda: time.time() + 60.0
+    scene.runs.clock = lambda: time.monotonic() + 60.0
     scene.runs.start_next()
     assert "no job can be started: Stale file handle" in scene.runs.problem
     scene.pending("next")
@@ -102,7 +102,7 @@ def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Sc
     scene.fs.stale.clear()
     scene.runs.start_next()
     assert scene.workers.commands == []
-    scene.runs.wall_clock = lambda: time.time() + 6.0
+    scene.runs.clock = lambda: time.monotonic() + 6.0
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["j"]
 
@@ -351,9 +351,12 @@ def test_a_job_whose_files_cannot_be_deleted_is_not_said_to_be_removed(scene: Sc
 
 def test_an_answer_that_nobody_fetched_is_removed_in_the_end_and_a_fresh_one_stays(scene: Scene) -> None:
     old, fresh = (scene.requests_folder / f"{name}.answer.json" for name in ("old", "fresh"))
-    for path in (old, fresh):
-        path.write_text("{}")
-    os.utime(old, (time.time() - 3600,) * 2)
+    old.write_text("{}")
+    scene.requests.tidy()
+    fresh.write_text("{}")
+    # Stamped before the clock was set forward: it only looks old.
+    os.utime(fresh, (time.time() - 3600,) * 2)
+    scene.requests.clock = lambda: time.monotonic() + 3600
     scene.requests.tidy()
     assert (old.exists(), fresh.exists()) == (False, True)
 
@@ -365,12 +368,11 @@ def test_damage_in_an_old_segment_is_reported_and_stops_no_start(tmp_path, monke
     reported = []
     monkeypatch.setattr("daemon.service.service.logger.warning", lambda text, *values: reported.append(text.format(*values)))
     scene = Scene(tmp_path)
+    scene.journal.rotate([])
     scene.journal.close()
     folder = tmp_path / ".state" / "journal"
-    good = (folder / "00000001.jsonl").read_bytes()
     start = encode(Line(1, 1, "2026-01-31T12:00:00.000Z", SegmentStart(version="1", boot_id="b", live=0)))
     (folder / "00000001.jsonl").write_bytes(start.replace(b'"boot_id":"b"', b'"boot_id":"c"'))
-    (folder / "00000002.jsonl").write_bytes(good)
     (tmp_path / "inbox" / ".multiplane").touch()
     settings = load(tmp_path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"})
     assert Service(settings, LocalFiles()).run(once=True) == 0

@@ -1,15 +1,18 @@
 """Looking back over the segments, a little at a time, and forgetting the oldest."""
 
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from job_records import accepted, publishing
 
-from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, Started
+from daemon.clock import rfc3339
+from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, SegmentStart, Started
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
-from daemon.journal import History, Journal, prune
+from daemon.journal import Entry, History, Journal, prune
+from daemon.journal.line import decode, encode
 
 
 class Reading(LocalFiles):
@@ -28,13 +31,13 @@ class Story:
 
     def __init__(self, folder: bytes) -> None:
         self.folder = folder
-        self.day = 0
+        self.day = self.away = 0
         self.jobs = Jobs()
         self.start()
 
     def start(self) -> None:
         self.day += 1
-        clock = lambda: f"2026-01-{self.day:02}T12:00:00.000Z"  # noqa: E731
+        clock = lambda: rfc3339(datetime(2025, 12, 31, 12, tzinfo=UTC) + timedelta(days=self.day + self.away))  # noqa: E731
         self.journal = Journal(LocalFiles(), self.folder, clock=clock, version="1", boot_id="b")
         recovered = self.journal.recover()
         self.journal.begin(recovered.segment + 1, recovered.next_seq, list(self.jobs.live.values()))
@@ -148,19 +151,68 @@ def test_segments_that_are_older_than_asked_are_removed_and_no_other(story, hist
     for day in range(1, 6):
         story.do(f"job-{day}")
         story.start()
-    assert prune(LocalFiles(), story.folder, "2026-01-04T11:00:00.000Z") == 2
+    assert prune(LocalFiles(), story.folder, timedelta(days=2, hours=1)) == 2
     assert segments(story.folder) == [f"{number:08}.jsonl" for number in (3, 4, 5, 6)]
     assert [job.job_id for job in history.ended(9)] == ["job-5", "job-4", "job-3"]
     assert list(history.now().live) == ["live"]
     assert history.job("live").state == "pending"
 
 
+YEAR = timedelta(days=365)
+
+
+@pytest.mark.parametrize("wrong", [730, 10_000, -730, -10_000])
+def test_starts_with_the_clock_set_wrong_forget_nothing_that_is_not_old(story, history, wrong):
+    """The empty battery: some starts with the clock years away, then it is right again; or it stays wrong."""
+    for day in range(1, 4):
+        story.do(f"job-{day}")
+        story.start()
+    for away in (wrong, wrong, 0, wrong, wrong + 3):
+        story.away = away
+        story.do(f"at-{story.day}")
+        story.start()
+        assert prune(LocalFiles(), story.folder, YEAR) == 0
+    assert len(history.ended(99)) == 8
+
+
+def test_a_machine_whose_clock_stays_wrong_still_forgets_in_time(story, history):
+    story.do("old")
+    story.away = 3650
+    for _ in range(400):
+        story.start()
+    assert prune(LocalFiles(), story.folder, YEAR) == 400 - 365 - 1
+    assert not history.ended(9)
+
+
+def test_segments_of_older_versions_are_as_old_as_the_last_of_them_says(story):
+    """They say nothing of the journal's reckoning; a wrong clock at the first start of this version must not age them."""
+    for _ in range(3):
+        story.start()
+    for name in segments(story.folder)[:-1]:
+        forget_what_is_new(os.path.join(os.fsdecode(story.folder), name))
+    story.away = 3650
+    for _ in range(2):
+        story.start()
+        assert prune(LocalFiles(), story.folder, timedelta(days=30)) == 0
+
+
+def forget_what_is_new(path: str) -> None:
+    """Write a segment as versions did that knew of no order and no reckoning."""
+    with open(path, "rb") as file:
+        first, rest = file.read().split(b"\n", 1)
+    entry = decode(first)
+    start = SegmentStart(version="1", boot_id="b", live=entry.record.live)
+    with open(path, "wb") as file:
+        file.write(encode(Entry(entry.seq, entry.group, entry.ts, start)) + rest)
+
+
 def test_the_last_segment_stays_however_old_it_is(story):
     story.do("a")
-    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 0
+    assert prune(LocalFiles(), story.folder, timedelta(0)) == 0
     story.start()
-    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 1
-    assert segments(story.folder) == ["00000002.jsonl"]
+    story.start()
+    assert prune(LocalFiles(), story.folder, timedelta(0)) == 1
+    assert segments(story.folder) == ["00000002.jsonl", "00000003.jsonl"]
 
 
 def test_nothing_is_forgotten_behind_a_segment_that_cannot_be_read(story):
@@ -168,7 +220,7 @@ def test_nothing_is_forgotten_behind_a_segment_that_cannot_be_read(story):
         story.start()
     with open(os.path.join(story.folder, b"00000002.jsonl"), "r+b") as file:
         file.write(b"?")
-    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 0
+    assert prune(LocalFiles(), story.folder, timedelta(0)) == 0
 
 
 def test_what_was_set_aside_of_an_old_segment_goes_with_it(story):
@@ -177,8 +229,9 @@ def test_what_was_set_aside_of_an_old_segment_goes_with_it(story):
     for name in (b"torn-00000001-77", b"torn-00000003-5", b"notes.txt"):
         with open(os.path.join(story.folder, name), "wb"):
             pass
-    assert prune(LocalFiles(), story.folder, "2099-01-01T00:00:00.000Z") == 2
-    assert segments(story.folder) == ["00000003.jsonl", "notes.txt", "torn-00000003-5"]
+    story.start()
+    assert prune(LocalFiles(), story.folder, timedelta(0)) == 2
+    assert segments(story.folder) == ["00000003.jsonl", "00000004.jsonl", "notes.txt", "torn-00000003-5"]
 
 
 def test_a_job_keeps_what_was_published(story, history):

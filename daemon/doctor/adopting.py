@@ -1,0 +1,187 @@
+"""Taking a job into the journal that it does not know, from its folder. Anybody who can write in the outbox may have made it.
+
+What is believed of status.json: the spec, the times and the sentences, all of them bounded. What is not: that a picture is there,
+that a result is whole, that the job still runs. The picture must be a plain file in source/, a result must match its checksums
+and its manifest, no link is followed, and no worker is started: what had not ended is taken in as failed, to be retried by
+whoever wants it. So a forged folder comes to no more than a line in `multiplane jobs`, and a `retry` of it to no more than a
+picture dropped into the inbox.
+"""
+
+import os
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from daemon import clock
+from daemon.contract.messages import Result
+from daemon.contract.names import to_bytes, to_text
+from daemon.contract.records import Accepted, AnyRecord, Attempt, ClaimedFile, Ended, Job, LiveJob, Publishing, Role
+from daemon.contract.status import ENDED, ErrorInfo, Source, Status
+from daemon.doctor.survey import read_status
+from daemon.errors import BY_CODE, Internal, JobError
+from daemon.fs import FileSystem
+from daemon.intake.names import classify
+from daemon.outbox import Outbox, check_result
+
+#: Of a sentence that somebody may have made up.
+_MOST_TEXT = 500
+#: Longer than any job may take.
+_MOST_SECONDS = 1e6
+_SIDECARS = (b".yaml", b".yml")
+_DEPTHS = (b".depth.png", b".depth.tif", b".depth.tiff")
+
+
+class UnfitError(Exception):
+    """A folder that cannot be taken in; says why, as the end of a sentence."""
+
+
+def adopt(
+    fs: FileSystem, outbox: Outbox, name: str, *, sequence: int, max_bytes: int, max_seconds: float
+) -> tuple[AnyRecord, ...]:
+    """The records of the job that a folder of the outbox tells of; written as one group, they are the whole job, ended.
+
+    Args:
+        fs: the disk.
+        outbox: of the home.
+        name: of the folder, which is the job's id.
+        sequence: its place in the order of arrival.
+        max_bytes: the largest result that is allowed.
+        max_seconds: the longest time limit that is allowed.
+
+    Raises:
+        UnfitError: it is no job's folder, or not whole.
+        OSError: it cannot be read.
+    """
+    status = read_status(fs, outbox.root, name)
+    if status is None:
+        raise UnfitError("its status.json cannot be read, or speaks of another job")
+    if status.spec and status.spec.timeout_seconds > max_seconds:
+        raise UnfitError("its spec asks for more time than is allowed")
+    accepted = _accepted(fs, outbox, status)
+    error = _error(status)
+    publishing = None
+    if status.state == "completed":
+        try:
+            publishing = _published(fs, outbox, status, max_bytes)
+        except UnfitError as why:
+            error = Internal(f"the result is not what status.json says: {why}").info()
+    note = f"The journal did not know this job; it was taken in from its folder on {clock.local(clock.now())}."
+    job = Job(
+        job_id=name,
+        accepted=accepted,
+        sequence=sequence,
+        created_at=_moment(status.created_at),
+        spec=status.spec,
+        mode=status.mode,
+        # A crash before the end is recorded ends it in the same way: it is refused with this, or its result is there.
+        refusal=None if publishing else error,
+        claimed=True,
+        state="processing" if publishing else "pending",
+        attempts=1 if publishing else 0,
+        attempt=Attempt(folder="adopted", publishing=publishing) if publishing else None,
+        notes=(note,),
+    )
+    ended = Ended(
+        job=name,
+        state="completed" if publishing else "cancelled" if status.state == "cancelled" else "failed",
+        error=None if publishing else error,
+        source=publishing.source if publishing else None,
+        processing_seconds=publishing.processing_seconds if publishing else None,
+    )
+    return LiveJob(job=name, value=job), ended
+
+
+def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
+    """The claim, as the files in source/ are now."""
+    if status.source is None:
+        raise UnfitError("its status.json names no picture")
+    folder, image = outbox.job(status.job_id, b"source"), to_bytes(status.source.image)
+    if classify(image, in_inbox=True).role != "image" or b"/" in image or b"\0" in image:
+        raise UnfitError("what its status.json names is no picture")
+    if not _is(fs, folder, "directory"):
+        raise UnfitError("it has no source folder")
+    stem = os.path.splitext(image)[0]
+    files = [
+        *_files(fs, folder, "image", (image,)),
+        *_files(fs, folder, "sidecar", [base + end for base in (image, stem) for end in _SIDECARS]),
+        *_files(fs, folder, "depth", [stem + end for end in _DEPTHS]),
+    ]
+    if not files or files[0].role != "image":
+        raise UnfitError("its picture is not in source/, or is no plain file")
+    return Accepted(job=status.job_id, files=tuple(files), spec=status.spec, mode=status.mode)
+
+
+def _files(fs: FileSystem, folder: bytes, role: Role, names: Sequence[bytes]) -> list[ClaimedFile]:
+    """The first of these names that is a plain file, as it is now."""
+    for name in names:
+        try:
+            found = fs.lstat(os.path.join(folder, name))
+        except OSError:
+            continue
+        if found.kind == "file":
+            text = to_text(name)
+            return [ClaimedFile(role=role, name=text, to=text, ino=found.ino, size=found.size, mtime_ns=found.mtime_ns)]
+    return []
+
+
+def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -> Publishing:
+    if status.source is None or status.manifest is None:
+        raise UnfitError("it names no manifest")
+    if not _is(fs, outbox.job(status.job_id, b"result"), "directory"):
+        raise UnfitError("there is no result")
+    sizes = sum(output.bytes for output in status.outputs)
+    if sizes > max_bytes or any(output.bytes < 0 for output in status.outputs):
+        raise UnfitError(f"it has {sizes:,} bytes; {max_bytes:,} are allowed")
+    try:
+        result = Result(source=_source(status.source), outputs=status.outputs, manifest=status.manifest)
+        check_result(fs, outbox.job(status.job_id), result, max_bytes=max_bytes)
+    except JobError as error:
+        raise UnfitError(str(error)) from error
+    except ValidationError as error:
+        raise UnfitError(str(error).splitlines()[0]) from error
+    seconds = status.processing_seconds or 0.0
+    return Publishing(
+        job=status.job_id,
+        attempt="adopted",
+        source=result.source,
+        outputs=result.outputs,
+        manifest=result.manifest,
+        warnings=tuple(warning[:_MOST_TEXT] for warning in status.warnings[:20]),
+        # Nothing is learned from times that nobody vouches for.
+        timings={},
+        processing_seconds=seconds if 0 <= seconds < _MOST_SECONDS else 0.0,
+    )
+
+
+def _source(source: Source) -> Source:
+    for number in (source.bytes, source.width or 1, source.height or 1):
+        if not 0 <= number < 1 << 53:
+            raise UnfitError("it names a picture of a size that none has")
+    return source
+
+
+def _error(status: Status) -> ErrorInfo:
+    """Why the job ended as it did; for one that had not ended, that nobody knows."""
+    if status.error is not None and status.state in ENDED and status.error.code in BY_CODE:
+        error = status.error
+        return ErrorInfo(code=error.code, message=error.message[:_MOST_TEXT], hint=error.hint[:_MOST_TEXT])
+    return (
+        Internal(f"the journal lost sight of this job while it was {status.state}")
+        .info()
+        .model_copy(update={"hint": "Run it again: multiplane retry ID"})
+    )
+
+
+def _moment(text: str) -> str:
+    """A time as we write it; this moment if it is none."""
+    try:
+        return clock.written(clock.seconds(text))
+    except (ValueError, OverflowError, OSError):
+        return clock.now()
+
+
+def _is(fs: FileSystem, path: bytes, kind: str) -> bool:
+    try:
+        return fs.lstat(path).kind == kind
+    except OSError:
+        return False

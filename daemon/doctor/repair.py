@@ -1,0 +1,174 @@
+"""`doctor --repair`: the journal in order again, and in it every job whose folder is there. Only while no daemon runs.
+
+Nothing is deleted: a file that is not what its name says is renamed, a damaged one is set aside, a lost one gets a marker.
+"""
+
+import os
+from collections.abc import Iterator
+
+from daemon import __version__, clock
+from daemon.contract.records import AnyRecord
+from daemon.doctor.adopting import UnfitError, adopt
+from daemon.doctor.survey import Survey, job_folders
+from daemon.errors import Refusal
+from daemon.fs import FileSystem, write_atomic
+from daemon.jobs.fold import Jobs
+from daemon.journal import Journal, hold_lock
+from daemon.journal.chain import Link
+from daemon.journal.journal import aside_path, segment_numbers, segment_path
+from daemon.journal.segment import NEWER_HINT
+from daemon.outbox import Outbox
+from daemon.platform.process import boot_id
+from daemon.settings import Settings
+
+#: Jobs that are taken in with one sync.
+_AT_ONCE = 100
+_MOVING = b"moving-"
+
+
+def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
+    """Do what can be done, and say each thing that was done, one sentence each.
+
+    Raises:
+        Refusal: a daemon runs, the home was never used, or a newer version wrote the journal.
+        OSError: the disk does not let it be done; what was done stays, and it can be tried again.
+    """
+    paths = settings.paths
+    try:
+        lock = hold_lock(fs, paths.lock_bytes, os.getpid())
+    except FileNotFoundError:
+        raise Refusal("there is nothing to repair: no daemon was ever started here", hint="Start it: multiplane run") from None
+    try:
+        yield from _order(fs, paths.journal_bytes)
+        yield from _strangers(settings, fs)
+    finally:
+        fs.close(lock)
+
+
+def _survey(fs: FileSystem, folder: bytes) -> Survey:
+    survey = Survey(fs, folder)
+    survey.look()
+    if any(segment.newer for segment in survey.segments):
+        newer = next(segment for segment in survey.segments if segment.newer)
+        raise Refusal(newer.damage or "the journal was written by a newer Multiplane", hint=NEWER_HINT)
+    if unreadable := next((segment for segment in survey.segments if segment.unreadable), None):
+        raise Refusal(unreadable.damage or "the journal cannot be read", hint="Make sure that the disk works, then try again.")
+    return survey
+
+
+def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
+    _go_on(fs, folder)
+    survey = _survey(fs, folder)
+    for number, segment in zip(survey.numbers, survey.segments, strict=True):
+        if segment.damage:
+            target = _free(fs, aside_path(folder, number, "damaged"))
+            fs.rename(segment_path(folder, number), target)
+            yield f"{segment.path} is damaged and was set aside as {os.fsdecode(target)}."
+    yield from _put_in_place(fs, folder, survey.links)
+    survey = _survey(fs, folder)
+    for fault in survey.faults():
+        for number in fault.lost:
+            path = aside_path(folder, number, "lost")
+            text = f"{clock.now()}: {fault.text}; the journal goes on without.\n"
+            write_atomic(fs, path, text.encode(), durable=True)
+            yield f"The journal goes on although {fault.text}."
+    fs.sync_dir(folder)
+
+
+def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
+    """Rename the segments that have another one's name; of two that are the same segment the longer one counts."""
+    right = _right_numbers(links)
+    wrong = [link for link in links if right[link.number] != link.number]
+    for link in wrong:
+        fs.rename(segment_path(folder, link.number), _waiting(folder, link))
+    staying = {link.number: link for link in links if right[link.number] == link.number}
+    for link in sorted(wrong, key=lambda link: -link.last):
+        number = right[link.number]
+        if number in staying:
+            target = _free(fs, aside_path(folder, number, "damaged").replace(b"damaged-", b"double-"))
+            what = f"is {number:08}.jsonl once more, and was set aside as {os.fsdecode(os.path.basename(target))}"
+        else:
+            staying[number] = link
+            target, what = segment_path(folder, number), f"is {number:08}.jsonl, and has its name again"
+        fs.rename(_waiting(folder, link), target)
+        yield f"{link.number:08}.jsonl {what}."
+
+
+def _go_on(fs: FileSystem, folder: bytes) -> None:
+    """Give files a number again that a repair which was cut off had just renamed."""
+    for entry in fs.scan(folder):
+        if entry.name.startswith(_MOVING):
+            numbers = segment_numbers(fs, folder)
+            first, last = (numbers[0], numbers[-1]) if numbers else (1, 0)
+            free = next(number for number in range(first, last + 2) if number not in numbers)
+            fs.rename(os.path.join(folder, entry.name), segment_path(folder, free))
+
+
+def _right_numbers(links: list[Link]) -> dict[int, int]:
+    """By the number in its name: which segment a file is. Older versions say it only by the numbers of their records."""
+    right = {link.number: link.start.number for link in links if link.start.number is not None}
+    old = [link for link in links if link.start.number is None]
+    right |= {
+        link.number: number
+        for link, number in zip(
+            sorted(old, key=lambda link: (link.first, link.last)), sorted(link.number for link in old), strict=True
+        )
+    }
+    return right
+
+
+def _waiting(folder: bytes, link: Link) -> bytes:
+    return os.path.join(folder, _MOVING + b"%08d" % link.number)
+
+
+def _free(fs: FileSystem, path: bytes) -> bytes:
+    """This name, or one like it that nothing has."""
+    free, count = path, 1
+    while True:
+        try:
+            fs.lstat(free)
+        except FileNotFoundError:
+            return free
+        free, count = path + b".%d" % count, count + 1
+
+
+def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
+    paths, outbox = settings.paths, Outbox(fs, settings.paths.outbox_bytes)
+    if not outbox.is_healthy():
+        raise Refusal(
+            f"the outbox {paths.outbox} is not there, or lacks its marker file .multiplane", hint="Mount its disk first."
+        )
+    folders, survey = job_folders(fs, paths.outbox_bytes), _survey(fs, paths.journal_bytes)
+    if not survey.numbers and not survey.known:
+        raise Refusal(
+            "the journal was never begun", hint="Start the daemon once (multiplane run), stop it, and repair again: then it is."
+        )
+    strange, _forgotten = survey.sort(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
+    if not strange:
+        return
+    journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=boot_id())
+    recovered, jobs = journal.recover(), Jobs()
+    for entry in recovered.entries:
+        jobs.apply(entry)
+    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+    records: list[AnyRecord] = []
+    for place, name in enumerate(strange):
+        try:
+            records += adopt(
+                fs,
+                outbox,
+                name,
+                sequence=recovered.next_seq + place,
+                max_bytes=int(settings.limits.max_output_bytes),
+                max_seconds=settings.worker.max_timeout_seconds,
+            )
+            yield f"{name} was taken in."
+        except (UnfitError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            yield f"{name} was not taken in: {why}. It stays as it is."
+        if len(records) >= 2 * _AT_ONCE:
+            journal.append(records)
+            records = []
+    if records:
+        journal.append(records)
+    journal.close()

@@ -1,0 +1,132 @@
+"""Looking at the journal as a whole: every segment, their order, and the job folders that none of them knows."""
+
+import os
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from daemon import clock
+from daemon.contract.requests import is_job_id
+from daemon.contract.status import Status
+from daemon.doctor.model import Segment
+from daemon.errors import Refusal
+from daemon.fs import FileSystem
+from daemon.journal.chain import Fault, Link, behind, between, misplaced
+from daemon.journal.head import Head, read_head
+from daemon.journal.journal import link_of, load_segment, segment_numbers, segment_path, set_aside
+from daemon.journal.segment import NewerError
+
+_MAX_STATUS_BYTES = 1 << 20
+
+
+class Survey:
+    """What there is of a journal. Never changes anything.
+
+    Attributes:
+        numbers: of the segments, oldest first.
+        segments: what each is like.
+        links: of those that can be read.
+        jobs: the ids that any of them names.
+        known: the segments of which somebody knows that they are damaged or lost.
+    """
+
+    def __init__(self, fs: FileSystem, folder: bytes) -> None:
+        self._fs = fs
+        self._folder = folder
+        self._head: Head | None = None
+        self._began: str | None = None
+        self.numbers: list[int] = []
+        self.segments: list[Segment] = []
+        self.links: list[Link] = []
+        self.jobs: set[str] = set()
+        self.known: set[int] = set()
+
+    def look(self) -> None:
+        """Read all of it.
+
+        Raises:
+            OSError: the folder cannot be looked into.
+        """
+        self._head = read_head(self._fs, self._folder)
+        self.numbers = segment_numbers(self._fs, self._folder)
+        self.known = set_aside(self._fs, self._folder) if self.numbers or self._head else set()
+        self.segments = [self._read(number) for number in self.numbers]
+
+    def _read(self, number: int) -> Segment:
+        path = segment_path(self._folder, number)
+        name = os.fsdecode(path)
+        try:
+            segment = load_segment(self._fs, path)
+            link = link_of(segment, number)
+        except Refusal as refusal:
+            return Segment(path=name, damage=refusal.message, newer=isinstance(refusal.__cause__, NewerError))
+        except OSError as error:
+            return Segment(path=name, damage=f"{name} cannot be read: {error.strerror}", unreadable=True)
+        self._began = self._began or segment.ts(segment.marks[0])
+        self.links.append(link)
+        self.jobs.update(mark.job for mark in segment.marks)
+        return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong with the order of the segments that can be read."""
+        for link in self.links:
+            if fault := misplaced(link):
+                yield fault
+        readable = {link.number: link for link in self.links}
+        for number, following in zip(self.numbers, self.numbers[1:], strict=False):
+            # Next to a damaged one nothing can be told.
+            if (
+                number in readable
+                and following in readable
+                and (fault := between(readable[number], readable[following], self.known))
+            ):
+                yield fault
+        last = readable.get(self.numbers[-1]) if self.numbers else None
+        if (last or not self.numbers) and (fault := behind(last, self._head, self.known)):
+            yield fault
+
+    def sort(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
+        """Of the job folders: those that the journal does not know, and how many belong to jobs that it has long forgotten."""
+        strange = [name for name in folders if name not in self.jobs]
+        # As long as the first segment is there, nothing was forgotten.
+        forgets = self.numbers[0] > 1 and self._began is not None
+        old = {name for name in strange if forgets and self._is_older(outbox, name)}
+        return [name for name in strange if name not in old], len(old)
+
+    def _is_older(self, outbox: bytes, name: str) -> bool:
+        """Whether a job ended before the oldest segment began, by its own word: nothing but a sentence hangs on it."""
+        status = read_status(self._fs, outbox, name)
+        if status is None or status.completed_at is None or self._began is None:
+            return False
+        try:
+            return clock.seconds(status.completed_at) < clock.seconds(self._began)
+        except (ValueError, OverflowError):
+            return False
+
+
+def job_folders(fs: FileSystem, outbox: bytes) -> list[str]:
+    """The folders of the outbox that have the name of a job and a status.json or a source; links are none."""
+    try:
+        names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if is_job_id(name) and _looks_like_a_job(fs, os.path.join(outbox, name.encode())))
+
+
+def _looks_like_a_job(fs: FileSystem, folder: bytes) -> bool:
+    for name, kind in ((b"status.json", "file"), (b"source", "directory")):
+        try:
+            if fs.lstat(os.path.join(folder, name)).kind == kind:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def read_status(fs: FileSystem, outbox: bytes, name: str) -> Status | None:
+    """A job's status.json; none if there is none that is whole and speaks of this job. Anybody may have written it."""
+    try:
+        status = Status.model_validate_json(fs.read(os.path.join(outbox, name.encode(), b"status.json"), _MAX_STATUS_BYTES))
+    except (OSError, ValidationError):
+        return None
+    return status if status.job_id == name else None

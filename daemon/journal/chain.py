@@ -1,0 +1,105 @@
+"""Do the segments follow one another? Each says what it goes on from, those of older versions by the numbers of their records.
+
+What is wrong is of two kinds. A *gap*: part of the history is missing, but the last segment tells of every live job, and work
+goes on. A *break*: the last segment is not the last, or not whole; who went on from it would forget jobs, or do them again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from daemon.contract.records import SegmentStart
+from daemon.journal.head import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What is known of a segment: the number in its file's name, what it says of itself, its first and its last record."""
+
+    number: int
+    start: SegmentStart
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with the order of the segments; `text` is a sentence without its end.
+
+    `lost`: the segments of which something is missing; whoever marks them as lost goes on without.
+    """
+
+    kind: Literal["gap", "break"]
+    text: str
+    lost: tuple[int, ...] = ()
+
+
+def misplaced(link: Link) -> Fault | None:
+    """Whether a file has the name of another segment than it is."""
+    if link.start.number in (None, link.number):
+        return None
+    return Fault("break", f"{_name(link.number)} is segment {link.start.number} of the journal by what it says")
+
+
+def between(before: Link, link: Link, known: Collection[int] = ()) -> Fault | None:
+    """What is wrong between two segments of which no file lies between; none if nothing is.
+
+    `known`: the segments of which somebody knows that they are damaged or lost.
+    """
+    return _unless_known(_between(before, link, known), known)
+
+
+def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
+    after = link.start.after
+    old = after is None and link.start.number is None
+    if old and link.first <= before.last:
+        return Fault("break", f"{_name(link.number)} begins before {_name(before.number)} ends: each is in the other's place")
+    if not old and (after is None or after.segment < before.number):
+        text = f"{_name(link.number)} was begun without {_name(before.number)}, and knows nothing of what it says"
+        return Fault("gap", text, (before.number,))
+    if after is None or after.segment > before.number:
+        missing = tuple(number for number in range(before.number + 1, link.number) if number not in known)
+        if missing:
+            are = "are" if len(missing) > 1 else "is"
+            return Fault(
+                "gap", f"{_names(missing)} {are} missing between {_name(before.number)} and {_name(link.number)}", missing
+            )
+        if after is not None:
+            return None
+    expected = after.seq if after else link.first - 1
+    if before.last < expected:
+        text = f"the end of {_name(before.number)} is missing, records {before.last + 1} to {expected}"
+        return Fault("gap", text, (before.number,))
+    if before.last > expected:
+        text = f"{_name(link.number)} knows nothing of the last records of {_name(before.number)}"
+        return Fault("gap", text, (before.number,))
+    return None
+
+
+def behind(last: Link | None, head: Head | None, known: Collection[int] = ()) -> Fault | None:
+    """Whether something is missing at the end of the journal. `known`: as in `between`."""
+    if head is None or (last and last.number > head.segment):
+        return None
+    fault = None
+    if last is None or last.number < head.segment:
+        first = last.number + 1 if last else head.segment
+        missing = tuple(number for number in range(first, head.segment + 1) if number not in known)
+        if missing:
+            are = "are" if len(missing) > 1 else "is"
+            fault = Fault("break", f"the end of the journal is missing: {_names(missing)} {are} not there", missing)
+    elif last.last < head.seq:
+        text = f"the end of {_name(last.number)} is missing, records {last.last + 1} to {head.seq}"
+        fault = Fault("break", text, (last.number,))
+    return _unless_known(fault, known)
+
+
+def _unless_known(fault: Fault | None, known: Collection[int]) -> Fault | None:
+    return None if fault and fault.lost and all(number in known for number in fault.lost) else fault
+
+
+def _names(numbers: tuple[int, ...]) -> str:
+    return _name(numbers[0]) if len(numbers) == 1 else f"{_name(numbers[0])} to {_name(numbers[-1])}"
+
+
+def _name(number: int) -> str:
+    return f"{number:08}.jsonl"

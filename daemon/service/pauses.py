@@ -1,0 +1,58 @@
+"""The pauses before another attempt, measured on the monotonic clock: a wall clock that is set neither ends nor prolongs one.
+
+The journal says until when a job rests on the wall clock, for the next start and for people. In here that is read once, when the
+pause is first heard of; what a start finds is cut to the pause that was decided.
+"""
+
+import time
+from collections.abc import Callable
+
+from daemon.contract.records import Job
+from daemon.jobs.fold import Jobs
+from daemon.jobs.resting import rest_left
+
+#: Pauses that are over are forgotten when there are so many more of them than jobs that rest.
+_LEFTOVERS = 100
+
+
+class Pauses:
+    """The pauses of one process.
+
+    Args:
+        jobs: all of them.
+        clock: monotonic seconds.
+        wall_clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, jobs: Jobs, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._wall_clock = wall_clock
+        #: By job: which pause it is (until when the journal says it is), and its end on the monotonic clock.
+        self._ends: dict[str, tuple[float, float]] = {}
+
+    def begin(self, job: Job) -> None:
+        """A pause was decided at this moment, if the job has one."""
+        self.left(job)
+
+    def left(self, job: Job) -> float:
+        """Seconds that a job still rests; 0 if it may run when it is its turn."""
+        if job.state != "pending" or job.retry_at <= 0:
+            return 0.0
+        now = self._clock()
+        pause, end = self._ends.get(job.job_id, (None, 0.0))
+        if pause != job.retry_at:
+            end = now + rest_left(job, self._wall_clock())
+            self._ends[job.job_id] = (job.retry_at, end)
+            self._forget()
+        return max(0.0, end - now)
+
+    def next_end(self) -> float | None:
+        """Seconds until the first of the pauses ends; none if no job rests."""
+        return min((left for job in self._jobs.postponed.values() if (left := self.left(job)) > 0), default=None)
+
+    def _forget(self) -> None:
+        if len(self._ends) > len(self._jobs.postponed) + _LEFTOVERS:
+            self._ends = {job_id: end for job_id, end in self._ends.items() if job_id in self._jobs.postponed}
