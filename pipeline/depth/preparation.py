@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.errors import WeightsCorrupt
 from pipeline.weights import Weights
 
 _LONGEST = 3  # longer side at most so many times the network's shorter one: beyond it attention's memory grows without use
@@ -80,7 +79,7 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
             margin=bool(said.get("do_pad")) and said.get("image_processor_type", "").startswith("ZoeDepth"),
         )
     except (OSError, ValueError, TypeError, AttributeError) as reason:
-        raise WeightsCorrupt(f"preprocessor_config.json of {found.name} cannot be used.", detail=str(reason)) from reason
+        raise found.corrupt(f"preprocessor_config.json of {found.name} cannot be used.", reason) from reason
 
 
 def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, int]:

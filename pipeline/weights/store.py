@@ -56,6 +56,17 @@ class Weights:
     folder: str
     revision: str
 
+    def corrupt(self, sentence: str, detail: object = None) -> WeightsCorrupt:
+        """What to raise when these weights turn out to be unusable; the hint is for this very model."""
+        return corrupt(self.name, self.entry, sentence, detail)
+
+
+def corrupt(name: str, entry: Entry, sentence: str, detail: object = None) -> WeightsCorrupt:
+    """What to raise when a model's weights are unusable; the hint says what to do about this very model."""
+    own = f"Correct the files in {entry.path}"
+    what = own if entry.path is not None else f"Fetch the model again (multiplane models fetch {name})"
+    return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
+
 
 def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
     """Where a model's files lie or would lie.
@@ -91,9 +102,12 @@ def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:
         WeightsCorrupt: a file is missing, changed or additional, or there are no safetensors.
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
-    record = record_of(where)
+    try:
+        record = record_of(where)
+    except WeightsCorrupt as reason:
+        raise corrupt(name, entry, reason.message, reason.detail) from reason
     if record is not None:
-        _verify(name, where, record)
+        _verify(name, entry, where, record)
         revision = record.revision
     elif entry.path is None:
         raise WeightsMissing(
@@ -103,7 +117,7 @@ def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:
     else:
         revision = _own_revision(name, where)
     if not _safetensors(where):
-        raise WeightsCorrupt(f"The folder of {name} ({where}) holds no safetensors; other kinds of weights are not loaded.")
+        raise corrupt(name, entry, f"The folder of {name} ({where}) holds no safetensors; other kinds of weights are not loaded.")
     return Weights(name, entry, where, revision)
 
 
@@ -203,16 +217,16 @@ def record_of(where: str) -> Record | None:
         raise WeightsCorrupt(f"The record of the weights in {where} cannot be read.", detail=str(reason)) from reason
 
 
-def _verify(name: str, where: str, made: Record) -> None:
+def _verify(name: str, entry: Entry, where: str, made: Record) -> None:
     """Compare every file with the record. A file that was not fetched is refused too: libraries pick files up by name."""
     there = files_of(where)
     for file in sorted(made.files.keys() - there.keys()):
-        raise WeightsCorrupt(f"The weights of {name} are incomplete: {file} is missing in {where}.")
+        raise corrupt(name, entry, f"The weights of {name} are incomplete: {file} is missing in {where}.")
     for file in sorted(there.keys() - made.files.keys()):
-        raise WeightsCorrupt(f"The folder of {name} holds {file}, which was not fetched with it.")
+        raise corrupt(name, entry, f"The folder of {name} holds {file}, which was not fetched with it.")
     for file, expected in sorted(made.files.items()):
         if _size(there[file]) != expected.bytes or _sha256(there[file]) != expected.sha256:
-            raise WeightsCorrupt(f"The weights of {name} are damaged: {file} is not what was recorded when it was fetched.")
+            raise corrupt(name, entry, f"The weights of {name} are damaged: {file} is not what was recorded when it was fetched.")
 
 
 def _own_revision(name: str, where: str) -> str:

@@ -238,19 +238,47 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(families, device):
         model.read(picture(), families["dpt"], device=device)
 
 
-def test_weights_that_lack_parts_are_refused_not_filled_with_chance(families, tmp_path):
+FIRST_RESIDUAL = [
+    f"neck.fusion_stage.layers.0.residual_layer1.convolution{layer}.{part}" for layer in (1, 2) for part in ("weight", "bias")
+]
+
+
+def without(found, folder, dropped):
+    """A copy of a model's folder that lacks some tensors."""
     from safetensors.torch import load_file, save_file
 
-    source = families["dpt"].folder
-    shutil.copy(os.path.join(families["dpt"].folder, "config.json"), tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(SAID["dpt"]))
-    tensors = load_file(f"{source}/model.safetensors")
-    dropped = next(key for key in tensors if key.startswith("head"))
-    del tensors[dropped]
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    found = weights.Weights("m", families["dpt"].entry, str(tmp_path), "x")
-    with pytest.raises(WeightsCorrupt, match="lack 1 part"):
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(os.path.join(found.folder, name), folder)
+    tensors = load_file(f"{found.folder}/model.safetensors")
+    for name in dropped:
+        del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return weights.Weights(found.name, found.entry, str(folder), "x")
+
+
+@pytest.mark.parametrize("family", ["dpt", "depth-anything", "zoedepth"])
+def test_weights_without_the_parts_that_are_never_used_give_the_same_depth(families, family, tmp_path):
+    """Intel/dpt-large is published without them."""
+    found = without(families[family], tmp_path, FIRST_RESIDUAL)
+    whole, part = (model.read(picture(), each, device="cpu").values for each in (families[family], found))
+    assert part.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [
+        "neck.fusion_stage.layers.0.residual_layer2.convolution1.weight",
+        "neck.fusion_stage.layers.1.residual_layer1.convolution1.weight",
+        "neck.fusion_stage.layers.0.projection.bias",
+        "head.head.0.weight",
+    ],
+)
+def test_weights_that_lack_any_other_part_are_refused_not_filled_with_chance(families, tmp_path, dropped):
+    found = without(families["dpt"], tmp_path, [*FIRST_RESIDUAL, dropped])
+    with pytest.raises(WeightsCorrupt) as refused:
         model.read(picture(), found, device="cpu")
+    assert refused.value.message == f"The weights of dpt lack {dropped}."
+    assert refused.value.info().hint == "Fetch the model again (multiplane models fetch dpt), then: multiplane retry ID."
 
 
 def test_folders_that_are_no_depth_model_are_refused(families, tmp_path):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from daemon.errors import Internal, WeightsCorrupt, WeightsMissing
+from daemon.errors import Internal, LicenceNotAccepted, WeightsCorrupt, WeightsMissing
 from pipeline import weights
 
 ENTRY = {
@@ -119,8 +119,14 @@ def test_anything_but_what_was_fetched_is_corrupt(fetched, harm):
         case "record":
             (folder / weights.RECORD).write_text("{")
     assert weights.installed("m", models, catalogue)  # so that nothing weaker takes its place in silence
-    with pytest.raises(WeightsCorrupt):
+    with pytest.raises(WeightsCorrupt) as refused:
         weights.locate("m", models, catalogue)
+    assert refused.value.info().hint == "Fetch the model again (multiplane models fetch m), then: multiplane retry ID."
+
+
+def test_no_hint_about_weights_has_a_gap_to_fill_in():
+    for kind in (WeightsMissing, WeightsCorrupt, LicenceNotAccepted):
+        assert "NAME" not in kind.hint
 
 
 def test_what_a_file_browser_leaves_behind_does_no_harm(fetched):
