@@ -1,14 +1,13 @@
 """Depth from a learned model: any depth estimation family transformers knows, loaded from a local folder.
 
 The picture is prepared here, by what the folder's preprocessor_config.json says, and `predicted_depth` is read as it comes: the
-library's own image processors need torchvision, and its pipeline gives 8 bits. torch and transformers are imported only when a
+library's own image processors are slow to load, and its pipeline gives 8 bits. torch and transformers are imported only when a
 model is really used; the caller pins the number of threads.
 """
 
 import contextlib
 import warnings as python_warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,9 @@ _FIRST_RESIDUAL = frozenset(
 #: Parts that a family's network has and never computes with, so that weights may lack them: the first fusion layer gets one
 #: feature map where the others get two, and passes its first residual unit by. Intel/dpt-large is published without them.
 _NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "zoedepth"), _FIRST_RESIDUAL)
+#: What larger numbers of a family mean as the network gives them, where that is not what its authors publish: DepthPro is said to
+#: give distances, which the library's processor makes of the network's inverse depth.
+_RAW: dict[str, Polarity] = {"depth_pro": "disparity"}
 
 
 def read(
@@ -69,7 +71,7 @@ def read(
     network = _load(found)
     progress(0.4)
     preparation = read_preparation(found, network.config)
-    polarity = found.entry.polarity
+    polarity = _RAW.get(network.config.model_type, found.entry.polarity)
     if polarity is None:
         raise found.corrupt(f"{found.name} is not listed as a depth model.")
     settled, dtype, remarks = settle(network, rgb, preparation, candidates, polarity)
@@ -149,7 +151,7 @@ def settle(
 
     if not candidates:
         return "cpu", "float32", ()
-    small = replace(preparation, short_side=min(_PROBE_SIDE, preparation.short_side))
+    small = preparation.smaller(_PROBE_SIDE)
     truth = normalised(*to_disparity(_run(network, rgb, small), polarity, "on the CPU"), outliers=_CLIPPED)
     for device, dtype in candidates:
         try:

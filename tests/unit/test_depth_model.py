@@ -90,7 +90,8 @@ def families(tmp_path_factory):
         (root / family / "preprocessor_config.json").write_text(json.dumps(said))
         entries[family] = {
             "use": "depth", "repo": f"tiny/{family}", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 1,
-            "files": ["model.safetensors"], "polarity": POLARITY[family], "scale": "relative", "input": 64,
+            "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": POLARITY[family],
+            "scale": "relative", "input": 64,
         }  # fmt: skip
     catalogue = weights.Catalogue.model_validate({"default_depth": "dpt", "models": entries})
     for family in SAID:
@@ -155,7 +156,7 @@ def test_progress_rises(families):
 
 
 def test_the_input_keeps_proportions_and_fits_the_patch():
-    preparation = Preparation(518, 14, 1 / 255, (0, 0, 0), (1, 1, 1), margin=False)
+    preparation = Preparation(518, 518, 14, 1 / 255, (0, 0, 0), (1, 1, 1))
     assert input_size(3024, 4032, preparation) == (518, 686)
     assert input_size(100, 100, preparation) == (518, 518)
     for height, width in ((3024, 4032), (1080, 1920), (333, 500), (4000, 1500)):
@@ -167,7 +168,7 @@ def test_the_input_keeps_proportions_and_fits_the_patch():
 
 
 def test_range_mean_and_deviation_are_those_of_the_folder():
-    preparation = Preparation(32, 32, 1 / 255, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0), margin=False)
+    preparation = Preparation(32, 32, 32, 1 / 255, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0))
     tensor, margin = prepare(np.full((32, 32, 3), 255, np.uint8), preparation)
     assert (tensor.shape, margin) == ((1, 3, 32, 32), (0, 0, 0, 0))
     assert np.allclose(tensor[0, :, 5, 5], [1.0, 3.0, 0.5])
@@ -181,7 +182,7 @@ def test_resizing_keeps_pixel_centres_where_they_are():
         .round()
         .astype(np.uint8)
     )
-    tensor, _ = prepare(ramp, Preparation(32, 32, 1.0, (0, 0, 0), (1, 1, 1), margin=False))
+    tensor, _ = prepare(ramp, Preparation(32, 32, 32, 1.0, (0, 0, 0), (1, 1, 1)))
     assert np.abs(tensor[0, 0, 0] - ((np.arange(64) + 0.5) * 10 - 0.5) * 255 / 639).max() < 0.5
 
 
