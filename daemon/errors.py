@@ -114,14 +114,14 @@ class WeightsCorrupt(JobError):
     """Weights that are not what was recorded when they were fetched."""
 
     code, exit_status = "weights_corrupt", 33
-    hint = "Fetch the model again (multiplane models fetch NAME), then: multiplane retry ID."
+    hint = "Run: multiplane models verify; it names the command that fetches the model again. Then: multiplane retry ID."
 
 
 class LicenceNotAccepted(JobError):
     """The model's licence must be accepted first."""
 
     code, exit_status = "licence_not_accepted", 34
-    hint = "Read the licence and accept it by name with: multiplane models fetch NAME."
+    hint = "Read the licence, then accept it by name when fetching the model; multiplane models list names both."
 
 
 class ModelFailed(JobError):

@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error. The exit statu
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -20,6 +21,7 @@ from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import Catalogue, Entry, licences
 from pipeline.weights.catalogue import entry_of
+from pipeline.weights.seen import Seen
 from pipeline.weights.store import State, record_of, remove, state
 
 _IO_ERROR = 74  # sysexits.h, EX_IOERR
@@ -117,6 +119,8 @@ def _list(shelf: _Shelf, *, as_json: bool) -> int:
     shelf.out.print("[bold]*[/] what depth: auto and depth: model take")
     if any(not entry.commercial for entry in shelf.listed.models.values()):
         shelf.out.print("[yellow]¹[/] no commercial use; must be accepted by name when it is fetched")
+    if any(entry.path is None and not entry.pinned for entry in shelf.listed.models.values()):
+        shelf.out.print("[yellow]²[/] bytes not known beforehand: what comes first is believed and remembered")
     shelf.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
     shelf.out.print(f"into {escape(shelf.models)} ({_amount(_free(shelf.models))} free).")
     return 0
@@ -139,6 +143,7 @@ def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
         "licence_accepted": not licences.needed(entry, shelf.models),
         "repo": entry.repo,
         "revision": entry.revision,
+        "pinned": entry.pinned if entry.path is None else None,
         "installed_revision": made.revision if made else None,
     }
 
@@ -175,9 +180,10 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
     names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
     found: list[dict[str, object]] = []
     status = 0
+    seen = Seen(shelf.models, anew=True)
     for each in names:
         try:
-            there = weights.locate(each, shelf.models, shelf.listed)
+            there = weights.locate(each, shelf.models, shelf.listed, seen)
         except JobError as error:
             status = status or error.exit_status
             found.append({"name": each, "ok": False, "says": error.message})
@@ -190,6 +196,9 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
         found.append({"name": each, "ok": True, "says": says})
         if not as_json:
             shelf.out.print(f"[green]ok[/]      {escape(each)}  {says}")
+    if found:
+        with contextlib.suppress(OSError):  # a folder that this user may only read: jobs then hash the files each time
+            seen.save()
     if as_json:
         _print_json(shelf, found)
     elif not names:
@@ -211,7 +220,8 @@ def _titled(shelf: _Shelf, name: str) -> str:
 
 
 def _licence(entry: Entry) -> str:
-    return escape(entry.licence) + ("" if entry.commercial else "[yellow]¹[/]")
+    unknown = entry.path is None and not entry.pinned
+    return escape(entry.licence) + ("" if entry.commercial else "[yellow]¹[/]") + ("[yellow]²[/]" if unknown else "")
 
 
 def _size(entry: Entry) -> str:

@@ -128,14 +128,35 @@ def install(models: Path, **parts: Path) -> Path:
     Args:
         models: the folder; made if missing.
         parts: pipeline, lora, vae → where they were saved; files are linked, not copied.
+
+    Returns:
+        A list of models for them, as `list_for` writes it.
+    """
+    for part, saved in parts.items():
+        shutil.copytree(saved, models / NAMES[part], copy_function=lambda old, new: Path(new).hardlink_to(old))
+    return list_for(models, *(NAMES[part] for part in parts))
+
+
+def list_for(models: Path, *names: str) -> Path:
+    """Record what lies in the models folder under shipped names, and list it.
+
+    Returns:
+        The shipped list of models, but with these files, of any commit, instead of the pinned ones; beside the models folder.
     """
     from pipeline import weights
+    from pipeline.weights.files import files_of
 
-    for part, saved in parts.items():
-        name = NAMES[part]
-        shutil.copytree(saved, models / name, copy_function=lambda old, new: Path(new).hardlink_to(old))
-        weights.record(name, str(models / name), weights.catalogue().models[name], "c0ffee" * 6 + "0000")
-    return models
+    listed = models.parent / "models-list" / "models.yaml"
+    listed.parent.mkdir(exist_ok=True)
+    shipped = json.loads(weights.catalogue(str(listed) if listed.exists() else None).model_dump_json(exclude_none=True))
+    for name in names:
+        files = list(files_of(str(models / name)))
+        shipped["models"][name] |= {"revision": "main", "files": files, "sizes": {}, "sha256": {}}
+    listed.write_text(json.dumps(shipped))
+    weights.catalogue.cache_clear()
+    for name in names:
+        weights.record(name, str(models / name), weights.catalogue(str(listed)).models[name], "c0ffee" * 6 + "0000")
+    return listed
 
 
 def changed(saved: Path, copy: Path, file: str, tensor: str, value: float) -> Path:

@@ -40,7 +40,7 @@ class Checked(Frozen):
 
 
 class ListedModel(Frozen):
-    """A model of `models list`; `bytes` is the size of its weights, `part` what it is a part of."""
+    """A model of `models list`; `bytes` is the size of its weights, `part` what it is a part of, `pinned` if they are known."""
 
     name: str
     use: str
@@ -54,6 +54,7 @@ class ListedModel(Frozen):
     licence_accepted: bool
     repo: str | None
     revision: str | None
+    pinned: bool | None
     installed_revision: str | None
 
 

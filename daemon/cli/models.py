@@ -59,9 +59,10 @@ def _if(wanted: bool, option: str) -> list[str]:
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     """Go on as the pipeline's program, on the models folder of this home."""
-    folder = settings_of(home).paths.models
+    paths = settings_of(home).paths
     sys.stdout.flush()
     sys.stderr.flush()
     # `-P`: nothing in the working directory can pass for a module.
-    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, "--folder", str(folder), *arguments]
+    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
+    command += [f"--catalogue={paths.catalogue}", *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell

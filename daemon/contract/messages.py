@@ -36,6 +36,7 @@ class JobCommand(Frozen):
     spec: JobSpec
     limits: Limits
     models: str = Field(description="absolute path of the folder with the installed weights")
+    catalogue: str | None = Field(None, description="absolute path of the list of models; none: the program's own")
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
     warm: Warm = Field("light", description="what is loaded before the job begins, if it is not yet")

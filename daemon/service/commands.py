@@ -33,6 +33,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         spec=job.spec,
         limits=Limits(max_bytes=settings.limits.max_image_bytes, max_pixels=settings.limits.max_image_pixels),
         models=str(settings.paths.models),
+        catalogue=str(settings.paths.catalogue),
         device=settings.worker.device,
         threads=threads(settings),
         warm=warm,

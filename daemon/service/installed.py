@@ -1,10 +1,11 @@
-"""Which models the daemon may expect a worker to use: what `config/models.yaml` lists and what of it is there.
+"""Which models the daemon may expect a worker to use: what the list of models names and what of it is there.
 
 Only for choosing what a spare loads and what a worker may read; whether weights are whole is for the worker to say.
 """
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,17 +27,18 @@ class Installed:
 
     Args:
         models: the folder with the installed weights.
+        catalogue: the list of models.
     """
 
-    def __init__(self, models: str) -> None:
-        self._models = models
-        self._listed = {name: _mapping(entry) for name, entry in _mapping(_read("models.yaml").get("models")).items()}
-        self._styles = _read("styles.yaml")
+    def __init__(self, models: str, catalogue: Path = _CONFIG / "models.yaml") -> None:
+        self._models, self._catalogue = models, catalogue
+        self._listed = {name: _mapping(entry) for name, entry in _mapping(_read(catalogue).get("models")).items()}
+        self._styles = _read(_CONFIG / "styles.yaml")
 
     def folders(self) -> list[bytes]:
-        """Everything that a worker may need to read for a model: the models' folder and folders of one's own."""
-        own = [entry["path"] for entry in self._listed.values() if isinstance(entry.get("path"), str)]
-        return [os.fsencode(path) for path in (self._models, *(_CONFIG / os.path.expanduser(path) for path in own))]
+        """Everything that a worker may need to read for a model: the models' folder, folders of one's own, and the list."""
+        own = [self._own(entry["path"]) for entry in self._listed.values() if isinstance(entry.get("path"), str)]
+        return [os.fsencode(path) for path in (Path(self._models), *own, self._catalogue)]
 
     def places(self) -> tuple[tuple[int, int] | None, ...]:
         """Device and inode of each of the folders, none for what is not there: a fence that is up holds for these alone."""
@@ -67,16 +69,20 @@ class Installed:
     def _is_there(self, name: str, entry: Mapping[str, Any]) -> bool:
         own = entry.get("path")
         if isinstance(own, str):
-            return os.path.isdir(_CONFIG / os.path.expanduser(own))
+            return os.path.isdir(self._own(own))
         return os.path.lexists(os.path.join(self._models, name, _RECORD))
 
+    def _own(self, path: str) -> Path:
+        """A folder of one's own; a relative path is relative to the list that names it."""
+        return self._catalogue.parent / os.path.expanduser(path)
 
-def _read(name: str) -> dict[str, Any]:
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return _mapping(yaml.load((_CONFIG / name).read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 - both are safe loaders
+        return _mapping(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 - both are safe loaders
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         # The worker refuses a job that needs it, and says where the fault is.
-        logger.warning("{} cannot be read: {}", _CONFIG / name, error)
+        logger.warning("{} cannot be read: {}", path, error)
         return {}
 
 

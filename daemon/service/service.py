@@ -107,7 +107,7 @@ class Service:
         self._room = Room(fs, settings, self._outbox)
         self._runs.lacks_room = self._room.explains
         self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
-        installed = Installed(os.fspath(paths.models))
+        installed = Installed(os.fspath(paths.models), paths.catalogue)
         make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
         self._supervisor = Supervisor(
             self._selector,

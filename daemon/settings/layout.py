@@ -25,6 +25,7 @@ class Layout:
     outbox: Path
     state: Path
     models: Path
+    catalogue: Path
 
     @property
     def work(self) -> Path:
@@ -93,7 +94,13 @@ class Layout:
 
 
 def lay_out(
-    home: Path, *, inbox: Path | None, outbox: Path | None, models: Path | None, is_network: Callable[[Path], bool]
+    home: Path,
+    *,
+    inbox: Path | None,
+    outbox: Path | None,
+    models: Path | None,
+    catalogue: Path | None = None,
+    is_network: Callable[[Path], bool],
 ) -> Layout:
     """Where everything of this home lies. Nothing is created.
 
@@ -105,6 +112,7 @@ def lay_out(
         inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
         outbox: where results appear; None for `outbox` in the home.
         models: where the weights lie; None for `models` in the state folder.
+        catalogue: the list of models; None for the program's own.
         is_network: whether a path lies on a network file system.
 
     Raises:
@@ -117,6 +125,7 @@ def lay_out(
         outbox=_absolute(home, outbox or Path("outbox")),
         state=state,
         models=_absolute(home, models) if models else state / "models",
+        catalogue=_absolute(home, catalogue) if catalogue else PROGRAM / "config" / "models.yaml",
     )
     _check(layout)
     return layout

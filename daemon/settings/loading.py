@@ -69,7 +69,14 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     place = Path(os.path.abspath((home or Path(environ.get(HOME) or PROGRAM)).expanduser()))
     folders = settings.folders
-    settings._paths = lay_out(place, inbox=folders.inbox, outbox=folders.outbox, models=folders.models, is_network=is_network)
+    settings._paths = lay_out(
+        place,
+        inbox=folders.inbox,
+        outbox=folders.outbox,
+        models=folders.models,
+        catalogue=folders.catalogue,
+        is_network=is_network,
+    )
     return settings
 
 

@@ -60,7 +60,7 @@ def _asked_for(picture: images.Photo, job: JobCommand, progress: Progress) -> Re
         case "model":
             return _modelled(picture, job, None, progress)
         case _:
-            return _guessed(picture)
+            return _guessed(picture, job)
 
 
 def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Reading:
@@ -76,9 +76,9 @@ def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Readi
         return stored
     from pipeline import weights
 
-    listed = weights.catalogue()
+    listed = weights.catalogue(job.catalogue)
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
-    reading = _modelled(picture, job, there, progress) if there else _guessed(picture)
+    reading = _modelled(picture, job, there, progress) if there else _guessed(picture, job)
     return Reading(reading.values, reading.valid, reading.provenance, (*passed_over, *reading.warnings))
 
 
@@ -92,7 +92,8 @@ def _modelled(picture: images.Photo, job: JobCommand, name: str | None, progress
     from pipeline import weights
     from pipeline.depth import model
 
-    found = weights.locate(name or weights.catalogue().default_depth, job.models)
+    listed = weights.catalogue(job.catalogue)
+    found = weights.locate(name or listed.default_depth, job.models, listed)
     progress(0.1)  # hashing is the smaller part
     return model.read(
         picture.rgb,
@@ -103,10 +104,10 @@ def _modelled(picture: images.Photo, job: JobCommand, name: str | None, progress
     )
 
 
-def _guessed(picture: images.Photo) -> Reading:
+def _guessed(picture: images.Photo, job: JobCommand) -> Reading:
     from pipeline import weights
 
-    return cues.read(picture.rgb, fetch=weights.catalogue().default_depth)
+    return cues.read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth)
 
 
 def _path(job: JobCommand, name: str) -> bytes:

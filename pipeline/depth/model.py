@@ -1,14 +1,13 @@
 """Depth from a learned model: any depth estimation family transformers knows, loaded from a local folder.
 
 The picture is prepared here, by what the folder's preprocessor_config.json says, and `predicted_depth` is read as it comes: the
-library's own image processors need torchvision, and its pipeline gives 8 bits. torch and transformers are imported only when a
+library's own image processors are slow to load, and its pipeline gives 8 bits. torch and transformers are imported only when a
 model is really used; the caller pins the number of threads.
 """
 
 import contextlib
 import warnings as python_warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.spec import DepthQuality
-from daemon.errors import ModelFailed, WeightsCorrupt
+from daemon.errors import ModelFailed
 from pipeline import devices
 from pipeline.depth import thorough
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
@@ -29,6 +28,15 @@ _PROBE_SIDE = 126  # side of the low-resolution picture on which two devices are
 _AGREEMENT = (
     0.02  # mean difference allowed between devices, of disparity 0…1: half-precision noise is below 0.005, breakage far above
 )
+_FIRST_RESIDUAL = frozenset(
+    f"neck.fusion_stage.layers.0.residual_layer1.convolution{layer}.{part}" for layer in (1, 2) for part in ("weight", "bias")
+)
+#: Parts that a family's network has and never computes with, so that weights may lack them: the first fusion layer gets one
+#: feature map where the others get two, and passes its first residual unit by. Intel/dpt-large is published without them.
+_NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "zoedepth"), _FIRST_RESIDUAL)
+#: What larger numbers of a family mean as the network gives them, where that is not what its authors publish: DepthPro is said to
+#: give distances, which the library's processor makes of the network's inverse depth.
+_RAW: dict[str, Polarity] = {"depth_pro": "disparity"}
 
 
 def read(
@@ -63,9 +71,9 @@ def read(
     network = _load(found)
     progress(0.4)
     preparation = read_preparation(found, network.config)
-    polarity = found.entry.polarity
+    polarity = _RAW.get(network.config.model_type, found.entry.polarity)
     if polarity is None:
-        raise WeightsCorrupt(f"{found.name} is not listed as a depth model.")
+        raise found.corrupt(f"{found.name} is not listed as a depth model.")
     settled, dtype, remarks = settle(network, rgb, preparation, candidates, polarity)
     progress(0.5)
     network.to(device=settled, dtype=getattr(torch, dtype))
@@ -143,7 +151,7 @@ def settle(
 
     if not candidates:
         return "cpu", "float32", ()
-    small = replace(preparation, short_side=min(_PROBE_SIDE, preparation.short_side))
+    small = preparation.smaller(_PROBE_SIDE)
     truth = normalised(*to_disparity(_run(network, rgb, small), polarity, "on the CPU"), outliers=_CLIPPED)
     for device, dtype in candidates:
         try:
@@ -188,13 +196,12 @@ def _load(found: Weights) -> Any:  # noqa: ANN401
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
-        raise WeightsCorrupt(
-            f"The weights of {found.name} cannot be loaded as a depth model.", detail=str(reason)[:2000]
-        ) from reason
-    if loading["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
-        missing = sorted(loading["missing_keys"])
-        raise WeightsCorrupt(f"The weights of {found.name} lack {len(missing)} parts.", detail=", ".join(missing[:20]))
+        raise found.corrupt(f"The weights of {found.name} cannot be loaded as a depth model.", reason) from reason
+    # transformers would fill them with random numbers and go on.
+    missing = sorted(set(loading["missing_keys"]) - _NEVER_USED.get(network.config.model_type, frozenset()))
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise found.corrupt(f"The weights of {found.name} lack {missing[0]}{others}.", ", ".join(missing))
     return network.eval()
 
 

@@ -1,24 +1,27 @@
 """How a picture becomes the input of a depth network: size, range and margin, by what the model's folder says.
 
-The library's own image processors need torchvision; this needs OpenCV and numpy.
+The input is the one that the library's own image processors make, number by number: resampled by Pillow, as they do where there
+is no torchvision; ZoeDepth's with a mirrored margin and corner on corner. Only a picture that is longer than three times what the
+network is used to becomes smaller than theirs, which would take all memory.
 """
 
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from daemon.errors import WeightsCorrupt
 from pipeline.weights import Weights
 
-_LONGEST = 3  # longer side at most so many times the network's shorter one: beyond it attention's memory grows without use
+_LONGEST = 3  # longer side at most so many times the network's: beyond it attention's memory grows without use
 _MULTIPLE = 32  # divides the input of every convolutional family; transformers name theirs
-_SHORT_SIDE = 384  # what most families were trained with, for a folder and a catalogue that name none
+_SIDE = 384  # what most families were trained with, for a folder and a catalogue that name none
+_NORMALISING = ("DPT", "ZoeDepth", "DepthPro")  # processors that do so unless they are told not to
+_BILINEAR, _BICUBIC = 2, 3  # as preprocessor_config.json counts ways of resampling, after Pillow
 
 
 @dataclass(frozen=True)
@@ -26,22 +29,38 @@ class Preparation:
     """How a picture becomes the network's input.
 
     Attributes:
-        short_side: of the input, in pixels.
+        height: of the input in pixels, for a picture of the proportions that the network was trained with,
+        width: likewise.
         multiple: both sides are multiples of it.
         factor: the samples 0…255 are multiplied by it,
         mean: then this is subtracted, per channel,
         std: then divided by this, per channel.
-        square: whether the network takes nothing but a square, so that proportions cannot be kept.
+        resample: 2 bilinear, 3 bicubic.
+        fixed: whether the input always has this height and width, so that proportions are not kept.
         margin: whether a mirrored margin is laid around the picture, for families whose output is wrong at the border.
     """
 
-    short_side: int
+    height: int
+    width: int
     multiple: int
     factor: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    square: bool = False
+    resample: int = _BICUBIC
+    fixed: bool = False
     margin: bool = False
+
+    @property
+    def short_side(self) -> int:
+        """The shorter side of the input."""
+        return min(self.height, self.width)
+
+    def smaller(self, side: int) -> "Preparation":
+        """The same for an input whose shorter side is at most `side`, where the network allows it."""
+        if self.fixed or self.short_side <= side:
+            return self
+        scale = side / self.short_side
+        return replace(self, height=round(self.height * scale), width=round(self.width * scale))
 
 
 def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN401  transformers' configurations have no common type
@@ -61,30 +80,37 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
         size = said.get("size") or {}
         if isinstance(size, int):
             size = {"shortest_edge": size}
-        sides = [size[key] for key in ("height", "width", "shortest_edge") if size.get(key)]
+        shortest = size.get("shortest_edge") or found.entry.input or _SIDE
+        height, width = int(size.get("height") or shortest), int(size.get("width") or shortest)
+        kind = said.get("image_processor_type") or said.get("feature_extractor_type") or ""
+        zoe = kind.startswith("ZoeDepth")
+        family = config.model_type
         patches = [getattr(config, "patch_size", None), getattr(getattr(config, "backbone_config", None), "patch_size", None)]
         multiples = [said.get("ensure_multiple_of"), said.get("size_divisor"), *patches]
         whole = [int(each) for each in multiples if isinstance(each, int | float) and each >= 1]
-        normalise = said.get("do_normalize", said.get("image_mean") is not None)
+        normalise = said.get("do_normalize", kind.startswith(_NORMALISING) or said.get("image_mean") is not None)
         # transformers' defaults for depth models (IMAGENET_STANDARD)
         mean = said.get("image_mean") or (0.5, 0.5, 0.5) if normalise else (0.0, 0.0, 0.0)
         std = said.get("image_std") or (0.5, 0.5, 0.5) if normalise else (1.0, 1.0, 1.0)
         return Preparation(
-            short_side=int(min(sides)) if sides else found.entry.input or _SHORT_SIDE,
+            height=height,
+            width=width,
             multiple=math.lcm(*whole) if whole else _MULTIPLE,
             factor=float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0,
             mean=_per_channel(mean),
             std=_per_channel(std),
-            # DPT with its own (or the hybrid) vision transformer folds its tokens into a square, whatever came in.
-            square=config.model_type == "dpt" and (getattr(config, "backbone_config", None) is None or config.is_hybrid),
-            margin=bool(said.get("do_pad")) and said.get("image_processor_type", "").startswith("ZoeDepth"),
+            resample=_BILINEAR if said.get("resample", _BILINEAR if zoe else _BICUBIC) == _BILINEAR else _BICUBIC,
+            # DepthPro cuts one size only; DPT's own (or the hybrid) vision transformer folds its tokens into a square.
+            fixed=family == "depth_pro"
+            or (family == "dpt" and (getattr(config, "backbone_config", None) is None or config.is_hybrid)),
+            margin=bool(said.get("do_pad", zoe)) and zoe,
         )
     except (OSError, ValueError, TypeError, AttributeError) as reason:
-        raise WeightsCorrupt(f"preprocessor_config.json of {found.name} cannot be used.", detail=str(reason)) from reason
+        raise found.corrupt(f"preprocessor_config.json of {found.name} cannot be used.", reason) from reason
 
 
 def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, int]:
-    """The network's input for a picture: shorter side as trained, proportions kept, sides multiples of the patch.
+    """The network's input for a picture: scaled as little as possible to the trained height or width, proportions kept.
 
     Args:
         height: of the picture.
@@ -92,19 +118,19 @@ def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, 
         preparation: of the model.
 
     Returns:
-        (height, width), each at least one multiple and at most about three times the short side.
+        (height, width), each at least one multiple and at most about three times the longer trained side.
     """
-    if preparation.square:
-        return preparation.short_side, preparation.short_side
-    scale = min(preparation.short_side / min(height, width), _LONGEST * preparation.short_side / max(height, width))
+    if preparation.fixed:
+        return preparation.height, preparation.width
+    tall, wide = preparation.height / height, preparation.width / width
+    scale = wide if abs(1 - wide) < abs(1 - tall) else tall
+    scale = min(scale, _LONGEST * max(preparation.height, preparation.width) / max(height, width))
     patch = preparation.multiple
-    return max(1, round(height * scale / patch)) * patch, max(1, round(width * scale / patch)) * patch
+    return max(1, round(scale * height / patch)) * patch, max(1, round(scale * width / patch)) * patch
 
 
 def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
     """A picture as the network's input.
-
-    Resized with pixel centres aligned, area-averaged when it shrinks, so that fine texture does not turn into false edges.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -113,24 +139,41 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
     Returns:
         float32 (1, 3, h, w), and the margin that has to be cut off the answer: top, bottom, left, right.
     """
-    height, width = input_size(rgb.shape[0], rgb.shape[1], preparation)
-    shrinks = height * width < rgb.shape[0] * rgb.shape[1]
-    resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    margin = (0, 0, 0, 0)
     if preparation.margin:
-        margin = (*_margin(height, preparation.multiple), *_margin(width, preparation.multiple))
-        resized = cv2.copyMakeBorder(resized, *margin, cv2.BORDER_REFLECT)
-    values = resized.astype(np.float32) * np.float32(preparation.factor)
+        values, margin = _with_margin(rgb, preparation)
+    else:
+        height, width = input_size(rgb.shape[0], rgb.shape[1], preparation)
+        resized = Image.fromarray(rgb).resize((width, height), Image.Resampling(preparation.resample))
+        values, margin = np.asarray(resized).astype(np.float32), (0, 0, 0, 0)
+    values *= np.float32(preparation.factor)
     values -= np.asarray(preparation.mean, np.float32)
     values /= np.asarray(preparation.std, np.float32)
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None]), margin
 
 
-def _margin(side: int, multiple: int) -> tuple[int, int]:
-    """ZoeDepth's margin of 3·√(side/2) on either side (Bhat et al. 2023, reference code), rounded up to the patch."""
-    wanted = int(3 * math.sqrt(side / 2))
-    total = math.ceil((side + 2 * wanted) / multiple) * multiple - side
-    return total // 2, total - total // 2
+def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
+    """ZoeDepth's input: 3·√(side/2) pixels of margin (Bhat et al. 2023, reference code), then resampled, corner on corner."""
+    sides = rgb.shape[:2]
+    pads = [int(3 * math.sqrt(side / 2)) for side in sides]
+    full = [side + 2 * pad for side, pad in zip(sides, pads, strict=True)]
+    size = input_size(full[0], full[1], preparation)
+    values: NDArray[Any] = rgb
+    for axis, (side, pad, whole, wanted) in enumerate(zip(sides, pads, full, size, strict=True)):
+        at = np.linspace(0, whole - 1, wanted) if wanted > 1 else np.zeros(1)
+        low = np.minimum(at.astype(np.int64), whole - 1)
+        share = (at - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        near, far = (_mirrored(each - pad, side) for each in (low, np.minimum(low + 1, whole - 1)))
+        first, second = (np.take(values, each, axis=axis).astype(np.float32) for each in (near, far))
+        values = first + (second - first) * share
+    cut = [round(wanted * pad / whole) for wanted, pad, whole in zip(size, pads, full, strict=True)]
+    return values, (cut[0], cut[0], cut[1], cut[1])
+
+
+def _mirrored(at: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """Places in and around a side as places in it, mirrored at its first and last pixel."""
+    period = max(1, 2 * (side - 1))
+    inside = np.abs(at) % period
+    return np.minimum(inside, period - inside) if side > 1 else np.zeros_like(at)
 
 
 def _per_channel(numbers: Any) -> tuple[float, float, float]:  # noqa: ANN401  JSON

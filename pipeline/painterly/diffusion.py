@@ -81,7 +81,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     """
     candidates = _candidates(job.device)
     device = candidates[0][0]
-    parts = find_parts(job.models, fast=device == "cpu", style=style.lora)
+    parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(job.catalogue))
     progress(_LOADED / 2)
     if parts.lora is not None:
         style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})

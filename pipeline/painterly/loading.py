@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.errors import WeightsCorrupt
 from pipeline.painterly import libraries
 from pipeline.weights import Weights
 
@@ -99,7 +98,7 @@ def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
     if not fitting:
-        raise _corrupt(lora, f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
+        raise lora.corrupt(f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
 
 
 @contextlib.contextmanager
@@ -124,13 +123,6 @@ def quiet() -> Iterator[None]:
             voice.set_verbosity(level)
 
 
-def _corrupt(found: Weights, sentence: str, detail: object = None) -> WeightsCorrupt:
-    """What to raise, with a hint for this very model."""
-    own = found.entry.path is not None
-    what = f"Correct the files in {found.folder}" if own else f"Fetch the model again (multiplane models fetch {found.name})"
-    return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
-
-
 def _must_be_readable(found: Weights) -> None:
     """Every safetensors file has a whole header and all of its bytes; the libraries do not say which one has not."""
     from safetensors import SafetensorError, safe_open
@@ -145,7 +137,7 @@ def _must_be_readable(found: Weights) -> None:
                     pass
             except (OSError, SafetensorError) as reason:
                 file = os.path.relpath(path, found.folder)
-                raise _corrupt(found, f"The file {file} of {found.name} is damaged, or no safetensors file.", reason) from reason
+                raise found.corrupt(f"The file {file} of {found.name} is damaged, or no safetensors file.", reason) from reason
 
 
 def _must_be_of_the_family(found: Weights) -> None:
@@ -157,9 +149,9 @@ def _must_be_of_the_family(found: Weights) -> None:
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as reason:
         sentence = f"The folder of {found.name} is no diffusion pipeline: its model_index.json is missing or unreadable."
-        raise _corrupt(found, sentence, reason) from reason
+        raise found.corrupt(sentence, reason) from reason
     if kind not in _KINDS:
-        raise _corrupt(found, f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")
+        raise found.corrupt(f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")
 
 
 @contextlib.contextmanager
@@ -170,7 +162,7 @@ def _corrupt_if_unloadable(found: Weights, what: str) -> Iterator[None]:
         with quiet():
             yield
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
-        raise _corrupt(found, f"The weights of {found.name} cannot be loaded as {what}.", reason) from reason
+        raise found.corrupt(f"The weights of {found.name} cannot be loaded as {what}.", reason) from reason
 
 
 def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
@@ -179,10 +171,10 @@ def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
         missing = _missing(getattr(pipeline, part))
         if missing:
             sentence = f"The weights of {found.name} lack {len(missing)} parts of its {part}."
-            raise _corrupt(found, sentence, ", ".join(missing[:20]))
+            raise found.corrupt(sentence, ", ".join(missing[:20]))
     # Without its files a tokenizer is made all the same, one that knows no words and no end.
     if pipeline.tokenizer.model_max_length > _MOST_TOKENS:
-        raise _corrupt(found, f"The tokenizer of {found.name} is incomplete.")
+        raise found.corrupt(f"The tokenizer of {found.name} is incomplete.")
 
 
 def _missing(network: Any) -> list[str]:  # noqa: ANN401

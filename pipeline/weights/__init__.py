@@ -7,7 +7,8 @@ connection: that is left to `pipeline.weights.fetching` and `hub`, which only `p
 """
 
 from pipeline.weights.catalogue import CATALOGUE, NAME_PATTERN, Catalogue, Entry, Polarity, catalogue
-from pipeline.weights.store import RECORD, FileRecord, Record, Weights, folder, installed, locate, record
+from pipeline.weights.files import RECORD
+from pipeline.weights.store import FileRecord, Record, Weights, folder, installed, locate, record
 
 __all__ = [
     "CATALOGUE",

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from typing import Annotated, Literal, Self
 
 import yaml
@@ -13,6 +14,8 @@ CATALOGUE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path
 NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 
 Polarity = Literal["disparity", "distance"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _stays_inside(file: str) -> bool:
@@ -32,6 +35,7 @@ class Entry(BaseModel):
     commercial: bool
     bytes: Annotated[int, Field(gt=0)] | None = None
     files: tuple[str, ...] = ()
+    sizes: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
     path: str | None = None
     polarity: Polarity | None = None
@@ -50,13 +54,23 @@ class Entry(BaseModel):
             raise ValueError("files: plain relative paths only")
         if self.path is None and not any(file.endswith(".safetensors") for file in self.files):
             raise ValueError("files: no safetensors among them")
-        if not self.sha256.keys() <= set(self.files):
-            raise ValueError("sha256: of files that are not among the files")
+        if not self.sha256.keys() | self.sizes.keys() <= set(self.files):
+            raise ValueError("sizes and sha256: of files that are not among the files")
         if self.use == "depth" and (self.polarity is None or self.scale is None or self.part is not None):
             raise ValueError("a depth model needs polarity and scale, and has no part")
         if self.use == "diffusion" and (self.part is None or self.polarity or self.scale or self.input):
             raise ValueError("a diffusion model needs part, and has no polarity, scale or input")
         return self
+
+    @property
+    def commit(self) -> str | None:
+        """The revision, if it is a commit in full and not a branch or a tag, which can move."""
+        return self.revision if self.revision is not None and _COMMIT.fullmatch(self.revision) else None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the bytes of all weights are known beforehand, so that nobody has to be believed."""
+        return all(file in self.sha256 for file in self.files if file.endswith(".safetensors"))
 
 
 class Catalogue(BaseModel):
@@ -80,12 +94,13 @@ class Catalogue(BaseModel):
 
 
 @functools.lru_cache(maxsize=4)
-def catalogue(path: str = CATALOGUE) -> Catalogue:
-    """Read the list of models.
+def catalogue(path: str | None = None) -> Catalogue:
+    """Read the list of models; the program's own if none is named.
 
     Raises:
         Internal: the file is missing or not valid; the message names the line or the field.
     """
+    path = path or CATALOGUE
     hint = f"Correct {path}, then: multiplane retry ID."
     try:
         with open(path, encoding="utf-8") as file:

@@ -9,7 +9,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +19,15 @@ from typing import Protocol
 from safetensors import SafetensorError, safe_open
 
 from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
-from pipeline.weights import hub
+from pipeline.weights import first_use, hub
 from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.files import files_of
 from pipeline.weights.hub import RemoteFile, Snapshot
-from pipeline.weights.store import PARTIAL, Record, files_of, locate, put_away, record, record_of
+from pipeline.weights.seen import Seen
+from pipeline.weights.store import PARTIAL, Record, locate, put_away, record, record_of
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
+_ROUGHLY = 0.02  # the list of models has some sizes in whole millions of bytes only
 _DISTRUST = "Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network."
 
 
@@ -90,10 +91,12 @@ def fetch(
         )
     os.makedirs(models, exist_ok=True)
     with _alone(models), _room(models):
-        if _COMMIT.fullmatch(entry.revision) and (there := _whole(name, models, entry.revision, listed)):
+        if entry.commit and (there := _whole(name, models, entry.commit, listed)):
             return there, False
         snapshot = hub.look_up(entry.repo, entry.revision, entry.files)
-        if _COMMIT.fullmatch(entry.revision) and snapshot.commit != entry.revision:
+        if snapshot.repo.casefold() != entry.repo.casefold() and not entry.pinned:
+            raise WeightsCorrupt(f"The hub at {hub.endpoint()} gave {snapshot.repo} instead of {entry.repo}.", hint=_DISTRUST)
+        if entry.commit not in (None, snapshot.commit):
             raise WeightsCorrupt(
                 f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.", hint=_DISTRUST
             )
@@ -102,9 +105,25 @@ def fetch(
             return there, False
         order = _Order(entry, snapshot, os.path.join(models, PARTIAL + name), report, pause)
         _get_all(order, wanted, free)
-        made = record(name, order.staging, entry, snapshot.commit)
+        seen = Seen(models)
+        made = record(name, order.staging, entry, snapshot.commit, seen)
+        _as_the_first_time(made, entry.repo, models)
         _put_in_place(order.staging, os.path.join(models, name))
+        seen.save()
         return made, True
+
+
+def _as_the_first_time(made: Record, repo: str, models: str) -> None:
+    """What came must be what came the first time that this commit was fetched; if this is the first time, it is remembered."""
+    files = {file: each.sha256 for file, each in made.files.items()}
+    if file := first_use.other(models, repo, made.revision, files):
+        shutil.rmtree(os.path.join(models, PARTIAL + made.name))
+        raise WeightsCorrupt(
+            f"What came as {file} of {repo} is not what came the first time that it was fetched; it was thrown away.",
+            hint=f"{_DISTRUST} If the first one was wrong, remove {os.path.join(models, first_use.FIRST_USE)}, then run the same "
+            "command again.",
+        )
+    first_use.remember(models, repo, made.revision, files)
 
 
 def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
@@ -132,6 +151,19 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
         raise WeightsMissing(
             f"{snapshot.repo} has no {missing[0]} at commit {snapshot.commit}.",
             hint="Correct the model's files or revision in config/models.yaml.",
+        )
+    for file, size in entry.sizes.items():
+        if snapshot.files[file].bytes != size:
+            raise WeightsCorrupt(
+                f"The hub at {hub.endpoint()} has a {file} of {snapshot.files[file].bytes:,} bytes in {snapshot.repo}; it should "
+                f"have {size:,}.",
+                hint=_DISTRUST,
+            )
+    total = sum(snapshot.files[file].bytes for file in entry.files)
+    if entry.bytes is not None and abs(total - entry.bytes) > _ROUGHLY * entry.bytes:
+        raise WeightsCorrupt(
+            f"The hub at {hub.endpoint()} has {_megabytes(total)} of {snapshot.repo}; it should be {_megabytes(entry.bytes)}.",
+            hint=_DISTRUST,
         )
     for file, pinned in entry.sha256.items():
         if snapshot.files[file].sha256 not in (None, pinned):

@@ -5,6 +5,7 @@ done here: since version 1 `hf_hub_download` begins every file anew after an int
 line must go on where it stopped.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -30,6 +31,7 @@ UNAVAILABLE = 69
 """Exit status when the hub cannot be reached or refuses (sysexits.h, EX_UNAVAILABLE)."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 """Kinds of weights that can run code when they are loaded."""
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _ATTEMPTS = 5  # in a row without a single new byte; one that brought something begins the count anew
 _LONGEST_PAUSE = 8.0  # seconds between attempts: 1, 2, 4, 8
@@ -58,7 +60,7 @@ class Snapshot:
     """A repository at one commit.
 
     Attributes:
-        repo: `owner/name`.
+        repo: `owner/name`, as the hub calls it.
         commit: in full.
         files: those that were asked for, as far as they are there.
         others: the names of all others.
@@ -97,7 +99,8 @@ def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
     siblings = info.siblings or []
     files = {each.rfilename: _announced(each) for each in siblings if each.rfilename in wanted}
     others = (each.rfilename for each in siblings if each.rfilename not in wanted and each.rfilename.isprintable())
-    return Snapshot(repo, info.sha, files, tuple(others))
+    named = info.id if isinstance(info.id, str) and _REPO.fullmatch(info.id) else repo
+    return Snapshot(named, info.sha, files, tuple(others))
 
 
 def _announced(each: RepoSibling) -> RemoteFile:
@@ -145,6 +148,8 @@ def download(
             try:
                 _stream(url, target, wanted.bytes, arrived)
                 broken: Exception = httpx2.RemoteProtocolError("the connection was closed too early")
+            except httpx2.UnsupportedProtocol:
+                raise  # sent on to what is no web address; asking again changes nothing
             except (httpx2.TransportError, HfHubHTTPError) as reason:
                 if isinstance(reason, HfHubHTTPError) and reason.response.status_code not in _PASSING:
                     raise
@@ -163,7 +168,18 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
     # Compressed answers have no ranges, so a download could not go on.
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+        if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:  # it ends here
+            target.seek(0)
+            target.truncate()
+            arrived(-have)
+            raise Refusal(
+                f"What the hub at {endpoint()} gives ends after {have:,} of {size:,} bytes; it was thrown away.",
+                hint="Run the same command again.",
+                exit_status=UNAVAILABLE,
+            )
         hf_raise_for_status(response)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise _WebPageError
         if have and response.status_code != httpx2.codes.PARTIAL_CONTENT:
             target.seek(0)
             target.truncate()
@@ -177,6 +193,10 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
 
 
 _AGAIN = "Run the same command again later; what has come already is kept."
+
+
+class _WebPageError(Exception):
+    """A page for people came where a hub's answer was asked for."""
 
 
 @contextmanager
@@ -206,9 +226,33 @@ def _told(repo: str, revision: str) -> Iterator[None]:
         raise Refusal(
             f"The hub at {endpoint()} refused: HTTP {reason.response.status_code}.", hint=_AGAIN, exit_status=UNAVAILABLE
         ) from reason
-    except (httpx2.HTTPError, ValueError) as reason:  # ValueError: an answer that is no JSON, as of a Wi-Fi's log-in page
+    except _WebPageError as reason:
+        raise _web_page() from reason
+    except httpx2.UnsupportedProtocol as reason:
+        raise Refusal(
+            f"The hub at {endpoint()} sent on to an address that is not on the web.",
+            hint="Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network.",
+            exit_status=UNAVAILABLE,
+        ) from reason
+    except ValueError as reason:
+        if isinstance(reason, json.JSONDecodeError) and reason.doc.lstrip("\ufeff \r\n\t").startswith("<"):
+            raise _web_page() from reason
+        raise Refusal(
+            f"What answers at {endpoint()} is no hub: its answer cannot be understood.",
+            hint=f"Check HF_ENDPOINT, if it is set, and the network connection. {_AGAIN}",
+            exit_status=UNAVAILABLE,
+        ) from reason
+    except httpx2.HTTPError as reason:
         raise Refusal(
             f"The hub at {endpoint()} cannot be reached: {reason or type(reason).__name__}.",
             hint=f"Check the network connection. {_AGAIN}",
             exit_status=UNAVAILABLE,
         ) from reason
+
+
+def _web_page() -> Refusal:
+    return Refusal(
+        f"A web page came instead of an answer from the hub at {endpoint()}: probably the log-in page of this network.",
+        hint=f"Open any page in a browser and log in to the network. {_AGAIN}",
+        exit_status=UNAVAILABLE,
+    )

@@ -5,6 +5,7 @@ import os
 
 from daemon.errors import LicenceNotAccepted, WeightsCorrupt
 from pipeline.weights.catalogue import Entry
+from pipeline.weights.files import write_whole
 
 ACCEPTED = ".licences.json"
 """In the models folder: licence → when it was accepted (UTC, RFC 3339)."""
@@ -57,8 +58,4 @@ def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) 
         )
     os.makedirs(models, exist_ok=True)
     path = os.path.join(models, ACCEPTED)
-    with open(path + ".part", "w", encoding="utf-8") as file:
-        json.dump(accepted(models) | {entry.licence: now}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".part", path)
+    write_whole(path, json.dumps(accepted(models) | {entry.licence: now}, indent=2))

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from typing import Literal
@@ -12,9 +11,11 @@ from pydantic import ValidationError
 
 from daemon.contract.status import Frozen
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing
+from pipeline.weights import first_use
 from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
+from pipeline.weights.seen import Seen
 
-RECORD = "multiplane.json"
 PARTIAL = ".fetch-"
 """Before a model's name: the folder into which it is being fetched."""
 REMOVED = ".removed-"
@@ -56,6 +57,17 @@ class Weights:
     folder: str
     revision: str
 
+    def corrupt(self, sentence: str, detail: object = None) -> WeightsCorrupt:
+        """What to raise when these weights turn out to be unusable; the hint is for this very model."""
+        return corrupt(self.name, self.entry, sentence, detail)
+
+
+def corrupt(name: str, entry: Entry, sentence: str, detail: object = None) -> WeightsCorrupt:
+    """What to raise when a model's weights are unusable; the hint says what to do about this very model."""
+    own = f"Correct the files in {entry.path}"
+    what = own if entry.path is not None else f"Fetch the model again (multiplane models fetch {name})"
+    return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
+
 
 def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
     """Where a model's files lie or would lie.
@@ -83,17 +95,36 @@ def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
     return os.path.lexists(os.path.join(where, RECORD)) or (entry.path is not None and bool(_safetensors(where)))
 
 
-def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:
-    """Find a model's weights and check them against their record.
+def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen | None = None) -> Weights:
+    """Find a model's weights, and check them against the list of models and against what was recorded when they came.
+
+    Args:
+        name: of the model.
+        models: the folder for fetched weights.
+        listed: the catalogue; the shipped one by default.
+        seen: gives the files' hashes; by default those that are remembered, where they are.
 
     Raises:
         WeightsMissing: they are not installed; the message names the command that fetches them.
-        WeightsCorrupt: a file is missing, changed or additional, or there are no safetensors.
+        WeightsCorrupt: they are not those that are listed; a file is missing, changed, additional or a link, or cannot be read;
+            or there are no safetensors.
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
+    try:
+        return _checked(name, entry, where, models, seen or Seen(models))
+    except WeightsCorrupt as reason:
+        raise corrupt(name, entry, reason.message, reason.detail) from reason
+    except OSError as reason:
+        sentence = f"The weights of {name} cannot be read: {reason.strerror or reason}."
+        raise corrupt(name, entry, sentence, reason) from reason
+
+
+def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> Weights:
     record = record_of(where)
     if record is not None:
-        _verify(name, where, record)
+        if wrong := _unlisted(entry, record) or _unlike_the_first(record, models):
+            raise WeightsCorrupt(f"The weights of {name} are not those that config/models.yaml lists: {wrong}.")
+        _verify(name, where, record, seen)
         revision = record.revision
     elif entry.path is None:
         raise WeightsMissing(
@@ -101,13 +132,13 @@ def locate(name: str, models: str, listed: Catalogue | None = None) -> Weights:
             hint=f"Run: multiplane models fetch {name}, then: multiplane retry ID.",
         )
     else:
-        revision = _own_revision(name, where)
+        revision = _own_revision(name, where, seen)
     if not _safetensors(where):
         raise WeightsCorrupt(f"The folder of {name} ({where}) holds no safetensors; other kinds of weights are not loaded.")
     return Weights(name, entry, where, revision)
 
 
-def record(name: str, where: str, entry: Entry, revision: str) -> Record:
+def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None = None) -> Record:
     """Hash every file of a folder and write the record beside them, last and whole: it is what makes a model installed.
 
     Args:
@@ -115,18 +146,15 @@ def record(name: str, where: str, entry: Entry, revision: str) -> Record:
         where: the folder.
         entry: its lines in the catalogue.
         revision: the commit the files came from.
+        seen: gives the files' hashes, and has them afterwards.
 
     Returns:
         What was written.
     """
-    files = {file: FileRecord(bytes=_size(path), sha256=_sha256(path)) for file, path in files_of(where).items()}
+    seen = seen or Seen(os.path.dirname(where), anew=True)
+    files = {file: FileRecord(bytes=size_of(path), sha256=seen.sha256(path)) for file, path in files_of(where).items()}
     made = Record(name=name, repo=entry.repo, revision=revision, licence=entry.licence, files=files)
-    target = os.path.join(where, RECORD)
-    with open(target + ".part", "w", encoding="utf-8") as file:
-        file.write(made.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(target + ".part", target)
+    write_whole(os.path.join(where, RECORD), made.model_dump_json(indent=2) + "\n")
     return made
 
 
@@ -145,12 +173,11 @@ def state(name: str, models: str, listed: Catalogue | None = None) -> State:
         return "damaged"
     if made is None:
         return "partly fetched" if os.path.isdir(os.path.join(models, PARTIAL + name)) else "not installed"
-    if any(_size(os.path.join(where, file)) != each.bytes for file, each in made.files.items()):
+    if any(size_of(os.path.join(where, file)) != each.bytes for file, each in made.files.items()):
         return "damaged"
-    pinned = re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
-    if (pinned and made.revision != entry.revision) or made.files.keys() != set(entry.files):
+    if entry.commit not in (None, made.revision) or made.files.keys() != set(entry.files):
         return "other revision"
-    return "installed"
+    return "damaged" if _unlisted(entry, made) else "installed"
 
 
 def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
@@ -203,23 +230,50 @@ def record_of(where: str) -> Record | None:
         raise WeightsCorrupt(f"The record of the weights in {where} cannot be read.", detail=str(reason)) from reason
 
 
-def _verify(name: str, where: str, made: Record) -> None:
+def _unlisted(entry: Entry, made: Record) -> str | None:
+    """Half a sentence on what a record has that the list of models does not allow; none if they agree."""
+    if entry.path is not None:
+        return None
+    if entry.commit not in (None, made.revision):
+        return f"they are of commit {made.revision[:12]}, and not {entry.revision}"
+    if missing := sorted(set(entry.files) - made.files.keys()):
+        return f"{missing[0]} is not among them"
+    if more := sorted(made.files.keys() - set(entry.files)):
+        return f"{more[0]} is among them"
+    for file, each in sorted(made.files.items()):
+        if entry.sizes.get(file, each.bytes) != each.bytes:
+            return f"{file} has {each.bytes:,} bytes, and not {entry.sizes[file]:,}"
+        if entry.sha256.get(file, each.sha256) != each.sha256:
+            return f"{file} is another file of that size"
+    return None
+
+
+def _unlike_the_first(made: Record, models: str) -> str | None:
+    """The same on what came the first time that this commit was fetched."""
+    files = {file: each.sha256 for file, each in made.files.items()}
+    file = first_use.other(models, made.repo, made.revision, files) if made.repo else None
+    return f"{file} is not what came the first time" if file else None
+
+
+def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
     """Compare every file with the record. A file that was not fetched is refused too: libraries pick files up by name."""
+    if odd := first_not_plain(where):
+        raise WeightsCorrupt(f"The folder of {name} holds {odd}, which is a link or no plain file; nothing in it may be.")
     there = files_of(where)
     for file in sorted(made.files.keys() - there.keys()):
         raise WeightsCorrupt(f"The weights of {name} are incomplete: {file} is missing in {where}.")
     for file in sorted(there.keys() - made.files.keys()):
         raise WeightsCorrupt(f"The folder of {name} holds {file}, which was not fetched with it.")
     for file, expected in sorted(made.files.items()):
-        if _size(there[file]) != expected.bytes or _sha256(there[file]) != expected.sha256:
+        if size_of(there[file]) != expected.bytes or seen.sha256(there[file]) != expected.sha256:
             raise WeightsCorrupt(f"The weights of {name} are damaged: {file} is not what was recorded when it was fetched.")
 
 
-def _own_revision(name: str, where: str) -> str:
+def _own_revision(name: str, where: str, seen: Seen) -> str:
     """A name for weights without a record: the hash over their hashes."""
     if not os.path.isdir(where):
         raise WeightsMissing(f"The folder of {name} ({where}) is not there.", hint="Correct its path in config/models.yaml.")
-    hashes = {file: _sha256(os.path.join(where, file)) for file in _safetensors(where)}
+    hashes = {file: seen.sha256(os.path.join(where, file)) for file in _safetensors(where)}
     whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"
 
@@ -227,32 +281,8 @@ def _own_revision(name: str, where: str) -> str:
 def _bytes_in(where: str) -> int:
     if os.path.islink(where):
         return 0
-    return sum(_size(os.path.join(base, name)) for base, _, names in os.walk(where) for name in names)
-
-
-def files_of(where: str) -> dict[str, str]:
-    """Relative name → path of every file, without the record and what file browsers leave behind (names with a leading dot)."""
-    found = {}
-    for base, folders, names in os.walk(where):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        for each in names:
-            file = os.path.relpath(os.path.join(base, each), where).replace(os.sep, "/")
-            if not each.startswith(".") and file not in (RECORD, RECORD + ".part"):
-                found[file] = os.path.join(base, each)
-    return dict(sorted(found.items()))
+    return sum(size_of(os.path.join(base, name)) for base, _, names in os.walk(where) for name in names)
 
 
 def _safetensors(where: str) -> list[str]:
     return [file for file in files_of(where) if file.endswith(".safetensors")]
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

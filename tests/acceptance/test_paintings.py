@@ -32,7 +32,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory, tiny_diffusion: Path) -> It
     made = HotFolder(root / "home")
     made.settings |= {"MULTIPLANE_WORKER__THREADS": "1", "MULTIPLANE_WORKER__DEVICE": "cpu", "MULTIPLANE_WORKER__SPARE": "false"}
     vae = diffusion_models.save_tiny_autoencoder(root / "vae")
-    diffusion_models.install(made.home / ".state" / "models", pipeline=tiny_diffusion, vae=vae)
+    listed = diffusion_models.install(made.home / ".state" / "models", pipeline=tiny_diffusion, vae=vae)
+    made.settings["MULTIPLANE_FOLDERS__CATALOGUE"] = str(listed)
     made.start()
     yield made
     if made.process and made.process.poll() is None:
@@ -117,6 +118,7 @@ def test_its_layers_give_back_the_painting_that_seed_and_weights_make(studio: Ho
         job_id="x", attempt="/none", source="/none", image="a.png", image_bytes=1, image_mtime_ns=1,
         spec=JobSpec(mode="painterly", style=STYLE, seed=5), limits=Limits(max_bytes=1 << 20, max_pixels=1 << 20),
         models=str(studio.home / ".state" / "models"), device="cpu", threads=1,
+        catalogue=studio.settings["MULTIPLANE_FOLDERS__CATALOGUE"],
     )  # fmt: skip
     painting = diffusion.paint(photo, styles.styles()[STYLE], job).rgb
     seen = composited(result)

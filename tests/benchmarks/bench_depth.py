@@ -60,7 +60,7 @@ def catalogue():
 
     entry = {
         "use": "depth", "repo": "random/small", "revision": "main", "licence": "Apache-2.0", "commercial": True, "bytes": 1,
-        "files": ["model.safetensors"], "polarity": "disparity", "scale": "relative",
+        "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
     }  # fmt: skip
     return weights.Catalogue.model_validate({"default_depth": NAME, "models": {NAME: entry}})
 

@@ -45,22 +45,23 @@ def depth_picture() -> bytes:
     return out.getvalue()
 
 
-def install_model(models: Path) -> None:
-    """Put the network where a fetch would have put it."""
-    from pipeline import weights
-    from pipeline.weights.catalogue import entry_of
+def install_model(models: Path) -> Path:
+    """Put the network where a fetch would have put it; returns a list of models that knows it."""
+    from tests import diffusion_models
 
     models.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=models) as place:
         bench_depth.build(Path(place))
         (Path(place) / bench_depth.NAME).rename(models / MODEL)
-    weights.record(MODEL, str(models / MODEL), entry_of(MODEL), "random")
+    return diffusion_models.list_for(models, MODEL)
 
 
-def through_the_daemon(folder: Path, photos: dict[str, bytes], depth: bytes | None) -> float:
+def through_the_daemon(folder: Path, photos: dict[str, bytes], depth: bytes | None, listed: Path | None) -> float:
     """Seconds from the first start to the last end, as the status files say: the settling of the drops is not work."""
     home = HotFolder(folder)
     home.settings["MULTIPLANE_INTAKE__SETTLE_SECONDS"] = "3"  # all are there before the first begins
+    if listed:
+        home.settings["MULTIPLANE_FOLDERS__CATALOGUE"] = str(listed)
     home.start()
     try:
         for name, data in photos.items():
@@ -77,7 +78,9 @@ def through_the_daemon(folder: Path, photos: dict[str, bytes], depth: bytes | No
         home.stop()
 
 
-def one_cold_process_each(folder: Path, photos: dict[str, bytes], depth: bytes | None, models: Path) -> float:
+def one_cold_process_each(
+    folder: Path, photos: dict[str, bytes], depth: bytes | None, models: Path, listed: Path | None
+) -> float:
     """Seconds for all, one after the other."""
     source = folder / "source"
     source.mkdir(parents=True)
@@ -100,6 +103,7 @@ def one_cold_process_each(folder: Path, photos: dict[str, bytes], depth: bytes |
                 spec=JobSpec(depth="file" if depth else "model"),
                 limits=Limits(max_bytes=1 << 30, max_pixels=1 << 28),
                 models=str(models),
+                catalogue=str(listed) if listed else None,
                 threads=os.cpu_count() or 1,
                 warm="light" if depth else "depth",
             )
@@ -115,11 +119,10 @@ def compare(what: str, count: int, rounds: int, depth: bytes | None) -> None:
         for number in range(rounds):
             folder = Path(place) / str(number)
             models = folder / "home" / ".state" / "models"
-            if depth is None:
-                install_model(models)
-            one_cold_process_each(folder / "warm-up", dict(list(photos.items())[:1]), depth, models)
-            cold = one_cold_process_each(folder / "cold", photos, depth, models)
-            daemon = through_the_daemon(folder / "home", photos, depth)
+            listed = install_model(models) if depth is None else None
+            one_cold_process_each(folder / "warm-up", dict(list(photos.items())[:1]), depth, models, listed)
+            cold = one_cold_process_each(folder / "cold", photos, depth, models, listed)
+            daemon = through_the_daemon(folder / "home", photos, depth, listed)
             ratios.append(cold / daemon)
             print(
                 f"{what:22} {count:3} photos: a cold process {cold / count:6.3f} s, "

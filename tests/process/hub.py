@@ -46,6 +46,12 @@ class Hub:
     announces: dict[str, dict[str, object]] = field(default_factory=dict)
     #: Instead of what it holds.
     answer: bytes | None = None
+    #: What it calls a repository, if not by the name that was asked for.
+    claims: str | None = None
+    #: As the log-in page of a network: a page instead of an answer or a file, at once or by way of a portal.
+    portal: str | None = None
+    #: By file name: where its download is sent on to.
+    sends_on: dict[str, str] = field(default_factory=dict)
     ignores_ranges: bool = False
     #: States to answer with, one for each download, before it behaves.
     refusals: list[int] = field(default_factory=list)
@@ -107,7 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path = urlsplit(self.path).path
         self.hub.asked.append(Asked(self.command, path, self.headers.get("Range"), self.headers.get("Authorization")))
-        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
+        if path == "/portal" or (self.hub.portal == "page" or (self.hub.portal == "file" and "/resolve/" in path)):
+            self._say(200, b"<!DOCTYPE html><title>Welcome on board</title>", {"Content-Type": "text/html; charset=utf-8"})
+        elif self.hub.portal == "redirect":
+            self._say(302, b"", {"Location": f"{self.hub.elsewhere}/portal"})
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
             self._info(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._resolve(match[1], match[2], match[3])
@@ -126,13 +136,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "RevisionNotFound")
         else:
             siblings = [_sibling(name, data) | self.hub.announces.get(name, {}) for name, data in files.items()]
-            about = {"id": repo, "modelId": repo, "sha": self.hub.commit, "siblings": siblings, "tags": [], "private": False}
+            named = self.hub.claims or repo
+            about = {"id": named, "modelId": named, "sha": self.hub.commit, "siblings": siblings, "tags": [], "private": False}
             self._say(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, repo, revision, name):
         data = self.hub.repos.get(repo, {}).get(name)
         if data is None or revision not in ("main", self.hub.commit):
             self._fail(404, "EntryNotFound")
+            return
+        if name in self.hub.sends_on:
+            self._say(302, b"", {"Location": self.hub.sends_on[name]})
             return
         oid = _oid(name, data)
         about = {"X-Repo-Commit": self.hub.commit, "ETag": f'"{oid}"'}
@@ -156,6 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         if asked and not self.hub.ignores_ranges:
             start, status = int(asked[1]), 206
             headers = headers | {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+            if start >= len(data):
+                self._say(416, b"", {"Content-Range": f"bytes */{len(data)}"})
+                return
         self._say(status, data[start:], headers, name)
 
     def _say(self, status, body, headers, name=""):

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline import weights
-from pipeline.weights import fetching
+from pipeline.weights import fetching, store
 from pipeline.weights import hub as hub_client
 
 MODEL = save({"numbers": np.arange(800_000, dtype=np.float32)})
@@ -95,7 +95,7 @@ def test_exactly_the_listed_files_come_and_are_recorded_with_commit_and_hashes(h
     assert heard.begun == (COMMIT, total, 0)
     assert heard.came == total
     assert [name for name, _ in heard.whole] == ["preprocessor_config.json", "config.json", "model.safetensors"]
-    assert os.listdir(tmp_path / "models") == ["m"]
+    assert sorted(os.listdir(tmp_path / "models")) == [".first-use.json", ".seen.json", "m"]
     resolved = sorted(each.path for each in hub.asked if "/resolve/" in each.path)
     assert resolved == sorted(f"/some/model/resolve/{COMMIT}/{name}" for name in ENTRY["files"])
 
@@ -254,11 +254,84 @@ def test_only_the_listed_files_need_to_be_checkable(hub, tmp_path):
     assert fetch(tmp_path)[1]
 
 
-@pytest.mark.parametrize("answer", [b"[1, 2]", b"<html>log in to the Wi-Fi</html>", b'{"siblings": [{"lfs": {}}]}'])
+@pytest.mark.parametrize("answer", [b"[1, 2]", b"hello", b'{"siblings": [{"lfs": {}}]}'])
 def test_an_answer_that_is_not_a_hubs_is_told(hub, tmp_path, answer):
     hub.answer = answer
-    with pytest.raises(Refusal, match="cannot be reached"):
+    with pytest.raises(Refusal, match="is no hub: its answer cannot be understood"):
         fetch(tmp_path)
+
+
+@pytest.mark.parametrize("portal", ["page", "redirect", "file"])
+def test_the_log_in_page_of_a_network_is_called_that(hub, tmp_path, portal):
+    hub.portal = portal
+    with pytest.raises(Refusal) as told:
+        fetch(tmp_path)
+    assert told.value.message == (
+        f"A web page came instead of an answer from the hub at {hub.address}: probably the log-in page of this network."
+    )
+    assert "log in to the network" in told.value.hint
+    hub.portal = None
+    assert fetch(tmp_path)[1]
+
+
+def test_a_download_that_is_sent_on_to_a_file_of_this_machine_is_refused(hub, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(MODEL)
+    hub.sends_on["model.safetensors"] = secret.as_uri()
+    with pytest.raises(Refusal, match="sent on to an address that is not on the web"):
+        fetch(tmp_path)
+    assert not weights.installed("m", str(tmp_path / "models"), listed())
+
+
+def test_a_file_that_ends_before_the_announced_size_is_told_and_begun_anew(hub, tmp_path):
+    hub.lies["model.safetensors"] = MODEL[:1_000_000]
+    with pytest.raises(Refusal, match=r"gives ends after 1,000,000 of 3,200,0\d\d bytes"):
+        fetch(tmp_path)
+    assert not weights.installed("m", str(tmp_path / "models"), listed())
+    hub.lies.clear()
+    assert fetch(tmp_path)[1]
+
+
+def test_a_small_file_in_place_of_a_large_model_is_refused_before_it_comes(hub, tmp_path):
+    for change in ({"bytes": 1_367_460_000}, {"sizes": {"model.safetensors": 1_367_456_044}}):
+        with pytest.raises(WeightsCorrupt, match="should"):
+            fetch(tmp_path, revision=COMMIT, **change)
+    assert hub.downloads("model.safetensors") == []
+    assert os.listdir(tmp_path / "models") == []
+
+
+def test_another_repository_is_refused_unless_its_bytes_are_known(hub, tmp_path):
+    """As a hub that gives the small model for the base one, and claims the base one's commit."""
+    hub.claims = "some/other"
+    with pytest.raises(WeightsCorrupt, match="gave some/other instead of some/model"):
+        fetch(tmp_path, revision=COMMIT)
+    assert hub.downloads("model.safetensors") == []
+    hub.repos["some/other"] = hub.repos["some/model"]
+    assert fetch(tmp_path, revision=COMMIT, sha256={"model.safetensors": hashlib.sha256(MODEL).hexdigest()})[1]
+
+
+def test_names_that_lead_out_of_the_folder_are_not_written(hub, tmp_path):
+    hub.repos["some/model"] |= {"../../escaped.safetensors": MODEL, "/tmp/escaped": b"x"}
+    fetch(tmp_path)
+    assert sorted(os.listdir(tmp_path / "models" / "m")) == sorted([*ENTRY["files"], weights.RECORD])
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_what_came_first_must_come_every_time(hub, tmp_path):
+    fetch(tmp_path)
+    store.remove("m", str(tmp_path / "models"), listed())
+    hub.repos["some/model"]["model.safetensors"] = MODEL[:-1] + b"?"
+    with pytest.raises(WeightsCorrupt, match=r"model.safetensors of some/model is not what came the first time"):
+        fetch(tmp_path)
+    assert [name for name in os.listdir(tmp_path / "models") if not name.startswith(".")] == []
+    hub.commit = "e" * 40  # another commit has other bytes
+    assert fetch(tmp_path)[1]
+
+
+def test_a_fetch_remembers_the_hashes_for_the_jobs(hub, tmp_path, monkeypatch):
+    fetch(tmp_path)
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("a file was read again"))
+    assert weights.locate("m", str(tmp_path / "models"), listed()).revision == COMMIT
 
 
 def test_a_commit_that_is_none_is_refused(hub, tmp_path):
@@ -276,7 +349,7 @@ def test_a_model_that_exists_only_as_a_pickle_is_refused_and_not_downloaded(hub,
 
 
 def test_a_pickle_under_the_name_of_a_safetensors_file_is_refused(hub, tmp_path):
-    hub.repos["some/model"]["model.safetensors"] = b"\x80\x04\x95" + bytes(200)
+    hub.repos["some/model"]["model.safetensors"] = b"\x80\x04\x95" + bytes(len(MODEL))
     with pytest.raises(WeightsCorrupt, match="is no safetensors file"):
         fetch(tmp_path)
     assert not weights.installed("m", str(tmp_path / "models"), listed())
@@ -308,7 +381,7 @@ def test_intact_weights_are_not_fetched_again_and_damaged_ones_are(hub, tmp_path
     path.write_bytes(MODEL[:-1] + b"?")
     assert fetch(tmp_path)[1]
     assert path.read_bytes() == MODEL
-    assert os.listdir(tmp_path / "models") == ["m"]
+    assert sorted(os.listdir(tmp_path / "models")) == [".first-use.json", ".seen.json", "m"]
 
 
 def test_a_pinned_commit_that_is_installed_asks_the_hub_nothing(hub, tmp_path):

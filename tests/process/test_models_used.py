@@ -20,6 +20,7 @@ from tests import diffusion_models
 
 #: Who imports torch, imports it once: such tests run in one process.
 NAME = "depth-anything-v2-small"
+TINY_BYTES = 215_200  # of the model `tiny` makes
 #: Imported by Python itself at its start: notes every connection and every look-up of a host that anything tries.
 TRAP = """
 import os, sys
@@ -68,7 +69,7 @@ def photo(tmp_path):
 def listed(tmp_path, **change):
     """A list of models with one on it; the path of its file."""
     entry = {
-        "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 100_000,
+        "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": TINY_BYTES,
         "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
     }  # fmt: skip
     path = tmp_path / "models.yaml"
@@ -76,11 +77,13 @@ def listed(tmp_path, **change):
     return str(path)
 
 
-def command_line(tmp_path, hub, *arguments):
+def command_line(tmp_path, hub, *arguments, catalogue=None):
     """`multiplane …`, as a person runs it, with the hub where the environment says."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MULTIPLANE_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address,
     }  # fmt: skip
+    if catalogue:
+        environment["MULTIPLANE_FOLDERS__CATALOGUE"] = catalogue
     (tmp_path / "home").mkdir(exist_ok=True)
     program = [sys.executable, "-P", "-c", "from daemon.cli import main; main()", *arguments]
     return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
@@ -106,25 +109,27 @@ def test_a_mirror_that_gives_other_weights_than_the_shipped_list_knows_is_refuse
     with Hub({pinned.repo: tiny}, commit=pinned.revision) as hub:
         done = command_line(tmp_path, hub, "models", "fetch", NAME)
     assert done.returncode == 33, done.stderr
-    assert "has another model.safetensors" in done.stderr
+    assert "has a config.json of" in done.stderr
     assert hub.downloads("model.safetensors") == []
     assert NAME not in os.listdir(tmp_path / "home" / ".state" / "models")
 
 
 def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(tmp_path, tiny):
-    entry = weights.catalogue().models["depth-anything-v2-base"]
-    with Hub({entry.repo: tiny}, commit=entry.revision) as hub:
-        refused = command_line(tmp_path, hub, "models", "fetch", "depth-anything-v2-base")
+    entry = {"licence": "CC-BY-NC-4.0", "commercial": False, "bytes": sum(map(len, tiny.values()))}
+    catalogue = listed(tmp_path, **entry)
+    with Hub({"some/model": tiny}) as hub:
+        refused = command_line(tmp_path, hub, "models", "fetch", NAME, catalogue=catalogue)
         assert refused.returncode == 34
-        assert "multiplane models fetch depth-anything-v2-base --accept-licence CC-BY-NC-4.0" in refused.stderr
+        assert f"multiplane models fetch {NAME} --accept-licence CC-BY-NC-4.0" in refused.stderr
         assert hub.asked == []
-        done = command_line(tmp_path, hub, "models", "fetch", "depth-anything-v2-base", "--accept-licence", "CC-BY-NC-4.0")
+        accepting = ("models", "fetch", NAME, "--accept-licence", "CC-BY-NC-4.0")
+        done = command_line(tmp_path, hub, *accepting, catalogue=catalogue)
         assert done.returncode == 0, done.stderr
         hub.asked.clear()
-        shown = json.loads(command_line(tmp_path, hub, "models", "list", "--json").stdout)
-        assert {each["name"] for each in shown if each["state"] == "installed"} == {"depth-anything-v2-base"}
-        assert command_line(tmp_path, hub, "models", "verify").returncode == 0
-        assert command_line(tmp_path, hub, "models", "remove", "depth-anything-v2-base").returncode == 0
+        shown = json.loads(command_line(tmp_path, hub, "models", "list", "--json", catalogue=catalogue).stdout)
+        assert {each["name"]: each["pinned"] for each in shown if each["state"] == "installed"} == {NAME: False}
+        assert command_line(tmp_path, hub, "models", "verify", catalogue=catalogue).returncode == 0
+        assert command_line(tmp_path, hub, "models", "remove", NAME, catalogue=catalogue).returncode == 0
         assert hub.asked == [], "only fetch may ask the hub"
 
 
@@ -164,7 +169,7 @@ def trapped(tmp_path, hub):
     )
 
 
-def work(tmp_path, environment, warm, status=0, **spec):
+def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
     """Run the real worker on the photo; returns its last event."""
     at = tmp_path / "source" / "photo.png"
     (tmp_path / "attempt").mkdir()
@@ -172,6 +177,7 @@ def work(tmp_path, environment, warm, status=0, **spec):
         job_id="job", attempt=str(tmp_path / "attempt"), source=str(tmp_path / "source"), image="photo.png",
         image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(num_layers=2, formats=(), **spec),
         limits=Limits(max_bytes=10**7, max_pixels=10**7), models=str(tmp_path / "models"), device="cpu", threads=1,
+        catalogue=catalogue,
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(
@@ -211,12 +217,12 @@ def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny, tiny_diffusi
     folder.mkdir(parents=True)
     for name, data in tiny.items():
         (folder / name).write_bytes(data)
-    weights.record(NAME, str(folder), weights.catalogue().models[NAME], "c0ffee")
+    diffusion_models.list_for(tmp_path / "models", NAME)
     lora = diffusion_models.save_lora(tmp_path / "lora", tiny_diffusion / diffusion_models.NETWORK)
     vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
-    diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
+    listed = diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
     with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
-        result = work(tmp_path, trapped(tmp_path, hub), "painting", mode="painterly", style="charcoal")
+        result = work(tmp_path, trapped(tmp_path, hub), "painting", catalogue=str(listed), mode="painterly", style="charcoal")
     manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
     assert manifest["depth"]["source"] == "model"
     assert manifest["painterly"]["model"].endswith("latent-consistency/lcm-lora-sdv1-5 + madebyollin/taesd")

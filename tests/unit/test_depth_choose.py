@@ -11,6 +11,7 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from daemon.errors import DepthMissing, DepthUnreadable, WeightsCorrupt, WeightsMissing
 from pipeline import images, weights
+from tests import diffusion_models
 
 DEFAULT = weights.catalogue().default_depth
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
@@ -25,11 +26,13 @@ def job(tmp_path):
     models.mkdir()
     (source / "photo.jpg").write_bytes(encoded(landscape(), "JPEG"))
 
+    listed = tmp_path / "models-list" / "models.yaml"
+
     def make(wanted="auto", **changes):
         fields = {
             "job_id": "j", "attempt": str(tmp_path), "source": str(source), "image": "photo.jpg", "image_bytes": 1,
             "image_mtime_ns": 1, "spec": JobSpec(depth=wanted), "limits": LIMITS, "models": str(models), "device": "cpu",
-            "threads": 1,
+            "threads": 1, "catalogue": str(listed) if listed.exists() else None,
         }  # fmt: skip
         return JobCommand(**{**fields, **changes})
 
@@ -63,7 +66,7 @@ def with_model(tmp_path):
                 parameter.data.normal_(std=0.3)
         network.save_pretrained(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps({"size_divisor": 32, "size": {"shortest_edge": 64}}))
-        weights.record(name, str(folder), weights.catalogue().models[name], "abc")
+        diffusion_models.list_for(tmp_path / "models", name)
         return folder
 
     return install
@@ -95,10 +98,11 @@ def test_an_installed_model_comes_before_the_guess_and_a_dropped_picture_before_
 
 
 def test_auto_takes_another_installed_model_but_asking_for_the_model_means_the_default_one(job, with_model):
-    with_model("glpn-nyu")
+    with_model("depth-anything-v2-indoor")
     picture = images.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
     about = depth.choose(picture, job()).provenance
-    assert (about.model, about.revision, about.licence, about.polarity) == ("vinvino02/glpn-nyu", "abc", "Apache-2.0", "distance")
+    assert about.model == "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
+    assert (about.revision, about.licence, about.polarity) == ("c0ffee" * 6 + "0000", "Apache-2.0", "distance")
     with pytest.raises(WeightsMissing):
         depth.choose(picture, job("model"))
 

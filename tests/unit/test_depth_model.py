@@ -90,7 +90,8 @@ def families(tmp_path_factory):
         (root / family / "preprocessor_config.json").write_text(json.dumps(said))
         entries[family] = {
             "use": "depth", "repo": f"tiny/{family}", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 1,
-            "files": ["model.safetensors"], "polarity": POLARITY[family], "scale": "relative", "input": 64,
+            "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": POLARITY[family],
+            "scale": "relative", "input": 64,
         }  # fmt: skip
     catalogue = weights.Catalogue.model_validate({"default_depth": "dpt", "models": entries})
     for family in SAID:
@@ -155,7 +156,7 @@ def test_progress_rises(families):
 
 
 def test_the_input_keeps_proportions_and_fits_the_patch():
-    preparation = Preparation(518, 14, 1 / 255, (0, 0, 0), (1, 1, 1), margin=False)
+    preparation = Preparation(518, 518, 14, 1 / 255, (0, 0, 0), (1, 1, 1))
     assert input_size(3024, 4032, preparation) == (518, 686)
     assert input_size(100, 100, preparation) == (518, 518)
     for height, width in ((3024, 4032), (1080, 1920), (333, 500), (4000, 1500)):
@@ -167,7 +168,7 @@ def test_the_input_keeps_proportions_and_fits_the_patch():
 
 
 def test_range_mean_and_deviation_are_those_of_the_folder():
-    preparation = Preparation(32, 32, 1 / 255, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0), margin=False)
+    preparation = Preparation(32, 32, 32, 1 / 255, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0))
     tensor, margin = prepare(np.full((32, 32, 3), 255, np.uint8), preparation)
     assert (tensor.shape, margin) == ((1, 3, 32, 32), (0, 0, 0, 0))
     assert np.allclose(tensor[0, :, 5, 5], [1.0, 3.0, 0.5])
@@ -181,7 +182,7 @@ def test_resizing_keeps_pixel_centres_where_they_are():
         .round()
         .astype(np.uint8)
     )
-    tensor, _ = prepare(ramp, Preparation(32, 32, 1.0, (0, 0, 0), (1, 1, 1), margin=False))
+    tensor, _ = prepare(ramp, Preparation(32, 32, 32, 1.0, (0, 0, 0), (1, 1, 1)))
     assert np.abs(tensor[0, 0, 0] - ((np.arange(64) + 0.5) * 10 - 0.5) * 255 / 639).max() < 0.5
 
 
@@ -238,19 +239,47 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(families, device):
         model.read(picture(), families["dpt"], device=device)
 
 
-def test_weights_that_lack_parts_are_refused_not_filled_with_chance(families, tmp_path):
+FIRST_RESIDUAL = [
+    f"neck.fusion_stage.layers.0.residual_layer1.convolution{layer}.{part}" for layer in (1, 2) for part in ("weight", "bias")
+]
+
+
+def without(found, folder, dropped):
+    """A copy of a model's folder that lacks some tensors."""
     from safetensors.torch import load_file, save_file
 
-    source = families["dpt"].folder
-    shutil.copy(os.path.join(families["dpt"].folder, "config.json"), tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(SAID["dpt"]))
-    tensors = load_file(f"{source}/model.safetensors")
-    dropped = next(key for key in tensors if key.startswith("head"))
-    del tensors[dropped]
-    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    found = weights.Weights("m", families["dpt"].entry, str(tmp_path), "x")
-    with pytest.raises(WeightsCorrupt, match="lack 1 part"):
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(os.path.join(found.folder, name), folder)
+    tensors = load_file(f"{found.folder}/model.safetensors")
+    for name in dropped:
+        del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return weights.Weights(found.name, found.entry, str(folder), "x")
+
+
+@pytest.mark.parametrize("family", ["dpt", "depth-anything", "zoedepth"])
+def test_weights_without_the_parts_that_are_never_used_give_the_same_depth(families, family, tmp_path):
+    """Intel/dpt-large is published without them."""
+    found = without(families[family], tmp_path, FIRST_RESIDUAL)
+    whole, part = (model.read(picture(), each, device="cpu").values for each in (families[family], found))
+    assert part.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [
+        "neck.fusion_stage.layers.0.residual_layer2.convolution1.weight",
+        "neck.fusion_stage.layers.1.residual_layer1.convolution1.weight",
+        "neck.fusion_stage.layers.0.projection.bias",
+        "head.head.0.weight",
+    ],
+)
+def test_weights_that_lack_any_other_part_are_refused_not_filled_with_chance(families, tmp_path, dropped):
+    found = without(families["dpt"], tmp_path, [*FIRST_RESIDUAL, dropped])
+    with pytest.raises(WeightsCorrupt) as refused:
         model.read(picture(), found, device="cpu")
+    assert refused.value.message == f"The weights of dpt lack {dropped}."
+    assert refused.value.info().hint == "Fetch the model again (multiplane models fetch dpt), then: multiplane retry ID."
 
 
 def test_folders_that_are_no_depth_model_are_refused(families, tmp_path):

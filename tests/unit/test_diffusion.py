@@ -44,7 +44,7 @@ def catalogue(monkeypatch, **paths):
     listed = weights.Catalogue(
         default_depth=shipped.default_depth, models={shipped.default_depth: shipped.models[shipped.default_depth], **entries}
     )
-    monkeypatch.setattr(weights, "catalogue", lambda: listed)
+    monkeypatch.setattr(weights, "catalogue", lambda *_: listed)
     return listed
 
 
@@ -396,12 +396,11 @@ def test_a_style_whose_lora_is_missing_says_which_and_how_to_get_it(monkeypatch,
 
 
 def test_a_fetched_lora_that_is_missing_names_the_command(tiny_diffusion, tmp_path):
-    models = diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion)
-    shipped = weights.catalogue()
+    shipped = weights.catalogue(str(diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion)))
     look = shipped.models["lcm-lora-sd-1.5"].model_copy(update={"part": "style"})
     listed = shipped.model_copy(update={"models": shipped.models | {"van-gogh": look}})
     with pytest.raises(WeightsMissing, match="The weights of van-gogh are not installed") as caught:
-        diffusion.find_parts(str(models), fast=True, style="van-gogh", listed=listed)
+        diffusion.find_parts(str(tmp_path / "models"), fast=True, style="van-gogh", listed=listed)
     assert "multiplane models fetch van-gogh" in caught.value.info().hint
 
 

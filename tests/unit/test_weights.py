@@ -1,16 +1,18 @@
 """Weights are used only when they are listed, there, complete, and what was recorded when they were fetched."""
 
+import hashlib
 import json
 import os
 
 import pytest
 
-from daemon.errors import Internal, WeightsCorrupt, WeightsMissing
+from daemon.errors import Internal, LicenceNotAccepted, WeightsCorrupt, WeightsMissing
 from pipeline import weights
+from pipeline.weights.seen import SEEN, Seen
 
 ENTRY = {
     "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 10,
-    "files": ["config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
+    "files": ["sub/config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
 }  # fmt: skip
 
 
@@ -40,7 +42,15 @@ def test_the_shipped_list_is_valid_and_prefers_the_free_small_model():
         assert (shipped.models[name].licence, shipped.models[name].commercial) == ("CC-BY-NC-4.0", False)
     polarity = {name: shipped.models[name].polarity for name in shipped.depth_models()}
     assert polarity["dpt-large"] == "disparity"
-    assert polarity["glpn-nyu"] == polarity["zoedepth-nyu-kitti"] == "distance"
+    assert polarity["depth-anything-v2-indoor"] == polarity["depth-anything-v2-outdoor"] == "distance"
+
+
+def test_every_shipped_model_is_of_one_commit_and_the_default_is_known_byte_for_byte():
+    shipped = weights.catalogue().models
+    assert [name for name, entry in shipped.items() if entry.commit is None] == []
+    assert [name for name, entry in shipped.items() if not entry.pinned] == ["depth-anything-v2-base", "dpt-large"]
+    small = shipped["depth-anything-v2-small"]
+    assert set(small.sha256) == set(small.sizes) == set(small.files)
 
 
 def test_only_safetensors_are_listed():
@@ -119,8 +129,14 @@ def test_anything_but_what_was_fetched_is_corrupt(fetched, harm):
         case "record":
             (folder / weights.RECORD).write_text("{")
     assert weights.installed("m", models, catalogue)  # so that nothing weaker takes its place in silence
-    with pytest.raises(WeightsCorrupt):
+    with pytest.raises(WeightsCorrupt) as refused:
         weights.locate("m", models, catalogue)
+    assert refused.value.info().hint == "Fetch the model again (multiplane models fetch m), then: multiplane retry ID."
+
+
+def test_no_hint_about_weights_has_a_gap_to_fill_in():
+    for kind in (WeightsMissing, WeightsCorrupt, LicenceNotAccepted):
+        assert "NAME" not in kind.hint
 
 
 def test_what_a_file_browser_leaves_behind_does_no_harm(fetched):
@@ -155,3 +171,112 @@ def test_a_folder_without_safetensors_is_refused(tmp_path):
     entry = {"use": "depth", "path": str(own), "licence": "mine", "commercial": True, "polarity": "distance", "scale": "metric"}
     with pytest.raises(WeightsCorrupt, match="safetensors"):
         weights.locate("m", "/nowhere", listed(m=entry))
+
+
+def pinned(commit="c" * 40, sizes=None, sha256=None):
+    return listed(m=ENTRY | {"revision": commit, "sizes": sizes or {}, "sha256": sha256 or {}})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"commit": "d" * 40}, f"they are of commit cccccccccccc, and not {'d' * 40}"),
+        ({"sizes": {"model.safetensors": 8}}, "model.safetensors has 7 bytes, and not 8"),
+        ({"sha256": {"model.safetensors": "0" * 64}}, "model.safetensors is another file of that size"),
+    ],
+)
+def test_what_was_recorded_must_also_be_what_is_listed(fetched, change, said):
+    """A hub can be believed once, or its files be exchanged together with their record; the list of models is not fooled."""
+    folder, models, catalogue = fetched
+    weights.record("m", str(folder), catalogue.models["m"], "c" * 40)
+    assert weights.locate("m", models, pinned()).revision == "c" * 40
+    with pytest.raises(WeightsCorrupt) as refused:
+        weights.locate("m", models, pinned(**change))
+    assert refused.value.message == f"The weights of m are not those that config/models.yaml lists: {said}."
+
+
+def test_a_file_that_is_not_listed_is_refused_even_if_it_is_recorded(fetched):
+    folder, models, catalogue = fetched
+    (folder / "modeling.py").write_text("print('ours now')")
+    weights.record("m", str(folder), catalogue.models["m"], "abc123")
+    with pytest.raises(WeightsCorrupt, match=r"lists: modeling\.py is among them"):
+        weights.locate("m", models, catalogue)
+
+
+@pytest.mark.parametrize("harm", ["same size and times", "a link", "a linked folder", "a pickle", "a program"])
+def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched, tmp_path, harm):
+    folder, models, catalogue = fetched
+    remember(models, catalogue)
+    file = folder / "model.safetensors"
+    match harm:
+        case "same size and times":
+            at = file.stat()
+            file.write_bytes(b"numberz")
+            os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+            said = "model.safetensors is not what was recorded when it was fetched"
+        case "a link":
+            file.rename(tmp_path / "elsewhere")
+            file.symlink_to(tmp_path / "elsewhere")
+            said = "holds model.safetensors, which is a link or no plain file"
+        case "a linked folder":
+            (folder / "sub").rename(tmp_path / "elsewhere")
+            (folder / "sub").symlink_to(tmp_path / "elsewhere")
+            said = "holds sub, which is a link or no plain file"
+        case "a pickle":
+            (folder / "pytorch_model.bin").write_bytes(b"pickle")
+            said = "holds pytorch_model.bin, which was not fetched with it"
+        case "a program":
+            (folder / "modeling.py").write_bytes(b"print()")
+            said = "holds modeling.py, which was not fetched with it"
+    with pytest.raises(WeightsCorrupt, match=said):
+        weights.locate("m", models, catalogue)
+
+
+def remember(models, catalogue):
+    """As `models verify` does."""
+    seen = Seen(models, anew=True)
+    weights.locate("m", models, catalogue, seen)
+    seen.save()
+
+
+def test_remembered_files_are_not_read_again_until_they_change(fetched, monkeypatch):
+    folder, models, catalogue = fetched
+    hashed = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, kind: hashed.append(os.path.basename(file.name)) or digest(file, kind)
+    )
+    weights.locate("m", models, catalogue)
+    assert sorted(hashed) == ["config.json", "model.safetensors"]
+    remember(models, catalogue)
+    hashed.clear()
+    weights.locate("m", models, catalogue)
+    assert hashed == []
+    os.utime(folder / "model.safetensors")
+    weights.locate("m", models, catalogue)
+    assert hashed == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("harm", ["writable for others", "a link", "no JSON"])
+def test_hashes_that_others_may_have_written_do_not_count(fetched, tmp_path, harm):
+    """What a forger would write: for the state of a file of his own, the hash that is expected."""
+    folder, models, catalogue = fetched
+    remember(models, catalogue)
+    memory = tmp_path / "models" / SEEN
+    known = json.loads(memory.read_text())
+    (folder / "model.safetensors").write_bytes(b"numberz")
+    at = (folder / "model.safetensors").stat()
+    expected = json.loads((folder / weights.RECORD).read_text())["files"]["model.safetensors"]["sha256"]
+    state = f"{at.st_dev} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}"
+    memory.write_text(json.dumps(known | {state: expected}))
+    assert weights.locate("m", models, catalogue).revision == "abc123", "a forger in this very account is believed"
+    match harm:
+        case "writable for others":
+            memory.chmod(0o666)
+        case "a link":
+            memory.rename(tmp_path / "elsewhere")
+            memory.symlink_to(tmp_path / "elsewhere")
+        case "no JSON":
+            memory.write_text("[")
+    with pytest.raises(WeightsCorrupt, match=r"model\.safetensors is not what was recorded"):
+        weights.locate("m", models, catalogue)

@@ -1,0 +1,54 @@
+"""Files whose hashes nobody knows beforehand: what came the first time is remembered, and must come every time after.
+
+Kept for repository and commit, so it outlives `models remove`: a hub that later gives other bytes for a commit is found out.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+
+from daemon.errors import WeightsCorrupt
+from pipeline.weights.files import write_whole
+
+FIRST_USE = ".first-use.json"
+"""In the models folder: `owner/name@commit` → file → SHA-256."""
+
+
+def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
+    """The first file that is not what it was the first time; none if all are, or if this is the first time.
+
+    Args:
+        models: the folder for fetched weights.
+        repo: `owner/name`.
+        commit: in full.
+        files: name → SHA-256.
+
+    Raises:
+        WeightsCorrupt: the list cannot be read.
+    """
+    known = _read(models).get(f"{repo}@{commit}", {})
+    return next((file for file, sha256 in sorted(files.items()) if known.get(file, sha256) != sha256), None)
+
+
+def remember(models: str, repo: str, commit: str, files: Mapping[str, str]) -> None:
+    """Keep what came; what is known already stays as it is."""
+    known = _read(models)
+    key = f"{repo}@{commit}"
+    changed = known | {key: dict(files) | known.get(key, {})}
+    if changed != known:
+        write_whole(os.path.join(models, FIRST_USE), json.dumps(changed, indent=2))
+
+
+def _read(models: str) -> dict[str, dict[str, str]]:
+    path = os.path.join(models, FIRST_USE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            known = json.load(file)
+        return {str(key): {str(name): str(sha256) for name, sha256 in files.items()} for key, files in known.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as reason:
+        raise WeightsCorrupt(
+            f"The list of what was fetched first, {path}, cannot be read.",
+            hint="Correct its permissions, or remove it: what is installed is then believed once more.",
+        ) from reason

@@ -1,0 +1,88 @@
+"""Hashes of files that were read before, so that a job need not read gigabytes again to know that nothing was changed.
+
+A hash is remembered for the state of a file: device, inode, size, and the times of its last changes in nanoseconds. Whoever
+changes a file, or puts another one in its place, changes that state, because the last of those times is set by the system alone.
+`models fetch` and `models verify` remember; a worker looks up, and reads what it does not find.
+
+What is remembered lies in the models folder, which a worker may read and not write (`daemon.platform.sandbox`), and counts only
+if nobody but this user could have written it. Who can write as this user can change the program too, and needs no forged hash.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+
+from pipeline.weights.files import write_whole
+
+SEEN = ".seen.json"
+"""In the models folder: state of a file → its SHA-256."""
+_TICK = 50_000_000
+"""Nanoseconds, some ticks of a kernel's file clock: a file is hashed only when a change from now on will have another time."""
+_SECOND = 10**9
+"""Nanoseconds. Some file systems (exFAT, some shares) keep whole seconds, within which two changes look the same."""
+_MOST = 1000
+"""States that are kept; the oldest go."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Seen:
+    """The hashes of files, looked up or computed.
+
+    Args:
+        models: the folder for fetched weights; it need not be there.
+        anew: compute every hash, whatever is remembered.
+    """
+
+    def __init__(self, models: str, *, anew: bool = False) -> None:
+        self._path, self._anew = os.path.join(models, SEEN), anew
+        self._known = _read(self._path)
+
+    def sha256(self, path: str) -> str:
+        """The SHA-256 of a file, in hexadecimal digits.
+
+        Raises:
+            OSError: it cannot be read, or is changed while it is read.
+        """
+        with open(path, "rb") as file:
+            at = os.fstat(file.fileno())
+            before = _state(at)
+            if not self._anew and before in self._known:
+                return self._known[before]
+            young = time.time_ns() - at.st_ctime_ns
+            if 0 <= young < _TICK:
+                time.sleep((_TICK - young) / 1e9)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if _state(os.fstat(file.fileno())) != before:
+                raise OSError(f"{path} is being changed")
+            self._known.pop(before, None)
+            if at.st_ctime_ns % _SECOND:
+                self._known[before] = sha256
+            return sha256
+
+    def save(self) -> None:
+        """Remember the hashes for later.
+
+        Raises:
+            OSError: the models folder cannot be written.
+        """
+        write_whole(self._path, json.dumps(dict(list(self._known.items())[-_MOST:]), indent=1))
+
+
+def _state(at: os.stat_result) -> str:
+    return f"{at.st_dev} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}"
+
+
+def _read(path: str) -> dict[str, str]:
+    """What is remembered. Nothing, which only costs time, if it is missing, damaged, or others may have written it."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+            at = os.fstat(file.fileno())
+            ours = at.st_uid in (0, os.geteuid()) and not at.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            known = json.load(file) if ours and stat.S_ISREG(at.st_mode) else None
+        if isinstance(known, dict):
+            return {state: each for state, each in known.items() if isinstance(each, str) and _SHA256.fullmatch(each)}
+    return {}
