@@ -67,6 +67,7 @@ class Folder:
         birth: birth time of the folder itself in seconds since 1970, where known.
         controls: its `_preset.yaml` and `job.yaml`, if any.
         problem: why it could not be read this time, one sentence; `entries` are then the last known ones.
+        network: whether it is on a network file system; None: as the inbox.
     """
 
     name: bytes
@@ -75,6 +76,7 @@ class Folder:
     birth: float | None = None
     controls: tuple[Control, ...] = ()
     problem: str | None = None
+    network: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

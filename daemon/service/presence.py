@@ -11,7 +11,8 @@ from daemon.service.adoption import Adoption
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 from daemon.sidecar import MAX_BYTES
-from daemon.watch import MARKER, Watch
+from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
+from daemon.watch.bell import Bell
 
 _PRESET = PRESET_NAME.encode()
 OFFLINE_HINT = (
@@ -28,7 +29,10 @@ class Presence:
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._adoption = Adoption(self._inbox)
-        self._degraded: str | None = None
+        self._shares: set[Polled] = set()
+        #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
+        self.degraded: str | None = None
+        self.hint: str | None = None
 
     def prepare(self) -> None:
         """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
@@ -68,13 +72,9 @@ class Presence:
         text = b"This marks the inbox of Multiplane. Please leave it here.\n"
         write_atomic(self._fs, os.path.join(self._inbox, MARKER), text, durable=True)
 
-    @property
-    def degraded(self) -> str | None:
-        """What is wrong with the watching while work goes on, one sentence."""
-        return self._degraded
-
-    def absence(self, watch: Watch, now: float) -> str | None:
+    def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
         """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
+        deaf = bell.tend()
         health = watch.health(now)
         if health.state == "offline" and self._adoption.is_the_persons():
             logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
@@ -83,9 +83,29 @@ class Presence:
         if health.state == "offline":
             return health.problem
         self._adoption.seen_whole()
-        if (degraded := health.problem) != self._degraded:
-            logger.warning("{}", degraded or "the inbox is watched again")
-            self._degraded = degraded
+        self._tell(health, deaf)
+        self._tell_shares(watch)
         if not self._outbox.is_healthy():
             return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
         return None
+
+    def _tell(self, health: Health, deaf: OSError | None) -> None:
+        """Take down, and log when it changes, what is polled that should be watched."""
+        sentences = [health.problem] if health.problem else []
+        if deaf is not None:
+            sentences.append(
+                f"the folder of requests cannot be watched ({reason(deaf)}); commands are noticed within {HEALTH_SECONDS:.0f} s"
+            )
+        degraded = "; ".join(sentences) or None
+        if degraded != self.degraded:
+            logger.warning("{}", degraded or "all that should be watched is watched again")
+        self.degraded = degraded
+        self.hint = health.hint or (remedy(deaf) if deaf else None)
+
+    def _tell_shares(self, watch: Watch) -> None:
+        """Log which folders are on network file systems, each once."""
+        shares = {polled for polled in watch.polled if polled.share}
+        for polled in sorted(shares - self._shares, key=lambda polled: polled.folder):
+            name = os.fsdecode(os.path.join(self._inbox, polled.folder)).rstrip("/")
+            logger.info("{} is on a network share ({}): it is polled, and files in it settle for longer", name, polled.share)
+        self._shares = shares
