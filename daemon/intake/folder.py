@@ -169,6 +169,8 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
     if control.problem is not None:
         # The sentence about a wrong line names its file already.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
+        if control.passing:
+            return Standing(control, said, True, look_at=step.now + step.rules.outside_pause)
         return Standing(control, hold=said)
     entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
     if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:

@@ -49,12 +49,14 @@ class Control:
     Attributes:
         images: which pictures of a batch are meant, names or globs; None for all.
         problem: why it cannot be used, one sentence; its pictures wait with it.
+        passing: it could not be read this time, which says nothing about what is in it; it is read again with the next looks.
     """
 
     kind: Literal["preset", "batch"]
     entry: Entry
     images: tuple[str, ...] | None = None
     problem: str | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

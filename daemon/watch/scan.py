@@ -148,9 +148,13 @@ class Scanner:
             seen.place = None
 
     def exchanged(self) -> set[bytes]:
-        """The folders that are others than when they were listed. Nothing tells of it when a disk is mounted on one."""
+        """The folders that are others than when they were listed, and those that could not be listed.
+
+        Nothing tells of it when a disk is mounted on a folder, or when it may be read again.
+        """
         dev = self._seen[INBOX].dev
-        return {name for name, seen in self._seen.items() if name and _entry_at(self.inbox, name, dev) != seen.place}
+        others = {name: seen for name, seen in self._seen.items() if name}
+        return {name for name, seen in others.items() if seen.problem or _entry_at(self.inbox, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
         """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
@@ -197,8 +201,9 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Look at everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
-        if self._enter and folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
-            seen.place, seen.network = its, self._enter(folder, its)
+        if folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
+            seen.place = its
+            seen.network = self._enter(folder, its) if self._enter else None
         known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         try:
             own = os.lstat(path)
@@ -231,6 +236,7 @@ class Scanner:
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
             self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came)
         seen.chunks = [] if new else chunks
+        self._read_again(folder, seen, entries=seen.entries.keys())
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
@@ -248,6 +254,7 @@ class Scanner:
             for name in lost:
                 del entries[name]
             self._replace(folder, seen, entries, fresh)
+        self._read_again(folder, seen, entries=names)
 
     def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
         """Take over what a folder holds now, and read the presets and batches that are new."""
@@ -258,7 +265,16 @@ class Scanner:
                 controls[entry.name] = self._control(folder, entry, kind)
         seen.controls = controls
 
+    def _read_again(self, folder: bytes, seen: _Seen, *, entries: Set[bytes]) -> None:
+        """Read the presets and batches among these that could not be read before, although they are as they were."""
+        passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
+        if passing:
+            again = {control.entry.name: self._control(folder, control.entry, control.kind) for control in passing}
+            seen.controls = {**seen.controls, **again}
+
     def _control(self, folder: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+        if entry.kind == "unreadable":
+            return Control(kind, entry, problem="it cannot be looked at now: the disk or the permissions refuse it", passing=True)
         if entry.kind != "file" or entry.nlink > 1:
             return Control(kind, entry, problem="it is not a plain file of this folder, refused")
         return self._read_control(self._path(folder) + b"/" + entry.name, entry, kind)
