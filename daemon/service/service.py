@@ -92,7 +92,7 @@ class Service:
         self._stop_signal: int | None = None
         self._runs = Runs(fs, settings, self._ledger, self._outbox, self._changed)
         self._board = Board(self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest)
-        mover = Mover(fs, paths.inbox_bytes, self._outbox)
+        mover = Mover(fs, paths.inbox_bytes, self._outbox, settings.limits.max_image_bytes)
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
         self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)

@@ -98,7 +98,7 @@ def test_a_disk_mounted_on_a_folder_of_the_inbox_is_watched_from_then_on(folder:
     (folder.inbox / "disk").mkdir()
     until(lambda: any(path.startswith("disk") for path in folder.waiting()))
     within(folder, "mount", "-t", "tmpfs", "none", str(folder.inbox / "disk"))
-    time.sleep(11)  # two looks at whether the folders are still the same; nothing tells of that one
+    time.sleep(2)  # some looks at whether the folders are still the same; nothing tells of that one
     below = Path(f"/proc/{folder.process.pid}/root{folder.inbox}/disk")
     for name, data in (("_preset.yaml", b"num_layers: 3\n"), ("on-disk.jpg", b"good")):
         (below / name).write_bytes(data)
