@@ -4,7 +4,7 @@ One exception class per code. The message is one plain sentence that says what i
 Shared by daemon and pipeline: a worker exits with `exit_status` and sends the same code as an event.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from daemon.contract.status import ErrorInfo
 
@@ -80,6 +80,11 @@ class ImageTooLarge(JobError):
 
     code, exit_status = "image_too_large", 23
     hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the configuration."
+
+    @classmethod
+    def in_bytes(cls, name: str, size: int, most: int) -> Self:
+        """The error of a file of that name and `size`, where `most` bytes are allowed."""
+        return cls(f"{name} has {_amount(size)}; at most {_amount(most)} are allowed.")
 
 
 class ImageUnreadable(JobError):
@@ -193,6 +198,10 @@ _CLASSES: tuple[type[JobError], ...] = (
     Timeout, OutOfMemory, OutputTooLarge, WorkerCrashed, DiskFull, Cancelled, Internal,
 )  # fmt: skip
 BY_CODE: dict[str, type[JobError]] = {cls.code: cls for cls in _CLASSES}
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1_000_000 else f"{size:,} bytes"
 
 
 class Refusal(Exception):

@@ -103,7 +103,7 @@ def run(command: JobCommand, report: Report) -> Result:
     path = os.path.join(os.fsencode(command.source), to_bytes(command.image))
     with progress.stage("decode"):
         _must_be_as_accepted(path, command)
-        size, sha256 = digest(path)
+        size, sha256 = digest(path, command.limits)
         photo = images.read(path, limits=command.limits)
         _must_be_as_accepted(path, command)
     height, width = photo.rgb.shape[:2]

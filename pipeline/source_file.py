@@ -16,6 +16,7 @@ from daemon.contract.names import to_text
 from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissing
 from pipeline import formats
 
+_CHUNK = 1 << 20
 TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the file ends too early: it may still be growing
 
 
@@ -42,15 +43,22 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
         yield file
 
 
-def digest(path: bytes) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces.
+def digest(path: bytes, limits: Limits) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces, and never more of it than is allowed.
 
     Raises:
         SourceMissing: there is no such file.
+        ImageTooLarge: it has, or gets while it is read, more bytes than allowed.
         ImageUnreadable: it is no regular file, or cannot be read.
     """
     with open_source(path) as file, damage_told(path, file):
-        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
+        sha256, size = hashlib.sha256(), 0
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            check_limits(path, limits, size=size)
+            sha256.update(chunk)
+        return size, sha256.hexdigest()
 
 
 def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[int, int] = (0, 0)) -> None:
@@ -66,7 +74,7 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
         ImageTooLarge: above one of the limits.
     """
     if size > limits.max_bytes:
-        raise ImageTooLarge(f"{display_name(path)} has {_amount(size)}; at most {_amount(limits.max_bytes)} are allowed.")
+        raise ImageTooLarge.in_bytes(display_name(path), size, limits.max_bytes)
     width, height = pixels
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
@@ -97,7 +105,3 @@ def damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
 def display_name(path: bytes) -> str:
     """The file's name as text, for sentences."""
     return to_text(os.path.basename(path))
-
-
-def _amount(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1_000_000 else f"{size:,} bytes"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_of, too_large
 from daemon.contract.names import to_text
 from daemon.errors import JobError
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, classify, key_of
@@ -42,6 +42,8 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     role = classify(name, in_inbox=False).role
     if role in ("sidecar", "control"):
         return _check_yaml(name, data, settings)
+    if role in ("image", "depth") and (large := too_large(path, settings)) is not None:
+        return False, f"{large.code}: {large.message}\n{large.info().hint}"
     if role == "image":
         return True, "a picture by its name; what it really is, the worker finds out when it is dropped"
     if role == "depth":

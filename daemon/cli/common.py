@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from daemon.errors import Refusal
+from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
@@ -53,6 +53,16 @@ def settings_at(home: Path | None) -> Settings:
         Refusal: they are wrong.
     """
     return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+
+
+def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
+    """The error that a picture, or depth picture, of so many bytes would end with; none if its size is allowed, or not known."""
+    most = settings.limits.max_image_bytes
+    try:
+        size = os.stat(picture).st_size
+    except OSError:
+        return None
+    return ImageTooLarge.in_bytes(picture.name, size, most) if size > most else None
 
 
 def give_up(refusal: Refusal) -> NoReturn:

@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
 from daemon.cli.looking import Looking
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
@@ -112,6 +112,10 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
             f"{image}: not a picture by its name", "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif."
         )
         raise typer.Exit(2)
+    for path in filter(None, (image, _depth_of(image))):
+        if (large := too_large(path, settings)) is not None:
+            tell_error(large.message, large.info().hint)
+            raise typer.Exit(2)
     if len(os.fsencode(image.name)) > _LONGEST_NAME:
         tell_error(f"{image.name}: the name is too long", f"Names may have {_LONGEST_NAME} bytes; the YAML file's is longer.")
         raise typer.Exit(2)
@@ -150,9 +154,8 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
         settings: of the home.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
-    depth: bytes | None = next(
-        (path for suffix in DEPTH_EXTENSIONS if os.path.isfile(path := os.path.splitext(given)[0] + suffix.encode())), None
-    )
+    beside_it = _depth_of(image)
+    depth = os.fsencode(beside_it) if beside_it else None
     try:
         with _all_or_nothing() as ours:
             sources = [given, depth] if depth else [given]
@@ -183,6 +186,12 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
     except OSError as error:
         err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
     return Dropped(str(wish["id"]), targets[-1])
+
+
+def _depth_of(image: Path) -> Path | None:
+    """The depth picture beside a picture, absolute, if there is one."""
+    stem = os.path.splitext(image.absolute())[0]
+    return next((path for suffix in DEPTH_EXTENSIONS if (path := Path(stem + suffix)).is_file()), None)
 
 
 def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:

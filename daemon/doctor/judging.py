@@ -272,6 +272,11 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="daemon", grade="ok", sentence=f"The daemon is {health.state} (process {health.pid}): {jobs}.")
         if health.problem:
             yield Finding(area="daemon", grade="note", sentence=f"It says: {health.problem}.", hint=health.hint)
+        for polled in health.polled:
+            if polled.share:
+                folder = f"The folder {polled.folder} in the inbox" if polled.folder else "The inbox"
+                sentence = f"{folder} is on a network share ({polled.share}): it is polled, and files in it settle for longer."
+                yield Finding(area="daemon", grade="ok", sentence=sentence)
         if health.last_fault:
             sentence = f"Watching the inbox failed and was mended: {health.last_fault}"
             yield Finding(area="daemon", grade="note", sentence=sentence)

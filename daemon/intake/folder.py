@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What holds for the whole step."""
+    """What holds for the whole step. `network`: the inbox is on a network file system."""
 
     network: bool
     now: float
@@ -45,11 +45,18 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
         notice = (Waiting(b"", memory.name, folder.problem, True),)
         return Update(replace(memory, problem=folder.problem, listing=notice, hopeless=False))
     hinted = tuple(hints)
+    network = step.network if folder.network is None else folder.network
     same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
-    at_peace = same and not hinted and memory.problem is None and (memory.next_due is None or memory.next_due > step.now)
+    at_peace = (
+        same
+        and network == memory.network
+        and not hinted
+        and memory.problem is None
+        and (memory.next_due is None or memory.next_due > step.now)
+    )
     if at_peace and not (memory.gone and folder.looked != frozenset()):
         return Update(memory if folder.looked is not None else replace(memory, full_look=step.now))
-    memory, changed = _observe(memory, folder, hinted, step)
+    memory, changed = _observe(replace(memory, network=network), folder, hinted, step)
     return _decide(memory, changed, step)
 
 
@@ -61,11 +68,11 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
     return Pace(
         rules=rules,
         now=step.now,
-        settle=rules.settle_network if step.network else rules.settle_local,
+        settle=rules.settle_network if memory.network else rules.settle_local,
         factor=memory.factor if step.now - memory.factor_since <= rules.patience else 1.0,
         full_look=memory.full_look,
         copying_until=memory.quiet_since + rules.copy_hold if copying else 0.0,
-        local=not step.network,
+        local=not memory.network,
     )
 
 
@@ -162,6 +169,8 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
     if control.problem is not None:
         # The sentence about a wrong line names its file already.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
+        if control.passing:
+            return Standing(control, said, True, look_at=step.now + step.rules.outside_pause)
         return Standing(control, hold=said)
     entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
     if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:

@@ -45,6 +45,7 @@ class FolderMemory:
         batch_taken: a picture of this batch folder was taken.
         next_due: when to look again at anything here.
         listing: the waiting list of the folder; `hopeless`: nothing in it resolves by itself.
+        network: it is on a network file system.
     """
 
     name: bytes
@@ -71,6 +72,7 @@ class FolderMemory:
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
     hopeless: bool = True
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,12 +49,14 @@ class Control:
     Attributes:
         images: which pictures of a batch are meant, names or globs; None for all.
         problem: why it cannot be used, one sentence; its pictures wait with it.
+        passing: it could not be read this time, which says nothing about what is in it; it is read again with the next looks.
     """
 
     kind: Literal["preset", "batch"]
     entry: Entry
     images: tuple[str, ...] | None = None
     problem: str | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Folder:
         birth: birth time of the folder itself in seconds since 1970, where known.
         controls: its `_preset.yaml` and `job.yaml`, if any.
         problem: why it could not be read this time, one sentence; `entries` are then the last known ones.
+        network: whether it is on a network file system; None: as the inbox.
     """
 
     name: bytes
@@ -75,6 +78,7 @@ class Folder:
     birth: float | None = None
     controls: tuple[Control, ...] = ()
     problem: str | None = None
+    network: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,19 @@ def classify(name: bytes, *, in_inbox: bool) -> Label:
     return _label(_ROLES.get(extension, "other"), key, base)
 
 
+def stray_ending(name: bytes, *, in_inbox: bool) -> str | None:
+    """What stands behind a name that would mean something without it, such as a blank; None if nothing does."""
+    text = name.decode("utf-8", "surrogateescape")
+    end = len(text)
+    while end and (text[end - 1] == "." or text[end - 1].isspace() or unicodedata.category(text[end - 1]) in ("Cc", "Cf")):
+        end -= 1
+    bare = text[:end].encode("utf-8", "surrogateescape")
+    if end == len(text) or classify(bare, in_inbox=in_inbox).role not in _MEANT:
+        return None
+    return "a dot" if text[-1] == "." else "a blank" if text[-1] in " \u00a0" else "a character that cannot be seen"
+
+
+_MEANT: tuple[Role, ...] = ("image", "sidecar", "depth", "raw", "control")
 _BY_ROLE: tuple[tuple[Role, tuple[str, ...]], ...] = (
     ("image", IMAGE_EXTENSIONS),
     ("sidecar", SIDECAR_EXTENSIONS),

@@ -6,8 +6,10 @@ A family is the few files whose names share the part before the known extensions
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from daemon.intake.names import stray_ending
 from daemon.intake.settle import Track, name_text
 
+_NOT_A_PICTURE = "not a picture: known are JPEG, PNG, WebP, TIFF, HEIC and AVIF"
 SYMBOLS = {
     "symlink": "a symbolic link, refused",
     "fifo": "a named pipe, refused",
@@ -73,7 +75,9 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
             family.raws.append(track)
             family.foreign.append((track, "a camera raw file: export it as TIFF or HEIC"))
         elif role == "other":
-            family.foreign.append((track, "not a picture: known are JPEG, PNG, WebP, TIFF, HEIC and AVIF"))
+            stray = stray_ending(track.entry.name, in_inbox=in_inbox)
+            reason = f"its name ends in {stray}: rename it without that" if stray else _NOT_A_PICTURE
+            family.foreign.append((track, reason))
         else:
             {"image": family.images, "sidecar": family.sidecars, "depth": family.depths}[role].append(track)
     return family

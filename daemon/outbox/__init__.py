@@ -5,6 +5,6 @@ Everything here but `result/` and `source/` is a view: it can be made again from
 
 from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result
-from daemon.outbox.views import Health, Waiting, attempt_of, in_line, status_of
+from daemon.outbox.views import Health, PolledFolder, Waiting, attempt_of, in_line, status_of
 
-__all__ = ["Health", "NotDurableError", "Outbox", "Waiting", "attempt_of", "check_result", "in_line", "status_of"]
+__all__ = ["Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting", "attempt_of", "check_result", "in_line", "status_of"]

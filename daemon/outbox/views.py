@@ -30,6 +30,14 @@ class Waiting(Frozen):
     reason: str
 
 
+class PolledFolder(Frozen):
+    """A folder that is polled instead of watched. `folder`: its name in the inbox, empty for the inbox itself."""
+
+    folder: str
+    share: str | None = Field(None, description="its file system, if that is another machine's")
+    trouble: str | None = Field(None, description="why the system does not watch it, if it should")
+
+
 class Health(Frozen):
     """daemon.json: health for machines. Times are UTC, RFC 3339.
 
@@ -52,6 +60,9 @@ class Health(Frozen):
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
     settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
     last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
+    polled: tuple[PolledFolder, ...] = Field(
+        (), description="folders of the inbox that are looked at every few seconds; the system tells of all others"
+    )
 
 
 def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:

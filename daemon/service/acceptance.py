@@ -9,7 +9,7 @@ from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, ClaimedFile, Job, Role
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo
-from daemon.errors import IdTaken, ImageUnreadable, JobError
+from daemon.errors import IdTaken, ImageTooLarge, ImageUnreadable, JobError
 from daemon.fs import FileSystem
 from daemon.intake.model import Entry, Ready
 from daemon.jobs.identity import generated_id
@@ -106,9 +106,19 @@ class Acceptance:
             if len(self._understood) >= _MOST_UNDERSTOOD:
                 self._understood.clear()
             self._understood[key] = reading
-        if pair.problem and reading.refusal is None:
-            return replace(reading, refusal=ImageUnreadable(pair.problem).info())
+        if reading.refusal is None and (refusal := self._refusal(pair)) is not None:
+            return replace(reading, refusal=refusal.info())
         return reading
+
+    def _refusal(self, pair: Ready) -> JobError | None:
+        """Why the pictures of a pair cannot be used, as far as can be told without reading them; None if nothing is known."""
+        if pair.problem:
+            return ImageUnreadable(pair.problem)
+        most = self._settings.limits.max_image_bytes
+        for entry in (pair.image, pair.depth):
+            if entry is not None and entry.size > most:
+                return ImageTooLarge.in_bytes(to_text(entry.name), entry.size, most)
+        return None
 
     def _understand(self, pair: Ready, own_data: bytes | None, control_data: bytes | None) -> Reading:
         asked: str | None = None

@@ -9,13 +9,15 @@ from typing import Literal
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.names import to_text
 from daemon.contract.records import Job
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
-from daemon.outbox import Health, Outbox, Waiting, in_line, status_of
+from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.service.ledger import Ledger
 from daemon.service.pauses import Pauses
+from daemon.watch import Polled
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -28,6 +30,7 @@ _ALIVE_SECONDS = 5.0
 #: Lists are cut there; how many there are in all is said beside them.
 MOST_WAITING = 200
 _MOST_ENDED = 200
+_MOST_POLLED = 100
 #: Queue positions are kept true for the first jobs only; for the others they are written once.
 _MOST_POSITIONS = 100
 #: Status files written in one go; a flood of jobs is told of piece by piece, the loop has other things to do as well.
@@ -79,6 +82,7 @@ class Board:
         self.last_fault: str | None = None
         self._waiting: tuple[Waiting, ...] = ()
         self._waiting_total = 0
+        self._polled: tuple[Polled, ...] = ()
 
     def changed(self, job_id: str) -> None:
         """A job has something new to say. The end of a job is written at once, anything else when it is time."""
@@ -160,6 +164,11 @@ class Board:
         if (waiting, total) != (self._waiting, self._waiting_total):
             self._waiting, self._waiting_total = waiting, total
             self._stale = True
+
+    def show_polled(self, polled: tuple[Polled, ...]) -> None:
+        """Which folders of the inbox are polled instead of watched."""
+        if polled != self._polled:
+            self._polled, self._stale = polled, True
 
     def shown(self) -> list[Job]:
         """The ended jobs that the page shows, the last first."""
@@ -256,6 +265,10 @@ class Board:
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
             settings=self._settings,
+            polled=tuple(
+                PolledFolder(folder=to_text(one.folder), share=one.share, trouble=one.trouble)
+                for one in self._polled[:_MOST_POLLED]
+            ),
         )
 
     def _live(self) -> list[Status]:

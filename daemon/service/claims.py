@@ -23,6 +23,7 @@ from loguru import logger
 
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Withdrawn
+from daemon.errors import ImageTooLarge
 from daemon.fs import FileSystem
 from daemon.intake.model import Ready
 from daemon.outbox import Outbox
@@ -39,11 +40,15 @@ GROUP = 256
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete."""
+    """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete.
+
+    `for_a_person`: time alone will not help.
+    """
 
     pair: Ready
     reason: str
     grew: bool = False
+    for_a_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Claims:
         self._mover = mover
         self._written_elsewhere = written_elsewhere
         self._inbox = settings.paths.inbox_bytes
+        self._most_bytes = settings.limits.max_image_bytes
         self._acceptance = Acceptance(fs, settings, ledger, outbox, batches, known, clock)
         #: Why accepted jobs are not in the outbox yet, by id.
         self.held: dict[str, str] = {}
@@ -186,6 +192,11 @@ class Claims:
                 return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
             if self._written_elsewhere(path):
                 return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
+            if entry.size > self._most_bytes and found.dev != self._fs.lstat(os.path.join(self._outbox.root, b".")).dev:
+                # Claiming it would copy all of it, for hours perhaps, and nobody else would be served meanwhile.
+                said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
+                why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
+                return Dropped(pair, why, for_a_person=True)
         return None
 
     def _path(self, folder: bytes, name: bytes) -> bytes:

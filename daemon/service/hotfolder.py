@@ -102,6 +102,8 @@ class HotFolder:
         self._left: dict[bytes, set[bytes]] = {}
         self._unlooked = False
         self._kept: dict[bytes, str] = {}
+        #: Names, with their folders, of pairs that could not be taken and wait for a person.
+        self._stuck: set[tuple[bytes, bytes]] = set()
         self._not_before = float("-inf")
         #: Why nothing is taken now, whatever is ready; set by the loop.
         self.closed: str | None = None
@@ -211,7 +213,10 @@ class HotFolder:
         self._done += came.done
         if len(self._done) >= _MOST_UNTOLD:
             self._tell_taken(now)
+        self._stuck -= {(pair.folder, entry.name) for pair in ready for entry in pair.entries}
         for one in came.dropped:
+            if one.for_a_person:
+                self._stuck |= {(one.pair.folder, entry.name) for entry in one.pair.entries}
             self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._unlooked = True
         # What is left of their families, and what was put back, is judged anew.
@@ -257,7 +262,11 @@ class HotFolder:
         """
         if self._unready is None or self._backlog or self._unlooked:
             return False
-        awaited = [item for item in self._unready if item.will_resolve and item.name not in self._kept]
+        awaited = [
+            item
+            for item in self._unready
+            if item.will_resolve and item.name not in self._kept and (item.folder, item.name) not in self._stuck
+        ]
         if self._again_at - self._looked_at > _WORTH_TELLING:
             for item in awaited[:_MOST_TOLD]:
                 if (item.folder, item.name) not in self._told:

@@ -32,9 +32,11 @@ class PlantedError(Exception):
 class Mover:
     """Moves the files of accepted jobs."""
 
-    def __init__(self, fs: FileSystem, inbox: bytes, outbox: Outbox) -> None:
+    def __init__(self, fs: FileSystem, inbox: bytes, outbox: Outbox, most_bytes: float = float("inf")) -> None:
+        """`most_bytes`: the largest file that is copied where it cannot be renamed; a copy holds up everything else."""
         self._fs = fs
         self._inbox = inbox
+        self._most_bytes = most_bytes
         self._outbox = outbox
 
     def make_room(self, job: Job, *, again: bool) -> None:
@@ -127,6 +129,8 @@ class Mover:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
+            if self._fs.lstat(start).size > self._most_bytes:
+                raise OSError(errno.EFBIG, "too large to be copied to the disk of the outbox", start) from error
             self._carry(start, target)
 
     def _is_leftover(self, file: ClaimedFile, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:

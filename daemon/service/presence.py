@@ -16,7 +16,8 @@ from daemon.service.proof import Proof
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 from daemon.sidecar import MAX_BYTES
-from daemon.watch import MARKER, Watch
+from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
+from daemon.watch.bell import Bell
 
 _PRESET = PRESET_NAME.encode()
 #: Of the last jobs, one whose picture is there proves the outbox.
@@ -38,7 +39,10 @@ class Presence:
         self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         #: Gives jobs whose folders should be in the outbox, the surest first.
         self.known: Callable[[], Iterable[Job]] = lambda: ()
-        self._degraded: str | None = None
+        self._shares: set[Polled] = set()
+        #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
+        self.degraded: str | None = None
+        self.hint: str | None = None
 
     def prepare(self) -> None:
         """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
@@ -78,13 +82,9 @@ class Presence:
         text = b"This marks the inbox of Multiplane. Please leave it here.\n"
         write_atomic(self._fs, os.path.join(self._inbox, MARKER), text, durable=True)
 
-    @property
-    def degraded(self) -> str | None:
-        """What is wrong with the watching while work goes on, one sentence."""
-        return self._degraded
-
-    def absence(self, watch: Watch, now: float) -> str | None:
+    def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
         """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
+        deaf = bell.tend()
         health = watch.health(now)
         if health.state == "offline" and self._adoption.is_the_persons():
             logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
@@ -96,9 +96,8 @@ class Presence:
             return health.problem
         self._adoption.seen_whole()
         self._proof.remember("inbox", self._inbox)
-        if (degraded := health.problem) != self._degraded:
-            logger.warning("{}", degraded or "the inbox is watched again")
-            self._degraded = degraded
+        self._tell(health, deaf)
+        self._tell_shares(watch)
         root = self._outbox.root
         if not self._outbox.is_healthy() and self._is_the_same("outbox", root) and self._has_its_jobs():
             self._put_back("outbox", self._outbox.prepare)
@@ -143,3 +142,24 @@ class Presence:
             "somebody had removed the marker file .multiplane of the {}; it is the same folder, and has it again", name
         )
         return True
+
+    def _tell(self, health: Health, deaf: OSError | None) -> None:
+        """Take down, and log when it changes, what is polled that should be watched."""
+        sentences = [health.problem] if health.problem else []
+        if deaf is not None:
+            sentences.append(
+                f"the folder of requests cannot be watched ({reason(deaf)}); commands are noticed within {HEALTH_SECONDS:.0f} s"
+            )
+        degraded = "; ".join(sentences) or None
+        if degraded != self.degraded:
+            logger.warning("{}", degraded or "all that should be watched is watched again")
+        self.degraded = degraded
+        self.hint = health.hint or (remedy(deaf) if deaf else None)
+
+    def _tell_shares(self, watch: Watch) -> None:
+        """Log which folders are on network file systems, each once."""
+        shares = {polled for polled in watch.polled if polled.share}
+        for polled in sorted(shares - self._shares, key=lambda polled: polled.folder):
+            name = os.fsdecode(os.path.join(self._inbox, polled.folder)).rstrip("/")
+            logger.info("{} is on a network share ({}): it is polled, and files in it settle for longer", name, polled.share)
+        self._shares = shares

@@ -99,7 +99,7 @@ class Service:
         self._board = Board(
             self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
         )
-        mover = Mover(fs, paths.inbox_bytes, self._outbox)
+        mover = Mover(fs, paths.inbox_bytes, self._outbox, settings.limits.max_image_bytes)
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
         self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)
@@ -121,6 +121,7 @@ class Service:
         self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
         self._runs.bind(self._supervisor, self._spares.take, installed.asked_of, lambda: reversed(self._board.shown()))
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
+        self._requests_bell = Bell(paths.requests_bytes, self.wake)
         self._once = self._recovered = self._published = False
         self._woken = True
         self._health_at = float("-inf")
@@ -180,13 +181,14 @@ class Service:
         self._selector.register(self._bell, selectors.EVENT_READ, self._drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         rope_before = signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
-        bell = Bell(self._settings.paths.requests_bytes, self.wake)
+        # The inbox first: if the system has one observer left, it is worth most there.
         self._folder.watch.start()
+        self._requests_bell.tend()
         try:
             yield
         finally:
             self._folder.watch.stop()
-            bell.stop()
+            self._requests_bell.stop()
             signal.set_wakeup_fd(rope_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -241,9 +243,11 @@ class Service:
             self._runs.forecast.count_down()
             self._spares.tend(now, wanted=not self._once or self._ledger.jobs.pending > 0)
             halt = self._room.problem or self._runs.problem
-            self._board.say(
-                "paused" if halt else "running", halt or self._folder.hindrance() or self._presence.degraded, self._room.hint
-            )
+            if problem := halt or self._folder.hindrance():
+                self._board.say("paused" if halt else "running", problem, self._room.hint)
+            else:
+                self._board.say("running", self._presence.degraded, self._presence.hint)
+            self._board.show_polled(self._folder.watch.polled)
             self._tell_faults()
         self._published = self._runs.publish_made()
         self._tellings.look()
@@ -258,7 +262,7 @@ class Service:
     def _check_health(self, now: float) -> None:
         """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
         self._health_at = now + HEALTH_SECONDS
-        before, self._problem = self._problem, self._presence.absence(self._folder.watch, now)
+        before, self._problem = self._problem, self._presence.absence(self._folder.watch, self._requests_bell, now)
         if self._problem != before:
             logger.warning("{}", self._problem or "the folders are there again")
         if self._problem:

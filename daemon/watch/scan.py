@@ -18,6 +18,8 @@ from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
 from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
 ReadControl = Callable[[bytes, Entry, Literal["preset", "batch"]], Control]
+#: Told before a folder is listed for the first time, or as another than before; whether it is on a network file system.
+Enter = Callable[[bytes, Entry], bool]
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",
@@ -60,6 +62,9 @@ class _Seen:
     dev: int = 0
     birth: float | None = None
     problem: str | None = None
+    #: The folder that was listed, and whether it is on a network file system; none before that.
+    place: Entry | None = None
+    network: bool | None = None
 
 
 def sentence(error: OSError, path: bytes) -> str:
@@ -126,13 +131,30 @@ class Scanner:
         network: whether it is on a network file system.
         read_control: reads a `_preset.yaml` or `job.yaml` (path, entry, kind) that is new or changed, and says what is wrong
             with it in the `Control` it returns; it raises nothing.
+        enter: see `Enter`; without it every folder is as the inbox.
     """
 
-    def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl) -> None:
+    def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl, enter: Enter | None = None) -> None:
         self.inbox = inbox
         self.network = network
         self._read_control = read_control
+        self._enter = enter
         self._seen: dict[bytes, _Seen] = {INBOX: _Seen()}
+
+    def begin(self, *, network: bool) -> None:
+        """The inbox may be another one: all of its folders are entered anew. What was seen in them is kept."""
+        self.network = network
+        for seen in self._seen.values():
+            seen.place = None
+
+    def exchanged(self) -> set[bytes]:
+        """The folders that are others than when they were listed, and those that could not be listed.
+
+        Nothing tells of it when a disk is mounted on a folder, or when it may be read again.
+        """
+        dev = self._seen[INBOX].dev
+        others = {name: seen for name, seen in self._seen.items() if name}
+        return {name for name, seen in others.items() if seen.problem or _entry_at(self.inbox, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
         """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
@@ -146,10 +168,10 @@ class Scanner:
         in_inbox = names.get(INBOX, frozenset())
         in_inbox = in_inbox | folders if folders else in_inbox
         looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
-        known = set(self._subfolders())
+        known = {name: self._seen[INBOX].entries[name] for name in self._subfolders()}
         self._stat(INBOX, in_inbox)
         for name in self._subfolders():
-            if name in folders or name not in known:
+            if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
                 self._list(name)
                 looked[name] = None
             elif at := names.get(name):
@@ -170,7 +192,7 @@ class Scanner:
             at = None if looked is None else looked.get(name, frozenset())
             controls = tuple(seen.controls.values())
             names = None if at is None else frozenset(at)
-            folders.append(Folder(name, seen.entries, names, seen.birth, controls, seen.problem))
+            folders.append(Folder(name, seen.entries, names, seen.birth, controls, seen.problem, seen.network))
         return Look(tuple(folders), self.network, now)
 
     def _path(self, folder: bytes) -> bytes:
@@ -179,6 +201,9 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Look at everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
+        if folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
+            seen.place = its
+            seen.network = self._enter(folder, its) if self._enter else None
         known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         try:
             own = os.lstat(path)
@@ -211,6 +236,7 @@ class Scanner:
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
             self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came)
         seen.chunks = [] if new else chunks
+        self._read_again(folder, seen, entries=seen.entries.keys())
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
@@ -228,6 +254,7 @@ class Scanner:
             for name in lost:
                 del entries[name]
             self._replace(folder, seen, entries, fresh)
+        self._read_again(folder, seen, entries=names)
 
     def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
         """Take over what a folder holds now, and read the presets and batches that are new."""
@@ -238,7 +265,16 @@ class Scanner:
                 controls[entry.name] = self._control(folder, entry, kind)
         seen.controls = controls
 
+    def _read_again(self, folder: bytes, seen: _Seen, *, entries: Set[bytes]) -> None:
+        """Read the presets and batches among these that could not be read before, although they are as they were."""
+        passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
+        if passing:
+            again = {control.entry.name: self._control(folder, control.entry, control.kind) for control in passing}
+            seen.controls = {**seen.controls, **again}
+
     def _control(self, folder: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+        if entry.kind == "unreadable":
+            return Control(kind, entry, problem="it cannot be looked at now: the disk or the permissions refuse it", passing=True)
         if entry.kind != "file" or entry.nlink > 1:
             return Control(kind, entry, problem="it is not a plain file of this folder, refused")
         return self._read_control(self._path(folder) + b"/" + entry.name, entry, kind)

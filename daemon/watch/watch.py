@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from daemon.intake.model import INBOX, Hint, How, Look
-from daemon.platform.files import canonical
-from daemon.platform.mounts import mount_of
-from daemon.watch.observer import Observing
+from daemon.platform.mounts import Mount, mount_of
+from daemon.watch.coverage import Coverage, Identity, Polled
 from daemon.watch.scan import ReadControl, Scanner, sentence
 
 MARKER = b".multiplane"
@@ -26,10 +25,11 @@ OVERFLOW_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the watch is. `degraded`: it works, but by polling alone, and `problem` says why."""
+    """How the watch is. `degraded`: it works, but something is polled that should be watched, and `problem` says what and why."""
 
     state: Literal["ok", "degraded", "offline"]
     problem: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Watch:
         inbox: path of the folder; its marker file `.multiplane` must be there.
         wake: called from other threads when it is worth to `look`; must be quick and raise nothing.
         read_control: see `Scanner`.
-        network: whether other machines can change the inbox; asked of the mount table if None, anew when the inbox comes back.
         rescan_seconds: a full look at least so often; events can be lost without a word.
-        poll_seconds: the same on a network file system, and where the system cannot watch.
+        poll_seconds: the same for what is on a network file system, and for what the system cannot watch.
+        mount_of: the mount that holds a path; asked again when the inbox, or a folder in it, is another than before.
         clock: monotonic seconds.
 
     Attributes:
@@ -62,30 +62,28 @@ class Watch:
         wake: Callable[[], None],
         *,
         read_control: ReadControl,
-        network: bool | None = None,
         rescan_seconds: float = 60.0,
         poll_seconds: float = 5.0,
+        mount_of: Callable[[bytes], Mount] = mount_of,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = os.path.abspath(inbox)
-        self._is_network = network
-        self.network = mount_of(self.inbox).network if network is None else network
         self._rescan_seconds = rescan_seconds
         self._poll_seconds = poll_seconds
         self.faults: list[str] = []
         self._wake = wake
         self._clock = clock
-        self._scanner = Scanner(self.inbox, network=self.network, read_control=read_control)
+        self._coverage = Coverage(self.inbox, self._note, self._lost, mount_of)
+        self._scanner = Scanner(self.inbox, network=self._coverage.network, read_control=read_control, enter=self._coverage.enter)
         self._lock = threading.Lock()
         self._hints: dict[tuple[bytes, bytes], Hint] = {}
         self._named: dict[bytes, set[bytes]] = {}
         self._folders: set[bytes] = set()
         self._overflowed = False
-        self._root = self.inbox
-        self._identity: tuple[int, int] | None = None
-        self._observing: Observing | None = None
-        self._unwatched: str | None = None
+        self._events_lost = False
+        self._identity: Identity | None = None
         self._full_at = clock()
+        self._poll_at = float("inf")
         self._full_took = 0.0
         self._scanned_at = float("-inf")
         self._health = Health("offline", "not started")
@@ -96,14 +94,17 @@ class Watch:
 
     def stop(self) -> None:
         """End the observer's threads."""
-        if self._observing is not None:
-            self._observing.stop()
-            self._observing = None
+        self._coverage.stop()
 
     @property
     def next_at(self) -> float:
         """When to look, monotonic seconds, even if nothing wakes and nothing settles."""
-        return self._full_at
+        return min(self._full_at, self._poll_at)
+
+    @property
+    def polled(self) -> tuple[Polled, ...]:
+        """The folders that are polled; all others are watched, or go with the inbox."""
+        return self._coverage.told()
 
     def look(self, look_at: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
         """Look at the inbox: at what was hinted and at `look_at` (names by folder), or at all of it when that is due.
@@ -120,16 +121,29 @@ class Watch:
         if overflowed:
             self.faults.append("the system lost events of the inbox (there were too many at once); it is read in full")
             self._full_at = min(self._full_at, max(now, self._scanned_at + OVERFLOW_SECONDS))
+            self._events_lost = True
         if now >= self._full_at:
+            if self._events_lost:
+                self._coverage.renew()
+                self._events_lost = False
             look = self._scanner.look(now)
             self._full_took = self._clock() - now
             self._scanned_at = now
             self._full_at = now + self._interval()
+            self._poll_at = now + self._pause(self._full_took)
         else:
+            polled = self._coverage.polled if now >= self._poll_at else frozenset[bytes]()
             # As they are where nothing was named beside them: of a flood they are many.
             worth = look_at or {}
             names = {**named, **{folder: named[folder] | at if folder in named else at for folder, at in worth.items()}}
-            look = self._scanner.glance(now, names, folders)
+            look = self._scanner.glance(now, names, folders | polled)
+            if polled:
+                self._poll_at = now + self._pause(self._clock() - now)
+        self._coverage.keep({folder.name for folder in look.folders})
+        if not self._coverage.polled:
+            self._poll_at = float("inf")
+        elif self._poll_at == float("inf"):
+            self._poll_at = now + self._poll_seconds
         # Asked afterwards: a folder that went away meanwhile must not read as one that was emptied.
         if (self._absence() is not None or self._identity_now() != self._identity) and self.health(now).state == "offline":
             return None
@@ -145,40 +159,45 @@ class Watch:
             self._identity = None
             self._health = Health("offline", absence)
             return self._health
-        if self._identity is None or self._identity_now() != self._identity or not self._watching():
-            self._rebuild(now)
-        state: Literal["ok", "degraded"] = "ok" if self._unwatched is None else "degraded"
-        self._health = Health(state, self._unwatched)
+        identity = self._identity_now()
+        if identity is not None and identity != self._identity:
+            self._begin(identity, now)
+        elif not self._coverage.is_alive:
+            self._observe_again(now)
+        if mended := self._coverage.try_again() | self._scanner.exchanged():
+            with self._lock:
+                self._folders |= mended
+            self._wake()
+        problem = self._coverage.problem()
+        self._health = Health("ok") if problem is None else Health("degraded", *problem)
         return self._health
 
+    def _pause(self, took: float) -> float:
+        """Seconds between two polls of what takes so long to look at."""
+        return max(self._poll_seconds, POLL_SCAN_FACTOR * took)
+
     def _interval(self) -> float:
-        if self.network or self._observing is None:
-            return max(self._poll_seconds, POLL_SCAN_FACTOR * self._full_took)
-        return self._rescan_seconds
+        return self._rescan_seconds if self._coverage.is_native else self._pause(self._full_took)
 
-    def _watching(self) -> bool:
-        """Whether the observer runs, or rightly does not."""
-        return self.network or (self._observing is not None and self._observing.alive())
-
-    def _rebuild(self, now: float) -> None:
-        """A new observer first, then a full look."""
+    def _begin(self, identity: Identity, now: float) -> None:
+        """Watch the inbox that is there now: a new observer first, then a full look."""
         if self._identity is not None:
-            moved = self._identity_now() != self._identity
-            what = "the inbox is another folder than before" if moved else "the observer of the inbox had stopped"
-            self.faults.append(f"{what}; it is watched anew and read in full")
-        self.stop()
-        self._unwatched = None
-        self._identity = self._identity_now()
-        if self._is_network is None:
-            self.network = self._scanner.network = mount_of(self.inbox).network
-        if not self.network:
-            try:
-                self._root = canonical(self.inbox)
-                self._observing = Observing(self._root, self._note, self._lost)
-            except OSError as error:
-                self._unwatched = f"{os.fsdecode(self.inbox)} cannot be watched ({error.strerror or error}); it is polled instead"
+            self.faults.append("the inbox is another folder than before; it is watched anew and read in full")
+        self._identity = identity
+        self._coverage.begin(identity)
+        self._scanner.begin(network=self._coverage.network)
         self._full_at = now
         self._wake()
+
+    def _observe_again(self, now: float) -> None:
+        """Another observer in place of one that died, or of none because the system had none to give."""
+        died = self._coverage.is_native
+        self._coverage.observe()
+        if died:
+            self.faults.append("the observer of the inbox had stopped; it is watched anew and read in full")
+        if died or self._coverage.is_native:
+            self._full_at = now
+            self._wake()
 
     def _absence(self) -> str | None:
         """Why the inbox counts as away, one sentence, or None."""
@@ -197,7 +216,7 @@ class Watch:
             return sentence(error, marker)
         return None
 
-    def _identity_now(self) -> tuple[int, int] | None:
+    def _identity_now(self) -> Identity | None:
         try:
             st = os.stat(self.inbox)
         except OSError:
@@ -210,14 +229,8 @@ class Watch:
             self._overflowed = True
         self._wake()
 
-    def _note(self, path: bytes, how: How, is_directory: bool) -> None:
+    def _note(self, folder: bytes, name: bytes, how: How, is_directory: bool) -> None:
         """Take down what an event named. Called on the observer's threads."""
-        if not path.startswith(self._root + b"/"):
-            self._wake()
-            return
-        folder, _, name = path[len(self._root) + 1 :].rpartition(b"/")
-        if b"/" in folder:
-            return
         with self._lock:
             self._named.setdefault(folder, set()).add(name)
             if how != "changed":

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from daemon.intake import Control, Decision, Memory, Rules, step, taken
+from daemon.platform.mounts import Mount
 from daemon.watch import Seen, Watch
 from daemon.watch.observer import Observing
 from daemon.watch.watch import MARKER
@@ -130,7 +131,6 @@ def test_a_folder_moved_in_with_all_its_pictures_is_seen(service, inbox):
     service.until(lambda: service.ready == [b"a.jpg"])
 
 
-@pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 def test_a_folder_renamed_within_the_inbox_is_still_watched(service, inbox):
     (inbox / "untitled folder").mkdir()
     service.until(lambda: b"untitled folder" in service.shown)
@@ -161,9 +161,6 @@ def test_our_own_claims_hold_up_no_event_behind_them(service, inbox):
         service.memory = taken(service.memory, service.decision.ready, time.monotonic())
         service.turn()
         assert service.ready == []
-    from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
-
-    assert InotifyMoveEventGrouper.delay == 0
     assert service.shown == set()
 
 
@@ -212,7 +209,7 @@ def test_an_overflow_that_the_kernel_reports_is_heard(service, inbox):
     drop(inbox, "before.jpg")
     service.until(lambda: service.shown == {b"before.jpg"})
     # The kernel's own record (wd −1, IN_Q_OVERFLOW), given to the reader as it would come out of the descriptor.
-    service.watch._observing._observer._inotify_fd.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
+    service.watch._coverage._observing._reader.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))
     assert service.watch._overflowed
     drop(inbox, "after.jpg")
     service.until(lambda: service.shown == {b"before.jpg", b"after.jpg"})
@@ -302,10 +299,8 @@ def test_an_inbox_that_goes_while_it_is_looked_at_is_not_read_as_empty(service, 
 
 
 def test_a_dead_thread_of_the_observer_is_noticed_and_replaced(service, inbox):
-    observing = service.watch._observing
-    for emitter in observing._observer.emitters:
-        emitter.stop()
-        emitter.join()
+    observing = service.watch._coverage._observing
+    observing.stop()
     assert not observing.alive()
     assert service.watch.health(time.monotonic()).state == "ok"
     service.turn()
@@ -317,7 +312,7 @@ def test_a_disk_that_cannot_be_watched_is_polled_and_says_so(inbox, monkeypatch)
     def refuse(*_args: object) -> None:
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr("daemon.watch.watch.Observing", refuse)
+    monkeypatch.setattr("daemon.watch.coverage.Observing", refuse)
     now = [1000.0]
     service = Service(inbox, clock=lambda: now[0])
     health = service.watch.start()
@@ -329,7 +324,7 @@ def test_a_disk_that_cannot_be_watched_is_polled_and_says_so(inbox, monkeypatch)
 
 def test_a_network_disk_is_polled_without_an_observer(inbox):
     now = [1000.0]
-    service = Service(inbox, network=True, clock=lambda: now[0])
+    service = Service(inbox, mount_of=lambda _: Mount(b"/", "cifs", "//server/share"), clock=lambda: now[0])
     threads = threading.active_count()
     assert service.watch.start().state == "ok"
     assert threading.active_count() == threads

@@ -9,7 +9,7 @@ from pictures import SAMPLES, chunk, encoded, exif, landscape, png16, stored, ti
 from PIL import Image, ImageCms
 
 from daemon.contract.messages import Limits
-from daemon.errors import SourceMissing
+from daemon.errors import ImageTooLarge, SourceMissing
 from pipeline import images, source_file
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
@@ -170,9 +170,24 @@ def test_damaged_exif_is_reported_and_the_picture_taken_as_it_is(read):
 def test_size_and_hash_are_those_of_the_bytes(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"abc")
-    assert source_file.digest(os.fsencode(path)) == (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert source_file.digest(os.fsencode(path), LIMITS) == (3, sha256)
     with pytest.raises(SourceMissing, match=r"gone\.jpg"):
-        source_file.digest(os.fsencode(tmp_path / "gone.jpg"))
+        source_file.digest(os.fsencode(tmp_path / "gone.jpg"), LIMITS)
+
+
+def test_what_is_too_large_is_not_hashed(tmp_path):
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(400 << 30)
+    with pytest.raises(ImageTooLarge, match=r"huge\.jpg has 429,496\.7 MB; at most 500\.0 MB are allowed"):
+        source_file.digest(os.fsencode(path), LIMITS)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux has files that say they are empty and are not")
+def test_a_file_with_more_in_it_than_its_size_says_is_read_no_further_than_is_allowed():
+    with pytest.raises(ImageTooLarge, match="at most 100 bytes"):
+        source_file.digest(b"/proc/self/status", Limits(max_bytes=100, max_pixels=1))
 
 
 @needs_pug

@@ -344,3 +344,32 @@ def test_first_come_is_first_taken():
         scene.look()
         scene.now += 0.1
     assert scene.settle() == [b"c.jpg", b"a.jpg", b"b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sp.jpg ", "a blank"),
+        ("sp.jpg.", "a dot"),
+        ("sp.jpg. ", "a blank"),
+        ("sp.yaml ", "a blank"),
+        ("sp.depth.png\u00a0", "a blank"),
+        ("sp.JPG\n", "a character that cannot be seen"),
+        ("sp.jpg\u200e", "a character that cannot be seen"),
+        ("sp.nef ", "a blank"),
+        ("_preset.yaml ", "a blank"),
+    ],
+)
+def test_what_stands_unseen_behind_a_name_is_named(name, said):
+    scene = Scene()
+    scene.put(name)
+    scene.settle()
+    assert scene.reason(name) == f"its name ends in {said}: rename it without that"
+
+
+@pytest.mark.parametrize("name", ["README ", "notes.pdf.", "...", " .", b"\xff ", "a.jpg .txt"])
+def test_where_it_would_mean_nothing_without_that_it_is_no_picture(name):
+    scene = Scene()
+    scene.put(name)
+    scene.settle()
+    assert (scene.reason(name) or "not a picture").startswith("not a picture")

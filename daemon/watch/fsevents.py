@@ -1,0 +1,121 @@
+"""Native watching on a Mac: one FSEvents stream for a folder and all below it, by watchdog 7.1.
+
+Handlers note what was named and wake the service. They open and raise nothing: an exception in a handler kills its thread.
+"""
+
+import os
+from collections.abc import Callable
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.fsevents import FSEventsEmitter, FSEventsObserver
+
+from daemon.intake.model import How
+
+#: note(folder, name, how, is_directory)
+Note = Callable[[bytes, bytes, How, bool], None]
+
+# Without a filter a handler that reads a file triggers itself (opened, closed_no_write), and a slow copy floods it (modified).
+EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent, DirCreatedEvent, DirMovedEvent, DirDeletedEvent,
+]  # fmt: skip
+# MustScanSubDirs, UserDropped, KernelDropped (FSEvents.h): watchdog does not read them.
+_DROPPED = 0x1 | 0x2 | 0x4
+
+
+class _Handler(FileSystemEventHandler):
+    """Passes on what an event names, up to one folder below the root."""
+
+    def __init__(self, root: bytes, note: Note) -> None:
+        super().__init__()
+        self._root = root + b"/"
+        self._note = note
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        source, target = os.fsencode(event.src_path), os.fsencode(event.dest_path)
+        if event.event_type == "moved":
+            self.pass_on(source, "changed", event.is_directory)
+            self.pass_on(target, "renamed_in", event.is_directory)
+        else:
+            self.pass_on(source, "closed" if event.event_type == "closed" else "changed", event.is_directory)
+
+    def pass_on(self, path: bytes, how: How, is_directory: bool) -> None:
+        """Tell of a path; the root itself, and what lies too deep, is left to the looks."""
+        if not path.startswith(self._root):
+            return
+        folder, _, name = path[len(self._root) :].rpartition(b"/")
+        if b"/" not in folder and name:
+            self._note(folder, name, how, is_directory)
+
+
+class Observing:
+    """A running observer of one folder and all below it.
+
+    Args:
+        path: canonical path of the folder; events are named with it.
+        note: told of every event; called on the observer's threads.
+        overflow: told when events were lost.
+
+    Raises:
+        OSError: the folder cannot be watched.
+    """
+
+    def __init__(self, path: bytes, note: Note, overflow: Callable[[], None]) -> None:
+        handler = _Handler(path, note)
+
+        class Emitter(FSEventsEmitter):
+            def events_callback(self, paths: list[bytes], inodes: list[int], flags: list[int], ids: list[int]) -> None:
+                if any(flag & _DROPPED for flag in flags):
+                    overflow()
+                super().events_callback(paths, inodes, flags, ids)
+
+            def queue_events(self, timeout: float, events: list[object]) -> None:  # type: ignore[override]
+                # A rename from outside reads as "created" in watchdog; flags are sticky, so anything else in them is a doubt.
+                renamed = [
+                    os.fsencode(e.path) for e in events  # type: ignore[attr-defined]
+                    if e.is_renamed and not (e.is_created or e.is_modified or e.is_removed or e.is_directory)  # type: ignore[attr-defined]
+                ]  # fmt: skip
+                super().queue_events(timeout, events)
+                for path in renamed:
+                    handler.pass_on(path, "renamed_in", False)
+
+        self._observer = FSEventsObserver()
+        self._observer._emitter_class = Emitter
+        try:
+            self._observer.schedule(handler, os.fsdecode(path), recursive=True, event_filter=EVENTS)
+            self._observer.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def cover(self, name: bytes, path: bytes) -> None:
+        """The stream tells of all folders by itself."""
+
+    def uncover(self, name: bytes) -> None:
+        """The stream tells of all folders by itself."""
+
+    def covers(self, name: bytes) -> bool:
+        """Whether the system tells of what happens in the folder of that name."""
+        return True
+
+    def alive(self) -> bool:
+        """Whether every thread that events pass through is running."""
+        emitters = self._observer.emitters
+        return self._observer.is_alive() and bool(emitters) and all(emitter.is_alive() for emitter in emitters)
+
+    def stop(self) -> None:
+        """End all threads."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+        else:
+            self._observer.on_thread_stop()

@@ -1,0 +1,141 @@
+"""Native watching on Linux: one inotify instance and one thread for a folder and the folders in it, by watchdog 7.1's reader.
+
+Each folder has a watch of its own, so that it is known which of them the system really tells about. watchdog's own recursive
+watch goes down any depth, and says nothing of the folders for which the system had no watch left.
+"""
+
+import errno
+import itertools
+import os
+from collections.abc import Callable
+
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
+
+from daemon.intake.model import INBOX, How
+
+#: note(folder, name, how, is_directory)
+Note = Callable[[bytes, bytes, How, bool], None]
+
+# Neither reads nor writes in progress: a handler that reads a file would wake itself, and a slow copy would flood it.
+_MASK = Mask(
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_DONT_FOLLOW
+)
+
+
+class _Reader(InotifyFD):
+    """The inotify descriptor, telling of overflows.
+
+    Raises:
+        OSError: the system gives none, or no thread to read it.
+    """
+
+    def __init__(self, overflow: Callable[[], None]) -> None:
+        try:
+            super().__init__()
+        except OSError:
+            # The instance is opened before the pipe that ends the thread.
+            if (opened := getattr(self, "_inotify_fd", -1)) >= 0:
+                os.close(opened)
+            raise
+        self._overflow = overflow
+        try:
+            self.start()
+        except RuntimeError as error:
+            self._close_resources()
+            raise OSError(errno.EAGAIN, "no thread can be started") from error
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        super().handle_event(event)
+        if event.is_queue_overflow:
+            self._overflow()
+
+
+class _Folder:
+    """What the reader calls for one watched folder."""
+
+    def __init__(self, name: bytes, note: Note, key: CallbackId) -> None:
+        self._name = name
+        self._note = note
+        self.key = key
+        self.descriptor = WatchDescriptor(-1)
+        #: The system gave the watch up: the folder was deleted, or its disk unmounted.
+        self.gone = False
+
+    def on_event(self, event: InotifyEvent) -> None:
+        if not event.name:
+            return
+        how: How = "renamed_in" if event.is_moved_to else "closed" if event.is_close_write else "changed"
+        self._note(self._name, event.name, how, bool(event.mask & InotifyConstants.IN_ISDIR))
+
+    def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
+        self.gone = True
+        if self._name != INBOX:
+            self._note(INBOX, self._name, "changed", True)
+
+    def on_queue_overflow(self) -> None:
+        """The reader tells of it once for all folders."""
+
+
+class Observing:
+    """A running observer of one folder, and of those folders in it that it is told to cover.
+
+    Args:
+        path: of the folder.
+        note: told of every event; called on the observer's thread.
+        overflow: told when events were lost.
+
+    Raises:
+        OSError: the folder cannot be watched (inotify limits, no such folder).
+    """
+
+    def __init__(self, path: bytes, note: Note, overflow: Callable[[], None]) -> None:
+        self._note = note
+        self._keys = itertools.count()
+        self._folders: dict[bytes, _Folder] = {}
+        self._reader = _Reader(overflow)
+        try:
+            self.cover(INBOX, path)
+        except BaseException:
+            self.stop()
+            raise
+
+    def cover(self, name: bytes, path: bytes) -> None:
+        """Watch the folder at `path`, which is called `name`; in place of what was watched under the name before.
+
+        Raises:
+            OSError: the system cannot watch it.
+        """
+        self.uncover(name)
+        folder = _Folder(name, self._note, CallbackId(next(self._keys)))
+        folder.descriptor = self._reader.add_callback(path, _MASK, folder, folder.key)
+        if folder.descriptor < 0:
+            # watchdog takes a folder that may not be read for a watched one.
+            self._reader.remove_callbacks([(folder.descriptor, folder.key)])
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+        self._folders[name] = folder
+
+    def uncover(self, name: bytes) -> None:
+        """Watch a folder no longer, if it was watched."""
+        folder = self._folders.pop(name, None)
+        if folder is not None and not folder.gone:
+            self._reader.remove_callbacks([(folder.descriptor, folder.key)])
+
+    def covers(self, name: bytes) -> bool:
+        """Whether the system tells of what happens in the folder of that name."""
+        folder = self._folders.get(name)
+        return folder is not None and not folder.gone
+
+    def alive(self) -> bool:
+        """Whether events of the folder itself still come."""
+        return self._reader.is_alive() and self.covers(INBOX)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._reader.stop()
+        if self._reader.is_alive():
+            self._reader.join()

@@ -1,0 +1,120 @@
+"""A preset or batch file that could not be read for a moment is read again by itself; one that is wrong waits for a person."""
+
+import errno
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from daemon.fs import FileSystem
+from daemon.fs.local import LocalFiles
+from daemon.intake import Memory, Rules, step
+from daemon.service.controls import read_control
+from daemon.watch import Scanner
+
+RULES = Rules(settle_local=2, preset_grace=0, batch_quiet=0)
+
+
+class Inbox:
+    """The scanner and intake over a real folder, with a clock that is moved by hand."""
+
+    def __init__(self, path: Path, fs: FileSystem) -> None:
+        self.scanner = Scanner(os.fsencode(path), network=False, read_control=partial(read_control, fs))
+        self.decision = step(Memory(rules=RULES), self.scanner.look(0.0))
+
+    def at(self, now: float) -> None:
+        """The look that intake asks for at that time, and no other."""
+        look = self.scanner.glance(now, self.decision.look_at)
+        self.decision = step(self.decision.memory, look)
+
+    @property
+    def ready(self) -> list[bytes]:
+        return [one.image.name for one in self.decision.ready]
+
+    @property
+    def reasons(self) -> set[str]:
+        return {one.reason for one in self.decision.waiting}
+
+
+class Refusing(LocalFiles):
+    """The real disk, which gives one error at every read until it is healed."""
+
+    code: int | None = None
+
+    def read(self, path: bytes, limit: int) -> bytes:
+        if self.code is not None:
+            raise OSError(self.code, os.strerror(self.code), path)
+        return super().read(path, limit)
+
+
+@pytest.mark.parametrize("name", ["_preset.yaml", "job.yaml"])
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EDEADLK, errno.ESTALE, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
+def test_an_error_that_passes_is_over_when_it_has_passed(tmp_path: Path, name: str, code: int) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).write_text("num_layers: 3\n")
+    (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
+    disk = Refusing()
+    disk.code = code
+    inbox = Inbox(tmp_path, disk)
+    inbox.at(10.0)
+    assert inbox.ready == []
+    assert inbox.reasons == {f"{name} cannot be read now: {os.strerror(code)}"}
+    assert inbox.decision.look_again_at == pytest.approx(15.0)
+    assert not inbox.decision.only_people_can_help
+    inbox.at(15.0)
+    assert inbox.ready == []
+    disk.code = None
+    inbox.at(20.0)
+    inbox.at(20.1)  # of a picture that could not be taken yet the second look is made now
+    assert (inbox.ready, inbox.reasons) == ([b"a.jpg"], set())
+
+
+def test_what_is_wrong_in_the_file_waits_for_a_person(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "_preset.yaml").write_text("num_layers: [\n")
+    (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
+    inbox = Inbox(tmp_path, LocalFiles())
+    inbox.at(10.0)
+    assert inbox.decision.only_people_can_help
+    assert inbox.decision.look_again_at is None
+
+
+_CHMOD = """
+import encodings.utf_8_sig, os, sys, tempfile  # what is imported late may be out of reach then
+from pathlib import Path
+sys.path.insert(0, os.getcwd())
+from tests.process.test_controls_read_again import Inbox, LocalFiles
+if os.getuid() == 0:  # whom no mode stops
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+with tempfile.TemporaryDirectory() as made:
+    folder = Path(made, "folder")
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"x")
+    preset = folder / "_preset.yaml"
+    preset.write_text("num_layers: 3")
+    preset.chmod(0)
+    inbox = Inbox(Path(made), LocalFiles())
+    inbox.at(10.0)
+    assert inbox.reasons == {"_preset.yaml cannot be read now: Permission denied"}, inbox.reasons
+    preset.chmod(0o644)
+    inbox.at(15.0)
+    inbox.at(15.1)
+    assert (inbox.ready, inbox.reasons) == ([b"a.jpg"], set()), (inbox.ready, inbox.reasons)
+
+    folder.chmod(0)
+    inbox.scanner.look(20.0)
+    assert inbox.scanner.exchanged() == {b"folder"}
+    folder.chmod(0o755)
+    inbox.scanner.glance(25.0, {}, inbox.scanner.exchanged())
+    assert inbox.scanner.exchanged() == set()
+"""
+
+
+def test_rights_that_come_back_are_noticed_without_a_touch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHMOD], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=100
+    )
+    assert done.returncode == 0, done.stderr
