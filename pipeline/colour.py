@@ -40,7 +40,7 @@ def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
     """Give any 8-bit picture as RGB.
 
     A grey picture with an RGB profile (some programs write that) means equal channels in that profile, and keeps it.
-    CMYK without a profile is converted by the plain formula 255 − min(255, C + K), as viewers do.
+    CMYK without a profile is converted by the plain formula (255 − C) · (255 − K) / 255, as viewers do.
 
     Args:
         pixels: uint8; (H, W) for L, (H, W, 3) for RGB and LAB (Pillow's encoding), (H, W, 4) for CMYK (255 is full ink).

@@ -1,7 +1,8 @@
 """The way in for pictures: check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
 
-The only module that knows Pillow's `open`. 16-bit RGB in PNG and TIFF goes through OpenCV, because Pillow keeps just the high
-byte of such samples; HEIC goes through pi-heif, which gives 10 and 12 bits as they are and an array without a copy.
+The only module that knows Pillow's `open`, with `pipeline.tiff`, which decodes TIFFs of more than 8 bits. 16-bit RGB in PNG goes
+through OpenCV, because Pillow keeps just the high byte of such samples; HEIC goes through pi-heif, which gives 10 and 12 bits as
+they are and an array without a copy.
 """
 
 import os
@@ -16,7 +17,7 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline import colour, formats
+from pipeline import colour, formats, tiff
 from pipeline.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
@@ -30,8 +31,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 _ORIENTATION = 0x0112
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes, after the transposition of 5 to 8
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _EXTRA_SAMPLES, _NEW_SUBFILE_TYPE, _DNG_VERSION = 258, 262, 338, 254, 50706
-_PHOTOMETRIC_RGB, _UNASSOCIATED_ALPHA = 2, 2
+_NEW_SUBFILE_TYPE, _DNG_VERSION, _XMP, _ICC_PROFILE = 254, 50706, 700, 34675
 
 Pixels = NDArray[np.uint8]
 Samples = TypeVar("Samples", bound=np.generic)
@@ -176,31 +176,71 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
             raise ImageType(f"{display_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
         with python_warnings.catch_warnings(record=True) as caught:
             python_warnings.simplefilter("always")
-            decoded = _decode_pillow(path, file, limits, numbers=numbers)
+            decoded = _decode_tiff(path, file, limits, numbers=numbers) if kind == "TIFF" else _decode_pillow(path, file, limits)
         # Pillow's remarks on damaged metadata are facts about the picture: they belong to the person who dropped it.
         remarks = dict.fromkeys(f"{display_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
         return replace(decoded, warnings=(*decoded.warnings, *remarks))
 
 
-def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
-    """Decode through Pillow; 16-bit RGB through OpenCV."""
-    with Image.open(file, formats=FORMATS) as image:
+def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
+    """Decode through Pillow; 16-bit RGB in PNG through OpenCV."""
+    with Image.open(file, formats=[form for form in FORMATS if form != "TIFF"]) as image:
         check_limits(path, limits, pixels=image.size)
-        _refuse_raw(path, image)
         form = "JPEG" if image.format == "MPO" else str(image.format)
-        remarks = _frames_left_out(path, image, form)
-        bits = _bits(image, file)
+        remarks = _frames_left_out(path, int(getattr(image, "n_frames", 1)), "frames") if form != "JPEG" else ()
+        bits = max(os.pread(file.fileno(), 1, 24)[0], 8) if form == "PNG" else 8  # IHDR: ISO/IEC 15948, 11.2.2
         icc = image.info.get("icc_profile") or None
-        tiff_turn = _orientation(image) if form == "TIFF" else 1  # Pillow forgets it when it turns TIFF pixels itself, in load
         image.load()
-        orientation = tiff_turn if form == "TIFF" else _orientation(image)
-        deep = _deep_samples(image, file, form) if bits == 16 else None
-        pixels, mode, has_alpha = deep or _samples(path, image, numbers=numbers)
-        turn = orientation if form != "TIFF" else 1
-    return _Decoded(pixels, mode, has_alpha, icc, bits, form, orientation, turn, remarks)
+        orientation = _orientation(image)
+        deep = _deep_samples(image, file) if bits == 16 else None
+        pixels, mode, has_alpha = deep or _samples(image)
+    return _Decoded(pixels, mode, has_alpha, icc, bits, form, orientation, orientation, remarks)
 
 
-def _samples(path: bytes, image: Image.Image, *, numbers: bool) -> tuple[NDArray[Any], colour.Mode, bool]:
+def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
+    """Decode a TIFF of a kind that is known to come out right: up to 8 bits through Pillow, more through `pipeline.tiff`."""
+    if file.read(4) == b"MM\0+":  # Pillow takes it for a TIFF with 32-bit offsets
+        raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_PLAINLY)
+    directory = tiff.read_directory(file)
+    kind = tiff.kind(directory)
+    check_limits(path, limits, pixels=(kind.width, kind.height))
+    # Camera raw files are TIFFs whose first picture is a thumbnail; taking that for the photo would be a silent loss.
+    if _DNG_VERSION in directory or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
+        raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
+    why = tiff.refusal(kind, numbers=numbers)
+    if why is not None:
+        raise ImageType(f"{display_name(path)} {why}.", hint=_SAVE_PLAINLY)
+    remarks = _frames_left_out(path, tiff.pages(file, directory), "pages")
+    if kind.deep:
+        probe = Image.new("L", (1, 1))
+        probe.info["xmp"] = directory.get(_XMP)
+        orientation = int(directory.get(_ORIENTATION, 0)) or _orientation(probe)
+        pixels, mode = _channels(tiff.samples(file, directory), has_alpha=kind.has_alpha)
+        icc = directory.get(_ICC_PROFILE) or None
+        return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
+    file.seek(0)
+    with Image.open(file, formats=["TIFF"]) as image:
+        icc = image.info.get("icc_profile") or None
+        orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
+        image.load()
+        pixels, mode, has_alpha = _samples(image)
+    return _Decoded(pixels, mode, has_alpha, icc, kind.bits, "TIFF", orientation, 1, remarks)
+
+
+_SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per channel and drop it again."
+
+
+def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
+    """Numbers (H, W, C) as (H, W) where there is one channel, and what they are; of dtypes that OpenCV can turn."""
+    wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
+    if wider is not None:
+        samples = samples.astype(wider)
+    modes: dict[int, colour.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
+    mode = modes[samples.shape[2] - has_alpha]
+    return (samples[..., 0] if samples.shape[2] == 1 else samples), mode
+
+
+def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
     """The pixels Pillow decoded, with palettes resolved and transparency as a channel."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
@@ -208,10 +248,6 @@ def _samples(path: bytes, image: Image.Image, *, numbers: bool) -> tuple[NDArray
         if key is None:
             return grey, "L", False
         return np.dstack([grey, np.where(grey == key, 0, 65535).astype(np.uint16)]), "L", True
-    if image.mode in ("I", "F"):
-        if numbers:
-            return np.asarray(image), "L", False
-        raise ImageType(f"{display_name(path)} has 32 bits per channel; only pictures with 8 or 16 bits are layered.")
     if image.mode == "1":
         image = image.convert("L")
     plain = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "LAB": "LAB", "La": "LA"}
@@ -226,17 +262,10 @@ def _samples(path: bytes, image: Image.Image, *, numbers: bool) -> tuple[NDArray
 _MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 
 
-def _deep_samples(image: Image.Image, file: BinaryIO, form: str) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
-    """All 16 bits of RGB and RGBA samples, through OpenCV; None where Pillow does as well or OpenCV would get it wrong.
-
-    Not taken: premultiplied TIFF alpha and CMYK, where Pillow's high byte is at most one level from the rounded value.
-    """
-    if image.mode not in ("RGB", "RGBA") or form not in ("PNG", "TIFF"):
+def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
+    """All 16 bits of RGB and RGBA samples of a PNG, through OpenCV; None where Pillow does as well."""
+    if image.mode not in ("RGB", "RGBA") or image.format != "PNG":
         return None
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        extra = tuple(image.tag_v2.get(_EXTRA_SAMPLES, ()))
-        if image.tag_v2.get(_PHOTOMETRIC) != _PHOTOMETRIC_RGB or extra not in ((), (_UNASSOCIATED_ALPHA,)):
-            return None
     file.seek(0)
     samples = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.ndim != 3 or samples.shape[:2] != image.size[::-1]:
@@ -265,31 +294,9 @@ def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
     )
 
 
-def _refuse_raw(path: bytes, image: Image.Image) -> None:
-    """Camera raw files are TIFFs whose first picture is a thumbnail; taking that for the photo would be a silent loss."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
-    tags = image.tag_v2
-    if _DNG_VERSION in tags or int(tags.get(_NEW_SUBFILE_TYPE, 0)) & 1:
-        raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
-
-
-def _frames_left_out(path: bytes, image: Image.Image, form: str) -> tuple[str, ...]:
-    """A remark if there is more than one frame or page; the further pictures in a phone's JPEG are not meant to be seen."""
-    frames = int(getattr(image, "n_frames", 1))
-    if frames <= 1 or form == "JPEG":
-        return ()
-    return (f"{display_name(path)} has {frames} {'pages' if form == 'TIFF' else 'frames'}; the first one was used.",)
-
-
-def _bits(image: Image.Image, file: BinaryIO) -> int:
-    """Bits per channel in the file: from IHDR for PNG (ISO/IEC 15948, 11.2.2), BitsPerSample for TIFF, 8 otherwise."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        values = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
-        return int(values[0] if isinstance(values, tuple) else values)
-    if image.format == "PNG":
-        return max(os.pread(file.fileno(), 1, 24)[0], 8)
-    return 8
+def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
+    """A remark if there is more than one frame or page."""
+    return (f"{display_name(path)} has {frames} {word}; the first one was used.",) if frames > 1 else ()
 
 
 def _orientation(image: Image.Image) -> int:
