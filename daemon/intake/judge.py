@@ -105,7 +105,7 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
         return
     if (absence := _without_sidecar(found, place, verdict)) is not None:
         # What still grows says so first; what it lacks is the smaller news.
-        state = _member_rest(image, family, place.pace, go=False)
+        state = _member_rest(image, family, place.pace, go=None)
         shown = absence if state.settled else state
         verdict.waiting += [Waiting(place.name, t.entry.name, shown.reason or "", shown.look_at is not None) for t in group]
         for at in (absence.look_at, state.look_at):
@@ -113,7 +113,8 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
                 verdict.look_again(at)
         return
     twins = [twin for t in group for twin in family.twins.get(t.label.key, ())]
-    go = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
+    renamed_in = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
+    go = sidecar.history.vouched_at if sidecar is not None and renamed_in else None
     problem = None
     for track in (*group, *twins):
         state = _member_rest(track, family, place.pace, go=go)
@@ -133,11 +134,11 @@ def _of(culprit: Track, shown: Track, state: Rest) -> str:
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
-def _member_rest(track: Track, family: Family, pace: Pace, *, go: bool) -> Rest:
+def _member_rest(track: Track, family: Family, pace: Pace, *, go: float | None) -> Rest:
     """Whether one member of a pair is at rest; a picture without a byte is so only when it is hopeless."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
         return Rest("still empty", track.history.since + pace.rules.empty_hold)
-    if track.label.role == "twin" and go:
+    if track.label.role == "twin" and go is not None:
         return SETTLED
     busy = track.label.role != "twin" and track.label.key in family.downloads
     return rest(track, pace, go=go, busy=busy)

@@ -39,6 +39,7 @@ class FolderMemory:
         families: names by family; `waits`, `ready`, `downloads` and `due` (the next look) hold the verdicts by family.
         full_look: when every name was last looked at.
         factor: on the settle times here, since `factor_since`.
+        closed_once: how many pictures in a row their writers closed once; see `daemon.intake.step.taken`.
         quiet_since: when something last came here or changed.
         empty_since: since when no picture is here.
         recent: pictures taken here, by key and by stem.
@@ -65,6 +66,7 @@ class FolderMemory:
     problem: str | None = None
     factor: float = 1.0
     factor_since: float = 0.0
+    closed_once: int = 0
     empty_since: float | None = None
     recent: Mapping[str, Taken] = field(default_factory=dict)
     batch_taken: bool = False

@@ -10,7 +10,11 @@ class Rules:
     Attributes:
         settle_local: the same fingerprint for so long on a local disk; longer than programs pause between two writes.
         settle_network: the same on a network file system, whose clients hold back sizes and times for a few seconds.
-        settle_closed: the same after Linux told that the writer closed the file; scanners close and reopen within it.
+        settle_closed: the same after a rename, or after a close in a folder whose writers close once; others close and reopen
+            with pauses of 0.2 to 4 s (scanners, converters).
+        once_needed: so many pictures in a row must have been closed once: whoever closes several times does it with each.
+        reopened_within: a picture that comes under the name of one that was taken so short a time ago may be its rest, written by
+            a program that opened the name anew.
         settle_ceiling: what doubling the settle time ends at.
         patience: for so long a doubled settle time is kept after a file grew again.
         preset_grace: a picture alone is taken with a preset only then, so that its own sidecar may still come.
@@ -29,6 +33,8 @@ class Rules:
     settle_local: float = 2.0
     settle_network: float = 5.0
     settle_closed: float = 0.5
+    once_needed: int = 5
+    reopened_within: float = 60.0
     settle_ceiling: float = 60.0
     patience: float = 3600.0
     preset_grace: float = 10.0

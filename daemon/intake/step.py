@@ -112,7 +112,13 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
 
 
 def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
-    """The memory after these were taken out of the inbox. What comes later under the same names is new."""
+    """The memory after these were taken out of the inbox. What comes later under the same names is new.
+
+    A picture that its writer closed exactly once, as far as was heard, counts for the folder: after `Rules.once_needed` of them
+    in a row a close is believed there. The row breaks where a picture is closed again or changes after a close, where one grows
+    that had counted as complete, and where a picture comes under the name of one that was taken a moment ago. Pictures that were
+    renamed in say nothing.
+    """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:
         by_folder.setdefault(ready.folder, []).append(ready)
@@ -125,6 +131,7 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
+    once = sum(_was_closed_once(memory, ready.image.name) for ready in group)
     roll, ready, due = Roll(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
         if name not in roll.histories:
@@ -148,8 +155,14 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
         next_due=min(due.values(), default=memory.next_due),
         gone={**memory.gone, **entries},
         recent=recent,
+        closed_once=memory.closed_once + once,
         batch_taken=memory.batch_taken or any(r.control is not None and r.control.kind == "batch" for r in group),
     )
+
+
+def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
+    history = memory.histories.get(name)
+    return history is not None and history.vouch == "closed" and history.closes == 1
 
 
 def _as_recent(image: bytes, now: float) -> dict[str, Taken]:
