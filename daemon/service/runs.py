@@ -58,8 +58,6 @@ class Runs:
     progress: dict[str, Progress] = field(default_factory=dict)
     stopping: bool = False
     failures: int = 0
-    #: Called with a job whose picture turned out not to be complete after all.
-    incomplete: Callable[[Job], None] = lambda job: None
     #: Whether the disk is to blame for an error (its code, the attempt): then it was no attempt.
     lacks_room: Callable[[str, str | None], bool] = lambda code, attempt: False
     wall_clock: Callable[[], float] = time.time
@@ -273,13 +271,9 @@ class Runs:
             self.end(job, decide.out_of_room(job, error))
             return
         now = self.wall_clock()
-        record = self.settling.after_failure(job, error, now=now)
-        if record:
-            self.incomplete(job)
-        else:
-            record = decide.after_failure(
-                job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
-            )
+        record = self.settling.after_failure(job, error, now=now) or decide.after_failure(
+            job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
+        )
         self.end(job, record)
 
     def end(self, job: Job, record: AnyRecord) -> None:
