@@ -27,7 +27,8 @@ class Rules:
         hard_link_hold: a program may link a file in and remove its own name a moment later; for so long that is looked at again.
         look_spacing: looks for files that come to rest are no closer than this, so that many of them share one look.
         outside_pause: how often something is looked at again that nobody will tell about (a download, another program).
-        taken_memory: for so long a sidecar without a picture is compared with pictures that were taken.
+        late_within: a sidecar that comes so long after a picture of its name was taken has nothing to do with that one.
+        late_grace: a sidecar must have been alone for so long before it is reported as late; its picture may be on the way.
     """
 
     settle_local: float = 2.0
@@ -47,4 +48,5 @@ class Rules:
     hard_link_hold: float = 60.0
     look_spacing: float = 0.05
     outside_pause: float = 5.0
-    taken_memory: float = 86400.0
+    late_within: float = 3600.0
+    late_grace: float = 30.0

@@ -145,7 +145,8 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
             due.pop(family, None)
     recent = dict(memory.recent)
     for one in group[-_MOST_RECENT:]:
-        recent.update(_as_recent(one.image.name, now))
+        if not one.problem:
+            recent.update(_as_recent(Taken(one.image.name, now, one.sidecar.name if one.sidecar else None)))
     if len(recent) > 2 * _MOST_RECENT:
         recent = dict(islice(recent.items(), len(recent) - _MOST_RECENT, None))
     return replace(
@@ -165,11 +166,10 @@ def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
     return history is not None and history.vouch == "closed" and history.closes == 1
 
 
-def _as_recent(image: bytes, now: float) -> dict[str, Taken]:
+def _as_recent(one: Taken) -> dict[str, Taken]:
     """A picture that was taken, under the names that a sidecar may call it by."""
-    key = key_of(image)
-    taken_now = Taken(image, now)
-    return {key: taken_now, key.rpartition(".")[0]: taken_now}
+    key = key_of(one.name)
+    return {key: one, key.rpartition(".")[0]: one}
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
@@ -214,10 +214,10 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
     return replace(memory, folders={**memory.folders, folder: known})
 
 
-def recall(memory: Memory, folder: bytes, images: Iterable[bytes], now: float) -> Memory:
+def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
     """The memory told, after a restart, which pictures were lately taken from a folder, for sidecars that come too late."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     recent = dict(known.recent)
-    for image in images:
-        recent.update(_as_recent(image, now))
+    for one in pictures:
+        recent.update(_as_recent(one))
     return replace(memory, folders={**memory.folders, folder: replace(known, recent=recent)})

@@ -375,6 +375,24 @@ def test_an_empty_picture_is_taken_and_failed_after_ten_minutes():
     assert "empty" in scene.decision.ready[0].problem
 
 
+def test_a_sidecar_stays_for_the_picture_that_follows_an_empty_placeholder():
+    scene = Scene()
+    scene.put("scan.jpg", size=0)
+    scene.put("._scan.jpg", size=5)
+    scene.put("scan.yaml")
+    scene.put("scan.depth.png")
+    scene.until_ready()
+    assert [entry.name for entry in scene.decision.ready[0].entries] == [b"scan.jpg", b"._scan.jpg"]
+    assert "empty for too long" in scene.reason("scan.yaml")
+    scene.take()
+    scene.pass_time(4000)
+    assert scene.reason("scan.yaml") == "waiting for its picture, scan.jpg or another picture of that name"
+    assert scene.decision.late == ()
+    scene.put("scan.jpg", size=9)
+    scene.until_ready()
+    assert [entry.name for entry in scene.decision.ready[0].entries] == [b"scan.jpg", b"scan.depth.png", b"scan.yaml"]
+
+
 def test_an_empty_picture_without_a_sidecar_is_never_taken():
     scene = Scene()
     scene.put("photo.jpg", size=0)

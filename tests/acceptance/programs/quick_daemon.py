@@ -49,6 +49,7 @@ def main() -> int:
         empty_hold=1.0,
         empty_sidecar_hold=0.5,
         outside_pause=0.2,
+        late_grace=0.5,
     )
     folder._memory = replace(folder._memory, rules=rules)
     return service.run()
