@@ -16,7 +16,7 @@ from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.names import classify, is_batch_file, is_dust
 from daemon.intake.roll import Roll
 from daemon.intake.rules import Rules
-from daemon.intake.settle import History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+from daemon.intake.settle import END_MISSING, History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
 _T = TypeVar("_T")
 
@@ -103,6 +103,7 @@ def _observe(
     # Equal histories become one object: of a hundred thousand files that came together there is one.
     arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
     changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
+    came: list[bytes] = []
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
     fresh += [name for name in back if name in folder.entries and folder.entries[name] is memory.entries.get(name)]
     for name in fresh:
@@ -110,7 +111,9 @@ def _observe(
         if gone.get(name) is entry:
             continue
         if known is None:
-            label = roll.enter(name, arrival)
+            awaits = memory.awaited.get(name)
+            label = roll.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
+            came += [] if awaits is None else [name]
             reopened = reopened or (label.role == "image" and _taken_lately(before, label.key, step))
         else:
             label, old = roll.label(name), memory.entries[name]
@@ -138,6 +141,8 @@ def _observe(
         quiet_since=now if lively else memory.quiet_since,
     )
     after = replace(after, empty_since=_empty_since(after, now), closed_once=0 if reopened else after.closed_once)
+    if came:
+        after = replace(after, awaited={name: until for name, until in after.awaited.items() if name not in came})
     return (with_growth(after, step) if grew else after), changed
 
 

@@ -43,6 +43,7 @@ class FolderMemory:
         quiet_since: when something last came here or changed.
         empty_since: since when no picture is here.
         recent: pictures taken here, by key and by stem.
+        awaited: names that come back because their end is missing, and until when the rest is waited for.
         batch_taken: a picture of this batch folder was taken.
         next_due: when to look again at anything here.
         listing: the waiting list of the folder; `hopeless`: nothing in it resolves by itself.
@@ -69,6 +70,7 @@ class FolderMemory:
     closed_once: int = 0
     empty_since: float | None = None
     recent: Mapping[str, Taken] = field(default_factory=dict)
+    awaited: Mapping[bytes, float] = field(default_factory=dict)
     batch_taken: bool = False
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()

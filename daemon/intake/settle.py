@@ -20,6 +20,9 @@ from daemon.intake.rules import Rules
 # Finder and the Mac's copy engine date a file of which a copy is under way 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
 # or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
 COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
+END_MISSING = "its end is missing; waiting for the rest"
+#: A picture whose end was missing must rest for twice the pause before it went on, within these bounds, in seconds.
+_PAUSES, _LEAST_REST, _MOST_REST = 2.0, 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class History:
         patience: factor on the settle time of this file alone; grows each time a claim found it not at rest after all.
         held: why a claim was dropped.
         noticed: its one notice has been given.
+        awaits: until when its rest is waited for, because its end was found to be missing; 0 if it was not.
+        least: seconds that it must rest at least, because it paused for long before.
     """
 
     arrived: float
@@ -46,6 +51,8 @@ class History:
     patience: float = 1.0
     held: str | None = None
     noticed: bool = False
+    awaits: float = 0.0
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,12 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
     if entry.fingerprint == before.fingerprint and entry.kind == before.kind:
         return replace(history, looked=now)
     closes = history.closes + 1 if history.closes else 0
-    return replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
+    least = history.least if entry.ino == before.ino else 0.0
+    if history.awaits and entry.ino == before.ino:
+        # Whoever paused for so long may do so again.
+        least = max(least, min(_PAUSES * (now - history.since), _MOST_REST), _LEAST_REST)
+    after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
+    return replace(after, awaits=0.0, least=least)
 
 
 def vouched(history: History, hint: Hint, fresh: bool) -> History:
@@ -126,7 +138,7 @@ def settle_seconds(history: History, pace: Pace) -> float:
     seconds = pace.settle
     if pace.local and (history.vouch == "renamed_in" or (history.vouch == "closed" and pace.closed_once)):
         seconds = min(seconds, pace.rules.settle_closed)
-    return min(seconds * pace.factor * history.patience, max(seconds, pace.rules.settle_ceiling))
+    return max(min(seconds * pace.factor * history.patience, max(seconds, pace.rules.settle_ceiling)), history.least)
 
 
 def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
@@ -146,7 +158,7 @@ def is_freed(history: History, go: float, pace: Pace) -> bool:
     It does if the file was renamed in before, or is the sidecar itself. A close says less: a scanner may write on after it, and
     the sidecar may come from somebody else meanwhile; so it must be a folder whose writers close once.
     """
-    if history.held is not None or history.vouched_at > go:
+    if history.held is not None or history.least or history.vouched_at > go:
         return False
     return history.vouch == "renamed_in" or (history.vouch == "closed" and pace.closed_once)
 
@@ -168,6 +180,8 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
     copying_until = max(pace.copying_until, history.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
     if copying_until > pace.now:
         return Rest("Finder is still copying it, by its creation date", copying_until)
+    if history.awaits > pace.now:
+        return Rest(END_MISSING, history.awaits)
     if go is not None and is_freed(history, go, pace):
         return SETTLED
     if entry.size == 0 and track.label.role == "sidecar" and history.since + rules.empty_sidecar_hold > pace.now:

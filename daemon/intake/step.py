@@ -214,6 +214,13 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
     return replace(memory, folders={**memory.folders, folder: known})
 
 
+def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: float) -> Memory:
+    """The memory told that a picture comes back to its place because its end is missing, and until when its rest may come."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    known = replace(known, awaited={**known.awaited, image: until})
+    return replace(memory, folders={**memory.folders, folder: known})
+
+
 def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
     """The memory told, after a restart, which pictures were lately taken from a folder, for sidecars that come too late."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)

@@ -214,7 +214,7 @@ class Board:
             self._dirty.pop(job_id, None)
 
     def _position(self, job: Job) -> int | None:
-        if job.state != "pending" or not job.claimed:
+        if job.state != "pending" or not job.claimed or job.place != "source":
             return None
         return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
 
@@ -258,7 +258,7 @@ class Board:
         pending = [job for job in queued if job.state == "pending"]
         return [
             status_of(job, position=self._positions.get(job.job_id), progress=self._progress.get(job.job_id))
-            for job in (*jobs.processing.values(), *pending)
+            for job in (*jobs.processing.values(), *pending, *islice(jobs.returned.values(), _MOST_POSITIONS))
         ]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:

@@ -19,6 +19,7 @@ from daemon.intake import (
     Ready,
     Rules,
     Taken,
+    awaits_rest,
     batch_under_way,
     grew,
     names_due,
@@ -28,6 +29,7 @@ from daemon.intake import (
     taken,
 )
 from daemon.intake import Waiting as Unready
+from daemon.jobs import decide
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
 from daemon.service.batches import Batches
@@ -119,6 +121,8 @@ class HotFolder:
             by_folder.setdefault(job.accepted.folder, []).append(_taken(job, now))
         for folder, pictures in by_folder.items():
             self._memory = recall(self._memory, to_bytes(folder), pictures, now)
+        for job in jobs.returned.values():
+            self.came_back(job, now)
 
     # -- when -------------------------------------------------------------------------------------------------------------
 
@@ -225,6 +229,14 @@ class HotFolder:
     def was_incomplete(self, job: Job, now: float) -> None:
         """A picture that was taken turned out not to be complete after all: its folder gets more patience."""
         self._memory = grew(self._memory, to_bytes(job.accepted.folder), now)
+
+    def came_back(self, job: Job, now: float) -> None:
+        """The picture of a job is in the inbox again, because its end is missing. `now`: monotonic seconds."""
+        self._tell_taken(now)
+        left = max(0.0, job.retry_at - time.time())
+        self._memory = awaits_rest(
+            self._memory, to_bytes(job.accepted.folder), to_bytes(job.image.name), now + min(left, decide.REST_SECONDS), now
+        )
 
     # -- saying -----------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from itertools import islice
 from loguru import logger
 
 from daemon.contract.messages import Result, Warm
-from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
+from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Returned, Started
 from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
@@ -34,6 +34,7 @@ from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
+from daemon.service.returning import Returns
 from daemon.service.settling import Fingerprint, Settling
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
@@ -65,6 +66,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.fs, self.outbox, self.clock)
+        self.returns = Returns(self.fs, self.settings.paths.inbox_bytes, self.outbox, self.ledger, self.settling)
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
         self._troubles: dict[str, str] = {}
@@ -91,10 +93,29 @@ class Runs:
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.publish(job)
+            elif job.place != "source":
+                self._return(job)
             elif job.cancel_requested:
                 self.end(job, decide.cancelled(job))
             elif job.refusal:
                 self.end(job, decide.refused(job, job.refusal))
+
+    def _return(self, job: Job) -> None:
+        """Go on with a job whose files are on their way back to the inbox, or from there."""
+        try:
+            record = self.returns.go_on(job)
+        except OSError as error:
+            self._trouble("return", f"the files of {job.job_id} cannot be moved: {error.strerror}")
+            return
+        self._troubles.pop("return", None)
+        self.end(job, record)
+        if isinstance(record, Returned):
+            self.returns.told(self.ledger.jobs.live[job.job_id])
+
+    def look_for_returned(self) -> None:
+        """End the jobs whose picture somebody took out of the inbox while it waited for its rest."""
+        for job in self.returns.missing():
+            self.end(job, decide.taken_back(job))
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
@@ -271,9 +292,12 @@ class Runs:
             self.end(job, decide.out_of_room(job, error))
             return
         now = self.wall_clock()
-        record = self.settling.after_failure(job, error, now=now) or decide.after_failure(
-            job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
-        )
+        record = self.returns.proposal(job, error, now=now) or self.settling.after_failure(job, error, now=now)
+        if record is None:
+            error = self.returns.explained(job, error, now=now)
+            record = decide.after_failure(
+                job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
+            )
         self.end(job, record)
 
     def end(self, job: Job, record: AnyRecord) -> None:
@@ -288,7 +312,9 @@ class Runs:
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
             logger.info("{} {}{}", job.job_id, after.state, why)
-        elif after:
+        elif after and after.place != "source":
+            logger.info("{} waits in the inbox for the rest of its picture", job.job_id)
+        elif after and job.state == "processing":
             logger.info(
                 "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
             )
@@ -313,7 +339,7 @@ class Runs:
         """Stop a job for which `cancel_requested` is recorded."""
         if job.state == "processing":
             self._supervisor.cancel(job.job_id)
-        elif job.claimed:
+        elif job.claimed and job.place == "source":
             self.end(job, decide.cancelled(job))
 
 

@@ -80,6 +80,13 @@ def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, 
     return [(f"{order}-{how}-{number}x{pause}.jpg", number, pause, order, how) for number, pause, (order, how) in table]
 
 
+@pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
+    written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 4, 5, 6))
+    write_all(running, written)
+    assert halves(running, written, 300) == []
+
+
 def test_pauses_of_scanners_leave_every_picture_whole(running: QuickFolder) -> None:
     written = [*cases((0.2,), (2, 3, 6)), *cases((1.0,), (2, 3, 5))]
     write_all(running, written)
