@@ -103,12 +103,12 @@ class Returns:
         self.fs.sync_dir(self._folder(job))
         for source in moved:
             self.fs.unlink(source)
-        if job.accepted.effective and self._look(
-            spec := self.outbox.job(job.job_id, b"source", to_bytes(job.accepted.effective))
-        ):
-            self.fs.unlink(spec)  # made anew with the next claim
-        if self._look(self.outbox.job(job.job_id, b"source")) is not None:
-            self.fs.sync_dir(self.outbox.job(job.job_id, b"source"))
+        folder = self.outbox.job(job.job_id, b"source")
+        effective = os.path.join(folder, to_bytes(job.accepted.effective)) if job.accepted.effective else None
+        if effective and self._look(effective) is not None:
+            self.fs.unlink(effective)  # made anew with the next claim
+        if self._look(folder) is not None:
+            self.fs.sync_dir(folder)
         self.settling.forget(job)
         return Returned(job=job.job_id)
 

@@ -81,6 +81,7 @@ def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, 
 
 
 @pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+@pytest.mark.timeout(1000)
 def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
     written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 4, 5, 6))
     write_all(running, written)
