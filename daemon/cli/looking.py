@@ -73,6 +73,7 @@ class Looking:
         live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
         now = time.time()
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
+        live += [status_of(job, at=now) for job in jobs.returned.values()]
 
         def wanted(one: Status | Past) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)

@@ -17,6 +17,7 @@ RECORD_VERSION = 1
 LONGEST_PAUSE = 60.0
 
 Role = Literal["image", "depth", "sidecar", "twin", "batch"]
+Place = Literal["source", "returning", "inbox"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,38 @@ class AttemptEnded:
     error: ErrorInfo | None = None
     counts: bool
     retry_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returning:
+    """The picture is cut off and was written to a moment ago: its files go back to their places in the inbox, from here on.
+
+    The job stays, under its id, and waits for the rest until `until` (seconds since 1970); size and time are the picture's now.
+    """
+
+    event: Literal["returning"] = "returning"
+    job: str
+    error: ErrorInfo
+    size: int
+    mtime_ns: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """The files are in the inbox again, and not in source/."""
+
+    event: Literal["returned"] = "returned"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retaken:
+    """The picture of a job that waited in the inbox is accepted anew, as it is now; what follows is a claim like any other."""
+
+    event: Literal["retaken"] = "retaken"
+    job: str
+    value: Accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +247,9 @@ class Job:
     """All that is known of one job: what its records fold to, and what a snapshot holds.
 
     `sequence` is that of the accepted record, the order of arrival; `pause`: how many seconds it rests in all until `retry_at`;
-    `last_error` is of the attempt before, while a retry is due;
-    `discarded`: somebody took its folder away before it had ended; `notes` are warnings that came later.
+    `last_error` is of the attempt before, while a retry is due; `discarded`: somebody took its folder away before it had ended;
+    `notes` are warnings that came later; `place` is where the files of a claimed job are, and `back` why and how they went back
+    to the inbox the last time.
     """
 
     job_id: str
@@ -239,6 +273,8 @@ class Job:
     ended: Ended | None = None
     discarded: bool = False
     notes: tuple[str, ...] = ()
+    place: Place = "source"
+    back: Returning | None = None
 
     @property
     def image(self) -> ClaimedFile:
@@ -292,6 +328,9 @@ AnyRecord = (
     | Withdrawn
     | Started
     | AttemptEnded
+    | Returning
+    | Returned
+    | Retaken
     | Publishing
     | CancelRequested
     | Ended

@@ -38,6 +38,16 @@ def _regular(path: bytes, flags: int) -> Iterator[int]:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def _folder(path: bytes) -> Iterator[int]:
+    """Open a folder, and no link to one, for as long as the block runs."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 class LocalFiles:
     """`FileSystem` on the real disk; see there for what each operation does not guarantee."""
 
@@ -82,6 +92,14 @@ class LocalFiles:
     def rename(self, source: bytes, target: bytes) -> None:
         """Move within one file system."""
         os.rename(source, target)
+
+    def link(self, source: bytes, target: bytes) -> None:
+        """Give a file a second name."""
+        (here, name), (there, new_name) = os.path.split(source), os.path.split(target)
+        with _folder(here) as old, _folder(there) as new:
+            if not stat.S_ISREG(os.stat(name, dir_fd=old, follow_symlinks=False).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", source)
+            os.link(name, new_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""

@@ -65,6 +65,12 @@ class FileSystem(Protocol):
         file systems, under neither until the journal of the file system is replayed.
         """
 
+    def link(self, source: bytes, target: bytes) -> None:
+        """Give a file a second name; FileExistsError if anything has it. Not durable before `sync_dir`.
+
+        Links are refused: as the file itself, and as the folder that holds either name. Not every file system can do it.
+        """
+
     def unlink(self, path: bytes) -> None:
         """Remove a name. Not durable before `sync_dir`."""
 

@@ -16,7 +16,7 @@ from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.names import classify, is_batch_file, is_dust
 from daemon.intake.roll import Roll
 from daemon.intake.rules import Rules
-from daemon.intake.settle import History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+from daemon.intake.settle import END_MISSING, History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
 _T = TypeVar("_T")
 
@@ -73,6 +73,7 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
         full_look=memory.full_look,
         copying_until=memory.quiet_since + rules.copy_hold if copying else 0.0,
         local=not memory.network,
+        closed_once=memory.closed_once >= rules.once_needed,
     )
 
 
@@ -94,7 +95,8 @@ def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
     """The folder after a file in it grew although it had counted as complete: settle times double, up to the ceiling."""
     factor = pace_of(memory, step).factor * 2
-    return replace(memory, factor=min(factor, step.rules.settle_ceiling / step.rules.settle_closed), factor_since=step.now)
+    factor = min(factor, step.rules.settle_ceiling / step.rules.settle_closed)
+    return replace(memory, factor=factor, factor_since=step.now, closed_once=0)
 
 
 def _observe(
@@ -106,8 +108,9 @@ def _observe(
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
     pace, roll = pace_of(before, step), Roll(before)
     # Equal histories become one object: of a hundred thousand files that came together there is one.
-    arrival, looked_again, vouch = History(now, now, now), cache(lambda history: replace(history, looked=now)), cache(vouched)
-    changed, touched, arrivals, grew, lively = dict[str, None](), set[bytes](), set[bytes](), False, False
+    arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
+    changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
+    came: list[bytes] = []
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
     fresh += [name for name in back if name in folder.entries and folder.entries[name] is memory.entries.get(name)]
     for name in fresh:
@@ -115,7 +118,10 @@ def _observe(
         if gone.get(name) is entry:
             continue
         if known is None:
-            label = roll.enter(name, arrival)
+            awaits = memory.awaited.get(name)
+            label = roll.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
+            came += [] if awaits is None else [name]
+            reopened = reopened or (label.role == "image" and _taken_lately(before, label.key, step))
         else:
             label, old = roll.label(name), memory.entries[name]
             grew = grew or grew_again(Track(old, label, known), entry, pace)
@@ -130,8 +136,10 @@ def _observe(
             roll.histories[name] = looked_again(roll.histories[name])
     for hint in hints:
         if hint.name in roll.histories:
-            roll.histories[hint.name] = vouch(roll.histories[hint.name], hint.how, hint.name in arrivals)
-            changed[roll.label(hint.name).family] = None
+            history = roll.histories[hint.name] = vouched(roll.histories[hint.name], hint, hint.name in arrivals)
+            label = roll.label(hint.name)
+            reopened = reopened or (label.role in ("image", "depth") and history.closes > 1)
+            changed[label.family] = None
     if folder.entries is not memory.entries:
         changed |= {roll.leave(name).family: None for name in memory.histories.keys() - folder.entries.keys()}
     after = replace(
@@ -139,8 +147,16 @@ def _observe(
         full_look=now if looked is None else memory.full_look,
         quiet_since=now if lively else memory.quiet_since,
     )
-    after = replace(after, empty_since=_empty_since(after, now))
+    after = replace(after, empty_since=_empty_since(after, now), closed_once=0 if reopened else after.closed_once)
+    if came:
+        after = replace(after, awaited={name: until for name, until in after.awaited.items() if name not in came})
     return (with_growth(after, step) if grew else after), changed
+
+
+def _taken_lately(memory: FolderMemory, key: str, step: Circumstances) -> bool:
+    """Whether a picture of that name was taken a moment ago."""
+    taken = memory.recent.get(key)
+    return taken is not None and step.now - taken.at < step.rules.reopened_within
 
 
 def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
@@ -176,7 +192,7 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
     if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:
         return Standing(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
     track = Track(entry, classify(entry.name, in_inbox=not memory.name), history)
-    state = rest(track, pace_of(memory, step), go=False, busy=False)
+    state = rest(track, pace_of(memory, step), go=None, busy=False)
     if not state.settled:
         return Standing(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
     return Standing(control)

@@ -13,10 +13,11 @@ from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was taken, remembered for sidecars that come too late."""
+    """A picture that was taken, remembered for sidecars that come too late. `sidecar`: the one it was taken with."""
 
     name: bytes
     at: float
+    sidecar: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
         return
     if (absence := _without_sidecar(found, place, verdict)) is not None:
         # What still grows says so first; what it lacks is the smaller news.
-        state = _member_rest(image, family, place.pace, go=False)
+        state = _member_rest(image, family, place.pace, go=None)
         shown = absence if state.settled else state
         verdict.waiting += [Waiting(place.name, t.entry.name, shown.reason or "", shown.look_at is not None) for t in group]
         for at in (absence.look_at, state.look_at):
@@ -113,7 +114,8 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
                 verdict.look_again(at)
         return
     twins = [twin for t in group for twin in family.twins.get(t.label.key, ())]
-    go = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
+    renamed_in = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
+    go = sidecar.history.vouched_at if sidecar is not None and renamed_in else None
     problem = None
     for track in (*group, *twins):
         state = _member_rest(track, family, place.pace, go=go)
@@ -124,6 +126,11 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
             return
         if track.entry.size == 0 and track.label.role in ("image", "depth"):
             problem = problem or f"{name_text(track)} has been empty for {place.pace.rules.empty_hold / 60:.0f} minutes."
+    if image.entry.size == 0:
+        # Only a placeholder is given up. What came with it belongs to the picture that may still follow under the name.
+        reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
+        verdict.waiting += [Waiting(place.name, t.entry.name, reason, False) for t in group if t is not image]
+        found, twins = Match(image), family.twins.get(image.label.key, [])
     verdict.ready.append(_ready(found, [t.entry for t in twins], place, problem))
 
 
@@ -133,11 +140,11 @@ def _of(culprit: Track, shown: Track, state: Rest) -> str:
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
-def _member_rest(track: Track, family: Family, pace: Pace, *, go: bool) -> Rest:
+def _member_rest(track: Track, family: Family, pace: Pace, *, go: float | None) -> Rest:
     """Whether one member of a pair is at rest; a picture without a byte is so only when it is hopeless."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
         return Rest("still empty", track.history.since + pace.rules.empty_hold)
-    if track.label.role == "twin" and go:
+    if track.label.role == "twin" and go is not None:
         return SETTLED
     busy = track.label.role != "twin" and track.label.key in family.downloads
     return rest(track, pace, go=go, busy=busy)
@@ -193,19 +200,31 @@ def _judge_alone(track: Track, unused: str | None, family: Family, place: Place,
     reason, base = unused, track.label.base
     if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
         reason = "its picture is a camera raw file: export it as TIFF or HEIC"
-    taken = place.recent.get(base)
-    recently = taken is not None and place.pace.now - taken.at < place.pace.rules.taken_memory
-    if reason is None and track.label.role == "sidecar" and taken is not None and recently:
-        picture = to_text(taken.name)
-        if track.history.arrived < taken.at:
-            reason = f"{picture} was taken with another YAML file"
-        else:
-            reason = f"came after {picture} was taken: drop the picture again with it"
-            if not track.history.noticed:
-                verdict.late.append(Late(place.name, track.entry, taken.name))
+    if reason is None and track.label.role == "sidecar" and (taken := place.recent.get(base)) is not None:
+        reason = _after_its_picture(track, taken, place, verdict)
     if reason is None:
         reason = f"waiting for its picture, {_likely_picture(track)}"
     verdict.waiting.append(Waiting(place.name, track.entry.name, reason, False))
+
+
+def _after_its_picture(track: Track, taken: Taken, place: Place, verdict: Verdict) -> str | None:
+    """Why a sidecar is alone whose picture, it seems, was taken; none if it rather is the first half of another pair.
+
+    Whoever drops a pair anew may drop the sidecar first. So one of the name that the picture was taken with is never late, and
+    another only after it was alone for a while.
+    """
+    rules, picture, arrived = place.pace.rules, to_text(taken.name), track.history.arrived
+    if arrived < taken.at:
+        return f"{picture} was taken with another YAML file"
+    again = taken.sidecar is not None and key_of(taken.sidecar) == track.label.key
+    if again or arrived - taken.at >= rules.late_within:
+        return None
+    if not track.history.noticed:
+        if place.pace.now < arrived + rules.late_grace:
+            verdict.look_again(arrived + rules.late_grace)
+        else:
+            verdict.late.append(Late(place.name, track.entry, taken.name))
+    return f"came after {picture} was taken: drop the picture again with it"
 
 
 def _likely_picture(track: Track) -> str:

@@ -39,9 +39,11 @@ class FolderMemory:
         families: names by family; `waits`, `ready`, `downloads` and `due` (the next look) hold the verdicts by family.
         full_look: when every name was last looked at.
         factor: on the settle times here, since `factor_since`.
+        closed_once: how many pictures in a row their writers closed once; see `daemon.intake.step.taken`.
         quiet_since: when something last came here or changed.
         empty_since: since when no picture is here.
         recent: pictures taken here, by key and by stem.
+        awaited: names that come back because their end is missing, and until when the rest is waited for.
         batch_taken: a picture of this batch folder was taken.
         next_due: when to look again at anything here.
         listing: the waiting list of the folder; `hopeless`: nothing in it resolves by itself.
@@ -66,8 +68,10 @@ class FolderMemory:
     problem: str | None = None
     factor: float = 1.0
     factor_since: float = 0.0
+    closed_once: int = 0
     empty_since: float | None = None
     recent: Mapping[str, Taken] = field(default_factory=dict)
+    awaited: Mapping[bytes, float] = field(default_factory=dict)
     batch_taken: bool = False
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()

@@ -10,7 +10,11 @@ class Rules:
     Attributes:
         settle_local: the same fingerprint for so long on a local disk; longer than programs pause between two writes.
         settle_network: the same on a network file system, whose clients hold back sizes and times for a few seconds.
-        settle_closed: the same after Linux told that the writer closed the file; scanners close and reopen within it.
+        settle_closed: the same after a rename, or after a close in a folder whose writers close once; others close and reopen
+            with pauses of 0.2 to 4 s (scanners, converters).
+        once_needed: so many pictures in a row must have been closed once: whoever closes several times does it with each.
+        reopened_within: a picture that comes under the name of one that was taken so short a time ago may be its rest, written by
+            a program that opened the name anew.
         settle_ceiling: what doubling the settle time ends at.
         patience: for so long a doubled settle time is kept after a file grew again.
         preset_grace: a picture alone is taken with a preset only then, so that its own sidecar may still come.
@@ -23,12 +27,15 @@ class Rules:
         hard_link_hold: a program may link a file in and remove its own name a moment later; for so long that is looked at again.
         look_spacing: looks for files that come to rest are no closer than this, so that many of them share one look.
         outside_pause: how often something is looked at again that nobody will tell about (a download, another program).
-        taken_memory: for so long a sidecar without a picture is compared with pictures that were taken.
+        late_within: a sidecar that comes so long after a picture of its name was taken has nothing to do with that one.
+        late_grace: a sidecar must have been alone for so long before it is reported as late; its picture may be on the way.
     """
 
     settle_local: float = 2.0
     settle_network: float = 5.0
     settle_closed: float = 0.5
+    once_needed: int = 5
+    reopened_within: float = 60.0
     settle_ceiling: float = 60.0
     patience: float = 3600.0
     preset_grace: float = 10.0
@@ -41,4 +48,5 @@ class Rules:
     hard_link_hold: float = 60.0
     look_spacing: float = 0.05
     outside_pause: float = 5.0
-    taken_memory: float = 86400.0
+    late_within: float = 3600.0
+    late_grace: float = 30.0

@@ -2,22 +2,27 @@
 
 Edge cases, each with the rule that covers it:
 - slow chunks with pauses: every change starts the time anew; growth after it had come to rest doubles the patience of its folder
+- open, write, close, several times over: a close shortens nothing, unless the last pictures of the folder were closed only once
 - preallocated, then filled: the modification time moves, or Linux tells of the close; what neither shows, the decode finds
 - modification time restored, in 1970 or in the future: it is compared with itself, never with a clock
 - a new inode with the same size and time: another fingerprint
 - Finder: three birth times that say "copy under way", on the file or a folder above it, believed for ten minutes without change
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from daemon.contract.names import to_text
-from daemon.intake.model import Entry, How
+from daemon.intake.model import Entry, Hint, How
 from daemon.intake.names import Label
 from daemon.intake.rules import Rules
 
 # Finder and the Mac's copy engine date a file of which a copy is under way 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
 # or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
 COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
+END_MISSING = "its end is missing; waiting for the rest"
+#: A picture whose end was missing must rest for twice the pause before it went on, within these bounds, in seconds.
+_PAUSES, _LEAST_REST, _MOST_REST = 2.0, 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +33,26 @@ class History:
         arrived: when the name was first seen.
         since: when this fingerprint was first seen.
         looked: when it was last looked at.
-        vouch: what the operating system told of this very fingerprint.
+        vouch: what the operating system told of this very fingerprint; `vouched_at`: when it happened.
+        closes: how often its writer closed it, as far as was heard; a change after a close counts as another.
         patience: factor on the settle time of this file alone; grows each time a claim found it not at rest after all.
         held: why a claim was dropped.
         noticed: its one notice has been given.
+        awaits: until when its rest is waited for, because its end was found to be missing; 0 if it was not.
+        least: seconds that it must rest at least, because it paused for long before.
     """
 
     arrived: float
     since: float
     looked: float
     vouch: How | None = None
+    vouched_at: float = -math.inf
+    closes: int = 0
     patience: float = 1.0
     held: str | None = None
     noticed: bool = False
+    awaits: float = 0.0
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ class Pace:
         full_look: when every name of the folder was last looked at.
         copying_until: until when the folder's own birth time holds everything in it.
         local: renames and closes of this machine are all there are.
+        closed_once: writers here close a picture once, and then it is whole.
     """
 
     rules: Rules
@@ -71,6 +84,7 @@ class Pace:
     full_look: float
     copying_until: float
     local: bool
+    closed_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +112,33 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
     """The history after another entry was seen under the name."""
     if entry.fingerprint == before.fingerprint and entry.kind == before.kind:
         return replace(history, looked=now)
-    return replace(history, since=now, looked=now, vouch=None, held=None)
+    closes = history.closes + 1 if history.closes else 0
+    least = history.least if entry.ino == before.ino else 0.0
+    if history.awaits and entry.ino == before.ino:
+        # Whoever paused for so long may do so again.
+        least = max(least, min(_PAUSES * (now - history.since), _MOST_REST), _LEAST_REST)
+    after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
+    return replace(after, awaits=0.0, least=least)
 
 
-def vouched(history: History, how: How, fresh: bool) -> History:
+def vouched(history: History, hint: Hint, fresh: bool) -> History:
     """The history after the operating system told something of its name.
 
     A rename says more than a close and is kept, unless the close belongs to a fingerprint that is new in this look (`fresh`).
     """
-    if how == "changed" or (how == "closed" and history.vouch == "renamed_in" and not fresh):
+    if hint.how == "changed" or (hint.how == "closed" and history.vouch == "renamed_in" and not fresh):
         return history
-    return replace(history, vouch=how)
+    # The first close that is heard after a change is the one that the change was counted for already.
+    closes = history.closes if hint.how != "closed" or (fresh and history.closes) else history.closes + 1
+    return replace(history, vouch=hint.how, vouched_at=hint.at, closes=closes)
 
 
 def settle_seconds(history: History, pace: Pace) -> float:
     """How long this file must keep its fingerprint."""
     seconds = pace.settle
-    if pace.local and history.vouch is not None:
+    if pace.local and (history.vouch == "renamed_in" or (history.vouch == "closed" and pace.closed_once)):
         seconds = min(seconds, pace.rules.settle_closed)
-    return min(seconds * pace.factor * history.patience, max(seconds, pace.rules.settle_ceiling))
+    return max(min(seconds * pace.factor * history.patience, max(seconds, pace.rules.settle_ceiling)), history.least)
 
 
 def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
@@ -130,13 +152,24 @@ def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
     )
 
 
-def rest(track: Track, pace: Pace, *, go: bool, busy: bool) -> Rest:
+def is_freed(history: History, go: float, pace: Pace) -> bool:
+    """Whether the producer's "go" at that time holds for a file.
+
+    It does if the file was renamed in before, or is the sidecar itself. A close says less: a scanner may write on after it, and
+    the sidecar may come from somebody else meanwhile; so it must be a folder whose writers close once.
+    """
+    if history.held is not None or history.least or history.vouched_at > go:
+        return False
+    return history.vouch == "renamed_in" or (history.vouch == "closed" and pace.closed_once)
+
+
+def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
     """Whether one file is complete.
 
     Args:
         track: the file.
         pace: of its folder.
-        go: the producer renamed the sidecar in last; what was itself renamed in or closed needs no more time.
+        go: when the producer renamed the sidecar in, which says that all before it is whole; none if that is not so.
         busy: an unfinished download beside it says that it is being filled.
     """
     rules, entry, history = pace.rules, track.entry, track.history
@@ -147,7 +180,9 @@ def rest(track: Track, pace: Pace, *, go: bool, busy: bool) -> Rest:
     copying_until = max(pace.copying_until, history.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
     if copying_until > pace.now:
         return Rest("Finder is still copying it, by its creation date", copying_until)
-    if go and history.vouch is not None and history.held is None:
+    if history.awaits > pace.now:
+        return Rest(END_MISSING, history.awaits)
+    if go is not None and is_freed(history, go, pace):
         return SETTLED
     if entry.size == 0 and track.label.role == "sidecar" and history.since + rules.empty_sidecar_hold > pace.now:
         return Rest(

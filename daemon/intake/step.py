@@ -112,7 +112,13 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
 
 
 def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
-    """The memory after these were taken out of the inbox. What comes later under the same names is new."""
+    """The memory after these were taken out of the inbox. What comes later under the same names is new.
+
+    A picture that its writer closed exactly once, as far as was heard, counts for the folder: after `Rules.once_needed` of them
+    in a row a close is believed there. The row breaks where a picture is closed again or changes after a close, where one grows
+    that had counted as complete, and where a picture comes under the name of one that was taken a moment ago. Pictures that were
+    renamed in say nothing.
+    """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:
         by_folder.setdefault(ready.folder, []).append(ready)
@@ -125,6 +131,7 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
+    once = sum(_was_closed_once(memory, ready.image.name) for ready in group)
     roll, ready, due = Roll(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
         if name not in roll.histories:
@@ -138,7 +145,8 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
             due.pop(family, None)
     recent = dict(memory.recent)
     for one in group[-_MOST_RECENT:]:
-        recent.update(_as_recent(one.image.name, now))
+        if not one.problem:
+            recent.update(_as_recent(Taken(one.image.name, now, one.sidecar.name if one.sidecar else None)))
     if len(recent) > 2 * _MOST_RECENT:
         recent = dict(islice(recent.items(), len(recent) - _MOST_RECENT, None))
     return replace(
@@ -148,15 +156,20 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
         next_due=min(due.values(), default=memory.next_due),
         gone={**memory.gone, **entries},
         recent=recent,
+        closed_once=memory.closed_once + once,
         batch_taken=memory.batch_taken or any(r.control is not None and r.control.kind == "batch" for r in group),
     )
 
 
-def _as_recent(image: bytes, now: float) -> dict[str, Taken]:
+def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
+    history = memory.histories.get(name)
+    return history is not None and history.vouch == "closed" and history.closes == 1
+
+
+def _as_recent(one: Taken) -> dict[str, Taken]:
     """A picture that was taken, under the names that a sidecar may call it by."""
-    key = key_of(image)
-    taken_now = Taken(image, now)
-    return {key: taken_now, key.rpartition(".")[0]: taken_now}
+    key = key_of(one.name)
+    return {key: one, key.rpartition(".")[0]: one}
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
@@ -201,10 +214,17 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
     return replace(memory, folders={**memory.folders, folder: known})
 
 
-def recall(memory: Memory, folder: bytes, images: Iterable[bytes], now: float) -> Memory:
+def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: float) -> Memory:
+    """The memory told that a picture comes back to its place because its end is missing, and until when its rest may come."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    known = replace(known, awaited={**known.awaited, image: until})
+    return replace(memory, folders={**memory.folders, folder: known})
+
+
+def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
     """The memory told, after a restart, which pictures were lately taken from a folder, for sidecars that come too late."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     recent = dict(known.recent)
-    for image in images:
-        recent.update(_as_recent(image, now))
+    for one in pictures:
+        recent.update(_as_recent(one))
     return replace(memory, folders={**memory.folders, folder: replace(known, recent=recent)})

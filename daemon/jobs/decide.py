@@ -1,10 +1,11 @@
 """What follows from an event: which record is to be written. The shell writes it, then acts on it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, Ended, Job
+from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, Ended, Job, Returning
 from daemon.contract.status import ErrorInfo, Source
-from daemon.errors import BY_CODE, Cancelled, WorkerCrashed
+from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
 
 #: A crash, a timeout or a full disk is tried again by itself, at most twice.
 MAX_ATTEMPTS = 3
@@ -15,6 +16,12 @@ SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 #: Seconds until a job runs again whose folder went away: by then it was looked for, and a share that comes and goes keeps no
 #: worker busy with starting and failing.
 SIGHT_PAUSE = 5.0
+#: What the detail of `image_unreadable` begins with where the file ends too early.
+CUT_OFF = "truncated"
+#: A picture that was written to so short a time before it was accepted may still be in the making.
+YOUNG_SECONDS = 60.0
+#: So long after it was last written to nothing more is expected to come: no scanner pauses for longer.
+REST_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,55 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
     return None
 
 
+def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
+    """The record that sends a picture back to the inbox that is cut off and may still be written to; none if that is not so.
+
+    It is young if it was written to less than a minute before it was accepted, whatever the queue took since, and goes back only
+    if it has grown or changed since it went back the last time: otherwise it has had its time.
+
+    Args:
+        job: the job whose attempt failed.
+        error: why.
+        size: of the picture as it is, bytes.
+        mtime_ns: when it was last written to, nanoseconds since 1970.
+        now: seconds since 1970.
+    """
+    changed = mtime_ns / 1e9
+    accepted = datetime.fromisoformat(job.created_at).timestamp()
+    young = accepted - YOUNG_SECONDS < changed < now + YOUNG_SECONDS
+    until = min(changed, now) + REST_SECONDS
+    stayed = job.back is not None and (job.back.size, job.back.mtime_ns) == (size, mtime_ns)
+    if not is_cut_off(error) or not young or stayed or until <= now or job.cancel_requested:
+        return None
+    return Returning(job=job.job_id, error=error, size=size, mtime_ns=mtime_ns, until=until)
+
+
+def is_cut_off(error: ErrorInfo) -> bool:
+    """Whether a picture could not be read because it ends too early."""
+    return error.code == ImageUnreadable.code and (error.detail or "").startswith(CUT_OFF)
+
+
+def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
+    """The error of a picture that is cut off, with what may have become of its rest.
+
+    Args:
+        job: that fails with it.
+        error: of the worker.
+        now: seconds since 1970.
+        other: bytes of another file that has its name in the inbox by now; none if there is none.
+    """
+    if other is not None:
+        rest = (
+            f"Another {job.image.name} came into the inbox since ({other:,} bytes, this one in source has {job.image.size:,}): "
+            "it may be the rest, by a program that opened the name anew."
+        )
+    elif job.back is not None and now >= job.back.until:
+        rest = f"It waited in the inbox for the rest, but nothing came within {REST_SECONDS / 60:.0f} minutes."
+    else:
+        return error
+    return error.model_copy(update={"message": f"{error.message.rstrip('.')}. {rest}"})
+
+
 def out_of_room(job: Job, error: ErrorInfo) -> AnyRecord:
     """The record for a job that failed because the disk is full: no attempt; it runs again when there is room."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
@@ -87,6 +143,12 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
     """The end of a job that somebody cancelled."""
     error = Cancelled("the job was cancelled").info()
     return Ended(job=job.job_id, state="cancelled", error=error, warnings=job.accepted.warnings, processing_seconds=seconds)
+
+
+def taken_back(job: Job) -> Ended:
+    """The end of a job whose picture somebody took out of the inbox while it waited there for its rest."""
+    message = f"{job.image.name} was taken out of the inbox while it waited there for its rest"
+    return Ended(job=job.job_id, state="cancelled", error=Cancelled(message).info(), warnings=job.accepted.warnings)
 
 
 def interrupted(job: Job) -> AnyRecord:

@@ -21,6 +21,9 @@ from daemon.contract.records import (
     Publishing,
     Removed,
     Requeued,
+    Retaken,
+    Returned,
+    Returning,
     SegmentStart,
     Started,
     Withdrawn,
@@ -64,7 +67,9 @@ class Jobs:
         pending: how many are pending, the ones still in the claim among them.
         processing, unclaimed: those that run; those whose files are not all in source/ yet.
         postponed: pending, to be tried again at a certain time.
-        owed: those that end without a worker: refused, cancelled, or with a result that is only to be published.
+        returned: those that wait in the inbox for the rest of their picture; they are not among the pending.
+        owed: those that go on without a worker: refused, cancelled, on their way back to the inbox, or with a result that is only
+            to be published.
         batches: the batch folders in the inbox of which pictures were taken.
     """
 
@@ -79,6 +84,7 @@ class Jobs:
         self.processing: dict[str, Job] = {}
         self.unclaimed: dict[str, Job] = {}
         self.postponed: dict[str, Job] = {}
+        self.returned: dict[str, Job] = {}
         self.owed: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
 
@@ -154,7 +160,7 @@ class Jobs:
         if job.job_id in self.live:
             self._unlist(self.live[job.job_id])
         self.live[job.job_id] = job
-        self.pending += job.state == "pending"
+        self.pending += _counts(job)
         if _queued(job):
             self.queue.add(job)
         for place, belongs in self._places(job):
@@ -168,7 +174,7 @@ class Jobs:
         return self.live.pop(job_id)
 
     def _unlist(self, job: Job) -> None:
-        self.pending -= job.state == "pending"
+        self.pending -= _counts(job)
         if _queued(job):
             self.queue.remove(job)
         for place, _ in self._places(job):
@@ -176,16 +182,22 @@ class Jobs:
 
     def _places(self, job: Job) -> tuple[tuple[dict[str, Job], bool], ...]:
         publishing = job.attempt is not None and job.attempt.publishing is not None
+        moving = job.place == "returning" or (job.place == "inbox" and job.cancel_requested)
         return (
             (self.processing, job.state == "processing"),
             (self.unclaimed, not job.claimed),
             (self.postponed, job.state == "pending" and job.retry_at > 0),
-            (self.owed, publishing or (_queued(job) and (job.cancel_requested or job.refusal is not None))),
+            (self.returned, job.place == "inbox"),
+            (self.owed, publishing or moving or (_queued(job) and (job.cancel_requested or job.refusal is not None))),
         )
 
 
+def _counts(job: Job) -> bool:
+    return job.state == "pending" and job.place != "inbox"
+
+
 def _queued(job: Job) -> bool:
-    return job.state == "pending" and job.claimed
+    return job.state == "pending" and job.claimed and job.place == "source"
 
 
 def _new(record: Accepted, entry: Dated) -> Job:
@@ -200,7 +212,10 @@ def _new(record: Accepted, entry: Dated) -> Job:
     )
 
 
-def _advance(job: Job, record: Claimed | Started | AttemptEnded | Publishing | CancelRequested, ts: str) -> Job:
+_Step = Claimed | Started | AttemptEnded | Returning | Returned | Retaken | Publishing | CancelRequested
+
+
+def _advance(job: Job, record: _Step, ts: str) -> Job:
     match record:
         case Claimed():
             return replace(job, claimed=True)
@@ -214,7 +229,41 @@ def _advance(job: Job, record: Claimed | Started | AttemptEnded | Publishing | C
             # Both times are of one clock at one moment, so their difference holds whatever the clock says later.
             pause = max(0.0, retry_at - clock.seconds(ts))
             return replace(
-                job, state="pending", attempts=attempts, attempt=None, retry_at=retry_at, pause=pause, last_error=error
+                job,
+                state="pending",
+                attempts=attempts,
+                attempt=None,
+                retry_at=retry_at,
+                pause=pause,
+                last_error=error,
+                place="source",
+            )
+        case Returning(error=error, until=until):
+            attempts = job.attempts - 1
+            return replace(
+                job,
+                state="pending",
+                attempts=attempts,
+                attempt=None,
+                retry_at=until,
+                pause=max(0.0, until - clock.seconds(ts)),
+                last_error=error,
+                place="returning",
+                back=record,
+            )
+        case Returned():
+            return replace(job, place="inbox")
+        case Retaken(value=value):
+            return replace(
+                job,
+                accepted=value,
+                spec=value.spec,
+                mode=value.mode,
+                refusal=value.refusal,
+                claimed=False,
+                retry_at=0.0,
+                last_error=None,
+                place="source",
             )
         case Publishing():
             attempt = replace(job.attempt, publishing=record) if job.attempt else None

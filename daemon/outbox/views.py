@@ -161,6 +161,8 @@ def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
         return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
+    if job.place != "source":
+        return f"It waits in the inbox for the rest until {clock.hour(clock.written(job.retry_at))}; nothing to do."
     when = f"at {clock.hour(clock.written(retry_at))}" if retry_at else "when it is its turn"
     return f"It is tried again by itself {when}{which}; nothing to do."
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.contract.names import to_text
-from daemon.contract.records import Accepted, ClaimedFile, Job, Role
+from daemon.contract.records import Accepted, ClaimedFile, Job, Retaken, Role
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo
 from daemon.errors import IdTaken, ImageTooLarge, ImageUnreadable, JobError
@@ -60,8 +60,8 @@ class Acceptance:
         self._inbox = settings.paths.inbox_bytes
         self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
-    def decide(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted:
-        """The record of a new job.
+    def decide(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
+        """The record of a new job, or of one whose picture waited in the inbox for its rest.
 
         Args:
             pair: ready to be taken.
@@ -72,13 +72,15 @@ class Acceptance:
             OSError: its sidecar or the outbox cannot be read now.
         """
         reading = self._read(pair)
-        job_id, refusal = self._name(pair, reading, reserved)
+        known = self._waiting(pair, reading)
+        job_id, refusal = (known.job_id, None) if known else self._name(pair, reading, reserved)
         reserved.add(job_id)
         batch = None
         if pair.control and pair.control.kind == "batch":
             batch = batches.setdefault(pair.folder, self._batches.id_of(pair.folder, self._clock()))
+        batch = known.accepted.batch if known else batch
         files, effective = self._files(pair, as_asked=reading.spec is not None and refusal is None)
-        return Accepted(
+        record = Accepted(
             job=job_id,
             requested_id=reading.requested_id,
             folder=to_text(pair.folder),
@@ -91,6 +93,15 @@ class Acceptance:
             preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
         )
+        return Retaken(job=job_id, value=record) if known else record
+
+    def _waiting(self, pair: Ready, reading: Reading) -> Job | None:
+        """The job that this picture belongs to already; one that asks for another id now is a new one."""
+        place = (to_text(pair.folder), to_text(pair.image.name))
+        for job in self._ledger.jobs.returned.values():
+            if (job.accepted.folder, job.image.name) == place and job.accepted.requested_id == reading.requested_id:
+                return job
+        return None
 
     def _path(self, folder: bytes, name: bytes) -> bytes:
         return os.path.join(self._inbox, folder, name)

@@ -227,7 +227,7 @@ class Board:
             self._dirty.pop(job_id, None)
 
     def _position(self, job: Job) -> int | None:
-        if job.state != "pending" or not job.claimed:
+        if job.state != "pending" or not job.claimed or job.place != "source":
             return None
         return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
 
@@ -276,7 +276,8 @@ class Board:
         jobs = self._ledger.jobs
         queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
         pending = [job for job in queued if job.state == "pending"]
-        return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending)]
+        returned = islice(jobs.returned.values(), _MOST_POSITIONS)
+        return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending, *returned)]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:
         """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from daemon.contract.names import to_text
-from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Withdrawn
+from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
 from daemon.errors import ImageTooLarge
 from daemon.fs import FileSystem
 from daemon.intake.model import Ready
@@ -94,7 +94,7 @@ class Claims:
         """
         reserved, batches = set[str](), dict[bytes, str]()
         under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
-        accepted: list[tuple[Ready, Accepted]] = []
+        accepted: list[tuple[Ready, Accepted | Retaken]] = []
         dropped: list[Dropped] = []
         for pair in ready[:GROUP]:
             why = self._is_held(pair, under_way) or self._hindrance(pair)
@@ -156,7 +156,7 @@ class Claims:
         planted: list[Job] = []
         for job in jobs:
             try:
-                self._mover.make_room(job, again=again)
+                self._mover.make_room(job, again=again or job.back is not None)
                 roomy.append(job)
             except PlantedError:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)

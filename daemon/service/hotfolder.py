@@ -1,8 +1,10 @@
 """The inbox, seen from the loop: look when it is time, take what is ready, say why the rest waits."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Collection
+from datetime import datetime
 from functools import partial
 from itertools import chain, islice
 
@@ -16,6 +18,8 @@ from daemon.intake import (
     Memory,
     Ready,
     Rules,
+    Taken,
+    awaits_rest,
     batch_under_way,
     grew,
     names_due,
@@ -25,6 +29,7 @@ from daemon.intake import (
     taken,
 )
 from daemon.intake import Waiting as Unready
+from daemon.jobs import decide
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
 from daemon.service.batches import Batches
@@ -112,12 +117,14 @@ class HotFolder:
         """Take up what the jobs say of pictures that were taken by an earlier process."""
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
-        by_folder: dict[str, list[bytes]] = {}
+        by_folder: dict[str, list[Taken]] = {}
         jobs = self._ledger.jobs
         for job in chain(jobs.ended.values(), jobs.live.values()):
-            by_folder.setdefault(job.accepted.folder, []).append(to_bytes(job.image.name))
-        for folder, images in by_folder.items():
-            self._memory = recall(self._memory, to_bytes(folder), images, now)
+            by_folder.setdefault(job.accepted.folder, []).append(_taken(job, now))
+        for folder, pictures in by_folder.items():
+            self._memory = recall(self._memory, to_bytes(folder), pictures, now)
+        for job in jobs.returned.values():
+            self.came_back(job, now)
 
     # -- when -------------------------------------------------------------------------------------------------------------
 
@@ -203,8 +210,10 @@ class HotFolder:
             sidecar, image = to_text(late.sidecar.name), to_text(late.image)
             logger.warning("{} came after its picture {} had been taken", sidecar, image)
             job_id = taken_as.get((to_text(late.folder), image))
-            if job_id is not None:
-                warning = f"{sidecar} came after {image} had been taken and was not used: drop the picture again with it."
+            job = jobs.find(job_id) if job_id is not None else None
+            # True for good, also when the picture is dropped again with it.
+            warning = f"{sidecar} came after {image} had been taken and was not used here: drop the picture again with it."
+            if job_id is not None and job is not None and warning not in job.notes:
                 self._ledger.record(Noted(job=job_id, warning=warning))
                 self._changed(job_id)
 
@@ -225,6 +234,14 @@ class HotFolder:
     def was_incomplete(self, job: Job, now: float) -> None:
         """A picture that was taken turned out not to be complete after all: its folder gets more patience."""
         self._memory = grew(self._memory, to_bytes(job.accepted.folder), now)
+
+    def came_back(self, job: Job, now: float) -> None:
+        """The picture of a job is in the inbox again, because its end is missing. `now`: monotonic seconds."""
+        self._tell_taken(now)
+        left = max(0.0, job.retry_at - time.time())
+        self._memory = awaits_rest(
+            self._memory, to_bytes(job.accepted.folder), to_bytes(job.image.name), now + min(left, decide.REST_SECONDS), now
+        )
 
     # -- saying -----------------------------------------------------------------------------------------------------------
 
@@ -273,6 +290,13 @@ class HotFolder:
                     self._told.add((item.folder, item.name))
                     logger.info("waiting for {}: {}", _shown(item.folder, item.name), item.reason)
         return not awaited
+
+
+def _taken(job: Job, now: float) -> Taken:
+    """A picture that an earlier process took; `now` on the monotonic clock."""
+    age = max(0.0, time.time() - datetime.fromisoformat(job.created_at).timestamp())
+    sidecar = next((to_bytes(file.name) for file in job.accepted.files if file.role == "sidecar"), None)
+    return Taken(to_bytes(job.image.name), now - age, sidecar)
 
 
 def _shown(folder: bytes, name: bytes) -> str:

@@ -25,7 +25,7 @@ from itertools import islice
 from loguru import logger
 
 from daemon.contract.messages import Result, Warm
-from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Started
+from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Returned, Started
 from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
@@ -35,6 +35,7 @@ from daemon.service.commands import command
 from daemon.service.forecast import Forecast
 from daemon.service.ledger import Ledger
 from daemon.service.pauses import Pauses
+from daemon.service.returning import Returns
 from daemon.service.settling import Fingerprint, Settling
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
@@ -59,8 +60,6 @@ class Runs:
     progress: dict[str, Progress] = field(default_factory=dict)
     stopping: bool = False
     failures: int = 0
-    #: Called with a job whose picture turned out not to be complete after all.
-    incomplete: Callable[[Job], None] = lambda job: None
     #: Whether the disk is to blame for an error (its code, the attempt): then it was no attempt.
     lacks_room: Callable[[str, str | None], bool] = lambda code, attempt: False
     wall_clock: Callable[[], float] = time.time
@@ -69,6 +68,7 @@ class Runs:
     def __post_init__(self) -> None:
         self.settling = Settling(self.fs, self.outbox, self.clock)
         self.pauses = Pauses(self.ledger.jobs, lambda: self.clock(), lambda: self.wall_clock())
+        self.returns = Returns(self.fs, self.settings.paths.inbox_bytes, self.outbox, self.ledger, self.settling)
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
         self._troubles: dict[str, str] = {}
@@ -95,10 +95,29 @@ class Runs:
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.publish(job)
+            elif job.place != "source":
+                self._return(job)
             elif job.cancel_requested:
                 self.end(job, decide.cancelled(job))
             elif job.refusal:
                 self.end(job, decide.refused(job, job.refusal))
+
+    def _return(self, job: Job) -> None:
+        """Go on with a job whose files are on their way back to the inbox, or from there."""
+        try:
+            record = self.returns.go_on(job)
+        except OSError as error:
+            self._trouble("return", f"the files of {job.job_id} cannot be moved: {error.strerror}")
+            return
+        self._troubles.pop("return", None)
+        self.end(job, record)
+        if isinstance(record, Returned):
+            self.returns.told(self.ledger.jobs.live[job.job_id])
+
+    def look_for_returned(self) -> None:
+        """End the jobs whose picture somebody took out of the inbox while it waited for its rest."""
+        for job in self.returns.missing():
+            self.end(job, decide.taken_back(job))
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
@@ -275,10 +294,9 @@ class Runs:
             self.end(job, decide.out_of_room(job, error))
             return
         now = self.wall_clock()
-        record = self.settling.after_failure(job, error, now=now)
-        if record:
-            self.incomplete(job)
-        else:
+        record = self.returns.proposal(job, error, now=now) or self.settling.after_failure(job, error, now=now)
+        if record is None:
+            error = self.returns.explained(job, error, now=now)
             record = decide.after_failure(
                 job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
             )
@@ -296,11 +314,13 @@ class Runs:
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""
             logger.info("{} {}{}", job.job_id, after.state, why)
+        elif after and after.place != "source":
+            logger.info("{} waits in the inbox for the rest of its picture", job.job_id)
         elif after:
             self.pauses.begin(after)
-            logger.info(
-                "{} will be tried again: {}", job.job_id, after.last_error.message if after.last_error else "it was stopped"
-            )
+            if job.state == "processing":
+                why = after.last_error.message if after.last_error else "it was stopped"
+                logger.info("{} will be tried again: {}", job.job_id, why)
         try:
             self.changed(job.job_id)
         except OSError as error:
@@ -322,7 +342,7 @@ class Runs:
         """Stop a job for which `cancel_requested` is recorded."""
         if job.state == "processing":
             self._supervisor.cancel(job.job_id)
-        elif job.claimed:
+        elif job.claimed and job.place == "source":
             self.end(job, decide.cancelled(job))
 
 

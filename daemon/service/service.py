@@ -103,7 +103,8 @@ class Service:
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
         self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)
-        self._runs.incomplete = lambda job: self._folder.was_incomplete(job, time.monotonic())
+        self._runs.settling.grew = lambda job: self._folder.was_incomplete(job, time.monotonic())
+        self._runs.returns.told = lambda job: self._folder.came_back(job, time.monotonic())
         self._room = Room(fs, settings, self._outbox)
         self._runs.lacks_room = self._room.explains
         self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
@@ -270,6 +271,7 @@ class Service:
             self._board.say("offline", self._problem, OFFLINE_HINT)
         elif self._recovered:
             self._claims.finish(list(self._ledger.jobs.unclaimed.values())[:GROUP], again=True)
+            self._runs.look_for_returned()
             self._gestures.look()
             self._requests.tidy()
 

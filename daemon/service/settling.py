@@ -38,11 +38,15 @@ class Unsettled:
 
 @dataclass
 class Settling:
-    """The pictures of accepted jobs that still change, by job. `clock` gives monotonic seconds."""
+    """The pictures of accepted jobs that still change, by job.
+
+    `clock` gives monotonic seconds; `grew` is called with a job each time its picture has grown since it was accepted.
+    """
 
     fs: FileSystem
     outbox: Outbox
     clock: Callable[[], float] = time.monotonic
+    grew: Callable[[Job], None] = lambda job: None
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
     def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:
@@ -99,6 +103,7 @@ class Settling:
             return False
         seen = self.fingerprint(job)
         if seen is not None and seen != waiting.fingerprint:
+            self._compare(job, waiting.fingerprint, seen)
             waiting.fingerprint, waiting.since = seen, self.clock()
         return seen is not None and self.clock() - waiting.since < _REST_SECONDS
 
@@ -106,8 +111,14 @@ class Settling:
         """Whether a picture that is about to be read is another than was accepted; from then on it must rest. Said once."""
         if seen == (job.image.size, job.image.mtime_ns) or job.job_id in self.unsettled:
             return False
+        self._compare(job, (job.image.size, job.image.mtime_ns), seen)
         self.unsettled[job.job_id] = Unsettled(seen, self.clock())
         return True
+
+    def _compare(self, job: Job, before: Fingerprint, seen: Fingerprint) -> None:
+        """Only growth says that a writer takes longer pauses than was thought; what is merely damaged stays as long as it is."""
+        if seen[0] > before[0]:
+            self.grew(job)
 
     def after_failure(self, job: Job, error: ErrorInfo, *, now: float) -> AnyRecord | None:
         """The record that lets a picture settle which could not be read and may still be growing; none if that is not why.
@@ -119,6 +130,7 @@ class Settling:
         tries = before.tries if before else 0
         record = decide.still_settling(job, error, changed_at=last[1] / 1e9, now=now, tries=tries)
         if record:
+            self._compare(job, before.fingerprint if before else (job.image.size, job.image.mtime_ns), last)
             self.unsettled[job.job_id] = Unsettled(last, self.clock(), tries + 1)
         return record
 

@@ -108,14 +108,28 @@ def test_a_mapping_that_outlives_its_descriptor_holds_the_picture_as_well(runnin
     kept(running, "mapped.jpg", b"new" + b"-" * 4093)
 
 
-def test_a_truncated_picture_settles_again_and_is_done_when_the_rest_comes(running: QuickFolder) -> None:
+def test_a_truncated_picture_goes_back_and_is_done_when_the_rest_comes(running: QuickFolder) -> None:
     path = running.write("torn.jpg", b"torn ")
-    running.write("torn.jpg.yaml")
+    running.write("torn.jpg.yaml", b"id: order-torn\n")
+    running.waits("torn.jpg", "its end is missing; waiting for the rest")
     job = until(lambda: [j for j in running.of("torn.jpg") if j["error"] and j["error"]["code"] == "image_unreadable"])[0]
-    assert not os.path.exists(path)
-    with (running.job(job) / "source" / "torn.jpg").open("ab") as file:
+    assert (job["job_id"], job["state"]) == ("order-torn", "pending")
+    assert "waits in the inbox for the rest" in job["error"]["hint"]
+    assert running.source(job) == []
+    with open(path, "ab") as file:
         file.write(b"and the end")
-    assert kept(running, "torn.jpg", b"torn and the end")["attempts"] == 1
+    status = running.done("torn.jpg", 30)
+    assert (running.job(status) / "source" / "torn.jpg").read_bytes() == b"torn and the end"
+    assert (status["job_id"], status["attempts"]) == ("order-torn", 1)
+
+
+def test_a_truncated_picture_that_is_cancelled_while_it_waits_is_not_taken_again(running: QuickFolder) -> None:
+    path = running.write("gone.jpg", b"torn ")
+    running.write("gone.jpg.yaml", b"id: order-gone\n")
+    running.waits("gone.jpg", "its end is missing")
+    assert running.verb("cancel", "order-gone").returncode == 0
+    assert running.ended("gone.jpg", 30)["state"] == "cancelled"
+    assert not os.path.exists(path)
 
 
 def test_a_truncated_but_valid_sidecar_is_not_read_before_it_is_whole(running: QuickFolder) -> None:

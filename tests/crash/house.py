@@ -72,6 +72,7 @@ class World:
     def drop(self, disk: SimDisk, name: bytes, data: bytes) -> None:
         assert data not in self.dropped
         self.dropped[data] = name
+        disk.clock_ns = max(disk.clock_ns, int(self.seconds * 1e9))
         disk.put(os.path.join(INBOX, name), data)
 
     def ask(self, disk: SimDisk, verb: str, *jobs: str) -> None:
@@ -87,7 +88,7 @@ class Workers:
     """In place of the supervisor: the worker writes a small real result, and what it reports arrives with the next ticks.
 
     A picture says in its first word what becomes of it: `good`, `crash-N` (the first N attempts), `bad`, `slow` (till cancelled),
-    `half` (its writer is not done, it cannot be read yet).
+    `half` (its writer is not done, it cannot be read yet), `torn` (its end is missing).
     """
 
     def __init__(self, fs: SimDisk, world: World, on_progress: Callable, on_end: Callable) -> None:
@@ -118,6 +119,8 @@ class Workers:
             return Failed(ImageType("it is no picture").info(), False, 0.1)
         if word == b"half":
             return Failed(ImageUnreadable("it is cut off").info(), False, 0.1)
+        if word == b"torn":
+            return Failed(ImageUnreadable("its end is missing", detail="truncated").info(), False, 0.1)
         if word == b"slow" and not self._world.in_hurry:
             return None
         try:
@@ -257,6 +260,7 @@ class House:
             return
         self.claims.finish([job for job in self.ledger.jobs.live.values() if not job.claimed], again=True)
         self.requests.handle()
+        self.runs.look_for_returned()
         ready = self.ready()
         if ready:
             self.claims.take(ready[:GROUP])
@@ -295,10 +299,19 @@ class House:
             image, sidecar, depth = (self._entry(found, name) for name in (path, stem + b".yaml", stem + b".depth.png"))
             control = self._entry(found, os.path.join(INBOX, folder, b"_preset.yaml")) if folder else None
             twin = self._entry(found, os.path.join(os.path.dirname(path), b"._" + os.path.basename(path)))
+            if self._awaits_rest(folder, image):
+                continue
             if not os.path.basename(path).startswith(b"._") and (sidecar or control):
                 twins = (twin,) if twin else ()
                 pairs.append(Ready(folder, image, sidecar, depth, twins, control and Control("preset", control), (), 0.0))
         return pairs
+
+    def _awaits_rest(self, folder: bytes, image: Entry) -> bool:
+        """Whether a picture came back because its end is missing, and neither changed since nor had its time."""
+        for job in self.ledger.jobs.returned.values():
+            if (to_bytes(job.accepted.folder), to_bytes(job.image.name)) == (folder, image.name):
+                return (image.size, image.mtime_ns) == (job.back.size, job.back.mtime_ns) and self.world.seconds < job.back.until
+        return False
 
     def _entry(self, found: dict, path: bytes) -> Entry | None:
         if path not in found:

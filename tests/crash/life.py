@@ -51,10 +51,29 @@ def live(disk: SimDisk, world: World) -> House:
     world.drop(disk, b"seven.jpg", b"good seven")
     world.drop(disk, b"seven.yaml", b"id: order-2\n")
     house.turn()
+    half, whole = b"torn eight", b"good eight, all of it"
+    world.drop(disk, b"eight.jpg", half)
+    world.drop(disk, b"eight.depth.png", b"the depth of eight")
+    world.drop(disk, b"eight.yaml", b"id: order-8\n")
+    world.drop(disk, b"nine.jpg", b"torn nine")
+    world.drop(disk, b"nine.yaml", b"id: order-9\n")
+    world.drop(disk, b"quick/ten.jpg", b"torn ten")
+    if disk.inbox_device is None:
+        _until(house, lambda: len(house.ledger.jobs.returned) == 3)
+        assert _state(house, "order-8") == "pending"
+        world.ask(disk, "cancel", next(job for job in house.ledger.jobs.returned if "ten" in job))
+    else:
+        _until(house, lambda: house.ledger.jobs.find("order-8") and house.ledger.jobs.find("order-8").back)
+    assert disk.write_on(half, whole)
+    world.dropped[whole] = world.dropped.pop(half)
+    _until(house, lambda: _state(house, "order-8") == "completed")
     house.journal.close()
     house = House(disk, world)
     house.start()
     house.rest()
+    if disk.inbox_device is None:
+        job = house.ledger.jobs.find("order-9")
+        assert job.ended.error.message.endswith("nothing came within 10 minutes."), job.ended
     return house
 
 

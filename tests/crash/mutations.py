@@ -212,6 +212,24 @@ MUTATIONS = (
         "        self._fs.unlink(start)\n",
     ),
     Mutation(
+        "a picture that goes back loses its name in source before the one in the inbox is durable",
+        "daemon/service/returning.py",
+        "        self.fs.sync_dir(self._folder(job))\n",
+        "",
+    ),
+    Mutation(
+        "a picture that went back may come back to source",
+        "daemon/service/returning.py",
+        "            self.fs.sync_dir(folder)\n        self.settling",
+        "            pass\n        self.settling",
+    ),
+    Mutation(
+        "the second try of a return takes its own file for another one",
+        "daemon/service/returning.py",
+        "        elif (there.dev, there.ino) != (here.dev, here.ino):\n",
+        "        else:\n",
+    ),
+    Mutation(
         "damage passes for a torn tail",
         "daemon/journal/segment.py",
         "            if len(behind) > 1 or group > marks[-1].seq + 1:\n",

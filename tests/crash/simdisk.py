@@ -243,6 +243,17 @@ class SimDisk:
         departure = self._set(old, name, None)
         self.renames.append(Rename((old, name, departure), (new, new_name, arrival), isinstance(node, Folder)))
 
+    def link(self, source: bytes, target: bytes) -> None:
+        self._step("link", target)
+        (old, name), (new, new_name) = self._place(source), self._place(target)
+        if name not in old.names:
+            raise error(errno.ENOENT, source)
+        if new_name in new.names:
+            raise error(errno.EEXIST, target)
+        if self._device(source) != self._device(target):
+            raise error(errno.EXDEV, source)
+        self._set(new, new_name, old.names[name])
+
     def unlink(self, path: bytes) -> None:
         self._step("unlink", path)
         folder, name = self._place(path)

@@ -89,6 +89,17 @@ def test_a_pair_renamed_in_is_ready_without_waiting_for_it_to_settle(service, in
     service.until(lambda: service.ready == [b"photo.jpg"])
 
 
+def test_a_sidecar_renamed_in_before_its_picture_is_no_go(service, inbox):
+    service.memory = replace(service.memory, rules=Rules(settle_local=1000, settle_closed=1000))
+    drop(inbox, "photo.yaml")
+    drop(inbox, "photo.jpg")
+    service.until(lambda: service.shown == {b"photo.jpg", b"photo.yaml"})
+    assert service.ready == []
+    drop(inbox, "other.jpg")
+    drop(inbox, "other.yaml")
+    service.until(lambda: service.ready == [b"other.jpg"])
+
+
 def test_a_pair_that_was_there_before_the_start_is_found(inbox):
     (inbox / "photo.jpg").write_bytes(b"x")
     (inbox / "photo.yaml").write_bytes(b"x")
@@ -104,7 +115,7 @@ def test_a_pair_that_was_there_before_the_start_is_found(inbox):
 
 
 def test_a_closed_file_is_vouched_for(service, inbox):
-    service.memory = replace(service.memory, rules=Rules(settle_local=1000))
+    service.memory = replace(service.memory, rules=Rules(settle_local=1000, once_needed=0))
     (inbox / "photo.jpg").write_bytes(b"x")
     (inbox / "photo.yaml").write_bytes(b"x")
     service.until(lambda: service.ready == [b"photo.jpg"])

@@ -34,6 +34,8 @@ class Producers(RuleBasedStateMachine):
         self.shown: dict[bytes, Entry] = {}
         self.changed: dict[bytes, float] = {}
         self.vouched: dict[bytes, str] = {}
+        self.vouched_at: dict[bytes, float] = {}
+        self.closed = 0
         self.hints: list[Hint] = []
         self.open: set[bytes] = set()
         self.taken: set[tuple[int, int]] = set()
@@ -49,9 +51,11 @@ class Producers(RuleBasedStateMachine):
         self.vouched.pop(name, None)
 
     def _hint(self, name: bytes, how: str) -> None:
-        self.hints.append(Hint(b"", name, how, self.now))
+        self.clock += 1
+        at = self.now + self.clock * 1e-9
+        self.hints.append(Hint(b"", name, how, at))
         if self.vouched.get(name) != "renamed_in" or how == "renamed_in":
-            self.vouched[name] = how
+            self.vouched[name], self.vouched_at[name] = how, at
 
     @rule(name=st.sampled_from(NAMES + IGNORED), size=st.integers(1, 9))
     def somebody_writes_and_goes_on(self, name: bytes, size: int) -> None:
@@ -128,6 +132,7 @@ class Producers(RuleBasedStateMachine):
                 self.memory = put_back(self.memory, ready, self.now, "it changed while it was being taken")
                 continue
             self._check(ready)
+            self.closed += self.vouched.get(ready.image.name) == "closed"
             for entry in ready.entries:
                 assert (entry.ino, entry.mtime_ns) not in self.taken
                 self.taken.add((entry.ino, entry.mtime_ns))
@@ -143,12 +148,15 @@ class Producers(RuleBasedStateMachine):
         assert ready.sidecar is not None
         assert key(ready.sidecar.name).startswith(key(ready.image.name).rpartition(".")[0])
         go = self.vouched.get(ready.sidecar.name) == "renamed_in"
+        once = self.closed >= 5
         for entry in (ready.image, ready.sidecar, ready.depth):
             if entry is None:
                 continue
             still = self.now - self.changed[entry.name] + 1e-6
             how = self.vouched.get(entry.name)
-            assert still >= SETTLE or (how and still >= CLOSED) or (how and go), (entry.name, still, how)
+            told = how == "renamed_in" or (how == "closed" and once)
+            before = told and self.vouched_at[entry.name] <= self.vouched_at[ready.sidecar.name]
+            assert still >= SETTLE or (told and still >= CLOSED) or (go and before), (entry.name, still, how)
 
     @invariant()
     def nothing_drops_out_of_sight(self) -> None:

@@ -69,10 +69,10 @@ class Studio(RuleBasedStateMachine):
     def drop_in_the_preset_folder(self, name):
         self.put(f"quick/{name}.jpg", b"good")
 
-    @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")))
-    def begin_to_write(self, name, end):
-        """The first half of a file, through a handle that stays open."""
-        half, whole = (b"half", b"good") if end == ".jpg" else (b"num_lay", b"num_layers: 3 #")
+    @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")), word=st.sampled_from((b"half", b"torn")))
+    def begin_to_write(self, name, end, word):
+        """The first half of a file, through a handle that stays open; `torn` goes back to the inbox, if it was taken."""
+        half, whole = (word, b"good") if end == ".jpg" else (b"num_lay", b"num_layers: 3 #")
         self.put(name + end, half)
         self.unfinished[half + b" %d" % self.number] = whole + b" %d" % self.number
 

@@ -35,7 +35,8 @@ class Scene:
         entry = replace(entry, mtime_ns=MONDAY + self.inodes, **fields)
         self.files[folder] = {**held, raw: entry}
         if how:
-            self.hints.append(Hint(folder, raw, how, self.now))
+            # One after the other, however fast.
+            self.hints.append(Hint(folder, raw, how, self.now + self.inodes * 1e-9))
         return entry
 
     def folder(self, name: bytes) -> None:

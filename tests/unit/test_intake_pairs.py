@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from intake_scene import Scene
 
-from daemon.intake import Late, taken
+from daemon.intake import Late, Taken, recall, taken
 
 
 def pair_of(*names: str | bytes) -> tuple[bytes, bytes | None] | None:
@@ -275,9 +275,68 @@ def test_a_sidecar_that_comes_after_its_picture_was_taken_is_reported_once():
     scene.settle()
     scene.take()
     entry = scene.put("photo.jpg.yaml")
-    assert scene.look().late == (Late(b"", entry, b"photo.jpg"),)
+    scene.look()
     assert "drop the picture again" in scene.reason("photo.jpg.yaml")
-    assert scene.look().late == ()
+    assert late_while(scene, 29) == []
+    assert late_while(scene, 2) == [Late(b"", entry, b"photo.jpg")]
+    assert late_while(scene, 4000) == []
+
+
+def late_while(scene: Scene, seconds: float) -> list[Late]:
+    """The sidecars that are reported as late while so much time passes."""
+    told: list[Late] = []
+    scene.pass_time(seconds, lambda decision: bool(told.extend(decision.late)))
+    return told
+
+
+def after_taking(*names: str) -> Scene:
+    """A scene in which a picture of that name was taken, with what else is named."""
+    scene = Scene()
+    scene.control("preset")
+    scene.settle()
+    for name in names:
+        scene.put(name)
+    scene.settle(11)
+    scene.take()
+    assert scene.log
+    return scene
+
+
+def test_a_sidecar_that_is_dropped_again_before_its_picture_is_no_late_one():
+    scene = after_taking("scan.jpg", "scan.yaml")
+    scene.put("scan.yaml")
+    scene.look()
+    assert late_while(scene, 4000) == []
+    assert scene.reason("scan.yaml") == "waiting for its picture, scan.jpg or another picture of that name"
+
+
+def test_a_sidecar_whose_picture_follows_in_time_is_no_late_one():
+    scene = after_taking("scan.jpg")
+    scene.put("scan.yaml")
+    scene.look()
+    assert late_while(scene, 20) == []
+    scene.put("scan.jpg")
+    scene.look()
+    assert late_while(scene, 4000) == []
+
+
+def test_a_sidecar_that_comes_an_hour_later_is_no_late_one():
+    scene = after_taking("scan.jpg")
+    scene.pass_time(3600)
+    scene.put("scan.yaml")
+    scene.look()
+    assert late_while(scene, 4000) == []
+
+
+def test_what_an_earlier_process_took_is_compared_by_its_own_time():
+    told = []
+    for age in (10.0, 5000.0):
+        scene = Scene()
+        scene.memory = recall(scene.memory, b"", [Taken(b"scan.jpg", scene.now - age)], scene.now)
+        scene.put("scan.yaml")
+        scene.look()
+        told.append(len(late_while(scene, 100)))
+    assert told == [1, 0]
 
 
 def test_something_else_altogether_is_shown():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from intake_scene import MONDAY, Scene
 
-from daemon.intake import put_back
+from daemon.intake import grew, put_back
 
 
 def test_a_pair_is_taken_after_two_seconds_without_change():
@@ -37,15 +37,95 @@ def test_one_look_proves_nothing_however_long_ago_it_was():
     assert scene.ready == [b"photo.jpg"]
 
 
-def test_a_close_shortens_the_settle_time_to_half_a_second():
+def test_a_close_shortens_nothing_as_long_as_nothing_is_known_of_the_writers():
     scene = Scene()
     scene.put("photo.jpg", how="closed")
     scene.put("photo.yaml", how="closed")
-    assert scene.until_ready() == pytest.approx(0.5)
+    assert scene.until_ready() == pytest.approx(2.0)
+
+
+def closing_once(pictures: int, *, folder: bytes = b"") -> Scene:
+    """A scene in which so many pictures in a row were closed once and taken."""
+    scene = Scene()
+    for number in range(pictures):
+        close(scene, f"{number}.jpg")
+        scene.until_ready()
+        scene.take()
+        scene.pass_time(100)
+    return scene
+
+
+def close(scene: Scene, name: str) -> None:
+    """A picture and its sidecar, each written and closed."""
+    scene.put(name, how="closed")
+    scene.put(f"{name}.yaml", how="closed")
+
+
+def test_a_close_is_believed_after_half_a_second_once_five_pictures_in_a_row_were_closed_once():
+    waits = []
+    for pictures in (4, 5, 6):
+        scene = closing_once(pictures)
+        close(scene, "photo.jpg")
+        waits.append(scene.until_ready())
+    assert waits == pytest.approx([2.0, 0.5, 0.5])
+
+
+def test_pictures_that_were_renamed_in_say_nothing_of_how_writers_close():
+    scene = Scene()
+    for number in range(9):
+        scene.put(f"{number}.jpg", how="renamed_in")
+        scene.put(f"{number}.yaml", how="closed")
+        scene.until_ready()
+        scene.take()
+    close(scene, "photo.jpg")
+    assert scene.until_ready() == pytest.approx(2.0)
+
+
+def test_a_second_close_breaks_the_row():
+    scene = closing_once(5)
+    scene.put("photo.jpg", how="closed")
+    scene.look()
+    scene.pass_time(0.2)
+    scene.put("photo.jpg", size=20, how="closed")
+    scene.put("photo.yaml", how="closed")
+    assert scene.until_ready() == pytest.approx(2.0)
+    scene.take()
+    close(scene, "other.jpg")
+    assert scene.until_ready() == pytest.approx(2.0)
+
+
+def test_a_picture_under_the_name_of_one_that_was_just_taken_breaks_the_row():
+    """It may be the rest of it, by a program that opened the name anew."""
+    scene = closing_once(5)
+    for seconds, expected in ((59, 2.0), (61, 0.5)):
+        scene = closing_once(5)
+        close(scene, "photo.jpg")
+        scene.until_ready()
+        scene.take()
+        scene.pass_time(seconds)
+        close(scene, "photo.jpg")
+        assert scene.until_ready() == pytest.approx(expected)
+
+
+def test_what_turned_out_to_be_incomplete_breaks_the_row():
+    scene = closing_once(5)
+    scene.memory = grew(scene.memory, b"", scene.now)
+    close(scene, "photo.jpg")
+    assert scene.until_ready() == pytest.approx(4.0)
+
+
+def test_each_folder_has_a_row_of_its_own():
+    scene = closing_once(5)
+    scene.folder(b"preset")
+    scene.control("preset", folder=b"preset")
+    scene.settle(100)
+    scene.put("photo.jpg", folder=b"preset", how="closed")
+    scene.put("photo.yaml", folder=b"preset", how="closed")
+    assert scene.until_ready() == pytest.approx(2.0)
 
 
 def test_a_close_speaks_only_for_what_was_there_when_it_came():
-    scene = Scene()
+    scene = closing_once(5)
     scene.put("photo.jpg", how="closed")
     scene.put("photo.yaml", how="closed")
     scene.look()
@@ -61,13 +141,66 @@ def test_a_sidecar_renamed_in_last_is_the_go():
     assert scene.ready == [b"photo.jpg"]
 
 
-def test_the_go_counts_for_an_image_that_was_closed():
-    scene = Scene()
+@pytest.mark.parametrize(("pictures", "expected"), [(0, 2.0), (5, 0.0)], ids=["unknown writers", "writers that close once"])
+def test_the_go_counts_for_an_image_that_was_closed_where_writers_close_once(pictures, expected):
+    """Somebody else may bring the sidecar while a scanner is at its second page."""
+    scene = closing_once(pictures)
     scene.put("photo.jpg", how="closed")
     scene.look()
     scene.put("photo.yaml", how="renamed_in")
+    assert scene.until_ready() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("how", ["renamed_in", "closed"])
+def test_a_sidecar_renamed_in_before_its_image_is_no_go(how):
+    scene = Scene()
+    scene.put("photo.yaml", how="renamed_in")
+    scene.put("photo.jpg", how=how)
+    assert scene.until_ready() == pytest.approx(0.5 if how == "renamed_in" else 2.0)
+
+
+def test_a_sidecar_renamed_in_before_its_image_was_closed_again_is_no_go():
+    scene = Scene()
+    scene.put("photo.jpg", how="renamed_in")
+    scene.put("photo.yaml", how="renamed_in")
+    scene.put("photo.jpg", size=20, how="closed")
+    assert scene.until_ready() == pytest.approx(2.0)
+
+
+def test_a_sidecar_renamed_in_once_more_is_a_go_for_what_came_between():
+    scene = Scene()
+    for name in ("photo.yaml", "photo.jpg", "photo.yaml"):
+        scene.put(name, how="renamed_in")
     scene.look()
     assert scene.ready == [b"photo.jpg"]
+
+
+def test_the_go_does_not_count_for_a_depth_picture_that_came_after_it():
+    scene = Scene()
+    for name in ("photo.jpg", "photo.yaml", "photo.depth.png"):
+        scene.put(name, how="renamed_in")
+    assert scene.until_ready() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("pause", [0.2, 1.0, 1.9])
+@pytest.mark.parametrize("sidecar", ["before", "between", "after"])
+@pytest.mark.parametrize("how", ["renamed_in", "closed", None])
+def test_a_picture_that_is_opened_written_and_closed_in_parts_is_taken_whole(parts, pause, sidecar, how):
+    scene = Scene()
+    for part in range(parts):
+        if (sidecar, part) in (("before", 0), ("between", 1)):
+            scene.put("scan.yaml", how=how)
+        scene.put("scan.jpg", size=10 * (part + 1), how="closed")
+        if (sidecar, part) == ("after", parts - 1):
+            scene.put("scan.yaml", how=how)
+        scene.look()
+        assert scene.ready == []
+        if part < parts - 1:
+            scene.pass_time(pause)
+            assert scene.ready == []
+    assert scene.until_ready() == pytest.approx(2.0)
+    assert scene.decision.ready[0].image.size == 10 * parts
 
 
 def test_the_go_counts_for_an_image_at_rest():
@@ -101,7 +234,7 @@ def test_a_sidecar_rewritten_after_its_rename_is_no_go_any_more():
     scene.look()
     scene.put("photo.yaml", how="closed", size=30)
     scene.put("photo.jpg", how="renamed_in")
-    assert scene.until_ready() == pytest.approx(0.5)
+    assert scene.until_ready() == pytest.approx(2.0)
 
 
 def test_a_slow_writer_is_waited_for():
@@ -240,6 +373,24 @@ def test_an_empty_picture_is_taken_and_failed_after_ten_minutes():
     scene.put("photo.yaml", how="renamed_in")
     assert scene.until_ready() == pytest.approx(600.0)
     assert "empty" in scene.decision.ready[0].problem
+
+
+def test_a_sidecar_stays_for_the_picture_that_follows_an_empty_placeholder():
+    scene = Scene()
+    scene.put("scan.jpg", size=0)
+    scene.put("._scan.jpg", size=5)
+    scene.put("scan.yaml")
+    scene.put("scan.depth.png")
+    scene.until_ready()
+    assert [entry.name for entry in scene.decision.ready[0].entries] == [b"scan.jpg", b"._scan.jpg"]
+    assert "empty for too long" in scene.reason("scan.yaml")
+    scene.take()
+    scene.pass_time(4000)
+    assert scene.reason("scan.yaml") == "waiting for its picture, scan.jpg or another picture of that name"
+    assert scene.decision.late == ()
+    scene.put("scan.jpg", size=9)
+    scene.until_ready()
+    assert [entry.name for entry in scene.decision.ready[0].entries] == [b"scan.jpg", b"scan.depth.png", b"scan.yaml"]
 
 
 def test_an_empty_picture_without_a_sidecar_is_never_taken():

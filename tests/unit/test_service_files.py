@@ -175,7 +175,7 @@ def test_systemd_finds_nothing_to_say_about_the_unit(systemd, short_path, kind) 
     path.write_bytes(plain.replace(b"CHECKOUT", os.fsencode(short_path / "checkout")))
     if kind == "installed":
         path.write_bytes(systemd.content(FACTS))
-    environ = {**os.environ, "XDG_RUNTIME_DIR": str(short_path)}
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(short_path), "LC_ALL": "C"}
     done = subprocess.run(["systemd-analyze", "--user", "verify", path], env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 

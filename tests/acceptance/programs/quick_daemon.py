@@ -1,6 +1,6 @@
 """The daemon as `multiplane run` starts it, with the quick worker and with shorter pauses where no setting has them.
 
-Usage: quick_daemon.py HOME [--real-worker] [--once]
+Usage: quick_daemon.py HOME [--real-worker] [--real-settling] [--once]
 """
 
 import argparse
@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("--real-worker", action="store_true")
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--real-settling", action="store_true")
     chosen = parser.parse_args()
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
@@ -50,8 +51,10 @@ def main() -> int:
         empty_hold=1.0,
         empty_sidecar_hold=0.5,
         outside_pause=0.2,
+        late_grace=0.5,
     )
-    folder._memory = replace(folder._memory, rules=rules)
+    if not chosen.real_settling:
+        folder._memory = replace(folder._memory, rules=rules)
     return service.run(once=chosen.once)
 
 

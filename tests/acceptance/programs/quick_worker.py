@@ -1,6 +1,6 @@
 """A worker that speaks the protocol and makes a small result at once; it needs nothing but the standard library.
 
-A picture's first word says what happens: `hang` waits until it is told to stop, `torn` cannot be read while its last word is
+A picture's first word says what happens: `hang` waits until it is told to stop, `torn` is cut off while its last word is
 not `end`; any other is done.
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
             continue
         fail(say, "cancelled", 50)
     if words[0] == b"torn" and words[-1] != b"end":
-        fail(say, "image_unreadable", 24)
+        fail(say, "image_unreadable", 24, detail="truncated: the last word is not end")
     contents = {"Layer_1_background.png": b"far " + picture, "Layer_2_foreground.png": b"near " + picture}
     layers = [
         {
@@ -82,8 +82,8 @@ def image_bytes(text: str) -> bytes:
     return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes([int(m[1], 16)]) if m[1] else b"\\", text.encode())
 
 
-def fail(say, code: str, status: int) -> None:
-    say(type="error", error={"code": code, "message": f"it is {code}", "hint": "try"}, warnings=[])
+def fail(say, code: str, status: int, **more: str) -> None:
+    say(type="error", error={"code": code, "message": f"it is {code}", "hint": "try", **more}, warnings=[])
     os._exit(status)
 
 

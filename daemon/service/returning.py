@@ -1,0 +1,158 @@
+"""Sending a picture back to the inbox whose end is missing: its writer, who opens it by its path, finds it where it was.
+
+The job stays, pending, under its id; status.json says what is waited for. The order, and why:
+
+1. `returning`: from here a crash is rolled forward, before anything in the inbox is looked at.
+2. Each file gets its old name in the inbox as a second one, the picture first: a name that is taken is never replaced. If it is
+   the picture's, nothing has moved yet, and the job settles in source/ as if nothing had been tried.
+3. The sync of the inbox folder: the names there are durable before those in source/ go.
+4. The names in source/ go; its sync. A file that came back there after a power loss would be in the way of the next claim.
+5. `returned`. The next claim of a picture of this name goes on with this job (`daemon.service.acceptance`).
+
+A crash between 2 and 4 leaves two names of one file, which the second try recognises.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from loguru import logger
+
+from daemon.contract.names import to_bytes
+from daemon.contract.records import AnyRecord, AttemptEnded, ClaimedFile, Job, Retaken, Returned, Returning
+from daemon.contract.status import ErrorInfo
+from daemon.fs import FileSystem, Stat
+from daemon.jobs import decide
+from daemon.outbox import Outbox
+from daemon.service.ledger import Ledger
+from daemon.service.settling import Settling
+
+#: Answers that may be others in a moment; all the rest say that a file cannot have the name.
+_PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBUSY, errno.EAGAIN)
+
+
+@dataclass
+class Returns:
+    """The way of pictures back to the inbox. `told` is called with each job whose picture is there again."""
+
+    fs: FileSystem
+    inbox: bytes
+    outbox: Outbox
+    ledger: Ledger
+    settling: Settling
+    told: Callable[[Job], None] = lambda job: None
+    #: Jobs whose picture was not there at the last look.
+    _missing: set[str] = field(default_factory=set)
+
+    def proposal(self, job: Job, error: ErrorInfo, *, now: float) -> Returning | None:
+        """The record that sends a job's picture back, if its end is missing, it may still come, and its name is free."""
+        try:
+            seen = self.settling.fingerprint(job)
+            if seen is None or self._look(self._place(job, job.image)) is not None:
+                return None
+        except OSError:
+            return None
+        return decide.going_back(job, error, size=seen[0], mtime_ns=seen[1], now=now)
+
+    def go_on(self, job: Job) -> AnyRecord:
+        """Do what is still to be done for a job that is not in its source folder; the record of what came of it.
+
+        Raises:
+            OSError: it could not be finished now; try again later.
+        """
+        return self._send_back(job) if job.place == "returning" else self._fetch(job)
+
+    def explained(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
+        """The error of a picture that is cut off, with what may have become of its rest. `now` in seconds since 1970."""
+        if not decide.is_cut_off(error):
+            return error
+        try:
+            other = self._look(self._place(job, job.image))
+        except OSError:
+            other = None
+        return decide.in_vain(job, error, now=now, other=other.size if other else None)
+
+    def missing(self) -> list[Job]:
+        """The jobs whose picture was not in the inbox in two looks running; the inbox itself must be there."""
+        returned = list(self.ledger.jobs.returned.values())
+        gone = {job.job_id for job in returned if self._is_gone(job)}
+        twice, self._missing = gone & self._missing, gone
+        return [job for job in returned if job.job_id in twice]
+
+    def _is_gone(self, job: Job) -> bool:
+        try:
+            return self._look(self._place(job, job.image)) is None
+        except OSError:
+            return False
+
+    def _send_back(self, job: Job) -> AnyRecord:
+        moved = list[bytes]()
+        for file in job.accepted.files:
+            source = self.outbox.job(job.job_id, b"source", to_bytes(file.to))
+            try:
+                if self._name_again(job, file, source):
+                    moved.append(source)
+            except OSError as error:
+                if error.errno in _PASSING:
+                    raise
+                logger.info("{} of {} cannot go back to the inbox: {}", file.to, job.job_id, error.strerror)
+                if file.role == "image":
+                    # Nothing has moved; it settles where it is.
+                    return self._stay(job)
+        self.fs.sync_dir(self._folder(job))
+        for source in moved:
+            self.fs.unlink(source)
+        folder = self.outbox.job(job.job_id, b"source")
+        effective = os.path.join(folder, to_bytes(job.accepted.effective)) if job.accepted.effective else None
+        if effective and self._look(effective) is not None:
+            self.fs.unlink(effective)  # made anew with the next claim
+        if self._look(folder) is not None:
+            self.fs.sync_dir(folder)
+        self.settling.forget(job)
+        return Returned(job=job.job_id)
+
+    def _stay(self, job: Job) -> AnyRecord:
+        pause = decide.SETTLING_PAUSES[0]
+        written = job.back.mtime_ns / 1e9 if job.back else 0.0
+        return AttemptEnded(job=job.job_id, error=job.last_error, counts=True, retry_at=written + pause)
+
+    def _name_again(self, job: Job, file: ClaimedFile, source: bytes) -> bool:
+        """Give a file its old name; whether it is still in source/ as well.
+
+        Raises:
+            OSError: it cannot have the name.
+        """
+        here = self._look(source)
+        if here is None:
+            return False
+        target = self._place(job, file)
+        there = self._look(target)
+        if there is None:
+            self.fs.link(source, target)
+        elif (there.dev, there.ino) != (here.dev, here.ino):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        return True
+
+    def _fetch(self, job: Job) -> AnyRecord:
+        """Take a cancelled job's files out of the inbox, as they are: they must not become a job again."""
+        files = []
+        for file in job.accepted.files:
+            found = self._look(self._place(job, file))
+            if found is not None and found.kind == "file":
+                files.append(replace(file, ino=found.ino, size=found.size, mtime_ns=found.mtime_ns))
+        if not files or files[0].role != "image":
+            return decide.cancelled(job)
+        return Retaken(job=job.job_id, value=replace(job.accepted, files=tuple(files)))
+
+    def _folder(self, job: Job) -> bytes:
+        return os.path.join(self.inbox, to_bytes(job.accepted.folder)) if job.accepted.folder else self.inbox
+
+    def _place(self, job: Job, file: ClaimedFile) -> bytes:
+        return os.path.join(self._folder(job), to_bytes(file.name))
+
+    def _look(self, path: bytes) -> Stat | None:
+        try:
+            return self.fs.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None

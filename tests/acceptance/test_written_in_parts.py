@@ -1,0 +1,94 @@
+"""Pictures that are opened, written and closed in several parts, by path: each is taken whole, or waits; none is taken in half.
+
+Scanners and converters do so, with pauses of 0.2 to 40 s. The sidecar comes before, between or after the parts, by rename or not.
+"""
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.home import until
+from tests.acceptance.quick import QuickFolder, quick_folder
+
+ORDERS = list(itertools.product(("before", "between", "after"), ("renamed", "plain")))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
+    with quick_folder(tmp_path_factory.mktemp("parts") / "home", MULTIPLANE_INTAKE__SETTLE_SECONDS="2") as made:
+        made.options = ("--real-settling",)
+        made.start()
+        yield made
+
+
+def content(name: str, parts: int) -> list[bytes]:
+    """The parts of a picture; it says itself how long it has to be."""
+    return [b"torn %s" % name.encode(), *(b" part %d" % number for number in range(2, parts)), b" end"]
+
+
+def write(running: QuickFolder, name: str, parts: int, pause: float, order: str, how: str) -> None:
+    """What a scanner does, and whoever brings the sidecar."""
+    for number, part in enumerate(content(name, parts)):
+        if (order, number) == ("before", 0):
+            bring_sidecar(running, name, how)
+        with open(running.at(name), "ab") as file:
+            file.write(part)
+        if number < parts - 1:
+            time.sleep(pause / 2)
+            if (order, number) == ("between", 0):
+                bring_sidecar(running, name, how)
+            time.sleep(pause / 2)
+    if order == "after":
+        bring_sidecar(running, name, how)
+
+
+def bring_sidecar(running: QuickFolder, name: str, how: str) -> None:
+    if how == "plain":
+        running.write(f"{name}.yaml")
+    else:
+        os.rename(running.write(f".{name}.yaml.part"), running.at(f"{name}.yaml"))
+
+
+def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]]) -> None:
+    writers = [threading.Thread(target=write, args=(running, *case)) for case in cases]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+
+def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], seconds: float) -> list[str]:
+    """The pictures that did not become one whole job each."""
+    names = {case[0] for case in cases}
+    until(lambda: len({status["source"]["image"] for status in running.statuses() if status["state"] == "completed"} & names)
+          == len(names) or None, seconds)  # fmt: skip
+    wrong = []
+    for name, parts, *_rest in cases:
+        jobs = running.of(name)
+        kept = [(running.job(job) / "source" / name).read_bytes() for job in jobs]
+        if kept != [b"".join(content(name, parts))] or os.path.exists(running.at(name)):
+            wrong.append(f"{name}: {kept}")
+    return wrong
+
+
+def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
+    table = itertools.product(parts, pauses, ORDERS)
+    return [(f"{order}-{how}-{number}x{pause}.jpg", number, pause, order, how) for number, pause, (order, how) in table]
+
+
+@pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
+@pytest.mark.timeout(1000)
+def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
+    written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 4, 5, 6))
+    write_all(running, written)
+    assert halves(running, written, 300) == []
+
+
+def test_pauses_of_scanners_leave_every_picture_whole(running: QuickFolder) -> None:
+    written = [*cases((0.2,), (2, 3, 6)), *cases((1.0,), (2, 3, 5))]
+    write_all(running, written)
+    assert halves(running, written, 60) == []
