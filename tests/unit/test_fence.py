@@ -73,11 +73,10 @@ def job_asking(**wishes) -> Job:
     return Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
 
 
-def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path, monkeypatch):
+def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path):
     (tmp_path / "models.yaml").write_text("models:\n  mine:\n  other: text\n")
-    monkeypatch.setattr("daemon.service.installed._CONFIG", tmp_path)
-    installed = Installed(str(tmp_path))
-    assert installed.folders() == [os.fsencode(tmp_path)]
+    installed = Installed(str(tmp_path), tmp_path / "models.yaml")
+    assert installed.folders() == [os.fsencode(tmp_path), os.fsencode(tmp_path / "models.yaml")]
     assert installed.asked_of(job_asking()) == "light"
 
 

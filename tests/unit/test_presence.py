@@ -11,11 +11,13 @@ from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import History
 from daemon.outbox import Outbox
+from daemon.platform.mounts import Mount
 from daemon.service.presence import Presence
 from daemon.service.proof import Proof
 from daemon.settings import load
 from daemon.settings.layout import PROGRAM
 from daemon.watch import Watch
+from daemon.watch.bell import Bell
 
 SHIPPED = {path.parent.name for path in (PROGRAM / "inbox").glob("*/_preset.yaml")}
 
@@ -54,10 +56,16 @@ class Start:
         self.outbox = Outbox(fs, settings.paths.outbox_bytes)
         self.presence = Presence(fs, settings, self.outbox)
         self.presence.known = lambda: jobs
-        self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, network=True)
+        # On a share nothing is watched, so that no thread of it is left behind.
+        share = lambda _: Mount(b"/", "nfs", "server:/")  # noqa: E731
+        self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)
 
     def absence(self) -> str | None:
-        return self.presence.absence(self.watch, 0.0)
+        bell = Bell(self.outbox.root, lambda: None)
+        try:
+            return self.presence.absence(self.watch, bell, 0.0)
+        finally:
+            bell.stop()
 
 
 @pytest.fixture
