@@ -41,7 +41,7 @@ class Intake(Group):
     )
     batch_quiet_seconds: float = Field(ge=1, le=3600, description="a batch folder must not have changed for so long")
     rescan_seconds: float = Field(ge=1, le=3600, description="every so often the inbox is read in full, whatever was reported")
-    poll_seconds: float = Field(ge=1, le=600, description="the same on a network share, which reports nothing")
+    poll_seconds: float = Field(ge=1, le=600, description="the same for a folder that reports nothing")
 
 
 class Queue(Group):

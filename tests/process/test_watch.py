@@ -1,11 +1,14 @@
 """The watch on a real disk with real events. Waits on events with a limit, never for a time."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -364,3 +367,54 @@ def test_a_stopped_watch_leaves_no_thread(inbox):
     assert set(threading.enumerate()) - before
     service.watch.stop()
     assert set(threading.enumerate()) == before
+
+
+_FULL_TABLE = """
+import os, resource
+from daemon.watch.observer import Observing
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = []
+while True:
+    try:
+        held.append(os.dup(0))
+    except OSError:
+        break
+for free in range(4):
+    # One is enough for an inotify instance, and not for what belongs to it.
+    try:
+        Observing(os.fsencode(os.getcwd()), lambda *_: None, lambda: None).stop()
+        assert free == 3, free
+    except OSError as error:
+        assert free < 3, (free, error)
+    for _ in range(free):
+        held.append(os.dup(0))
+    try:
+        os.dup(0)
+        raise AssertionError("more is free than before")
+    except OSError:
+        pass
+    for descriptor in held[-free - 1 :]:
+        os.close(descriptor)
+    del held[-free - 1 :]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the descriptors are those of inotify")
+def test_an_observer_that_cannot_be_made_leaves_no_descriptor_open(inbox):
+    """The next try comes five seconds later, and so on: a descriptor left each time would use them up."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", _FULL_TABLE], capture_output=True, text=True, cwd=inbox, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_observer_without_a_thread_is_an_error_of_the_system_and_leaves_no_descriptor_open(inbox, monkeypatch):
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = os.listdir("/dev/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="no thread can be started"):
+            Observing(os.fsencode(inbox), lambda *_: None, lambda: None)
+    assert os.listdir("/dev/fd") == before
