@@ -26,18 +26,28 @@ def state_cell(state: State) -> Text:
     return Text(state, style=STYLES[state])
 
 
-def remark(status: Status) -> str:
-    """What there is to say of a job beside its state."""
+def remark(status: Status, *, halted: str = "", stale: bool = False) -> str:
+    """What there is to say of a job beside its state.
+
+    Args:
+        status: of the job.
+        halted: why nothing is started now, a few words; empty if nothing stands still.
+        stale: whether nobody keeps the progress of running jobs true.
+    """
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
             said = (_trouble(status),)
         case "pending":
             place = status.queue_position
-            said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", again(status))
+            said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", halted, again(status))
         case "processing":
             progress = status.progress
-            said = (f"{progress.stage} {percent(progress.fraction)}" if progress else "", attempt(status))
+            said = (
+                f"{progress.stage} {percent(progress.fraction)}" if progress else "",
+                attempt(status),
+                "when last heard of" if stale else "",
+            )
         case "completed" if status.processing_seconds:
             said = (f"{status.processing_seconds:.1f} s",)
     return " · ".join(filter(None, said))

@@ -7,10 +7,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.cells import cell, remark, state_cell
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error
+from daemon.cli.cells import cell, now, remark, state_cell
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.looking import Looking
-from daemon.contract.status import State, Status
+from daemon.cli.sight import Standstill, standstill
+from daemon.contract.status import ENDED, State, Status
 
 #: Rows of a page: what a person reads at once.
 PAGE = 50
@@ -28,7 +29,8 @@ def jobs(
     json: Json = False,
 ) -> None:
     """List the jobs: running, pending in their order, then ended ones, the last first."""
-    looking = Looking(fs, settings_in_use(home))
+    settings = settings_in_use(home)
+    looking = Looking(fs, settings)
     batches = looking.batches(batch) if batch is not None else None
     if batches is not None and not batches:
         tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
@@ -42,12 +44,15 @@ def jobs(
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
-    out.print(listing(shown, out.width), soft_wrap=False)
+    halt = standstill(settings, looking, now()) if any(status.state not in ENDED for status in shown) else None
+    if halt:
+        err.print(printable(halt.sentence), markup=False)
+    out.print(listing(shown, out.width, halt), soft_wrap=False)
     if len(found) > PAGE:
         err.print(f"More with --page {page + 1}.")
 
 
-def listing(shown: list[Status], width: int) -> RenderableType:
+def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:
     """The jobs in so many columns. An id is never cut: it is what the other verbs take.
 
     Where a remark does not fit beside the id in one line it goes below it, indented, over the whole width.
@@ -55,10 +60,10 @@ def listing(shown: list[Status], width: int) -> RenderableType:
     longest = max(len(status.job_id) for status in shown)
     room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP
     if room >= 0:
-        return _table(shown, room - _GAP)
+        return _table(shown, room - _GAP, halt)
     lines: list[RenderableType] = []
     for status in shown:
-        line, said = state_cell(status.state), cell(remark(status))
+        line, said = state_cell(status.state), cell(_remark(status, halt))
         line.pad_right(len("processing") + 1 - len(line))
         line.append(" " + status.job_id, style="default")
         if said and len(line) + 2 + said.cell_len <= width:
@@ -70,7 +75,11 @@ def listing(shown: list[Status], width: int) -> RenderableType:
     return Group(*lines)
 
 
-def _table(shown: list[Status], room: int) -> Table:
+def _remark(status: Status, halt: Standstill | None) -> str:
+    return remark(status, halted=halt.word, stale=halt.stale) if halt else remark(status)
+
+
+def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
     """One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room."""
     wide = room >= _PICTURE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
@@ -81,5 +90,5 @@ def _table(shown: list[Status], room: int) -> Table:
     table.add_column("", overflow="fold")
     for status in shown:
         picture = [cell(status.source.image if status.source else "")] if wide else []
-        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(remark(status)))
+        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(_remark(status, halt)))
     return table

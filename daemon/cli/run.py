@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
     # Only this verb pays for the daemon; the others start without it.
-    from daemon.service import Service
+    from daemon.service import EXIT_ANEW, Service
 
     # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
@@ -41,7 +41,21 @@ def run(
     except (OSError, JournalError) as error:
         refuse(explained(error), settings, home=home, launchd=launchd)
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
-    raise typer.Exit(service.run(once=once))
+    status = service.run(once=once)
+    if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
+        # In a terminal nobody would start it again. A service manager does, and then reads its own file anew as well.
+        _start_anew()
+    raise typer.Exit(status)
+
+
+def _start_anew() -> None:
+    """Become the program that is on the disk now, in the same process and with the same arguments."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        logger.critical("the daemon cannot be started anew: {}; start it again: multiplane run", error.strerror)
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:

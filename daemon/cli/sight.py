@@ -73,6 +73,35 @@ class Seeing:
         return Sight(alive, health, problem, *self._own)
 
 
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Why jobs do not go on.
+
+    Attributes:
+        word: fit to stand beside a job that is in line.
+        sentence: the whole of it.
+        stale: nobody keeps the progress of running jobs true.
+    """
+
+    word: str
+    sentence: str
+    stale: bool
+
+
+def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
+    """Why jobs do not go on; none if they do. `at` is this moment."""
+    health = looking.health()
+    if not looking.daemon_runs():
+        return Standstill("the daemon is not running", "The daemon is not running: jobs go on when it is started.", stale=True)
+    if (why := silence(settings, health, at)) is not None:
+        return Standstill("the daemon is silent", f"Jobs may stand still: {why}.", stale=True)
+    if health is not None and health.state in ("paused", "offline"):
+        hint = f" {health.hint}" if health.hint else ""
+        why = health.problem or "it did not say why"
+        return Standstill(health.state, f"The daemon is {health.state}: {why}.{hint}", stale=False)
+    return None
+
+
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
     """Why what a running daemon wrote last is not how things are, one sentence; none if it is. `at` is this moment."""
     # What was said at a time that is still to come was said before the clock was set back: nobody knows how long ago.

@@ -165,6 +165,11 @@ class LocalFiles:
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
+    def free_files(self, path: bytes) -> int | None:
+        """How many more files it can hold; btrfs and some servers say 0 of 0."""
+        found = os.statvfs(path)
+        return found.f_favail if found.f_files else None
+
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o644)

@@ -107,6 +107,9 @@ class FileSystem(Protocol):
     def free_bytes(self, path: bytes) -> int:
         """How much an unprivileged process can still write to the disk that holds the path."""
 
+    def free_files(self, path: bytes) -> int | None:
+        """How many more files and folders that disk can hold (its free inodes); none if it does not count them."""
+
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it against other processes until it is closed; none if another one has it.
 

@@ -129,8 +129,8 @@ def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> Err
     return error.model_copy(update={"message": f"{error.message.rstrip('.')}. {rest}"})
 
 
-def out_of_room(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for a job that failed because the disk is full: no attempt; it runs again when there is room."""
+def not_its_fault(job: Job, error: ErrorInfo) -> AnyRecord:
+    """The record for a job that failed by a fault of the world (`fault.judge`): no attempt; it runs again when that is over."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
 
 

@@ -4,6 +4,6 @@
 line, `recovery` puts a home in order at start, `board` keeps the views true, `service` is the loop.
 """
 
-from daemon.service.service import Service
+from daemon.service.service import EXIT_ANEW, Service
 
-__all__ = ["Service"]
+__all__ = ["EXIT_ANEW", "Service"]

@@ -4,6 +4,7 @@ import psutil
 from loguru import logger
 
 from daemon.platform import sandbox
+from daemon.platform.oom import memory_limit
 from daemon.service.installed import Installed
 from daemon.settings import Settings
 from daemon.supervisor import SupervisorRules
@@ -13,10 +14,12 @@ from daemon.supervisor.code import compile_program
 def rules(settings: Settings, threads: int) -> SupervisorRules:
     """The limits and delays of workers that compute with so many threads."""
     worker = settings.worker
+    total = int(psutil.virtual_memory().total)
     return SupervisorRules(
         grace_seconds=worker.grace_seconds,
         shutdown_grace_seconds=worker.shutdown_grace_seconds,
-        max_memory_bytes=int(psutil.virtual_memory().total * worker.max_memory_share),
+        max_memory_bytes=int(total * worker.max_memory_share),
+        memory_bytes=min(total, memory_limit() or total),
         max_output_bytes=int(settings.limits.max_output_bytes),
         log_cap_bytes=int(worker.max_log_bytes),
         threads=threads,

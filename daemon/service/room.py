@@ -23,17 +23,27 @@ HELD_BACK_BYTES = 1 << 20
 HELD_BACK = b".multiplane-room"
 #: How often a disk is asked, seconds; a person who made room does not want to wait.
 _LOOK_SECONDS = 2.0
-#: Errors of a job that a full disk explains: what a worker says that could not write, and one that could not even say so.
-_EXPLAINED = ("disk_full", "worker_crashed")
+#: How many files (inodes) must be free: a result has some thirty, and job, status and page are made beside it. A disk can be
+#: full of small files while most of its bytes are free.
+MIN_FREE_FILES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A folder's disk: how many bytes are free, and how many must be."""
+    """A folder's disk: how many bytes are free, and how many must be; how many more files it holds, none if it counts none."""
 
     what: str
     free: int
     wanted: int
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a folder holds: bytes of the files in it and below, and how many files and folders there are."""
+
+    bytes: int = 0
+    files: int = 0
 
 
 def shortage(disks: Sequence[Disk]) -> str | None:
@@ -41,6 +51,11 @@ def shortage(disks: Sequence[Disk]) -> str | None:
     for disk in disks:
         if disk.free < disk.wanted:
             return f"the disk of the {disk.what} is full: {disk.free >> 20:,} MiB are free, {disk.wanted >> 20:,} MiB are needed"
+        if disk.files is not None and disk.files < MIN_FREE_FILES:
+            return (
+                f"the disk of the {disk.what} is full: it can hold {disk.files:,} more files (inodes), "
+                f"{MIN_FREE_FILES:,} are needed"
+            )
     return None
 
 
@@ -70,6 +85,7 @@ class Room:
         before, self.problem = self.problem, shortage(self._disks())
         self.hint = "Make room on it; work goes on by itself. Nothing is lost." if self.problem else None
         if (self.problem is None) != (before is None):
+            # How much is free changes all the time, and is told in daemon.json.
             logger.warning("{}", f"paused: {self.problem}" if self.problem else "there is room on the disks again; work goes on")
         self._hold_back()
 
@@ -77,21 +93,28 @@ class Room:
         """When `look` is due by time alone, monotonic seconds; while there is room, the loop's other business is often enough."""
         return max(now, self._asked + _LOOK_SECONDS) if self.problem else float("inf")
 
-    def explains(self, code: str, attempt: str | None) -> bool:
-        """Whether an attempt failed for want of room that is not of its own making: there is none, even without what it wrote.
+    def lacks(self, attempt: str | None) -> bool:
+        """Whether there is no room, and would be none without what this attempt wrote: then that is not of its making.
 
         Args:
-            code: the error's.
             attempt: the attempt's folder in .work/; none if it is gone.
         """
-        if code not in _EXPLAINED:
-            return False
         self._asked = float("-inf")
-        own = self._bytes_in(self._outbox.attempt(attempt)) if attempt else 0
+        own = self.used_by(attempt)
         try:
-            return self._fs.free_bytes(self._outbox.root) + own < self._wanted
+            free, files = self._fs.free_bytes(self._outbox.root), self._fs.free_files(self._outbox.root)
         except OSError:
             return False
+        return free + own.bytes < self._wanted or (files is not None and files + own.files < MIN_FREE_FILES)
+
+    def fills(self, attempt: str | None) -> bool:
+        """Whether an attempt wrote so much that without it there would be room, also where the disk does not say what is free."""
+        own = self.used_by(attempt)
+        return own.bytes >= self._wanted or own.files >= MIN_FREE_FILES
+
+    def used_by(self, attempt: str | None) -> Used:
+        """What an attempt wrote; nothing if it is gone."""
+        return self._in(self._outbox.attempt(attempt)) if attempt else Used()
 
     def _disks(self) -> list[Disk]:
         """What can be asked of; a folder that cannot is not full but away, which is judged elsewhere."""
@@ -101,27 +124,30 @@ class Room:
             ("state folder", self._state, min(self._wanted, RESERVE_BYTES)),
         ):
             with contextlib.suppress(OSError):
-                found.append(Disk(what, self._fs.free_bytes(path), wanted))
+                files = self._fs.free_files(path) if path == self._outbox.root else None
+                found.append(Disk(what, self._fs.free_bytes(path), wanted, files))
         return found
 
-    def _bytes_in(self, folder: bytes) -> int:
-        """The bytes of the files in a folder and below; what cannot be looked at counts for nothing."""
-        total = 0
+    def _in(self, folder: bytes) -> Used:
+        """What is in a folder and below; what cannot be looked at counts for nothing."""
+        size = files = 0
         with contextlib.suppress(OSError):
             for entry in self._fs.scan(folder):
                 path = os.path.join(folder, entry.name)
+                files += 1
                 if entry.kind == "directory":
-                    total += self._bytes_in(path)
+                    below = self._in(path)
+                    size, files = size + below.bytes, files + below.files
                 elif entry.kind == "file":
-                    total += self._fs.lstat(path).size
-        return total
+                    size += self._fs.lstat(path).size
+        return Used(size, files)
 
     def _hold_back(self) -> None:
         """Keep some bytes for the views while there is room, and give them up when there is none."""
         with contextlib.suppress(OSError):
             if self.problem is None:
                 self._keep()
-            elif self._fs.free_bytes(self._outbox.root) < HELD_BACK_BYTES:
+            elif self._fs.free_bytes(self._outbox.root) < HELD_BACK_BYTES or self._fs.free_files(self._outbox.root) == 0:
                 self._fs.unlink(self._held_back)
 
     def _keep(self) -> None:

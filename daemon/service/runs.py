@@ -10,6 +10,9 @@ The order at the end of a job, and why:
 4. `ended`. The job is over.
 5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
 
+Whose fault a failure is, this job's or the world's, is decided in one place, `daemon.jobs.fault`. Where it is the world's, no
+attempt counts and the queue rests; a result that is checked waits at its step until it can be shown.
+
 The next job begins before all this, as soon as the worker is gone: the two have no file in common, what is said here of a job
 speaks of that job's records alone, and the disk's work falls into the time in which the next worker computes. A crash in between
 finds two jobs `started`: the one that was made is made again, as after any crash before 2.
@@ -19,17 +22,18 @@ import errno
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from loguru import logger
 
 from daemon.contract.messages import Result, Warm
 from daemon.contract.records import AnyRecord, Ended, Job, Process, Publishing, Returned, Started
-from daemon.contract.status import ErrorInfo, Progress, Source
+from daemon.contract.status import Progress
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.jobs import decide
+from daemon.jobs.fault import Cause, Failure, no_start
 from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
@@ -37,12 +41,18 @@ from daemon.service.ledger import Ledger
 from daemon.service.pauses import Pauses
 from daemon.service.returning import Returns
 from daemon.service.settling import Fingerprint, Settling
+from daemon.service.world import UNDECIDED, World
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 
 #: Each end is a few syncs; more at once would keep the loop from everything else for too long.
 _ENDED_AT_ONCE = 50
+#: Where a job's id stands otherwise; no id has a blank in it.
+_START = "the start"
+_RETURN = "the way back"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: What a person is told while a result that is made cannot be shown.
+KEPT_HINT = "It is finished and kept, and is shown by itself as soon as that is possible."
 
 
 @dataclass
@@ -60,8 +70,8 @@ class Runs:
     progress: dict[str, Progress] = field(default_factory=dict)
     stopping: bool = False
     failures: int = 0
-    #: Whether the disk is to blame for an error (its code, the attempt): then it was no attempt.
-    lacks_room: Callable[[str, str | None], bool] = lambda code, attempt: False
+    #: Whether work can go on at all, and whose fault a failure is; without it every failure is the job's.
+    world: World | None = None
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
 
@@ -71,7 +81,12 @@ class Runs:
         self.returns = Returns(self.fs, self.settings.paths.inbox_bytes, self.outbox, self.ledger, self.settling)
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
+        #: What keeps jobs from their start or from the inbox, under `_START` and `_RETURN`; and the results that cannot be shown, by job.
         self._troubles: dict[str, str] = {}
+        #: Failures of which a canary has not told yet whose fault they are; in the journal these jobs are processing.
+        self._suspects: dict[str, tuple[Failure, Failed]] = {}
+        #: How often a job failed by the fault of the world.
+        self._excused: dict[str, int] = {}
 
     def bind(
         self,
@@ -107,9 +122,9 @@ class Runs:
         try:
             record = self.returns.go_on(job)
         except OSError as error:
-            self._trouble("return", f"the files of {job.job_id} cannot be moved: {error.strerror}")
+            self._trouble(_RETURN, f"the files of {job.job_id} cannot be moved: {error.strerror}")
             return
-        self._troubles.pop("return", None)
+        self._troubles.pop(_RETURN, None)
         self.end(job, record)
         if isinstance(record, Returned):
             self.returns.told(self.ledger.jobs.live[job.job_id])
@@ -121,16 +136,30 @@ class Runs:
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
-        while not self.stopping and len(self.ledger.jobs.processing) - len(self._made) < self.settings.queue.max_concurrent_jobs:
+        while not self.stopping and self._at_work() < self.settings.queue.max_concurrent_jobs:
             try:
                 ready = self.settling.first_ready(self.ledger.jobs.queue, self.pauses.left)
                 if ready is None:
-                    self._troubles.pop("start", None)
+                    self._troubles.pop(_START, None)
                 if ready is None or not self._start(*ready):
                     return
             except OSError as error:
-                self._trouble("start", f"no job can be started: {error.strerror}")
+                self._trouble(_START, f"no job can be started: {error.strerror}")
                 return
+
+    def _at_work(self) -> int:
+        """How many jobs keep a worker or are about to be judged; a finished result that waits to be shown keeps nobody back."""
+        unfinished = [job for job in self.ledger.jobs.processing.values() if not (job.attempt and job.attempt.publishing)]
+        return len(unfinished) - len(self._made)
+
+    def is_busy(self) -> bool:
+        """Whether a job is being worked on or to be judged."""
+        return self._at_work() > 0 or bool(self._made)
+
+    @property
+    def kept(self) -> str | None:
+        """Why a finished result is not shown yet, a clause; none if all are."""
+        return next((problem for at, problem in self._troubles.items() if at not in (_START, _RETURN)), None)
 
     @property
     def problem(self) -> str | None:
@@ -159,9 +188,11 @@ class Runs:
             return True
         if self.settling.has_changed(job, seen):
             return True
+        if self.world is not None and not self.world.may_start():
+            return False
         warm = self._asked_of(job)
         attempt = self._take_spare(warm) or self.outbox.new_attempt()
-        self._troubles.pop("start", None)
+        self._troubles.pop(_START, None)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
             pid = self._supervisor.start(
@@ -170,7 +201,11 @@ class Runs:
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
             )
         except OSError as error:
-            self._failed(job.job_id, WorkerCrashed(f"no worker could be started: {error.strerror}").info(), seconds=None)
+            # Nothing of the job had a part in it.
+            cause = no_start(error.strerror or str(error))
+            if self.world is not None:
+                self.world.blame(cause)
+            self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
             return False
         process = Process(
             pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
@@ -200,8 +235,8 @@ class Runs:
         match outcome:
             case Completed():
                 self._made.append((job_id, outcome))
-            case Failed(error=error, retryable=retryable, seconds=seconds, source=source, warnings=warnings):
-                self._failed(job_id, error, seconds=seconds, source=source, warnings=warnings, retryable=retryable)
+            case Failed():
+                self._failed(job_id, outcome)
             case Cancelled(seconds=seconds):
                 self.end(job, decide.cancelled(job, seconds=seconds))
             case Stopped():
@@ -226,10 +261,13 @@ class Runs:
             check_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.settings.limits.max_output_bytes)
             self.outbox.make_durable(attempt)
         except JobError as error:
-            self._failed(job.job_id, error.info(), seconds=seconds, source=result.source)
+            self._failed(job.job_id, Failed(error.info(), error.retryable, seconds, result.source))
             return
         except OSError as error:
-            self._failed(job.job_id, _disk_trouble(error).info(), seconds=seconds, source=result.source)
+            # After a failed sync nobody knows what of the result is on the disk: it is made anew.
+            trouble = _disk_trouble(error)
+            failed = Failed(trouble.info(), trouble.retryable, seconds, result.source)
+            self._failed(job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error))
             return
         publishing = Publishing(
             job=job.job_id,
@@ -252,14 +290,10 @@ class Runs:
         try:
             self.outbox.publish(job.job_id, publishing.attempt)
         except NotDurableError as error:
-            self._trouble("publish", f"the result of {job.job_id} cannot be made durable: {error.strerror}")
+            self._trouble(job.job_id, f"the result of {job.job_id} cannot be made durable: {error.strerror}")
             return
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                # It is made, and checked: all it lacks is a name.
-                self._trouble("publish", f"the result of {job.job_id} cannot be shown: {error.strerror}")
-                return
-            self._failed(job.job_id, _disk_trouble(error).info(), seconds=publishing.processing_seconds)
+            self._not_shown(job, publishing, error)
             return
         self.end(
             job,
@@ -272,33 +306,88 @@ class Runs:
             ),
         )
 
-    def _failed(
-        self,
-        job_id: str,
-        error: ErrorInfo,
-        *,
-        seconds: float | None,
-        source: Source | None = None,
-        warnings: tuple[str, ...] = (),
-        retryable: bool | None = None,
-    ) -> None:
-        job = self.ledger.jobs.live[job_id]
+    def _not_shown(self, job: Job, publishing: Publishing, error: OSError) -> None:
+        """It is made, and checked: all it lacks is a name. Whatever keeps it from that, it is kept, and tried again."""
+        if job.cancel_requested:
+            self.end(job, decide.cancelled(job, seconds=publishing.processing_seconds))
+            return
+        if self._is_gone(job.job_id, publishing.attempt):
+            gone = WorkerCrashed("What the worker had made was removed from .work in the outbox.")
+            self._charge(job, Failed(gone.info(), True, publishing.processing_seconds or 0.0))
+            return
+        self._trouble(job.job_id, f"the result of {job.job_id} cannot be shown: {error.strerror}")
+        if self.world is not None:
+            self.world.doubt_disk()
+
+    def _is_gone(self, job_id: str, attempt: str) -> bool:
+        """Whether a finished result is certainly not there any more, while its job is."""
+        try:
+            return self.outbox.surely_has(job_id) and not self.outbox.has_attempt(attempt)
+        except OSError:
+            return False
+
+    def _failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
+        """An attempt failed. `disk`: what the disk answered to the daemon itself."""
+        job, error = self.ledger.jobs.live[job_id], failed.error
         if not self.outbox.surely_has(job_id):
             # That says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
         if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
-            error, retryable = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info(), True
-        if self.lacks_room(error.code, job.attempt.folder if job.attempt else None):
-            self.end(job, decide.out_of_room(job, error))
+            error = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info()
+            failed = replace(failed, error=error, retryable=True)
+        failure = Failure(
+            error.code,
+            job.attempt.folder if job.attempt else None,
+            ready=failed.ready,
+            starved=failed.starved,
+            disk=disk,
+            excused=self._excused.get(job_id, 0),
+        )
+        verdict = self.world.judge(failure, ask=not self.stopping) if self.world is not None else None
+        if verdict == UNDECIDED:
+            self._suspects[job_id] = failure, failed
+        else:
+            self._settle(job, failed, verdict)
+
+    def judge_suspects(self) -> None:
+        """Settle the failures of which a canary has told by now whose fault they are."""
+        for job_id, (failure, failed) in list(self._suspects.items()):
+            verdict = self.world.answer(failure) if self.world is not None else None
+            if verdict != UNDECIDED:
+                del self._suspects[job_id]
+                self._settle(self.ledger.jobs.live[job_id], failed, verdict)
+
+    def release_suspects(self) -> None:
+        """The daemon stops before it is known whose fault they are: then it was no attempt."""
+        for job_id in self._suspects:
+            self.end(self.ledger.jobs.live[job_id], decide.interrupted(self.ledger.jobs.live[job_id]))
+        self._suspects.clear()
+
+    def _settle(self, job: Job, failed: Failed, cause: Cause | None) -> None:
+        """Record a failure by whose fault it is."""
+        if cause is None:
+            self._charge(job, failed)
             return
+        self._excused[job.job_id] = self._excused.get(job.job_id, 0) + 1
+        logger.info("{} is not to blame: {}", job.job_id, cause.problem)
+        self.end(job, decide.not_its_fault(job, failed.error))
+
+    def _charge(self, job: Job, failed: Failed) -> None:
+        """The job's own fault, as far as anybody can tell."""
         now = self.wall_clock()
-        record = self.returns.proposal(job, error, now=now) or self.settling.after_failure(job, error, now=now)
+        record = self.returns.proposal(job, failed.error, now=now) or self.settling.after_failure(job, failed.error, now=now)
         if record is None:
-            error = self.returns.explained(job, error, now=now)
+            error = self.returns.explained(job, failed.error, now=now)
             record = decide.after_failure(
-                job, error, now=now, seconds=seconds, source=source, warnings=warnings, retryable=retryable
+                job,
+                error,
+                now=now,
+                seconds=failed.seconds,
+                source=failed.source,
+                warnings=failed.warnings,
+                retryable=failed.retryable,
             )
         self.end(job, record)
 
@@ -306,10 +395,11 @@ class Runs:
         """Record the end of an attempt or of a job, say so, then tidy up."""
         self.ledger.record(record)
         if job.attempt and job.attempt.publishing:
-            self._troubles.pop("publish", None)  # it appeared, or nobody waits for it any more
+            self._troubles.pop(job.job_id, None)  # it appeared, or nobody waits for it any more
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
             self.settling.forget(job)
+            self._excused.pop(job.job_id, None)
             self.forecast.learn(after)
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""

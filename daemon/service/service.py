@@ -34,9 +34,10 @@ from daemon.service.presence import OFFLINE_HINT, Presence
 from daemon.service.recovery import Recovery
 from daemon.service.requests import Requests
 from daemon.service.room import Room
-from daemon.service.runs import Runs
+from daemon.service.runs import KEPT_HINT, Runs
 from daemon.service.spares import Spares
 from daemon.service.tellings import Tellings
+from daemon.service.world import World
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.watch import HEALTH_SECONDS
@@ -44,6 +45,9 @@ from daemon.watch.bell import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
+#: Exit status when the daemon is to start anew. None of sysexits.h: to launchd and systemd it is a failure like any other, after
+#: which they start the service again.
+EXIT_ANEW = 80
 #: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
 _OWED_SECONDS = 0.01
 #: Jobs that ended last and are asked for to know the outbox by.
@@ -106,7 +110,6 @@ class Service:
         self._runs.settling.grew = lambda job: self._folder.was_incomplete(job, time.monotonic())
         self._runs.returns.told = lambda job: self._folder.came_back(job, time.monotonic())
         self._room = Room(fs, settings, self._outbox)
-        self._runs.lacks_room = self._room.explains
         self._gestures = Gestures(fs, self._ledger, self._outbox, self._runs, self._board)
         installed = Installed(os.fspath(paths.models), paths.catalogue)
         make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
@@ -121,6 +124,9 @@ class Service:
         )
         self._spares = Spares(settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining)
         self._runs.bind(self._supervisor, self._spares.take, installed.asked_of, lambda: reversed(self._board.shown()))
+        self._runs.world = self._world = World(
+            fs, self._outbox, self._room, self._supervisor, busy=self._runs.is_busy, clock=time.monotonic
+        )
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
         self._requests_bell = Bell(paths.requests_bytes, self.wake)
         self._once = self._recovered = self._published = False
@@ -151,12 +157,13 @@ class Service:
         """Work until a signal says stop, or, with `once`, until inbox and queue are empty.
 
         Returns:
-            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written.
+            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if the
+            daemon is to start anew, since the program on the disk was changed.
         """
         self._once = once
         try:
             with self._listening():
-                while self._stop_signal is None:
+                while self._stop_signal is None and not self._world.restart:
                     self._pass(time.monotonic())
                     self._notifier.went_round(time.monotonic())
                     if once and self._is_done():
@@ -172,6 +179,8 @@ class Service:
             )
             self._board.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
+        if self._world.restart and self._stop_signal is None:
+            return EXIT_ANEW
         return 1 if once and self._runs.failures else 0
 
     @contextlib.contextmanager
@@ -219,7 +228,7 @@ class Service:
             due.append(now + pause)
         if self._runs.settling.unsettled:
             due.append(now + 1.0)
-        due += [self._spares.next_look(now), self._room.next_look(now)]
+        due += [self._spares.next_look(now), self._room.next_look(now), self._world.next_look()]
         for key, mask in self._selector.select(max(0.0, min(due) - now)):
             key.data(mask)
 
@@ -230,6 +239,8 @@ class Service:
             self._check_health(now)
         if self._problem is None:
             self._room.look(now)
+            self._world.look()
+            self._runs.judge_suspects()
             self._folder.closed = self._room.problem
             if not self._recovered and not self._recover():
                 return
@@ -239,20 +250,27 @@ class Service:
                     self._woken = False
                 self._board.show_waiting(*self._folder.waiting())
             self._runs.settle_accounts()
-            if self._room.problem is None:
+            if self._room.problem is None and self._world.problem is None:
                 self._runs.start_next()
             self._runs.forecast.count_down()
-            self._spares.tend(now, wanted=not self._once or self._ledger.jobs.pending > 0)
-            halt = self._room.problem or self._runs.problem
-            if problem := halt or self._folder.hindrance():
-                self._board.say("paused" if halt else "running", problem, self._room.hint)
-            else:
-                self._board.say("running", self._presence.degraded, self._presence.hint)
+            more = not self._once or self._ledger.jobs.pending > 0
+            self._spares.tend(now, wanted=more and self._world.problem is None)
+            self._say_how_it_is()
             self._board.show_polled(self._folder.watch.polled)
             self._tell_faults()
         self._published = self._runs.publish_made()
         self._tellings.look()
         self._board.refresh(time.monotonic())
+
+    def _say_how_it_is(self) -> None:
+        """Running or paused, and why."""
+        room, world, runs = self._room, self._world, self._runs
+        if halt := room.problem or world.problem or runs.problem:
+            self._board.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.kept else None))
+        elif hindrance := self._folder.hindrance():
+            self._board.say("running", hindrance)
+        else:
+            self._board.say("running", self._presence.degraded, self._presence.hint)
 
     def _tell_faults(self) -> None:
         for fault in self._folder.watch.faults:
@@ -309,6 +327,7 @@ class Service:
         self._spares.discard("the daemon stops")
         self._supervisor.shutdown()
         self._runs.publish_made()
-        self._board.say("stopped")
+        self._runs.release_suspects()
+        self._board.say("starting" if self._world.restart else "stopped")
         self._board.refresh(time.monotonic(), force=True)
         self._journal.close()

@@ -19,6 +19,7 @@ from loguru import logger
 from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result, Started
 from daemon.fs import FileSystem
 from daemon.platform import process
+from daemon.platform.oom import oom_kills
 from daemon.supervisor.conversation import Conversation
 from daemon.supervisor.events import Event
 from daemon.supervisor.joblog import JobLog
@@ -59,7 +60,7 @@ class Attempt:
         progress: Callable[[str, str, float], None],
         clock: Callable[[], float],
     ) -> None:
-        self.worker, self.log, self.rules = worker, log, rules
+        self.worker, self.folder, self.log, self.rules = worker, folder, log, rules
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
         self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
@@ -75,6 +76,7 @@ class Attempt:
         self._killed_at: float | None = None
         self._ending_since: float | None = None
         self._peak = 0
+        self._oom_kills = oom_kills()
         self._outsiders: set[psutil.Process] = set()
         self._companion: subprocess.Popen[bytes] | None = None
         self._conversation = Conversation(
@@ -95,6 +97,7 @@ class Attempt:
         self._conversation.expect(command.job_id)
         self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._clock()
         self._timeout = timeout_seconds
+        self._oom_kills = oom_kills()
         self._conversation.say(command)
         self._companion = process.keep_awake(self.worker.worker.pid)
 
@@ -159,7 +162,7 @@ class Attempt:
 
     def alive(self) -> bool:
         """Is it still fit to be given a job?"""
-        return self._killed_at is None and self._leave is None and self.worker.worker.poll() is None
+        return self._killed_at is None and self._leave is None and self.worker.ended() is None
 
     def read(self) -> None:
         """Serve all descriptors now, for a caller without the loop."""
@@ -178,18 +181,26 @@ class Attempt:
             seconds=self._ended_at - self._began,
             silent_seconds=self._ended_at - self.last_sign,
             still_seconds=self._ended_at - self._moved,
-            peak_bytes=self._peak,
+            peak_bytes=max(self._peak, self.worker.held),
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
             max_output_bytes=self.rules.max_output_bytes,
             max_processes=self.rules.max_processes,
+            ready=self.ready,
+            oom_kills=self._system_kills(),
+            memory_bytes=self.rules.memory_bytes,
         )
+
+    def _system_kills(self) -> int | None:
+        """How many processes the system ended for want of memory since the job was given; none if it does not count them."""
+        now = oom_kills()
+        return None if now is None or self._oom_kills is None else now - self._oom_kills
 
     # -- ending ---------------------------------------------------------------------------------------------------------
 
     def _judge_life(self, now: float) -> None:
         grace_is_over = self._kill_at is not None and now >= self._kill_at
-        if self.worker.worker.poll() is not None or self._conversation.violation is not None or grace_is_over:
+        if self.worker.ended() is not None or self._conversation.violation is not None or grace_is_over:
             self.kill()
         elif self._leave is not None and now >= self._leave[0]:
             self._conversation.violation = self._leave[1]
@@ -255,7 +266,7 @@ class Attempt:
 
         Empty if the worker has ended: who is below it can be told no more.
         """
-        family = process.tree(self.worker.worker.pid) if self.worker.worker.poll() is None else []
+        family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:
             try:
                 if os.getpgid(member.pid) != self.worker.group:
@@ -292,5 +303,5 @@ class Attempt:
         self._leaves("closed its event channel and went on running")
 
     def _unguarded(self) -> None:
-        if self.worker.worker.poll() is None:
+        if self.worker.ended() is None:
             self.kill("guardian")

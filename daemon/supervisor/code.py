@@ -1,22 +1,49 @@
-"""The program on the disk: whether it is still the one a spare was started from, and its compiled form."""
+"""The program on the disk: whether it is still the one that runs, whether it can be started, and its compiled form."""
 
 import compileall
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
 from loguru import logger
 
+#: The imports take half a second; a cold network home needs a minute.
+_START_SECONDS = 60.0
+#: Of what Python says when it fails, characters: an exception's last line is read, not a page.
+_LONGEST_REASON = 300
 _SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 
 
 def fingerprint() -> int:
-    """A number that changes when a file of the program or its configuration does, or when a package is installed.
+    """A number that changes when a file of the program or its configuration does, the interpreter, or what is installed.
 
     Sizes and times are looked at, not contents: some 200 files, about 2 ms.
     """
     return hash(tuple(sorted(_stamps())))
+
+
+def why_not_anew() -> str | None:
+    """Why a daemon could not be started now from what is on the disk; none if it could. Takes as long as its imports."""
+    command = (sys.executable, "-P", "-c", "import daemon.cli.run, daemon.service, pipeline.worker")
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_START_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it does not get as far as its imports within {_START_SECONDS:.0f} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:_LONGEST_REASON]
 
 
 def compile_program() -> None:
@@ -41,6 +68,7 @@ def _stamps() -> Iterator[tuple[str, int, int]]:
             for name in names:
                 if name.endswith(_SUFFIXES):
                     yield from _stamp(os.path.join(base, name))
+    yield from _stamp(sys.executable)  # a link is followed: an upgrade exchanges what it leads to
     for path in sys.path:
         # Installing or removing a package changes the folder it lies in.
         if os.path.basename(path) in ("site-packages", "dist-packages"):

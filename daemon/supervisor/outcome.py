@@ -31,13 +31,24 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed. `retryable`: another attempt may go better."""
+    """The attempt failed.
+
+    Attributes:
+        error: why.
+        retryable: another attempt may go better.
+        seconds: how long it took.
+        source, warnings: what the worker said of its picture.
+        ready: whether the worker got ready; before that it reads nothing of its job.
+        starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
+    """
 
     error: ErrorInfo
     retryable: bool
     seconds: float
     source: Source | None = None
     warnings: tuple[str, ...] = ()
+    ready: bool = True
+    starved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,9 @@ class End:
         still_seconds: since it last showed progress.
         peak_bytes: the most memory its tree was seen with.
         timeout_seconds, max_memory_bytes, max_output_bytes, max_processes: its limits.
+        ready: whether it got ready for a job.
+        oom_kills: how many processes the system ended for want of memory meanwhile; none if it does not count them.
+        memory_bytes: what there is for everybody; none if unknown.
     """
 
     reason: Reason | None
@@ -88,6 +102,9 @@ class End:
     max_memory_bytes: int | None
     max_output_bytes: int | None = None
     max_processes: int = 0
+    ready: bool = True
+    oom_kills: int | None = None
+    memory_bytes: int | None = None
 
 
 def judge(end: End) -> Outcome:
@@ -107,12 +124,40 @@ def judge(end: End) -> Outcome:
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
     # Whatever makes a job start processes without end does so again.
     retryable = failure.retryable and not _was_moving(end) and end.reason != "processes"
-    return Failed(failure.info(), retryable, end.seconds, source, warnings)
+    starved = end.peak_bytes if _was_killed(end) and end.oom_kills and not _held_most(end) else None
+    return Failed(failure.info(), retryable, end.seconds, source, warnings, ready=end.ready, starved=starved)
 
 
 def _was_moving(end: End) -> bool:
     """Did the time limit end a job that was getting on? Another attempt would only run out of time at the same place."""
     return end.reason == "timeout" and end.still_seconds < max(HANGING_SECONDS, end.seconds / 2)
+
+
+def _was_killed(end: End) -> bool:
+    """Did somebody else end it with SIGKILL? That is how the system frees memory, and how people end what they do not want."""
+    return end.status == -signal.SIGKILL and end.reason is None and end.violation is None
+
+
+def _held_most(end: End) -> bool:
+    """Did the worker hold half of all the memory there is, or more? Then it is the one for which there was not enough."""
+    there = end.memory_bytes if end.memory_bytes is not None else end.max_memory_bytes
+    return there is not None and end.peak_bytes * 2 >= there
+
+
+def _killed(end: End) -> JobError:
+    """Killed from outside: out of memory only where the system's own count, or what the worker held, says so."""
+    held = _mib(end.peak_bytes)
+    if _held_most(end) and end.oom_kills != 0:
+        return OutOfMemory(
+            f"The system killed the worker because memory ran out; it held {held}, more than everybody else.", detail=end.tail
+        )
+    if end.oom_kills:
+        return WorkerCrashed(
+            f"The system killed the worker because the memory of this machine ran out; it held only {held}.", detail=end.tail
+        )
+    return WorkerCrashed(
+        f"The worker was killed (SIGKILL) by a person or another program; the most memory it held was {held}.", detail=end.tail
+    )
 
 
 def _failure(end: End) -> JobError:
@@ -131,12 +176,8 @@ def _failure(end: End) -> JobError:
         return OutputTooLarge(
             f"The job had written more than the {_mib(limit, up=False)} its result may have and went on.", detail=end.tail
         )
-    if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
-        return OutOfMemory(
-            "The system killed the worker, most likely because memory ran out; "
-            f"the most it was seen with is {_mib(end.peak_bytes)}.",
-            detail=end.tail,
-        )
+    if _was_killed(end):
+        return _killed(end)
     return WorkerCrashed(f"The worker {_crash(end)}.", detail=_detail(end))
 
 

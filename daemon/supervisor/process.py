@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,8 @@ class WorkerProcess:
                 process_group=self.group,
             )
             self.pid = self._identify()
+            #: The most memory that the worker held by itself, bytes, as the system counted it; 0 until it is reaped.
+            self.held = 0
             undo.pop_all()
 
     def _identify(self) -> WorkerPid:
@@ -96,9 +99,23 @@ class WorkerProcess:
         self.kill()
         self.guardian.wait()
 
+    def ended(self) -> int | None:
+        """The worker's exit status, as subprocess gives it, once it has ended; it is reaped here, and what it held noted."""
+        if self.worker.returncode is None:
+            try:
+                pid, status, usage = os.wait4(self.worker.pid, os.WNOHANG)
+            except ChildProcessError:
+                return self.worker.poll()
+            if pid:
+                # subprocess's own wait would not tell what the process held: samples miss what grows fast.
+                self.worker.returncode = os.waitstatus_to_exitcode(status)
+                # getrusage(2): kilobytes on Linux, bytes on macOS.
+                self.held = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return self.worker.returncode
+
     def terminate(self) -> None:
         """Ask the worker to stop; nothing happens if it ended."""
-        if self.worker.poll() is None:
+        if self.ended() is None:
             process.signal_process(self.worker.pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -108,7 +125,7 @@ class WorkerProcess:
 
     def group_is_gone(self) -> bool:
         """After `kill`: reap what has ended; True once guardian and worker are reaped and nobody is left in their group."""
-        if self.worker.poll() is None or self.guardian.poll() is None:
+        if self.ended() is None or self.guardian.poll() is None:
             return False
         # The number of a group is not given away while anyone is in it, so this asks about ours or finds nobody.
         return not process.kill_group(self.group, 0)

@@ -19,6 +19,7 @@ class SupervisorRules:
         kill_seconds: after SIGKILL, how long until a process that still is not gone is given up (it hangs in the system,
             on a disk or share that does not answer); it is reaped whenever it ends.
         max_memory_bytes: of the worker and all it started, together; none: no limit.
+        memory_bytes: what there is for everybody, of the machine or of our control group; none: unknown.
         max_output_bytes: of all files in the attempt folder, while the job runs; none: no limit.
         max_processes: of the worker's tree. A worker is one process; 32 leaves room for the helper programs of libraries, and
             ends a fork bomb before it hurts the machine. (RLIMIT_NPROC is no use here: it counts all processes and threads of
@@ -34,6 +35,7 @@ class SupervisorRules:
     start_seconds: float = 120.0
     kill_seconds: float = 10.0
     max_memory_bytes: int | None = None
+    memory_bytes: int | None = None
     max_output_bytes: int | None = None
     max_processes: int = 32
     sample_seconds: float = 1.0

@@ -84,6 +84,8 @@ class Supervisor:
         self._jobs: dict[str, Attempt] = {}
         self._spares: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
+        #: The spare that died last, and how.
+        self._died: tuple[bytes, str] = (b"", "")
 
     # -- spares ---------------------------------------------------------------------------------------------------------
 
@@ -106,6 +108,11 @@ class Supervisor:
         """The workers that have no job, oldest first; one that died is not among them once that was seen."""
         now = self._clock()
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._spares.items()]
+
+    def how_it_died(self, attempt: bytes) -> str:
+        """How the spare of this attempt folder ended, a clause; of the last that died by itself only."""
+        folder, how = self._died
+        return how if folder == attempt else "it ended"
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -224,4 +231,6 @@ class Supervisor:
             self._spares = {folder: kept for folder, kept in self._spares.items() if kept[1] is not attempt}
             end = attempt.end()
             why = f"was ended ({end.reason})" if end.reason else f"ended by itself with status {end.status}"
-            logger.warning("a spare worker {}: {}", why, end.tail or "it printed nothing")
+            told = (end.tail or "it printed nothing").splitlines()
+            self._died = (attempt.folder, f"it {why}: {told[-1]}")
+            logger.warning("a spare worker {}: {}", why, "\n".join(told))

@@ -245,15 +245,15 @@ MUTATIONS = (
     Mutation(
         "a full disk costs a job an attempt",
         "daemon/service/runs.py",
-        "        if self.lacks_room(",
-        "        if False and self.lacks_room(",
+        "        if cause is None:\n            self._charge(job, failed)",
+        "        if cause is None or cause.kind == 'room':\n            self._charge(job, failed)",
         FULL_DISK,
     ),
     Mutation(
         "a job that fills the disk itself is tried for ever",
         "daemon/service/room.py",
-        "        own = self._bytes_in(self._outbox.attempt(attempt)) if attempt else 0\n",
-        "        own = 0\n",
+        "        return self._in(self._outbox.attempt(attempt)) if attempt else Used()\n",
+        "        return Used()\n",
         FULL_DISK,
     ),
     Mutation(

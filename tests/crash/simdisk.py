@@ -339,6 +339,9 @@ class SimDisk:
     def free_bytes(self, path: bytes) -> int:
         return 1 << 40
 
+    def free_files(self, path: bytes) -> int | None:
+        return None
+
     # -- other programs and people ----------------------------------------------------------------------------------------
 
     def put(self, path: bytes, data: bytes) -> None:

@@ -109,10 +109,10 @@ def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
     assert time.monotonic() - before < 10
 
 
-def test_a_kill_that_was_not_ours_points_to_the_systems_memory(tmp_path):
-    outcome = failed(tmp_path, "killed")
-    assert outcome.error.code == "out_of_memory"
-    assert "most likely" in outcome.error.message
+def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path):
+    outcome = failed(tmp_path, "killed", memory_bytes=1 << 40)
+    assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
+    assert "by a person or another program" in outcome.error.message
 
 
 @pytest.mark.parametrize(("behaviour", "name"), [("abort", "SIGABRT"), ("terminated", "SIGTERM")])

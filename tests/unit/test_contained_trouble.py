@@ -117,7 +117,10 @@ def test_one_folder_that_does_not_answer_keeps_no_home_from_its_start(scene: Sce
     scene.ledger.record(made)
     scene.fs.stale |= {b"/odd", b"/odd/result"}
     Recovery(scene.fs, scene.ledger, scene.outbox, scene.claims, scene.runs, "another boot").perform()
-    assert [scene.jobs.live[job_id].state for job_id in ("odd", "next")] == ["pending", "pending"]
+    assert [scene.jobs.live[job_id].state for job_id in ("odd", "next")] == ["processing", "pending"]
+    assert scene.jobs.live["odd"].attempt.publishing == made, "what was checked is kept"
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["next"], "and keeps nobody back"
 
 
 def test_without_the_outboxs_marker_nothing_is_started(scene: Scene) -> None:

@@ -148,7 +148,7 @@ def test_every_code_passes_with_its_own_exit_status_only(code):
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (-9, "out_of_memory", "most likely"),
+        (-9, "out_of_memory", "because memory ran out"),
         (-6, "worker_crashed", "SIGABRT"),
         (-11, "worker_crashed", "SIGSEGV"),
         (-4, "worker_crashed", "SIGILL"),
@@ -164,6 +164,24 @@ def test_every_way_to_die_is_told_apart(status, code, words):
     assert outcome.error.code == code
     assert words in outcome.error.message
     assert outcome.error.detail == "the last line"
+
+
+@pytest.mark.parametrize(
+    ("kills", "peak", "code", "starved"),
+    [
+        (0, 6, "worker_crashed", False),
+        (0, 1, "worker_crashed", False),
+        (1, 5, "out_of_memory", False),
+        (1, 1, "worker_crashed", True),
+        (None, 5, "out_of_memory", False),
+        (None, 1, "worker_crashed", False),
+    ],
+)
+def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(kills, peak, code, starved):
+    """`kills`: the system's own count; `peak` of the 10 GiB that there are."""
+    outcome = judge(ended(status=-9, oom_kills=kills, peak_bytes=peak << 30, memory_bytes=10 << 30))
+    assert (outcome.error.code, outcome.retryable) == (code, code == "worker_crashed")
+    assert outcome.starved == (peak << 30 if starved else None)
 
 
 @pytest.mark.parametrize(

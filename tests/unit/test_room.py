@@ -7,7 +7,7 @@ import pytest
 
 from daemon.fs import LocalFiles, make_folders
 from daemon.outbox import Outbox
-from daemon.service.room import HELD_BACK, HELD_BACK_BYTES, Disk, Room, shortage
+from daemon.service.room import HELD_BACK, HELD_BACK_BYTES, MIN_FREE_FILES, Disk, Room, shortage
 from daemon.settings import load
 
 MIB = 1 << 20
@@ -17,11 +17,15 @@ class Measured(LocalFiles):
     """The real disk with an amount of free room that the test sets; none: it cannot be told."""
 
     free: int | None = 1 << 40
+    files: int | None = None
 
     def free_bytes(self, path: bytes) -> int:
         if self.free is None:
             raise FileNotFoundError(path)
         return self.free
+
+    def free_files(self, path: bytes) -> int | None:
+        return self.files
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_a_disk_that_cannot_be_asked_is_not_called_full(room: Room, disk: Measur
     disk.free = None
     room.look(0.0)
     assert room.problem is None
-    assert not room.explains("disk_full", None)
+    assert not room.lacks(None)
 
 
 def test_a_failure_is_the_disks_fault_only_if_it_is_full_without_what_the_attempt_wrote(
@@ -80,11 +84,9 @@ def test_a_failure_is_the_disks_fault_only_if_it_is_full_without_what_the_attemp
     made = Path(os.fsdecode(outbox.attempt(attempt))) / "result" / "preview"
     made.mkdir(parents=True)
     disk.free = 98 * MIB
-    assert room.explains("disk_full", attempt)
-    assert room.explains("worker_crashed", attempt)
-    assert not room.explains("image_unreadable", attempt)
+    assert room.lacks(attempt)
     (made / "a.png").write_bytes(bytes(2 * MIB))
-    assert not room.explains("disk_full", attempt), "its own result filled the disk: it would never end"
+    assert not room.lacks(attempt), "its own result filled the disk: it would never end"
 
 
 def test_some_bytes_are_held_back_and_given_up_when_the_views_need_them(room: Room, disk: Measured, outbox: Outbox) -> None:
@@ -106,3 +108,18 @@ def test_nothing_is_put_where_the_outbox_is_not(room: Room, outbox: Outbox) -> N
     os.unlink(os.path.join(outbox.root, b".multiplane"))
     room.look(0.0)
     assert not held_back(outbox).exists()
+
+
+def test_a_disk_without_free_inodes_is_full_whatever_its_bytes(room: Room, disk: Measured, outbox: Outbox) -> None:
+    attempt = outbox.new_attempt()
+    disk.files = MIN_FREE_FILES - 1
+    room.look(0.0)
+    assert f"it can hold {MIN_FREE_FILES - 1} more files (inodes), {MIN_FREE_FILES} are needed" in str(room.problem)
+    disk.files = MIN_FREE_FILES - 2
+    assert room.lacks(attempt)
+    for number in range(3):
+        Path(os.fsdecode(outbox.attempt(attempt)), str(number)).touch()
+    assert not room.lacks(attempt), "its own files took the inodes"
+    disk.files = MIN_FREE_FILES
+    room.look(10.0)
+    assert room.problem is None

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.cells import now
+from daemon.cli.cells import now, remark
 from daemon.cli.inbox import in_inbox
 from daemon.cli.looking import Looking
-from daemon.cli.sight import FRESH_SECONDS, Seeing, Sight
+from daemon.cli.sight import FRESH_SECONDS, Seeing, Sight, standstill
 from daemon.cli.watch import Scenes
+from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.outbox import Health, Outbox, Waiting
 from daemon.settings import Settings, load
@@ -121,3 +122,31 @@ def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -
     assert found["alone.jpg"] == "ready; it is taken when the daemon runs"
     assert "beach.jpg" in "".join(found)
     assert in_inbox(settings, alive=True)[0] != in_inbox(settings, alive=False)[0]
+
+
+def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(settings: Settings) -> None:
+    looking = Looking(FS, settings)
+    tell(settings)
+    halt = standstill(settings, looking, now())
+    assert (halt.word, halt.stale) == ("the daemon is not running", True)
+    held = FS.lock(settings.paths.lock_bytes)
+    try:
+        assert standstill(settings, looking, now()) is None
+        tell(settings, age=FRESH_SECONDS + 5)
+        assert standstill(settings, looking, now()).word == "the daemon is silent"
+        for state in ("paused", "offline"):
+            tell(settings, state=state, problem="no worker can be started", hint="Look at it.")
+            halt = standstill(settings, looking, now())
+            assert (halt.word, halt.stale) == (state, False)
+            assert halt.sentence == f"The daemon is {state}: no worker can be started. Look at it."
+    finally:
+        os.close(held)
+
+
+def test_beside_next_in_line_and_progress_stands_that_nothing_goes_on() -> None:
+    said = {"job_id": "a", "created_at": "2026-01-31T12:00:00.000Z", "attempts": 1}
+    waits = Status(state="pending", queue_position=1, **said)
+    runs = Status(state="processing", progress=Progress(stage="fill", fraction=0.23), **said)
+    assert remark(waits, halted="paused") == "next in line · paused"
+    assert remark(runs, halted="the daemon is silent", stale=True) == "fill 23 % · when last heard of"
+    assert remark(runs, halted="paused") == "fill 23 %", "what runs is finished"

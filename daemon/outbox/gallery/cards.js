@@ -11,6 +11,7 @@ function queued(job) {
 function due(job) {
   if (!works()) return "Pending";
   if (job.retry) return `Tried again at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
+  if (state.live.state === "paused" || state.live.state === "offline") return "Pending, paused";
   return job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending";
 }
 

@@ -1,0 +1,128 @@
+"""Whose fault is it: this job's, or the world's? The one place that decides it. Pure: evidence in, a cause out.
+
+A cause that is the world's pauses the queue, counts as no attempt and throws no finished result away. ARCHITECTURE.md has the
+table: cause, evidence, whose fault, what happens. `daemon.service.world` collects the evidence.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["program", "room", "writing", "memory", "start"]
+
+#: Errors that a fault of the world can cause: what a worker says that cannot write or import, and one that says nothing.
+SUSPICIOUS = ("worker_crashed", "internal", "disk_full")
+#: A full disk shows as one of these; `internal` would be a fault of another kind.
+_ROOM = ("worker_crashed", "disk_full")
+#: So often a job is excused although the world was well again in between. Then it is charged, so that every job ends.
+MOST_EXCUSES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A fault of the world: why nothing is started, one clause, and what to do about it."""
+
+    kind: Kind
+    problem: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt failed.
+
+    Attributes:
+        code: of its error.
+        attempt: its folder in .work/; none if there is none.
+        ready: whether the worker got ready. Before that it reads nothing of its job, which can be at no fault.
+        starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
+        disk: what the disk answered to the daemon itself at work on a result; none: no error.
+        excused: how often this job was excused before.
+    """
+
+    code: str
+    attempt: str | None = None
+    ready: bool = True
+    starved: int | None = None
+    disk: str | None = None
+    excused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of the world after the failure.
+
+    Attributes:
+        changed: the program on the disk is not the one that the daemon was started from.
+        full: there is no room, not even without what the attempt wrote.
+        writing: why nothing can be written into the outbox, as a real write was told; none if it can.
+        starting: why a worker without a job did not get ready; none if it did, or none was asked.
+    """
+
+    changed: bool = False
+    full: bool = False
+    writing: str | None = None
+    starting: str | None = None
+
+
+def judge(failure: Failure, seen: Evidence) -> Cause | None:
+    """The cause of a failure, if it is the world's; none if it is the job's, as far as this evidence goes."""
+    if seen.changed:
+        # Whatever a worker said that was made of two programs, or spoke another one's language: it is not believed.
+        return program_changed()
+    if seen.full and failure.code in _ROOM:
+        return Cause("room", "the disk is full", "Make room on it; work goes on by itself. Nothing is lost.")
+    if failure.excused >= MOST_EXCUSES:
+        return None
+    if failure.disk is not None:
+        return not_writable(failure.disk)
+    if not failure.ready:
+        return no_start(seen.starting or "the last one ended before it was ready for its job")
+    if failure.starved is not None:
+        return no_memory(failure.starved)
+    if failure.code not in SUSPICIOUS:
+        return None
+    if seen.writing is not None:
+        return not_writable(seen.writing)
+    return no_start(seen.starting) if seen.starting is not None else None
+
+
+def program_changed(why_not: str | None = None) -> Cause:
+    """The program or its interpreter is another one, or gone. `why_not`: why the one on the disk cannot be started."""
+    if why_not is None:
+        return Cause(
+            "program",
+            "the program on the disk was changed since this daemon started",
+            "Nothing is to be done: what runs is finished, then the daemon starts anew with the new program.",
+        )
+    return Cause(
+        "program",
+        f"the program on the disk was changed or moved, and cannot be started as it is now: {why_not}",
+        "Finish the update, or put the program back; work goes on by itself. Nothing is lost.",
+    )
+
+
+def not_writable(why: str) -> Cause:
+    """The outbox takes nothing; `why` is the system's answer."""
+    return Cause(
+        "writing",
+        f"nothing can be written into the outbox: {why}",
+        "See to its disk; work goes on by itself as soon as it can be written to. Nothing is lost.",
+    )
+
+
+def no_memory(held: int) -> Cause:
+    """The machine's memory ran out; the worker that was ended for it held so many bytes."""
+    return Cause(
+        "memory",
+        f"the memory of this machine ran out, and the system ended a worker that held only {-(-held >> 20):,} MiB of it",
+        "Close other programs; work goes on by itself. Nothing is lost.",
+    )
+
+
+def no_start(why: str) -> Cause:
+    """Workers do not start, whatever their job."""
+    return Cause(
+        "start",
+        f"no worker can be started: {why}",
+        "It is tried again by itself. If it stays, see whether Python and the program are whole: multiplane doctor",
+    )

@@ -1,0 +1,60 @@
+"""Memory that ran out, as Linux counts it: for the machine in /proc/vmstat, for our control group in its own files.
+
+Version 2 has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 memory.oom_control and
+memory.limit_in_bytes (cgroup-v1/memory.rst). In a container the group's folder is often mounted at the root.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+
+_ROOT = "/sys/fs/cgroup"
+#: Version 1 says "no limit" as the largest number of whole pages; no machine has so much.
+_NO_LIMIT = 1 << 60
+
+
+def oom_kills() -> int | None:
+    """How many processes were ended for want of memory so far, by all counters that are there; none if there is none."""
+    counts = [count for text in _counters() if (count := _count(text)) is not None]
+    return sum(counts) if counts else None
+
+
+def memory_limit() -> int | None:
+    """Bytes that our control group may hold; none if it has no limit of its own."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        for folder in _folders():
+            text = _read(os.path.join(folder, name)).strip()
+            if text.isdecimal() and int(text) < _NO_LIMIT:
+                return int(text)
+    return None
+
+
+def _counters() -> Iterator[str]:
+    yield _read("/proc/vmstat")
+    for name in ("memory.events", "memory.oom_control"):
+        if text := next(filter(None, (_read(os.path.join(folder, name)) for folder in _folders())), ""):
+            yield text
+            return
+
+
+def _folders() -> Iterator[str]:
+    """Where the files of our group may be, ours before the root's."""
+    for line in _read("/proc/self/cgroup").splitlines():
+        _number, controllers, path = line.split(":", 2)
+        if controllers == "" or "memory" in controllers.split(","):
+            base = os.path.join(_ROOT, "memory") if controllers else _ROOT
+            yield base + path
+            yield base
+
+
+def _count(text: str) -> int | None:
+    found = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
