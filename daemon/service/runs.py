@@ -30,6 +30,7 @@ from daemon.contract.status import ErrorInfo, Progress, Source
 from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
@@ -220,7 +221,11 @@ class Runs:
             timings=result.timings,
             processing_seconds=round(seconds, 3),
         )
-        self.ledger.record(publishing)
+        try:
+            self.ledger.record(publishing)
+        except UnreplayableError as error:
+            self._failed(job.job_id, _unrecordable(error).info(), seconds=seconds)
+            return
         self.publish(self.ledger.jobs.live[job.job_id])
 
     def publish(self, job: Job) -> None:
@@ -284,7 +289,14 @@ class Runs:
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, say so, then tidy up."""
-        self.ledger.record(record)
+        try:
+            self.ledger.record(record)
+        except UnreplayableError as error:
+            # Without a word of the worker's nothing is left in it that could not be read back.
+            seconds = record.processing_seconds if isinstance(record, Ended) else None
+            self.ledger.record(
+                Ended(job=job.job_id, state="failed", error=_unrecordable(error).info(), processing_seconds=seconds)
+            )
         if job.attempt and job.attempt.publishing:
             self._troubles.pop("publish", None)  # it appeared, or nobody waits for it any more
         after = self.ledger.jobs.find(job.job_id)
@@ -321,6 +333,10 @@ class Runs:
             self._supervisor.cancel(job.job_id)
         elif job.claimed:
             self.end(job, decide.cancelled(job))
+
+
+def _unrecordable(error: UnreplayableError) -> JobError:
+    return WorkerCrashed(f"What the worker said of this job cannot be recorded: {error}.")
 
 
 def _disk_trouble(error: OSError) -> JobError:
