@@ -49,12 +49,14 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP, _SECCOMP_MODE_FILTER = 3
 
 #: System calls a worker has no use for, by machine: opening sockets (socketpair stays); io_uring, which goes past these
 #: filters; changing modes, owners, times and attributes, and watching folders, which Landlock lets through; memory, semaphores
-#: and messages that all processes of a user share by number (System V) or name; namespaces; reaching into other processes.
+#: and messages that all processes of a user share by number (System V) or name; namespaces; reaching into other processes;
+#: leaving the process group, in which alone the guardian finds a worker once the daemon is gone.
 _REFUSED: Mapping[str, Mapping[str, int]] = {
     "x86_64": {
         "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "fork": 57, "vfork": 58, "semget": 64, "semop": 65, "semctl": 66,
         "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93,
-        "lchown": 94, "ptrace": 101, "utime": 132, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+        "lchown": 94, "ptrace": 101, "setpgid": 109, "setsid": 112, "utime": 132,
+        "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
         "lremovexattr": 198, "fremovexattr": 199, "semtimedop": 220, "utimes": 235, "mq_open": 240, "mq_unlink": 241,
         "add_key": 248, "request_key": 249, "keyctl": 250, "inotify_add_watch": 254, "fchownat": 260, "futimesat": 261,
         "fchmodat": 268, "unshare": 272, "utimensat": 280, "perf_event_open": 298, "fanotify_init": 300, "setns": 308,
@@ -64,7 +66,8 @@ _REFUSED: Mapping[str, Mapping[str, int]] = {
     "aarch64": {
         "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
         "inotify_add_watch": 27, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "unshare": 97,
-        "ptrace": 117, "mq_open": 180, "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189,
+        "ptrace": 117, "setpgid": 154, "setsid": 157,
+        "mq_open": 180, "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189,
         "semget": 190, "semctl": 191, "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196,
         "socket": 198, "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "fanotify_init": 262,
         "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "bpf": 280, "userfaultfd": 282,

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from daemon.contract.bounds import Checksum, Count, Extent, Finite, Path, Sentence, Share, Word
+from daemon.contract.spec import MAX_LAYERS
 from daemon.contract.status import Frozen
 
 MANIFEST_VERSION = 1
@@ -13,35 +15,35 @@ MANIFEST_NAME = "layer_manifest.json"
 class Layer(Frozen):
     """One layer; `index` 1 is the farthest."""
 
-    index: int = Field(ge=1)
-    name: str
-    file: str
-    depth_range: tuple[float, float] = Field(description="[far, near] disparity, 0 to 1")
-    coverage: float = Field(
-        ge=0.0, le=1.0, description="share of the picture's pixels where this layer is visible in the composite"
+    index: int = Field(ge=1, le=MAX_LAYERS)
+    name: Word
+    file: Path
+    depth_range: tuple[Finite, Finite] = Field(description="[far, near] disparity, 0 to 1")
+    coverage: Share = Field(description="share of the picture's pixels where this layer is visible in the composite")
+    bbox: tuple[Count, Count, Count, Count] | None = Field(
+        description="x, y, width, height of what is not transparent; none if empty"
     )
-    bbox: tuple[int, int, int, int] | None = Field(description="x, y, width, height of what is not transparent; none if empty")
-    sha256: str
+    sha256: Checksum
 
 
 class Split(Frozen):
     """How the disparity was cut. `thresholds` rise from far to near."""
 
     method: Literal["natural", "equal", "quantile", "given"]
-    thresholds: tuple[float, ...]
+    thresholds: tuple[Finite, ...] = Field(max_length=MAX_LAYERS)
 
 
 class Depth(Frozen):
     """Where the depth came from. `heuristic`: guessed from classical cues, not measured and not learned."""
 
     source: Literal["file", "photo", "model", "heuristic"]
-    model: str | None = None
-    revision: str | None = None
-    licence: str | None = None
-    device: str | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
+    model: Word | None = None
+    revision: Word | None = None
+    licence: Word | None = None
+    device: Word | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
     quality: Literal["fast", "best"] | None = Field(None, description="how thoroughly the model looked; none without a model")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
-    valid: float = Field(1.0, ge=0.0, le=1.0, description="share of pixels for which the source had a reading")
+    valid: Share = Field(1.0, description="share of pixels for which the source had a reading")
 
 
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -51,13 +53,13 @@ class Painterly(Frozen):
     """What painted the picture."""
 
     engine: Literal["diffusion", "strokes"]
-    model: str | None = None
-    revision: str | None = None
-    style: str
-    strength: float
-    seed: int
-    steps: int | None = None
-    device: str | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
+    model: Word | None = None
+    revision: Word | None = None
+    style: Word
+    strength: Share
+    seed: int = Field(ge=0, le=2**63 - 1)
+    steps: Count | None = None
+    device: Word | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
     precision: Precision | None = Field(None, description="of a model's arithmetic")
 
 
@@ -65,8 +67,8 @@ class Recomposition(Frozen):
     """How well the layers give the picture back, in 8-bit levels."""
 
     max_error: int = Field(ge=0, le=255, description="largest difference in any channel, 0 to 255")
-    raised_alpha: int = Field(ge=0, description="pixels whose alpha was raised so that an exact colour exists")
-    mean_colour_distance: float = Field(
+    raised_alpha: Count = Field(description="pixels whose alpha was raised so that an exact colour exists")
+    mean_colour_distance: Finite = Field(
         0.0, ge=0.0, description="mean distance of solved from estimated colour in the bands, levels"
     )
 
@@ -75,14 +77,14 @@ class Manifest(Frozen):
     """The whole of layer_manifest.json; layers back to front."""
 
     schema_version: int = MANIFEST_VERSION
-    width: int
-    height: int
-    layers: tuple[Layer, ...]
+    width: Extent
+    height: Extent
+    layers: tuple[Layer, ...] = Field(max_length=MAX_LAYERS)
     split: Split
     depth: Depth
     painterly: Painterly | None = None
     recomposition: Recomposition
-    colour_profile: str = Field("sRGB", description="description of the ICC profile in every output, sRGB if there is none")
-    source_bits: int = Field(8, description="bits per channel of the picture; layers have 8")
-    threads: int
-    versions: dict[str, str]
+    colour_profile: Sentence = Field("sRGB", description="description of the ICC profile in every output, sRGB if there is none")
+    source_bits: int = Field(8, ge=1, le=64, description="bits per channel of the picture; layers have 8")
+    threads: Count
+    versions: dict[Word, Word] = Field(max_length=100)

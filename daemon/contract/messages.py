@@ -4,12 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from daemon.contract.bounds import Bytes, Count, JobId, Path, Pid, Seconds, Share, Timings, Warnings, Word
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Frozen, Output, Source
 
 PROTOCOL_VERSION = 1
 EVENT_FD = 3
 MAX_LINE_BYTES = 1 << 20
+#: Of a result, which has some thirty.
+MAX_FILES = 1000
 
 #: What a worker has loaded before its job, each more than the one before it.
 Warm = Literal["light", "depth", "painting"]
@@ -56,8 +59,8 @@ class Hello(Frozen):
     """The first words of a worker, before the heavy imports."""
 
     type: Literal["hello"] = "hello"
-    protocol: int
-    pid: int
+    protocol: Count
+    pid: Pid
 
 
 class Ready(Frozen):
@@ -71,23 +74,23 @@ class Started(Frozen):
     """The job was understood, what it needs is loaded, and it has begun."""
 
     type: Literal["started"] = "started"
-    job_id: str
-    at: float | None = Field(None, description="on the monotonic clock, which all processes of a machine share")
+    job_id: JobId
+    at: Seconds | None = Field(None, description="on the monotonic clock, which all processes of a machine share")
 
 
 class ProgressEvent(Frozen):
     """Movement: the stage, and the share of the whole job that is done."""
 
     type: Literal["progress"] = "progress"
-    stage: str
-    fraction: float = Field(ge=0.0, le=1.0)
+    stage: Word
+    fraction: Share
 
 
 class Heartbeat(Frozen):
     """Life: sent every few seconds by a thread of its own. `rss` in bytes."""
 
     type: Literal["heartbeat"] = "heartbeat"
-    rss: int
+    rss: Bytes
 
 
 class Result(Frozen):
@@ -95,11 +98,11 @@ class Result(Frozen):
 
     type: Literal["result"] = "result"
     source: Source
-    outputs: tuple[Output, ...]
-    manifest: str
-    warnings: tuple[str, ...] = ()
-    timings: dict[str, float] = Field(default_factory=dict)
-    peak_rss: int = 0
+    outputs: tuple[Output, ...] = Field(max_length=MAX_FILES)
+    manifest: Path
+    warnings: Warnings = ()
+    timings: Timings = Field(default_factory=dict)
+    peak_rss: Bytes = 0
 
 
 class Error(Frozen):
@@ -108,7 +111,7 @@ class Error(Frozen):
     type: Literal["error"] = "error"
     error: ErrorInfo
     source: Source | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: Warnings = ()
 
 
 Event = Annotated[Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error, Field(discriminator="type")]

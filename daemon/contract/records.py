@@ -7,14 +7,44 @@ File names are text made by `daemon.contract.names`. Slotted dataclasses, as ten
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from daemon.contract.bounds import MOST_OF_A_WORD, MOST_SECONDS, Timings
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, Source, State
 
 RECORD_VERSION = 1
 #: Seconds: the longest pause that was ever decided by a version whose snapshots do not say it.
 LONGEST_PAUSE = 60.0
+
+
+def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - validators take and give what comes
+    """The source without what is out of bounds: records of before there were bounds are still read."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        broken = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False) if problem["loc"]}
+        if not isinstance(value, dict) or not broken <= Source.model_fields.keys():
+            raise
+        return read({"image": "unknown", "bytes": 0} | {key: part for key, part in value.items() if key not in broken})
+
+
+def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - as above
+    """The timings without those that are out of bounds: JSON has no NaN, so older versions wrote null for it."""
+    try:
+        return read(value)
+    except ValidationError:
+        if not isinstance(value, dict):
+            raise
+        return {
+            stage: seconds
+            for stage, seconds in value.items()
+            if isinstance(seconds, int | float) and 0.0 <= seconds <= MOST_SECONDS and len(stage) <= MOST_OF_A_WORD
+        }
+
+
+KeptSource = Annotated[Source, WrapValidator(_sane_source)]
+KeptTimings = Annotated[Timings, WrapValidator(_sane_timings)]
 
 Role = Literal["image", "depth", "sidecar", "twin", "batch"]
 Place = Literal["source", "returning", "inbox"]
@@ -148,11 +178,11 @@ class Publishing:
     event: Literal["publishing"] = "publishing"
     job: str
     attempt: str
-    source: Source
+    source: KeptSource
     outputs: tuple[Output, ...]
     manifest: str
     warnings: tuple[str, ...] = ()
-    timings: dict[str, float] = field(default_factory=dict)
+    timings: KeptTimings = field(default_factory=dict)
     processing_seconds: float
 
 
@@ -173,7 +203,7 @@ class Ended:
     job: str
     state: State
     error: ErrorInfo | None = None
-    source: Source | None = None
+    source: KeptSource | None = None
     warnings: tuple[str, ...] = ()
     processing_seconds: float | None = None
 

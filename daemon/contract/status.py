@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon.contract.bounds import Bytes, Checksum, Code, Extent, Name, Passage, Path, Seconds, Sentence, Share, Word
 from daemon.contract.spec import JobSpec, Mode
 
 STATUS_VERSION = 1
@@ -21,37 +22,37 @@ class Frozen(BaseModel):
 class ErrorInfo(Frozen):
     """Why a job did not complete: `code` for programs, the rest for people."""
 
-    code: str
-    message: str = Field(description="one plain sentence: what is wrong, and where")
-    hint: str = Field(description="what to do about it")
-    detail: str | None = Field(None, description="for the technician: the tail of a traceback or of the worker's output")
+    code: Code
+    message: Sentence = Field(description="one plain sentence: what is wrong, and where")
+    hint: Sentence = Field(description="what to do about it")
+    detail: Passage | None = Field(None, description="for the technician: the tail of a traceback or of the worker's output")
 
 
 class Source(Frozen):
     """The picture as it was dropped. Width and height are those of the upright picture; unknown until it was read."""
 
-    image: str
-    bytes: int
-    sha256: str | None = None
-    width: int | None = None
-    height: int | None = None
+    image: Name
+    bytes: Bytes
+    sha256: Checksum | None = None
+    width: Extent | None = None
+    height: Extent | None = None
 
 
 class Progress(Frozen):
     """Where a running job is. `fraction` is 0 to 1 over the whole job."""
 
-    stage: str
-    fraction: float = Field(ge=0.0, le=1.0)
-    eta_seconds: float | None = None
+    stage: Word
+    fraction: Share
+    eta_seconds: Seconds | None = None
 
 
 class Output(Frozen):
     """One file of the result; `path` is relative to the job's folder."""
 
-    path: str
+    path: Path
     kind: Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
-    bytes: int
-    sha256: str
+    bytes: Bytes
+    sha256: Checksum
 
 
 class Status(Frozen):

@@ -7,9 +7,9 @@ folder, `chain` tells whether the segments follow one another, with `head` for t
 
 from daemon.journal.history import History
 from daemon.journal.journal import Journal, Recovered
-from daemon.journal.line import Entry
+from daemon.journal.line import Entry, UnreplayableError
 from daemon.journal.lock import hold_lock
 from daemon.journal.pruning import prune
 from daemon.journal.writer import JournalError
 
-__all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "hold_lock", "prune"]
+__all__ = ["Entry", "History", "Journal", "JournalError", "Recovered", "UnreplayableError", "hold_lock", "prune"]

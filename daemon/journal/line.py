@@ -27,10 +27,16 @@ _HEAD = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":\d+,"ts":"[^"\\]*","event"
 _EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
 _VERSION = re.compile(rb'\{"v":(\d{1,9})[,}]')
 _JSON = json.JSONDecoder()
+#: How much of a reader's complaint is told.
+_SHOWN = 200
 
 
 class UnknownRecordError(Exception):
     """An intact line that this version does not understand; a newer version wrote it. Says what is strange about it."""
+
+
+class UnreplayableError(Exception):
+    """A record that says something no reader of the journal accepts. It was not written; the journal is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,25 @@ class Mark(NamedTuple):
 
 def encode(entry: Entry) -> bytes:
     """The line of a record, newline included."""
-    envelope = json.dumps({"v": RECORD_VERSION, "seq": entry.seq, "group": entry.group, "ts": entry.ts}, separators=(",", ":"))
-    body = envelope[:-1].encode() + b"," + RECORD.dump_json(entry.record)[1:-1]
+    envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
+    body = envelope + RECORD.dump_json(entry.record)[1:-1]
     return body + _CLOSING % zlib.crc32(body) + b"\n"
+
+
+def checked(entry: Entry) -> bytes:
+    """The line of a record, after it was read back as a start of the daemon will read it.
+
+    Raises:
+        UnreplayableError: nobody could read it.
+    """
+    try:
+        line = encode(entry)
+        place, read = mark(line, 0, len(line) - 1), decode(line[:-1])
+    except (UnknownRecordError, ValueError, RecursionError) as error:  # pydantic's and json's errors are ValueErrors
+        raise UnreplayableError(f"a record of {entry.record.event!r} could not be read back: {str(error)[:_SHOWN]}") from error
+    if place.job != getattr(read.record, "job", ""):
+        raise UnreplayableError(f"a record of {entry.record.event!r} would be taken for another job's")
+    return line
 
 
 def is_intact(line: bytes) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from daemon.contract.records import AnyRecord
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
-from daemon.journal.line import Entry, encode
+from daemon.journal.line import Entry, checked
 
 
 class JournalError(Exception):
@@ -32,14 +32,16 @@ class Writer:
         """Write the records as one group and wait until they are on the disk.
 
         Raises:
+            UnreplayableError: one of them could not be read back; none was written, and the next append is as good as any.
             JournalError: they may or may not be on the disk; nothing more can be appended by this process.
         """
         if self._poison:
             raise JournalError(self._poison)
         ts, group = self._clock(), self.next_seq
         entries = [Entry(group + i, group, ts, record) for i, record in enumerate(records)]
+        lines = b"".join(checked(entry) for entry in entries)
         try:
-            write_all(self._fs, self._fd, b"".join(encode(entry) for entry in entries))
+            write_all(self._fs, self._fd, lines)
             self._fs.sync(self._fd)
         except OSError as error:
             self._poison = f"cannot write the journal {self._path.decode(errors='replace')}: {error.strerror}"

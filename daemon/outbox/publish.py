@@ -8,13 +8,12 @@ import os
 from pydantic import ValidationError
 
 from daemon.contract.manifest import Manifest
-from daemon.contract.messages import Result
+from daemon.contract.messages import MAX_FILES, Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.errors import OutputTooLarge, WorkerCrashed
 from daemon.fs import FileSystem
 
 _MAX_MANIFEST_BYTES = 4 << 20
-_MAX_FILES = 1000
 _MAX_DEPTH = 8
 
 
@@ -71,6 +70,6 @@ def _files(fs: FileSystem, path: bytes, relative: bytes, depth: int = 0) -> list
             found.append((name, fs.lstat(child).size))
         else:
             raise WorkerCrashed(f"the result contains something that is not a file: {to_text(name)}")
-        if len(found) > _MAX_FILES:
-            raise WorkerCrashed(f"the result has more than {_MAX_FILES} files")
+        if len(found) > MAX_FILES:
+            raise WorkerCrashed(f"the result has more than {MAX_FILES} files")
     return found

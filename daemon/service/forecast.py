@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from daemon.contract.bounds import MOST_SECONDS
 from daemon.contract.records import Job
 from daemon.contract.status import Progress
 from daemon.jobs.estimate import Estimator
@@ -65,11 +66,16 @@ class Forecast:
     def remaining(self, jobs: Iterable[str]) -> float | None:
         """Seconds until the first of these running jobs is done; none if that is not known."""
         now = self._clock()
-        known = (self._estimator.remaining(job_id, now) for job_id in jobs)
+        known = (self._left(job_id, now) for job_id in jobs)
         return min((left for left in known if left is not None), default=None)
 
     def _show(self, job_id: str, stage: str, fraction: float, now: float) -> None:
-        left = self._estimator.remaining(job_id, now)
+        left = self._left(job_id, now)
         self._progress[job_id] = Progress(stage=stage, fraction=fraction, eta_seconds=None if left is None else round(left, 1))
         self._shown_at = now
         self._changed(job_id)
+
+    def _left(self, job_id: str, now: float) -> float | None:
+        """Seconds a job will still take; none if that is not known, or absurd: shares and times are a worker's own word."""
+        left = self._estimator.remaining(job_id, now)
+        return left if left is not None and 0.0 <= left <= MOST_SECONDS else None

@@ -20,6 +20,7 @@ class Ledger:
         """Make the records durable, all with one sync, and take them into account.
 
         Raises:
+            UnreplayableError: one of them could not be read back; nothing was recorded.
             JournalError: the process must stop; whether they are durable shows at the next start.
         """
         entries = self._journal.append(records)

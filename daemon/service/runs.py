@@ -34,6 +34,7 @@ from daemon.errors import DiskFull, Internal, JobError, SourceMissing, WorkerCra
 from daemon.fs import FileSystem
 from daemon.jobs import decide
 from daemon.jobs.fault import Cause, Failure, no_start
+from daemon.journal import UnreplayableError
 from daemon.outbox import NotDurableError, Outbox, check_result
 from daemon.service.commands import command
 from daemon.service.forecast import Forecast
@@ -81,7 +82,7 @@ class Runs:
         self.returns = Returns(self.fs, self.settings.paths.inbox_bytes, self.outbox, self.ledger, self.settling)
         #: Done by their workers, and still to be checked and published; in the journal they are processing.
         self._made: deque[tuple[str, Completed]] = deque()
-        #: What keeps jobs from their start or from the inbox, under `_START` and `_RETURN`; and the results that cannot be shown, by job.
+        #: What keeps jobs from their start or from the inbox (`_START`, `_RETURN`); and the results that cannot be shown, by job.
         self._troubles: dict[str, str] = {}
         #: Failures of which a canary has not told yet whose fault they are; in the journal these jobs are processing.
         self._suspects: dict[str, tuple[Failure, Failed]] = {}
@@ -279,7 +280,12 @@ class Runs:
             timings=result.timings,
             processing_seconds=round(seconds, 3),
         )
-        self.ledger.record(publishing)
+        try:
+            self.ledger.record(publishing)
+        except UnreplayableError as error:
+            trouble = _unrecordable(error)
+            self._failed(job.job_id, Failed(trouble.info(), trouble.retryable, seconds))
+            return
         self.publish(self.ledger.jobs.live[job.job_id])
 
     def publish(self, job: Job) -> None:
@@ -393,7 +399,14 @@ class Runs:
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, say so, then tidy up."""
-        self.ledger.record(record)
+        try:
+            self.ledger.record(record)
+        except UnreplayableError as error:
+            # Without a word of the worker's nothing is left in it that could not be read back.
+            seconds = record.processing_seconds if isinstance(record, Ended) else None
+            self.ledger.record(
+                Ended(job=job.job_id, state="failed", error=_unrecordable(error).info(), processing_seconds=seconds)
+            )
         if job.attempt and job.attempt.publishing:
             self._troubles.pop(job.job_id, None)  # it appeared, or nobody waits for it any more
         after = self.ledger.jobs.find(job.job_id)
@@ -434,6 +447,10 @@ class Runs:
             self._supervisor.cancel(job.job_id)
         elif job.claimed and job.place == "source":
             self.end(job, decide.cancelled(job))
+
+
+def _unrecordable(error: UnreplayableError) -> JobError:
+    return WorkerCrashed(f"What the worker said of this job cannot be recorded: {error}.")
 
 
 def _disk_trouble(error: OSError) -> JobError:

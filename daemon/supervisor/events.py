@@ -20,6 +20,8 @@ from daemon.contract.messages import (
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
 #: How much of an offending line is shown.
 _SHOWN = 80
+#: And of what is wrong with it.
+_EXPLAINED = 160
 
 
 class ProtocolError(Exception):
@@ -57,7 +59,7 @@ class EventReader:
             event = EVENT.validate_json(line)
         except ValidationError as error:
             shown = ascii(line[:_SHOWN].decode("utf-8", "replace"))
-            raise ProtocolError(f"sent an event that cannot be read: {shown} ({error.errors()[0]['msg']})") from error
+            raise ProtocolError(f"sent an event that cannot be read: {shown} ({_problem(error)})") from error
         self._check(event)
         return event
 
@@ -87,3 +89,10 @@ class EventReader:
             if isinstance(event, Result) and not self._started:
                 raise ProtocolError("sent a result for a job it had not started")
             self._closed = event.type
+
+
+def _problem(error: ValidationError) -> str:
+    """What is wrong first, and where. The worker's own words are in it, so it is cut and escaped too."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return ascii(f"{where}: {first['msg']}" if where else first["msg"])[1:-1][:_EXPLAINED]

@@ -5,6 +5,7 @@ import re
 from loguru import logger
 
 from daemon import clock
+from daemon.contract.bounds import CONTROL
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 
@@ -12,8 +13,6 @@ from daemon.fs.compose import write_all
 TAIL_LINES = 20
 _TAIL_BYTES = 4096
 
-#: C0 and C1 controls but tab, and the marks that turn the direction of text: a log must not write on a terminal's behalf.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -63,7 +62,7 @@ class JobLog:
     def tail(self) -> str | None:
         """The last lines of the output, fit to be shown; none if nothing was printed."""
         text = self._tail.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-        text = _CONTROL.sub("", _ESCAPE.sub("", text))
+        text = CONTROL.sub("", _ESCAPE.sub("", text))
         lines = [line.rstrip() for line in text.split("\n") if line.strip()]
         return "\n".join(lines[-TAIL_LINES:]) or None
 

@@ -32,6 +32,8 @@ KEPT_BY = {
     **dict.fromkeys(recipe.on_other_processes(0, 0), PROCESSES),
     **dict.fromkeys(recipe.on_shared_ground("", "", 0), PROCESSES),
     **dict.fromkeys((name for name in recipe.on_other_processes(0, 0) if "signal" in name), SIGNALS),
+    "leave the group": PROCESSES,
+    "leave the session": PROCESSES,
     "fork": PROCESSES,
     "start a program": PROCESSES,
 }

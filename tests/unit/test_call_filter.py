@@ -50,6 +50,9 @@ def answered(machine: str, number: int, *arguments: int, audit: int | None = Non
         ("x86_64", (29, 0), REFUSED),  # shmget
         ("x86_64", (254, 3), REFUSED),  # inotify_add_watch
         ("x86_64", (300, 0), REFUSED),  # fanotify_init
+        ("x86_64", (109, 0), REFUSED),  # setpgid
+        ("x86_64", (112, 0), REFUSED),  # setsid
+        ("x86_64", (111, 0), ALLOWED),  # getpgrp
         ("aarch64", (63, 0), ALLOWED),  # read
         ("aarch64", (198, 2), REFUSED),  # socket
         ("aarch64", (220, THREAD), ALLOWED),  # clone
@@ -57,6 +60,9 @@ def answered(machine: str, number: int, *arguments: int, audit: int | None = Non
         ("aarch64", (194, 0), REFUSED),  # shmget
         ("aarch64", (27, 3), REFUSED),  # inotify_add_watch
         ("aarch64", (262, 0), REFUSED),  # fanotify_init
+        ("aarch64", (154, 0), REFUSED),  # setpgid
+        ("aarch64", (157, 0), REFUSED),  # setsid
+        ("aarch64", (155, 0), ALLOWED),  # getpgid
     ],
 )
 def test_each_call_is_answered_as_it_should(machine, call, answer):

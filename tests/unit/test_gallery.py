@@ -230,9 +230,11 @@ def test_a_card_has_the_small_preview_picture_and_addresses_that_lead_into_the_j
 
 
 def test_hostile_text_is_written_as_plain_data_and_comes_back_as_it_was(outbox):
+    # A file's name has no lone surrogates (daemon.contract.names), an error no control characters (daemon.contract.bounds).
+    named = HOSTILE.replace("\ud800", "")
+    error = ErrorInfo(code="internal", message=HOSTILE, hint=HOSTILE)
     hostile = status(
-        source=Source(image=HOSTILE, bytes=1), state="failed", batch=HOSTILE, warnings=(HOSTILE,),
-        error=ErrorInfo(code="internal", message=HOSTILE, hint=HOSTILE),
+        source=Source(image=named, bytes=1), state="failed", batch=HOSTILE, warnings=(HOSTILE,), error=error,
     )  # fmt: skip
     written = inert(card_of(hostile))
     assert written.isascii()
@@ -241,7 +243,9 @@ def test_hostile_text_is_written_as_plain_data_and_comes_back_as_it_was(outbox):
     gallery.ended(hostile)
     gallery.write(0.0, health(waiting=(Waiting(path=HOSTILE, reason=HOSTILE),), waiting_total=1), [])
     card = told(outbox, "history-0.js")[1][0]
-    assert (card["name"], card["batch"], card["warnings"], card["error"]) == (HOSTILE, HOSTILE, [HOSTILE], [HOSTILE, HOSTILE])
+    assert (card["name"], card["batch"], card["warnings"]) == (named, HOSTILE, [HOSTILE])
+    assert card["error"] == [error.message, error.hint]
+    assert "<b>" in error.message
     assert told(outbox, "live.js")[0]["waiting"] == [[HOSTILE, HOSTILE]]
 
 

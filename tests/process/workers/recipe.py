@@ -144,6 +144,8 @@ def attacks(targets):
         "listen to the kernel": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
         **on_other_processes(daemon, targets["address"]),
         **on_shared_ground(photo, secret, targets["segment"]),
+        "leave the group": leave_the_group,
+        "leave the session": os.setsid,
         "fork": fork,
         "start a program": lambda: subprocess.run(["true"], check=True),
         "become a program": lambda: os.execv("/bin/true", ["true"]),
@@ -153,6 +155,12 @@ def attacks(targets):
         "start a thread": thread,
         "limit and signal itself": on_itself,
     }
+
+
+def leave_the_group():
+    group = os.getpgrp()
+    os.setpgid(0, 0)
+    os.setpgid(0, group)  # the leader of a group could not leave the session
 
 
 def fork():
