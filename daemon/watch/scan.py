@@ -1,9 +1,12 @@
 """The scanner: what is in the inbox, by `scandir` and `lstat` alone. No file is opened, except a changed preset or batch file.
 
+The inbox is opened by its path, everything below it from there, and no link is entered, whenever a folder is exchanged for one.
+
 A full look goes through every folder; a partial one looks at named files only and leaves the others as they were last seen. What
 did not change is the same object as before, so that nobody downstream has to compare it again.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -17,7 +20,8 @@ from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
 from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
-ReadControl = Callable[[bytes, Entry, Literal["preset", "batch"]], Control]
+#: Folder (an open descriptor), entry and kind to what the file says.
+ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",
@@ -35,6 +39,7 @@ _UNREADABLE = os.stat_result((0,) * 10)
 _LOOKED_AT = attrgetter(
     "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
 )
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Files compared at once: what is kept of them meanwhile stays in the processor's cache.
 _CHUNK = 64
 
@@ -69,7 +74,7 @@ def sentence(error: OSError, path: bytes) -> str:
         return f"{name} may not be read: {permission_hint()}"
     if error.errno == errno.ENOENT:
         return f"{name} is not there"
-    if error.errno == errno.ENOTDIR:
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return f"{name} is not a folder"
     return f"{name} cannot be read: {error.strerror or error}"
 
@@ -90,9 +95,12 @@ def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
     return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
 
 
-def _in_chunks(items: Iterable[os.DirEntry[bytes]]) -> Iterator[tuple[list[bytes], list[os.stat_result]]]:
-    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out."""
-    names, stats = list[bytes](), list[os.stat_result]()
+def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], list[os.stat_result]]]:
+    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out.
+
+    The names are text, as `scandir` of a descriptor gives them.
+    """
+    names, stats = list[str](), list[os.stat_result]()
     for item in items:
         try:
             st = item.stat(follow_symlinks=False)
@@ -108,10 +116,10 @@ def _in_chunks(items: Iterable[os.DirEntry[bytes]]) -> Iterator[tuple[list[bytes
     yield names, stats
 
 
-def _entry_at(path: bytes, name: bytes, dev: int) -> Entry | None:
-    """The entry for a name in the folder at `path`; none if there is no such name."""
+def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
+    """The entry for a name in an open folder; none if there is no such name."""
     try:
-        return entry_from(name, os.lstat(path + b"/" + name), dev)
+        return entry_from(name, os.stat(name, dir_fd=fd, follow_symlinks=False), dev)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
@@ -124,8 +132,8 @@ class Scanner:
     Args:
         inbox: absolute path.
         network: whether it is on a network file system.
-        read_control: reads a `_preset.yaml` or `job.yaml` (path, entry, kind) that is new or changed, and says what is wrong
-            with it in the `Control` it returns; it raises nothing.
+        read_control: reads a `_preset.yaml` or `job.yaml` (open folder, entry, kind) that is new or changed, and says what is
+            wrong with it in the `Control` it returns; it raises nothing.
     """
 
     def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl) -> None:
@@ -133,12 +141,16 @@ class Scanner:
         self.network = network
         self._read_control = read_control
         self._seen: dict[bytes, _Seen] = {INBOX: _Seen()}
+        self._fd = -1
+        self._trouble = OSError(errno.EBADF, "it was not looked at yet")
 
     def look(self, now: float) -> Look:
         """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
-        self._list(INBOX)
-        for name in self._subfolders():
-            self._list(name)
+        with contextlib.ExitStack() as held:
+            self._open_inbox(held)
+            self._list(INBOX)
+            for name in self._subfolders():
+                self._list(name)
         return self._as_look(now, None)
 
     def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
@@ -147,14 +159,37 @@ class Scanner:
         in_inbox = in_inbox | folders if folders else in_inbox
         looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
         known = set(self._subfolders())
-        self._stat(INBOX, in_inbox)
-        for name in self._subfolders():
-            if name in folders or name not in known:
-                self._list(name)
-                looked[name] = None
-            elif at := names.get(name):
-                self._stat(name, at)
+        with contextlib.ExitStack() as held:
+            self._open_inbox(held)
+            self._stat(INBOX, in_inbox)
+            for name in self._subfolders():
+                if name in folders or name not in known:
+                    self._list(name)
+                    looked[name] = None
+                elif at := names.get(name):
+                    self._stat(name, at)
         return self._as_look(now, looked)
+
+    def _open_inbox(self, held: contextlib.ExitStack) -> None:
+        """Hold the inbox open for one look; what hinders that is met again, and told, by whoever needs it."""
+        try:
+            self._fd = os.open(self.inbox, _FOLDER)
+        except OSError as error:
+            self._fd, self._trouble = -1, error
+            return
+        held.callback(os.close, self._fd)
+
+    @contextlib.contextmanager
+    def _opened(self, folder: bytes) -> Iterator[int]:
+        """A folder of the inbox, or the inbox itself, open for as long as the block runs."""
+        if self._fd == -1:
+            raise self._trouble
+        # The inbox again by a descriptor of its own: two listings must not share a place in it.
+        fd = os.open(folder or b".", _FOLDER | (os.O_NOFOLLOW if folder else 0), dir_fd=self._fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def _subfolders(self) -> list[bytes]:
         """The folders to look into; what is known of others is forgotten."""
@@ -179,46 +214,61 @@ class Scanner:
     def _list(self, folder: bytes) -> None:
         """Look at everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
-        known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         try:
-            own = os.lstat(path)
-            seen.birth, seen.dev = birth_time(own), own.st_dev
-            with os.scandir(path) as items:
-                for place, (names, stats) in enumerate(_in_chunks(items)):
-                    mark = hash((*names, *map(_LOOKED_AT, stats)))
-                    if place < len(seen.chunks) and seen.chunks[place].mark == mark:
-                        chunks.append(seen.chunks[place])
-                        continue
-                    entries = list[Entry]()
-                    for name, st in zip(names, stats, strict=True):
-                        old, entry = known.get(name), entry_from(name, st, seen.dev)
-                        if old is None:
-                            new.append(name)
-                        elif entry == old:
-                            entries.append(old)
-                        else:
-                            entries.append(entry)
-                            fresh.append(entry)
-                    chunks.append(_Chunk(mark, entries))
-            # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
-            # used again for its jobs.
-            came = [found for name in sorted(new) if (found := _entry_at(path, name, seen.dev)) is not None]
+            with self._opened(folder) as fd:
+                self._list_open(folder, seen, fd)
         except OSError as error:
             seen.problem = sentence(error, path)
-            return
+
+    def _list_open(self, folder: bytes, seen: _Seen, fd: int) -> None:
+        known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
+        own = os.fstat(fd)
+        seen.birth, seen.dev = birth_time(own), own.st_dev
+        with os.scandir(fd) as items:
+            for place, (texts, stats) in enumerate(_in_chunks(items)):
+                mark = hash((*texts, *map(_LOOKED_AT, stats)))
+                if place < len(seen.chunks) and seen.chunks[place].mark == mark:
+                    chunks.append(seen.chunks[place])
+                    continue
+                entries = list[Entry]()
+                for name, st in zip(map(os.fsencode, texts), stats, strict=True):
+                    old, entry = known.get(name), entry_from(name, st, seen.dev)
+                    if old is None:
+                        new.append(name)
+                    elif entry == old:
+                        entries.append(old)
+                    else:
+                        entries.append(entry)
+                        fresh.append(entry)
+                chunks.append(_Chunk(mark, entries))
+        # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
+        # used again for its jobs.
+        came = [found for name in sorted(new) if (found := _entry_at(fd, name, seen.dev)) is not None]
         seen.problem = None
         if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
-            self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came)
+            self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came, fd)
         seen.chunks = [] if new else chunks
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
-        seen, path = self._seen[folder], self._path(folder)
+        seen = self._seen[folder]
+        try:
+            with self._opened(folder) as fd:
+                self._stat_open(folder, seen, names, fd)
+        except (FileNotFoundError, NotADirectoryError):
+            # It went a moment ago, and what was in it.
+            seen.entries, seen.chunks = {name: entry for name, entry in seen.entries.items() if name not in names}, []
+        except OSError:
+            # It does not answer; the next full look says why.
+            shut = {name: entry_from(name, _UNREADABLE) for name in names}
+            seen.entries, seen.chunks = {**seen.entries, **shut}, []
+
+    def _stat_open(self, folder: bytes, seen: _Seen, names: Set[bytes], fd: int) -> None:
         # Only what changed is kept: of a flood that comes to rest every name is looked at, and hardly any has.
         fresh, lost = list[Entry](), list[bytes]()
         for name in names:
-            known, entry = seen.entries.get(name), _entry_at(path, name, seen.dev)
+            known, entry = seen.entries.get(name), _entry_at(fd, name, seen.dev)
             if entry is None:
                 lost += [] if known is None else [name]
             elif entry != known:
@@ -227,21 +277,21 @@ class Scanner:
             entries = {**seen.entries, **{entry.name: entry for entry in fresh}}
             for name in lost:
                 del entries[name]
-            self._replace(folder, seen, entries, fresh)
+            self._replace(folder, seen, entries, fresh, fd)
 
-    def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
+    def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry], fd: int) -> None:
         """Take over what a folder holds now, and read the presets and batches that are new."""
         seen.entries, seen.chunks = entries, []
         controls = {name: control for name, control in seen.controls.items() if name in entries}
         for entry in fresh:
             if len(entry.name) <= len(PRESET_NAME) and (kind := _control_kind(folder, entry.name)) is not None:
-                controls[entry.name] = self._control(folder, entry, kind)
+                controls[entry.name] = self._control(fd, entry, kind)
         seen.controls = controls
 
-    def _control(self, folder: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+    def _control(self, fd: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
         if entry.kind != "file" or entry.nlink > 1:
             return Control(kind, entry, problem="it is not a plain file of this folder, refused")
-        return self._read_control(self._path(folder) + b"/" + entry.name, entry, kind)
+        return self._read_control(fd, entry, kind)
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:

@@ -136,7 +136,7 @@ MUTATIONS = (
     Mutation(
         "the result's name is not made durable",
         "daemon/outbox/outbox.py",
-        "            self._fs.sync_dir(self.job(job_id))\n        except OSError as error:\n            raise NotDurableError",
+        "                job.sync_dir()\n            except OSError as error:\n                raise NotDurableError",
         "            pass\n        except OSError as error:\n            raise NotDurableError",
     ),
     Mutation(
@@ -201,15 +201,15 @@ MUTATIONS = (
     Mutation(
         "an original is removed before its copy has its name",
         "daemon/service/moving.py",
-        "            self._fs.rename(temporary, target)\n        except OSError:\n",
-        "            self._fs.unlink(start)\n            self._fs.rename(temporary, target)\n            return\n"
+        "            source.rename(_HALF, to)\n        except OSError:\n",
+        "            folder.unlink(name)\n            source.rename(_HALF, to)\n            return\n"
         "        except OSError:\n",
     ),
     Mutation(
         "a copy's name is not durable when the original goes",
         "daemon/service/moving.py",
-        "        self._fs.sync_dir(os.path.dirname(target))\n        self._fs.unlink(start)\n",
-        "        self._fs.unlink(start)\n",
+        "        source.sync_dir()\n        # What has come under",
+        "        # What has come under",
     ),
     Mutation(
         "damage passes for a torn tail",
