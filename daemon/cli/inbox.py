@@ -3,7 +3,6 @@
 import os
 from dataclasses import replace
 
-from daemon.cli.common import fs
 from daemon.contract.names import to_text
 from daemon.intake import Memory, Rules, step
 from daemon.outbox import Waiting
@@ -23,9 +22,7 @@ def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], i
         settings: of the home.
         alive: whether a daemon runs, which then does not get to it.
     """
-    scanner = Scanner(
-        settings.paths.inbox_bytes, network=False, read_control=lambda path, entry, kind: read_control(fs, path, entry, kind)
-    )
+    scanner = Scanner(settings.paths.inbox_bytes, network=False, read_control=read_control)
     look = scanner.look(0.0)
     memory = step(Memory(rules=Rules()), look).memory
     decided = step(memory, replace(look, now=_LONG))

@@ -80,15 +80,17 @@ class Process:
 class Accepted:
     """The commit point: from here on this is a job.
 
-    `folder` is the inbox subfolder it was dropped in, empty for the inbox itself; `refusal`: it will be claimed, and then fails
-    with this; `effective` is the name under which the effective spec is written into source/; `preset` is
-    what the preset or batch file said, kept where no effective spec could be written, so that a retry still knows it.
+    `folder` is the inbox subfolder it was dropped in, empty for the inbox itself, and `folder_ino` the inode of that subfolder
+    (0: not known); `refusal`: it will be claimed, and then fails with this; `effective` is the name under which the effective
+    spec is written into source/; `preset` is what the preset or batch file said, kept where no effective spec could be written,
+    so that a retry still knows it.
     """
 
     event: Literal["accepted"] = "accepted"
     job: str
     requested_id: str | None = None
     folder: str = ""
+    folder_ino: int = 0
     files: tuple[ClaimedFile, ...]
     spec: JobSpec | None
     mode: Mode | None = None

@@ -6,15 +6,19 @@ durable tree) is composed from them in `compose`, so that the simulated disk see
 """
 
 from daemon.fs.compose import make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
+from daemon.fs.held import read_at
 from daemon.fs.local import LocalFiles
-from daemon.fs.protocol import DirEntry, FileSystem, Stat
+from daemon.fs.protocol import DirEntry, FileSystem, HeldFolder, Stat, Wanted
 
 __all__ = [
     "DirEntry",
     "FileSystem",
+    "HeldFolder",
     "LocalFiles",
     "Stat",
+    "Wanted",
     "make_folders",
+    "read_at",
     "read_capped",
     "remove_tree",
     "sync_tree",

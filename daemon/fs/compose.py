@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 
-from daemon.fs.protocol import FileSystem
+from daemon.fs.protocol import FileSystem, HeldFolder
 
 #: The prefix of files that are being written; whoever finds one after a crash may remove it. Dotfiles are ignored everywhere.
 TEMPORARY = b".tmp-"
@@ -13,7 +13,7 @@ TEMPORARY = b".tmp-"
 _NAME_MAX = 255
 
 
-def write_all(fs: FileSystem, fd: int, data: bytes) -> None:
+def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
     """Write all of `data`, over as many writes as it takes; the last short write raises what stopped it."""
     view = memoryview(data)
     while view:
@@ -23,7 +23,7 @@ def write_all(fs: FileSystem, fd: int, data: bytes) -> None:
         view = view[taken:]
 
 
-def write_new(fs: FileSystem, path: bytes, data: bytes, *, durable: bool) -> None:
+def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
     """Make a new file with these bytes; interrupted, it may stay in part: use `write_atomic` where that matters."""
     fd = fs.create(path)
     try:
@@ -34,8 +34,8 @@ def write_new(fs: FileSystem, path: bytes, data: bytes, *, durable: bool) -> Non
         fs.close(fd)
 
 
-def write_atomic(fs: FileSystem, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Put these bytes at `path`, whole or not at all, also for readers who look meanwhile.
+def write_atomic(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
+    """Put these bytes at `path`, whole or not at all, also for readers who look meanwhile. In a held folder it is a name.
 
     Not durable: after a power loss the old bytes, the new bytes or, where the file system orders nothing, an empty file may be
     there; so only views that can be rebuilt are written so. Durable: the new bytes are there when this returns.
@@ -65,7 +65,7 @@ def _short(name: bytes) -> bytes:
     return name if len(TEMPORARY + name) <= _NAME_MAX else hashlib.sha256(name).hexdigest().encode()
 
 
-def _forget(fs: FileSystem, path: bytes) -> None:
+def _forget(fs: FileSystem | HeldFolder, path: bytes) -> None:
     """Remove a file that could not be finished; if that fails too, the first error is the one to tell."""
     with contextlib.suppress(OSError):
         fs.unlink(path)

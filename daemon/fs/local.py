@@ -1,51 +1,17 @@
 """The file operations on the real disk, through the system's calls."""
 
-import contextlib
-import errno
 import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from daemon.fs.protocol import DirEntry, Kind, Stat
+from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
+from daemon.fs.protocol import DirEntry, HeldFolder, Stat
 from daemon.platform.durability import full_sync, sync_together
-from daemon.platform.files import copy_attributes
 
-_CHUNK = 1 << 20
 #: So few are synced one by one: a sync of the whole disk would also wait for what others are writing.
 _FEW = 8
-_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-def _kind(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
-
-
-@contextlib.contextmanager
-def _regular(path: bytes, flags: int) -> Iterator[int]:
-    """Open a regular file, and nothing else, for as long as the block runs."""
-    fd = os.open(path, flags | _SAFE)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def _folder(path: bytes) -> Iterator[int]:
-    """Open a folder, and no link to one, for as long as the block runs."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class LocalFiles:
@@ -53,11 +19,11 @@ class LocalFiles:
 
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o644)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o644)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644)
 
     def write(self, fd: int, data: bytes) -> int:
         """One write; may be short."""
@@ -65,21 +31,8 @@ class LocalFiles:
 
     def copy(self, source: bytes, target: bytes) -> str:
         """Copy a regular file's bytes, attributes and times; durable, its name excepted. Returns the SHA-256 of what was read."""
-        digest = hashlib.sha256()
-        with _regular(source, os.O_RDONLY) as reading:
-            times = os.fstat(reading)
-            writing = self.create(target)
-            try:
-                while chunk := os.read(reading, _CHUNK):
-                    digest.update(chunk)
-                    while chunk:
-                        chunk = chunk[os.write(writing, chunk) :]
-                copy_attributes(reading, writing)
-                os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
-                full_sync(writing)
-            finally:
-                os.close(writing)
-        return digest.hexdigest()
+        with regular(source) as reading:
+            return copy_open(reading, self.create(target))
 
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes are on the disk."""
@@ -92,14 +45,6 @@ class LocalFiles:
     def rename(self, source: bytes, target: bytes) -> None:
         """Move within one file system."""
         os.rename(source, target)
-
-    def link(self, source: bytes, target: bytes) -> None:
-        """Give a file a second name."""
-        (here, name), (there, new_name) = os.path.split(source), os.path.split(target)
-        with _folder(here) as old, _folder(there) as new:
-            if not stat.S_ISREG(os.stat(name, dir_fd=old, follow_symlinks=False).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", source)
-            os.link(name, new_name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""
@@ -117,11 +62,7 @@ class LocalFiles:
         """Wait until the names in the folder are on the disk."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            full_sync(fd)
-        except OSError as error:
-            # SMB and some FUSE file systems have no fsync for folders and say so with these; nothing better can be done there.
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-                raise
+            sync_folder(fd)
         finally:
             os.close(fd)
 
@@ -137,27 +78,26 @@ class LocalFiles:
 
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
-        with _regular(path, os.O_RDONLY) as fd:
+        with regular(path) as fd:
             full_sync(fd)
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
-        found = os.lstat(path)
-        return Stat(_kind(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return as_stat(os.lstat(path))
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no order."""
         with os.scandir(path) as found:
-            return [DirEntry(entry.name, _entry_kind(entry)) for entry in found]
+            return [DirEntry(entry.name, entry_kind(entry)) for entry in found]
 
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file."""
-        with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return file.read(limit)
 
     def digest(self, path: bytes) -> str:
         """The SHA-256 of a regular file."""
-        with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
@@ -170,20 +110,16 @@ class LocalFiles:
         found = os.statvfs(path)
         return found.f_favail if found.f_files else None
 
+    def hold(self, path: bytes) -> HeldFolder:
+        """Open the folder at a path and hold it open."""
+        return LocalFolder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             return None
         return fd
-
-
-def _entry_kind(entry: os.DirEntry[bytes]) -> Kind:
-    if entry.is_symlink():
-        return "symlink"
-    if entry.is_dir(follow_symlinks=False):
-        return "directory"
-    return "file" if entry.is_file(follow_symlinks=False) else "other"

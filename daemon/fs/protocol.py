@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 Kind = Literal["file", "directory", "symlink", "other"]
 
@@ -19,11 +19,115 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The file that a name must stand for: its size and time and, where they are given, its inode and device.
+
+    They are given on local disks only: a network file system may number its files anew over a remount.
+    """
+
+    size: int
+    mtime_ns: int
+    ino: int | None = None
+    dev: int | None = None
+
+    def is_it(self, found: Stat) -> bool:
+        """Whether this is that file."""
+        return (
+            found.kind == "file"
+            and (found.size, found.mtime_ns) == (self.size, self.mtime_ns)
+            and self.ino in (None, found.ino)
+            and self.dev in (None, found.dev)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DirEntry:
     """A name in a folder and what it is; symbolic links are not followed."""
 
     name: bytes
     kind: Kind
+
+
+class HeldFolder(Protocol):
+    """A folder that is held open. What is done through it is done in this very folder, wherever its path leads by now.
+
+    Names are single names in the folder, never paths. Links are neither followed nor entered. The methods that `FileSystem` has
+    as well guarantee as much as there, so `write_atomic` can write through it.
+
+    Attributes:
+        dev, ino: which folder it is.
+        path: where it was when it was opened; for messages.
+    """
+
+    dev: int
+    ino: int
+    path: bytes
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def release(self) -> None:
+        """Hold it no longer; may be called again."""
+
+    def enter(self, name: bytes) -> "HeldFolder":
+        """Open a folder in it; NotADirectoryError for anything else, a link to a folder included."""
+
+    def lstat(self, name: bytes) -> Stat:
+        """What is at the name, links not followed."""
+
+    def scan(self) -> list[DirEntry]:
+        """The names in the folder, in no order."""
+
+    def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
+        """At most `limit` bytes of a regular file; OSError (ESTALE) before a byte of it is read if it is not the wanted one."""
+
+    def digest(self, name: bytes) -> str:
+        """The SHA-256 of a regular file, read piece by piece."""
+
+    def written_elsewhere(self, name: bytes) -> bool:
+        """Whether another program has the file open for writing, as far as the system tells; False if it cannot be opened."""
+
+    def keeps(self, name: bytes) -> str | None:
+        """Why the name cannot be taken out of the folder (rights, a disk that is read-only), one clause; none if it can."""
+
+    def move(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
+        """`FileSystem.rename` into another held folder of the same file system."""
+
+    def link(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
+        """Give a regular file a second name in another held folder; FileExistsError if anything has it.
+
+        Not durable before `sync_dir`. A symbolic link is refused. Not every file system can do it.
+        """
+
+    def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
+        """`FileSystem.copy` into another held folder; OSError (ESTALE) before a byte is copied if it is not the wanted file."""
+
+    def create(self, name: bytes) -> int:
+        """See `FileSystem.create`."""
+
+    def write(self, fd: int, data: bytes) -> int:
+        """See `FileSystem.write`."""
+
+    def sync(self, fd: int) -> None:
+        """See `FileSystem.sync`."""
+
+    def close(self, fd: int) -> None:
+        """See `FileSystem.close`."""
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """Give a name in the folder another name in it."""
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name."""
+
+    def mkdir(self, name: bytes) -> None:
+        """Make a folder in it."""
+
+    def rmdir(self, name: bytes) -> None:
+        """Remove an empty folder in it."""
+
+    def sync_dir(self, path: bytes = b"") -> None:
+        """Wait until the names in the folder are on the disk. `path` is empty: the folder itself."""
 
 
 class FileSystem(Protocol):
@@ -65,12 +169,6 @@ class FileSystem(Protocol):
         file systems, under neither until the journal of the file system is replayed.
         """
 
-    def link(self, source: bytes, target: bytes) -> None:
-        """Give a file a second name; FileExistsError if anything has it. Not durable before `sync_dir`.
-
-        Links are refused: as the file itself, and as the folder that holds either name. Not every file system can do it.
-        """
-
     def unlink(self, path: bytes) -> None:
         """Remove a name. Not durable before `sync_dir`."""
 
@@ -109,6 +207,9 @@ class FileSystem(Protocol):
 
     def free_files(self, path: bytes) -> int | None:
         """How many more files and folders that disk can hold (its free inodes); none if it does not count them."""
+
+    def hold(self, path: bytes) -> HeldFolder:
+        """Open the folder at a path and hold it. Links in the path are followed: it must be one that no stranger can change."""
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it against other processes until it is closed; none if another one has it.

@@ -1,20 +1,30 @@
 """The outbox folder: job folders, attempts in the making, and the views written into it."""
 
+import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from loguru import logger
 
 from daemon.contract.status import Status
-from daemon.fs import FileSystem, make_folders, remove_tree, sync_tree, write_atomic
+from daemon.fs import FileSystem, HeldFolder, make_folders, remove_tree, sync_tree, write_atomic
 from daemon.outbox.views import Health
 
 #: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
 MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
+_RESULT = b"result"
+
+
+def _holds(folder: HeldFolder, name: bytes) -> bool:
+    try:
+        folder.lstat(name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class NotDurableError(OSError):
@@ -47,6 +57,24 @@ class Outbox:
     def job(self, job_id: str, *more: bytes) -> bytes:
         """The path of a job's folder, or of something in it."""
         return os.path.join(self.root, job_id.encode(), *more)
+
+    def hold(self) -> HeldFolder:
+        """The outbox, held open. What is in it is reached through it wherever a person may exchange a folder for a link."""
+        return self._fs.hold(self.root)
+
+    def device(self) -> int:
+        """The number of the file system that the outbox is on."""
+        with self.hold() as held:
+            return held.dev
+
+    @contextlib.contextmanager
+    def held_job(self, job_id: str, *more: bytes) -> Iterator[HeldFolder]:
+        """A job's folder, or a folder in it, held for as long as the block runs; NotADirectoryError where there is a link."""
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(self.hold())
+            for name in (job_id.encode(), *more):
+                folder = stack.enter_context(folder.enter(name))
+            yield folder
 
     def has(self, job_id: str) -> bool:
         """Whether anything has the name of this job in the outbox."""
@@ -125,17 +153,20 @@ class Outbox:
             NotDurableError: it appeared, but a power loss might take it back; try again later.
             OSError: it did not appear.
         """
-        made, shown = os.path.join(self.attempt(attempt), b"result"), self.job(job_id, b"result")
-        if self._exists(made):
-            if self._exists(shown):
-                self._fs.rename(shown, os.path.join(self.attempt(attempt), b"planted"))
-            self._fs.rename(made, shown)
-        elif not self._exists(shown):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), made)
-        try:
-            self._fs.sync_dir(self.job(job_id))
-        except OSError as error:
-            raise NotDurableError(error.errno, error.strerror) from error
+        with self.held_job(job_id) as job:
+            if self.has_attempt(attempt):
+                with self._fs.hold(self.attempt(attempt)) as made:
+                    if made.lstat(_RESULT).kind != "directory":
+                        raise NotADirectoryError(errno.ENOTDIR, "what the worker made is no folder", made.path)
+                    if _holds(job, _RESULT):
+                        job.move(_RESULT, made, b"planted")
+                    made.move(_RESULT, job, _RESULT)
+            elif not _holds(job, _RESULT):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.attempt(attempt))
+            try:
+                job.sync_dir()
+            except OSError as error:
+                raise NotDurableError(error.errno, error.strerror) from error
 
     def discard_attempt(self, name: str) -> None:
         """Remove what is left of an attempt."""
@@ -169,7 +200,8 @@ class Outbox:
     def write_status(self, status: Status, *, durable: bool = False) -> None:
         """Write a job's status.json; durable at the end of a job."""
         data = status.model_dump_json(indent=2).encode() + b"\n"
-        write_atomic(self._fs, self.job(status.job_id, b"status.json"), data, durable=durable)
+        with self.held_job(status.job_id) as folder:
+            write_atomic(folder, b"status.json", data, durable=durable)
 
     def write_health(self, health: Health) -> None:
         """Write daemon.json."""

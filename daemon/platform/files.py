@@ -1,6 +1,5 @@
 """What the two systems know about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
 
-import os
 import sys
 
 if sys.platform == "darwin":
@@ -10,6 +9,7 @@ if sys.platform == "darwin":
         canonical,
         copy_attributes,
         is_dataless,
+        is_fixed,
         is_locked,
         open_for_writing_elsewhere,
         permission_hint,
@@ -22,6 +22,7 @@ else:
         canonical,
         copy_attributes,
         is_dataless,
+        is_fixed,
         is_locked,
         open_for_writing_elsewhere,
         permission_hint,
@@ -34,24 +35,9 @@ __all__ = [
     "canonical",
     "copy_attributes",
     "is_dataless",
+    "is_fixed",
     "is_locked",
     "open_for_writing_elsewhere",
     "permission_hint",
     "request_download",
-    "written_elsewhere",
 ]
-
-
-def written_elsewhere(path: bytes) -> bool:
-    """Whether somebody has the file at this path open for writing, as far as the system can tell; it is opened, not read.
-
-    False for what is no regular file or cannot be opened: that is for others to find out.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return open_for_writing_elsewhere(fd)
-    finally:
-        os.close(fd)

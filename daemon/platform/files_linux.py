@@ -1,5 +1,6 @@
 """Files on Linux: leases tell of writers; lstat tells neither birth times nor cloud placeholders."""
 
+import array
 import errno
 import fcntl
 import os
@@ -7,6 +8,9 @@ import signal
 import subprocess
 
 MAC_ATTRIBUTES = False
+#: ioctl_iflags(2): `_IOR('f', 1, long)`, and two of the flags.
+_FS_IOC_GETFLAGS = 2 << 30 | array.array("l").itemsize << 16 | ord("f") << 8 | 1
+_IMMUTABLE, _APPEND = 0x10, 0x20
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -23,6 +27,16 @@ def is_dataless(st: os.stat_result) -> bool:
 def is_locked(st: os.stat_result) -> bool:
     """False: lstat does not tell (`chattr +i` shows when the file cannot be moved)."""
     return False
+
+
+def is_fixed(fd: int) -> bool:
+    """Whether an open file or folder is immutable or append-only (`chattr +i`, `+a`), which binds root as well."""
+    flags = array.array("l", [0])
+    try:
+        fcntl.ioctl(fd, _FS_IOC_GETFLAGS, flags)
+    except OSError:
+        return False  # a file system without such flags
+    return bool(flags[0] & (_IMMUTABLE | _APPEND))
 
 
 def canonical(path: bytes) -> bytes:

@@ -32,6 +32,12 @@ def is_locked(st: os.stat_result) -> bool:
     return bool(st.st_flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
+def is_fixed(fd: int) -> bool:
+    """Whether an open file or folder is immutable or append-only."""
+    flags: int = getattr(os.fstat(fd), "st_flags", 0)
+    return bool(flags & (stat.UF_IMMUTABLE | stat.UF_APPEND | stat.SF_IMMUTABLE | stat.SF_APPEND))
+
+
 def canonical(path: bytes) -> bytes:
     """The path as FSEvents will name it (F_GETPATH): links resolved, /private in front, spelt as on the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -10,11 +10,11 @@ from daemon.contract.records import Accepted, ClaimedFile, Job, Retaken, Role
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo
 from daemon.errors import IdTaken, ImageTooLarge, ImageUnreadable, JobError
-from daemon.fs import FileSystem
 from daemon.intake.model import Entry, Ready
 from daemon.jobs.identity import generated_id
 from daemon.outbox import Outbox
 from daemon.service.batches import Batches
+from daemon.service.folders import InboxFolders
 from daemon.service.ledger import Ledger
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, resolve, without_effect
@@ -42,22 +42,21 @@ class Acceptance:
 
     def __init__(
         self,
-        fs: FileSystem,
         settings: Settings,
         ledger: Ledger,
         outbox: Outbox,
         batches: Batches,
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime],
+        folders: InboxFolders,
     ) -> None:
-        self._fs = fs
         self._settings = settings
         self._ledger = ledger
         self._outbox = outbox
         self._batches = batches
         self._known = known
         self._clock = clock
-        self._inbox = settings.paths.inbox_bytes
+        self._folders = folders
         self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
     def decide(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
@@ -84,6 +83,7 @@ class Acceptance:
             job=job_id,
             requested_id=reading.requested_id,
             folder=to_text(pair.folder),
+            folder_ino=self._folders.open(pair.folder).ino if pair.folder else 0,
             files=files,
             spec=None if refusal else reading.spec,
             mode=reading.mode,
@@ -103,13 +103,10 @@ class Acceptance:
                 return job
         return None
 
-    def _path(self, folder: bytes, name: bytes) -> bytes:
-        return os.path.join(self._inbox, folder, name)
-
     def _read(self, pair: Ready) -> Reading:
-        """Read the sidecar and the preset or batch file as they are now. The same bytes give the same, shared, answer."""
-        own = self._fs.read(self._path(pair.folder, pair.sidecar.name), MAX_BYTES + 1) if pair.sidecar else None
-        control = self._fs.read(self._path(pair.folder, pair.control.entry.name), MAX_BYTES + 1) if pair.control else None
+        """Read the sidecar and the preset or batch file that were looked at. The same bytes give the same, shared, answer."""
+        own = self._bytes(pair, pair.sidecar) if pair.sidecar else None
+        control = self._bytes(pair, pair.control.entry) if pair.control else None
         key = (own, control, pair.control.kind if pair.control else "pair")
         reading = self._understood.get(key) or self._understand(pair, own, control)
         if reading.refusal is None and reading.requested_id is None and not reading.warnings:
@@ -130,6 +127,9 @@ class Acceptance:
             if entry is not None and entry.size > most:
                 return ImageTooLarge.in_bytes(to_text(entry.name), entry.size, most)
         return None
+
+    def _bytes(self, pair: Ready, entry: Entry) -> bytes:
+        return self._folders.open(pair.folder).read(entry.name, MAX_BYTES + 1, self._folders.wanted(entry))
 
     def _understand(self, pair: Ready, own_data: bytes | None, control_data: bytes | None) -> Reading:
         asked: str | None = None

@@ -13,7 +13,7 @@ from loguru import logger
 
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import BatchClosed, BatchClosing
-from daemon.fs import FileSystem
+from daemon.fs import FileSystem, HeldFolder, Wanted
 from daemon.intake.names import is_batch_file, is_dust
 from daemon.jobs.fold import Batch
 from daemon.jobs.identity import generated_id
@@ -52,7 +52,9 @@ class Batches:
         try:
             if not self._outbox.has(batch.last_job):
                 return f"its job.yaml stays because the folder of its last job, {batch.last_job}, is not in the outbox: remove it"
-            if (left := self._not_ours(folder)) is not None:
+            with self._fs.hold(self._inbox) as inbox, inbox.enter(folder) as held:
+                left = self._not_ours(held)
+            if left is not None:
                 return f"the folder stays because of {to_text(left)}"
             if not batch.closing:
                 self._ledger.record(BatchClosing(job=batch.last_job, folder=batch.folder, batch=batch.batch))
@@ -83,41 +85,43 @@ class Batches:
         if gone:
             self._ledger.record(*(BatchClosed(job=batch.last_job, folder=batch.folder) for batch in gone))
 
-    def _not_ours(self, folder: bytes) -> bytes | None:
+    def _not_ours(self, folder: HeldFolder) -> bytes | None:
         """Something in the folder that keeps it, if there is anything."""
-        names = [entry.name for entry in self._fs.scan(os.path.join(self._inbox, folder))]
+        names = [entry.name for entry in folder.scan()]
         return next((name for name in sorted(names) if not is_dust(name) and not is_batch_file(name)), None)
 
     def _perform(self, batch: Batch) -> None:
-        folder = to_bytes(batch.folder)
-        path = os.path.join(self._inbox, folder)
+        name = to_bytes(batch.folder)
         try:
-            if self._not_ours(folder) is None and self._outbox.has(batch.last_job):
-                self._file(path, batch.last_job)
-                self._fs.rmdir(path)
-                self._fs.sync_dir(self._inbox)
-                logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
+            with self._fs.hold(self._inbox) as inbox, inbox.enter(name) as folder:
+                if self._not_ours(folder) is None and self._outbox.has(batch.last_job):
+                    self._file(folder, batch.last_job)
+                    inbox.rmdir(name)
+                    inbox.sync_dir()
+                    logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
         except OSError as error:
-            # Gone already, or somebody put something in this very moment: then it is their folder now.
-            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            # Gone already, or somebody put something in this very moment, or in its place: then it is their folder now.
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         self._ledger.record(BatchClosed(job=batch.last_job, folder=batch.folder))
 
-    def _file(self, path: bytes, job_id: str) -> None:
+    def _file(self, folder: HeldFolder, job_id: str) -> None:
         """Move job.yaml into source/, and remove what a file manager left in the folder."""
-        source = self._outbox.job(job_id, b"source")
-        for entry in self._fs.scan(path):
-            start = os.path.join(path, entry.name)
-            if is_dust(entry.name):
-                self._fs.unlink(start)
-            else:
-                self._mover.bring(start, self._free_name(source, entry.name))
-        self._fs.sync_dir(source)
-        self._fs.sync_dir(path)
+        with self._outbox.held_job(job_id, b"source") as source:
+            for entry in folder.scan():
+                if is_dust(entry.name):
+                    folder.unlink(entry.name)
+                else:
+                    found = folder.lstat(entry.name)
+                    wanted = Wanted(found.size, found.mtime_ns, found.ino, found.dev)
+                    self._mover.bring(folder, entry.name, source, _free_name(source, entry.name), wanted)
+            source.sync_dir()
+            folder.sync_dir()
 
-    def _free_name(self, source: bytes, name: bytes) -> bytes:
-        """The path in source/, numbered where the name is taken."""
-        stem, ending = os.path.splitext(name)
-        taken = {entry.name for entry in self._fs.scan(source)}
-        names = (name, *(b"%s-%d%s" % (stem, number, ending) for number in range(2, len(taken) + 3)))
-        return os.path.join(source, next(free for free in names if free not in taken))
+
+def _free_name(source: HeldFolder, name: bytes) -> bytes:
+    """The name in source/, numbered where it is taken."""
+    stem, ending = os.path.splitext(name)
+    taken = {entry.name for entry in source.scan()}
+    names = (name, *(b"%s-%d%s" % (stem, number, ending) for number in range(2, len(taken) + 3)))
+    return next(free for free in names if free not in taken)

@@ -14,7 +14,6 @@ The order, and why:
 8. `status.json`, a view.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +26,6 @@ from daemon.errors import ImageTooLarge
 from daemon.fs import FileSystem
 from daemon.intake.model import Ready
 from daemon.outbox import Outbox
-from daemon.platform.files import written_elsewhere
 from daemon.service.acceptance import Acceptance
 from daemon.service.batches import Batches
 from daemon.service.ledger import Ledger
@@ -72,17 +70,14 @@ class Claims:
         batches: Batches,
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        written_elsewhere: Callable[[bytes], bool] = written_elsewhere,
     ) -> None:
         """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
-        self._fs = fs
         self._ledger = ledger
         self._outbox = outbox
         self._mover = mover
-        self._written_elsewhere = written_elsewhere
-        self._inbox = settings.paths.inbox_bytes
         self._most_bytes = settings.limits.max_image_bytes
-        self._acceptance = Acceptance(fs, settings, ledger, outbox, batches, known, clock)
+        self._folders = mover.folders
+        self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
         #: Why accepted jobs are not in the outbox yet, by id.
         self.held: dict[str, str] = {}
 
@@ -92,6 +87,12 @@ class Claims:
         Raises:
             JournalError: the process must stop.
         """
+        try:
+            return self._take(ready)
+        finally:
+            self._folders.release()
+
+    def _take(self, ready: Sequence[Ready]) -> Taking:
         reserved, batches = set[str](), dict[bytes, str]()
         under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
         accepted: list[tuple[Ready, Accepted | Retaken]] = []
@@ -108,7 +109,7 @@ class Claims:
             dropped.append(why)
         if accepted:
             self._ledger.record(*(record for _, record in accepted))
-            self.finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
+            self._finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
         live = self._ledger.jobs.live
         dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
         return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
@@ -119,6 +120,12 @@ class Claims:
         Raises:
             JournalError: the process must stop.
         """
+        try:
+            self._finish(jobs, again=again)
+        finally:
+            self._folders.release()
+
+    def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         if not jobs:
             return
         roomy, planted = self._make_room(jobs, again=again)
@@ -180,24 +187,23 @@ class Claims:
     def _hindrance(self, pair: Ready) -> Dropped | None:
         """Why a pair is not what intake saw, or not free; none if nothing speaks against taking it."""
         for entry in pair.entries:
-            path = self._path(pair.folder, entry.name)
             try:
-                found = self._fs.lstat(path)
-            except FileNotFoundError:
+                folder = self._folders.open(pair.folder)
+                found = folder.lstat(entry.name)
+            except (FileNotFoundError, NotADirectoryError):
                 return Dropped(pair, f"{to_text(entry.name)} was taken back")
             except OSError as error:
                 return Dropped(pair, f"{to_text(entry.name)} cannot be looked at now: {error.strerror}")
             if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
                 grew = found.ino == entry.ino and found.size > entry.size
                 return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
-            if self._written_elsewhere(path):
+            if folder.written_elsewhere(entry.name):
                 return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
-            if entry.size > self._most_bytes and found.dev != self._fs.lstat(os.path.join(self._outbox.root, b".")).dev:
+            if entry.size > self._most_bytes and found.dev != self._outbox.device():
                 # Claiming it would copy all of it, for hours perhaps, and nobody else would be served meanwhile.
                 said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return Dropped(pair, why, for_a_person=True)
+            if (shut := folder.keeps(entry.name)) is not None:
+                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
         return None
-
-    def _path(self, folder: bytes, name: bytes) -> bytes:
-        return os.path.join(self._inbox, folder, name)

@@ -5,18 +5,19 @@ from typing import Literal
 
 from daemon.contract.names import to_text
 from daemon.errors import JobError
-from daemon.fs import FileSystem
+from daemon.fs import Wanted, read_at
 from daemon.intake import Control, Entry
 from daemon.sidecar import MAX_BYTES, parse
 
 
-def read_control(fs: FileSystem, path: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
-    """What the file at `path` says of the pictures beside it; what is wrong with it is said in the answer, nothing is raised.
+def read_control(folder: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+    """What a control file in an open folder says of the pictures beside it; what is wrong is said in the answer, nothing raised.
 
     A disk or server that refuses the file for a moment is told from what is written in it: the former is asked again.
     """
+    wanted = Wanted(entry.size, entry.mtime_ns, entry.ino, entry.dev)
     try:
-        found = parse(fs.read(path, MAX_BYTES + 1), name=to_text(entry.name))
+        found = parse(read_at(folder, entry.name, MAX_BYTES + 1, wanted), name=to_text(entry.name))
     except JobError as error:
         return Control(kind, entry, problem=error.message)
     except OSError as error:

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from datetime import datetime
-from functools import partial
 from itertools import chain, islice
 
 from loguru import logger
@@ -85,7 +84,7 @@ class HotFolder:
         self.watch = Watch(
             settings.paths.inbox_bytes,
             wake,
-            read_control=partial(read_control, fs),
+            read_control=read_control,
             rescan_seconds=intake.rescan_seconds,
             poll_seconds=intake.poll_seconds,
         )

@@ -7,15 +7,20 @@ The order is argued in `daemon.service.claims`.
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from daemon.contract.names import to_bytes
 from daemon.contract.records import ClaimedFile, Job
-from daemon.fs import FileSystem, Stat, write_atomic
+from daemon.fs import FileSystem, HeldFolder, Stat, Wanted, write_atomic
 from daemon.fs.compose import TEMPORARY
 from daemon.outbox import Outbox
+from daemon.service.folders import InboxFolders
 from daemon.sidecar import render
+
+_SOURCE = b"source"
+#: A copy in the making.
+_HALF = TEMPORARY + b"claim"
 
 
 class Moved(Enum):
@@ -32,12 +37,27 @@ class PlantedError(Exception):
 class Mover:
     """Moves the files of accepted jobs."""
 
-    def __init__(self, fs: FileSystem, inbox: bytes, outbox: Outbox, most_bytes: float = float("inf")) -> None:
-        """`most_bytes`: the largest file that is copied where it cannot be renamed; a copy holds up everything else."""
+    def __init__(
+        self,
+        fs: FileSystem,
+        inbox: bytes,
+        outbox: Outbox,
+        is_local: Callable[[], bool] = lambda: True,
+        most_bytes: float = float("inf"),
+    ) -> None:
+        """Makes a mover.
+
+        Args:
+            fs: the disk.
+            inbox: its path.
+            outbox: where to.
+            is_local: whether the inbox is on a local disk, where an inode says which file it is.
+            most_bytes: the largest file that is copied where it cannot be renamed; a copy holds up everything else.
+        """
         self._fs = fs
-        self._inbox = inbox
         self._most_bytes = most_bytes
         self._outbox = outbox
+        self.folders = InboxFolders(fs, inbox, is_local)
 
     def make_room(self, job: Job, *, again: bool) -> None:
         """Make a job's folder and its source/; `again` if it was tried before, perhaps by an earlier process.
@@ -46,13 +66,14 @@ class Mover:
             PlantedError: the name is taken: by anything if this is the first try, by something that is no folder if not.
             OSError: it could not be done now; try again later.
         """
-        folder = self._outbox.job(job.job_id)
-        for path in (folder, os.path.join(folder, b"source")):
+        name = job.job_id.encode()
+        with self._outbox.hold() as outbox:
+            _make(outbox, name, job, may_be_there=again)
             try:
-                self._fs.mkdir(path)
-            except FileExistsError as error:
-                if (path == folder and not again) or self._fs.lstat(path).kind != "directory":
-                    raise PlantedError(job.job_id) from error
+                with outbox.enter(name) as folder:
+                    _make(folder, _SOURCE, job, may_be_there=True)
+            except NotADirectoryError as error:
+                raise PlantedError(job.job_id) from error
 
     def anchor(self, jobs: Sequence[Job]) -> None:
         """Wait until the rooms are durable. Before this nothing may be moved in: a folder that is lost takes all in it along."""
@@ -65,17 +86,17 @@ class Mover:
         Raises:
             OSError: it could not be finished now; try again later.
         """
-        source = self._outbox.job(job.job_id, b"source")
-        picture, *others = job.accepted.files
-        taken_back = not self._move_one(job, picture, source)
-        if taken_back and not any(self._look(os.path.join(source, to_bytes(file.to))) for file in others):
-            return self._give_up_room(job, source)
-        for file in others:
-            self._move_one(job, file, source)
-        if job.accepted.effective and job.spec:
-            # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
-            write_atomic(self._fs, os.path.join(source, to_bytes(job.accepted.effective)), render(job.spec), durable=False)
-        return Moved.WHOLE
+        with self._outbox.held_job(job.job_id, _SOURCE) as source:
+            picture, *others = job.accepted.files
+            taken_back = not self._move_one(job, picture, source)
+            if not taken_back or any(_look(source, to_bytes(file.to)) for file in others):
+                for file in others:
+                    self._move_one(job, file, source)
+                if job.accepted.effective and job.spec:
+                    # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
+                    write_atomic(source, to_bytes(job.accepted.effective), render(job.spec), durable=False)
+                return Moved.WHOLE
+        return self._give_up_room(job)
 
     def settle(self, jobs: Sequence[Job]) -> None:
         """Wait until the moves of these jobs are durable: new names first, then the old names' absence."""
@@ -84,19 +105,36 @@ class Mover:
             specs = [
                 os.path.join(sources[job.job_id], to_bytes(job.accepted.effective)) for job in jobs if job.accepted.effective
             ]
-            self._fs.sync_many([path for path in specs if self._look(path)] + list(sources.values()))
-        for folder in {job.accepted.folder for job in jobs}:
+            self._fs.sync_many([path for path in specs if self._is_there(path)] + list(sources.values()))
+        for folder, ino in {(job.accepted.folder, job.accepted.folder_ino) for job in jobs}:
             try:
-                self._fs.sync_dir(os.path.join(self._inbox, to_bytes(folder)) if folder else self._inbox)
-            except FileNotFoundError:
+                self.folders.open(to_bytes(folder), ino).sync_dir()
+            except (FileNotFoundError, NotADirectoryError):
                 continue  # somebody removed the folder; then the names in it are gone as well
 
-    def _give_up_room(self, job: Job, source: bytes) -> Moved:
+    def withdraw(self, job: Job) -> bool:
+        """Give an accepted job up whose files are all in the inbox still: its room is removed. False if some were moved.
+
+        Raises:
+            OSError: it cannot be told, or not be removed, now.
+        """
+        try:
+            with self._outbox.held_job(job.job_id, _SOURCE) as source:
+                if any(_look(source, to_bytes(file.to)) for file in job.accepted.files):
+                    return False
+        except FileNotFoundError:
+            return not self._outbox.has(job.job_id)
+        return self._give_up_room(job) is Moved.TAKEN_BACK
+
+    def _give_up_room(self, job: Job) -> Moved:
         """Remove the folders of a job without files; if somebody put something there, the job stays, to fail without picture."""
         try:
-            self._remove_if_there(os.path.join(source, TEMPORARY + b"claim"))
-            self._fs.rmdir(source)
-            self._fs.rmdir(self._outbox.job(job.job_id))
+            with self._outbox.hold() as outbox:
+                with outbox.enter(job.job_id.encode()) as folder:
+                    with folder.enter(_SOURCE) as source:
+                        _remove_if_there(source, _HALF)
+                    folder.rmdir(_SOURCE)
+                outbox.rmdir(job.job_id.encode())
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -105,35 +143,39 @@ class Mover:
         self._fs.sync_dir(self._outbox.root)
         return Moved.TAKEN_BACK
 
-    def _move_one(self, job: Job, file: ClaimedFile, source: bytes) -> bool:
+    def _move_one(self, job: Job, file: ClaimedFile, source: HeldFolder) -> bool:
         """Whether the file is in source/ now."""
-        start = os.path.join(self._inbox, to_bytes(job.accepted.folder), to_bytes(file.name))
-        target = os.path.join(source, to_bytes(file.to))
-        here, there = self._look(target), self._look(start)
-        if there is None or not self._is_it(there, file):
+        name, to = to_bytes(file.name), to_bytes(file.to)
+        here, wanted = _look(source, to), self._wanted(file)
+        try:
+            folder = self.folders.open(to_bytes(job.accepted.folder), job.accepted.folder_ino)
+        except (FileNotFoundError, NotADirectoryError):
+            return here is not None
+        there = _look(folder, name)
+        if there is None or not wanted.is_it(there):
             return here is not None
         if here is not None:
-            if self._is_leftover(file, start, there, target, here):
-                self._fs.unlink(start)
+            if self._is_leftover(file, folder, there, source, here):
+                folder.unlink(name)
             return True
         try:
-            self.bring(start, target)
+            self.bring(folder, name, source, to, wanted)
         except FileNotFoundError:
             return False
         return True
 
-    def bring(self, start: bytes, target: bytes) -> None:
+    def bring(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move a file to a free name, also to another file system. Between two names of one file system not durable yet."""
         try:
-            self._fs.rename(start, target)
+            folder.move(name, source, to)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            if self._fs.lstat(start).size > self._most_bytes:
-                raise OSError(errno.EFBIG, "too large to be copied to the disk of the outbox", start) from error
-            self._carry(start, target)
+            if wanted.size > self._most_bytes:
+                raise OSError(errno.EFBIG, "too large to be copied to the disk of the outbox", name) from error
+            self._carry(folder, name, source, to, wanted)
 
-    def _is_leftover(self, file: ClaimedFile, start: bytes, there: Stat, target: bytes, here: Stat) -> bool:
+    def _is_leftover(self, file: ClaimedFile, folder: HeldFolder, there: Stat, source: HeldFolder, here: Stat) -> bool:
         """Whether the inbox name is only what a crash left of a move that is done; else it is a new drop that looks the same.
 
         Within one file system a crash leaves two names of one file. Between two, or two mounts of one, it leaves the original
@@ -142,38 +184,58 @@ class Mover:
         is_copied = here.ino != file.ino == there.ino
         if here.dev == there.dev and not is_copied:
             return here.ino == there.ino
-        return (here.size, here.mtime_ns) == (there.size, there.mtime_ns) and self._fs.digest(start) == self._fs.digest(target)
+        same = (here.size, here.mtime_ns) == (there.size, there.mtime_ns)
+        return same and folder.digest(to_bytes(file.name)) == source.digest(to_bytes(file.to))
 
-    def _carry(self, start: bytes, target: bytes) -> None:
+    def _carry(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move to another file system: copy, compare, rename, and only then remove the original."""
-        temporary = os.path.join(os.path.dirname(target), TEMPORARY + b"claim")
-        self._remove_if_there(temporary)
+        _remove_if_there(source, _HALF)
         try:
-            self._copy(start, temporary)
-            self._fs.rename(temporary, target)
+            _copy(folder, name, source, wanted)
+            source.rename(_HALF, to)
         except OSError:
             # Half a copy must not hold the room that the other jobs need until it is tried again.
             with contextlib.suppress(OSError):
-                self._remove_if_there(temporary)
+                _remove_if_there(source, _HALF)
             raise
-        self._fs.sync_dir(os.path.dirname(target))
-        self._fs.unlink(start)
+        source.sync_dir()
+        # What has come under the name meanwhile is somebody's new drop.
+        if (there := _look(folder, name)) is not None and wanted.is_it(there):
+            folder.unlink(name)
 
-    def _copy(self, start: bytes, temporary: bytes) -> None:
-        if self._fs.copy(start, temporary) != self._fs.digest(temporary):
-            raise OSError(errno.EIO, "the copy differs from the original", temporary)
-
-    def _remove_if_there(self, path: bytes) -> None:
-        if self._look(path):
-            self._fs.unlink(path)
-
-    def _look(self, path: bytes) -> Stat | None:
+    def _is_there(self, path: bytes) -> bool:
         try:
-            return self._fs.lstat(path)
+            self._fs.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return False
+        return True
 
-    @staticmethod
-    def _is_it(found: Stat, file: ClaimedFile) -> bool:
-        """Whether a name still holds what was accepted. The inode is not asked: on a share it changes over a remount."""
-        return found.kind == "file" and (found.size, found.mtime_ns) == (file.size, file.mtime_ns)
+    def _wanted(self, file: ClaimedFile) -> Wanted:
+        """The file that was accepted. Its inode is asked on local disks only: on a share it changes over a remount."""
+        return Wanted(file.size, file.mtime_ns, file.ino if self.folders.local else None)
+
+
+def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> None:
+    """Make a folder in a folder, or find it there."""
+    try:
+        folder.mkdir(name)
+    except FileExistsError as error:
+        if not may_be_there or folder.lstat(name).kind != "directory":
+            raise PlantedError(job.job_id) from error
+
+
+def _copy(folder: HeldFolder, name: bytes, source: HeldFolder, wanted: Wanted) -> None:
+    if folder.copy(name, source, _HALF, wanted) != source.digest(_HALF):
+        raise OSError(errno.EIO, "the copy differs from the original", name)
+
+
+def _look(folder: HeldFolder, name: bytes) -> Stat | None:
+    try:
+        return folder.lstat(name)
+    except FileNotFoundError:
+        return None
+
+
+def _remove_if_there(folder: HeldFolder, name: bytes) -> None:
+    if _look(folder, name):
+        folder.unlink(name)

@@ -12,9 +12,10 @@ The job stays, pending, under its id; status.json says what is waited for. The o
 A crash between 2 and 4 leaves two names of one file, which the second try recognises.
 """
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from loguru import logger
@@ -22,9 +23,10 @@ from loguru import logger
 from daemon.contract.names import to_bytes
 from daemon.contract.records import AnyRecord, AttemptEnded, ClaimedFile, Job, Retaken, Returned, Returning
 from daemon.contract.status import ErrorInfo
-from daemon.fs import FileSystem, Stat
+from daemon.fs import FileSystem, HeldFolder, Stat
 from daemon.jobs import decide
 from daemon.outbox import Outbox
+from daemon.service.folders import InboxFolders
 from daemon.service.ledger import Ledger
 from daemon.service.settling import Settling
 
@@ -49,7 +51,7 @@ class Returns:
         """The record that sends a job's picture back, if its end is missing, it may still come, and its name is free."""
         try:
             seen = self.settling.fingerprint(job)
-            if seen is None or self._look(self._place(job, job.image)) is not None:
+            if seen is None or self._look(job, job.image) is not None:
                 return None
         except OSError:
             return None
@@ -68,7 +70,7 @@ class Returns:
         if not decide.is_cut_off(error):
             return error
         try:
-            other = self._look(self._place(job, job.image))
+            other = self._look(job, job.image)
         except OSError:
             other = None
         return decide.in_vain(job, error, now=now, other=other.size if other else None)
@@ -82,77 +84,99 @@ class Returns:
 
     def _is_gone(self, job: Job) -> bool:
         try:
-            return self._look(self._place(job, job.image)) is None
+            return self._look(job, job.image) is None
         except OSError:
             return False
 
     def _send_back(self, job: Job) -> AnyRecord:
+        with self.outbox.held_job(job.job_id, b"source") as source:
+            try:
+                with self._inbox_folder(job) as folder:
+                    came_of_it = self._move_back(job, source, folder)
+            except (FileNotFoundError, NotADirectoryError):
+                # Somebody removed the folder. What went back before went with it, and is missed there.
+                came_of_it = _look_in(source, to_bytes(job.image.to)) is None
+        if not came_of_it:
+            return self._stay(job)
+        self.settling.forget(job)
+        return Returned(job=job.job_id)
+
+    def _move_back(self, job: Job, source: HeldFolder, folder: HeldFolder) -> bool:
+        """Bring a job's files to their old names; False if the picture cannot have its own, and nothing has moved."""
         moved = list[bytes]()
         for file in job.accepted.files:
-            source = self.outbox.job(job.job_id, b"source", to_bytes(file.to))
             try:
-                if self._name_again(job, file, source):
-                    moved.append(source)
+                if _name_again(file, source, folder):
+                    moved.append(to_bytes(file.to))
             except OSError as error:
                 if error.errno in _PASSING:
                     raise
                 logger.info("{} of {} cannot go back to the inbox: {}", file.to, job.job_id, error.strerror)
                 if file.role == "image":
-                    # Nothing has moved; it settles where it is.
-                    return self._stay(job)
-        self.fs.sync_dir(self._folder(job))
-        for source in moved:
-            self.fs.unlink(source)
-        folder = self.outbox.job(job.job_id, b"source")
-        effective = os.path.join(folder, to_bytes(job.accepted.effective)) if job.accepted.effective else None
-        if effective and self._look(effective) is not None:
-            self.fs.unlink(effective)  # made anew with the next claim
-        if self._look(folder) is not None:
-            self.fs.sync_dir(folder)
-        self.settling.forget(job)
-        return Returned(job=job.job_id)
+                    return False
+        folder.sync_dir()
+        for name in moved:
+            source.unlink(name)
+        effective = to_bytes(job.accepted.effective) if job.accepted.effective else None
+        if effective and _look_in(source, effective) is not None:
+            source.unlink(effective)  # made anew with the next claim
+        source.sync_dir()
+        return True
 
     def _stay(self, job: Job) -> AnyRecord:
         pause = decide.SETTLING_PAUSES[0]
         written = job.back.mtime_ns / 1e9 if job.back else 0.0
         return AttemptEnded(job=job.job_id, error=job.last_error, counts=True, retry_at=written + pause)
 
-    def _name_again(self, job: Job, file: ClaimedFile, source: bytes) -> bool:
-        """Give a file its old name; whether it is still in source/ as well.
-
-        Raises:
-            OSError: it cannot have the name.
-        """
-        here = self._look(source)
-        if here is None:
-            return False
-        target = self._place(job, file)
-        there = self._look(target)
-        if there is None:
-            self.fs.link(source, target)
-        elif (there.dev, there.ino) != (here.dev, here.ino):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-        return True
-
     def _fetch(self, job: Job) -> AnyRecord:
         """Take a cancelled job's files out of the inbox, as they are: they must not become a job again."""
         files = []
         for file in job.accepted.files:
-            found = self._look(self._place(job, file))
+            found = self._look(job, file)
             if found is not None and found.kind == "file":
                 files.append(replace(file, ino=found.ino, size=found.size, mtime_ns=found.mtime_ns))
         if not files or files[0].role != "image":
             return decide.cancelled(job)
         return Retaken(job=job.job_id, value=replace(job.accepted, files=tuple(files)))
 
-    def _folder(self, job: Job) -> bytes:
-        return os.path.join(self.inbox, to_bytes(job.accepted.folder)) if job.accepted.folder else self.inbox
-
-    def _place(self, job: Job, file: ClaimedFile) -> bytes:
-        return os.path.join(self._folder(job), to_bytes(file.name))
-
-    def _look(self, path: bytes) -> Stat | None:
+    @contextlib.contextmanager
+    def _inbox_folder(self, job: Job) -> Iterator[HeldFolder]:
+        """The folder of the inbox that the job was dropped in, held for as long as the block runs."""
+        folders = InboxFolders(self.fs, self.inbox)
         try:
-            return self.fs.lstat(path)
+            yield folders.open(to_bytes(job.accepted.folder))
+        finally:
+            folders.release()
+
+    def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
+        """What has a file's name in the inbox; None if nothing has, or its folder is gone."""
+        try:
+            with self._inbox_folder(job) as folder:
+                return _look_in(folder, to_bytes(file.name))
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def _name_again(file: ClaimedFile, source: HeldFolder, folder: HeldFolder) -> bool:
+    """Give a file of `source` its old name in `folder`; whether it is still in source/ as well.
+
+    Raises:
+        OSError: it cannot have the name.
+    """
+    here = _look_in(source, to_bytes(file.to))
+    if here is None:
+        return False
+    name = to_bytes(file.name)
+    there = _look_in(folder, name)
+    if there is None:
+        source.link(to_bytes(file.to), folder, name)
+    elif (there.dev, there.ino) != (here.dev, here.ino):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    return True
+
+
+def _look_in(folder: HeldFolder, name: bytes) -> Stat | None:
+    try:
+        return folder.lstat(name)
+    except FileNotFoundError:
+        return None

@@ -18,6 +18,7 @@ from daemon.fs import FileSystem, make_folders
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, JournalError, hold_lock
 from daemon.outbox import Outbox
+from daemon.platform.mounts import mount_of
 from daemon.platform.notify_systemd import Notifier
 from daemon.platform.process import boot_id
 from daemon.service.batches import Batches
@@ -103,7 +104,9 @@ class Service:
         self._board = Board(
             self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
         )
-        mover = Mover(fs, paths.inbox_bytes, self._outbox, settings.limits.max_image_bytes)
+        mover = Mover(
+            fs, paths.inbox_bytes, self._outbox, lambda: not mount_of(paths.inbox_bytes).network, settings.limits.max_image_bytes
+        )
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
         self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)

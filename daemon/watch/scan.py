@@ -1,9 +1,12 @@
 """The scanner: what is in the inbox, by `scandir` and `lstat` alone. No file is opened, except a changed preset or batch file.
 
+The inbox is opened by its path, everything below it from there, and no link is entered, whenever a folder is exchanged for one.
+
 A full look goes through every folder; a partial one looks at named files only and leaves the others as they were last seen. What
 did not change is the same object as before, so that nobody downstream has to compare it again.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -17,7 +20,8 @@ from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
 from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
-ReadControl = Callable[[bytes, Entry, Literal["preset", "batch"]], Control]
+#: Folder (an open descriptor), entry and kind to what the file says.
+ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
 #: Told before a folder is listed for the first time, or as another than before; whether it is on a network file system.
 Enter = Callable[[bytes, Entry], bool]
 
@@ -37,6 +41,7 @@ _UNREADABLE = os.stat_result((0,) * 10)
 _LOOKED_AT = attrgetter(
     "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
 )
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Files compared at once: what is kept of them meanwhile stays in the processor's cache.
 _CHUNK = 64
 
@@ -74,7 +79,7 @@ def sentence(error: OSError, path: bytes) -> str:
         return f"{name} may not be read: {permission_hint()}"
     if error.errno == errno.ENOENT:
         return f"{name} is not there"
-    if error.errno == errno.ENOTDIR:
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return f"{name} is not a folder"
     return f"{name} cannot be read: {error.strerror or error}"
 
@@ -95,9 +100,12 @@ def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
     return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
 
 
-def _in_chunks(items: Iterable[os.DirEntry[bytes]]) -> Iterator[tuple[list[bytes], list[os.stat_result]]]:
-    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out."""
-    names, stats = list[bytes](), list[os.stat_result]()
+def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], list[os.stat_result]]]:
+    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out.
+
+    The names are text, as `scandir` of a descriptor gives them.
+    """
+    names, stats = list[str](), list[os.stat_result]()
     for item in items:
         try:
             st = item.stat(follow_symlinks=False)
@@ -113,10 +121,10 @@ def _in_chunks(items: Iterable[os.DirEntry[bytes]]) -> Iterator[tuple[list[bytes
     yield names, stats
 
 
-def _entry_at(path: bytes, name: bytes, dev: int) -> Entry | None:
-    """The entry for a name in the folder at `path`; none if there is no such name."""
+def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
+    """The entry for a name in an open folder; none if there is no such name."""
     try:
-        return entry_from(name, os.lstat(path + b"/" + name), dev)
+        return entry_from(name, os.stat(name, dir_fd=fd, follow_symlinks=False), dev)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
@@ -129,8 +137,8 @@ class Scanner:
     Args:
         inbox: absolute path.
         network: whether it is on a network file system.
-        read_control: reads a `_preset.yaml` or `job.yaml` (path, entry, kind) that is new or changed, and says what is wrong
-            with it in the `Control` it returns; it raises nothing.
+        read_control: reads a `_preset.yaml` or `job.yaml` (open folder, entry, kind) that is new or changed, and says what is
+            wrong with it in the `Control` it returns; it raises nothing.
         enter: see `Enter`; without it every folder is as the inbox.
     """
 
@@ -140,6 +148,8 @@ class Scanner:
         self._read_control = read_control
         self._enter = enter
         self._seen: dict[bytes, _Seen] = {INBOX: _Seen()}
+        self._fd = -1
+        self._trouble = OSError(errno.EBADF, "it was not looked at yet")
 
     def begin(self, *, network: bool) -> None:
         """The inbox may be another one: all of its folders are entered anew. What was seen in them is kept."""
@@ -154,13 +164,19 @@ class Scanner:
         """
         dev = self._seen[INBOX].dev
         others = {name: seen for name, seen in self._seen.items() if name}
-        return {name for name, seen in others.items() if seen.problem or _entry_at(self.inbox, name, dev) != seen.place}
+        with contextlib.ExitStack() as held:
+            self._open_inbox(held)
+            if self._fd == -1:
+                return set(others)
+            return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
         """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
-        self._list(INBOX)
-        for name in self._subfolders():
-            self._list(name)
+        with contextlib.ExitStack() as held:
+            self._open_inbox(held)
+            self._list(INBOX)
+            for name in self._subfolders():
+                self._list(name)
         return self._as_look(now, None)
 
     def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
@@ -169,14 +185,37 @@ class Scanner:
         in_inbox = in_inbox | folders if folders else in_inbox
         looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
         known = {name: self._seen[INBOX].entries[name] for name in self._subfolders()}
-        self._stat(INBOX, in_inbox)
-        for name in self._subfolders():
-            if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
-                self._list(name)
-                looked[name] = None
-            elif at := names.get(name):
-                self._stat(name, at)
+        with contextlib.ExitStack() as held:
+            self._open_inbox(held)
+            self._stat(INBOX, in_inbox)
+            for name in self._subfolders():
+                if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
+                    self._list(name)
+                    looked[name] = None
+                elif at := names.get(name):
+                    self._stat(name, at)
         return self._as_look(now, looked)
+
+    def _open_inbox(self, held: contextlib.ExitStack) -> None:
+        """Hold the inbox open for one look; what hinders that is met again, and told, by whoever needs it."""
+        try:
+            self._fd = os.open(self.inbox, _FOLDER)
+        except OSError as error:
+            self._fd, self._trouble = -1, error
+            return
+        held.callback(os.close, self._fd)
+
+    @contextlib.contextmanager
+    def _opened(self, folder: bytes) -> Iterator[int]:
+        """A folder of the inbox, or the inbox itself, open for as long as the block runs."""
+        if self._fd == -1:
+            raise self._trouble
+        # The inbox again by a descriptor of its own: two listings must not share a place in it.
+        fd = os.open(folder or b".", _FOLDER | (os.O_NOFOLLOW if folder else 0), dir_fd=self._fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def _subfolders(self) -> list[bytes]:
         """The folders to look into; what is known of others is forgotten."""
@@ -204,47 +243,62 @@ class Scanner:
         if folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
             seen.place = its
             seen.network = self._enter(folder, its) if self._enter else None
-        known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         try:
-            own = os.lstat(path)
-            seen.birth, seen.dev = birth_time(own), own.st_dev
-            with os.scandir(path) as items:
-                for place, (names, stats) in enumerate(_in_chunks(items)):
-                    mark = hash((*names, *map(_LOOKED_AT, stats)))
-                    if place < len(seen.chunks) and seen.chunks[place].mark == mark:
-                        chunks.append(seen.chunks[place])
-                        continue
-                    entries = list[Entry]()
-                    for name, st in zip(names, stats, strict=True):
-                        old, entry = known.get(name), entry_from(name, st, seen.dev)
-                        if old is None:
-                            new.append(name)
-                        elif entry == old:
-                            entries.append(old)
-                        else:
-                            entries.append(entry)
-                            fresh.append(entry)
-                    chunks.append(_Chunk(mark, entries))
-            # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
-            # used again for its jobs.
-            came = [found for name in sorted(new) if (found := _entry_at(path, name, seen.dev)) is not None]
+            with self._opened(folder) as fd:
+                self._list_open(folder, seen, fd)
         except OSError as error:
             seen.problem = sentence(error, path)
-            return
+
+    def _list_open(self, folder: bytes, seen: _Seen, fd: int) -> None:
+        known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
+        own = os.fstat(fd)
+        seen.birth, seen.dev = birth_time(own), own.st_dev
+        with os.scandir(fd) as items:
+            for place, (texts, stats) in enumerate(_in_chunks(items)):
+                mark = hash((*texts, *map(_LOOKED_AT, stats)))
+                if place < len(seen.chunks) and seen.chunks[place].mark == mark:
+                    chunks.append(seen.chunks[place])
+                    continue
+                entries = list[Entry]()
+                for name, st in zip(map(os.fsencode, texts), stats, strict=True):
+                    old, entry = known.get(name), entry_from(name, st, seen.dev)
+                    if old is None:
+                        new.append(name)
+                    elif entry == old:
+                        entries.append(old)
+                    else:
+                        entries.append(entry)
+                        fresh.append(entry)
+                chunks.append(_Chunk(mark, entries))
+        # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
+        # used again for its jobs.
+        came = [found for name in sorted(new) if (found := _entry_at(fd, name, seen.dev)) is not None]
         seen.problem = None
         if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
-            self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came)
+            self._replace(folder, seen, {entry.name: entry for entry in chain(old_ones, came)}, fresh + came, fd)
         seen.chunks = [] if new else chunks
-        self._read_again(folder, seen, entries=seen.entries.keys())
+        self._read_again(fd, seen, entries=seen.entries.keys())
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
         """Look at some names in a folder."""
-        seen, path = self._seen[folder], self._path(folder)
+        seen = self._seen[folder]
+        try:
+            with self._opened(folder) as fd:
+                self._stat_open(folder, seen, names, fd)
+        except (FileNotFoundError, NotADirectoryError):
+            # It went a moment ago, and what was in it.
+            seen.entries, seen.chunks = {name: entry for name, entry in seen.entries.items() if name not in names}, []
+        except OSError:
+            # It does not answer; the next full look says why.
+            shut = {name: entry_from(name, _UNREADABLE) for name in names}
+            seen.entries, seen.chunks = {**seen.entries, **shut}, []
+
+    def _stat_open(self, folder: bytes, seen: _Seen, names: Set[bytes], fd: int) -> None:
         # Only what changed is kept: of a flood that comes to rest every name is looked at, and hardly any has.
         fresh, lost = list[Entry](), list[bytes]()
         for name in names:
-            known, entry = seen.entries.get(name), _entry_at(path, name, seen.dev)
+            known, entry = seen.entries.get(name), _entry_at(fd, name, seen.dev)
             if entry is None:
                 lost += [] if known is None else [name]
             elif entry != known:
@@ -253,31 +307,31 @@ class Scanner:
             entries = {**seen.entries, **{entry.name: entry for entry in fresh}}
             for name in lost:
                 del entries[name]
-            self._replace(folder, seen, entries, fresh)
-        self._read_again(folder, seen, entries=names)
+            self._replace(folder, seen, entries, fresh, fd)
+        self._read_again(fd, seen, entries=names)
 
-    def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry]) -> None:
+    def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry], fd: int) -> None:
         """Take over what a folder holds now, and read the presets and batches that are new."""
         seen.entries, seen.chunks = entries, []
         controls = {name: control for name, control in seen.controls.items() if name in entries}
         for entry in fresh:
             if len(entry.name) <= len(PRESET_NAME) and (kind := _control_kind(folder, entry.name)) is not None:
-                controls[entry.name] = self._control(folder, entry, kind)
+                controls[entry.name] = self._control(fd, entry, kind)
         seen.controls = controls
 
-    def _read_again(self, folder: bytes, seen: _Seen, *, entries: Set[bytes]) -> None:
+    def _read_again(self, fd: int, seen: _Seen, *, entries: Set[bytes]) -> None:
         """Read the presets and batches among these that could not be read before, although they are as they were."""
         passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
         if passing:
-            again = {control.entry.name: self._control(folder, control.entry, control.kind) for control in passing}
+            again = {control.entry.name: self._control(fd, control.entry, control.kind) for control in passing}
             seen.controls = {**seen.controls, **again}
 
-    def _control(self, folder: bytes, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
+    def _control(self, fd: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
         if entry.kind == "unreadable":
             return Control(kind, entry, problem="it cannot be looked at now: the disk or the permissions refuse it", passing=True)
         if entry.kind != "file" or entry.nlink > 1:
             return Control(kind, entry, problem="it is not a plain file of this folder, refused")
-        return self._read_control(self._path(folder) + b"/" + entry.name, entry, kind)
+        return self._read_control(fd, entry, kind)
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:

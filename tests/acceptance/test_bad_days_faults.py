@@ -23,6 +23,7 @@ from daemon.intake import Rules
 from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
+from tests.by_path import ByPath
 
 STRACE = shutil.which("strace")
 
@@ -39,6 +40,9 @@ class StruckDisk(LocalFiles):
     def __init__(self, strike: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._strike = strike
+
+    def hold(self, path: bytes) -> ByPath:
+        return ByPath(self, path)
 
     def lstat(self, path: bytes) -> Stat:
         self._strike("lstat", path)
@@ -133,7 +137,7 @@ def test_a_file_that_is_busy_stale_or_on_a_failing_disk_at_its_claim_waits_and_i
 def test_a_picture_whose_stat_fails_with_estale_waits_visibly_and_is_taken_when_it_answers(folder: QuickFolder) -> None:
     """The system's own answer, for every look at this one name, while a second picture goes its way."""
     inject = "inject=%%stat:error=ESTALE:when=1..8"
-    tracing = (str(STRACE), "-f", "-qq", "-o", os.devnull, "-P", os.fsdecode(folder.at("stale.jpg")), "-e", inject)
+    tracing = (str(STRACE), "-f", "-qq", "-o", os.devnull, "-P", "stale.jpg", "-e", inject)
     if subprocess.run([*tracing, "true"], capture_output=True, check=False).returncode:
         pytest.skip("strace is not allowed to trace here")
     folder.pair("stale.jpg")

@@ -136,7 +136,7 @@ MUTATIONS = (
     Mutation(
         "the result's name is not made durable",
         "daemon/outbox/outbox.py",
-        "            self._fs.sync_dir(self.job(job_id))\n        except OSError as error:\n            raise NotDurableError",
+        "                job.sync_dir()\n            except OSError as error:\n                raise NotDurableError",
         "            pass\n        except OSError as error:\n            raise NotDurableError",
     ),
     Mutation(
@@ -201,33 +201,32 @@ MUTATIONS = (
     Mutation(
         "an original is removed before its copy has its name",
         "daemon/service/moving.py",
-        "            self._fs.rename(temporary, target)\n        except OSError:\n",
-        "            self._fs.unlink(start)\n            self._fs.rename(temporary, target)\n            return\n"
-        "        except OSError:\n",
+        "            source.rename(_HALF, to)\n        except OSError:\n",
+        "            folder.unlink(name)\n            source.rename(_HALF, to)\n            return\n        except OSError:\n",
     ),
     Mutation(
         "a copy's name is not durable when the original goes",
         "daemon/service/moving.py",
-        "        self._fs.sync_dir(os.path.dirname(target))\n        self._fs.unlink(start)\n",
-        "        self._fs.unlink(start)\n",
+        "        source.sync_dir()\n        # What has come under",
+        "        # What has come under",
     ),
     Mutation(
         "a picture that goes back loses its name in source before the one in the inbox is durable",
         "daemon/service/returning.py",
-        "        self.fs.sync_dir(self._folder(job))\n",
+        "        folder.sync_dir()\n",
         "",
     ),
     Mutation(
         "a picture that went back may come back to source",
         "daemon/service/returning.py",
-        "            self.fs.sync_dir(folder)\n        self.settling",
-        "            pass\n        self.settling",
+        "        source.sync_dir()\n        return True",
+        "        return True",
     ),
     Mutation(
         "the second try of a return takes its own file for another one",
         "daemon/service/returning.py",
-        "        elif (there.dev, there.ino) != (here.dev, here.ino):\n",
-        "        else:\n",
+        "    elif (there.dev, there.ino) != (here.dev, here.ino):\n",
+        "    else:\n",
     ),
     Mutation(
         "damage passes for a torn tail",

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.fs import DirEntry, Stat
+from tests.by_path import ByPath
 
 PAGE = 512
 DEVICE = 1
@@ -298,6 +299,9 @@ class SimDisk:
         file = self._file(path)
         self._step("sync_file", path)
         file.durable = file.data
+
+    def hold(self, path: bytes) -> ByPath:
+        return ByPath(self, path)
 
     def lock(self, path: bytes) -> int | None:
         if path in self._locks:

@@ -20,6 +20,7 @@ from daemon.service.requests import Requests
 from daemon.service.runs import Runs
 from daemon.settings import load
 from daemon.supervisor import WorkerPid
+from tests.by_path import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
 SETTINGS = {"MULTIPLANE_CONFIG": os.devnull}
@@ -32,6 +33,9 @@ class Files(LocalFiles):
         self.failing: dict[str, tuple[int, bytes]] = {}
         #: Ends of paths whose disk does not answer.
         self.stale: set[bytes] = set()
+
+    def hold(self, path):
+        return ByPath(self, path)
 
     def lstat(self, path):
         if path.endswith(tuple(self.stale)):
@@ -46,6 +50,10 @@ class Files(LocalFiles):
     def rename(self, source, target):
         self._may("rename", source)
         super().rename(source, target)
+
+    def link(self, source, target):
+        self._may("link", source)
+        os.link(source, target, follow_symlinks=False)
 
     def copy(self, source, target):
         if "copy" in self.failing:
@@ -74,10 +82,10 @@ class Workers:
 
 
 class Scene:
-    """One home, and the parts of its daemon; the page knows the jobs that `ended_before` has."""
+    """One home, and the parts of its daemon, on a disk that can be told to fail or on the one that is given."""
 
-    def __init__(self, home: Path) -> None:
-        self.fs = Files()
+    def __init__(self, home: Path, fs: LocalFiles | None = None) -> None:
+        self.fs = fs or Files()
         self.settings = load(home, SETTINGS)
         paths = self.settings.paths
         self.inbox, self.root = home / "inbox", home / "outbox"

@@ -229,7 +229,7 @@ def test_numbers_and_texts_without_measure_are_bounded(home: Home) -> None:
     home.lose_the_last_segment()
     home.edit("done", processing_seconds=1e300, timings={"decode": 1e300}, warnings=["x" * 10_000] * 50, created_at="never")
     home.edit("failed", error={"code": "timeout", "message": "y" * 200_000, "hint": "h" * 200_000})
-    home.edit("waits", error={"code": "made-up", "message": "m", "hint": "h"}, state="failed")
+    home.edit("waits", error={"code": "made_up", "message": "m", "hint": "h"}, state="failed")
     home.repair()
     done = home.job("done")
     assert (done.state, done.published.processing_seconds, done.published.timings) == ("completed", 0.0, {})

@@ -11,6 +11,7 @@ from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.service.moving import Moved, Mover, PlantedError
+from tests.by_path import ByPath
 
 
 @pytest.fixture
@@ -114,6 +115,9 @@ class OtherDisk(LocalFiles):
     """Files that lie on another disk than the outbox; its copies break off while `full`."""
 
     full = True
+
+    def hold(self, path):
+        return ByPath(self, path)
 
     def rename(self, source, target):
         if b"inbox" in source:

@@ -8,6 +8,7 @@ import pytest
 from daemon.contract.status import Source, Status
 from daemon.fs import LocalFiles, remove_tree, write_new
 from daemon.outbox import Health, NotDurableError, Outbox
+from tests.by_path import ByPath
 
 
 class Files(LocalFiles):
@@ -21,6 +22,9 @@ class Files(LocalFiles):
         self.log.append((name, path))
         if name in self.failing:
             raise OSError(self.failing[name], os.strerror(self.failing[name]), path)
+
+    def hold(self, path):
+        return ByPath(self, path)
 
     def sync_dir(self, path):
         self._may("sync_dir", path)

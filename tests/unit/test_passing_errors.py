@@ -2,7 +2,6 @@
 
 import errno
 import os
-from functools import partial
 
 import pytest
 from service_scene import Files, Scene
@@ -30,14 +29,14 @@ class Disk(Files):
     [("look", "a.jpg"), ("look", "a.depth.png"), ("look", "a.yaml"), ("read", "a.yaml"), ("read", "_preset.yaml")],
 )
 def test_it_is_taken_when_the_error_has_passed(tmp_path, operation: str, name: str, code: int) -> None:
-    scene, disk = Scene(tmp_path), Disk()
+    disk = Disk()
     disk.code = code
-    scene.claims._fs = scene.claims._acceptance._fs = disk
+    scene = Scene(tmp_path, disk)
     folder = scene.inbox / "folder"
     folder.mkdir()
     for each in ("a.jpg", "a.depth.png", "a.yaml", "_preset.yaml"):
         (folder / each).write_text("num_layers: 3\n")
-    scanner = Scanner(os.fsencode(scene.inbox), network=False, read_control=partial(read_control, scene.fs))
+    scanner = Scanner(os.fsencode(scene.inbox), network=False, read_control=read_control)
     memory = step(Memory(rules=Rules(preset_grace=0)), scanner.look(0.0)).memory
     decision = step(memory, scanner.look(10.0))
     if operation == "look":

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from service_scene import Scene
@@ -142,8 +143,11 @@ def test_a_folder_that_was_exchanged_for_a_link_gets_nothing(scene, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (scene.inbox / "preset").symlink_to(elsewhere)
-    with pytest.raises(OSError, match=r"directory|symbolic"):
-        scene.fs.link(os.fsencode(source(scene) / "a.jpg"), os.fsencode(scene.inbox / "preset" / "a.jpg"))
+    job = scene.jobs.live["a"]
+    scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, folder="preset"))
+    fail(scene)
+    assert scene.jobs.live["a"].place == "source"
+    assert names(source(scene)) == ["a.jpg", "a.jpg.yaml"]
     assert names(elsewhere) == []
 
 

@@ -16,6 +16,7 @@ from daemon.fs import LocalFiles
 from daemon.journal import JournalError
 from daemon.service import Service
 from daemon.settings import load
+from tests.by_path import ByPath
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fast_worker.py")
 EXIT_JOURNAL = 74
@@ -29,6 +30,9 @@ class RecordedFiles(LocalFiles):
 
     def _note(self, name: str, *paths: bytes) -> None:
         self._record.write(name.encode() + b" " + b" ".join(paths) + b"\n")
+
+    def hold(self, path):
+        return ByPath(self, path)
 
     def create(self, path):
         self._note("open", path)

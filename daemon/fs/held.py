@@ -1,0 +1,234 @@
+"""A folder of the real disk that is held open, and files opened in it: no path is walked twice, no link is followed."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import Self
+
+from daemon.fs.leaving import kept_file, shut_folder
+from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
+from daemon.platform.durability import full_sync
+from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
+
+_CHUNK = 1 << 20
+#: Opens the name itself, and does not wait for the other end of a FIFO.
+SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NOT_ASKED = "not asked yet"
+
+
+def as_stat(found: os.stat_result) -> Stat:
+    """What lstat or fstat said."""
+    return Stat(_kind(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
+    """What `scandir` says of a name."""
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+@contextlib.contextmanager
+def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
+    """Open a regular file for reading, and nothing else, for as long as the block runs.
+
+    Args:
+        path: of the file; in the open folder `folder`, if there is one.
+        folder: descriptor.
+        wanted: which file it must be.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file (EINVAL), or another one than was wanted (ESTALE).
+    """
+    fd = os.open(path, os.O_RDONLY | SAFE, dir_fd=folder)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        if wanted and not wanted.is_it(as_stat(found)):
+            raise OSError(errno.ESTALE, "it is not the file any more that was looked at", path)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
+    """At most `limit` bytes of a regular file in an open folder; raises OSError as `regular` does."""
+    with regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        return file.read(limit)
+
+
+def copy_open(reading: int, writing: int) -> str:
+    """Copy bytes, attributes and times between open files, durable; closes `writing`. Returns the SHA-256 of what was read."""
+    digest = hashlib.sha256()
+    try:
+        times = os.fstat(reading)
+        while chunk := os.read(reading, _CHUNK):
+            digest.update(chunk)
+            while chunk:
+                chunk = chunk[os.write(writing, chunk) :]
+        copy_attributes(reading, writing)
+        os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
+        full_sync(writing)
+    finally:
+        os.close(writing)
+    return digest.hexdigest()
+
+
+def sync_folder(fd: int) -> None:
+    """Wait until the names in an open folder are on the disk."""
+    try:
+        full_sync(fd)
+    except OSError as error:
+        # SMB and some FUSE file systems have no fsync for folders and say so with these; nothing better can be done there.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+
+
+class LocalFolder:
+    """`HeldFolder` on the real disk."""
+
+    def __init__(self, fd: int, path: bytes) -> None:
+        """Takes over the descriptor."""
+        found = os.fstat(fd)
+        self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
+        self._fd: int | None = fd
+        self._shut: str | None = _NOT_ASKED
+
+    @property
+    def fd(self) -> int:
+        """The descriptor; an error if the folder is not held any more."""
+        if self._fd is None:
+            raise OSError(errno.EBADF, "the folder is not held any more", self.path)
+        return self._fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Hold it no longer."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def enter(self, name: bytes) -> Self:
+        """Open a folder in it, no link."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # the other answer that systems give for a link
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from error
+            raise
+        return type(self)(fd, os.path.join(self.path, name))
+
+    def lstat(self, name: bytes) -> Stat:
+        """What is at the name."""
+        return as_stat(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
+
+    def scan(self) -> list[DirEntry]:
+        """The names in the folder."""
+        with os.scandir(self.fd) as found:
+            return [DirEntry(os.fsencode(entry.name), entry_kind(entry)) for entry in found]
+
+    def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
+        """At most `limit` bytes of the wanted file."""
+        return read_at(self.fd, name, limit, wanted)
+
+    def digest(self, name: bytes) -> str:
+        """The SHA-256 of a regular file."""
+        with regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def written_elsewhere(self, name: bytes) -> bool:
+        """Whether another program has the file open for writing."""
+        try:
+            with regular(name, folder=self.fd) as fd:
+                return open_for_writing_elsewhere(fd)
+        except OSError:
+            return False  # what is odd about it is for others to find out
+
+    def keeps(self, name: bytes) -> str | None:
+        """Why the name cannot be taken out of the folder."""
+        if self._shut == _NOT_ASKED:
+            self._shut = shut_folder(self.fd)
+        if self._shut is None:
+            with contextlib.suppress(OSError), regular(name, folder=self.fd) as fd:
+                if is_fixed(fd):
+                    return "it is locked against every change: unlock it (chattr -ia, or in Finder)"
+        return self._shut or kept_file(self.fd, name)
+
+    def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
+        """Move to another held folder."""
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to))
+
+    def link(self, name: bytes, to: HeldFolder, new: bytes) -> None:
+        """Give a file a second name in another held folder."""
+        if self.lstat(name).kind != "file":
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to), follow_symlinks=False)
+
+    def copy(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> str:
+        """Copy the wanted file into another held folder."""
+        with regular(name, folder=self.fd, wanted=wanted) as reading:
+            return copy_open(reading, to.create(new))
+
+    def create(self, name: bytes) -> int:
+        """Make a new, empty file and open it for writing."""
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=self.fd)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """One write; may be short."""
+        return os.write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        """Wait until the file's bytes are on the disk."""
+        full_sync(fd)
+
+    def close(self, fd: int) -> None:
+        """Close a file's descriptor."""
+        os.close(fd)
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """Rename within the folder."""
+        os.rename(source, target, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name."""
+        os.unlink(path, dir_fd=self.fd)
+
+    def mkdir(self, name: bytes) -> None:
+        """Make a folder in it."""
+        os.mkdir(name, 0o755, dir_fd=self.fd)
+
+    def rmdir(self, name: bytes) -> None:
+        """Remove an empty folder in it."""
+        os.rmdir(name, dir_fd=self.fd)
+
+    def sync_dir(self, path: bytes = b"") -> None:
+        """Wait until the names in the folder are on the disk."""
+        if path:
+            raise ValueError("a held folder syncs itself only")
+        sync_folder(self.fd)
+
+
+def _fd_of(folder: HeldFolder) -> int:
+    if not isinstance(folder, LocalFolder):
+        raise TypeError("both folders must be on the real disk")
+    return folder.fd

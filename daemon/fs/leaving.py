@@ -1,0 +1,49 @@
+"""Whether a file can be taken out of a folder, asked before anything is promised about it.
+
+Asked of the open folder with the rights that this process really has (`faccessat` with effective ids), so that it holds for root,
+for groups and for access lists. What nobody can foretell (a server's own rules) shows when the file is moved.
+"""
+
+import os
+import pwd
+import stat
+
+from daemon.platform.files import is_fixed
+
+
+def shut_folder(folder: int) -> str | None:
+    """Why nothing can be taken out of an open folder, one clause with what to do about it; none if that is possible."""
+    if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
+        return "the folder is on a disk that can only be read: mount it so that it can be written to"
+    if is_fixed(folder):
+        return "the folder is locked against every change: unlock it (chattr -ia, or in Finder)"
+    if os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=os.access in os.supports_effective_ids):
+        return None
+    found = os.fstat(folder)
+    if found.st_uid == os.geteuid():
+        return f"the folder may not be changed (its mode is {stat.S_IMODE(found.st_mode):04o}): chmod u+wx"
+    return (
+        f"the folder belongs to {_user(found.st_uid)} and cannot be emptied by {_user(os.geteuid())}, whom Multiplane runs as: "
+        "chmod g+w with a common group, or chmod o+w"
+    )
+
+
+def kept_file(folder: int, name: bytes) -> str | None:
+    """Why this one name cannot be taken out of a folder whose other names can; none if it can, or is not there."""
+    mine, parent = os.geteuid(), os.fstat(folder)
+    if not parent.st_mode & stat.S_ISVTX or mine in (0, parent.st_uid):
+        return None
+    try:
+        owner = os.stat(name, dir_fd=folder, follow_symlinks=False).st_uid
+    except OSError:
+        return None
+    if owner == mine:
+        return None
+    return f"it belongs to {_user(owner)}, and in this folder (sticky) only its owner can move it: chmod -t the folder"
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user number {uid}"
