@@ -142,14 +142,14 @@ MUTATIONS = (
     Mutation(
         "a result that was renamed is not synced after a crash",
         "daemon/outbox/outbox.py",
-        "        elif not self._exists(shown):\n",
-        "        elif self._exists(shown):\n            return\n        else:\n",
+        "            elif not _holds(job, _RESULT):\n",
+        "            elif _holds(job, _RESULT):\n                return\n            else:\n",
     ),
     Mutation(
         "the last status is not durable",
         "daemon/outbox/outbox.py",
-        'self.job(status.job_id, b"status.json"), data, durable=durable)',
-        'self.job(status.job_id, b"status.json"), data, durable=False)',
+        'write_atomic(folder, b"status.json", data, durable=durable)',
+        'write_atomic(folder, b"status.json", data, durable=False)',
     ),
     Mutation(
         "the status comes before the result",

@@ -16,10 +16,11 @@ from homes import ROOT, RealHome, wait_until
 from loguru import logger
 from test_full_disk import SmallHome
 
-from daemon.fs import LocalFiles
+from daemon.fs import HeldFolder, LocalFiles
 from daemon.service import Service
 from daemon.settings import load
 from tests.acceptance.home import picture
+from tests.by_path import ByPath
 
 STRACE = shutil.which("strace")
 #: The calls by which Python's subprocess makes a process, the second where the first fails; its threads come by another.
@@ -133,6 +134,10 @@ class StruckDisk(LocalFiles):
     def __init__(self, strike: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._strike = strike
+
+    def hold(self, path: bytes) -> HeldFolder:
+        """By paths, so that what is done in a held folder can be struck as well."""
+        return ByPath(self, path)
 
     def create(self, path: bytes) -> int:
         self._strike("create", path)

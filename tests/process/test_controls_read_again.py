@@ -4,15 +4,13 @@ import errno
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from daemon.fs import FileSystem
-from daemon.fs.local import LocalFiles
+from daemon.fs import Wanted, read_at
 from daemon.intake import Memory, Rules, step
-from daemon.service.controls import read_control
+from daemon.service import controls
 from daemon.watch import Scanner
 
 RULES = Rules(settle_local=2, preset_grace=0, batch_quiet=0)
@@ -21,8 +19,8 @@ RULES = Rules(settle_local=2, preset_grace=0, batch_quiet=0)
 class Inbox:
     """The scanner and intake over a real folder, with a clock that is moved by hand."""
 
-    def __init__(self, path: Path, fs: FileSystem) -> None:
-        self.scanner = Scanner(os.fsencode(path), network=False, read_control=partial(read_control, fs))
+    def __init__(self, path: Path) -> None:
+        self.scanner = Scanner(os.fsencode(path), network=False, read_control=controls.read_control)
         self.decision = step(Memory(rules=RULES), self.scanner.look(0.0))
 
     def at(self, now: float) -> None:
@@ -39,26 +37,29 @@ class Inbox:
         return {one.reason for one in self.decision.waiting}
 
 
-class Refusing(LocalFiles):
-    """The real disk, which gives one error at every read until it is healed."""
+class Refusing:
+    """The real read, which gives one error every time until it is healed."""
 
     code: int | None = None
 
-    def read(self, path: bytes, limit: int) -> bytes:
+    def __call__(self, folder: int, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
         if self.code is not None:
-            raise OSError(self.code, os.strerror(self.code), path)
-        return super().read(path, limit)
+            raise OSError(self.code, os.strerror(self.code), name)
+        return read_at(folder, name, limit, wanted)
 
 
 @pytest.mark.parametrize("name", ["_preset.yaml", "job.yaml"])
 @pytest.mark.parametrize("code", [errno.EBUSY, errno.EDEADLK, errno.ESTALE, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
-def test_an_error_that_passes_is_over_when_it_has_passed(tmp_path: Path, name: str, code: int) -> None:
+def test_an_error_that_passes_is_over_when_it_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / name).write_text("num_layers: 3\n")
     (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
     disk = Refusing()
     disk.code = code
-    inbox = Inbox(tmp_path, disk)
+    monkeypatch.setattr(controls, "read_at", disk)
+    inbox = Inbox(tmp_path)
     inbox.at(10.0)
     assert inbox.ready == []
     assert inbox.reasons == {f"{name} cannot be read now: {os.strerror(code)}"}
@@ -76,7 +77,7 @@ def test_what_is_wrong_in_the_file_waits_for_a_person(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "_preset.yaml").write_text("num_layers: [\n")
     (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
-    inbox = Inbox(tmp_path, LocalFiles())
+    inbox = Inbox(tmp_path)
     inbox.at(10.0)
     assert inbox.decision.only_people_can_help
     assert inbox.decision.look_again_at is None
@@ -86,7 +87,7 @@ _CHMOD = """
 import encodings.utf_8_sig, os, sys, tempfile  # what is imported late may be out of reach then
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
-from tests.process.test_controls_read_again import Inbox, LocalFiles
+from tests.process.test_controls_read_again import Inbox
 if os.getuid() == 0:  # whom no mode stops
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with tempfile.TemporaryDirectory() as made:
@@ -96,7 +97,7 @@ with tempfile.TemporaryDirectory() as made:
     preset = folder / "_preset.yaml"
     preset.write_text("num_layers: 3")
     preset.chmod(0)
-    inbox = Inbox(Path(made), LocalFiles())
+    inbox = Inbox(Path(made))
     inbox.at(10.0)
     assert inbox.reasons == {"_preset.yaml cannot be read now: Permission denied"}, inbox.reasons
     preset.chmod(0o644)
