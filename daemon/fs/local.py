@@ -8,7 +8,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from daemon.fs.protocol import DirEntry, Kind, Stat
+from daemon.fs.protocol import Below, DirEntry, Kind, Stat
+from daemon.fs.walk import kind_of, walk
 from daemon.platform.durability import full_sync, sync_together
 from daemon.platform.files import copy_attributes
 
@@ -16,14 +17,6 @@ _CHUNK = 1 << 20
 #: So few are synced one by one: a sync of the whole disk would also wait for what others are writing.
 _FEW = 8
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-def _kind(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
 @contextlib.contextmanager
@@ -125,12 +118,28 @@ class LocalFiles:
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
         found = os.lstat(path)
-        return Stat(_kind(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return Stat(kind_of(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no order."""
         with os.scandir(path) as found:
             return [DirEntry(entry.name, _entry_kind(entry)) for entry in found]
+
+    def tree(self, path: bytes) -> Iterator[Below]:
+        """Everything below a folder, however deep."""
+        return walk(path)
+
+    def open_up(self, path: bytes) -> None:
+        """Let the owner of a folder read and change it."""
+        if not hasattr(os, "O_PATH"):
+            os.chmod(path, stat.S_IRWXU, follow_symlinks=False)
+            return
+        # Linux opens a folder that may not be read, and changes its mode, by no other way that follows no link.
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
+        finally:
+            os.close(fd)
 
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file."""
@@ -141,6 +150,15 @@ class LocalFiles:
         """The SHA-256 of a regular file."""
         with _regular(path, os.O_RDONLY) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
+        """The SHA-256 of a regular file, after a None for each piece."""
+        digest = hashlib.sha256()
+        with _regular(path, os.O_RDONLY) as fd:
+            while piece := os.read(fd, _CHUNK):
+                digest.update(piece)
+                yield None
+        yield digest.hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
         """How much can still be written."""

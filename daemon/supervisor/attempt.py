@@ -75,6 +75,7 @@ class Attempt:
         self._killed_at: float | None = None
         self._ending_since: float | None = None
         self._peak = 0
+        self._excess: str | None = None
         self._outsiders: set[psutil.Process] = set()
         self._companion: subprocess.Popen[bytes] | None = None
         self._conversation = Conversation(
@@ -181,7 +182,7 @@ class Attempt:
             peak_bytes=self._peak,
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
-            max_output_bytes=self.rules.max_output_bytes,
+            excess=self._excess,
             max_processes=self.rules.max_processes,
         )
 
@@ -242,7 +243,8 @@ class Attempt:
             self.kill("processes")
             return
         self._uses(process.tree_memory(family, above=self.rules.max_memory_bytes))
-        if self._usage.exceeds_output():
+        self._excess = self._usage.excess()
+        if self._excess is not None:
             self.kill("output")
 
     def _uses(self, size: int) -> None:

@@ -71,7 +71,8 @@ class End:
         silent_seconds: since its last sign of life.
         still_seconds: since it last showed progress.
         peak_bytes: the most memory its tree was seen with.
-        timeout_seconds, max_memory_bytes, max_output_bytes, max_processes: its limits.
+        excess: what was too much of what it wrote, one sentence.
+        timeout_seconds, max_memory_bytes, max_processes: its limits.
     """
 
     reason: Reason | None
@@ -86,7 +87,7 @@ class End:
     peak_bytes: int
     timeout_seconds: float
     max_memory_bytes: int | None
-    max_output_bytes: int | None = None
+    excess: str | None = None
     max_processes: int = 0
 
 
@@ -127,10 +128,7 @@ def _failure(end: End) -> JobError:
             detail=end.tail,
         )
     if end.reason == "output":
-        limit = end.max_output_bytes or 0
-        return OutputTooLarge(
-            f"The job had written more than the {_mib(limit, up=False)} its result may have and went on.", detail=end.tail
-        )
+        return OutputTooLarge(end.excess or "The job had written more than its result may have.", detail=end.tail)
     if end.status == -signal.SIGKILL and end.reason is None and end.violation is None:
         return OutOfMemory(
             "The system killed the worker, most likely because memory ran out; "
