@@ -5,12 +5,13 @@ the crash tests put a simulated disk in its place. What needs several operations
 durable tree) is composed from them in `compose`, so that the simulated disk sees every step.
 """
 
-from daemon.fs.compose import make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
+from daemon.fs.compose import make_folders, read_capped, remove_tree, sync_tree, syncing_tree, write_atomic, write_new
 from daemon.fs.held import read_at
 from daemon.fs.local import LocalFiles
-from daemon.fs.protocol import DirEntry, FileSystem, HeldFolder, Stat, Wanted
+from daemon.fs.protocol import Below, DirEntry, FileSystem, HeldFolder, Stat, Wanted
 
 __all__ = [
+    "Below",
     "DirEntry",
     "FileSystem",
     "HeldFolder",
@@ -22,6 +23,7 @@ __all__ = [
     "read_capped",
     "remove_tree",
     "sync_tree",
+    "syncing_tree",
     "write_atomic",
     "write_new",
 ]

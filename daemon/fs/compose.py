@@ -4,11 +4,19 @@ import contextlib
 import errno
 import hashlib
 import os
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from daemon.fs.protocol import FileSystem, HeldFolder
 
+_Done = TypeVar("_Done")
+
 #: The prefix of files that are being written; whoever finds one after a crash may remove it. Dotfiles are ignored everywhere.
 TEMPORARY = b".tmp-"
+#: How much longer than the tree's own a path in it may become, in bytes: far below what systems take (1,024 on macOS).
+_LONG = 400
 #: The longest name, in bytes, that common file systems hold.
 _NAME_MAX = 255
 
@@ -87,24 +95,32 @@ def make_folders(fs: FileSystem, path: bytes) -> None:
 
 def sync_tree(fs: FileSystem, path: bytes) -> None:
     """Make a folder and all in it durable; anything but files and folders raises OSError (EINVAL)."""
+    for _ in syncing_tree(fs, path):
+        pass
+
+
+def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
+    """`sync_tree` with a pause after each file, for whoever has other things to do. For trees of a depth that was checked."""
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
         if entry.kind == "directory":
-            sync_tree(fs, child)
+            yield from syncing_tree(fs, child)
         else:
             fs.sync_file(child)
+            yield
     fs.sync_dir(path)
 
 
 def remove_tree(fs: FileSystem, path: bytes) -> None:
     """Remove a folder and all in it; links are removed, not followed. What is gone already is fine.
 
-    Without recursion: how deep a worker nests its folders must not matter.
+    Without recursion: how deep a worker nests its folders must not matter. Nor how long their paths are: a folder that could
+    soon not be named any more is moved up first. Nor their modes, which may keep even their owner out.
     """
     found = [path]
     for folder in found:
         try:
-            entries = fs.scan(folder)
+            entries = _insist(fs, folder, partial(fs.scan, folder))
         except FileNotFoundError:
             continue
         except NotADirectoryError:
@@ -113,13 +129,32 @@ def remove_tree(fs: FileSystem, path: bytes) -> None:
         for entry in entries:
             child = os.path.join(folder, entry.name)
             if entry.kind == "directory":
-                found.append(child)
+                found.append(_within_reach(fs, child, path))
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    fs.unlink(child)
+                    _insist(fs, folder, partial(fs.unlink, child))
     for folder in reversed(found):
         with contextlib.suppress(FileNotFoundError):
-            fs.rmdir(folder)
+            _insist(fs, os.path.dirname(folder), partial(fs.rmdir, folder))
+
+
+def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
+    """A folder of a tree that is being removed, moved up if the paths below it might become too long; where it is now."""
+    if len(folder) <= len(tree) + _LONG:
+        return folder
+    target = os.path.join(tree, TEMPORARY + uuid.uuid4().hex.encode())
+    # To give a folder another parent is to change all three of them.
+    _insist(fs, folder, partial(_insist, fs, os.path.dirname(folder), partial(fs.rename, folder, target)))
+    return target
+
+
+def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
+    """Do something in a folder that is to be removed, also where its mode forbids it to its owner."""
+    try:
+        return do()
+    except PermissionError:
+        fs.open_up(folder)
+        return do()
 
 
 def read_capped(fs: FileSystem, path: bytes, limit: int) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Self
 
 from daemon.fs.leaving import kept_file, shut_folder
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
+from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
 
@@ -21,15 +22,7 @@ _NOT_ASKED = "not asked yet"
 
 def as_stat(found: os.stat_result) -> Stat:
     """What lstat or fstat said."""
-    return Stat(_kind(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _kind(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
+    return Stat(kind_of(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:

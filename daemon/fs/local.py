@@ -4,14 +4,16 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
-from daemon.fs.protocol import DirEntry, HeldFolder, Stat
+from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
+from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
 #: So few are synced one by one: a sync of the whole disk would also wait for what others are writing.
 _FEW = 8
+_CHUNK = 1 << 20
 
 
 class LocalFiles:
@@ -90,6 +92,22 @@ class LocalFiles:
         with os.scandir(path) as found:
             return [DirEntry(entry.name, entry_kind(entry)) for entry in found]
 
+    def tree(self, path: bytes) -> Iterator[Below]:
+        """Everything below a folder, however deep."""
+        return walk(path)
+
+    def open_up(self, path: bytes) -> None:
+        """Let the owner of a folder read and change it."""
+        if not hasattr(os, "O_PATH"):
+            os.chmod(path, stat.S_IRWXU, follow_symlinks=False)
+            return
+        # Linux opens a folder that may not be read, and changes its mode, by no other way that follows no link.
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
+        finally:
+            os.close(fd)
+
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file."""
         with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
@@ -99,6 +117,15 @@ class LocalFiles:
         """The SHA-256 of a regular file."""
         with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
+        """The SHA-256 of a regular file, after a None for each piece."""
+        digest = hashlib.sha256()
+        with regular(path) as fd:
+            while piece := os.read(fd, _CHUNK):
+                digest.update(piece)
+                yield None
+        yield digest.hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
         """How much can still be written."""

@@ -1,8 +1,11 @@
 """The primitive file operations and what each does *not* guarantee. Paths are absolute and bytes, as the disk has them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
+
+#: Blocks are rounded up, and some file systems reserve more of them in advance.
+_SLACK = 1 << 20
 
 Kind = Literal["file", "directory", "symlink", "other"]
 
@@ -130,6 +133,27 @@ class HeldFolder(Protocol):
         """Wait until the names in the folder are on the disk. `path` is empty: the folder itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Something in a tree that is walked: `trail` are the names of the folders that lead to it, the walker's own list.
+
+    `size` is a file's length, `used` what it takes on the disk, both in bytes: either may be the larger one by far.
+    """
+
+    trail: Sequence[bytes]
+    name: bytes
+    kind: Kind
+    size: int
+    used: int
+
+    @property
+    def charge(self) -> int:
+        """What a file counts for: its length, or its blocks where they are far more than the length asks for."""
+        if self.kind != "file":
+            return 0
+        return self.used if self.used > 2 * self.size + _SLACK else self.size
+
+
 class FileSystem(Protocol):
     """What the daemon may do to a disk. Every method raises OSError as the system gives it; none retries."""
 
@@ -196,11 +220,23 @@ class FileSystem(Protocol):
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no order."""
 
+    def tree(self, path: bytes) -> Iterator[Below]:
+        """Everything below a folder, however deep, links not followed; what vanishes meanwhile is passed over.
+
+        No moment in time: what is moved meanwhile may be told twice or not at all (OSError, ESTALE, where the way back is lost).
+        """
+
+    def open_up(self, path: bytes) -> None:
+        """Let the owner of a folder read and change it, whatever its mode; links are refused. Nobody else gains a right."""
+
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file, opened without following a link and without waiting for a FIFO's writer."""
 
     def digest(self, path: bytes) -> str:
         """The SHA-256 of a regular file, links refused, read piece by piece."""
+
+    def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
+        """`digest`, with a None after each few megabytes for whoever has other things to do; what comes last is the digest."""
 
     def free_bytes(self, path: bytes) -> int:
         """How much an unprivileged process can still write to the disk that holds the path."""

@@ -77,6 +77,7 @@ class Attempt:
         self._ending_since: float | None = None
         self._peak = 0
         self._oom_kills = oom_kills()
+        self._excess: str | None = None
         self._outsiders: set[psutil.Process] = set()
         self._companion: subprocess.Popen[bytes] | None = None
         self._conversation = Conversation(
@@ -184,7 +185,7 @@ class Attempt:
             peak_bytes=max(self._peak, self.worker.held),
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
-            max_output_bytes=self.rules.max_output_bytes,
+            excess=self._excess,
             max_processes=self.rules.max_processes,
             ready=self.ready,
             oom_kills=self._system_kills(),
@@ -253,7 +254,8 @@ class Attempt:
             self.kill("processes")
             return
         self._uses(process.tree_memory(family, above=self.rules.max_memory_bytes))
-        if self._usage.exceeds_output():
+        self._excess = self._usage.excess()
+        if self._excess is not None:
             self.kill("output")
 
     def _uses(self, size: int) -> None:

@@ -82,7 +82,8 @@ class End:
         silent_seconds: since its last sign of life.
         still_seconds: since it last showed progress.
         peak_bytes: the most memory its tree was seen with.
-        timeout_seconds, max_memory_bytes, max_output_bytes, max_processes: its limits.
+        excess: what was too much of what it wrote, one sentence.
+        timeout_seconds, max_memory_bytes, max_processes: its limits.
         ready: whether it got ready for a job.
         oom_kills: how many processes the system ended for want of memory meanwhile; none if it does not count them.
         memory_bytes: what there is for everybody; none if unknown.
@@ -100,7 +101,7 @@ class End:
     peak_bytes: int
     timeout_seconds: float
     max_memory_bytes: int | None
-    max_output_bytes: int | None = None
+    excess: str | None = None
     max_processes: int = 0
     ready: bool = True
     oom_kills: int | None = None
@@ -172,10 +173,7 @@ def _failure(end: End) -> JobError:
             detail=end.tail,
         )
     if end.reason == "output":
-        limit = end.max_output_bytes or 0
-        return OutputTooLarge(
-            f"The job had written more than the {_mib(limit, up=False)} its result may have and went on.", detail=end.tail
-        )
+        return OutputTooLarge(end.excess or "The job had written more than its result may have.", detail=end.tail)
     if _was_killed(end):
         return _killed(end)
     return WorkerCrashed(f"The worker {_crash(end)}.", detail=_detail(end))

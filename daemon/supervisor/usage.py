@@ -1,7 +1,5 @@
 """How much a running job has written so far."""
 
-import os
-
 from daemon.fs import FileSystem
 from daemon.supervisor.rules import SupervisorRules
 
@@ -15,34 +13,21 @@ class Usage:
     def __init__(self, fs: FileSystem, folder: bytes, rules: SupervisorRules) -> None:
         self._fs, self._folder, self._limit = fs, folder, rules.max_output_bytes
 
-    def exceeds_output(self) -> bool:
-        """Whether the files in the folder are larger together than a result may be, or far more than a result has."""
-        return self._limit is not None and self._is_over(self._limit)
-
-    def _is_over(self, limit: int) -> bool:
+    def excess(self) -> str | None:
+        """What is wrong with the amount of what is there, one sentence; none if a result may have so much."""
+        if self._limit is None:
+            return None
         total = names = 0
-        folders = [self._folder]
-        while folders:
-            folder = folders.pop()
-            try:
-                entries = self._fs.scan(folder)
-            except OSError:
-                continue  # the worker removed it meanwhile, or the disk will tell its writer
-            names += len(entries)
-            if names > _MOST_NAMES:
-                return True
-            for entry in entries:
-                path = os.path.join(folder, entry.name)
-                if entry.kind == "directory":
-                    folders.append(path)
-                elif entry.kind == "file":
-                    total += self._size(path)
-            if total > limit:
-                return True
-        return False
-
-    def _size(self, path: bytes) -> int:
         try:
-            return self._fs.lstat(path).size
+            for below in self._fs.tree(self._folder):
+                names += 1
+                total += below.charge
+                if names > _MOST_NAMES:
+                    return f"The job had made more than {_MOST_NAMES:,} files and folders and went on; a result has some thirty."
+                if total > self._limit:
+                    return f"The job had written more than the {self._limit >> 20:,} MiB its result may have and went on."
+        except PermissionError:
+            return "The job had made a folder that cannot be looked into, so that it cannot be told how much is in it."
         except OSError:
-            return 0
+            return None  # the worker moves things about, or the disk will tell its writer; it is looked at again
+        return None

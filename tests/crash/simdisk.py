@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from daemon.fs import DirEntry, Stat
+from daemon.fs import Below, DirEntry, Stat
 from tests.by_path import ByPath
 
 PAGE = 512
@@ -339,6 +339,22 @@ class SimDisk:
     def digest(self, path: bytes) -> str:
         self._look("digest", path)
         return hashlib.sha256(self._file(path).data).hexdigest()
+
+    def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
+        yield self.digest(path)
+
+    def open_up(self, path: bytes) -> None:
+        """Nothing here has a mode."""
+
+    def tree(self, path: bytes) -> Iterator[Below]:
+        left: list[tuple[list[bytes], bytes]] = [([], path)]
+        for trail, folder in left:
+            for entry in self.scan(folder):
+                child = os.path.join(folder, entry.name)
+                size = self.lstat(child).size
+                yield Below(trail, entry.name, entry.kind, size, size)
+                if entry.kind == "directory":
+                    left.append(([*trail, entry.name], child))
 
     def free_bytes(self, path: bytes) -> int:
         return 1 << 40

@@ -1,0 +1,89 @@
+"""Walking a tree that somebody else made: by descriptors, one at a time, so that neither depth nor length of paths matters.
+
+A path longer than the system takes (4,096 bytes on Linux) cannot be named, but what is there takes up room like everything else.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from daemon.fs.protocol import Below, Kind
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def kind_of(mode: int) -> Kind:
+    """What a file's mode says it is."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+def walk(path: bytes) -> Iterator[Below]:
+    """Everything below a folder; see `FileSystem.tree`."""
+    walker = _Walker(path)
+    try:
+        yield from walker.look()
+        while walker.go_on():
+            yield from walker.look()
+    finally:
+        os.close(walker.fd)
+
+
+class _Walker:
+    """Stands in one folder at a time, of which alone it holds a descriptor, and knows the way back."""
+
+    def __init__(self, path: bytes) -> None:
+        self.fd = os.open(path, _FOLDER)
+        self._trail: list[bytes] = []
+        self._above: list[tuple[tuple[int, int], list[bytes]]] = []
+        self._folders: list[bytes] = []
+
+    def look(self) -> Iterator[Below]:
+        """What is in the folder."""
+        with os.scandir(self.fd) as found:
+            for entry in found:
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                below = Below(self._trail, os.fsencode(entry.name), kind_of(seen.st_mode), seen.st_size, seen.st_blocks * 512)
+                if below.kind == "directory":
+                    self._folders.append(below.name)
+                yield below
+
+    def go_on(self) -> bool:
+        """Go to the next folder: the first below, or else the next of one above; false if there is none."""
+        while True:
+            while self._folders:
+                if self._enter(self._folders.pop()):
+                    return True
+            if not self._above:
+                return False
+            self._exchange(os.open(b"..", _FOLDER, dir_fd=self.fd))
+            self._trail.pop()
+            identity, self._folders = self._above.pop()
+            if self._identity() != identity:
+                raise OSError(errno.ESTALE, "a folder was moved while it was looked through")
+
+    def _enter(self, name: bytes) -> bool:
+        try:
+            child = os.open(name, _FOLDER, dir_fd=self.fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return False  # gone meanwhile, or something else now
+        self._above.append((self._identity(), self._folders))
+        self._trail.append(name)
+        self._folders = []
+        self._exchange(child)
+        return True
+
+    def _exchange(self, fd: int) -> None:
+        os.close(self.fd)
+        self.fd = fd
+
+    def _identity(self) -> tuple[int, int]:
+        found = os.fstat(self.fd)
+        return found.st_dev, found.st_ino
