@@ -144,10 +144,11 @@ def _correlate(a: NDArray[Any], b: NDArray[Any], radius: int) -> NDArray[np.floa
 
 
 def _moved(picture: NDArray[Pixel], offset: NDArray[np.int32]) -> NDArray[Pixel]:
-    """The picture read at p + offset; zero outside."""
+    """The picture read at p + offset; zero outside, and everywhere if the offset is longer than the picture."""
     out = np.zeros_like(picture)
-    dy, dx = int(offset[0]), int(offset[1])
     height, width = picture.shape[:2]
+    # A slice that ends before 0 would count from the other end: in a strip offsets are longer than the short side.
+    dy, dx = int(np.clip(offset[0], -height, height)), int(np.clip(offset[1], -width, width))
     to = np.s_[max(0, -dy) : min(height, height - dy), max(0, -dx) : min(width, width - dx)]
     out[to] = picture[max(0, dy) : min(height, height + dy), max(0, dx) : min(width, width + dx)]
     return out

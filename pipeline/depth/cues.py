@@ -20,6 +20,7 @@ HORIZON = 0.45  # share of the height, from the top, above which nothing is know
 DARKNESS = 0.15  # of the ramp's whole height: enough to decide between equals, too little to overrule it; 0.3 did no better
 SPREAD = 1 / 64  # of the longer side: darkness of things, not of their patterns
 _ROWS = 256  # a ramp needs no more; finer steps than a layer could use
+_COLUMNS = 1024  # four times that: only strips have more, whose blur over 1/64 of their length would take minutes
 
 
 def read(rgb: NDArray[np.uint8], *, fetch: str) -> Reading:
@@ -30,11 +31,11 @@ def read(rgb: NDArray[np.uint8], *, fetch: str) -> Reading:
         fetch: name of the model whose fetching the warning recommends.
 
     Returns:
-        The guess, at most 256 rows high, in the picture's proportions.
+        The guess, at most 256 rows and 1,024 columns: in the picture's proportions unless it is wider than four times its height.
     """
     height, width = rgb.shape[:2]
     rows = min(height, _ROWS)
-    columns = max(1, round(width * rows / height))
+    columns = min(max(1, round(width * rows / height)), _COLUMNS)
     values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
     return Reading(
         values=(values / np.float32(1.0 + DARKNESS)).astype(np.float32),

@@ -158,3 +158,20 @@ def test_the_page_links_to_the_layered_file_that_was_written(tmp_path: Path) -> 
         page = (result / "preview.html").read_text("utf-8")
         assert (result / written).is_file()
         assert (f'"{written}"' in page, f'"{other}"' in page) == (True, False)
+
+
+@pytest.mark.parametrize("way", ["guessed", "given", "painted"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (40, 1200), (1200, 40), (3, 8000)])
+def test_a_strip_goes_through_the_whole_recipe(tmp_path: Path, shape: tuple[int, int], way: str) -> None:
+    """Guessed and given depth, painted or not, with the layered file, the page and the contact sheet."""
+    picture = grainy(*shape)
+    height, width = shape
+    y, x = np.mgrid[:height, :width]
+    given = encoded((1 + (x * 9 // width) % 3 + (y * 3 // height) % 2).astype(np.uint8) * 50, "PNG")
+    mode = "painterly" if way == "painted" else "photo-realistic"
+    result = layered(tmp_path, "strip.png", encoded(picture, "PNG"), given if way == "given" else None, mode=mode)
+    assert (result / "layers.psd").exists()
+    assert (result / "contact_sheet.jpg").exists()
+    assert json.loads((result / "layer_manifest.json").read_text())["recomposition"]["max_error"] <= 1
+    if way != "painted":
+        assert error_of(result, picture) <= 1

@@ -1,0 +1,49 @@
+"""Layering and guessing strips: time per pixel against a square of as many pixels, python -m tests.benchmarks aspects.
+
+The bar: a strip takes at most twice a square's time per pixel.
+"""
+
+import time
+
+import numpy as np
+
+from pipeline.depth import cues
+from pipeline.layering import layer_picture
+
+PIXELS = 6_000_000
+SHORT_SIDES = (2449, 1000, 400, 200, 92)
+BAR = 2.0
+
+
+def seconds(height: int, width: int) -> tuple[float, float]:
+    """Seconds for guessing the depth of a noisy picture, and for layering it with depth in steps."""
+    rgb = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    y, x = np.mgrid[:height, :width]
+    depth = (((x * 9 // width) % 3 + (y * 3 // height) % 2) / 3).astype(np.float32)
+    start = time.perf_counter()
+    cues.read(rgb, fetch="none")
+    guessed = time.perf_counter()
+    layer_picture(rgb, None, depth, None, num_layers=4)
+    return guessed - start, time.perf_counter() - guessed
+
+
+def main() -> None:
+    """Print one row per aspect, both ways."""
+    seconds(500, 500)
+    square = 0.0
+    for short in SHORT_SIDES:
+        long = PIXELS // short
+        for height, width in {(short, long): 0, (long, short): 0}:
+            guess, layers = seconds(height, width)
+            total = (guess + layers) / (height * width) * 1e6
+            square = square or total
+            verdict = "" if total <= BAR * square else f"  ABOVE {BAR:.0f} TIMES"
+            print(
+                f"{width:6d} × {height:<6d} guess {guess:6.2f} s, layers {layers:6.2f} s, {total:5.2f} µs/pixel, "
+                f"{total / square:4.2f} times the square{verdict}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
