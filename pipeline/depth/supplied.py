@@ -1,7 +1,7 @@
 """Depth from the picture that was dropped beside the photo, NAME.depth.png or .tif.
 
-0 means "no reading", for both kinds, as depth cameras and stereo matchers write it. In a disparity map 0 would also be
-"farthest"; so a map with many zeros is used as the rule says, with a warning that tells how to mean farthest (1 instead of 0).
+0 means "no reading" or the end of the scale; `pipeline.depth.zeros` tells which from the values beside it. Where there are many,
+a warning says what was assumed and how to say otherwise.
 """
 
 import os
@@ -16,10 +16,12 @@ from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline import images
+from pipeline.depth import zeros
 from pipeline.depth.reading import Mask, Reading, inverse, normalised, same_shape
 
 # Stray zeros (clipped noise, a resampled edge) are below this; a background painted with 0 is far above.
 _MANY_ZEROS = 0.01
+_END: dict[DepthKind, str] = {"disparity": "the farthest", "distance": "the nearest"}
 
 
 def read(path: bytes, kind: DepthKind, *, photo: images.Photo, limits: Limits) -> Reading:
@@ -50,16 +52,21 @@ def read(path: bytes, kind: DepthKind, *, photo: images.Photo, limits: Limits) -
         raise DepthUnreadable(reason.message, detail=reason.detail) from reason
     raw, opaque = _grey(name, samples, mode)
     raw, opaque = _turned(name, raw, photo), _turned(name, opaque, photo)
-    valid = np.isfinite(raw) & (raw > 0) & opaque
-    share = float(valid.mean())
-    if share == 0.0:
+    valid, empty = np.isfinite(raw) & (raw > 0) & opaque, (raw == 0) & opaque
+    if not valid.any():
         raise DepthUnreadable(f"{name} has no reading at all: every value is 0 or no number.")
+    at_the_end = bool(empty.any()) and zeros.end_of_scale(raw, empty, valid, kind)
+    if at_the_end:
+        if kind == "distance":  # 1/0 is no number: as near as the nearest that was measured
+            raw = np.where(empty, raw[valid].min(), raw)
+        valid |= empty
+    share = float(valid.mean())
     values = normalised(inverse(raw, valid) if kind == "distance" else raw, valid)
     return Reading(
         values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(source="file", polarity=kind, valid=share),
-        warnings=_remarks(name, kind, raw, values),
+        warnings=_remarks(name, kind, float(empty.mean()), at_the_end, values, fractions=raw.dtype.kind == "f"),
     )
 
 
@@ -92,14 +99,22 @@ def _turned(name: str, plane: NDArray[Any], photo: images.Photo) -> NDArray[Any]
     )
 
 
-def _remarks(name: str, kind: DepthKind, raw: NDArray[Any], values: NDArray[np.float32]) -> tuple[str, ...]:
-    zeros = float(np.mean(raw == 0))
+def _remarks(
+    name: str, kind: DepthKind, empty: float, at_the_end: bool, values: NDArray[np.float32], *, fractions: bool
+) -> tuple[str, ...]:
+    """Warnings; `empty` is the share of zeros, `at_the_end` whether they are the end of the scale."""
     remarks = []
-    if kind == "disparity" and zeros > _MANY_ZEROS:
-        remarks.append(
-            f"{zeros:.0%} of {name} is 0, which means “no reading” and is filled from around it; "
-            "if it is meant as farthest, write 1 instead of 0."
-        )
+    if empty > _MANY_ZEROS:
+        if at_the_end:
+            remarks.append(
+                f"{empty:.0%} of {name} is 0, taken as {_END[kind]} because the values beside it are close to 0; "
+                "if it means “no reading”, make those pixels transparent."
+            )
+        elif kind == "disparity":
+            remarks.append(
+                f"{empty:.0%} of {name} is 0, taken as “no reading” and filled from around it, because few values beside it are "
+                f"close to 0; if it means farthest, write {'a number just above 0' if fractions else '1'} instead of 0."
+            )
     if not values.any():
         remarks.append(f"{name} has the same depth everywhere.")
     return tuple(remarks)

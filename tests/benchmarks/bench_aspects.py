@@ -16,10 +16,15 @@ BAR = 2.0
 
 
 def seconds(height: int, width: int) -> tuple[float, float]:
-    """Seconds for guessing the depth of a noisy picture, and for layering it with depth in steps."""
+    """Seconds for guessing the depth of a noisy picture, and for layering it with depth in steps.
+
+    A tall picture has the steps of the wide one, turned: the time grows with the length of the borders between layers, and nine
+    steps across a tall strip would have four times the wide one's.
+    """
     rgb = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     y, x = np.mgrid[:height, :width]
-    depth = (((x * 9 // width) % 3 + (y * 3 // height) % 2) / 3).astype(np.float32)
+    along, across = (x * 9 // width, y * 3 // height) if width >= height else (y * 9 // height, x * 3 // width)
+    depth = ((along % 3 + across % 2) / 3).astype(np.float32)
     start = time.perf_counter()
     cues.read(rgb, fetch="none")
     guessed = time.perf_counter()

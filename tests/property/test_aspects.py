@@ -1,5 +1,6 @@
 """Promise 4 holds for strips as well: every aspect from 1 × 1 to 1 × 65,000, both ways, 2 to 12 layers."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline import texture
 from pipeline.depth import cues
-from pipeline.layering import layer_picture
+from pipeline.layering import layer_picture, shifts
 
 STRIPS = [(1, 1), (1, 2), (3, 300), (40, 1000), (41, 1000), (100, 3000), (1, 20_000), (1, 65_000), (5, 40_000)]
 
@@ -31,6 +32,17 @@ def recomposes(rgb, depth, num_layers):
     assert opaque.all()
 
 
+def least_seen(layers, across, down):
+    """How opaque the most transparent pixel is with every layer moved as far as the preview moves it, in one direction."""
+    height, width = layers.labels.shape
+    seen = np.zeros((height, width), np.float32)
+    for layer, share in zip(layers.rgba, shifts(layers), strict=True):
+        move = np.float32([[1, 0, share * max(height, width) * across], [0, 1, share * max(height, width) * down]])
+        cover = layer[..., 3].astype(np.float32) / 255
+        seen += (1 - seen) * cv2.warpAffine(cover, move, (width, height)).reshape(height, width)
+    return seen.min()
+
+
 @pytest.mark.parametrize("num_layers", [2, 4, 12])
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("shape", STRIPS)
@@ -46,6 +58,28 @@ def test_any_aspect_is_given_back(short, long, turned, num_layers, seed):
     height, width = (long, short) if turned else (short, long)
     rgb, depth = blocks(height, width, seed)
     recomposes(rgb, depth, num_layers)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("shape", [(1, 2), (3, 300), (41, 1000), (100, 3000), (1, 20_000), (5, 30_000)])
+def test_moving_the_layers_of_a_strip_apart_opens_no_holes(shape, turned):
+    height, width = shape[::-1] if turned else shape
+    rgb, depth = blocks(height, width, 3)
+    layers = layer_picture(rgb, None, depth, None, num_layers=4)
+    assert max(shifts(layers)) > 0
+    for across, down in [(1, 0), (-1, 0), (0, 1), (0, -1), (0.7, -0.7)]:
+        assert least_seen(layers, across, down) > 0.999
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 60), st.integers(1, 3000), st.booleans(), st.integers(2, 12), st.integers(0, 9),
+    st.sampled_from([(1, 0), (-1, 0), (0, 1), (0, -1), (0.7, -0.7)]),
+)  # fmt: skip
+def test_moving_the_layers_of_any_aspect_apart_opens_no_holes(short, long, turned, num_layers, seed, direction):
+    height, width = (long, short) if turned else (short, long)
+    rgb, depth = blocks(height, width, seed)
+    assert least_seen(layer_picture(rgb, None, depth, None, num_layers=num_layers), *direction) > 0.999
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 65_000), (200, 30_000), (40, 1000)])
