@@ -218,12 +218,6 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "a picture that went back may come back to source",
-        "daemon/service/returning.py",
-        "            self.fs.sync_dir(folder)\n        self.settling",
-        "            pass\n        self.settling",
-    ),
-    Mutation(
         "the second try of a return takes its own file for another one",
         "daemon/service/returning.py",
         "        elif (there.dev, there.ino) != (here.dev, here.ino):\n",
