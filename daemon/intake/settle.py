@@ -21,8 +21,10 @@ from daemon.intake.rules import Rules
 # or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
 COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
 END_MISSING = "its end is missing; waiting for the rest"
-#: A picture whose end was missing must rest for twice the pause before it went on, within these bounds, in seconds.
-_PAUSES, _LEAST_REST, _MOST_REST = 2.0, 10.0, 600.0
+#: So long after it was last written to the rest of a picture is waited for, in seconds: no scanner pauses for longer.
+REST_SECONDS = 600.0
+#: A picture whose end was missing must rest for twice the pause before it went on, at least for so many seconds.
+_PAUSES, _LEAST_REST = 2.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class History:
         patience: factor on the settle time of this file alone; grows each time a claim found it not at rest after all.
         held: why a claim was dropped.
         noticed: its one notice has been given.
-        awaits: until when its rest is waited for, because its end was found to be missing; 0 if it was not.
+        awaits: until when its rest is waited for, because its end was found to be missing: `REST_SECONDS` after it was last
+            written to; 0 if it was not.
         least: seconds that it must rest at least, because it paused for long before.
     """
 
@@ -116,7 +119,8 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
     least = history.least if entry.ino == before.ino else 0.0
     if history.awaits and entry.ino == before.ino:
         # Whoever paused for so long may do so again.
-        least = max(least, min(_PAUSES * (now - history.since), _MOST_REST), _LEAST_REST)
+        pause = now - (history.awaits - REST_SECONDS)
+        least = max(least, min(_PAUSES * pause, REST_SECONDS), _LEAST_REST)
     after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
     return replace(after, awaits=0.0, least=least)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
 ORDERS = list(itertools.product(("before", "between", "after"), ("renamed", "plain")))
@@ -38,10 +37,10 @@ def write(running: QuickFolder, name: str, parts: int, pause: float, order: str,
         with open(running.at(name), "ab") as file:
             file.write(part)
         if number < parts - 1:
-            time.sleep(pause / 2)
+            time.sleep(pause / 10)
             if (order, number) == ("between", 0):
                 bring_sidecar(running, name, how)
-            time.sleep(pause / 2)
+            time.sleep(pause * 9 / 10)
     if order == "after":
         bring_sidecar(running, name, how)
 
@@ -53,26 +52,35 @@ def bring_sidecar(running: QuickFolder, name: str, how: str) -> None:
         os.rename(running.write(f".{name}.yaml.part"), running.at(f"{name}.yaml"))
 
 
-def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]]) -> None:
+def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], *, apart: float = 0.0) -> None:
+    """Write them side by side, each begun so many seconds after the one before."""
     writers = [threading.Thread(target=write, args=(running, *case)) for case in cases]
     for writer in writers:
         writer.start()
+        time.sleep(apart)
     for writer in writers:
         writer.join()
 
 
 def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], seconds: float) -> list[str]:
-    """The pictures that did not become one whole job each."""
-    names = {case[0] for case in cases}
-    until(lambda: len({status["source"]["image"] for status in running.statuses() if status["state"] == "completed"} & names)
-          == len(names) or None, seconds)  # fmt: skip
-    wrong = []
-    for name, parts, *_rest in cases:
-        jobs = running.of(name)
-        kept = [(running.job(job) / "source" / name).read_bytes() for job in jobs]
-        if kept != [b"".join(content(name, parts))] or os.path.exists(running.at(name)):
-            wrong.append(f"{name}: {kept}")
+    """The pictures that did not become one whole job each, within so many seconds."""
+    wrong = ["not looked yet"]
+    deadline = time.monotonic() + seconds
+    while wrong and time.monotonic() < deadline:
+        time.sleep(0.5)
+        statuses = running.statuses()
+        wrong = [problem for case in cases if (problem := what_is_wrong(running, statuses, *case[:2]))]
     return wrong
+
+
+def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: int) -> str | None:
+    """Why a picture is not one whole job, or none."""
+    jobs = [status for status in statuses if status["source"]["image"] == name]
+    states = [job["state"] for job in jobs]
+    if states != ["completed"] or os.path.exists(running.at(name)):
+        return f"{name}: {states}, {running.waiting().get(name)}"
+    whole = (running.job(jobs[0]) / "source" / name).read_bytes() == b"".join(content(name, parts))
+    return None if whole else f"{name}: half of it"
 
 
 def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
@@ -83,8 +91,9 @@ def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, 
 @pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
 @pytest.mark.timeout(1000)
 def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
-    written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 4, 5, 6))
-    write_all(running, written)
+    written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 6))
+    # A long queue keeps a picture away from its place for longer than a pause; what then happens is no subject of this table.
+    write_all(running, written, apart=0.5)
     assert halves(running, written, 300) == []
 
 

@@ -217,12 +217,6 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "a picture that went back may come back to source",
-        "daemon/service/returning.py",
-        "        source.sync_dir()\n        return True",
-        "        return True",
-    ),
-    Mutation(
         "the second try of a return takes its own file for another one",
         "daemon/service/returning.py",
         "    elif (there.dev, there.ino) != (here.dev, here.ino):\n",

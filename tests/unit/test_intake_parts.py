@@ -1,0 +1,112 @@
+"""Pictures that are opened, written and closed in parts, by path, with a clock passed in: taken whole, or waiting, never half."""
+
+import pytest
+from intake_scene import Scene
+
+from daemon.intake import awaits_rest
+
+MISSING = "its end is missing; waiting for the rest"
+#: From the claim until the worker has found that the end is missing and the picture is back, in seconds.
+WORK = 0.9
+
+
+class Desk(Scene):
+    """A scene with a scanner and a worker: what is taken and cut off is back a moment later."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.whole = 10 * parts
+        self.back_at: float | None = None
+        self.written = self.now
+        self.taken_sizes: list[int] = []
+
+    def work(self, until: float) -> None:
+        """Let time pass, with everything that is ready taken and everything cut off brought back."""
+        while True:
+            end = until if self.back_at is None else min(until, self.back_at)
+            self.pass_time(end - self.now, lambda decision: bool(decision.ready))
+            if self.decision.ready:
+                (ready,) = self.take()
+                self.taken_sizes.append(ready.image.size)
+                if ready.image.size < self.whole:
+                    self.back_at, self.pair = self.now + WORK, ready
+            elif self.back_at is not None and self.now >= self.back_at:
+                self.bring_back()
+            elif self.now >= until:
+                return
+
+    def bring_back(self) -> None:
+        self.back_at = None
+        self.files[b""] = {**self.files[b""], **{entry.name: entry for entry in self.pair.entries}}
+        self.memory = awaits_rest(self.memory, b"", self.pair.image.name, self.written + 600, self.now)
+        self.look()
+
+
+def write(desk: Desk, parts: int, pause: float, order: str, how: str) -> None:
+    for part in range(parts):
+        if (order, part) == ("before", 0):
+            desk.put("scan.yaml", how=how)
+        assert desk.back_at is None, "the picture was away when its writer went on"
+        desk.put("scan.jpg", size=10 * (part + 1), how="closed")
+        desk.written = desk.now
+        desk.look()
+        if part < parts - 1:
+            desk.work(desk.now + pause / 10)
+            if (order, part) == ("between", 0):
+                desk.put("scan.yaml", how=how)
+                desk.look()
+            desk.work(desk.now + pause * 9 / 10)
+    if order == "after":
+        desk.put("scan.yaml", how=how)
+        desk.look()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("pause", [0.2, 1.0, 4.0, 15.0, 40.0])
+@pytest.mark.parametrize("order", ["before", "between", "after"])
+@pytest.mark.parametrize("how", ["renamed_in", "closed"])
+def test_a_picture_in_parts_is_one_whole_picture_in_the_end(parts, pause, order, how):
+    desk = Desk(parts)
+    write(desk, parts, pause, order, how)
+    last = desk.now
+    desk.work(last + 100)
+    assert desk.taken_sizes[-1] == desk.whole
+    # Whoever went on after a pause is given twice as long, so that it is looked at once in vain, not after each part.
+    assert len(desk.taken_sizes) <= 2
+    assert b"scan.jpg" not in desk.files[b""]
+
+
+def test_a_picture_that_came_back_says_so_and_waits_ten_minutes():
+    desk = Desk(3)
+    desk.put("scan.jpg", size=10, how="renamed_in")
+    desk.put("scan.yaml", how="renamed_in")
+    desk.look()
+    desk.work(desk.now + 5)
+    assert (desk.reason("scan.jpg"), desk.reason("scan.yaml")) == (MISSING, f"waiting for scan.jpg: {MISSING}")
+    assert desk.until_ready() == pytest.approx(600, abs=5)
+
+
+def test_no_go_hurries_a_picture_whose_end_was_missing():
+    desk = Desk(3)
+    desk.put("scan.jpg", size=10, how="renamed_in")
+    desk.put("scan.yaml", how="renamed_in")
+    desk.look()
+    desk.work(desk.now + 5)
+    desk.put("scan.yaml", how="renamed_in")
+    desk.look()
+    assert desk.ready == []
+    desk.put("scan.jpg", size=20, how="closed")
+    desk.put("scan.yaml", how="renamed_in")
+    assert desk.until_ready() == pytest.approx(10, abs=0.1)
+
+
+def test_another_picture_under_the_name_is_an_ordinary_one():
+    desk = Desk(3)
+    desk.put("scan.jpg", size=10, how="renamed_in")
+    desk.put("scan.yaml", how="renamed_in")
+    desk.look()
+    desk.work(desk.now + 5)
+    desk.put("scan.jpg", size=30, ino=4711, how="renamed_in")
+    desk.put("scan.yaml", how="renamed_in")
+    desk.look()
+    assert desk.ready == [b"scan.jpg"]
