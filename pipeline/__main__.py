@@ -19,18 +19,18 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser("devices", help="where models could run on this machine, as JSON")
     chosen = parser.parse_args(arguments)
     if chosen.command == "models":
-        from pipeline import models_command
+        from pipeline.weights import command
 
-        return models_command.main(chosen.rest)
+        return command.main(chosen.rest)
     if chosen.command == "devices":
         from pipeline import devices
 
         return devices.main()
     if chosen.command == "guardian":
-        from pipeline import guardian
+        from pipeline.worker import guardian
 
         return guardian.main()
-    from pipeline import worker as worker_module
+    from pipeline.worker import entry as worker_module
 
     return worker_module.main(chosen.events_fd, chosen.warm, chosen.fence)
 

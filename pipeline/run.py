@@ -1,6 +1,6 @@
 """The recipe: one photo and one spec in, a folder of layers out.
 
-decode → stylise (painterly) → depth → refine, split, matte, fill, recompose (`pipeline.layering`) → the files of the result.
+decode → stylise (painterly) → depth → refine, split, matte, fill, recompose (`pipeline.layers`) → the files of the result.
 """
 
 import hashlib
@@ -21,12 +21,13 @@ from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.status import Output, Source
 from daemon.errors import Internal, SourceChanged
-from pipeline import depth, images
-from pipeline.depth.reading import Reading
+from pipeline import depth
+from pipeline.depth.depth_map import DepthMap
 from pipeline.export.manifest import describe_layers, encode, versions
 from pipeline.export.result import Pictures, write_pictures
-from pipeline.layering import Layers, layer_picture
-from pipeline.source_file import digest
+from pipeline.image import decode
+from pipeline.image.source_file import digest
+from pipeline.layers.layering import Layers, layer_picture
 
 if TYPE_CHECKING:
     from pipeline import painterly
@@ -36,7 +37,7 @@ _BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
 #: A model takes most of the job's time.
 _BEGINNINGS_WITH_MODEL = {"decode": 0.0, "depth": 0.02, "layers": 0.7, "export": 0.85}
 #: Promise 4: the layers give the picture back within one level.
-_MOST_ERROR = 1
+_MAX_ERROR = 1
 #: A painting by strokes takes a third of the job's time; one by a diffusion model nearly all of it.
 _BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.43, "export": 0.75}
 _BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
@@ -104,7 +105,7 @@ def run(command: JobCommand, report: Report) -> Result:
     with progress.stage("decode"):
         _must_be_as_accepted(path, command)
         size, sha256 = digest(path, command.limits)
-        photo = images.read(path, limits=command.limits)
+        photo = decode.read(path, limits=command.limits)
         _must_be_as_accepted(path, command)
     height, width = photo.rgb.shape[:2]
     source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
@@ -122,7 +123,7 @@ def run(command: JobCommand, report: Report) -> Result:
     cv2.setNumThreads(threads)
     with progress.stage("layers"):
         layers = _layer(picture, painted.pieces if painted else None, reading, command, progress)
-    if layers.max_error > _MOST_ERROR:
+    if layers.max_error > _MAX_ERROR:
         raise Internal(f"the layers do not give the picture back: they are {layers.max_error} levels off somewhere")
     with progress.stage("export") as within:
         outputs, manifest = _export(command, photo, picture, painted, reading, layers, threads, within)
@@ -145,7 +146,7 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
 
 
 def _layer(
-    photo: images.Photo, pieces: NDArray[np.int32] | None, reading: Reading, command: JobCommand, progress: Progress
+    photo: decode.Photo, pieces: NDArray[np.int32] | None, reading: DepthMap, command: JobCommand, progress: Progress
 ) -> Layers:
     spec = command.spec
 
@@ -166,10 +167,10 @@ def _layer(
 
 def _export(
     command: JobCommand,
-    photo: images.Photo,
-    picture: images.Photo,
+    photo: decode.Photo,
+    picture: decode.Photo,
     painted: "painterly.Painting | None",
-    reading: Reading,
+    reading: DepthMap,
     layers: Layers,
     threads: int,
     within: Callable[[float], None],
@@ -214,7 +215,7 @@ def _export(
     return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path
 
 
-def _packages(reading: Reading, painted: "painterly.Painting | None") -> set[str]:
+def _packages(reading: DepthMap, painted: "painterly.Painting | None") -> set[str]:
     """The libraries that had a part in the pixels."""
     by_model = _MODEL_PACKAGES if reading.provenance.source == "model" else ()
     by_diffusion = _DIFFUSION_PACKAGES if painted and painted.provenance.model else ()

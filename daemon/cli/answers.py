@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from daemon.cli.standing import ServiceStatus
-from daemon.cli.watch import Scene
+from daemon.cli.service_status import ServiceStatus
+from daemon.cli.verbs.watch import Scene
 from daemon.contract.manifest import Manifest
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Frozen, Status

@@ -29,7 +29,7 @@ def command_line(verb: str | None = None) -> typer.Typer:
     )
     app.callback()(_options)
     for name in [verb] if verb in VERBS else VERBS:
-        found = getattr(import_module(f"daemon.cli.{_MODULES.get(name, name)}"), name)
+        found = getattr(import_module(f"daemon.cli.verbs.{_MODULES.get(name, name)}"), name)
         if isinstance(found, typer.Typer):
             app.add_typer(found)
         else:
@@ -69,7 +69,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        from daemon.cli.refusing import explained
+        from daemon.cli.startup_refusal import explained
 
         found = explained(error)
         tell_error(found.message, found.hint)

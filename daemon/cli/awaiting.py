@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import typer
 
-from daemon.cli.cells import now
 from daemon.cli.common import err, fs, give_up, out, print_json, printable, tell_error
+from daemon.cli.live_snapshot import silence
 from daemon.cli.looking import Looking
-from daemon.cli.sight import silence
+from daemon.cli.render import now
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal
 from daemon.outbox import status_of

@@ -3,12 +3,12 @@
 import os
 from dataclasses import replace
 
+from daemon.claiming.control_files import read_control
 from daemon.contract.names import to_text
 from daemon.intake import Memory, Rules, step
 from daemon.outbox import Waiting
-from daemon.service.board import MOST_WAITING
-from daemon.service.controls import read_control
 from daemon.settings import Settings
+from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Scanner
 
 #: As if nothing had changed for so long: longer than any rule waits, so that what is left waits for a person.
@@ -29,4 +29,4 @@ def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], i
     ready = "ready; the daemon does not get to it" if alive else "ready; it is taken when the daemon runs"
     items = [Waiting(path=to_text(os.path.join(one.folder, one.name)), reason=one.reason) for one in decided.waiting]
     items += [Waiting(path=to_text(os.path.join(one.folder, one.image.name)), reason=ready) for one in decided.ready]
-    return tuple(items[:MOST_WAITING]), len(items)
+    return tuple(items[:MAX_WAITING]), len(items)

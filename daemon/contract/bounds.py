@@ -17,11 +17,11 @@ _PLAIN = "^[^\x00-\x1f\x7f-\x9f]*$"
 _CUT = " [cut]"
 #: A sentence with the longest names in it; a report that lists all that is wrong with a file, or the end of a traceback.
 _MAX_SENTENCE, _MAX_PASSAGE = 4_000, 16_000
-MOST_OF_A_WORD = 200
+MAX_OF_A_WORD = 200
 #: Whole numbers up to here are the same in every program that reads JSON.
 _MAX_WHOLE = 2**53 - 1
 #: Some thirty years; longer than any of our clocks has run.
-MOST_SECONDS = 1e9
+MAX_SECONDS = 1e9
 
 
 def _sentence(said: Any) -> Any:  # noqa: ANN401 - a validator takes what comes; what is no text is refused after it
@@ -41,7 +41,7 @@ def _passage(said: Any) -> Any:  # noqa: ANN401 - as above
 Sentence = Annotated[str, BeforeValidator(_sentence), Field(max_length=_MAX_SENTENCE)]
 Passage = Annotated[str, BeforeValidator(_passage), Field(max_length=_MAX_PASSAGE)]
 #: The name of a stage, of a layer, of a program and its version, of a model and its licence.
-Word = Annotated[str, Field(max_length=MOST_OF_A_WORD, pattern=_PLAIN)]
+Word = Annotated[str, Field(max_length=MAX_OF_A_WORD, pattern=_PLAIN)]
 #: Names that the code gives, such as those of errors.
 Code = Annotated[str, Field(max_length=40, pattern="^[a-z][a-z0-9_]*$")]
 JobId = Annotated[str, Field(max_length=64)]
@@ -53,7 +53,7 @@ Bytes = Annotated[int, Field(ge=0, le=_MAX_WHOLE)]
 Count = Annotated[int, Field(ge=0, le=_MAX_WHOLE)]
 #: Width or height in pixels; PNG has room for no more.
 Extent = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Seconds = Annotated[float, Field(ge=0.0, le=MOST_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, le=MAX_SECONDS, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 #: Any other number: a depth, a distance of colours.
 Finite = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]

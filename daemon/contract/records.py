@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from daemon.contract.bounds import MOST_OF_A_WORD, MOST_SECONDS, Timings
+from daemon.contract.bounds import MAX_OF_A_WORD, MAX_SECONDS, Timings
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, Source, State
 
@@ -39,7 +39,7 @@ def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noq
         return {
             stage: seconds
             for stage, seconds in value.items()
-            if isinstance(seconds, int | float) and 0.0 <= seconds <= MOST_SECONDS and len(stage) <= MOST_OF_A_WORD
+            if isinstance(seconds, int | float) and 0.0 <= seconds <= MAX_SECONDS and len(stage) <= MAX_OF_A_WORD
         }
 
 

@@ -24,9 +24,9 @@ from daemon.intake.names import classify
 from daemon.outbox import Outbox, check_result
 
 #: Of a sentence that somebody may have made up.
-_MOST_TEXT = 500
+_MAX_TEXT = 500
 #: Longer than any job may take.
-_MOST_SECONDS = 1e6
+_MAX_SECONDS = 1e6
 _SIDECARS = (b".yaml", b".yml")
 _DEPTHS = (b".depth.png", b".depth.tif", b".depth.tiff")
 
@@ -146,10 +146,10 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
         source=result.source,
         outputs=result.outputs,
         manifest=result.manifest,
-        warnings=tuple(warning[:_MOST_TEXT] for warning in status.warnings[:20]),
+        warnings=tuple(warning[:_MAX_TEXT] for warning in status.warnings[:20]),
         # Nothing is learned from times that nobody vouches for.
         timings={},
-        processing_seconds=seconds if 0 <= seconds < _MOST_SECONDS else 0.0,
+        processing_seconds=seconds if 0 <= seconds < _MAX_SECONDS else 0.0,
     )
 
 
@@ -164,7 +164,7 @@ def _error(status: Status) -> ErrorInfo:
     """Why the job ended as it did; for one that had not ended, that nobody knows."""
     if status.error is not None and status.state in ENDED and status.error.code in BY_CODE:
         error = status.error
-        return ErrorInfo(code=error.code, message=error.message[:_MOST_TEXT], hint=error.hint[:_MOST_TEXT])
+        return ErrorInfo(code=error.code, message=error.message[:_MAX_TEXT], hint=error.hint[:_MAX_TEXT])
     return (
         Internal(f"the journal lost sight of this job while it was {status.state}")
         .info()

@@ -128,7 +128,7 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
 
 def _guarded(path: Path) -> str | None:
     if sys.platform == "darwin":
-        from daemon.platform.service_launchd import guarded
+        from daemon.platform.service.launchd import guarded
 
         return guarded(path, Path.home())
     return None

@@ -13,8 +13,8 @@ from daemon.contract.names import to_text
 from daemon.intake.judge import Place, judge
 from daemon.intake.memory import FolderMemory, Standing
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
+from daemon.intake.name_index import NameIndex
 from daemon.intake.names import classify, is_batch_file, is_dust
-from daemon.intake.roll import Roll
 from daemon.intake.rules import Rules
 from daemon.intake.settle import END_MISSING, History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
@@ -106,7 +106,7 @@ def _observe(
     now, looked = step.now, folder.looked
     back, gone = _taken_names(memory, looked)
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
-    pace, roll = pace_of(before, step), Roll(before)
+    pace, roll = pace_of(before, step), NameIndex(before)
     # Equal histories become one object: of a hundred thousand files that came together there is one.
     arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
     changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False

@@ -9,12 +9,12 @@ from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
 from daemon.intake.model import Finished, Hint, Late, Look, Ready, Waiting
+from daemon.intake.name_index import NameIndex
 from daemon.intake.names import key_of
-from daemon.intake.roll import Roll
 
 _TURN = attrgetter("arrived", "folder", "image.name")
 #: Names of taken pictures that are remembered for sidecars that come too late: the last five thousand pictures.
-_MOST_RECENT = 10_000
+_MAX_RECENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
     once = sum(_was_closed_once(memory, ready.image.name) for ready in group)
-    roll, ready, due = Roll(memory), dict(memory.ready), dict(memory.due)
+    roll, ready, due = NameIndex(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
         if name not in roll.histories:
             continue
@@ -144,11 +144,11 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
         else:
             due.pop(family, None)
     recent = dict(memory.recent)
-    for one in group[-_MOST_RECENT:]:
+    for one in group[-_MAX_RECENT:]:
         if not one.problem:
             recent.update(_as_recent(Taken(one.image.name, now, one.sidecar.name if one.sidecar else None)))
-    if len(recent) > 2 * _MOST_RECENT:
-        recent = dict(islice(recent.items(), len(recent) - _MOST_RECENT, None))
+    if len(recent) > 2 * _MAX_RECENT:
+        recent = dict(islice(recent.items(), len(recent) - _MAX_RECENT, None))
     return replace(
         roll.closed(),
         ready=ready,
@@ -185,7 +185,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     folder = memory.folders.get(ready.folder)
     if folder is None:
         return memory
-    roll, verdicts, due = Roll(folder), dict(folder.ready), dict(folder.due)
+    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
     for entry in ready.entries:
         if (history := roll.histories.get(entry.name)) is not None:
             doubted = replace(history, since=now, looked=now, vouch=None, held=reason, patience=history.patience * 2)

@@ -1,7 +1,7 @@
 """Whose fault is it: this job's, or the world's? The one place that decides it. Pure: evidence in, a cause out.
 
 A cause that is the world's pauses the queue, counts as no attempt and throws no finished result away. ARCHITECTURE.md has the
-table: cause, evidence, whose fault, what happens. `daemon.service.world` collects the evidence.
+table: cause, evidence, whose fault, what happens. `daemon.health.world` collects the evidence.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SUSPICIOUS = ("worker_crashed", "internal", "disk_full")
 #: A full disk shows as one of these; `internal` would be a fault of another kind.
 _ROOM = ("worker_crashed", "disk_full")
 #: So often a job is excused although the world was well again in between. Then it is charged, so that every job ends.
-MOST_EXCUSES = 10
+MAX_EXCUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
         return program_changed()
     if seen.full and failure.code in _ROOM:
         return Cause("room", "the disk is full", "Make room on it; work goes on by itself. Nothing is lost.")
-    if failure.excused >= MOST_EXCUSES:
+    if failure.excused >= MAX_EXCUSES:
         return None
     if failure.disk is not None:
         return not_writable(failure.disk)

@@ -9,17 +9,17 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 #: Seconds that count at most between two moments: the days of a studio that works daily count in full.
-MOST_AT_ONCE = 86400.0
+MAX_AT_ONCE = 86400.0
 #: Moments of a segment that are looked at, at most: a start must not take long.
-_MOST_MOMENTS = 512
+_MAX_MOMENTS = 512
 
 
 def passed(moments: Iterable[float]) -> float:
     """The seconds that passed over these moments of the wall clock (seconds since 1970), in the order of their recording."""
-    return sum(max(-MOST_AT_ONCE, min(MOST_AT_ONCE, after - before)) for before, after in pairwise(moments))
+    return sum(max(-MAX_AT_ONCE, min(MAX_AT_ONCE, after - before)) for before, after in pairwise(moments))
 
 
 def some(count: int) -> list[int]:
     """The indices, of so many moments, that are enough to look at: the first and the last always."""
-    step = max(1, count // _MOST_MOMENTS)
+    step = max(1, count // _MAX_MOMENTS)
     return [*range(0, count - 1, step), count - 1] if count else []

@@ -1,9 +1,10 @@
-"""The daemon itself: one loop that gathers events, lets the core decide, and performs.
+"""The daemon itself: `loop` gathers events, lets the core decide, and performs.
 
-`ledger` records decisions, `claims` takes pairs from the inbox, `runs` brings jobs to their end, `requests` hears the command
-line, `recovery` puts a home in order at start, `board` keeps the views true, `service` is the loop.
+`hotfolder` is the inbox as the loop sees it, `requests` hears the command line, `trash_actions` what a person does to the folders
+of jobs. All else lies in the rooms by subject: `daemon.claiming`, `daemon.running`, `daemon.views`, `daemon.health` and
+`daemon.notify`.
 """
 
-from daemon.service.service import EXIT_ANEW, Service
+from daemon.service.loop import EXIT_ANEW, Service
 
 __all__ = ["EXIT_ANEW", "Service"]

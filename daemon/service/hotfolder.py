@@ -9,6 +9,10 @@ from itertools import chain, islice
 
 from loguru import logger
 
+from daemon.claiming.batches import Batches
+from daemon.claiming.claims import GROUP, Claims
+from daemon.claiming.control_files import read_control
+from daemon.claiming.downloads import Downloads
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Job, Noted
 from daemon.fs import FileSystem
@@ -29,24 +33,20 @@ from daemon.intake import (
 )
 from daemon.intake import Waiting as Unready
 from daemon.jobs import decide
+from daemon.journal.ledger import Ledger
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
-from daemon.service.batches import Batches
-from daemon.service.board import MOST_WAITING
-from daemon.service.claims import GROUP, Claims
-from daemon.service.controls import read_control
-from daemon.service.downloads import Downloads
-from daemon.service.ledger import Ledger
 from daemon.settings import Settings
+from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Watch
 
 #: Whoever waits for the end is told what is waited for, if it is longer than for a file to come to rest.
 _WORTH_TELLING = 5.5
-_MOST_TOLD = 10
+_MAX_TOLD = 10
 #: Seconds of taking for each second of looking while there is more to take.
 _TAKING_PER_LOOKING = 9.0
 #: Pairs that were taken and are in the memory as well as among the jobs.
-_MOST_UNTOLD = 4000
+_MAX_UNTOLD = 4000
 
 
 class HotFolder:
@@ -219,7 +219,7 @@ class HotFolder:
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)
         self._done += came.done
-        if len(self._done) >= _MOST_UNTOLD:
+        if len(self._done) >= _MAX_UNTOLD:
             self._tell_taken(now)
         self._stuck -= {(pair.folder, entry.name) for pair in ready for entry in pair.entries}
         for one in came.dropped:
@@ -249,20 +249,20 @@ class HotFolder:
         unready = self._unready or ()
         items = [
             Waiting(path=_shown(item.folder, item.name), reason=self._kept.get(item.name, item.reason))
-            for item in unready[:MOST_WAITING]
+            for item in unready[:MAX_WAITING]
         ]
         held = self._claims.held
         jobs = self._ledger.jobs.unclaimed
         items += [
             Waiting(path=_shown(to_bytes(job.accepted.folder), to_bytes(job.image.name)), reason=f"it cannot be moved yet: {why}")
-            for job_id, why in islice(held.items(), MOST_WAITING - len(items))
+            for job_id, why in islice(held.items(), MAX_WAITING - len(items))
             if (job := jobs.get(job_id))
         ]
         backlog = len(held)
         if not self._can_take():
             reason = self.closed or f"the queue is full: {self._ledger.jobs.pending:,} pending"
             backlog += len(self._backlog)
-            some = islice(self._backlog, MOST_WAITING - len(items))
+            some = islice(self._backlog, MAX_WAITING - len(items))
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
         return tuple(items), len(unready) + backlog
 
@@ -284,7 +284,7 @@ class HotFolder:
             if item.will_resolve and item.name not in self._kept and (item.folder, item.name) not in self._stuck
         ]
         if self._again_at - self._looked_at > _WORTH_TELLING:
-            for item in awaited[:_MOST_TOLD]:
+            for item in awaited[:_MAX_TOLD]:
                 if (item.folder, item.name) not in self._told:
                     self._told.add((item.folder, item.name))
                     logger.info("waiting for {}: {}", _shown(item.folder, item.name), item.reason)

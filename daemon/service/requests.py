@@ -20,9 +20,9 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
 from daemon.fs import FileSystem, remove_tree, write_atomic
 from daemon.jobs import decide
+from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.service.ledger import Ledger
-from daemon.service.runs import Runs
+from daemon.running.runner import JobRunner
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
 
@@ -41,7 +41,7 @@ class Requests:
     settings: Settings
     ledger: Ledger
     outbox: Outbox
-    runs: Runs
+    runs: JobRunner
     known: Callable[[str], Job | None]
     batch: Callable[[str], list[Job]] = lambda _: []
     #: Requests that are done but could not be removed yet; they are not done again.

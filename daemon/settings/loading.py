@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from daemon.errors import Refusal
 from daemon.settings.layout import PROGRAM, lay_out
 from daemon.settings.model import Settings
-from daemon.sidecar import MAX_BYTES, fields, plain
+from daemon.sidecar import MAX_BYTES, fields, yaml_subset
 from daemon.sidecar.problems import Problem, choice, meant, quoted
 
 PREFIX = "MULTIPLANE_"
@@ -147,12 +147,12 @@ def _keys() -> dict[Key, FieldInfo]:
     return known
 
 
-def _entries(path: Path, *, required: bool) -> list[plain.Entry]:
+def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
     """The entries of one of the owner's own files; none if it may be absent and is."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        return list(plain.entries(data, max_depth=_MAX_DEPTH))
+        return list(yaml_subset.entries(data, max_depth=_MAX_DEPTH))
     except FileNotFoundError:
         if not required:
             return []
@@ -164,7 +164,7 @@ def _entries(path: Path, *, required: bool) -> list[plain.Entry]:
         raise Refusal(
             f"The settings file {path} cannot be read: {error.strerror}.", hint="Correct its permissions, or its name."
         ) from error
-    except plain.NotPlain as fault:
+    except yaml_subset.NotPlain as fault:
         _refuse([Problem(str(path), fault.line, fault.reason)])
 
 
@@ -175,7 +175,7 @@ def _from_file(path: Path, *, required: bool) -> Source:
             problems.append(
                 Problem(name, group.line, f"unknown key {quoted(group.key)}{meant(group.key, Settings.model_fields)}")
             )
-        elif isinstance(group.value, plain.Entries):
+        elif isinstance(group.value, yaml_subset.Entries):
             for entry in group.value.entries:
                 problems += _take(source, (group.key, entry.key), entry.value, (name, entry.line))
         elif not fields.is_null(group.value):
@@ -198,7 +198,7 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
             continue
         try:
             node = _written(environ[name])
-        except plain.NotPlain as fault:
+        except yaml_subset.NotPlain as fault:
             problems.append(Problem(name, None, fault.reason))
             continue
         problems += _take(source, (group, key), node, (name, None))
@@ -207,15 +207,15 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
     return source
 
 
-def _written(text: str) -> plain.Node:
+def _written(text: str) -> yaml_subset.Node:
     """A variable's value as the node it would be in the file: a list in brackets, else a scalar as it stands."""
     if not text.startswith("["):
-        return plain.Scalar(text, plain=True, line=1)
-    (entry,) = plain.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
+        return yaml_subset.Scalar(text, plain=True, line=1)
+    (entry,) = yaml_subset.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
     return entry.value
 
 
-def _take(source: Source, key: Key, node: plain.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
+def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
     """Put one key into the source, or say what is wrong with it."""
     name, line = place
     if key not in _keys():
@@ -233,9 +233,9 @@ def _take(source: Source, key: Key, node: plain.Node, place: tuple[str, int | No
         source.places[key] = place
 
 
-def _value(node: plain.Node, key: Key) -> str | None:
+def _value(node: yaml_subset.Node, key: Key) -> str | None:
     """A scalar as text, which pydantic reads as what the key is."""
-    if not isinstance(node, plain.Scalar):
+    if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text
 

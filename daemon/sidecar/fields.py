@@ -14,8 +14,8 @@ from typing import Literal, get_args
 from annotated_types import Ge, Gt, Le
 
 from daemon.contract.spec import DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
-from daemon.sidecar.plain import Entries, Items, Node, Scalar
 from daemon.sidecar.problems import choice, meant, quoted
+from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
 

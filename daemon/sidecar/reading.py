@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from daemon.contract.spec import JOB_ID_PATTERN, JobSpec
 from daemon.errors import SpecUnreadable
-from daemon.sidecar import fields, plain
+from daemon.sidecar import fields, yaml_subset
 from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
 
 MAX_DEPTH = 3
@@ -39,8 +39,8 @@ def parse(data: bytes, *, name: str) -> Sidecar:
         SpecInvalid: a field is unknown, given twice, of a wrong type or out of its range. All such problems are in `detail`.
     """
     try:
-        entries = list(plain.entries(data, max_depth=MAX_DEPTH))
-    except plain.NotPlain as fault:
+        entries = list(yaml_subset.entries(data, max_depth=MAX_DEPTH))
+    except yaml_subset.NotPlain as fault:
         raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
     found = Sidecar({}, {}, name)
     problems = list(_take(entries, found))
@@ -57,18 +57,20 @@ def requested_id(data: bytes) -> str | None:
     """
     found: list[str | None] = []
     try:
-        for entry in plain.entries(data, max_depth=MAX_DEPTH):
+        for entry in yaml_subset.entries(data, max_depth=MAX_DEPTH):
             if entry.key == "id":
                 usable = (
-                    isinstance(entry.value, plain.Scalar) and _ID.fullmatch(entry.value.text) and not fields.is_null(entry.value)
+                    isinstance(entry.value, yaml_subset.Scalar)
+                    and _ID.fullmatch(entry.value.text)
+                    and not fields.is_null(entry.value)
                 )
-                found.append(entry.value.text if usable and isinstance(entry.value, plain.Scalar) else None)
-    except plain.NotPlain:
+                found.append(entry.value.text if usable and isinstance(entry.value, yaml_subset.Scalar) else None)
+    except yaml_subset.NotPlain:
         pass  # `parse` says what is wrong; what stood before it counts
     return found[0] if len(found) == 1 else None
 
 
-def _take(entries: list[plain.Entry], into: Sidecar) -> Iterator[Problem]:
+def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
     """Fill `into` with the fields that can be read, and yield what is wrong with the others."""
     given: dict[str, int] = {}
     unknown = 0

@@ -26,7 +26,7 @@ def fingerprint() -> int:
 
 def why_not_anew() -> str | None:
     """Why a daemon could not be started now from what is on the disk; none if it could. Takes as long as its imports."""
-    command = (sys.executable, "-P", "-c", "import daemon.cli.run, daemon.service, pipeline.worker")
+    command = (sys.executable, "-P", "-c", "import daemon.cli.verbs.run, daemon.service, pipeline.worker.entry")
     try:
         done = subprocess.run(
             command,

@@ -25,7 +25,7 @@ class JobLog:
     def __init__(self, fs: FileSystem, cap_bytes: int) -> None:
         self._fs = fs
         self._cap = cap_bytes
-        self._room = cap_bytes
+        self._disk_space = cap_bytes
         self._full = False
         self._held = bytearray()
         self._fd: int | None = None
@@ -69,8 +69,8 @@ class JobLog:
     def _write(self, data: bytes) -> None:
         if self._fd is None or not data or self._full:
             return
-        kept = data[: self._room]
-        self._room -= len(kept)
+        kept = data[: self._disk_space]
+        self._disk_space -= len(kept)
         if len(kept) < len(data):
             self._full = True
             kept += f"\n[job.log ends here: the worker printed more than {self._cap} bytes; the rest was not kept]\n".encode()

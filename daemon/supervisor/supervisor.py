@@ -37,7 +37,7 @@ def guardian_argv() -> tuple[str, ...]:
     spec = importlib.util.find_spec("pipeline")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the package `pipeline` is not installed beside `daemon`")
-    return (sys.executable, "-I", "-S", os.path.join(spec.submodule_search_locations[0], "guardian.py"))
+    return (sys.executable, "-I", "-S", os.path.join(spec.submodule_search_locations[0], "worker", "guardian.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Supervisor:
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
         self._jobs: dict[str, Attempt] = {}
-        self._spares: dict[bytes, tuple[Warm, Attempt]] = {}
+        self._warm_workers: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
         #: The spare that died last, and how.
         self._died: tuple[bytes, str] = (b"", "")
@@ -95,19 +95,19 @@ class Supervisor:
         Raises:
             OSError: it could not be started; nothing is left running.
         """
-        self._spares[attempt] = (warm, self._spawn(attempt, warm))
+        self._warm_workers[attempt] = (warm, self._spawn(attempt, warm))
 
     def discard(self, attempt: bytes) -> None:
         """End the spare of this attempt folder, if there is one."""
-        if attempt in self._spares:
-            _warm, spare = self._spares.pop(attempt)
+        if attempt in self._warm_workers:
+            _warm, spare = self._warm_workers.pop(attempt)
             self._dying.add(spare)
             spare.kill()
 
     def spares(self) -> list[Spare]:
         """The workers that have no job, oldest first; one that died is not among them once that was seen."""
         now = self._clock()
-        return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._spares.items()]
+        return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
         """How the spare of this attempt folder ended, a clause; of the last that died by itself only."""
@@ -131,9 +131,9 @@ class Supervisor:
         if command.job_id in self._jobs:
             raise ValueError(f"job {command.job_id} is running already")
         folder = os.fsencode(command.attempt)
-        if folder in self._spares and not self._spares[folder][1].alive():
+        if folder in self._warm_workers and not self._warm_workers[folder][1].alive():
             self.discard(folder)
-        attempt = self._spares.pop(folder)[1] if folder in self._spares else self._spawn(folder, "light")
+        attempt = self._warm_workers.pop(folder)[1] if folder in self._warm_workers else self._spawn(folder, "light")
         self._jobs[command.job_id] = attempt
         attempt.log.open(log)
         attempt.give(command, timeout_seconds)
@@ -169,14 +169,14 @@ class Supervisor:
 
     def begin_shutdown(self) -> None:
         """Ask every worker to stop; go on serving the selector and calling `tick` until `idle`. Its jobs end as `Stopped`."""
-        for folder in tuple(self._spares):
+        for folder in tuple(self._warm_workers):
             self.discard(folder)
         for attempt in tuple(self._jobs.values()):
             attempt.stop("shutdown", self._rules.shutdown_grace_seconds)
 
     def idle(self) -> bool:
         """Is no process of ours left?"""
-        return not (self._jobs or self._spares or self._dying)
+        return not (self._jobs or self._warm_workers or self._dying)
 
     def shutdown(self) -> None:
         """End every worker, within the shutdown grace, without the loop's help; returns when all are gone. Needs a real clock."""
@@ -191,7 +191,7 @@ class Supervisor:
     # -- inside ---------------------------------------------------------------------------------------------------------
 
     def _all(self) -> list[Attempt]:
-        return [*self._jobs.values(), *(spare for _warm, spare in self._spares.values()), *self._dying]
+        return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
         tmp = os.path.join(folder, b"tmp")
@@ -228,7 +228,7 @@ class Supervisor:
         elif attempt in self._dying:
             self._dying.remove(attempt)
         else:
-            self._spares = {folder: kept for folder, kept in self._spares.items() if kept[1] is not attempt}
+            self._warm_workers = {folder: kept for folder, kept in self._warm_workers.items() if kept[1] is not attempt}
             end = attempt.end()
             why = f"was ended ({end.reason})" if end.reason else f"ended by itself with status {end.status}"
             told = (end.tail or "it printed nothing").splitlines()

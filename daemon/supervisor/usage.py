@@ -4,7 +4,7 @@ from daemon.fs import FileSystem
 from daemon.supervisor.rules import SupervisorRules
 
 #: Names looked at in one go; a result has some thirty. A worker that makes more is flooding the disk with them.
-_MOST_NAMES = 3_000
+_MAX_NAMES = 3_000
 
 
 class Usage:
@@ -22,8 +22,8 @@ class Usage:
             for below in self._fs.tree(self._folder):
                 names += 1
                 total += below.charge
-                if names > _MOST_NAMES:
-                    return f"The job had made more than {_MOST_NAMES:,} files and folders and went on; a result has some thirty."
+                if names > _MAX_NAMES:
+                    return f"The job had made more than {_MAX_NAMES:,} files and folders and went on; a result has some thirty."
                 if total > self._limit:
                     return f"The job had written more than the {self._limit >> 20:,} MiB its result may have and went on."
         except PermissionError:

@@ -1,10 +1,9 @@
 """Looking at the inbox: scanner, observer, health. Only ever says "look again"."""
 
 from daemon.watch.coverage import Polled, reason, remedy
-from daemon.watch.places import disjoint
 from daemon.watch.scan import Scanner, entry_from
 from daemon.watch.watch import HEALTH_SECONDS, MARKER, Health, Seen, Watch
 
 __all__ = [
-    "HEALTH_SECONDS", "MARKER", "Health", "Polled", "Scanner", "Seen", "Watch", "disjoint", "entry_from", "reason", "remedy",
+    "HEALTH_SECONDS", "MARKER", "Health", "Polled", "Scanner", "Seen", "Watch", "entry_from", "reason", "remedy",
 ]  # fmt: skip

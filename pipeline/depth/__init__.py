@@ -6,16 +6,16 @@ from collections.abc import Callable
 from daemon.contract.messages import JobCommand
 from daemon.contract.names import to_bytes
 from daemon.errors import DepthMissing, DepthUnreadable
-from pipeline import images
 from pipeline.depth import cues, photo, supplied
-from pipeline.depth.reading import Reading
+from pipeline.depth.depth_map import DepthMap
+from pipeline.image import decode
 
-__all__ = ["Reading", "choose"]
+__all__ = ["DepthMap", "choose"]
 
 Progress = Callable[[float], None]
 
 
-def choose(picture: images.Photo, job: JobCommand, progress: Progress = lambda _: None) -> Reading:
+def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _: None) -> DepthMap:
     """Get the picture's depth.
 
     `auto` takes the first there is of: the dropped depth picture, the depth stored in the photo, a learned model whose weights
@@ -42,7 +42,7 @@ def choose(picture: images.Photo, job: JobCommand, progress: Progress = lambda _
     return reading
 
 
-def _asked_for(picture: images.Photo, job: JobCommand, progress: Progress) -> Reading:
+def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
     """The one source the spec names."""
     match job.spec.depth:
         case "file":
@@ -63,7 +63,7 @@ def _asked_for(picture: images.Photo, job: JobCommand, progress: Progress) -> Re
             return _guessed(picture, job)
 
 
-def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Reading:
+def _chosen(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
     """The best source there is."""
     if job.depth_picture is not None:
         return _supplied(picture, job)
@@ -79,15 +79,15 @@ def _chosen(picture: images.Photo, job: JobCommand, progress: Progress) -> Readi
     listed = weights.catalogue(job.catalogue)
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
     reading = _modelled(picture, job, there, progress) if there else _guessed(picture, job)
-    return Reading(reading.values, reading.valid, reading.provenance, (*passed_over, *reading.warnings))
+    return DepthMap(reading.values, reading.valid, reading.provenance, (*passed_over, *reading.warnings))
 
 
-def _supplied(picture: images.Photo, job: JobCommand) -> Reading:
+def _supplied(picture: decode.Photo, job: JobCommand) -> DepthMap:
     assert job.depth_picture is not None  # noqa: S101  both callers looked
     return supplied.read(_path(job, job.depth_picture), job.spec.depth_kind, photo=picture, limits=job.limits)
 
 
-def _modelled(picture: images.Photo, job: JobCommand, name: str | None, progress: Progress) -> Reading:
+def _modelled(picture: decode.Photo, job: JobCommand, name: str | None, progress: Progress) -> DepthMap:
     """Ask the model of this name, or the default one. Only here are models and the list of their weights loaded."""
     from pipeline import weights
     from pipeline.depth import model
@@ -104,7 +104,7 @@ def _modelled(picture: images.Photo, job: JobCommand, name: str | None, progress
     )
 
 
-def _guessed(picture: images.Photo, job: JobCommand) -> Reading:
+def _guessed(picture: decode.Photo, job: JobCommand) -> DepthMap:
     from pipeline import weights
 
     return cues.read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
-from pipeline.depth.reading import Disparity, Reading
-from pipeline.filters import resize
+from pipeline.depth.depth_map import DepthMap, Disparity
+from pipeline.image.filters import resize
 
 HORIZON = 0.45  # share of the height, from the top, above which nothing is known: measured best between 0.4 and 0.5
 DARKNESS = 0.15  # of the ramp's whole height: enough to decide between equals, too little to overrule it; 0.3 did no better
@@ -23,7 +23,7 @@ _ROWS = 256  # a ramp needs no more; finer steps than a layer could use
 _COLUMNS = 1024  # four times that: only strips have more, whose blur over 1/64 of their length would take minutes
 
 
-def read(rgb: NDArray[np.uint8], *, fetch: str) -> Reading:
+def read(rgb: NDArray[np.uint8], *, fetch: str) -> DepthMap:
     """Guess the depth of a picture.
 
     Args:
@@ -37,7 +37,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str) -> Reading:
     rows = min(height, _ROWS)
     columns = min(max(1, round(width * rows / height)), _COLUMNS)
     values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
-    return Reading(
+    return DepthMap(
         values=(values / np.float32(1.0 + DARKNESS)).astype(np.float32),
         valid=None,
         provenance=Depth(source="heuristic", polarity="disparity", valid=1.0),

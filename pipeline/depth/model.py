@@ -17,9 +17,9 @@ from daemon.contract.manifest import Depth
 from daemon.contract.spec import DepthQuality
 from daemon.errors import ModelFailed
 from pipeline import devices
-from pipeline.depth import thorough
+from pipeline.depth import tiled_averaging
+from pipeline.depth.depth_map import DepthMap, inverse, normalised
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
-from pipeline.depth.reading import Reading, inverse, normalised
 from pipeline.devices import Device
 from pipeline.weights import Polarity, Weights
 
@@ -46,7 +46,7 @@ def read(
     device: Device = "auto",
     quality: DepthQuality = "fast",
     progress: Callable[[float], None] = lambda _: None,
-) -> Reading:
+) -> DepthMap:
     """Estimate the depth of a picture.
 
     Args:
@@ -83,12 +83,12 @@ def read(
 
     if quality == "best":
         least = preparation.short_side
-        raw = thorough.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
+        raw = tiled_averaging.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
     else:
         raw = predict(rgb)
     disparity, valid = to_disparity(raw, polarity, found.name)
     share = float(valid.mean())
-    return Reading(
+    return DepthMap(
         values=normalised(disparity, valid, outliers=_CLIPPED),
         valid=None if share == 1.0 else valid,
         provenance=Depth(

@@ -14,17 +14,17 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthUnreadable, JobError
-from pipeline import images
-from pipeline.depth.reading import Reading, inverse, normalised, same_shape
-from pipeline.source_file import check_limits, open_source
+from pipeline.depth.depth_map import DepthMap, inverse, normalised, same_shape
+from pipeline.image import decode
+from pipeline.image.source_file import check_limits, open_source
 
 if TYPE_CHECKING:
-    from pipeline import heif
+    from pipeline.image import heif
 
 _INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3, non-uniform, keeps only the order
 
 
-def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
+def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None:
     """Read the stored depth.
 
     Args:
@@ -41,7 +41,7 @@ def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
     """
     if photo.format != "HEIF":
         return None
-    from pipeline import heif
+    from pipeline.image import heif
 
     name = to_text(os.path.basename(path))
     with open_source(path) as file:
@@ -59,7 +59,7 @@ def read(path: bytes, *, photo: images.Photo, limits: Limits) -> Reading | None:
         raise DepthUnreadable(f"The depth stored in {name} has another shape than the photo.")
     disparity, polarity, remarks = physical(stored)
     everywhere = np.ones(disparity.shape, bool)
-    return Reading(normalised(disparity, everywhere), None, Depth(source="photo", polarity=polarity, valid=1.0), remarks)
+    return DepthMap(normalised(disparity, everywhere), None, Depth(source="photo", polarity=polarity, valid=1.0), remarks)
 
 
 def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:

@@ -15,16 +15,16 @@ from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
-from pipeline import images
 from pipeline.depth import zeros
-from pipeline.depth.reading import Mask, Reading, inverse, normalised, same_shape
+from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised, same_shape
+from pipeline.image import decode
 
 # Stray zeros (clipped noise, a resampled edge) are below this; a background painted with 0 is far above.
 _MANY_ZEROS = 0.01
 _END: dict[DepthKind, str] = {"disparity": "the farthest", "distance": "the nearest"}
 
 
-def read(path: bytes, kind: DepthKind, *, photo: images.Photo, limits: Limits) -> Reading:
+def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -> DepthMap:
     """Read a dropped depth picture.
 
     Grey of 8, 16 or 32 bits or float, as PNG or TIFF; RGB if its three channels are equal. Stretched exactly from the smallest
@@ -45,7 +45,7 @@ def read(path: bytes, kind: DepthKind, *, photo: images.Photo, limits: Limits) -
     """
     name = to_text(os.path.basename(path))
     try:
-        samples, mode = images.read_samples(path, limits=limits)
+        samples, mode = decode.read_samples(path, limits=limits)
     except SourceMissing as reason:
         raise DepthMissing(reason.message) from reason
     except (ImageType, ImageUnreadable, ImageTooLarge) as reason:
@@ -62,7 +62,7 @@ def read(path: bytes, kind: DepthKind, *, photo: images.Photo, limits: Limits) -
         valid |= empty
     share = float(valid.mean())
     values = normalised(inverse(raw, valid) if kind == "distance" else raw, valid)
-    return Reading(
+    return DepthMap(
         values=values,
         valid=None if share == 1.0 else valid,
         provenance=Depth(source="file", polarity=kind, valid=share),
@@ -81,7 +81,7 @@ def _grey(name: str, samples: NDArray[Any], mode: str) -> tuple[NDArray[Any], Ma
     return grey, opaque
 
 
-def _turned(name: str, plane: NDArray[Any], photo: images.Photo) -> NDArray[Any]:
+def _turned(name: str, plane: NDArray[Any], photo: decode.Photo) -> NDArray[Any]:
     """The plane in the photo's upright frame.
 
     Raises:
@@ -91,7 +91,7 @@ def _turned(name: str, plane: NDArray[Any], photo: images.Photo) -> NDArray[Any]
     if same_shape(plane.shape, frame):
         return plane
     if photo.orientation >= 5 and same_shape(plane.shape[::-1], frame):
-        return images.upright(plane, photo.orientation)
+        return decode.upright(plane, photo.orientation)
     (dh, dw), (ph, pw) = plane.shape, frame
     raise DepthUnreadable(
         f"{name} is {dw} × {dh} pixels, the photo {pw} × {ph}: their proportions differ by more than 1 %.",

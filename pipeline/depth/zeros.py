@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.spec import DepthKind
-from pipeline.depth.reading import Mask
+from pipeline.depth.depth_map import Mask
 
 # The border is looked at this far from the zeros, as a share of the longer side. Right beside them a map that was enlarged has
 # values between a hole's 0 and the reading next to it, which would look like a scale that runs down to 0.

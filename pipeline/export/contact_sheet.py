@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
-from pipeline.filters import resize
+from pipeline.image.filters import resize
 
 Pixels = npt.NDArray[np.uint8]
 

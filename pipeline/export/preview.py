@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.bands import in_parallel
 from pipeline.export.palette import colour_depth, layer_colours
-from pipeline.filters import resize
+from pipeline.image.filters import resize
+from pipeline.layers.bands import in_parallel
 
 Pixels = npt.NDArray[np.uint8]
 

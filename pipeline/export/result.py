@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.status import Output
-from pipeline import png
 from pipeline.export import contact_sheet, preview, psd
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
-from pipeline.fill import MAX_PARALLAX
-from pipeline.images import Photo
-from pipeline.layering import Layers, shifts
+from pipeline.image import png
+from pipeline.image.decode import Photo
+from pipeline.layers.fill import MAX_PARALLAX
+from pipeline.layers.layering import Layers, shifts
 
 Kind = Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
 Progress = Callable[[float], None]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from daemon.contract.manifest import Painterly
 from daemon.contract.messages import JobCommand
 from daemon.contract.spec import JobSpec
-from pipeline.filters import resize
-from pipeline.images import Photo
+from pipeline.image.decode import Photo
+from pipeline.image.filters import resize
 from pipeline.painterly import strokes
 from pipeline.painterly.styles import StrokesStyle, named
 

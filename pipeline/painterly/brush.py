@@ -14,16 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filters import resize
+from pipeline.image.filters import resize
 
 Floats = NDArray[np.float32]
 
-_LEAST_SIDE, _MOST_ENLARGED = 2000, 4  # hairs need pixels; four times is as fine as one sees after reduction
+_LEAST_SIDE, _MAX_ENLARGED = 2000, 4  # hairs need pixels; four times is as fine as one sees after reduction
 _OWNERS_SIDE = 2048  # longer side of the map of strokes: that of the picture they are planned on
 _BANDS = 8  # fixed, so that the bytes do not depend on the number of threads
 _CHUNK = 2048  # strokes whose hairs are computed at a time
 _BITS = 4  # fractional bits of coordinates
-_MOST_HAIRS = 12
+_MAX_HAIRS = 12
 _RAGGED = 0.22  # share of a stroke's length by which hairs end earlier or later than others
 _BUNDLE = 0.87  # half the width of a bundle of hairs, in radii: that of the outermost hair's middle and half of its own
 _HAIR_TONE = 15.0  # levels by which a hair is lighter or darker than its stroke, at full relief
@@ -66,7 +66,7 @@ class Strokes:
     ) -> "Strokes":
         """Strokes with hairs of their own."""
         number = len(paths)
-        hairs = 1 if paths.shape[1] == 1 or relief == 0.0 else int(np.clip(round(1.6 * np.sqrt(radius)), 3, _MOST_HAIRS))
+        hairs = 1 if paths.shape[1] == 1 or relief == 0.0 else int(np.clip(round(1.6 * np.sqrt(radius)), 3, _MAX_HAIRS))
         tones = generator.uniform(-1.0, 1.0, (number, hairs)).astype(np.float32)
         ragged = generator.uniform(0.0, _RAGGED, (number, hairs, 2)).astype(np.float32)
         ends = np.stack([ragged[..., 0] * 0.5, 1.0 - ragged[..., 1]], axis=-1)
@@ -97,7 +97,7 @@ class Canvas:
     @classmethod
     def primed(cls, ground: NDArray[np.uint8], shape: tuple[int, int]) -> "Canvas":
         """A canvas for a photo of `shape` (H, W), with a ground, uint8 (h, w, 3), of any size."""
-        factor = int(np.clip(-(-_LEAST_SIDE // max(shape)), 1, _MOST_ENLARGED))
+        factor = int(np.clip(-(-_LEAST_SIDE // max(shape)), 1, _MAX_ENLARGED))
         size = (shape[0] * factor, shape[1] * factor)
         pixels = np.empty((*size, 4), np.uint8)
         pixels[:, :, :3] = resize(ground, size, cv2.INTER_LINEAR)

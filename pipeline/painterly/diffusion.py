@@ -19,7 +19,7 @@ from daemon.contract.messages import JobCommand
 from daemon.errors import Internal, ModelFailed, WeightsMissing
 from pipeline import devices, weights
 from pipeline.devices import Device
-from pipeline.filters import resize
+from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
 from pipeline.painterly.styles import DiffusionStyle
@@ -195,7 +195,7 @@ def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
     chosen = devices.choose(device)
     if chosen != "cpu":
         return (chosen, "float16"), (chosen, "float32")
-    from pipeline.painterly.widening import computes_in_bfloat16  # imports torch
+    from pipeline.painterly.upcast import computes_in_bfloat16  # imports torch
 
     return (("cpu", "bfloat16"), ("cpu", "float32")) if computes_in_bfloat16() else (("cpu", "float32"),)
 

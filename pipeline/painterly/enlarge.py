@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filters import box, resize
+from pipeline.image.filters import box, resize
 
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _WINDOW = 5  # of the local model, pixels of the painting: as wide as an edge that the reduction blurred
 _NOISE = 6.0**2  # variance below which the photo says nothing: grain and compression, levels²
-_MOST_GAIN = 2.0  # beyond it, small differences of the photo would be blown up to halos
+_MAX_GAIN = 2.0  # beyond it, small differences of the photo would be blown up to halos
 
 
 def enlarge(painting: Rgb, photo: Rgb) -> Rgb:
@@ -41,7 +41,7 @@ def enlarge(painting: Rgb, photo: Rgb) -> Rgb:
     for channel in range(3):
         colour = painting[:, :, channel].astype(np.float32)
         covariance = box(guide * colour, _WINDOW) - mean * box(colour, _WINDOW)
-        gain = np.clip(covariance / (variance + np.float32(_NOISE)), -_MOST_GAIN, _MOST_GAIN).astype(np.float32)
+        gain = np.clip(covariance / (variance + np.float32(_NOISE)), -_MAX_GAIN, _MAX_GAIN).astype(np.float32)
         enlarged = resize(colour, shape, cv2.INTER_CUBIC)
         enlarged += resize(box(gain, _WINDOW), shape, cv2.INTER_LINEAR) * detail
         full[:, :, channel] = np.rint(enlarged.clip(0.0, 255.0)).astype(np.uint8)

@@ -17,7 +17,7 @@ _FAMILY = "StableDiffusion"
 _KINDS = (f"{_FAMILY}Pipeline", f"{_FAMILY}Img2ImgPipeline")
 _HALF = "fp16"  # a folder with files of this variant is loaded from them and widened where need be
 _PARTS = ("text_encoder", "unet", "vae", "safety_checker")
-_MOST_TOKENS = 1000  # of a prompt; CLIP reads 77
+_MAX_TOKENS = 1000  # of a prompt; CLIP reads 77
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
 
     import torch
 
-    from pipeline.painterly.widening import widen_as_used
+    from pipeline.painterly.upcast import widen_as_used
 
     found = parts.pipeline
     _must_be_of_the_family(found)
@@ -173,7 +173,7 @@ def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
             sentence = f"The weights of {found.name} lack {len(missing)} parts of its {part}."
             raise found.corrupt(sentence, ", ".join(missing[:20]))
     # Without its files a tokenizer is made all the same, one that knows no words and no end.
-    if pipeline.tokenizer.model_max_length > _MOST_TOKENS:
+    if pipeline.tokenizer.model_max_length > _MAX_TOKENS:
         raise found.corrupt(f"The tokenizer of {found.name} is incomplete.")
 
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filters import resize
+from pipeline.image.filters import resize
 from pipeline.painterly import surface
 from pipeline.painterly.brush import Canvas, Strokes
 from pipeline.painterly.styles import StrokesStyle

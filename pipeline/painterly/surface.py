@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bands import in_parallel
-from pipeline.filters import resize
+from pipeline.image.filters import resize
+from pipeline.layers.bands import in_parallel
 from pipeline.painterly.brush import Canvas
 from pipeline.painterly.styles import StrokesStyle
 

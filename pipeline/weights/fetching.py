@@ -90,7 +90,7 @@ def fetch(
             hint="Put its files there, or give it a repo and a revision in config/models.yaml.",
         )
     os.makedirs(models, exist_ok=True)
-    with _alone(models), _room(models):
+    with _alone(models), _disk_space(models):
         if entry.commit and (there := _whole(name, models, entry.commit, listed)):
             return there, False
         snapshot = hub.look_up(entry.repo, entry.revision, entry.files)
@@ -300,7 +300,7 @@ def _lock(folder: int, models: str) -> None:
 
 
 @contextmanager
-def _room(models: str) -> Iterator[None]:
+def _disk_space(models: str) -> Iterator[None]:
     """A disk that fills up on the way, as a sentence."""
     try:
         yield

@@ -16,7 +16,7 @@ import pytest
 from loguru import logger
 
 import daemon.service.hotfolder as hotfolder_module
-import daemon.service.service as service_module
+import daemon.service.loop as service_module
 from daemon.fs import LocalFiles
 from daemon.fs.protocol import Stat
 from daemon.intake import Rules

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.claiming.downloads import Downloads
 from daemon.intake import Entry, Folder, Look, Memory, step
-from daemon.service.downloads import Downloads
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 

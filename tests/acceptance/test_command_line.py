@@ -13,7 +13,7 @@ import typer
 from daemon.cli.awaiting import wait_for
 from daemon.cli.common import settings_at
 from daemon.cli.looking import Looking
-from daemon.cli.submit import drop
+from daemon.cli.verbs.submit import drop
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from daemon.fs import DirEntry, LocalFiles
@@ -216,7 +216,7 @@ def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder,
         path.parent.mkdir()
         path.write_bytes(picture(seed=number))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daemon.cli.submit.fs", Slow())
+        patch.setattr("daemon.cli.verbs.submit.fs", Slow())
         settings = settings_at(folder.home)
         drops = [lambda path=path: drop(path, {"id": path.parent.name}, settings) for path in paths]
         with ThreadPoolExecutor(2) as pool:

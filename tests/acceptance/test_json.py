@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.answers import FILES, VERBS, schema
 from daemon.cli.app import command_line
-from daemon.cli.schema import Which
+from daemon.cli.verbs.schema import Which
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 

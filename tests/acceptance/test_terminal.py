@@ -15,8 +15,8 @@ import time
 import pytest
 from pydantic import TypeAdapter
 
-from daemon.cli.standing import ServiceStatus
-from daemon.cli.watch import Scene
+from daemon.cli.service_status import ServiceStatus
+from daemon.cli.verbs.watch import Scene
 from daemon.contract.status import Status
 from daemon.doctor.model import Report
 from daemon.outbox import Waiting

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.layering import Layers, layer_picture
-from pipeline.split import find_thresholds, label
+from pipeline.layers.layering import Layers, layer_picture
+from pipeline.layers.split import find_thresholds, label
 
 SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
 ROOMS = ("icl_livingroom_b1", "icl_livingroom_b3", "icl_livingroom_b5", "tum_desk")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from pipeline.depth import cues
-from pipeline.layering import layer_picture
+from pipeline.layers.layering import layer_picture
 
 PIXELS = 6_000_000
 SHORT_SIDES = (2449, 1000, 400, 200, 92)

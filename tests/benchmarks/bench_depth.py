@@ -19,8 +19,8 @@ import numpy as np
 from skimage import data
 
 from daemon.contract.messages import Limits
-from pipeline import images
 from pipeline.depth import cues, photo
+from pipeline.image import decode
 from tests.benchmarks.bench_pictures import SAMPLE
 
 SAMPLES = SAMPLE.parent
@@ -69,11 +69,12 @@ def look(folder: str, quality: str) -> None:
     """Estimate once, in this process; print what it took."""
     import torch
 
-    from pipeline import warming, weights
+    from pipeline import weights
     from pipeline.depth import model
+    from pipeline.worker import preload
 
     torch.set_num_threads(2)
-    warming.load("depth")
+    preload.load("depth")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     small = np.random.default_rng(0).integers(0, 256, (38, 50, 3), np.uint8)
     picture = cv2.resize(small, (4032, 3024), interpolation=cv2.INTER_CUBIC)
@@ -99,7 +100,7 @@ def true_depths() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     found["motorcycle"] = left, np.where(np.isfinite(disparity) & (disparity > 0), disparity, np.nan)
     if (SAMPLES / "iphone_pug_original.heic").exists():
         path, limits = bytes(SAMPLES / "iphone_pug_original.heic"), Limits(max_bytes=1 << 30, max_pixels=1 << 28)
-        picture = images.read(path, limits=limits)
+        picture = decode.read(path, limits=limits)
         stored = photo.read(path, photo=picture, limits=limits)
         height, width = stored.values.shape
         found["pug"] = cv2.resize(picture.rgb, (width, height), interpolation=cv2.INTER_AREA), stored.values

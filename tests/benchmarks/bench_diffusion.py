@@ -78,7 +78,7 @@ def convolution(_: Path) -> None:
     """One layer in both types: why they are widened on a CPU that does not calculate in bfloat16."""
     import torch
 
-    from pipeline.painterly.widening import computes_in_bfloat16
+    from pipeline.painterly.upcast import computes_in_bfloat16
 
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):

@@ -24,7 +24,7 @@ BEFORE = "everything at once"
 JOBS = ("a worker, depth given", "a worker that asks a model", "a worker that paints")
 PROCESSES = (
     ("an empty interpreter", "pass"),
-    ("pipeline.worker itself", "import pipeline.worker"),
+    ("pipeline.worker.entry itself", "import pipeline.worker.entry"),
     ("a worker, depth given", LOAD.format("light")),
     ("a worker that asks a model", LOAD.format("depth")),
     ("a worker that paints", LOAD.format("painting")),

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.fill import MAX_PARALLAX
-from pipeline.layering import Layers, layer_picture
+from pipeline.layers.fill import MAX_PARALLAX
+from pipeline.layers.layering import Layers, layer_picture
 from tests.scenes import NAMES, Scene, camera_depth, scene
 
 SIZES = ((300, 400), (480, 640), (600, 800))

@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image
 
 from daemon.contract.messages import Limits
-from pipeline import images, png
 from pipeline.depth import photo as stored_depth
 from pipeline.depth import supplied
 from pipeline.export.result import Pictures, page_tasks, png_tasks, psd_tasks, write
-from pipeline.layering import layer_picture
+from pipeline.image import decode, png
+from pipeline.layers.layering import layer_picture
 from tests.benchmarks import plain
 
 SAMPLE = (
@@ -39,7 +39,7 @@ FLOOR_BAR, PLAIN_BAR, LARGE_BAR, MEMORY_BAR = 2.5, 5.0, 4.5, 1e9
 def make_photos(folder: Path) -> None:
     """12.jpg, 48.jpg (twice as large on a side, with a camera's grain) and their depth pictures."""
     if SAMPLE.exists():
-        photo = images.read(os.fsencode(SAMPLE), limits=LIMITS)
+        photo = decode.read(os.fsencode(SAMPLE), limits=LIMITS)
         reading = stored_depth.read(os.fsencode(SAMPLE), photo=photo, limits=LIMITS)
         assert reading is not None
         rgb, values = photo.rgb, reading.values
@@ -65,7 +65,7 @@ def ours(folder: Path, name: str, into: Path) -> tuple[dict[str, float], Picture
             marks.append((stage, time.perf_counter()))
 
     cv2.setNumThreads(THREADS)
-    photo = images.read(os.fsencode(folder / f"{name}.jpg"), limits=LIMITS)
+    photo = decode.read(os.fsencode(folder / f"{name}.jpg"), limits=LIMITS)
     begin("depth")
     reading = supplied.read(os.fsencode(folder / f"{name}.depth.png"), "disparity", photo=photo, limits=LIMITS)
     layers = layer_picture(photo.rgb, None, reading.values, reading.valid, num_layers=LAYERS, progress=begin)
@@ -79,7 +79,7 @@ def ours(folder: Path, name: str, into: Path) -> tuple[dict[str, float], Picture
 
 def floor(folder: Path, name: str, pictures: Pictures) -> None:
     """Decode, encode serially, decode back."""
-    photo = images.read(os.fsencode(folder / f"{name}.jpg"), limits=LIMITS)
+    photo = decode.read(os.fsencode(folder / f"{name}.jpg"), limits=LIMITS)
     layers = pictures.layers
     depth = (np.rint(layers.disparity * np.float32(65534)) + np.float32(1)).astype(np.uint16)
     files = [png.encode_rgba(rgba, photo.icc) for rgba in layers.rgba]

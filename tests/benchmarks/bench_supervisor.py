@@ -46,7 +46,7 @@ IMPORTS = {
     "OpenCV": "cv2",
     "Pillow": "PIL.Image",
     "isal": "isal",
-    "the rest of the light worker": "pipeline.worker, pipeline.run, daemon.errors",
+    "the rest of the light worker": "pipeline.worker.entry, pipeline.run, daemon.errors",
     "torch": "torch",
     "transformers, for depth": "transformers.models.auto.modeling_auto, transformers.modeling_utils",
     "diffusers, for painting": "pipeline.painterly.libraries; pipeline.painterly.libraries.image_to_image()",

@@ -14,6 +14,9 @@ from pathlib import Path
 from loguru import logger
 from simdisk import SimDisk
 
+from daemon.claiming.batches import Batches
+from daemon.claiming.claims import GROUP, Claims
+from daemon.claiming.moving import Mover
 from daemon.clock import rfc3339
 from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.messages import JobCommand, Result
@@ -25,17 +28,14 @@ from daemon.fs.compose import write_all
 from daemon.intake.model import Control, Entry, Ready
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
+from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.service.batches import Batches
-from daemon.service.board import Board
-from daemon.service.claims import GROUP, Claims
-from daemon.service.ledger import Ledger
-from daemon.service.moving import Mover
-from daemon.service.recovery import Recovery
+from daemon.running.recovery import Recovery
+from daemon.running.runner import JobRunner
 from daemon.service.requests import Requests
-from daemon.service.runs import Runs
 from daemon.settings import load
 from daemon.supervisor import Cancelled, Completed, Failed, Stopped, WorkerPid
+from daemon.views.view_writer import ViewWriter
 
 logger.remove()
 
@@ -222,7 +222,7 @@ class House:
         self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         self.history = History(fs, PATHS.journal_bytes)
         self.ledger = Ledger(self.journal, jobs)
-        self.runs = Runs(
+        self.runs = JobRunner(
             fs,
             SETTINGS,
             self.ledger,
@@ -231,7 +231,7 @@ class House:
             wall_clock=lambda: self.world.seconds,
             clock=lambda: self._monotonic,
         )
-        self.board = Board(self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=self.runs.pauses.left)
+        self.board = ViewWriter(self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=self.runs.pauses.left)
         mover = Mover(fs, INBOX, self.outbox)
         self.claims = Claims(
             fs,

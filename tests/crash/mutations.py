@@ -72,7 +72,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a snapshot forgets a job",
-        "daemon/service/ledger.py",
+        "daemon/journal/ledger.py",
         "list(self.jobs.live.values())",
         "list(self.jobs.live.values())[1:]",
     ),
@@ -84,7 +84,7 @@ MUTATIONS = (
     ),
     Mutation(
         "files are moved before the job is in the journal",
-        "daemon/service/claims.py",
+        "daemon/claiming/claims.py",
         "            self._ledger.record(*(record for _, record in accepted))\n",
         "            for pair, record in accepted:\n"
         "                import os as _os\n"
@@ -97,19 +97,19 @@ MUTATIONS = (
     ),
     Mutation(
         "the folders of a claim are not made durable before the files move in",
-        "daemon/service/claims.py",
+        "daemon/claiming/claims.py",
         "            self._mover.anchor(roomy)\n",
         "            pass\n",
     ),
     Mutation(
         "the moves are not made durable before the claim is recorded",
-        "daemon/service/claims.py",
+        "daemon/claiming/claims.py",
         "            self._mover.settle(whole)\n",
         "            pass\n",
     ),
     Mutation(
         "the claim is recorded before the files move",
-        "daemon/service/claims.py",
+        "daemon/claiming/claims.py",
         "        whole: list[Job] = []\n        gone: list[Job] = []\n        for job in roomy:",
         "        whole: list[Job] = []\n        gone: list[Job] = []\n"
         "        if roomy:\n            self._ledger.record(*[Claimed(job=job.job_id) for job in roomy])\n"
@@ -117,19 +117,19 @@ MUTATIONS = (
     ),
     Mutation(
         "a half-done claim is not rolled forward",
-        "daemon/service/recovery.py",
+        "daemon/running/recovery.py",
         "        self.claims.finish([job for job in live if not job.claimed], again=True)\n",
         "        self.ledger.record(*[Claimed(job=job.job_id) for job in live if not job.claimed], *())\n",
     ),
     Mutation(
         "a result is published without being made durable",
-        "daemon/service/runs.py",
+        "daemon/running/runner.py",
         "            self.outbox.make_durable(attempt)\n",
         "",
     ),
     Mutation(
         "a result is published before the journal says so",
-        "daemon/service/runs.py",
+        "daemon/running/runner.py",
         "        self.ledger.record(publishing)\n",
         "        self.outbox.publish(job.job_id, attempt)\n        self.ledger.record(publishing)\n",
     ),
@@ -153,7 +153,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the status comes before the result",
-        "daemon/service/runs.py",
+        "daemon/running/runner.py",
         "            self.outbox.publish(job.job_id, publishing.attempt)\n",
         "            from dataclasses import replace as _replace\n"
         "            from daemon.outbox import status_of as _status_of\n"
@@ -170,13 +170,13 @@ MUTATIONS = (
     ),
     Mutation(
         "stale statuses are left as they are",
-        "daemon/service/recovery.py",
+        "daemon/running/recovery.py",
         "            self._rewrite_views()\n",
         "",
     ),
     Mutation(
         "leftover attempts are not swept",
-        "daemon/service/recovery.py",
+        "daemon/running/recovery.py",
         "            self.outbox.sweep(",
         "            (lambda keep: None)(",
     ),
@@ -194,31 +194,31 @@ MUTATIONS = (
     ),
     Mutation(
         "a new drop that looks like a moved file is taken for its leftover",
-        "daemon/service/moving.py",
+        "daemon/claiming/moving.py",
         "            return here.ino == there.ino\n",
         "            return here.ino == there.ino or here.size == there.size\n",
     ),
     Mutation(
         "an original is removed before its copy has its name",
-        "daemon/service/moving.py",
+        "daemon/claiming/moving.py",
         "            source.rename(_HALF, to)\n        except OSError:\n",
         "            folder.unlink(name)\n            source.rename(_HALF, to)\n            return\n        except OSError:\n",
     ),
     Mutation(
         "a copy's name is not durable when the original goes",
-        "daemon/service/moving.py",
+        "daemon/claiming/moving.py",
         "        source.sync_dir()\n        # What has come under",
         "        # What has come under",
     ),
     Mutation(
         "a picture that goes back loses its name in source before the one in the inbox is durable",
-        "daemon/service/returning.py",
+        "daemon/running/returning.py",
         "        folder.sync_dir()\n",
         "",
     ),
     Mutation(
         "the second try of a return takes its own file for another one",
-        "daemon/service/returning.py",
+        "daemon/running/returning.py",
         "    elif (there.dev, there.ino) != (here.dev, here.ino):\n",
         "    else:\n",
     ),
@@ -237,29 +237,29 @@ MUTATIONS = (
     ),
     Mutation(
         "a full disk costs a job an attempt",
-        "daemon/service/runs.py",
+        "daemon/running/runner.py",
         "        if cause is None:\n            self._charge(job, failed)",
         "        if cause is None or cause.kind == 'room':\n            self._charge(job, failed)",
         FULL_DISK,
     ),
     Mutation(
         "a job that fills the disk itself is tried for ever",
-        "daemon/service/room.py",
+        "daemon/health/disk_space.py",
         "        return self._in(self._outbox.attempt(attempt)) if attempt else Used()\n",
         "        return Used()\n",
         FULL_DISK,
     ),
     Mutation(
         "nothing is held back for the views",
-        "daemon/service/room.py",
+        "daemon/health/disk_space.py",
         "        self._hold_back()\n",
         "",
         FULL_DISK,
     ),
     Mutation(
         "the queue goes on while the disk is full",
-        "daemon/service/service.py",
-        "            self._folder.closed = self._room.problem\n",
+        "daemon/service/loop.py",
+        "            self._folder.closed = self._disk_space.problem\n",
         "",
         FULL_DISK,
     ),

@@ -266,7 +266,7 @@ def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itse
     home.drop("one", picture(48, 32, form="JPEG"), "id: one\nformats: []\n")
     daemons.append(process := home.start())
     wait_until(lambda: home.has("one", "completed"), 100)
-    for path in (tree / "pipeline" / "worker.py", tree / "daemon" / "contract" / "messages.py"):
+    for path in (tree / "pipeline" / "worker" / "entry.py", tree / "daemon" / "contract" / "messages.py"):
         text = path.read_text()
         assert "PROTOCOL_VERSION = 1" in text or "_PROTOCOL_VERSION, _EVENT_FD = 1, 3" in text
         text = text.replace("PROTOCOL_VERSION = 1", "PROTOCOL_VERSION = 2")

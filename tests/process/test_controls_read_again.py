@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.claiming import control_files
 from daemon.fs import Wanted, read_at
 from daemon.intake import Memory, Rules, step
-from daemon.service import controls
 from daemon.watch import Scanner
 
 RULES = Rules(settle_local=2, preset_grace=0, batch_quiet=0)
@@ -20,7 +20,7 @@ class Inbox:
     """The scanner and intake over a real folder, with a clock that is moved by hand."""
 
     def __init__(self, path: Path) -> None:
-        self.scanner = Scanner(os.fsencode(path), network=False, read_control=controls.read_control)
+        self.scanner = Scanner(os.fsencode(path), network=False, read_control=control_files.read_control)
         self.decision = step(Memory(rules=RULES), self.scanner.look(0.0))
 
     def at(self, now: float) -> None:
@@ -58,7 +58,7 @@ def test_an_error_that_passes_is_over_when_it_has_passed(
     (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
     disk = Refusing()
     disk.code = code
-    monkeypatch.setattr(controls, "read_at", disk)
+    monkeypatch.setattr(control_files, "read_at", disk)
     inbox = Inbox(tmp_path)
     inbox.at(10.0)
     assert inbox.ready == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.platform.finder_actions import DOCUMENT, script, workflow
+from daemon.platform.finder.actions import DOCUMENT, script, workflow
 from daemon.platform.service import Facts
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder

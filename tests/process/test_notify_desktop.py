@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from daemon.platform.notify_desktop import Desktop, command
+from daemon.platform.notify.desktop import Desktop, command
 
 HOSTILE = '-e "; do shell script \\"touch /tmp/x\\" -- $(id) `id` <b>日本</b> \'q\' & done'
 

@@ -13,7 +13,7 @@ from workers import recipe
 from workers.driver import command
 
 from daemon.platform import sandbox
-from daemon.platform.sandbox_linux import missing
+from daemon.platform.sandbox.linux import missing
 from daemon.supervisor import Completed
 
 MAY = ("read its source", "see that a device is there", "write in its folder", "start a thread", "limit and signal itself")

@@ -25,8 +25,8 @@ from daemon.journal import Entry
 from daemon.journal.line import encode
 from daemon.outbox import Health, Outbox
 from daemon.platform.service import Facts
-from daemon.platform.service_launchd import LABEL, Launchd
-from daemon.platform.service_systemd import Systemd
+from daemon.platform.service.launchd import LABEL, Launchd
+from daemon.platform.service.systemd import Systemd
 from daemon.watch import HEALTH_SECONDS, MARKER
 
 EXIT_TIMEOUT = 5.0

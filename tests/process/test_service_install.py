@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.cli import service
-from daemon.platform.finder_actions import DOCUMENT, DROPLET, WORKFLOW
-from daemon.platform.service_launchd import LABEL
+from daemon.cli.verbs import service
+from daemon.platform.finder.actions import DOCUMENT, DROPLET, WORKFLOW
+from daemon.platform.service.launchd import LABEL
 from tests.acceptance.home import picture, until
 from tests.programs import write_python_program
 

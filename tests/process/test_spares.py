@@ -15,8 +15,8 @@ from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry
 from daemon.outbox import Outbox
-from daemon.service.installed import Installed
-from daemon.service.spares import LEAD_SECONDS, Spares
+from daemon.running.model_inventory import ModelInventory
+from daemon.running.warm_workers import LEAD_SECONDS, WarmWorkers
 from daemon.settings import load
 from daemon.supervisor import Supervisor, SupervisorRules
 
@@ -43,11 +43,11 @@ class Home:
             on_end=lambda *_: None,
             clock=lambda: self.now,
         )
-        self.spares = Spares(
+        self.spares = WarmWorkers(
             self.settings,
             self.outbox,
             self.jobs,
-            Installed(str(folder / "models")),
+            ModelInventory(str(folder / "models")),
             self.supervisor,
             remaining=lambda: self.left,
             available=lambda: self.free,

@@ -170,7 +170,7 @@ def test_a_worker_that_does_not_get_ready_is_ended_for_that_and_not_for_its_jobs
 def test_a_signal_to_the_whole_group_is_borne(tmp_path):
     house = House(tmp_path, acting("kill_the_group"))
     house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    wait_until(lambda: deaf(house.supervisor._spares[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
+    wait_until(lambda: deaf(house.supervisor._warm_workers[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
     house.start()
     assert isinstance(house.end(), Completed)
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from daemon.contract.manifest import Depth
 from pipeline.export.result import Pictures, png_tasks, write
-from pipeline.images import Photo
-from pipeline.layering import layer_picture, shifts
+from pipeline.image.decode import Photo
+from pipeline.layers.layering import layer_picture, shifts
 from tests.scenes import camera_depth, scene
 
 

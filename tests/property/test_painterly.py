@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.layering import layer_picture
+from pipeline.layers.layering import layer_picture
 from pipeline.painterly import strokes, styles
 from pipeline.painterly.enlarge import enlarge
 

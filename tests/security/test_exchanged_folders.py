@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.claiming.control_files import read_control
 from daemon.fs import LocalFiles
 from daemon.intake.model import Control, Entry, Ready
-from daemon.service.controls import read_control
 from daemon.watch import Scanner
 from tests.unit.service_scene import Scene
 

@@ -18,7 +18,7 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, UnreplayableError
 from daemon.journal.line import Entry, encode
 from daemon.outbox import status_of
-from daemon.service.forecast import Forecast
+from daemon.running.forecast import Forecast
 from daemon.supervisor import Completed, Failed
 from daemon.supervisor.events import EventReader, ProtocolError
 
@@ -171,7 +171,7 @@ def test_an_absurd_share_gives_no_absurd_time():
     forecast.begin(job)
     for fraction in (5e-324, 1e-300, 0.0, 1e-12):
         forecast.moved("job", "paint", fraction)
-    assert progress["job"].eta_seconds is None or progress["job"].eta_seconds <= bounds.MOST_SECONDS
+    assert progress["job"].eta_seconds is None or progress["job"].eta_seconds <= bounds.MAX_SECONDS
     assert told
 
 

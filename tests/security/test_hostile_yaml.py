@@ -9,12 +9,12 @@ import pytest
 
 from daemon import sidecar
 from daemon.errors import JobError, SpecInvalid, SpecUnreadable
-from daemon.sidecar import plain
+from daemon.sidecar import yaml_subset
 
 FULL = sidecar.MAX_BYTES
 PER_BYTE = 12
 """Calls: the scanner goes character by character, with 4 calls for one of a note and 11 for a blank line in quotation marks."""
-FOR_ALL_VALUES = 140 * plain.MAX_VALUES
+FOR_ALL_VALUES = 140 * yaml_subset.MAX_VALUES
 """Calls: 135 for each key and value that is read, up to the most there may be."""
 AT_ONCE = 6_000
 """Calls: refused after a few hundred characters, a sentence included."""
@@ -148,16 +148,16 @@ def read_to_the_end(parser):
 @pytest.mark.parametrize("pattern", [b"[", b"{", b"- ", b"? ", b"{a: ", b"[{"])
 def test_what_is_nested_too_deeply_is_not_read_to_the_end(pattern):
     text = full(pattern).decode()
-    parser = plain.PlainParser(text, max_depth=3)
-    with pytest.raises(plain.NotPlain):
+    parser = yaml_subset.PlainParser(text, max_depth=3)
+    with pytest.raises(yaml_subset.NotPlain):
         read_to_the_end(parser)
     assert parser.index < 100
 
 
 def test_nothing_is_given_from_behind_the_first_fault():
-    entries = plain.entries(b"seed: 1\nmode: &x painterly\nid: a\n", max_depth=3)
+    entries = yaml_subset.entries(b"seed: 1\nmode: &x painterly\nid: a\n", max_depth=3)
     assert next(entries).key == "seed"
-    with pytest.raises(plain.NotPlain):
+    with pytest.raises(yaml_subset.NotPlain):
         next(entries)
     assert next(entries, None) is None
 

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from daemon.platform.sandbox_linux import missing
+from daemon.platform.sandbox.linux import missing
 
 import results  # noqa: F401  isort: skip - finds the modules below
 from supervised import members  # isort: skip
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fence of ma
 #: Confined as a worker is, it leaves its group where it can, tells whether it could, and stays.
 RUNAWAY = """
 import json, os, sys, time
-from pipeline.sandbox import confine, has_seccomp
+from pipeline.worker.sandbox import confine, has_seccomp
 assert has_seccomp()
 confine(["/"], [], sys.argv[1])
 for leave in (os.setsid, lambda: os.setpgid(0, 0)):

@@ -4,22 +4,22 @@ import errno
 import os
 from pathlib import Path
 
+from daemon.claiming.batches import Batches
+from daemon.claiming.claims import Claims
+from daemon.claiming.moving import Mover
 from daemon.contract.records import Accepted, Claimed, ClaimedFile, Job, Process, Started
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
+from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.service.batches import Batches
-from daemon.service.board import Board
-from daemon.service.claims import Claims
-from daemon.service.gestures import Gestures
-from daemon.service.ledger import Ledger
-from daemon.service.moving import Mover
+from daemon.running.runner import JobRunner
 from daemon.service.requests import Requests
-from daemon.service.runs import Runs
+from daemon.service.trash_actions import TrashActions
 from daemon.settings import load
 from daemon.supervisor import WorkerPid
+from daemon.views.view_writer import ViewWriter
 from tests.by_path import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -100,14 +100,14 @@ class Scene:
         self.journal.begin(1, 1, [])
         self.ledger = Ledger(self.journal, self.jobs)
         self.history = History(self.fs, paths.journal_bytes)
-        self.runs = Runs(self.fs, self.settings, self.ledger, self.outbox, lambda job_id: self.board.changed(job_id))
-        self.board = Board(
+        self.runs = JobRunner(self.fs, self.settings, self.ledger, self.outbox, lambda job_id: self.board.changed(job_id))
+        self.board = ViewWriter(
             self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=lambda job: self.runs.pauses.left(job)
         )
         self.mover = Mover(self.fs, paths.inbox_bytes, self.outbox)
         self.batches = Batches(self.fs, paths.inbox_bytes, self.ledger, self.outbox, self.mover)
         self.claims = Claims(self.fs, self.settings, self.ledger, self.outbox, self.mover, self.batches, self.history.job)
-        self.gestures = Gestures(self.fs, self.ledger, self.outbox, self.runs, self.board)
+        self.gestures = TrashActions(self.fs, self.ledger, self.outbox, self.runs, self.board)
         self.requests = Requests(self.fs, self.settings, self.ledger, self.outbox, self.runs, self.history.job)
         self.workers = Workers()
         self.runs.bind(self.workers)

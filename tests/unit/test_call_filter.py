@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.sandbox import call_filter
+from pipeline.worker.sandbox import call_filter
 
 OWN, OTHER = 4711, 4712
 X86_64, AARCH64, I386 = 0xC000003E, 0xC00000B7, 0x40000003

@@ -10,15 +10,15 @@ import pytest
 from job_records import ERROR, accepted, entries
 from service_scene import Scene
 
+from daemon.cli.live_snapshot import silence
 from daemon.cli.looking import Looking
-from daemon.cli.sight import silence
 from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJob, Started
 from daemon.contract.status import Status
 from daemon.errors import WorkerCrashed
 from daemon.jobs.fold import Jobs
 from daemon.jobs.resting import rest_left
 from daemon.outbox import Health
-from daemon.service.pauses import Pauses
+from daemon.running.pauses import Pauses
 from daemon.supervisor import Failed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ from daemon import clock
 right = clock.now
 clock.now = lambda: clock.rfc3339(datetime.datetime.fromisoformat(right()) + ahead)
 from daemon.fs import LocalFiles
-from daemon.service.service import Service
+from daemon.service.loop import Service
 from daemon.settings import load
 settings = load(Path(sys.argv[1]), {"MULTIPLANE_CONFIG": "/dev/null", "MULTIPLANE_WORKER__SPARE": "false"})
 sys.exit(Service(settings, LocalFiles()).run(once=True))

@@ -7,7 +7,7 @@ import pytest
 from pictures import landscape
 from PIL import Image, ImageCms
 
-from pipeline import colour
+from pipeline.image import colour
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

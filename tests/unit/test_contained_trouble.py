@@ -19,9 +19,9 @@ from daemon.journal import Entry as Line
 from daemon.journal import hold_lock
 from daemon.journal.line import encode
 from daemon.outbox import Waiting
+from daemon.running.recovery import Recovery
 from daemon.service import Service
 from daemon.service.hotfolder import HotFolder
-from daemon.service.recovery import Recovery
 from daemon.settings import load
 from daemon.supervisor import Failed
 
@@ -369,7 +369,7 @@ def test_an_answer_that_nobody_fetched_is_removed_in_the_end_and_a_fresh_one_sta
 
 def test_damage_in_an_old_segment_is_reported_and_stops_no_start(tmp_path, monkeypatch) -> None:
     reported = []
-    monkeypatch.setattr("daemon.service.service.logger.warning", lambda text, *values: reported.append(text.format(*values)))
+    monkeypatch.setattr("daemon.service.loop.logger.warning", lambda text, *values: reported.append(text.format(*values)))
     scene = Scene(tmp_path)
     scene.journal.rotate([])
     scene.journal.close()

@@ -10,7 +10,8 @@ import pipeline.depth as depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from daemon.errors import DepthMissing, DepthUnreadable, WeightsCorrupt, WeightsMissing
-from pipeline import images, weights
+from pipeline import weights
+from pipeline.image import decode
 from tests import diffusion_models
 
 DEFAULT = weights.catalogue().default_depth
@@ -73,7 +74,7 @@ def with_model(tmp_path):
 
 
 def source_of(job):
-    picture = images.read(f"{job.source}/{job.image}".encode(), limits=job.limits)
+    picture = decode.read(f"{job.source}/{job.image}".encode(), limits=job.limits)
     told = []
     reading = depth.choose(picture, job, told.append)
     assert told == sorted(told)
@@ -82,7 +83,7 @@ def source_of(job):
 
 
 def test_with_nothing_at_hand_auto_guesses_and_says_how_to_do_better(job):
-    picture = images.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
+    picture = decode.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
     reading = depth.choose(picture, job())
     assert reading.provenance.source == "heuristic"
     assert f"multiplane models fetch {DEFAULT}" in reading.warnings[0]
@@ -99,7 +100,7 @@ def test_an_installed_model_comes_before_the_guess_and_a_dropped_picture_before_
 
 def test_auto_takes_another_installed_model_but_asking_for_the_model_means_the_default_one(job, with_model):
     with_model("depth-anything-v2-indoor")
-    picture = images.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
+    picture = decode.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
     about = depth.choose(picture, job()).provenance
     assert about.model == "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
     assert (about.revision, about.licence, about.polarity) == ("c0ffee" * 6 + "0000", "Apache-2.0", "distance")
@@ -129,10 +130,10 @@ def test_a_damaged_model_is_an_error_not_replaced(job, with_model, wanted):
 @pytest.mark.skipif(not PUG.exists(), reason=f"{PUG} is not at hand")
 def test_the_phones_own_depth_comes_before_a_model_and_damaged_is_passed_over_aloud(job, with_depth, monkeypatch):
     fields = {"source": str(PUG.parent), "image": PUG.name}
-    picture = images.read(str(PUG).encode(), limits=LIMITS)
+    picture = decode.read(str(PUG).encode(), limits=LIMITS)
     assert depth.choose(picture, job(**fields)).provenance.source == "photo"
     assert depth.choose(picture, job("photo", **fields)).provenance.source == "photo"
-    square = images.Photo(picture.rgb[:, :3024], None, None, "sRGB", 8, "HEIF")
+    square = decode.Photo(picture.rgb[:, :3024], None, None, "sRGB", 8, "HEIF")
     reading = depth.choose(square, job(**fields))
     assert reading.provenance.source == "heuristic"
     assert "another shape" in reading.warnings[0]

@@ -8,8 +8,8 @@ from pictures import SAMPLES, encoded, landscape
 
 from daemon.contract.messages import Limits
 from daemon.errors import DepthUnreadable
-from pipeline import heif, images
 from pipeline.depth import photo
+from pipeline.image import decode, heif
 
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
 PUG = SAMPLES / "iphone_pug_original.heic"
@@ -57,13 +57,13 @@ def test_photos_of_other_formats_hold_none(tmp_path):
     path = tmp_path / "p.jpg"
     path.write_bytes(encoded(landscape(), "JPEG"))
     path = os.fsencode(path)
-    assert photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS) is None
+    assert photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS) is None
 
 
 @needs_pug
 def test_a_phones_portrait_gives_the_disparity_it_stored():
     path = os.fsencode(PUG)
-    reading = photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS)
+    reading = photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS)
     assert reading.values.shape == (576, 768)
     assert (reading.values.min(), reading.values.max()) == (0.0, 1.0)
     assert (reading.provenance.source, reading.provenance.polarity, reading.valid) == ("photo", "disparity", None)
@@ -82,7 +82,7 @@ def test_stored_depth_turns_with_the_photo(tmp_path):
     turned = tmp_path / "turned.heic"
     turned.write_bytes(data)
     first, second = (
-        photo.read(path, photo=images.read(path, limits=LIMITS), limits=LIMITS)
+        photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS)
         for path in (os.fsencode(PUG), os.fsencode(turned))
     )
     assert np.array_equal(second.values, np.rot90(first.values, -1))
@@ -90,6 +90,6 @@ def test_stored_depth_turns_with_the_photo(tmp_path):
 
 @needs_pug
 def test_stored_depth_of_another_shape_is_refused():
-    other = images.Photo(np.zeros((40, 40, 3), np.uint8), None, None, "sRGB", 8, "HEIF")
+    other = decode.Photo(np.zeros((40, 40, 3), np.uint8), None, None, "sRGB", 8, "HEIF")
     with pytest.raises(DepthUnreadable, match="another shape"):
         photo.read(os.fsencode(PUG), photo=other, limits=LIMITS)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from daemon.contract.messages import Limits
 from pipeline.depth import supplied
-from pipeline.images import Photo
-from pipeline.layering import layer_picture
+from pipeline.image.decode import Photo
+from pipeline.layers.layering import layer_picture
 
 HEIGHT, WIDTH = 240, 320
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

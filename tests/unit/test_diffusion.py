@@ -9,7 +9,7 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsCorrupt, WeightsMissing
 from pipeline import painterly, weights
-from pipeline.images import Photo
+from pipeline.image.decode import Photo
 from pipeline.painterly import diffusion, enlarge, loading, styles
 from tests import diffusion_models
 
@@ -290,7 +290,7 @@ def test_half_width_weights_stay_mapped_and_paint_what_wide_ones_do(monkeypatch,
 def test_only_large_layers_keep_their_half_width():
     import torch
 
-    from pipeline.painterly import widening
+    from pipeline.painterly import upcast
 
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.Flatten(),
@@ -300,7 +300,7 @@ def test_only_large_layers_keep_their_half_width():
     values = torch.rand(1, 3, 5, 5)
     with torch.inference_mode():
         wide = [parameter.float() for parameter in network.parameters()]
-        widening.widen_as_used(network)
+        upcast.widen_as_used(network)
         got = network(values)
         assert [parameter.dtype for parameter in network.parameters()].count(torch.float16) == 2
         for parameter, value in zip(network.parameters(), wide, strict=True):

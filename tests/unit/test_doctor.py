@@ -9,7 +9,7 @@ import pytest
 from job_records import accepted
 from rich.console import Console
 
-from daemon.cli.doctor import listing, verdict
+from daemon.cli.verbs.doctor import listing, verdict
 from daemon.contract.records import Claimed
 from daemon.doctor.facts import examine, journal_facts
 from daemon.doctor.judging import judge

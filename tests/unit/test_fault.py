@@ -11,11 +11,11 @@ from service_scene import Scene
 from daemon.contract.messages import Result
 from daemon.contract.status import Source
 from daemon.errors import ImageType, Internal, WorkerCrashed
+from daemon.health.disk_space import DiskSpace
+from daemon.health.world import World
 from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
-from daemon.service.room import Room
-from daemon.service.world import World
 from daemon.supervisor import Completed, Failed, Spare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Here(Scene):
         self.world = self.runs.world = World(
             self.fs,
             self.outbox,
-            Room(self.fs, self.settings, self.outbox),
+            DiskSpace(self.fs, self.settings, self.outbox),
             self.canaries,
             busy=lambda: self.busy,
             program=lambda: self.program,
@@ -198,7 +198,7 @@ def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here
     def fail(self: Outbox, attempt: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("daemon.service.runs.check_result", lambda *_, **__: None)
+    monkeypatch.setattr("daemon.running.runner.check_result", lambda *_, **__: None)
     monkeypatch.setattr(Outbox, "make_durable", fail)
     source = Source(image="j.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
     here.runs.on_end("j", Completed(Result(source=source, outputs=(), manifest="result/m"), 1.0, 1000))
@@ -224,7 +224,7 @@ def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: Here) -> None
 
 def test_a_job_that_is_excused_without_end_is_charged_in_the_end(here: Here) -> None:
     starved = Failed(WorkerCrashed("killed").info(), True, 1.0, starved=71 << 20)
-    for number in range(fault.MOST_EXCUSES + 1):
+    for number in range(fault.MAX_EXCUSES + 1):
         if number:
             here.later(31.0)
             here.runs.start_next()

@@ -9,8 +9,9 @@ import pytest
 
 from daemon.contract.records import Accepted, ClaimedFile, Job
 from daemon.contract.spec import JobSpec
-from daemon.platform import sandbox, sandbox_macos
-from daemon.service.installed import Installed
+from daemon.platform import sandbox
+from daemon.platform.sandbox import macos
+from daemon.running.model_inventory import ModelInventory
 from daemon.supervisor.code import fingerprint
 
 PROGRAM = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folder
 
 def test_a_profile_of_macos_quotes_what_it_is_given():
     fence = sandbox.Fence(read=('/Users/a "b" \\c',), devices=("/dev/null",))
-    profile = sandbox_macos.fenced(["/usr/bin/python3", "-P"], fence, b"/Users/a/outbox/.work/1")
+    profile = macos.fenced(["/usr/bin/python3", "-P"], fence, b"/Users/a/outbox/.work/1")
     assert profile[:2] == ["/usr/bin/sandbox-exec", "-p"]
     assert profile[3:] == ["/usr/bin/python3", "-P"]
     assert '(subpath "/Users/a \\"b\\" \\\\c")' in profile[2]
@@ -63,7 +64,7 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
     ],
 )
 def test_what_a_job_asks_of_its_worker_is_known_beforehand(tmp_path, wishes, warm):
-    assert Installed(str(tmp_path)).asked_of(job_asking(**wishes)) == warm
+    assert ModelInventory(str(tmp_path)).asked_of(job_asking(**wishes)) == warm
 
 
 def job_asking(**wishes) -> Job:
@@ -75,13 +76,13 @@ def job_asking(**wishes) -> Job:
 
 def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path):
     (tmp_path / "models.yaml").write_text("models:\n  mine:\n  other: text\n")
-    installed = Installed(str(tmp_path), tmp_path / "models.yaml")
+    installed = ModelInventory(str(tmp_path), tmp_path / "models.yaml")
     assert installed.folders() == [os.fsencode(tmp_path), os.fsencode(tmp_path / "models.yaml")]
     assert installed.asked_of(job_asking()) == "light"
 
 
 def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
-    installed = Installed(str(tmp_path / "models"))
+    installed = ModelInventory(str(tmp_path / "models"))
     assert installed.places()[0] is None
     (tmp_path / "models").mkdir()
     first = installed.places()
@@ -105,4 +106,4 @@ def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_t
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):
-    assert Installed(str(tmp_path)).folders()[0] == os.fsencode(tmp_path)
+    assert ModelInventory(str(tmp_path)).folders()[0] == os.fsencode(tmp_path)

@@ -1,11 +1,11 @@
-"""Promises of pipeline.fill and pipeline.texture."""
+"""Promises of pipeline.layers.fill and pipeline.layers.texture."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.fill import MAX_PARALLAX, Filler, push_pull
-from pipeline.texture import find_texture
+from pipeline.layers.fill import MAX_PARALLAX, Filler, push_pull
+from pipeline.layers.texture import find_texture
 from tests.benchmarks.bench_layers import exposed_by_parallax, psnr
 from tests.scenes import scene, wall
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import quick_action
-from daemon.cli.service import install, uninstall
+from daemon.cli.verbs import quick_action
+from daemon.cli.verbs.service import install, uninstall
 from daemon.errors import Refusal
-from daemon.platform.finder_actions import (
+from daemon.platform.finder.actions import (
     APPLESCRIPT,
     DOCUMENT,
     DROPLET,

@@ -15,11 +15,11 @@ from daemon.contract.records import Claimed, Ended, Removed, Requeued, Started
 from daemon.contract.status import State
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
+from daemon.notify.user_notifications import UserNotifications
 from daemon.outbox import Outbox
 from daemon.platform.finder import get_attribute, holds_tags, set_attribute
-from daemon.platform.finder_tags import FINDER_INFO, STATE_TAGS, TAGS, show_state, with_colour, with_state
+from daemon.platform.finder.tags import FINDER_INFO, STATE_TAGS, TAGS, show_state, with_colour, with_state
 from daemon.platform.mounts import Mount
-from daemon.service.tellings import Tellings
 from daemon.settings import load
 from tests.unit.job_records import accepted, entries, publishing
 
@@ -129,7 +129,7 @@ def told(folder, tmp_path):
     """Jobs, and what hears of them; `folder` is that of the job named job."""
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": ""})
     jobs = Jobs()
-    tellings = Tellings(settings, jobs, Outbox(LocalFiles(), os.fsencode(tmp_path)), tags=True)
+    tellings = UserNotifications(settings, jobs, Outbox(LocalFiles(), os.fsencode(tmp_path)), tags=True)
 
     def record(*records) -> None:
         for one in records:
@@ -179,7 +179,7 @@ def test_a_disk_that_refuses_is_told_once_and_stops_no_work(told, monkeypatch) -
 
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
-    monkeypatch.setattr("daemon.service.tellings.set_attribute", refuse)
+    monkeypatch.setattr("daemon.notify.user_notifications.set_attribute", refuse)
     told(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"), Ended(job="job", state="failed"))
     logger.remove(sink)
     assert len(lines) == 1

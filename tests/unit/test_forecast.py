@@ -8,8 +8,8 @@ from timed_jobs import job
 from daemon.contract.records import Ended, Publishing
 from daemon.contract.status import Source
 from daemon.fs import LocalFiles
+from daemon.running.forecast import Forecast
 from daemon.service import Service
-from daemon.service.forecast import Forecast
 from daemon.settings import load
 
 
@@ -74,7 +74,7 @@ def test_a_job_that_ended_has_no_progress_and_teaches_the_next():
 
 def test_the_past_is_remembered_through_any_number_of_starts(tmp_path, monkeypatch):
     # Each start is a process of its own; here they are one, and the lock of the first would last.
-    monkeypatch.setattr("daemon.service.service.hold_lock", lambda *_: 0)
+    monkeypatch.setattr("daemon.service.loop.hold_lock", lambda *_: 0)
     scene = HomeScene(tmp_path)
     earlier = scene.processing("earlier")
     source = Source(image=earlier.image.to, bytes=earlier.image.size)

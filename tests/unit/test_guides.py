@@ -8,7 +8,7 @@ from click import Command
 from typer.main import get_command
 
 from daemon.cli.app import command_line
-from daemon.platform.finder_tags import STATE_TAGS
+from daemon.platform.finder.tags import STATE_TAGS
 from daemon.settings import loading
 from daemon.settings.layout import PROGRAM
 

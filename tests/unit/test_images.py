@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, SourceMissing
-from pipeline import images, source_file
+from pipeline.image import decode, source_file
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
 LOSSLESS = [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})]
@@ -24,7 +24,7 @@ def read(tmp_path):
     def write_and_read(data, **options):
         path = tmp_path / "photo"
         path.write_bytes(data)
-        return images.read(os.fsencode(path), limits=LIMITS, **options)
+        return decode.read(os.fsencode(path), limits=LIMITS, **options)
 
     return write_and_read
 
@@ -192,7 +192,7 @@ def test_a_file_with_more_in_it_than_its_size_says_is_read_no_further_than_is_al
 
 @needs_pug
 def test_a_phones_heic_is_read_with_its_profile():
-    photo = images.read(os.fsencode(PUG), limits=LIMITS)
+    photo = decode.read(os.fsencode(PUG), limits=LIMITS)
     assert photo.rgb.shape == (3024, 4032, 3)
     assert (photo.format, photo.bits, photo.orientation) == ("HEIF", 8, 1)
     assert photo.profile == "Display P3"
@@ -209,7 +209,7 @@ def test_a_rotated_heic_is_rotated_once(tmp_path):
     tag = data.index(struct.pack(">HHI", 0x0112, 3, 1), entry)
     data[tag + 8 : tag + 10] = b"\0\x06"
     turned.write_bytes(data)
-    upright = images.read(os.fsencode(PUG), limits=LIMITS)
-    photo = images.read(os.fsencode(turned), limits=LIMITS)
+    upright = decode.read(os.fsencode(PUG), limits=LIMITS)
+    photo = decode.read(os.fsencode(turned), limits=LIMITS)
     assert photo.orientation == 6
     assert np.array_equal(photo.rgb, np.rot90(upright.rgb, -1))

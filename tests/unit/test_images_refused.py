@@ -9,7 +9,7 @@ from pictures import SAMPLES, encoded, landscape, png_header
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
-from pipeline import images, source_file
+from pipeline.image import decode, source_file
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
 ALL = [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {"compression": "tiff_lzw"}), ("AVIF", {})]
@@ -24,7 +24,7 @@ def read(tmp_path):
     def write_and_read(data, limits=LIMITS, name="photo.jpg"):
         path = tmp_path / name
         path.write_bytes(data)
-        return images.read(os.fsencode(path), limits=limits)
+        return decode.read(os.fsencode(path), limits=limits)
 
     return write_and_read
 
@@ -88,7 +88,7 @@ def test_the_pixel_limit_holds_for_every_format_to_the_pixel(read, form, options
 def test_the_pixel_limit_holds_for_heic():
     path = os.fsencode(SAMPLES / "iphone_pug_original.heic")
     with pytest.raises(ImageTooLarge, match="4032 × 3024"):
-        images.read(path, limits=Limits(max_bytes=10**9, max_pixels=12_000_000))
+        decode.read(path, limits=Limits(max_bytes=10**9, max_pixels=12_000_000))
 
 
 def test_too_many_bytes_are_refused(read):
@@ -137,9 +137,9 @@ def test_links_pipes_folders_and_nothing_are_refused(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for name, why in (("link.png", "link"), ("pipe.png", "regular file"), ("folder.png", "regular file")):
         with pytest.raises(ImageUnreadable, match=why):
-            images.read(os.fsencode(tmp_path / name), limits=LIMITS)
+            decode.read(os.fsencode(tmp_path / name), limits=LIMITS)
     with pytest.raises(SourceMissing):
-        images.read(os.fsencode(tmp_path / "none.png"), limits=LIMITS)
+        decode.read(os.fsencode(tmp_path / "none.png"), limits=LIMITS)
 
 
 def test_a_name_that_is_not_utf_8_is_told_readably(tmp_path):
@@ -147,4 +147,4 @@ def test_a_name_that_is_not_utf_8_is_told_readably(tmp_path):
     with open(path, "wb") as file:
         file.write(b"text")
     with pytest.raises(ImageType, match=r"ph\\xffto"):
-        images.read(path, limits=LIMITS)
+        decode.read(path, limits=LIMITS)

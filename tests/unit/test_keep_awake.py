@@ -1,16 +1,16 @@
 """While a job runs the machine does not fall asleep by itself: what is started for that on macOS."""
 
-from daemon.platform import process_linux, process_macos
+from daemon.platform.process import linux, macos
 
 
 def test_caffeinate_keeps_the_machine_from_idle_sleep_as_long_as_the_worker_lives():
-    assert process_macos.caffeinate_argv(4711) == ("/usr/bin/caffeinate", "-i", "-w", "4711")
+    assert macos.caffeinate_argv(4711) == ("/usr/bin/caffeinate", "-i", "-w", "4711")
 
 
 def test_a_system_without_caffeinate_costs_the_job_nothing(monkeypatch):
-    monkeypatch.setattr(process_macos, "caffeinate_argv", lambda pid: ("/nowhere/caffeinate", str(pid)))
-    assert process_macos.keep_awake(4711) is None
+    monkeypatch.setattr(macos, "caffeinate_argv", lambda pid: ("/nowhere/caffeinate", str(pid)))
+    assert macos.keep_awake(4711) is None
 
 
 def test_nothing_is_started_on_linux():
-    assert process_linux.keep_awake(4711) is None
+    assert linux.keep_awake(4711) is None

@@ -12,8 +12,8 @@ from daemon.contract.spec import JobSpec
 from daemon.contract.status import Output
 from pipeline.export import psd, result
 from pipeline.export.result import Pictures, Task, write, write_pictures
-from pipeline.images import Photo
-from pipeline.layering import Layers, layer_picture
+from pipeline.image.decode import Photo
+from pipeline.layers.layering import Layers, layer_picture
 from pipeline.run import run
 from tests.unit.pictures import encoded, landscape
 

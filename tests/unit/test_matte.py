@@ -1,12 +1,12 @@
-"""Promises of pipeline.matte."""
+"""Promises of pipeline.layers.matte."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.bands import band_radius
-from pipeline.layering import layer_picture
-from pipeline.matte import GLOW, GLOW_REACH, find_borders
+from pipeline.layers.bands import band_radius
+from pipeline.layers.layering import layer_picture
+from pipeline.layers.matte import GLOW, GLOW_REACH, find_borders
 from tests.scenes import NAMES, scene
 
 

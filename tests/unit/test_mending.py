@@ -7,7 +7,7 @@ from service_scene import Scene
 
 from daemon.contract.records import Ended
 from daemon.outbox.gallery import chunks, feed
-from daemon.service import board
+from daemon.views import view_writer
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def small_chunks(monkeypatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK_JOBS", 2)
     monkeypatch.setattr(feed, "CHUNK_JOBS", 2)
     monkeypatch.setattr(feed, "_RECENT", 1)
-    monkeypatch.setattr(board, "_MOST_ENDED", 2)
+    monkeypatch.setattr(view_writer, "_MAX_ENDED", 2)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -148,7 +148,7 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
     for back in (False, True):
         if back:
             trash.rename(scene.root / "a")
-        scene.board = board.Board(scene.outbox, scene.ledger, {}, scene.history.ended)
+        scene.board = view_writer.ViewWriter(scene.outbox, scene.ledger, {}, scene.history.ended)
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()
         assert on_the_page(scene) == back

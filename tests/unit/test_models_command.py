@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from daemon.errors import LicenceNotAccepted, Refusal, WeightsCorrupt, WeightsMissing
-from pipeline import models_command, weights
-from pipeline.weights import licences, store
+from pipeline import weights
+from pipeline.weights import command, licences, store
 
 HUB = {
     "use": "depth", "repo": "some/model", "revision": "c" * 40, "licence": "MIT", "commercial": True, "bytes": 12_000_000,
@@ -42,7 +42,7 @@ class Place:
         return self.folder / "own"
 
     def run(self, *arguments):
-        return models_command.main([*arguments, "--folder", str(self.models), "--catalogue", str(self.path)])
+        return command.main([*arguments, "--folder", str(self.models), "--catalogue", str(self.path)])
 
     def state(self, name):
         return store.state(name, str(self.models), self.listed)
@@ -87,7 +87,7 @@ def test_the_list_fits_a_terminal_and_names_size_licence_and_state(place, capsys
 
 def test_the_shipped_list_fits_a_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert models_command.main(["list", "--folder", str(tmp_path)]) == 0
+    assert command.main(["list", "--folder", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     for name in weights.catalogue().models:
         assert any(line.startswith(f"  {name}") for line in said.splitlines()), name
@@ -217,8 +217,8 @@ def test_an_unreadable_list_of_accepted_licences_is_no_acceptance(place):
 
 def test_what_opens_connections_is_not_even_imported_by_the_list(place):
     asked = (
-        "import sys; from pipeline import models_command; "
-        f"models_command.main(['list', '--folder', {str(place.models)!r}, '--catalogue', {str(place.path)!r}]); "
+        "import sys; from pipeline.weights import command; "
+        f"command.main(['list', '--folder', {str(place.models)!r}, '--catalogue', {str(place.path)!r}]); "
         "print(sorted({'huggingface_hub', 'httpx2', 'torch', 'transformers', 'numpy'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", asked], capture_output=True, text=True, timeout=60, check=True)

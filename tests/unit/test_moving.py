@@ -6,11 +6,11 @@ import os
 import pytest
 from job_records import accepted, entries
 
+from daemon.claiming.moving import Moved, Mover, PlantedError
 from daemon.contract.records import ClaimedFile
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
-from daemon.service.moving import Moved, Mover, PlantedError
 from tests.by_path import ByPath
 
 

@@ -9,8 +9,8 @@ from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
-from daemon.service.notices import Notice, plain
-from daemon.service.tellings import Tellings
+from daemon.notify.notices import Notice, plain
+from daemon.notify.user_notifications import UserNotifications
 from daemon.settings import load
 from daemon.settings.model import Notifications
 from tests.unit.job_records import accepted, entries, publishing
@@ -43,7 +43,7 @@ class Day:
             self.apply(record)
         settings = settings.model_copy(update={"notifications": wanted})
         nothing = History(LocalFiles(), settings.paths.journal_bytes)
-        self.tellings = Tellings(
+        self.tellings = UserNotifications(
             settings, self.jobs, None, desktop=self.screen, tags=False, clock=lambda: self.now, history=history or nothing
         )
 

@@ -6,8 +6,8 @@ import os
 import pytest
 from service_scene import Files, Scene
 
+from daemon.claiming.control_files import read_control
 from daemon.intake import Memory, Rules, put_back, step
-from daemon.service.controls import read_control
 from daemon.watch import Scanner
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.layering import layer_picture
+from pipeline.layers.layering import layer_picture
+from pipeline.layers.stroke_regions import LARGEST_MOVED, keep_whole
 from pipeline.painterly import strokes, styles
-from pipeline.pieces import LARGEST_MOVED, keep_whole
 
 SHAPE = (60, 100)
 

@@ -9,11 +9,11 @@ from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
+from daemon.health.folder_health import FolderHealth
+from daemon.health.proof import Proof
 from daemon.journal import History
 from daemon.outbox import Outbox
 from daemon.platform.mounts import Mount
-from daemon.service.presence import Presence
-from daemon.service.proof import Proof
 from daemon.settings import load
 from daemon.settings.layout import PROGRAM
 from daemon.watch import Watch
@@ -24,7 +24,7 @@ SHIPPED = {path.parent.name for path in (PROGRAM / "inbox").glob("*/_preset.yaml
 
 def prepared(home: Path) -> set[str]:
     fs, settings = LocalFiles(), load(home, SETTINGS)
-    Presence(fs, settings, Outbox(fs, settings.paths.outbox_bytes)).prepare()
+    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes)).prepare()
     return {name for name in os.listdir(home / "inbox") if name != ".multiplane"}
 
 
@@ -54,7 +54,7 @@ class Start:
         fs, settings = LocalFiles(), load(home, SETTINGS)
         make_folders(fs, settings.paths.state_bytes)
         self.outbox = Outbox(fs, settings.paths.outbox_bytes)
-        self.presence = Presence(fs, settings, self.outbox)
+        self.presence = FolderHealth(fs, settings, self.outbox)
         self.presence.known = lambda: jobs
         # On a share nothing is watched, so that no thread of it is left behind.
         share = lambda _: Mount(b"/", "nfs", "server:/")  # noqa: E731
@@ -86,7 +86,7 @@ def jobs(home: Path) -> list[Job]:
 @pytest.mark.parametrize("name", ["inbox", "outbox"])
 def test_a_marker_that_was_removed_between_two_starts_is_put_back_and_told_of(home, jobs, name, monkeypatch) -> None:
     said = []
-    monkeypatch.setattr("daemon.service.presence.logger.warning", lambda text, *values: said.append(text.format(*values)))
+    monkeypatch.setattr("daemon.health.folder_health.logger.warning", lambda text, *values: said.append(text.format(*values)))
     (home / name / ".multiplane").unlink()
     assert Start(home, jobs).absence() is None
     assert (home / name / ".multiplane").exists()

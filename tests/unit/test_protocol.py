@@ -14,7 +14,7 @@ from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.events import EventReader, ProtocolError
 from daemon.supervisor.joblog import TAIL_LINES, JobLog
 from daemon.supervisor.outcome import Cancelled, Completed, End, Failed, Stopped, judge
-from pipeline import worker
+from pipeline.worker import entry
 
 HELLO = {"type": "hello", "protocol": PROTOCOL_VERSION, "pid": 7}
 RESULT = Result(source=Source(image="a.jpg", bytes=1), outputs=(), manifest="result/layer_manifest.json", peak_rss=5)
@@ -118,8 +118,8 @@ def test_an_offending_line_is_shown_harmless_and_short():
 
 
 def test_the_worker_speaks_the_contracts_version_on_the_contracts_descriptor():
-    assert (worker._PROTOCOL_VERSION, worker._EVENT_FD) == (PROTOCOL_VERSION, EVENT_FD)
-    assert EVENT.validate_python(HELLO).protocol == worker._PROTOCOL_VERSION
+    assert (entry._PROTOCOL_VERSION, entry._EVENT_FD) == (PROTOCOL_VERSION, EVENT_FD)
+    assert EVENT.validate_python(HELLO).protocol == entry._PROTOCOL_VERSION
 
 
 # -- judgement ------------------------------------------------------------------------------------------------------------
@@ -305,12 +305,12 @@ class OutOfMemoryError(RuntimeError):
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk_full"),
         (OSError(errno.EIO, "Input/output error"), "internal"),
         (ImageUnreadable("cut off"), "image_unreadable"),
-        (worker._Stop(), "cancelled"),
+        (entry._Stop(), "cancelled"),
         (KeyError("x"), "internal"),
     ],
 )
 def test_whatever_stops_a_recipe_has_a_place_in_the_error_tree(raised, code):
-    assert worker.classify(raised).code == code
+    assert entry.classify(raised).code == code
 
 
 def test_the_environment_passes_nothing_it_was_not_told_to():

@@ -1,10 +1,10 @@
-"""Promises of pipeline.recompose."""
+"""Promises of pipeline.layers.recompose."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.recompose import compose, over, solve
+from pipeline.layers.recompose import compose, over, solve
 
 
 def stacked(alpha, estimate, ground):

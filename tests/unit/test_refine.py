@@ -1,11 +1,11 @@
-"""Promises of pipeline.refine."""
+"""Promises of pipeline.layers.refine."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.refine import refine
-from pipeline.split import find_thresholds, label
+from pipeline.layers.refine import refine
+from pipeline.layers.split import find_thresholds, label
 from tests.benchmarks.bench_agreement import ROOMS, SAMPLES, agreement, room
 from tests.scenes import camera_depth, scene
 

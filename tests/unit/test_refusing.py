@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from daemon.cli.refusing import EXIT_DISK, EXIT_PERMISSION, explained
+from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained
 
 
 @pytest.mark.parametrize(

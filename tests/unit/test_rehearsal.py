@@ -4,15 +4,15 @@ import itertools
 
 import pytest
 
-from pipeline import rehearsal
+from pipeline.worker import warm_up
 
 
 @pytest.fixture
 def steps(monkeypatch, tmp_path):
     """The steps of the recipe that the rehearsal asked between, in their order; its folder is in `tmp_path`."""
-    monkeypatch.setattr(rehearsal.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(warm_up.tempfile, "tempdir", str(tmp_path))
     seen = []
-    run = rehearsal.run
+    run = warm_up.run
 
     def watched(command, report):
         def told(stage, share):
@@ -21,23 +21,23 @@ def steps(monkeypatch, tmp_path):
 
         return run(command, told)
 
-    monkeypatch.setattr(rehearsal, "run", watched)
+    monkeypatch.setattr(warm_up, "run", watched)
     return seen
 
 
 def test_a_rehearsal_goes_through_the_recipe_up_to_the_files_and_leaves_nothing(steps, tmp_path):
-    rehearsal.rehearse(lambda: False)
+    warm_up.rehearse(lambda: False)
     assert list(dict.fromkeys(steps)) == ["decode", "depth", "layers", "refine", "split", "matte", "fill", "recompose", "export"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_that_comes_ends_the_rehearsal_at_the_next_step(steps, tmp_path):
     asked = itertools.count()
-    rehearsal.rehearse(lambda: next(asked) >= 2)
+    warm_up.rehearse(lambda: next(asked) >= 2)
     assert len(steps) == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_where_a_job_waits_already_nothing_is_rehearsed(steps):
-    rehearsal.rehearse(lambda: True)
+    warm_up.rehearse(lambda: True)
     assert steps == []

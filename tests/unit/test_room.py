@@ -1,4 +1,4 @@
-"""Room on the disks: when the queue pauses, and which failures a full disk explains."""
+"""DiskSpace on the disks: when the queue pauses, and which failures a full disk explains."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from daemon.fs import LocalFiles, make_folders
+from daemon.health.disk_space import HELD_BACK, HELD_BACK_BYTES, MIN_FREE_FILES, Disk, DiskSpace, shortage
 from daemon.outbox import Outbox
-from daemon.service.room import HELD_BACK, HELD_BACK_BYTES, MIN_FREE_FILES, Disk, Room, shortage
 from daemon.settings import load
 
 MIB = 1 << 20
@@ -41,10 +41,10 @@ def outbox(disk: Measured, tmp_path: Path) -> Outbox:
 
 
 @pytest.fixture
-def room(disk: Measured, outbox: Outbox, tmp_path: Path) -> Room:
+def room(disk: Measured, outbox: Outbox, tmp_path: Path) -> DiskSpace:
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull, "MULTIPLANE_QUEUE__MIN_FREE_BYTES": "100 MiB"})
     make_folders(disk, settings.paths.state_bytes)
-    return Room(disk, settings, outbox)
+    return DiskSpace(disk, settings, outbox)
 
 
 def held_back(outbox: Outbox) -> Path:
@@ -57,7 +57,7 @@ def test_the_first_disk_that_lacks_room_is_named_with_what_it_has_and_needs() ->
     assert shortage([roomy, full]) == "the disk of the state folder is full: 3 MiB are free, 16 MiB are needed"
 
 
-def test_it_pauses_while_there_is_no_room_and_looks_again_by_itself(room: Room, disk: Measured) -> None:
+def test_it_pauses_while_there_is_no_room_and_looks_again_by_itself(room: DiskSpace, disk: Measured) -> None:
     room.look(0.0)
     assert room.problem is None
     assert room.next_look(0.0) == float("inf")
@@ -70,7 +70,7 @@ def test_it_pauses_while_there_is_no_room_and_looks_again_by_itself(room: Room, 
     assert (room.problem, room.hint) == (None, None)
 
 
-def test_a_disk_that_cannot_be_asked_is_not_called_full(room: Room, disk: Measured) -> None:
+def test_a_disk_that_cannot_be_asked_is_not_called_full(room: DiskSpace, disk: Measured) -> None:
     disk.free = None
     room.look(0.0)
     assert room.problem is None
@@ -78,7 +78,7 @@ def test_a_disk_that_cannot_be_asked_is_not_called_full(room: Room, disk: Measur
 
 
 def test_a_failure_is_the_disks_fault_only_if_it_is_full_without_what_the_attempt_wrote(
-    room: Room, disk: Measured, outbox: Outbox
+    room: DiskSpace, disk: Measured, outbox: Outbox
 ) -> None:
     attempt = outbox.new_attempt()
     made = Path(os.fsdecode(outbox.attempt(attempt))) / "result" / "preview"
@@ -89,7 +89,7 @@ def test_a_failure_is_the_disks_fault_only_if_it_is_full_without_what_the_attemp
     assert not room.lacks(attempt), "its own result filled the disk: it would never end"
 
 
-def test_some_bytes_are_held_back_and_given_up_when_the_views_need_them(room: Room, disk: Measured, outbox: Outbox) -> None:
+def test_some_bytes_are_held_back_and_given_up_when_the_views_need_them(room: DiskSpace, disk: Measured, outbox: Outbox) -> None:
     room.look(0.0)
     assert held_back(outbox).stat().st_size == HELD_BACK_BYTES
     disk.free = HELD_BACK_BYTES
@@ -104,13 +104,13 @@ def test_some_bytes_are_held_back_and_given_up_when_the_views_need_them(room: Ro
     assert held_back(outbox).exists()
 
 
-def test_nothing_is_put_where_the_outbox_is_not(room: Room, outbox: Outbox) -> None:
+def test_nothing_is_put_where_the_outbox_is_not(room: DiskSpace, outbox: Outbox) -> None:
     os.unlink(os.path.join(outbox.root, b".multiplane"))
     room.look(0.0)
     assert not held_back(outbox).exists()
 
 
-def test_a_disk_without_free_inodes_is_full_whatever_its_bytes(room: Room, disk: Measured, outbox: Outbox) -> None:
+def test_a_disk_without_free_inodes_is_full_whatever_its_bytes(room: DiskSpace, disk: Measured, outbox: Outbox) -> None:
     attempt = outbox.new_attempt()
     disk.files = MIN_FREE_FILES - 1
     room.look(0.0)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
-from pipeline import images
+from pipeline.image import decode
 from pipeline.run import run
 from tests.unit.pictures import SAMPLES, encoded, exif, landscape, png16, stored
 
@@ -94,14 +94,14 @@ def kinds() -> dict[str, tuple[str, bytes]]:
 def test_every_kind_of_picture_comes_back_from_its_layers(tmp_path: Path, kind: str) -> None:
     name, data = kinds()[kind]
     result = layered(tmp_path, name, data, num_layers=5)
-    photo = images.read(os.fsencode(tmp_path / "source" / name), limits=LIMITS)
+    photo = decode.read(os.fsencode(tmp_path / "source" / name), limits=LIMITS)
     assert error_of(result, photo.rgb, photo.alpha) <= 1
     assert len(list(result.glob("Layer_*.png"))) == 5
 
 
 @beside_the_project
 def test_a_wide_gamut_photo_keeps_its_profile_and_its_numbers(tmp_path: Path) -> None:
-    icc = images.read(os.fsencode(SAMPLES / "iphone_pug_original.heic"), limits=LIMITS).icc
+    icc = decode.read(os.fsencode(SAMPLES / "iphone_pug_original.heic"), limits=LIMITS).icc
     rgb = landscape(60, 90)
     result = layered(tmp_path, "wide.png", encoded(rgb, "PNG", icc_profile=icc))
     assert error_of(result, rgb) <= 1

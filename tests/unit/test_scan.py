@@ -8,9 +8,7 @@ import stat
 
 import pytest
 
-from daemon.errors import Refusal
 from daemon.intake import Control, Entry
-from daemon.watch.places import disjoint
 from daemon.watch.scan import Scanner
 
 
@@ -281,22 +279,3 @@ def test_a_folder_without_rights_is_reported_as_such(inbox):
         assert "may not be read" in scanner(inbox).look(1.0).folders[0].problem
     finally:
         inbox.chmod(0o700)
-
-
-def test_inbox_outbox_and_program_must_be_apart(tmp_path):
-    paths = {name: os.fsencode(tmp_path / name) for name in ("inbox", "outbox", "program", "inbox/outbox", "program/inbox")}
-    for path in paths.values():
-        os.makedirs(path, exist_ok=True)
-    (tmp_path / "link").symlink_to(tmp_path / "inbox")
-    disjoint(paths["inbox"], paths["outbox"], [paths["program"]])
-    for inbox, outbox, said in [
-        (paths["inbox"], paths["inbox"], "is the same folder as the outbox"),
-        (paths["inbox"], os.fsencode(tmp_path / "link"), "is the same folder as the outbox"),
-        (paths["inbox"], paths["inbox/outbox"], "contains the outbox"),
-        (paths["inbox/outbox"], paths["inbox"], "lies in the outbox"),
-        (paths["program/inbox"], paths["outbox"], "lies in the program"),
-        (paths["inbox"], paths["program"], "The outbox .* is the same folder as the program"),
-        (os.fsencode(tmp_path), paths["outbox"], "contains the outbox"),
-    ]:
-        with pytest.raises(Refusal, match=said):
-            disjoint(inbox, outbox, [paths["program"]])

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.refusing import EXIT_DISK, EXIT_PERMISSION, explained
-from daemon.cli.service import _check_home
+from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained
+from daemon.cli.verbs.service import _check_home
 from daemon.errors import Refusal
 from daemon.journal import JournalError
-from daemon.platform.notify_systemd import Notifier
+from daemon.platform.notify.systemd import Notifier
 from daemon.platform.service import Facts, Step, ask, perform
-from daemon.platform.service_launchd import LABEL, Launchd, guarded
-from daemon.platform.service_launchd import TEMPLATE as PLIST
-from daemon.platform.service_systemd import TEMPLATE as UNIT
-from daemon.platform.service_systemd import Systemd
+from daemon.platform.service.launchd import LABEL, Launchd, guarded
+from daemon.platform.service.launchd import TEMPLATE as PLIST
+from daemon.platform.service.systemd import TEMPLATE as UNIT
+from daemon.platform.service.systemd import Systemd
 from daemon.settings import load
 
 AWKWARD = "/srv/a b/50% <&> \"x\" 'y' $HOME ${A} \\n é中"

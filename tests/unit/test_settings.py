@@ -10,7 +10,7 @@ from daemon import settings
 from daemon.contract.spec import JobSpec
 from daemon.errors import Refusal
 from daemon.settings import layout, loading
-from daemon.sidecar import plain
+from daemon.sidecar import yaml_subset
 
 ROOT = Path(__file__).parents[2]
 NO_FILE = {"MULTIPLANE_CONFIG": ""}
@@ -37,7 +37,7 @@ def refused(home, text=None, **environ):
 
 def test_the_shipped_file_gives_every_key_and_explains_each():
     data = (ROOT / "config" / "default.yaml").read_bytes()
-    given = {(group.key, entry.key) for group in plain.entries(data, max_depth=4) for entry in group.value.entries}
+    given = {(group.key, entry.key) for group in yaml_subset.entries(data, max_depth=4) for entry in group.value.entries}
     assert given == set(loading._keys())
     for line in data.decode().splitlines():
         if line.startswith("  "):
@@ -263,7 +263,7 @@ def test_the_inbox_and_outbox_of_the_checkout_are_fine():
 def test_the_styles_are_those_of_the_file_and_complete():
     names = settings.load(ROOT, NO_FILE).styles
     engines = {}
-    for style in plain.entries((ROOT / "config" / "styles.yaml").read_bytes(), max_depth=4):
+    for style in yaml_subset.entries((ROOT / "config" / "styles.yaml").read_bytes(), max_depth=4):
         said = {entry.key: entry.value for entry in style.value.entries}
         engines[style.key] = said["engine"].text
         wanted = {

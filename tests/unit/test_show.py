@@ -9,8 +9,8 @@ from rich.console import Console
 from service_scene import NOW
 from typer.testing import CliRunner
 
-from daemon.cli import show
 from daemon.cli.app import command_line
+from daemon.cli.verbs import show
 from daemon.contract.records import Claimed, Ended
 from daemon.errors import Cancelled, LicenceNotAccepted
 from daemon.fs import LocalFiles

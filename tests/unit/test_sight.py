@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.cells import now, remark
 from daemon.cli.inbox import in_inbox
+from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, Seeing, standstill
 from daemon.cli.looking import Looking
-from daemon.cli.sight import FRESH_SECONDS, Seeing, Sight, standstill
-from daemon.cli.watch import Scenes
+from daemon.cli.render import now, remark
+from daemon.cli.verbs.watch import Scenes
 from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.outbox import Health, Outbox, Waiting
@@ -47,7 +47,7 @@ def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
     Outbox(FS, settings.paths.outbox_bytes).write_health(health)
 
 
-def look(settings: Settings) -> Sight:
+def look(settings: Settings) -> LiveSnapshot:
     return Seeing(settings, Looking(FS, settings)).look(now())
 
 

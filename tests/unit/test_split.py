@@ -1,4 +1,4 @@
-"""Promises of pipeline.split."""
+"""Promises of pipeline.layers.split."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.split import MIN_SHARE, find_thresholds, label, without_slivers
+from pipeline.layers.split import MIN_SHARE, find_thresholds, label, without_slivers
 
 
 def heaps(*places, size=1000, spread=0.01):

@@ -9,7 +9,7 @@ import pytest
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from pipeline import painterly
-from pipeline.images import Photo
+from pipeline.image.decode import Photo
 from pipeline.painterly import strokes, styles
 from pipeline.painterly.brush import Canvas
 

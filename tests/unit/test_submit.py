@@ -8,7 +8,7 @@ import typer
 import yaml
 from service_scene import SETTINGS
 
-from daemon.cli import submit
+from daemon.cli.verbs import submit
 from daemon.fs import LocalFiles
 from daemon.settings import load
 

@@ -13,7 +13,7 @@ from tiffs import tiff
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline import colour, images
+from pipeline.image import colour, decode
 
 LIMITS = Limits(max_bytes=10**7, max_pixels=10**6)
 HEIGHT, WIDTH = 21, 37
@@ -98,7 +98,7 @@ def second_opinion(path, numbers, planar):
 def outcome(path, check):
     """Equal after the check, or "refused" with a sentence that names the file and does not call it damaged."""
     try:
-        got = images.read(os.fsencode(path), limits=LIMITS)
+        got = decode.read(os.fsencode(path), limits=LIMITS)
     except ImageType as reason:
         refused = reason
     else:
@@ -168,7 +168,7 @@ def test_the_numbers_of_a_depth_picture_are_those_of_the_file(tmp_path, photomet
     for options in containers(bits, sample_format):
         path.write_bytes(tiff(numbers, photometric=photometric, bits=bits, sample_format=sample_format, rows=8, **options))
         try:
-            got, mode = images.read_samples(os.fsencode(path), limits=LIMITS)
+            got, mode = decode.read_samples(os.fsencode(path), limits=LIMITS)
         except ImageType:
             assert bits == 64 or (photometric == tiffs.MIN_IS_WHITE and sample_format != tiffs.UNSIGNED)
             continue
@@ -188,7 +188,7 @@ def test_depth_written_as_rgb_in_separate_planes_keeps_its_numbers(tmp_path, bit
     for options in containers(bits, sample_format):
         data = tiff(numbers, photometric=tiffs.RGB, bits=bits, sample_format=sample_format, planar=2, rows=8, **options)
         path.write_bytes(data)
-        got, mode = images.read_samples(os.fsencode(path), limits=LIMITS)
+        got, mode = decode.read_samples(os.fsencode(path), limits=LIMITS)
         assert (mode, np.array_equal(got.astype(np.float64), numbers.astype(np.float64))) == ("RGB", True), options
 
 
@@ -202,7 +202,7 @@ def test_what_pillow_writes_comes_out_again(tmp_path, compression):
     path = tmp_path / "photo.tif"
     picture.save(path, "TIFF", compression=compression)
     wanted = np.asarray(picture.convert("RGB"))
-    photo = images.read(os.fsencode(path), limits=LIMITS)
+    photo = decode.read(os.fsencode(path), limits=LIMITS)
     assert np.abs(photo.rgb.astype(int) - wanted).max() <= (24 if compression == "jpeg" else 0)
 
 
@@ -217,31 +217,31 @@ def test_a_16_bit_tiff_that_ends_early_says_so(tmp_path):
     tifffile.imwrite(tiffed, numbers.astype(np.uint16), photometric="rgb")
     short.write_bytes(tiffed.getvalue()[: len(tiffed.getvalue()) // 2])  # tifffile writes the directory first
     with pytest.raises(ImageUnreadable) as refused:
-        images.read(os.fsencode(short), limits=LIMITS)
+        decode.read(os.fsencode(short), limits=LIMITS)
     assert refused.value.detail.startswith("truncated")
     short.write_bytes(bytes(data[: at - len(body) // 2]) + bytes(directory))
     with pytest.raises(ImageUnreadable):
-        images.read(os.fsencode(short), limits=LIMITS)
+        decode.read(os.fsencode(short), limits=LIMITS)
 
 
 def test_a_16_bit_tiff_in_planes_is_turned_upright_and_its_pages_are_counted(tmp_path):
     numbers = stored_numbers(3, 16, 1, ())
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(numbers, photometric=tiffs.RGB, bits=16, planar=2, more=[(274, 3, [6])]))
-    photo = images.read(os.fsencode(path), limits=LIMITS)
+    photo = decode.read(os.fsencode(path), limits=LIMITS)
     assert (photo.orientation, photo.rgb.shape) == (6, (WIDTH, HEIGHT, 3))
     assert np.array_equal(photo.rgb, np.rot90(to_8_bits(numbers, 16), -1))
     with tifffile.TiffWriter(path) as writer:
         for _ in range(3):
             writer.write(numbers.astype(np.uint16), photometric="rgb", planarconfig="contig")
-    assert "has 3 pages" in images.read(os.fsencode(path), limits=LIMITS).warnings[0]
+    assert "has 3 pages" in decode.read(os.fsencode(path), limits=LIMITS).warnings[0]
 
 
 def test_a_bigtiff_with_the_high_byte_first_is_refused_by_name(tmp_path):
     path = tmp_path / "photo.tif"
     path.write_bytes(tiff(stored_numbers(3, 8, 1, ()), photometric=tiffs.RGB, bits=8, order=">", big=True))
     with pytest.raises(ImageType, match="BigTIFF"):
-        images.read(os.fsencode(path), limits=LIMITS)
+        decode.read(os.fsencode(path), limits=LIMITS)
 
 
 def test_lab_means_what_it_says(tmp_path):
@@ -250,6 +250,6 @@ def test_lab_means_what_it_says(tmp_path):
     numbers[:2, :, 0] = 255
     numbers[2:] = 138, 80, 67  # L* 54, a* 80, b* 67: the red of sRGB
     path.write_bytes(tiff(numbers, photometric=tiffs.CIELAB, bits=8))
-    photo = images.read(os.fsencode(path), limits=LIMITS)
+    photo = decode.read(os.fsencode(path), limits=LIMITS)
     assert np.abs(photo.rgb[0, 0].astype(int) - 255).max() <= 2
     assert np.abs(photo.rgb[3, 0].astype(int) - (255, 0, 0)).max() <= 12

@@ -8,10 +8,10 @@ from job_records import accepted, entries, publishing
 from rich.console import Console
 from service_scene import Scene as Daemon
 
-from daemon.cli.cells import percent, remark
-from daemon.cli.jobs import listing
-from daemon.cli.show import _numbered, _sentence, told
-from daemon.cli.watch import Scene, draw
+from daemon.cli.render import percent, remark
+from daemon.cli.verbs.jobs import listing
+from daemon.cli.verbs.show import _numbered, _sentence, told
+from daemon.cli.verbs.watch import Scene, draw
 from daemon.contract.records import AttemptEnded, Claimed, Ended, Job, Requeued, Started
 from daemon.contract.status import Progress, Status
 from daemon.errors import DiskFull, SourceChanged, Timeout, WorkerCrashed
@@ -19,8 +19,8 @@ from daemon.jobs.fold import Jobs
 from daemon.jobs.resting import by_the_clock
 from daemon.outbox import Health, in_line, status_of
 from daemon.outbox.gallery.cards import card_of
-from daemon.service import board
 from daemon.supervisor import Failed
+from daemon.views import view_writer
 
 NOW = 1_800_000_000.0
 AGAIN = NOW + 10.0
@@ -194,7 +194,7 @@ def test_status_json_tells_the_pause_and_afterwards_the_place_in_line(tmp_path):
 
 
 def test_the_end_of_the_pause_is_told_far_behind_in_the_queue_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr(board, "_MOST_POSITIONS", 0)
+    monkeypatch.setattr(view_writer, "_MAX_POSITIONS", 0)
     daemon = Daemon(tmp_path)
     daemon.processing("a")
     daemon.runs.on_end("a", Failed(CRASHED, True, 1.0))

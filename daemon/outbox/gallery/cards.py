@@ -12,7 +12,7 @@ from daemon.jobs.decide import MAX_ATTEMPTS
 Card = dict[str, object]
 
 #: A card is read at a glance; status.json beside it has the whole of it.
-_MOST_WARNINGS = 20
+_MAX_WARNINGS = 20
 _LONGEST_TEXT = 2000
 #: One picture of a few dozen kilobytes; the contact sheet is ten times as large and shows the layers smaller.
 _THUMBNAIL = "result/preview/photo.webp"
@@ -42,7 +42,7 @@ def card_of(status: Status) -> Card:
         "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
         "error": [_short(error.message), _short(error.hint)] if error else None,
-        "warnings": [_short(warning) for warning in status.warnings[:_MOST_WARNINGS]],
+        "warnings": [_short(warning) for warning in status.warnings[:_MAX_WARNINGS]],
         **_files(status.job_id, status.outputs),
     }
     return {name: value for name, value in card.items() if value is not None and value not in ([], {})}

@@ -24,7 +24,7 @@ _RECENT = 200
 #: And when there are no chunks at all: what a person may look for, and not so many that a start takes long.
 _REBUILT = 2000
 #: The same when a part of them is gone: as many as there were, as far as they are read in seconds.
-_MOST_REBUILT = 10_000
+_MAX_REBUILT = 10_000
 
 
 class Gallery:
@@ -140,7 +140,7 @@ class Gallery:
         except (TornChunkError, ValueError, KeyError) as error:
             logger.warning("the page's history is damaged and is made again from the journal: {}", error)
             found, known = False, set()
-        most = min(max(_REBUILT, (chunks.last + 1) * CHUNK_JOBS), _MOST_REBUILT)
+        most = min(max(_REBUILT, (chunks.last + 1) * CHUNK_JOBS), _MAX_REBUILT)
         if not found:
             chunks.clear()
         missing = [

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from loguru import logger
 
-import daemon.service.board as board_module
-import daemon.service.service as service_module
-import daemon.service.settling as settling_module
+import daemon.running.late_writes as late_writes_module
+import daemon.service.loop as service_module
+import daemon.views.view_writer as view_writer_module
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs import decide
@@ -32,8 +32,8 @@ def main() -> int:
     logger.remove()
     logger.add(sys.stderr, level="INFO", format="{time:HH:mm:ss.SSS} {level: <7} {message}")
     service_module.HEALTH_SECONDS = 0.3
-    board_module._SPACING = 0.1
-    settling_module._REST_SECONDS = 0.5
+    view_writer_module._SPACING = 0.1
+    late_writes_module._REST_SECONDS = 0.5
     decide.PAUSES = decide.SETTLING_PAUSES = (0.3,) * len(decide.SETTLING_PAUSES)
     try:
         argv = None if chosen.real_worker else (sys.executable, "-I", "-S", WORKER)

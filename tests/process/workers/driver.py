@@ -51,7 +51,7 @@ def main() -> None:
         attempt = os.path.join(folder, behaviour)
         if behaviour == "spare":
             supervisor.prepare(os.fsencode(attempt))
-            ((_warm, spare),) = supervisor._spares.values()
+            ((_warm, spare),) = supervisor._warm_workers.values()
             pids.append(spare.worker.pid)
         else:
             job = command(folder, behaviour).model_copy(update={"attempt": attempt, "image": f"{behaviour}.jpg"})

@@ -22,7 +22,7 @@ import types
 from daemon.contract.messages import Result
 from daemon.contract.status import Output, Source
 from daemon.errors import ImageUnreadable
-from pipeline import warming, worker
+from pipeline.worker import entry, preload
 
 
 def result() -> Result:
@@ -280,9 +280,9 @@ def main() -> None:
     chosen = parser.parse_args()
     replace("pipeline.run", run=globals()[chosen.recipe])
     if chosen.recipe not in WITH_LIBRARIES:
-        warming.LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
+        preload.LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
         replace("cv2", setNumThreads=lambda _count: None)
-    worker.main(chosen.events_fd, chosen.warm, chosen.fence)
+    entry.main(chosen.events_fd, chosen.warm, chosen.fence)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""Batch folders: the id their jobs share, and the end of the folder when all its pictures are taken.
+
+The end, and why in this order: `batch_closing` (from here a crash is rolled forward) → job.yaml into the source/ of the last job,
+by rename, synced → the empty folder removed → `batch_closed`. What is not ours keeps the folder; nobody's file is ever removed.
+"""
+
+import errno
+import os
+from collections.abc import Collection
+from datetime import datetime
+
+from loguru import logger
+
+from daemon.claiming.moving import Mover
+from daemon.contract.names import to_bytes, to_text
+from daemon.contract.records import BatchClosed, BatchClosing
+from daemon.fs import FileSystem, HeldFolder, Wanted
+from daemon.intake.names import is_batch_file, is_dust
+from daemon.jobs.fold import Batch
+from daemon.jobs.identity import generated_id
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+
+
+class Batches:
+    """The batch folders of one inbox."""
+
+    def __init__(self, fs: FileSystem, inbox: bytes, ledger: Ledger, outbox: Outbox, mover: Mover) -> None:
+        self._fs = fs
+        self._inbox = inbox
+        self._ledger = ledger
+        self._outbox = outbox
+        self._mover = mover
+
+    def id_of(self, folder: bytes, now: datetime) -> str:
+        """The id of the batch that is in this folder: a new one if none of its pictures was taken before.
+
+        It holds the time, so that the same folder dropped again on another day is another batch.
+        """
+        batch = self._ledger.jobs.batches.get(to_text(folder))
+        return batch.batch if batch and not batch.closing else generated_id(folder + b".", now)
+
+    def close(self, folder: bytes) -> str | None:
+        """End the batch in this folder; returns why that cannot be now, one clause, none if it is done.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        batch = self._ledger.jobs.batches.get(to_text(folder))
+        if batch is None:
+            return "nothing is known of its jobs any more: remove it"
+        try:
+            if not self._outbox.has(batch.last_job):
+                return f"its job.yaml stays because the folder of its last job, {batch.last_job}, is not in the outbox: remove it"
+            with self._fs.hold(self._inbox) as inbox, inbox.enter(folder) as held:
+                left = self._not_ours(held)
+            if left is not None:
+                return f"the folder stays because of {to_text(left)}"
+            if not batch.closing:
+                self._ledger.record(BatchClosing(job=batch.last_job, folder=batch.folder, batch=batch.batch))
+            self._perform(batch)
+        except OSError as error:
+            return f"the folder cannot be removed: {error.strerror}"
+        return None
+
+    def recover(self) -> None:
+        """Go on with what an earlier process began.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        for batch in [batch for batch in self._ledger.jobs.batches.values() if batch.closing]:
+            try:
+                self._perform(batch)
+            except OSError as error:
+                logger.warning("the batch folder {} cannot be removed yet: {}", batch.folder, error)
+
+    def forget_all_but(self, folders: Collection[bytes]) -> None:
+        """A batch whose folder somebody took out of the inbox is over; a folder of that name that comes later is another one.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        gone = [b for b in self._ledger.jobs.batches.values() if to_bytes(b.folder) not in folders]
+        if gone:
+            self._ledger.record(*(BatchClosed(job=batch.last_job, folder=batch.folder) for batch in gone))
+
+    def _not_ours(self, folder: HeldFolder) -> bytes | None:
+        """Something in the folder that keeps it, if there is anything."""
+        names = [entry.name for entry in folder.scan()]
+        return next((name for name in sorted(names) if not is_dust(name) and not is_batch_file(name)), None)
+
+    def _perform(self, batch: Batch) -> None:
+        name = to_bytes(batch.folder)
+        try:
+            with self._fs.hold(self._inbox) as inbox, inbox.enter(name) as folder:
+                if self._not_ours(folder) is None and self._outbox.has(batch.last_job):
+                    self._file(folder, batch.last_job)
+                    inbox.rmdir(name)
+                    inbox.sync_dir()
+                    logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
+        except OSError as error:
+            # Gone already, or somebody put something in this very moment, or in its place: then it is their folder now.
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        self._ledger.record(BatchClosed(job=batch.last_job, folder=batch.folder))
+
+    def _file(self, folder: HeldFolder, job_id: str) -> None:
+        """Move job.yaml into source/, and remove what a file manager left in the folder."""
+        with self._outbox.held_job(job_id, b"source") as source:
+            for entry in folder.scan():
+                if is_dust(entry.name):
+                    folder.unlink(entry.name)
+                else:
+                    found = folder.lstat(entry.name)
+                    wanted = Wanted(found.size, found.mtime_ns, found.ino, found.dev)
+                    self._mover.bring(folder, entry.name, source, _free_name(source, entry.name), wanted)
+            source.sync_dir()
+            folder.sync_dir()
+
+
+def _free_name(source: HeldFolder, name: bytes) -> bytes:
+    """The name in source/, numbered where it is taken."""
+    stem, ending = os.path.splitext(name)
+    taken = {entry.name for entry in source.scan()}
+    names = (name, *(b"%s-%d%s" % (stem, number, ending) for number in range(2, len(taken) + 3)))
+    return next(free for free in names if free not in taken)

@@ -1,0 +1,209 @@
+"""Taking what intake calls ready: journal first, then the files.
+
+The order, and why:
+
+1. Look once more: each file is what intake saw. A file that changed waits on.
+2. Read the sidecar, decide on spec and id (`daemon.claiming.acceptance`). Nothing is changed yet.
+3. `accepted` records, one sync for all. From here each pair is a job, whatever happens.
+4. The job's folder (exclusively) and `source/`, made durable: a folder that a power loss takes back takes all in it along.
+5. The image, depth picture, twins and, last, the sidecar by rename. A crash leaves some files here and some there; the record
+   knows all of them, so the claim is rolled forward.
+6. The syncs of `source/`, then of the inbox. Before this the renames may be undone by a power loss; the record still stands,
+   the files are still whole.
+7. `claimed` records, one sync for all. Only now do the inbox names mean nothing: whatever appears there is a new job.
+8. `status.json`, a view.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from daemon.claiming.acceptance import Acceptance
+from daemon.claiming.batches import Batches
+from daemon.claiming.moving import Moved, Mover, PlantedError
+from daemon.contract.names import to_text
+from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
+from daemon.errors import ImageTooLarge
+from daemon.fs import FileSystem
+from daemon.intake.model import Ready
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+from daemon.settings import Settings
+
+#: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
+GROUP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete.
+
+    `for_a_person`: time alone will not help.
+    """
+
+    pair: Ready
+    reason: str
+    grew: bool = False
+    for_a_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What came of an attempt to take pairs."""
+
+    done: tuple[Ready, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Claims:
+    """Takes pairs out of the inbox."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        settings: Settings,
+        ledger: Ledger,
+        outbox: Outbox,
+        mover: Mover,
+        batches: Batches,
+        known: Callable[[str], Job | None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
+        self._ledger = ledger
+        self._outbox = outbox
+        self._mover = mover
+        self._most_bytes = settings.limits.max_image_bytes
+        self._folders = mover.folders
+        self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
+        #: Why accepted jobs are not in the outbox yet, by id.
+        self.held: dict[str, str] = {}
+
+    def take(self, ready: Sequence[Ready]) -> Taking:
+        """Accept and claim at most `GROUP` pairs. What is not as intake saw it stays where it is.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        try:
+            return self._take(ready)
+        finally:
+            self._folders.release()
+
+    def _take(self, ready: Sequence[Ready]) -> Taking:
+        reserved, batches = set[str](), dict[bytes, str]()
+        under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
+        accepted: list[tuple[Ready, Accepted | Retaken]] = []
+        dropped: list[Dropped] = []
+        for pair in ready[:GROUP]:
+            why = self._is_held(pair, under_way) or self._hindrance(pair)
+            if why is None:
+                try:
+                    accepted.append((pair, self._acceptance.decide(pair, reserved, batches)))
+                    continue
+                except OSError as error:
+                    logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
+                    why = Dropped(pair, f"it cannot be read now: {error.strerror}")
+            dropped.append(why)
+        if accepted:
+            self._ledger.record(*(record for _, record in accepted))
+            self._finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
+        live = self._ledger.jobs.live
+        dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
+        return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
+
+    def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
+        """Move the files of accepted jobs; what cannot be moved now stays accepted and is tried again later.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        try:
+            self._finish(jobs, again=again)
+        finally:
+            self._folders.release()
+
+    def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
+        if not jobs:
+            return
+        roomy, planted = self._make_room(jobs, again=again)
+        whole: list[Job] = []
+        gone: list[Job] = []
+        for job in roomy:
+            try:
+                (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
+            except (OSError, PlantedError) as error:
+                self._hold(job, error)
+        try:
+            self._mover.settle(whole)
+        except OSError as error:
+            logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
+            whole = []
+        records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
+        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted)]
+        if records:
+            self._ledger.record(*records)
+        for job in (*whole, *gone, *planted):
+            self.held.pop(job.job_id, None)
+        for job in gone:
+            logger.info("{} was taken back before it could be claimed", job.job_id)
+
+    def _hold(self, job: Job, error: Exception) -> None:
+        """An accepted job whose files cannot be moved now: said once, shown in the waiting list, tried again later."""
+        why = str(getattr(error, "strerror", None) or error)
+        if self.held.get(job.job_id) != why:
+            logger.warning("cannot take {} yet: {}", job.job_id, error)
+        self.held[job.job_id] = why
+
+    def _make_room(self, jobs: Sequence[Job], *, again: bool) -> tuple[list[Job], list[Job]]:
+        """The jobs whose folders are there and durable, and those whose id something else has."""
+        roomy: list[Job] = []
+        planted: list[Job] = []
+        for job in jobs:
+            try:
+                self._mover.make_room(job, again=again or job.back is not None)
+                roomy.append(job)
+            except PlantedError:
+                logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
+                planted.append(job)
+            except OSError as error:
+                self._hold(job, error)
+        try:
+            self._mover.anchor(roomy)
+        except OSError as error:
+            logger.warning("cannot make the folders of {} jobs durable yet: {}", len(roomy), error)
+            roomy = []
+        return roomy, planted
+
+    def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> Dropped | None:
+        """Whether the picture is a job already and only lies in the inbox still because it could not be moved."""
+        job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
+        if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
+            return None
+        return Dropped(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
+
+    def _hindrance(self, pair: Ready) -> Dropped | None:
+        """Why a pair is not what intake saw, or not free; none if nothing speaks against taking it."""
+        for entry in pair.entries:
+            try:
+                folder = self._folders.open(pair.folder)
+                found = folder.lstat(entry.name)
+            except (FileNotFoundError, NotADirectoryError):
+                return Dropped(pair, f"{to_text(entry.name)} was taken back")
+            except OSError as error:
+                return Dropped(pair, f"{to_text(entry.name)} cannot be looked at now: {error.strerror}")
+            if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
+                grew = found.ino == entry.ino and found.size > entry.size
+                return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
+            if folder.written_elsewhere(entry.name):
+                return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
+            if entry.size > self._most_bytes and found.dev != self._outbox.device():
+                # Claiming it would copy all of it, for hours perhaps, and nobody else would be served meanwhile.
+                said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
+                why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
+                return Dropped(pair, why, for_a_person=True)
+            if (shut := folder.keeps(entry.name)) is not None:
+                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
+        return None

@@ -1,0 +1,41 @@
+"""Asking iCloud for pictures whose content is not on this disk, without waiting for it."""
+
+import subprocess
+from collections.abc import Callable, Iterable
+
+from loguru import logger
+
+from daemon.platform.files import request_download
+
+#: Programs that ask at once; each lives for a moment.
+_MAX_AT_ONCE = 4
+#: Seconds after which the same file is asked for again: the request may have been forgotten with the network.
+_AGAIN_SECONDS = 600.0
+
+
+class Downloads:
+    """Remembers what was asked for. `request` starts a program that asks, and returns it; none where there is nothing to ask."""
+
+    def __init__(self, request: Callable[[bytes], subprocess.Popen[bytes] | None] = request_download) -> None:
+        self._request = request
+        self._asked: dict[bytes, float] = {}
+        self._programs: list[subprocess.Popen[bytes]] = []
+
+    def ask(self, paths: Iterable[bytes], now: float) -> None:
+        """Ask for these files, and forget all others; what is too much at once is asked for the next time."""
+        wanted = set(paths)
+        self._asked = {path: at for path, at in self._asked.items() if path in wanted}
+        self._programs = [program for program in self._programs if program.poll() is None]
+        for path in sorted(wanted):
+            if now - self._asked.get(path, float("-inf")) < _AGAIN_SECONDS:
+                continue
+            if len(self._programs) >= _MAX_AT_ONCE:
+                return
+            self._asked[path] = now
+            try:
+                program = self._request(path)
+            except OSError as error:
+                logger.warning("cannot ask iCloud for {}: {}", path.decode(errors="replace"), error)
+                continue
+            if program is not None:
+                self._programs.append(program)

@@ -1,0 +1,34 @@
+"""Jobs by the names people give them: an id that is none, and the ones that were probably meant."""
+
+import difflib
+from itertools import chain, islice
+
+from daemon.cli.looking import Looking
+
+#: How far back is looked for an id that is like the one given; older ones are hardly typed by heart.
+_MAX_LOOKED_AT = 2000
+_MAX_NAMED = 3
+
+
+def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
+    """The sentence and the hint for an id that no job has.
+
+    Raises:
+        Refusal: a segment of the journal is damaged.
+    """
+    meant = _alike(looking, job_id)
+    hint = (
+        f"Did you mean {' or '.join(meant)}?"
+        if meant
+        else "multiplane jobs lists them, multiplane waiting what is not taken yet."
+    )
+    return f"there is no job {job_id!a}", hint
+
+
+def _alike(looking: Looking, job_id: str) -> list[str]:
+    """Ids with these letters in them, else ids that differ little, the newest first."""
+    live = reversed(looking.history.now().live)
+    ids = list(islice(chain(live, (past.job_id for past in looking.history.past())), _MAX_LOOKED_AT))
+    wanted = job_id.lower()
+    holding = [known for known in ids if len(wanted) > 1 and wanted in known.lower()]
+    return holding[:_MAX_NAMED] or difflib.get_close_matches(job_id, ids, n=_MAX_NAMED, cutoff=0.75)

@@ -1,0 +1,140 @@
+"""What is going on at this moment, also when the daemon cannot say it: it is not there, or cannot write its daemon.json.
+
+While daemon.json is fresh it is the truth. Otherwise this command looks into the inbox itself, with the same rules and without
+touching anything, and says what it sees of the outbox.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from daemon.cli.common import fs
+from daemon.cli.looking import Looking
+from daemon.outbox import Health, Outbox, Waiting
+from daemon.settings import Settings
+
+#: daemon.json is written at least every 5 s; who missed two of them has something in the way.
+FRESH_SECONDS = 12.0
+#: Between two looks of one's own at the inbox of a live screen.
+_SPACING = 2.0
+#: With less than that no result and no page is written.
+_ENOUGH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSnapshot:
+    """One look.
+
+    Attributes:
+        alive: a daemon holds this home.
+        health: what it wrote last; none if there is no daemon.json.
+        problem: why that is not how things are now, one sentence; none if it is, or if no daemon runs.
+        waiting: what is in the inbox and not taken, the first of it.
+        waiting_total: how much that is.
+    """
+
+    alive: bool
+    health: Health | None
+    problem: str | None
+    waiting: tuple[Waiting, ...]
+    waiting_total: int
+
+
+class Seeing:
+    """Looks at one home again and again.
+
+    Args:
+        settings: of the home.
+        looking: reads what the daemon wrote.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, settings: Settings, looking: Looking, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._looking = looking
+        self._clock = clock
+        self._own: tuple[tuple[Waiting, ...], int] = ((), 0)
+        self._looked_at = float("-inf")
+
+    def look(self, at: datetime) -> LiveSnapshot:
+        """What is going on. `at` is this moment."""
+        health, alive = self._looking.health(), self._looking.daemon_runs()
+        problem = silence(self._settings, health, at) if alive else None
+        if health and alive and problem is None:
+            return LiveSnapshot(alive, health, None, health.waiting, health.waiting_total)
+        if self._clock() - self._looked_at >= _SPACING:
+            # Loads half of the daemon; while that speaks for itself, nobody has to pay for it.
+            from daemon.cli.inbox import in_inbox
+
+            self._own = in_inbox(self._settings, alive=alive)
+            self._looked_at = self._clock()
+        return LiveSnapshot(alive, health, problem, *self._own)
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Why jobs do not go on.
+
+    Attributes:
+        word: fit to stand beside a job that is in line.
+        sentence: the whole of it.
+        stale: nobody keeps the progress of running jobs true.
+    """
+
+    word: str
+    sentence: str
+    stale: bool
+
+
+def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
+    """Why jobs do not go on; none if they do. `at` is this moment."""
+    health = looking.health()
+    if not looking.daemon_runs():
+        return Standstill("the daemon is not running", "The daemon is not running: jobs go on when it is started.", stale=True)
+    if (why := silence(settings, health, at)) is not None:
+        return Standstill("the daemon is silent", f"Jobs may stand still: {why}.", stale=True)
+    if health is not None and health.state in ("paused", "offline"):
+        hint = f" {health.hint}" if health.hint else ""
+        why = health.problem or "it did not say why"
+        return Standstill(health.state, f"The daemon is {health.state}: {why}.{hint}", stale=False)
+    return None
+
+
+def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
+    """Why what a running daemon wrote last is not how things are, one sentence; none if it is. `at` is this moment."""
+    # What was said at a time that is still to come was said before the clock was set back: nobody knows how long ago.
+    silent = abs((at - datetime.fromisoformat(health.alive_at)).total_seconds()) if health else None
+    reason = _outbox_trouble(settings)
+    # What the daemon itself says of its trouble is better than what can be seen from here.
+    if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):
+        return None
+    if reason:
+        return reason
+    if health is None or health.state in ("stopped", "refused"):
+        # The last words of the one before.
+        return "the daemon is starting, and has not said anything yet"
+    if datetime.fromisoformat(health.alive_at) > at:
+        return "the daemon runs, but has not said anything since the clock was set back"
+    return f"the daemon runs, but has not said anything for {silent:.0f} s"
+
+
+def _outbox_trouble(settings: Settings) -> str | None:
+    """Why nothing can be written into the outbox, as far as anybody can see; one sentence."""
+    root = settings.paths.outbox_bytes
+    try:
+        if not Outbox(fs, root).is_healthy():
+            os.scandir(root).close()
+            return f"{os.fsdecode(root)} is not the outbox: its marker file .multiplane is missing"
+        found = os.statvfs(root)
+    except FileNotFoundError:
+        return f"the outbox is not there: {os.fsdecode(root)}"
+    except OSError as error:
+        return f"the outbox cannot be looked into ({error.strerror}): {os.fsdecode(root)}"
+    if found.f_flag & os.ST_RDONLY:
+        return f"the outbox can only be read, not written: {os.fsdecode(root)}"
+    # A file system that knows no sizes says 0 blocks in all.
+    if found.f_blocks and found.f_bavail * found.f_frsize < _ENOUGH_BYTES:
+        return f"the disk of the outbox is full: {os.fsdecode(root)}"
+    return None

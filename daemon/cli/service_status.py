@@ -1,0 +1,141 @@
+"""How the service is: what is installed, whether it runs, what the daemon says of itself."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from daemon.cli.common import fs
+from daemon.cli.live_snapshot import Seeing
+from daemon.cli.looking import Looking
+from daemon.cli.render import ago, duration, local, now
+from daemon.contract.status import Frozen, State
+from daemon.errors import Refusal
+from daemon.jobs.resting import rest_left
+from daemon.outbox import Health
+from daemon.platform.service import Installed, Manager, ask
+from daemon.settings import Settings
+
+_MAX_BYTES = 1 << 20
+#: Who is silent for so long hangs: daemon.json is written every 5 s.
+_SILENT_SECONDS = 60.0
+
+
+class JobAtAGlance(Frozen):
+    """One job of the status."""
+
+    job_id: str
+    state: State
+    at: str | None = Field(None, description="when it ended, UTC, RFC 3339")
+
+
+class ServiceStatus(Frozen):
+    """What `service status --json` prints."""
+
+    schema_version: int = 1
+    manager: Literal["launchd", "systemd"]
+    file: str
+    installed: bool
+    installed_home: str | None = None
+    managed: bool | None = Field(description="whether the service manager runs it; none if there is no manager to be asked")
+    home: str
+    alive: bool = Field(description="whether a daemon holds this home and said so within the last minute")
+    health: Health | None
+    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    last_job: JobAtAGlance | None = None
+    next_job: JobAtAGlance | None = None
+
+
+def look(settings: Settings, its: Manager) -> ServiceStatus:
+    """How the service and the daemon are."""
+    looking = Looking(fs, settings)
+    sight = Seeing(settings, looking).look(now())
+    health = sight.health
+    file = installed(its)
+    try:
+        managed: bool | None = is_managed(its)
+    except Refusal:
+        managed = None
+    queue = list(looking.history.now().queue)
+    # Who rests until another attempt keeps nobody waiting, and is next only if nobody else is there.
+    waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
+    ended = next(iter(looking.history.ended(1)), None)
+    silent = abs(now().timestamp() - seconds(health.alive_at)) if health else 0.0
+    return ServiceStatus(
+        manager="launchd" if its.name == "launchd" else "systemd",
+        file=str(its.path()),
+        installed=file is not None,
+        installed_home=file.home if file else None,
+        managed=managed,
+        home=str(settings.paths.home),
+        alive=sight.alive and health is not None and silent <= _SILENT_SECONDS,
+        health=health,
+        problem=sight.problem,
+        last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
+        next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
+    )
+
+
+def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
+    """The lines for people: a name and what there is to say."""
+    health, at = found.health, now()
+    if not found.installed:
+        yield "service", "not installed (multiplane service install)"
+    elif found.installed_home and os.path.realpath(found.installed_home) != os.path.realpath(found.home):
+        yield "service", f"installed for another home, {found.installed_home}"
+    else:
+        runs = {True: "running", False: "not running", None: f"{found.manager} cannot be asked here"}[found.managed]
+        yield "service", f"installed for {found.manager}, {runs}"
+    if found.alive and health and not found.problem:
+        since = duration(at.timestamp() - seconds(health.started_at))
+        yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
+    elif found.problem:
+        yield "daemon", f"runs, last heard of {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
+    elif health and health.state == "refused":
+        yield "daemon", f"refused to start at {local(health.alive_at)}"
+    else:
+        yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
+    if found.problem:
+        yield "problem", found.problem
+    elif health and health.problem:
+        yield "problem", health.problem
+        if health.hint:
+            yield "", health.hint
+    if found.last_job and found.last_job.at:
+        yield "last job", f"{found.last_job.job_id} {found.last_job.state}, {ago(found.last_job.at, at)}"
+    if health and health.processing and found.alive:
+        yield "running", ", ".join(health.processing)
+    yield "next", f"{found.next_job.job_id}" if found.next_job else "nothing in line"
+    if health and health.waiting_total:
+        yield "waiting", f"{health.waiting_total:,} in the inbox (multiplane waiting tells why)"
+
+
+def installed(its: Manager) -> Installed | None:
+    """What the installed file says; none if there is none.
+
+    Raises:
+        Refusal: there is a file of that name that is none of ours.
+    """
+    try:
+        return its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Refusal(f"{its.path()} is {error}", hint="Look at it, and remove it if nobody needs it.", exit_status=1) from error
+
+
+def is_managed(its: Manager) -> bool:
+    """Whether the service manager runs it.
+
+    Raises:
+        Refusal: there is no such service manager here.
+    """
+    answer = ask(its.question())
+    return answer is not None and its.runs(answer)
+
+
+def seconds(moment: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time."""
+    return datetime.fromisoformat(moment).timestamp()

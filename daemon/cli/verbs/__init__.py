@@ -1,0 +1,1 @@
+"""One file for each verb; what verbs share lies one folder up."""

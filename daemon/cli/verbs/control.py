@@ -1,0 +1,36 @@
+"""cancel, retry and rm: what is asked of the daemon about jobs."""
+
+from typing import Annotated
+
+import typer
+
+from daemon.cli.asking import ask
+from daemon.cli.common import Home, Json
+from daemon.cli.completion import job_ids
+
+_Argument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
+_SomeArgument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
+Ids = Annotated[list[str], _Argument]
+SomeIds = Annotated[list[str] | None, _SomeArgument]
+Batch = Annotated[str | None, typer.Option("--batch", help="All of this batch: its id, or the name of its folder.")]
+
+
+def cancel(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
+    """Cancel pending or running jobs. Their pictures stay in source/."""
+    ask(home, "cancel", _some(ids, batch), batch=batch, as_json=json)
+
+
+def retry(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
+    """Run failed or cancelled jobs again, reading source/ anew, so that a sidecar can be corrected there first."""
+    ask(home, "retry", _some(ids, batch), batch=batch, as_json=json)
+
+
+def rm(ids: Ids, home: Home = None, json: Json = False) -> None:
+    """Remove ended jobs and their folders, the original pictures in source/ included."""
+    ask(home, "rm", ids, as_json=json)
+
+
+def _some(ids: list[str] | None, batch: str | None) -> list[str]:
+    if not ids and batch is None:
+        raise typer.BadParameter("name the jobs by their ids, or a batch with --batch")
+    return ids or []

@@ -1,0 +1,94 @@
+"""jobs: what is going on and what became of it, a line each."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.live_snapshot import Standstill, standstill
+from daemon.cli.looking import Looking
+from daemon.cli.render import cell, now, remark, state_cell
+from daemon.contract.status import ENDED, State, Status
+
+#: Rows of a page: what a person reads at once.
+PAGE = 50
+#: Room for a remark in which most are told in one line; for a picture's name that tells it from others; between columns.
+_REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
+
+
+def jobs(
+    state: Annotated[State | None, typer.Option("--state", help="Only jobs in this state.")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or the name of its folder.")
+    ] = None,
+    page: Annotated[int, typer.Option("--page", min=1, help="Which page; 1 has what is going on and what ended last.")] = 1,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List the jobs: running, pending in their order, then ended ones, the last first."""
+    settings = settings_in_use(home)
+    looking = Looking(fs, settings)
+    batches = looking.batches(batch) if batch is not None else None
+    if batches is not None and not batches:
+        tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
+        raise typer.Exit(1)
+    # One more than the page shows, to know whether there is another.
+    found = looking.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
+    shown = found[:PAGE]
+    if json:
+        print_json(shown)
+        return
+    if not shown:
+        err.print("No jobs." if page == 1 else "No more jobs.")
+        return
+    halt = standstill(settings, looking, now()) if any(status.state not in ENDED for status in shown) else None
+    if halt:
+        err.print(printable(halt.sentence), markup=False)
+    out.print(listing(shown, out.width, halt), soft_wrap=False)
+    if len(found) > PAGE:
+        err.print(f"More with --page {page + 1}.")
+
+
+def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:
+    """The jobs in so many columns. An id is never cut: it is what the other verbs take.
+
+    Where a remark does not fit beside the id in one line it goes below it, indented, over the whole width.
+    """
+    longest = max(len(status.job_id) for status in shown)
+    room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP
+    if room >= 0:
+        return _table(shown, room - _GAP, halt)
+    lines: list[RenderableType] = []
+    for status in shown:
+        line, said = state_cell(status.state), cell(_remark(status, halt))
+        line.pad_right(len("processing") + 1 - len(line))
+        line.append(" " + status.job_id, style="default")
+        if said and len(line) + 2 + said.cell_len <= width:
+            lines.append(line.append("  ").append_text(said))
+        else:
+            lines.append(line)
+            if said:
+                lines.append(Padding(said, (0, 0, 0, len("processing") + 2)))
+    return Group(*lines)
+
+
+def _remark(status: Status, halt: Standstill | None) -> str:
+    return remark(status, halted=halt.word, stale=halt.stale) if halt else remark(status)
+
+
+def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
+    """One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room."""
+    wide = room >= _PICTURE_COLUMNS
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    table.add_column("state", no_wrap=True)
+    table.add_column("job", no_wrap=True)
+    if wide:
+        table.add_column("picture", no_wrap=True, overflow="ellipsis", max_width=min(room, 2 * _PICTURE_COLUMNS))
+    table.add_column("", overflow="fold")
+    for status in shown:
+        picture = [cell(status.source.image if status.source else "")] if wide else []
+        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(_remark(status, halt)))
+    return table

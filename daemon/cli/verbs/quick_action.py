@@ -1,0 +1,113 @@
+"""The Quick Action and the droplet in a person's own folders: put there, and taken away again."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon.cli.common import fs
+from daemon.errors import Refusal
+from daemon.fs import make_folders, remove_tree, write_atomic
+from daemon.platform.finder.actions import (
+    DOCUMENT,
+    DROPLET,
+    INFO,
+    NAME,
+    RESOURCE,
+    WORKFLOW,
+    compile_droplet,
+    droplet_info,
+    is_our_droplet,
+    is_our_workflow,
+    refresh_services,
+    sign_droplet,
+    workflow,
+)
+from daemon.platform.service import perform
+
+_MAX_BYTES = 1 << 20
+
+
+def put(shell: str, user_home: Path) -> list[Path]:
+    """Install both for a user, in place of earlier ones of ours; returns where they are.
+
+    Args:
+        shell: what they run; see `daemon.platform.finder.actions.script`.
+        user_home: of the user that they are for.
+
+    Raises:
+        Refusal: something else has the name, or the system cannot make the droplet.
+    """
+    places = _places(user_home)
+    for path, ours in places.items():
+        if os.path.lexists(path) and not ours(path):
+            raise Refusal(
+                f"{path} is there already, and was not made by Multiplane",
+                hint="Give it another name in Finder, then run this again.",
+                exit_status=1,
+            )
+    for path, make in zip(places, (_make_workflow, _make_droplet), strict=True):
+        make_folders(fs, os.fsencode(path.parent))
+        # In a folder of its own until it is whole: Finder and the menus look at what is there at any moment.
+        making = path.parent / f".multiplane-{secrets.token_hex(6)}"
+        make_folders(fs, os.fsencode(making))
+        try:
+            make(making / path.name, shell)
+            remove_tree(fs, os.fsencode(path))
+            fs.rename(os.fsencode(making / path.name), os.fsencode(path))
+        finally:
+            remove_tree(fs, os.fsencode(making))
+    perform(refresh_services())
+    return list(places)
+
+
+def take_away(user_home: Path) -> list[Path]:
+    """Remove those that are ours; returns what was removed."""
+    removed = []
+    for path, ours in _places(user_home).items():
+        if ours(path):
+            remove_tree(fs, os.fsencode(path))
+            removed.append(path)
+    if removed:
+        perform(refresh_services())
+    return removed
+
+
+def _places(user_home: Path) -> dict[Path, Callable[[Path], bool]]:
+    """Where each of the two is, and what tells whether it is ours."""
+    return {
+        user_home / "Library" / "Services" / WORKFLOW: lambda path: is_our_workflow(_read(path / DOCUMENT)),
+        user_home / "Applications" / DROPLET: lambda path: is_our_droplet(_read(path / INFO)),
+    }
+
+
+def _make_workflow(bundle: Path, shell: str) -> None:
+    for name, data in workflow(shell).items():
+        _write(bundle / name, data)
+
+
+def _make_droplet(bundle: Path, shell: str) -> None:
+    try:
+        perform(compile_droplet(str(bundle)))
+        _write(bundle / INFO, droplet_info(_read(bundle / INFO)))
+        _write(bundle / RESOURCE, shell.encode())
+        perform(sign_droplet(str(bundle)))
+    except Refusal as refusal:
+        raise Refusal(
+            f"the droplet cannot be made: {refusal.message}",
+            hint=f"The service and the Quick Action “{NAME}” are installed, and work without it.",
+            exit_status=refusal.exit_status,
+        ) from refusal
+
+
+def _write(path: Path, data: bytes) -> None:
+    make_folders(fs, os.fsencode(path.parent))
+    write_atomic(fs, os.fsencode(path), data, durable=True)
+
+
+def _read(path: Path) -> bytes:
+    """A file of a bundle; nothing if there is none."""
+    try:
+        return fs.read(os.fsencode(path), _MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""

@@ -1,0 +1,80 @@
+"""run: the daemon in the foreground, as launchd and systemd want it."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from loguru import logger
+
+from daemon.cli.common import Home, fs, settings_at
+from daemon.cli.startup_refusal import explained, refuse
+from daemon.errors import Refusal
+from daemon.fs import make_folders
+from daemon.journal import JournalError
+from daemon.platform.service.launchd import LABEL
+from daemon.settings import Settings
+
+Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started by launchd: see `refuse`.")]
+
+
+def run(
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop when all that can be taken is done; exit 1 if a job failed.")
+    ] = False,
+    home: Home = None,
+    launchd: Launchd = False,
+) -> None:
+    """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
+    # Only this verb pays for the daemon; the others start without it.
+    from daemon.service import EXIT_ANEW, Service
+
+    # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
+    launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
+    settings = None
+    try:
+        settings = settings_at(home)
+        _start_log(settings, terminal=not launchd)
+        service = Service(settings, fs)
+    except Refusal as refusal:
+        refuse(refusal, settings, home=home, launchd=launchd)
+    except (OSError, JournalError) as error:
+        refuse(explained(error), settings, home=home, launchd=launchd)
+    logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
+    status = service.run(once=once)
+    if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
+        # In a terminal nobody would start it again. A service manager does, and then reads its own file anew as well.
+        _start_anew()
+    raise typer.Exit(status)
+
+
+def _start_anew() -> None:
+    """Become the program that is on the disk now, in the same process and with the same arguments."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        logger.critical("the daemon cannot be started anew: {}; start it again: multiplane run", error.strerror)
+
+
+def _start_log(settings: Settings, *, terminal: bool) -> None:
+    """Log to .state/log/daemon.log and, unless launchd would keep it in a file that grows for ever, to the terminal."""
+    folder = os.path.join(settings.paths.state_bytes, b"log")
+    log = settings.log
+    logger.remove()
+    if terminal:
+        logger.add(
+            sys.stderr,
+            level=log.level,
+            format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}",
+            filter=lambda record: not record["extra"].get("told"),
+        )
+    make_folders(fs, folder)
+    logger.add(
+        os.path.join(os.fsdecode(folder), "daemon.log"),
+        level=log.level,
+        rotation=int(log.rotate_bytes),
+        retention=log.keep_files,
+        format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
+    )

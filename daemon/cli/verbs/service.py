@@ -1,0 +1,293 @@
+"""service: the daemon as a service of the user's session, under launchd or systemd."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.looking import Looking
+from daemon.cli.service_status import installed, is_managed, look, told
+from daemon.cli.verbs.quick_action import put, take_away
+from daemon.errors import Refusal
+from daemon.fs import make_folders, write_atomic
+from daemon.outbox import Health
+from daemon.platform.finder.actions import script
+from daemon.platform.service import Action, Facts, Manager, manager, perform
+from daemon.settings import Settings
+from daemon.settings.layout import PROGRAM
+
+service = typer.Typer(name="service", help="Let the daemon run by itself, under launchd or systemd.", no_args_is_help=True)
+
+#: As the init scripts of the Linux Standard Base: the program is not running.
+EXIT_NOT_RUNNING = 3
+#: A start reads the journal and loads Python: seconds, also on a busy machine.
+_START_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
+#: Of the log at once; more than anybody reads.
+_TAIL_BYTES = 1 << 20
+
+
+@service.command()
+def install(
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also in a folder that macOS guards.")] = False,
+    quick_action: Annotated[
+        bool, typer.Option("--quick-action", help="On a Mac: also the Quick Action “Make layers” for Finder, and a droplet.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --quick-action: both wait for the layers and show them.")] = False,
+    home: Home = None,
+) -> None:
+    """Let the daemon start by itself when you log in, and again after a crash; starts it now."""
+    _check_quick_action(quick_action, wait=wait)
+    settings, its = settings_of(home), manager()
+    existing = installed(its)
+    if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
+        raise Refusal(
+            f"the service is installed for another home, {existing.home}",
+            hint=f"One home is served at a time: multiplane service uninstall --home {existing.home}",
+            exit_status=1,
+        )
+    guards = _guards(settings)
+    if guards and not anyway:
+        raise Refusal(
+            f"{guards[0][0]} lies in {guards[0][1]}, which macOS guards: a service is refused there, or asks when nobody looks",
+            hint="Move it, or choose another --home (a folder of its own in your user folder); or use --anyway.",
+            exit_status=1,
+        )
+    if Looking(fs, settings).daemon_runs() and not is_managed(its):
+        raise Refusal(
+            "a daemon already runs for this home, started by hand",
+            hint="Stop it first (Ctrl-C where it runs), then install the service.",
+            exit_status=75,
+        )
+    facts = _facts(settings)
+    make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
+    make_folders(fs, os.fsencode(its.path().parent))
+    write_atomic(fs, os.fsencode(its.path()), its.content(facts), durable=True)
+    before = Looking(fs, settings).health()
+    try:
+        perform(its.steps("install"))
+    except Refusal:
+        # Otherwise the next login would start what could not be started now.
+        if not existing:
+            fs.unlink(os.fsencode(its.path()))
+        raise
+    out.print(f"Installed: {printable(str(its.path()))}", markup=False)
+    for name in facts.environ:
+        out.print(f"It has {name} as it is set here.", markup=False)
+    if guards:
+        python = os.path.realpath(sys.executable)
+        err.print(
+            f"{guards[0][0]} lies in {guards[0][1]}: allow {python} in System Settings, Privacy & Security, Full Disk Access."
+        )
+    _await_start(settings, before)
+    if its.name == "systemd":
+        out.print("It runs while you are logged in; to let it run without: loginctl enable-linger")
+    if quick_action:
+        _put_quick_action(settings, waits=wait)
+
+
+@service.command()
+def uninstall(home: Home = None) -> None:
+    """Stop the service and remove it, Quick Action and droplet too; pictures, results and settings stay."""
+    settings, its = settings_of(home), manager()
+    if _check_home(its, settings):
+        perform(its.steps("uninstall"))
+        fs.unlink(os.fsencode(its.path()))
+        perform(its.steps("forget"))
+        out.print(f"Removed: {printable(str(its.path()))}", markup=False)
+    else:
+        err.print("The service is not installed.")
+    for path in take_away(Path.home()):
+        out.print(f"Removed: {printable(str(path))}", markup=False)
+
+
+@service.command()
+def start(home: Home = None) -> None:
+    """Start the installed service."""
+    _act("start", home)
+
+
+@service.command()
+def stop(home: Home = None) -> None:
+    """Stop the service; it starts again at the next login."""
+    _act("stop", home)
+
+
+@service.command()
+def restart(home: Home = None) -> None:
+    """Stop the service and start it again, for instance after a change of the settings."""
+    _act("restart", home)
+
+
+@service.command()
+def status(home: Home = None, json: Json = False) -> None:
+    """Tell whether the daemon is alive, since when, its last job and the next; exit 3 if it is not."""
+    found = look(settings_of(home), manager())
+    if json:
+        print_json(found)
+    else:
+        for name, value in told(found):
+            out.print(f"{name:>9}  {printable(value)}", markup=False)
+    if not found.alive:
+        raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+@service.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said from now on, until Ctrl-C.")] = False,
+    home: Home = None,
+) -> None:
+    """Print the end of the daemon's log."""
+    path = settings_of(home).paths.state / "log" / "daemon.log"
+    try:
+        for text in _tail(path, lines, follow=follow):
+            sys.stdout.write(printable(text))
+            sys.stdout.flush()
+    except FileNotFoundError:
+        err.print(f"There is no log yet: {printable(str(path))}", markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        return
+
+
+def _act(action: Action, home: Path | None) -> None:
+    settings, its = settings_of(home), manager()
+    if not _check_home(its, settings):
+        raise Refusal("the service is not installed", hint="Install it with: multiplane service install", exit_status=1)
+    if action == "start" and Looking(fs, settings).daemon_runs():
+        out.print("It runs already.")
+        return
+    before = Looking(fs, settings).health()
+    perform(its.steps(action))
+    if action == "stop":
+        out.print("Stopped. It starts again at the next login; multiplane service uninstall removes it.")
+    else:
+        _await_start(settings, before)
+
+
+def _await_start(settings: Settings, before: Health | None) -> None:
+    """Wait until the daemon says that it works, or why it does not. `before`: what daemon.json said before it was started."""
+    looking, deadline = Looking(fs, settings), time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        health = looking.health()
+        # Told by who speaks, not by when: the clock may have been set between the two.
+        if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
+            if health.state == "refused":
+                raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
+            if looking.daemon_runs() and health.state not in ("starting", "stopped"):
+                out.print(
+                    f"The daemon runs (process {health.pid}) and watches {printable(str(settings.paths.inbox))}", markup=False
+                )
+                return
+        time.sleep(_LOOK_SECONDS)
+    raise Refusal(
+        f"the daemon did not say within {_START_SECONDS:.0f} s that it runs",
+        hint="See: multiplane service status, multiplane service logs",
+        exit_status=1,
+    )
+
+
+def _facts(settings: Settings) -> Facts:
+    """What this installation is. A settings file is named by its absolute path: a service has no working directory."""
+    environ = {
+        key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") and key != "MULTIPLANE_HOME"
+    }
+    if environ.get("MULTIPLANE_CONFIG"):
+        environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
+    return Facts(
+        # Not resolved: the link in the virtual environment is what makes its packages known.
+        python=os.path.abspath(sys.executable),
+        home=str(settings.paths.home),
+        errors=str(settings.paths.state / "log" / "service.err"),
+        environ=environ,
+    )
+
+
+def _check_quick_action(wanted: bool, *, wait: bool) -> None:
+    """Refuse what cannot be had here, before anything is installed."""
+    if wait and not wanted:
+        raise typer.BadParameter("--wait goes with --quick-action")
+    if wanted and sys.platform != "darwin":
+        raise Refusal(
+            "Quick Actions are a part of Finder, and this is no Mac",
+            hint="Leave --quick-action out; `multiplane submit` drops pictures the same way.",
+            exit_status=1,
+        )
+
+
+def _put_quick_action(settings: Settings, *, waits: bool) -> None:
+    for path in put(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
+        out.print(f"Installed: {printable(str(path))}", markup=False)
+    out.print(
+        "In Finder, choose pictures, then Quick Actions, Make layers; or drop them on the droplet, which may lie in the Dock. "
+        "If the menu lacks it: System Settings, Keyboard, Keyboard Shortcuts, Services, Pictures."
+    )
+
+
+def _guards(settings: Settings) -> list[tuple[str, str]]:
+    """What lies in a folder that macOS guards: what it is and the folder's name."""
+    found: list[tuple[str, str]] = []
+    if sys.platform == "darwin":
+        from daemon.platform.service.launchd import guarded
+
+        paths = settings.paths
+        places = (("The program", PROGRAM), ("The home", paths.home), ("The inbox", paths.inbox), ("The outbox", paths.outbox))
+        for name, path in places:
+            if (folder := guarded(path, Path.home())) is not None:
+                found.append((f"{name} ({path})", folder))
+    return found
+
+
+def _check_home(its: Manager, settings: Settings) -> bool:
+    """Whether the service is installed, for this home.
+
+    Raises:
+        Refusal: it is installed for another one.
+    """
+    found = installed(its)
+    # One whose interpreter is gone serves nobody: the checkout was moved, and its home with it perhaps.
+    if found and not _same(found.home, settings) and os.path.exists(found.python):
+        raise Refusal(
+            f"the service is installed for another home, {found.home}",
+            hint=f"Say so with: --home {found.home}",
+            exit_status=1,
+        )
+    return found is not None
+
+
+def _same(home: str, settings: Settings) -> bool:
+    return os.path.realpath(home) == os.path.realpath(settings.paths.home)
+
+
+def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
+    """The last lines of a file, then what is appended to it, or to the file that takes its name."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - _TAIL_BYTES))
+        kept = file.read().splitlines(keepends=True)[-lines:] if lines else []
+        yield b"".join(kept).decode(errors="replace")
+        while follow:
+            more = file.read()
+            if more:
+                yield more.decode(errors="replace")
+            elif not _is_at(path, file.fileno()):
+                break
+            else:
+                time.sleep(_LOOK_SECONDS)
+    if follow:
+        # It was rotated: the new file is read from its beginning.
+        yield from _tail(path, sys.maxsize, follow=True)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether the open file is still the one of that name; while there is none, a new one is about to come."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return True

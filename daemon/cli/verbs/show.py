@@ -1,0 +1,164 @@
+"""show: the story of one job, in order."""
+
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+
+from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.completion import job_ids
+from daemon.cli.job_names import no_such_job
+from daemon.cli.looking import Looking
+from daemon.cli.render import local
+from daemon.clock import hour, written
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.requests import is_job_id
+from daemon.contract.status import ErrorInfo, Status
+from daemon.journal import Entry
+from daemon.outbox import Outbox, attempt_of, status_of
+
+#: Of an error's detail; job.log has all of it.
+_MAX_LINES = 12
+#: Columns in which most names of things end, with two more until what there is to say of them.
+_NAME_COLUMNS = 10
+#: Columns that are left for a text behind its beginning, so that a narrow window shows words at all.
+_NARROWEST = 30
+_RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+
+
+def show(
+    job_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids),
+    ],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Tell the story of one job: what was asked, what happened when, how it ended."""
+    settings = settings_in_use(home)
+    looking = Looking(fs, settings)
+    job = looking.job(job_id) if is_job_id(job_id) else None
+    if job is None:
+        tell_error(*no_such_job(looking, job_id))
+        raise typer.Exit(1)
+    status = looking.status(job_id) if not job.ended else None
+    status, folder = status or status_of(job), settings.paths.outbox / job_id
+    lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
+    if lost:
+        status = without_folder(status, str(settings.paths.outbox))
+    story = [entry for entry in looking.history.story(job_id) if not isinstance(entry.record, LiveJob)]
+    if json:
+        events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
+        print_json({"status": status.model_dump(mode="json"), "events": events})
+        return
+    lines = list(told(status, f"{folder} is not there any more" if lost else str(folder)))
+    columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
+    for name, value in lines:
+        _tell(name, value, columns)
+    out.print()
+    for entry, number in _numbered(story):
+        _hanging(f"{local(entry.ts)}  ", _sentence(entry, number))
+    if status.outputs:
+        out.print()
+        for output in status.outputs:
+            out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
+
+
+def told(status: Status, folder: str) -> Iterator[tuple[str, str]]:
+    """How a job is: names, and what there is to say of them; `folder` of where it is."""
+    yield "job", status.job_id
+    yield "picture", status.source.image if status.source else "unknown"
+    yield "state", status.state
+    if status.attempts > 1:
+        running = status.state == "processing"
+        yield ("", attempt_of(status.attempts)) if running else ("attempts", str(status.attempts))
+    yield "folder", folder
+    if status.spec:
+        yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
+    # Of a running job that is how an earlier attempt ended: a part of the story.
+    if status.error and status.state not in ("processing", "completed"):
+        yield status.error.code, status.error.message
+        for line in _more(status.error):
+            yield "", line
+        yield "", status.error.hint
+    for warning in status.warnings:
+        yield "note", warning
+
+
+def without_folder(status: Status, outbox: str) -> Status:
+    """The status of a job whose folder was taken out of the outbox: it can only run again when that is back."""
+    if status.error is None or status.state not in ("failed", "cancelled"):
+        return status
+    hint = f"Its folder was taken out of the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
+    return status.model_copy(update={"error": status.error.model_copy(update={"hint": hint})})
+
+
+def _is_lost(outbox: Outbox, job_id: str) -> bool:
+    """Whether the job's folder alone is missing, as far as anybody can see."""
+    try:
+        return outbox.has_lost(job_id)
+    except OSError:
+        return False  # the disk does not answer: that says nothing about one folder
+
+
+def _more(error: ErrorInfo) -> list[str]:
+    """What the message leaves out: the other mistakes in a sidecar, or the last lines that the worker printed.
+
+    Not where it was when its time was up, which job.log has for whoever looks into the program.
+    """
+    lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
+    return [line for line in lines if line not in error.message][-_MAX_LINES:]
+
+
+def _tell(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
+    """A name, in so many columns, and what there is to say of it."""
+    _hanging(f"{name:>{columns}}  ", text)
+
+
+def _hanging(begin: str, text: str) -> None:
+    """A text behind its beginning; in a terminal a long one goes on below where it began, broken between words."""
+    width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
+    for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
+        out.print(f"{begin}{line}", markup=False)
+        begin = " " * len(begin)
+
+
+def _numbered(story: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
+    """The records, and at which attempt the job was, 1 is the first; one that was interrupted was none."""
+    number = 0
+    for entry in story:
+        match entry.record:
+            case Requeued():
+                number = 0
+            case Started(process=None):
+                number += 1
+        yield entry, number
+        if isinstance(entry.record, AttemptEnded) and not entry.record.counts:
+            number -= 1
+
+
+def _sentence(entry: Entry, number: int) -> str:
+    match entry.record:
+        case Started(process=None):
+            return f"{attempt_of(number)} begins" if number > 1 else "an attempt begins"
+        case Started(process=process):
+            return f"a worker was started (process {process.pid})" if process else "a worker was started"
+        case AttemptEnded(error=None, retry_at=0.0):
+            return "the attempt was stopped with the daemon"
+        case AttemptEnded(error=error, retry_at=retry_at):
+            why = f": {error.message}" if error else ""
+            when = f"; to be tried again at {hour(written(retry_at))}" if retry_at else ""
+            return f"the attempt came to nothing{why}{when}"
+        case Publishing(processing_seconds=seconds):
+            return f"the result was checked after {seconds:.1f} s"
+        case Ended(state=state, error=error):
+            return f"{state}: {error.message}" if error else state
+        case Requeued():
+            return "somebody asked for it to run again"
+        case LiveJob() | SegmentStart():
+            return "the daemon started a new journal segment"
+        case record:
+            return record.event.replace("_", " ")

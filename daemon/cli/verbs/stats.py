@@ -1,0 +1,130 @@
+"""stats: how much was done, how long it took and what failed, over some days."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.render import ago, cell, duration, local
+from daemon.errors import Refusal
+from daemon.stats import Day, Failures, ModeTimes, Stats
+from daemon.stats import stats as reckon
+
+#: Above so many days one line is a week: a screenful is what a person compares at a glance.
+_MAX_LINES = 31
+_WEEK = 7
+#: What stands beside the bars of a day, in columns, and the widest bar that still reads as one.
+_BESIDE_BARS, _WIDEST_BAR = 40, 60
+
+
+def stats(
+    days: Annotated[int, typer.Option("--days", min=1, max=36_500, help="How many days, today included.")] = 14,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Tell how many jobs ended each day, how long they took by mode, and what failed."""
+    settings = settings_in_use(home)
+    zone = datetime.now().astimezone().tzinfo or UTC
+    try:
+        found = reckon(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
+    except Refusal as refusal:
+        give_up(refusal)
+    if json:
+        print_json(found)
+        return
+    if not found.modes and not any(day.completed + day.failed + day.cancelled for day in found.days):
+        err.print(f"No job ended in the last {days} days." if days > 1 else "No job ended today.")
+        return
+    for part in screen(found, out.width, datetime.now(UTC)):
+        out.print(part, soft_wrap=False)
+
+
+def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
+    """The answer as parts to be printed one below the other, in so many columns."""
+    done = sum(day.completed for day in found.days)
+    failed = sum(day.failed for day in found.days)
+    total = Text.assemble((f"{done:,} completed", "green"), ", ", (f"{failed:,} failed", "red" if failed else ""))
+    cancelled = sum(day.cancelled for day in found.days)
+    if cancelled:
+        total.append(f", {cancelled:,} cancelled", style="dim")
+    megapixels = sum(day.megapixels for day in found.days)
+    total.append(f"; {megapixels:,.0f} megapixels in all" if megapixels >= 1 else "")
+    yield total
+    if found.known_since:
+        yield Text(f"The journal goes back to {local(found.known_since)}.", style="dim")
+    yield ""
+    # Days before the journal begins tell nothing.
+    busy = next((place for place, day in enumerate(found.days) if day.completed + day.failed + day.cancelled), 0)
+    yield _throughput(found.days[busy if found.known_since else 0 :], width)
+    if found.modes:
+        yield ""
+        yield _times(found.modes, width)
+    if found.failures:
+        yield ""
+        yield _failures(found.failures, now)
+
+
+def _throughput(days: Sequence[Day], width: int) -> Table:
+    """A line for each day or week, a bar for the jobs that ended."""
+    lines = [(f"{day.date:%a %d %b}", [day]) for day in days]
+    if len(days) > _MAX_LINES:
+        # Whole weeks backwards from today, so that the last one is comparable with the others.
+        ends = range(len(days), 0, -_WEEK)
+        weeks = [days[max(0, end - _WEEK) : end] for end in reversed(ends)]
+        lines = [(f"from {week[0].date:%d %b %y}", list(week)) for week in weeks]
+    most = max(sum(day.completed + day.failed + day.cancelled for day in part) for _, part in lines) or 1
+    columns = max(10, min(_WIDEST_BAR, width - _BESIDE_BARS))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(no_wrap=True, width=columns)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True, style="red")
+    for name, part in lines:
+        done, failed = sum(day.completed for day in part), sum(day.failed for day in part)
+        cancelled = sum(day.cancelled for day in part)
+        table.add_row(name, _bars((done, failed, cancelled), most, columns), f"{done:,}", f"{failed:,} failed" if failed else "")
+    return table
+
+
+def _bars(counts: tuple[int, int, int], most: int, columns: int) -> Text:
+    """Completed, failed and cancelled jobs, one behind the other."""
+    # What there was has a column at least; the longest part takes what rounding leaves, so that the whole is right.
+    parts = [max(1, int(count / most * columns)) if count else 0 for count in counts]
+    parts[parts.index(max(parts))] += max(round(sum(counts) / most * columns), 3 - parts.count(0)) - sum(parts)
+    made = Text()
+    for part, style in zip(parts, ("green", "red", "bright_black"), strict=True):
+        made.append("█" * part, style=style)
+    return made
+
+
+def _times(modes: Sequence[ModeTimes], width: int) -> Table:
+    """A line for each mode, a bar up to the 90th percentile, solid up to the median."""
+    columns = max(10, min(_WIDEST_BAR, width - _BESIDE_BARS - 20))
+    longest = max(times.p90 for times in modes) or 1.0
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("time a job takes", no_wrap=True)
+    table.add_column("", no_wrap=True, width=columns)
+    for heading in ("median", "90 %", "longest"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for times in modes:
+        solid = round(times.median / longest * columns)
+        made = Text("█" * solid, style="cyan").append("░" * (round(times.p90 / longest * columns) - solid), style="cyan")
+        table.add_row(times.mode, made, duration(times.median), duration(times.p90), duration(times.longest))
+    return table
+
+
+def _failures(failures: Sequence[Failures], now: datetime) -> Table:
+    """A line for each reason, with the last job that failed for it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", justify="right", style="red", no_wrap=True)
+    table.add_column("failed because of", no_wrap=True)
+    table.add_column("last", no_wrap=True)
+    table.add_column("for example", overflow="fold")
+    for reason in failures:
+        table.add_row(f"{reason.jobs:,}", cell(reason.code), ago(reason.last_at, now), cell(reason.example))
+    return table

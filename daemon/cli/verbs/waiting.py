@@ -1,0 +1,48 @@
+"""waiting: everything that is in the inbox and not taken, with the reason."""
+
+from rich import box
+from rich.table import Table
+
+from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.live_snapshot import Seeing
+from daemon.cli.looking import Looking
+from daemon.cli.render import now
+from daemon.outbox import Waiting
+
+_BARE_HINT = (
+    "A picture without a YAML file is taken in a folder that has a _preset.yaml: move it into one, such as “photo in 4 layers”."
+)
+
+
+def waiting(home: Home = None, json: Json = False) -> None:
+    """List what is in the inbox and not taken, and why."""
+    settings = settings_in_use(home)
+    sight = Seeing(settings, Looking(fs, settings)).look(now())
+    items = sight.waiting
+    if json:
+        print_json(list(items))
+        return
+    if not sight.alive:
+        err.print("The daemon is not running; this is what is in the inbox now." if items else "The daemon is not running.")
+    elif sight.problem:
+        tell_error(sight.problem, "This is what is in the inbox, seen directly. multiplane doctor tells more." if items else None)
+    elif sight.health and sight.health.state in ("paused", "offline"):
+        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'it did not say why'}", sight.health.hint)
+    if not items:
+        err.print("Nothing waits in the inbox.")
+        return
+    table = Table(box=box.SIMPLE, pad_edge=False, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for item in items:
+        table.add_row(printable(item.path).replace("[", r"\["), printable(item.reason).replace("[", r"\["))
+    out.print(table)
+    if sight.waiting_total > len(items):
+        err.print(f"… and {sight.waiting_total - len(items):,} more")
+    if any(is_bare(item) for item in items):
+        err.print(_BARE_HINT, markup=False, soft_wrap=False)
+
+
+def is_bare(item: Waiting) -> bool:
+    """Whether this is a picture directly in the inbox that waits for a sidecar: what everybody drops on the first day."""
+    return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"

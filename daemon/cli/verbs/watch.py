@@ -1,0 +1,237 @@
+"""watch: what is going on, live: the running jobs, the queue, the waiting list, the daemon's health."""
+
+import time
+from datetime import datetime
+
+from pydantic import Field
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.live_snapshot import Seeing
+from daemon.cli.looking import Looking
+from daemon.cli.render import STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
+from daemon.contract.records import Job
+from daemon.contract.status import Frozen, Status
+from daemon.errors import Refusal
+from daemon.jobs.resting import by_the_clock
+from daemon.journal.journal import segment_numbers, segment_path
+from daemon.outbox import Health, Waiting, in_line, status_of
+from daemon.settings import Settings
+
+#: The daemon writes its status files twice a second.
+_LOOK_SECONDS = 0.5
+#: Reading the journal may take this share of the time.
+_JOURNAL_SHARE = 0.1
+_MOST = 200
+#: Lines of a section: a blank one, its title and, below, at least one of what there is.
+_HEAD_LINES, _LEAST_LINES = 2, 3
+_SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
+
+
+class Scene(Frozen):
+    """One look at everything."""
+
+    schema_version: int = 1
+    at: str
+    alive: bool
+    health: Health | None
+    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    running: tuple[Status, ...]
+    queue: tuple[Status, ...]
+    queue_total: int
+    waiting: tuple[Waiting, ...]
+    waiting_total: int
+    ended: tuple[Status, ...]
+
+
+def watch(home: Home = None, json: Json = False) -> None:
+    """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
+    settings = settings_in_use(home)
+    scenes = Scenes(settings)
+    try:
+        if json:
+            print_json(scenes.look(now()))
+        elif not out.is_terminal:
+            out.print(draw(scenes.look(now()), out.width, _MOST), soft_wrap=False)
+        else:
+            _live(scenes)
+    except Refusal as refusal:
+        give_up(refusal)
+
+
+def _live(scenes: "Scenes") -> None:
+    """Until Ctrl-C; the terminal is then as it was."""
+    try:
+        with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+            while True:
+                live.update(draw(scenes.look(now()), out.width, out.height), refresh=True)
+                time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+class Scenes:
+    """Looks at one home again and again; reads of the journal only what is new, and not too often."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._looking = Looking(fs, settings)
+        self._sight = Seeing(settings, self._looking)
+        self._journal = settings.paths.journal_bytes
+        self._seen: tuple[int, int] | None = None
+        self._again = 0.0
+        self._queue: list[Job] = []
+        self._queue_total = 0
+        self._running: tuple[Status, ...] = ()
+        self._ended: tuple[Status, ...] = ()
+
+    def look(self, at: datetime) -> Scene:
+        """What is going on at this moment.
+
+        Raises:
+            Refusal: the journal is damaged.
+        """
+        self._read_journal()
+        sight = self._sight.look(at)
+        second = at.timestamp()
+        running = [self._looking.status(status.job_id) or status for status in self._running]
+        return Scene(
+            at=at.isoformat(),
+            alive=sight.alive,
+            health=sight.health,
+            problem=sight.problem,
+            # The journal is read a little later than a status file is written.
+            running=tuple(status for status in running if status.state == "processing"),
+            # A pause passes without a record.
+            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
+            queue_total=self._queue_total,
+            waiting=sight.waiting,
+            waiting_total=sight.waiting_total,
+            ended=self._ended,
+        )
+
+    def _read_journal(self) -> None:
+        began = time.monotonic()
+        if began < self._again or (mark := self._mark()) == self._seen:
+            return
+        jobs = self._looking.history.now()
+        self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
+        pending = list(jobs.queue)
+        self._queue, self._queue_total = pending[:_MOST], len(pending)
+        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MOST))
+        self._seen = mark
+        took = time.monotonic() - began
+        self._again = time.monotonic() + took / _JOURNAL_SHARE
+
+    def _mark(self) -> tuple[int, int]:
+        """Number and size of the last segment: what changes with every record."""
+        numbers = segment_numbers(fs, self._journal)
+        if not numbers:
+            return 0, 0
+        return numbers[-1], fs.lstat(segment_path(self._journal, numbers[-1])).size
+
+
+def draw(scene: Scene, width: int, height: int) -> RenderableType:
+    """The scene in so many columns and lines: what runs first, then as much of the rest as there is room for."""
+    at = datetime.fromisoformat(scene.at)
+    parts: list[RenderableType] = [*_health(scene, at, width), Text()]
+    parts += _running(scene, at, width, max(1, height // 6))
+    left = height - len(parts) - 1
+    sections = (
+        ("next in the queue", scene.queue_total, [_queued(status, width) for status in scene.queue]),
+        ("waiting in the inbox", scene.waiting_total, [_waiting(item, width) for item in scene.waiting]),
+        ("ended", len(scene.ended), [_ended(status, at, width) for status in scene.ended]),
+    )
+    shown = [section for section in sections if section[1]]
+    for number, (title, total, lines) in enumerate(shown):
+        if left < _LEAST_LINES:
+            break
+        # What a section leaves is shared by those behind it; each has a last line for the rest, if there is one.
+        room = max(1, left // (len(shown) - number) - _LEAST_LINES)
+        fits = lines if total <= room + 1 and total <= left - _HEAD_LINES else lines[:room]
+        parts += ["", Text(title, style="bold"), *fits]
+        left -= _HEAD_LINES + len(fits)
+        if total > len(fits) and title != "ended" and left:
+            parts.append(Text(f"  … and {total - len(fits):,} more", style="dim"))
+            left -= 1
+    return Group(*parts)
+
+
+def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
+    health = scene.health
+    line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
+    problem, hint = (health.problem, health.hint) if health else (None, None)
+    if not scene.alive:
+        state = "refuses to start" if health and health.state == "refused" else "not running"
+        line.append(f"● {state}", style="red")
+        line.append(f"   last seen {ago(health.alive_at, at)}" if health and health.state != "refused" else "", style="dim")
+    elif health is None or scene.problem:
+        line.append("● silent", style="red").append(f"   last heard of {ago(health.alive_at, at)}" if health else "", style="dim")
+        problem, hint = scene.problem, _SILENT_HINT
+    else:
+        good = health.state == "running"
+        line.append(f"● {health.state}", style="green" if good else "yellow")
+        line.append(f"   for {duration((at - datetime.fromisoformat(health.started_at)).total_seconds())}", style="dim")
+    clock = at.astimezone().strftime("%H:%M:%S")
+    line.truncate(max(0, width - len(clock) - 1), pad=True)
+    lines: list[RenderableType] = [line.append(f" {clock}", style="dim")]
+    if problem:
+        lines += cell(problem, "yellow").wrap(out, width)
+        lines += cell(hint, "dim").wrap(out, width) if hint else []
+    elif not scene.alive:
+        lines.append(Text("Start it with: multiplane run (here), or multiplane service start", style="dim"))
+    return lines
+
+
+def _running(scene: Scene, at: datetime, width: int, most: int) -> list[RenderableType]:
+    """Two lines for each running job: what it is and how long it will take; how far it is."""
+    if not scene.running or not scene.alive:
+        return [Text("Nothing is running.", style="dim")]
+    lines: list[RenderableType] = []
+    for status in scene.running[:most]:
+        progress = status.progress
+        share, left = (progress.fraction if progress else 0.0), _time_left(status, at)
+        stage = " · ".join(filter(None, (progress.stage if progress else "starting", attempt(status))))
+        line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
+        line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
+        done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")
+        lines += [line.append(f"  {left}", style="not bold dim"), done]
+    if len(scene.running) > most:
+        lines.append(Text(f"… and {len(scene.running) - most:,} more", style="dim"))
+    return lines
+
+
+def _time_left(status: Status, at: datetime) -> str:
+    if status.progress and status.progress.eta_seconds is not None:
+        return f"{duration(status.progress.eta_seconds)} left"
+    return duration((at - datetime.fromisoformat(status.started_at)).total_seconds()) if status.started_at else ""
+
+
+def _name(status: Status) -> str:
+    return status.source.image if status.source else status.job_id
+
+
+def _line(width: int, *parts: Text) -> Text:
+    line = Text("  ", no_wrap=True, overflow="ellipsis").append_text(Text("  ").join(parts))
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _queued(status: Status, width: int) -> Text:
+    place = Text(f"{status.queue_position:>4,}" if status.queue_position else "   –", style="dim")
+    priority = status.spec.priority if status.spec else 0
+    said = [cell(f"priority {priority}", "dim")] if priority else []
+    before = [cell(tried, "yellow")] if (tried := again(status)) else []
+    return _line(width, place, cell(_name(status)), *said, *before)
+
+
+def _waiting(item: Waiting, width: int) -> Text:
+    return _line(width, cell(item.path), cell(item.reason, "dim"))
+
+
+def _ended(status: Status, at: datetime, width: int) -> Text:
+    state = state_cell(status.state)
+    state.pad_right(len("completed") - len(state))
+    when = cell(f"{ago(status.completed_at, at):>10}", "dim") if status.completed_at else Text()
+    return _line(width, state, when, cell(_name(status)), cell(remark(status), "dim"))

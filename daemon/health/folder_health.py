@@ -1,0 +1,165 @@
+"""Are inbox and outbox there, and are they the right ones? While they are not, nothing is taken, started, failed or deleted."""
+
+import os
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from loguru import logger
+
+from daemon.contract.names import to_bytes
+from daemon.contract.records import Job
+from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.health.inbox_replacement import InboxReplacement
+from daemon.health.proof import Proof
+from daemon.intake.names import PRESET_NAME
+from daemon.outbox import Outbox
+from daemon.settings import Settings
+from daemon.settings.layout import PROGRAM
+from daemon.sidecar import MAX_BYTES
+from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
+from daemon.watch.bell import Bell
+
+_PRESET = PRESET_NAME.encode()
+#: Of the last jobs, one whose picture is there proves the outbox.
+_MAX_JOBS = 50
+OFFLINE_HINT = (
+    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
+    "put an empty file named .multiplane into it."
+)
+
+
+class FolderHealth:
+    """Makes the two folders, and sees whether they are there."""
+
+    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox) -> None:
+        self._fs = fs
+        self._inbox = settings.paths.inbox_bytes
+        self._outbox = outbox
+        self._inbox_replacement = InboxReplacement(self._inbox)
+        self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
+        #: Gives jobs whose folders should be in the outbox, the surest first.
+        self.known: Callable[[], Iterable[Job]] = lambda: ()
+        self._shares: set[Polled] = set()
+        #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
+        self.degraded: str | None = None
+        self.hint: str | None = None
+
+    def prepare(self) -> None:
+        """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
+        if self._is_new():
+            make_folders(self._fs, self._inbox)
+            self._put_presets()
+        self._mark_inbox()
+        self._outbox.prepare()
+
+    def _is_new(self) -> bool:
+        try:
+            self._fs.lstat(self._inbox)
+        except FileNotFoundError:
+            return True
+        return False
+
+    def _put_presets(self) -> None:
+        """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
+        shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
+        try:
+            for entry in self._fs.scan(shipped):
+                source = os.path.join(shipped, entry.name, _PRESET)
+                if entry.kind == "directory" and (data := self._preset(source)) is not None:
+                    make_folders(self._fs, os.path.join(self._inbox, entry.name))
+                    write_atomic(self._fs, os.path.join(self._inbox, entry.name, _PRESET), data, durable=False)
+        except OSError as error:
+            # A kindness: the inbox works without them.
+            logger.warning("cannot put the shipped presets into the new inbox: {}", error)
+
+    def _preset(self, path: bytes) -> bytes | None:
+        try:
+            return self._fs.read(path, MAX_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def _mark_inbox(self) -> None:
+        text = b"This marks the inbox of Multiplane. Please leave it here.\n"
+        write_atomic(self._fs, os.path.join(self._inbox, MARKER), text, durable=True)
+
+    def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
+        """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
+        deaf = bell.tend()
+        health = watch.health(now)
+        if health.state == "offline" and self._inbox_replacement.is_the_persons():
+            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
+            self._mark_inbox()
+            health = watch.health(now)
+        elif health.state == "offline" and self._is_the_same("inbox", self._inbox) and self._put_back("inbox", self._mark_inbox):
+            health = watch.health(now)
+        if health.state == "offline":
+            return health.problem
+        self._inbox_replacement.seen_whole()
+        self._proof.remember("inbox", self._inbox)
+        self._tell(health, deaf)
+        self._tell_shares(watch)
+        root = self._outbox.root
+        if not self._outbox.is_healthy() and self._is_the_same("outbox", root) and self._has_its_jobs():
+            self._put_back("outbox", self._outbox.prepare)
+        if not self._outbox.is_healthy():
+            return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
+        self._proof.remember("outbox", root)
+        return None
+
+    def _is_the_same(self, name: str, folder: bytes) -> bool:
+        """Whether all that is wrong with a folder is that it lacks its marker."""
+        try:
+            self._fs.lstat(os.path.join(folder, MARKER))
+        except FileNotFoundError:
+            return self._proof.recognises(name, folder)
+        except OSError:
+            return False
+        return False
+
+    def _has_its_jobs(self) -> bool:
+        """Whether the outbox holds a picture of a job, as it was taken; or no job is known that could have one there.
+
+        A folder that somebody deleted and made anew may get the number of the old one; without its jobs it is not the outbox.
+        """
+        jobs = [job for job in islice(self.known(), _MAX_JOBS) if job.claimed]
+        return not jobs or any(self._has(job) for job in jobs)
+
+    def _has(self, job: Job) -> bool:
+        try:
+            found = self._fs.lstat(self._outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
+        except OSError:
+            return False
+        return (found.kind, found.size, found.mtime_ns) == ("file", job.image.size, job.image.mtime_ns)
+
+    def _put_back(self, name: str, mark: Callable[[], None]) -> bool:
+        """Give a folder its marker again; false if the disk does not let it be done."""
+        try:
+            mark()
+        except OSError as error:
+            logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
+            return False
+        logger.warning(
+            "somebody had removed the marker file .multiplane of the {}; it is the same folder, and has it again", name
+        )
+        return True
+
+    def _tell(self, health: Health, deaf: OSError | None) -> None:
+        """Take down, and log when it changes, what is polled that should be watched."""
+        sentences = [health.problem] if health.problem else []
+        if deaf is not None:
+            sentences.append(
+                f"the folder of requests cannot be watched ({reason(deaf)}); commands are noticed within {HEALTH_SECONDS:.0f} s"
+            )
+        degraded = "; ".join(sentences) or None
+        if degraded != self.degraded:
+            logger.warning("{}", degraded or "all that should be watched is watched again")
+        self.degraded = degraded
+        self.hint = health.hint or (remedy(deaf) if deaf else None)
+
+    def _tell_shares(self, watch: Watch) -> None:
+        """Log which folders are on network file systems, each once."""
+        shares = {polled for polled in watch.polled if polled.share}
+        for polled in sorted(shares - self._shares, key=lambda polled: polled.folder):
+            name = os.fsdecode(os.path.join(self._inbox, polled.folder)).rstrip("/")
+            logger.info("{} is on a network share ({}): it is polled, and files in it settle for longer", name, polled.share)
+        self._shares = shares

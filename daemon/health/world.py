@@ -1,0 +1,272 @@
+"""Collects the evidence of whose fault a failure is (`daemon.jobs.fault` decides), and holds the queue while it is the world's.
+
+What is asked: is the program on the disk, its interpreter and configuration, still the one that this daemon was started from?
+Is there room? Can something be written into the outbox, really? Does a worker without a job (a canary) start and get ready?
+While a cause lasts it is looked at again with a growing pause, and work goes on by itself when it is gone.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import psutil
+from loguru import logger
+
+from daemon.fs import FileSystem, write_new
+from daemon.health.disk_space import DiskSpace
+from daemon.jobs import fault
+from daemon.jobs.fault import Cause, Evidence, Failure
+from daemon.outbox import Outbox
+from daemon.supervisor import Supervisor
+from daemon.supervisor.code import fingerprint, why_not_anew
+
+#: Pauses between two looks at a cause that lasts, seconds: a person who mended it does not want to wait, and a machine in trouble
+#: is not to be kept busy.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: When the world was well for so long, the pauses begin again from the first.
+_WELL_SECONDS = 60.0
+#: How often the program is looked at while nothing is started; before each start it is anyway.
+_PROGRAM_SECONDS = 60.0
+#: A program that is being exchanged file by file is left alone until nothing changed for so long.
+_SETTLE_SECONDS = 2.0
+#: How soon it is seen that the last job has ended.
+_BUSY_SECONDS = 0.5
+#: Where the memory ran out, so much must be free again, bytes: what the smallest job holds.
+_ENOUGH_MEMORY = 500 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: What a real write puts on the disk, bytes: more than a file system packs into a folder's own block.
+_PROBE_BYTES = 8192
+_PROBE = b".multiplane-probe"
+
+Undecided = Literal["undecided"]
+UNDECIDED: Undecided = "undecided"
+
+
+class Canary:
+    """A worker without a job: whether it gets ready tells whether workers can start at all."""
+
+    def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
+        self._outbox, self._supervisor = outbox, supervisor
+        self._name: str | None = None
+        #: Why the last one did not get ready; none if it did.
+        self.why_not: str | None = None
+
+    @property
+    def flies(self) -> bool:
+        """Whether there is one whose answer is awaited."""
+        return self._name is not None
+
+    def send(self) -> None:
+        """Start one, if none is under way; where that is impossible, the answer is there at once."""
+        if self._name is not None:
+            return
+        try:
+            self._name = self._outbox.new_attempt()
+            self._supervisor.prepare(self._outbox.attempt(self._name))
+        except OSError as error:
+            self._end(error.strerror or str(error))
+
+    def look(self) -> None:
+        """See whether it got ready, or died."""
+        if self._name is None:
+            return
+        folder = self._outbox.attempt(self._name)
+        seen = next((each for each in self._supervisor.spares() if each.attempt == folder), None)
+        if seen is None:
+            self._end(self._supervisor.how_it_died(folder))
+        elif seen.ready:
+            self._supervisor.discard(folder)
+            self._end(None)
+
+    def _end(self, why_not: str | None) -> None:
+        self.why_not = why_not
+        if self._name is not None:
+            with contextlib.suppress(OSError):  # out of sight, and swept at the next start
+                self._outbox.discard_attempt(self._name)
+            self._name = None
+
+
+class World:
+    """Whether work can go on, as far as it does not hang on the jobs.
+
+    Args:
+        busy: whether a worker has a job.
+        program: a number that changes with the program on the disk.
+        why_not_anew: why the program on the disk cannot be started; none if it can.
+        available: bytes of memory that are free for use.
+
+    Attributes:
+        restart: the daemon is to start anew, with the program that is on the disk now.
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        outbox: Outbox,
+        room: DiskSpace,
+        supervisor: Supervisor,
+        *,
+        busy: Callable[[], bool],
+        program: Callable[[], int] = fingerprint,
+        why_not_anew: Callable[[], str | None] = why_not_anew,
+        available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+        clock: Callable[[], float],
+    ) -> None:
+        self._fs, self._outbox, self._disk_space = fs, outbox, room
+        self._busy, self._program, self._why_not_anew = busy, program, why_not_anew
+        self._available, self._clock = available, clock
+        self._canary = Canary(outbox, supervisor)
+        self._own = self._seen = program()
+        self._cause: Cause | None = None
+        self._pause = _FIRST_PAUSE
+        #: A canary was sent to see whether workers start again.
+        self._asked = False
+        self._next, self._well_since = clock() + _PROGRAM_SECONDS, clock()
+        self.restart = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is started, one clause; none if nothing is wrong."""
+        return None if self._cause is None else self._cause.problem
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it."""
+        return None if self._cause is None else self._cause.hint
+
+    # -- what the jobs ask ------------------------------------------------------------------------------------------------
+
+    def may_start(self) -> bool:
+        """Whether a job may be started; asked before each, since the program may have been exchanged a moment ago."""
+        if self._cause is None and self._program() != self._own:
+            self.blame(fault.program_changed())
+        return self._cause is None
+
+    def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
+        """The cause of a failure, if it is the world's; none if it is the job's; undecided until a canary has answered.
+
+        From a cause of the world's on the queue rests. `ask`: a canary may be sent.
+        """
+        suspicious = failure.code in fault.SUSPICIOUS
+        trouble = self._try_writing() if suspicious else None
+        writing = None if trouble is None else trouble.strerror or str(trouble)
+        if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
+            writing = None  # its own result filled the disk
+        seen = Evidence(
+            changed=self._program() != self._own, full=suspicious and self._disk_space.lacks(failure.attempt), writing=writing
+        )
+        cause = fault.judge(failure, seen)
+        if cause is not None:
+            self.blame(cause)
+        elif suspicious and ask:
+            self._canary.send()
+            return self.answer(failure)
+        return cause
+
+    def answer(self, failure: Failure) -> Cause | Undecided | None:
+        """The same of a failure that was undecided, when the canary has answered."""
+        if self._canary.flies:
+            return UNDECIDED
+        cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
+        if cause is not None:
+            self.blame(cause)
+        return cause
+
+    def blame(self, cause: Cause) -> None:
+        """Something of the world is wrong: the queue rests until it is well again. Disk space is looked after by `DiskSpace`."""
+        if cause.kind == "room" or self._cause is not None:
+            return
+        now = self._clock()
+        if now - self._well_since >= _WELL_SECONDS:
+            self._pause = _FIRST_PAUSE
+        self._cause, self._next = cause, now + self._pause
+        logger.warning("paused: {}", cause.problem)
+
+    def doubt_disk(self) -> None:
+        """A result could not be shown: if nothing else can be written either, the queue rests."""
+        if self._cause is None and (trouble := self._try_writing()) is not None and trouble.errno not in _NO_ROOM:
+            self.blame(fault.not_writable(trouble.strerror or str(trouble)))
+
+    # -- time -------------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """See whether what is wrong still is, if it is time."""
+        self._canary.look()
+        now = self._clock()
+        if now < self._next or self._canary.flies:
+            return
+        if self._cause is None:
+            self._next = now + _PROGRAM_SECONDS
+            self.may_start()
+        elif self._cause.kind == "program":
+            self._look_at_program(now)
+        elif self._cause.kind == "start":
+            self._look_at_start(now)
+        elif self._cause.kind == "writing":
+            trouble = self._try_writing()
+            self._again(now, None if trouble is None else fault.not_writable(trouble.strerror or str(trouble)))
+        else:
+            self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
+
+    def next_look(self) -> float:
+        """When `look` is due by time alone, monotonic seconds; what a canary does is news of its own."""
+        return float("inf") if self._canary.flies else self._next
+
+    def _look_at_program(self, now: float) -> None:
+        program = self._program()
+        if program == self._own:
+            self._again(now, None)
+        elif program != self._seen:
+            self._seen, self._next = program, now + _SETTLE_SECONDS
+        elif self._busy():
+            self._next = now + _BUSY_SECONDS
+        elif (why := self._why_not_anew()) is not None:
+            self._again(now, fault.program_changed(why))
+        else:
+            logger.warning("the program on the disk was changed: the daemon starts anew")
+            self.restart = True
+
+    def _look_at_start(self, now: float) -> None:
+        if self._asked:
+            self._asked = False
+            self._again(now, fault.no_start(self._canary.why_not) if self._canary.why_not is not None else None)
+        else:
+            self._asked, self._next = True, now
+            self._canary.send()
+
+    def _again(self, now: float, cause: Cause | None) -> None:
+        """It was looked at: the cause is still there, perhaps another one by now, or gone."""
+        if cause is None:
+            logger.warning("work goes on: it is no longer so that {}", self.problem)
+            self._well_since, self._next = now, now + _PROGRAM_SECONDS
+        else:
+            if self._cause is not None and cause.problem != self._cause.problem:
+                logger.warning("paused: {}", cause.problem)
+            self._next = now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._cause = cause
+
+    def _try_writing(self) -> OSError | None:
+        """Make a file where results are made, move it to where they are shown, remove it: what the system answers if it cannot.
+
+        An outbox that is away is no disk that fails: that is seen elsewhere, and nothing is put in its place.
+        """
+        if not self._outbox.is_healthy():
+            return None
+        shown = os.path.join(self._outbox.root, _PROBE)
+        name: str | None = None
+        try:
+            name = self._outbox.new_attempt()
+            made = os.path.join(self._outbox.attempt(name), b"probe")
+            write_new(self._fs, made, os.urandom(_PROBE_BYTES), durable=True)
+            self._fs.rename(made, shown)
+            self._fs.unlink(shown)
+        except OSError as error:
+            return error
+        finally:
+            if name is not None:
+                with contextlib.suppress(OSError):
+                    self._outbox.discard_attempt(name)
+        return None

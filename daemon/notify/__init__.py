@@ -1,0 +1,1 @@
+"""Telling the person at the machine: notifications, and colours in Finder."""

@@ -1,0 +1,1 @@
+"""Notifications of the desktop, and the notes that systemd wants."""

@@ -1,0 +1,85 @@
+"""Processes: who one is, what its tree uses, and signals that never hit the wrong one."""
+
+import os
+import sys
+
+import psutil
+
+if sys.platform == "darwin":
+    from daemon.platform.process.macos import boot_id, created, keep_awake
+else:
+    from daemon.platform.process.linux import boot_id, created, keep_awake
+
+__all__ = ["boot_id", "created", "is_same", "keep_awake", "kill_group", "signal_process", "tree", "tree_memory"]
+
+#: Linux stamps in steps of 10 ms and macOS in microseconds; psutil may turn the latter through a float and back.
+_SAME_SECONDS = 0.005
+
+
+def is_same(pid: int, then: float) -> bool:
+    """Is the process with this number still the one that was created then (as `created` gave it, in this boot)?"""
+    now = created(pid)
+    return now is not None and abs(now - then) < _SAME_SECONDS
+
+
+def kill_group(group: int, signal: int) -> bool:
+    """Signal every process of a group; False if there is none. Signal 0 only asks.
+
+    Raises:
+        ValueError: the group is never ours to signal: 1 and below (kill(2) takes 0 for "mine", −1 for "everybody"), or our own.
+    """
+    if group <= 1 or group == os.getpgrp():
+        raise ValueError(f"refusing to signal process group {group}")
+    try:
+        os.killpg(group, signal)
+    except (ProcessLookupError, PermissionError):
+        # macOS answers EPERM for a group of which only zombies are left.
+        return False
+    return True
+
+
+def signal_process(pid: int, signal: int) -> bool:
+    """Signal one process; False if it is not there. The caller knows that the number is still its own.
+
+    Raises:
+        ValueError: the number is 1 or below, or our own.
+    """
+    if pid <= 1 or pid == os.getpid():
+        raise ValueError(f"refusing to signal process {pid}")
+    try:
+        os.kill(pid, signal)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The process and all below it that can still be traced to it; empty if it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
+    """Bytes of memory that the processes hold together.
+
+    Resident sizes count a page that forked processes share once for each, so their sum is an upper bound. Where it is over
+    `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which costs a walk over the mappings.
+    """
+    bound = sum(_memory(process, exact=False) for process in processes)
+    if above is None or bound <= above or len(processes) == 1:
+        return bound
+    return sum(_memory(process, exact=True) for process in processes)
+
+
+def _memory(process: psutil.Process, *, exact: bool) -> int:
+    try:
+        if not exact:
+            return int(process.memory_info().rss)
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.uss))
+    except psutil.Error:
+        # It ended between the listing and the look, or is a zombie: it holds nothing.
+        return 0

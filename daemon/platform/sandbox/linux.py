@@ -1,0 +1,78 @@
+"""The fence on Linux: the worker puts it up around itself (`pipeline.worker.sandbox`) before it loads anything heavy.
+
+The `landlock` package (1.0.0.dev5) was looked at for this: it knows files only, neither TCP nor signals, and takes a left-over
+errno for a failed call; what is missing is more than what is there.
+"""
+
+import ctypes
+import json
+import os
+import platform
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Fenced(Protocol):
+    """What `fenced` needs to know of a fence."""
+
+    @property
+    def read(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def devices(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+#: Libraries and what they look up when they are loaded: the loader's cache, the time zone, fonts, the processors. /proc as a
+#: whole, since its entries come and go; the kernel itself keeps the memory and the environment of other processes from a worker.
+SYSTEM = (
+    "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/opt/rocm", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts",
+    "/etc/mime.types", "/etc/os-release", "/proc", "/sys/devices", "/sys/class/drm", "/sys/class/kfd", "/sys/bus/pci",
+    "/sys/module", "/dev/urandom", "/dev/random",
+)  # fmt: skip
+#: Nothing, and the graphics cards of NVIDIA and AMD.
+DEVICES = (
+    "/dev/null", "/dev/zero", "/dev/dri", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
+    *(f"/dev/nvidia{number}" for number in range(16)),
+)  # fmt: skip
+
+#: landlock_create_ruleset(2) with this flag answers with the version of the interface. Files are covered by all versions, TCP
+#: since 4, signals since 6.
+_CREATE_RULESET, _ASK_VERSION = 444, 1
+_TCP_SINCE, _SIGNALS_SINCE, _TRUNCATE_SINCE = 4, 6, 3
+_PR_GET_SECCOMP = 21
+_MACHINES = ("x86_64", "aarch64")
+
+
+def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
+    """The command of a worker that puts up this fence around itself; `own`: its attempt folder."""
+    read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
+    return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": os.fsdecode(own)})]
+
+
+def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:
+    """What this kernel cannot keep from a worker, a clause each; empty if the fence is whole.
+
+    Args:
+        version: of Landlock's interface, 0 for none; none: ask the kernel.
+        seccomp: whether the kernel filters system calls on this machine; none: ask.
+    """
+    version = _landlock_version() if version is None else version
+    seccomp = _has_seccomp() if seccomp is None else seccomp
+    holes = []
+    if version == 0:
+        holes.append("reading and writing other files")
+    elif version < _TRUNCATE_SINCE:
+        holes.append("emptying other files")
+    if not seccomp:
+        holes.append("opening network connections" if version < _TCP_SINCE else "network connections other than TCP")
+        holes.append("starting, limiting and watching processes")
+    if version < _SIGNALS_SINCE and not seccomp:
+        holes.append("sending signals to other processes of the same user")
+    return tuple(holes)
+
+
+def _landlock_version() -> int:
+    return max(0, int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)))
+
+
+def _has_seccomp() -> bool:
+    return platform.machine() in _MACHINES and ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0

@@ -1,0 +1,81 @@
+"""What status.json says of a running job's progress: its stage, the share done, and how long it will still take."""
+
+from collections.abc import Callable, Iterable
+
+from daemon.contract.bounds import MAX_SECONDS
+from daemon.contract.records import Job
+from daemon.contract.status import Progress
+from daemon.jobs.estimate import Estimator
+
+#: While a worker says nothing, as in a model's long pass, the remaining time is counted down this often.
+_COUNTDOWN_SECONDS = 1.0
+
+
+class Forecast:
+    """Keeps the progress of the running jobs.
+
+    Args:
+        progress: of the running jobs, by id; kept up to date here, and read by the board.
+        changed: called with the id of each job whose progress says something new.
+        clock: monotonic seconds.
+        past: gives the jobs of the past to learn from, oldest first; asked when the first job begins.
+    """
+
+    def __init__(
+        self,
+        progress: dict[str, Progress],
+        changed: Callable[[str], None],
+        clock: Callable[[], float],
+        past: Callable[[], Iterable[Job]],
+    ) -> None:
+        self._progress, self._changed, self._clock = progress, changed, clock
+        self._past: Callable[[], Iterable[Job]] | None = past
+        self._estimator = Estimator()
+        self._shown_at = float("-inf")
+
+    def begin(self, job: Job) -> None:
+        """A worker got this job."""
+        if self._past is not None:
+            for earlier in self._past():
+                self._estimator.learn(earlier)
+            self._past = None
+        self._estimator.begin(job, self._clock())
+
+    def moved(self, job_id: str, stage: str, fraction: float) -> None:
+        """A worker reports where its job is."""
+        now = self._clock()
+        self._estimator.moved(job_id, stage, fraction, now)
+        self._show(job_id, stage, fraction, now)
+
+    def count_down(self) -> None:
+        """Let the remaining time go on where a worker has nothing to report."""
+        now = self._clock()
+        if now - self._shown_at >= _COUNTDOWN_SECONDS:
+            for job_id, seen in tuple(self._progress.items()):
+                self._show(job_id, seen.stage, seen.fraction, now)
+
+    def end(self, job_id: str, *, completed: bool) -> None:
+        """A worker is gone."""
+        self._progress.pop(job_id, None)
+        self._estimator.end(job_id, self._clock(), completed=completed)
+
+    def learn(self, job: Job) -> None:
+        """A job ended."""
+        self._estimator.learn(job)
+
+    def remaining(self, jobs: Iterable[str]) -> float | None:
+        """Seconds until the first of these running jobs is done; none if that is not known."""
+        now = self._clock()
+        known = (self._left(job_id, now) for job_id in jobs)
+        return min((left for left in known if left is not None), default=None)
+
+    def _show(self, job_id: str, stage: str, fraction: float, now: float) -> None:
+        left = self._left(job_id, now)
+        self._progress[job_id] = Progress(stage=stage, fraction=fraction, eta_seconds=None if left is None else round(left, 1))
+        self._shown_at = now
+        self._changed(job_id)
+
+    def _left(self, job_id: str, now: float) -> float | None:
+        """Seconds a job will still take; none if that is not known, or absurd: shares and times are a worker's own word."""
+        left = self._estimator.remaining(job_id, now)
+        return left if left is not None and 0.0 <= left <= MAX_SECONDS else None

@@ -1,0 +1,145 @@
+"""Pictures in source/ that are not what was accepted: their writer still held them open when they were claimed.
+
+Such a picture must rest before it is read, as it would have had to in the inbox.
+"""
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from daemon.contract.names import to_bytes
+from daemon.contract.records import AnyRecord, Job
+from daemon.contract.status import ErrorInfo
+from daemon.fs import FileSystem
+from daemon.jobs import decide
+from daemon.jobs.resting import Rest
+from daemon.outbox import Outbox
+
+#: Size in bytes and modification time in nanoseconds.
+Fingerprint = tuple[int, int]
+#: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
+_REST_SECONDS = 2.0
+#: After so many folders that do not answer it is the disk: each may have taken its time.
+_MAX_ODD = 3
+#: Answers that say: there is no such picture here, whatever else may be there.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+
+
+@dataclass
+class Unsettled:
+    """What a picture looked like, since when, and how often it was read in vain."""
+
+    fingerprint: Fingerprint
+    since: float
+    tries: int = 0
+
+
+@dataclass
+class LateWrites:
+    """The pictures of accepted jobs that still change, by job.
+
+    `clock` gives monotonic seconds; `grew` is called with a job each time its picture has grown since it was accepted.
+    """
+
+    fs: FileSystem
+    outbox: Outbox
+    clock: Callable[[], float] = time.monotonic
+    grew: Callable[[Job], None] = lambda job: None
+    unsettled: dict[str, Unsettled] = field(default_factory=dict)
+
+    def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:
+        """The first job that may be started, and its picture as it is now; none if there is none.
+
+        Passed by are those whose folder is lost (thrown away, it seems: the looks for folders will say so, and cancel them) and
+        those whose folder does not answer: it keeps nobody from the jobs behind it.
+
+        Args:
+            queue: in the order of their turns.
+            rest: tells how long a job still rests.
+
+        Raises:
+            OSError: none of those that may be ready can be told of, or it is not one folder alone.
+        """
+        odd: list[OSError] = []
+        for job in queue:
+            if rest(job) > 0:
+                continue
+            try:
+                if not self.must_rest(job) and not self.outbox.has_lost(job.job_id):
+                    return job, self.fingerprint(job)
+            except OSError as error:
+                odd.append(error)
+                if len(odd) >= _MAX_ODD or not self.outbox.is_healthy():
+                    break
+        if odd:
+            raise odd[-1]
+        return None
+
+    def fingerprint(self, job: Job) -> Fingerprint | None:
+        """The picture in source/ as it is now; none if it is not there.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        try:
+            found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
+        except OSError as error:
+            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        return found.size, found.mtime_ns
+
+    def must_rest(self, job: Job) -> bool:
+        """Whether the picture was written to a moment ago, through a handle that its writer still holds.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        waiting = self.unsettled.get(job.job_id)
+        if waiting is None or job.state != "pending":
+            return False
+        seen = self.fingerprint(job)
+        if seen is not None and seen != waiting.fingerprint:
+            self._compare(job, waiting.fingerprint, seen)
+            waiting.fingerprint, waiting.since = seen, self.clock()
+        return seen is not None and self.clock() - waiting.since < _REST_SECONDS
+
+    def has_changed(self, job: Job, seen: Fingerprint) -> bool:
+        """Whether a picture that is about to be read is another than was accepted; from then on it must rest. Said once."""
+        if seen == (job.image.size, job.image.mtime_ns) or job.job_id in self.unsettled:
+            return False
+        self._compare(job, (job.image.size, job.image.mtime_ns), seen)
+        self.unsettled[job.job_id] = Unsettled(seen, self.clock())
+        return True
+
+    def _compare(self, job: Job, before: Fingerprint, seen: Fingerprint) -> None:
+        """Only growth says that a writer takes longer pauses than was thought; what is merely damaged stays as long as it is."""
+        if seen[0] > before[0]:
+            self.grew(job)
+
+    def after_failure(self, job: Job, error: ErrorInfo, *, now: float) -> AnyRecord | None:
+        """The record that lets a picture settle which could not be read and may still be growing; none if that is not why.
+
+        `now` in seconds since 1970.
+        """
+        last = self._last_seen(job)
+        before = self.unsettled.get(job.job_id)
+        tries = before.tries if before else 0
+        record = decide.still_settling(job, error, changed_at=last[1] / 1e9, now=now, tries=tries)
+        if record:
+            self._compare(job, before.fingerprint if before else (job.image.size, job.image.mtime_ns), last)
+            self.unsettled[job.job_id] = Unsettled(last, self.clock(), tries + 1)
+        return record
+
+    def forget(self, job: Job) -> None:
+        """The job has ended."""
+        self.unsettled.pop(job.job_id, None)
+
+    def _last_seen(self, job: Job) -> Fingerprint:
+        """The picture's fingerprint; zeros if it cannot be had."""
+        with contextlib.suppress(OSError):
+            return self.fingerprint(job) or (0, 0)
+        return 0, 0

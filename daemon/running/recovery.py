@@ -1,0 +1,151 @@
+"""Putting a home in order at start: every job that was under way goes on, or ends, whatever interrupted it.
+
+Each step only looks at the journal and the disk, and does what is still missing; so a crash in here is recovered the same way.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from loguru import logger
+from pydantic import ValidationError
+
+from daemon.claiming.claims import Claims
+from daemon.contract.records import Job, Process
+from daemon.contract.status import State, Status
+from daemon.fs import FileSystem
+from daemon.jobs import decide
+from daemon.journal import History, prune
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox, status_of
+from daemon.running.runner import JobRunner
+from daemon.supervisor import WorkerPid, reap
+
+_MAX_STATUS_BYTES = 1 << 20
+#: Statuses are written in the order of the endings, so after so many right ones in a row the older ones are right as well.
+_RIGHT_IN_A_ROW = 200
+#: Each end of a job is written through before the next one; only the last few can have been cut off.
+_LATELY = 4
+
+
+@dataclass
+class Recovery:
+    """One start of the daemon."""
+
+    fs: FileSystem
+    ledger: Ledger
+    outbox: Outbox
+    claims: Claims
+    runs: JobRunner
+    boot_id: str
+    wall_clock: Callable[[], float] = time.time
+
+    def perform(self) -> None:
+        """Bring the home in order.
+
+        Raises:
+            JournalError: the process must stop.
+            OSError: the outbox cannot be read; the same can be done again when it can.
+        """
+        live = list(self.ledger.jobs.live.values())
+        self._end_leftover_workers(live)
+        self.claims.finish([job for job in live if not job.claimed], again=True)
+        for job in live:
+            try:
+                self._resume(self.ledger.jobs.live.get(job.job_id))
+            except OSError as error:
+                if not self.outbox.is_healthy():
+                    raise
+                # One folder that does not answer: its job goes on, or begins anew, when it does.
+                logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
+        self.runs.settle_accounts()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """What can as well be done at the next start."""
+        try:
+            self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
+            self._rewrite_views()
+            self._forget()
+        except OSError as error:
+            logger.warning("cannot tidy up after the last start: {}", error)
+
+    def _end_leftover_workers(self, live: list[Job]) -> None:
+        """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
+        left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
+        for killed in reap(_pid(process) for process in left):
+            logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
+
+    def _resume(self, job: Job | None) -> None:
+        if job is None or job.attempt is None:
+            return
+        if job.attempt.publishing and (self.outbox.has_result(job.job_id) or self.outbox.has_attempt(job.attempt.folder)):
+            self.runs.publish(job)
+            return
+        process = job.attempt.process
+        same_boot = process is None or process.boot_id == self.boot_id
+        record = decide.after_restart(job, same_boot=same_boot, now=self.wall_clock())
+        if record:
+            self.runs.end(job, record)
+
+    def _rewrite_views(self) -> None:
+        """Write the status of every job whose status.json does not say what the journal says.
+
+        Of the ended ones the last are looked at, across segments: the crash may have been in the start before this one. One that
+        is wrong makes it worth to look further back.
+        """
+        for job in self.ledger.jobs.live.values():
+            if job.claimed and not self._says(job.job_id, job.state, None):
+                self._write(job)
+        seen = set(self.ledger.jobs.live)
+        right = 0
+        history = History(self.fs, self.runs.settings.paths.journal_bytes)
+        for job_id, ended_at in history.endings():
+            if job_id in seen:
+                continue
+            seen.add(job_id)
+            right += 1
+            if right <= _LATELY and self.outbox.has(job_id):
+                # Right in memory, but the crash may have come before the name was on the disk.
+                self.fs.sync_dir(self.outbox.job(job_id))
+            if not self._says(job_id, None, ended_at):
+                right = 0
+                ended = history.job(job_id)
+                if ended and ended.ended:
+                    self._write(ended)
+            if right >= _RIGHT_IN_A_ROW:
+                return
+
+    def _says(self, job_id: str, state: State | None, completed_at: str | None) -> bool:
+        """Whether a job's status.json is whole and has this state, or this end; a job without a folder needs no status."""
+        if not self.outbox.has(job_id):
+            return True
+        try:
+            said = Status.model_validate_json(self.fs.read(self.outbox.job(job_id, b"status.json"), _MAX_STATUS_BYTES))
+        except (OSError, ValidationError):
+            return False
+        return said.state == state or (completed_at is not None and said.completed_at == completed_at)
+
+    def _write(self, job: Job) -> None:
+        try:
+            self.outbox.write_status(status_of(job), durable=job.ended is not None)
+        except OSError as error:
+            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+
+    def _forget(self) -> None:
+        """Let go of the journal's oldest segments."""
+        paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
+        gone = prune(self.fs, paths.journal_bytes, keep)
+        if gone:
+            logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
+
+
+def _pid(process: Process) -> WorkerPid:
+    return WorkerPid(
+        pid=process.pid,
+        created=process.created,
+        boot_id=process.boot_id,
+        group=process.group,
+        guardian_created=process.guardian_created,
+    )

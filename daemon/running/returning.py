@@ -1,0 +1,185 @@
+"""Sending a picture back to the inbox whose end is missing: its writer, who opens it by its path, finds it where it was.
+
+The job stays, pending, under its id; status.json says what is waited for. The order, and why:
+
+1. `returning`: from here a crash is rolled forward, before anything in the inbox is looked at.
+2. Each file gets its old name in the inbox as a second one, the picture first: a name that is taken is never replaced. If it is
+   the picture's, nothing has moved yet, and the job settles in source/ as if nothing had been tried.
+3. The sync of the inbox folder: the names there are durable before those in source/ go.
+4. The names in source/ go; its sync. A file that came back there after a power loss would be in the way of the next claim.
+5. `returned`. The next claim of a picture of this name goes on with this job (`daemon.claiming.acceptance`).
+
+A writer that opens the name while the picture is away, between its claim and its return, makes a second file. That is not mended:
+nobody can tell what belongs together. Both are named on the job when it fails.
+
+A crash between 2 and 4 leaves two names of one file, which the second try recognises.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from loguru import logger
+
+from daemon.claiming.inbox_folders import InboxFolders
+from daemon.contract.names import to_bytes
+from daemon.contract.records import AnyRecord, AttemptEnded, ClaimedFile, Job, Retaken, Returned, Returning
+from daemon.contract.status import ErrorInfo
+from daemon.fs import FileSystem, HeldFolder, Stat
+from daemon.jobs import decide
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+from daemon.running.late_writes import LateWrites
+
+#: Answers that may be others in a moment; all the rest say that a file cannot have the name.
+_PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBUSY, errno.EAGAIN)
+
+
+@dataclass
+class Returns:
+    """The way of pictures back to the inbox. `told` is called with each job whose picture is there again."""
+
+    fs: FileSystem
+    inbox: bytes
+    outbox: Outbox
+    ledger: Ledger
+    settling: LateWrites
+    told: Callable[[Job], None] = lambda job: None
+    #: Jobs whose picture was not there at the last look.
+    _missing: set[str] = field(default_factory=set)
+
+    def proposal(self, job: Job, error: ErrorInfo, *, now: float) -> Returning | None:
+        """The record that sends a job's picture back, if its end is missing, it may still come, and its name is free."""
+        try:
+            seen = self.settling.fingerprint(job)
+            if seen is None or self._look(job, job.image) is not None:
+                return None
+        except OSError:
+            return None
+        return decide.going_back(job, error, size=seen[0], mtime_ns=seen[1], now=now)
+
+    def go_on(self, job: Job) -> AnyRecord:
+        """Do what is still to be done for a job that is not in its source folder; the record of what came of it.
+
+        Raises:
+            OSError: it could not be finished now; try again later.
+        """
+        return self._send_back(job) if job.place == "returning" else self._fetch(job)
+
+    def explained(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
+        """The error of a picture that is cut off, with what may have become of its rest. `now` in seconds since 1970."""
+        if not decide.is_cut_off(error):
+            return error
+        try:
+            other = self._look(job, job.image)
+        except OSError:
+            other = None
+        return decide.in_vain(job, error, now=now, other=other.size if other else None)
+
+    def missing(self) -> list[Job]:
+        """The jobs whose picture was not in the inbox in two looks running; the inbox itself must be there."""
+        returned = list(self.ledger.jobs.returned.values())
+        gone = {job.job_id for job in returned if self._is_gone(job)}
+        twice, self._missing = gone & self._missing, gone
+        return [job for job in returned if job.job_id in twice]
+
+    def _is_gone(self, job: Job) -> bool:
+        try:
+            return self._look(job, job.image) is None
+        except OSError:
+            return False
+
+    def _send_back(self, job: Job) -> AnyRecord:
+        with self.outbox.held_job(job.job_id, b"source") as source:
+            try:
+                with self._inbox_folder(job) as folder:
+                    came_of_it = self._move_back(job, source, folder)
+            except (FileNotFoundError, NotADirectoryError):
+                # Somebody removed the folder. What went back before went with it, and is missed there.
+                came_of_it = _look_in(source, to_bytes(job.image.to)) is None
+        if not came_of_it:
+            return self._stay(job)
+        self.settling.forget(job)
+        return Returned(job=job.job_id)
+
+    def _move_back(self, job: Job, source: HeldFolder, folder: HeldFolder) -> bool:
+        """Bring a job's files to their old names; False if the picture cannot have its own, and nothing has moved."""
+        moved = list[bytes]()
+        for file in job.accepted.files:
+            try:
+                if _name_again(file, source, folder):
+                    moved.append(to_bytes(file.to))
+            except OSError as error:
+                if error.errno in _PASSING:
+                    raise
+                logger.info("{} of {} cannot go back to the inbox: {}", file.to, job.job_id, error.strerror)
+                if file.role == "image":
+                    return False
+        folder.sync_dir()
+        for name in moved:
+            source.unlink(name)
+        effective = to_bytes(job.accepted.effective) if job.accepted.effective else None
+        if effective and _look_in(source, effective) is not None:
+            source.unlink(effective)  # made anew with the next claim
+        source.sync_dir()
+        return True
+
+    def _stay(self, job: Job) -> AnyRecord:
+        pause = decide.SETTLING_PAUSES[0]
+        written = job.back.mtime_ns / 1e9 if job.back else 0.0
+        return AttemptEnded(job=job.job_id, error=job.last_error, counts=True, retry_at=written + pause)
+
+    def _fetch(self, job: Job) -> AnyRecord:
+        """Take a cancelled job's files out of the inbox, as they are: they must not become a job again."""
+        files = []
+        for file in job.accepted.files:
+            found = self._look(job, file)
+            if found is not None and found.kind == "file":
+                files.append(replace(file, ino=found.ino, size=found.size, mtime_ns=found.mtime_ns))
+        if not files or files[0].role != "image":
+            return decide.cancelled(job)
+        return Retaken(job=job.job_id, value=replace(job.accepted, files=tuple(files)))
+
+    @contextlib.contextmanager
+    def _inbox_folder(self, job: Job) -> Iterator[HeldFolder]:
+        """The folder of the inbox that the job was dropped in, held for as long as the block runs."""
+        folders = InboxFolders(self.fs, self.inbox)
+        try:
+            yield folders.open(to_bytes(job.accepted.folder))
+        finally:
+            folders.release()
+
+    def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
+        """What has a file's name in the inbox; None if nothing has, or its folder is gone."""
+        try:
+            with self._inbox_folder(job) as folder:
+                return _look_in(folder, to_bytes(file.name))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _name_again(file: ClaimedFile, source: HeldFolder, folder: HeldFolder) -> bool:
+    """Give a file of `source` its old name in `folder`; whether it is still in source/ as well.
+
+    Raises:
+        OSError: it cannot have the name.
+    """
+    here = _look_in(source, to_bytes(file.to))
+    if here is None:
+        return False
+    name = to_bytes(file.name)
+    there = _look_in(folder, name)
+    if there is None:
+        source.link(to_bytes(file.to), folder, name)
+    elif (there.dev, there.ino) != (here.dev, here.ino):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    return True
+
+
+def _look_in(folder: HeldFolder, name: bytes) -> Stat | None:
+    try:
+        return folder.lstat(name)
+    except FileNotFoundError:
+        return None

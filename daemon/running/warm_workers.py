@@ -1,0 +1,218 @@
+"""The spare: one worker that stands ready, so that the next job has a process of its own and does not wait for it.
+
+When it is started matters on two cores: its imports are half a second of computing (several with a model) that a running job
+would share its cores with. So it is started when nothing runs, or when the running job is about to end: as long before as the
+last spares took to get ready. (A lower priority for the time of the imports would be no way out: an ordinary process may lower
+its priority, but not raise it again for the job.)
+
+A spare belongs to no job and no record of the journal names it: after a crash its guardian ends it, its closed standard input
+does so too, and the next start sweeps its folder.
+"""
+
+import os
+import statistics
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+from loguru import logger
+
+from daemon.contract.messages import Warm
+from daemon.contract.records import Job
+from daemon.jobs.fold import Jobs
+from daemon.outbox import Outbox
+from daemon.running.model_inventory import ModelInventory
+from daemon.settings import Settings
+from daemon.supervisor import Spare, Supervisor
+from daemon.supervisor.code import fingerprint
+
+#: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
+#: twice what its imports take on two busy cores.
+LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0}
+#: In this order each has loaded what the one before it has, and more.
+_KINDS = tuple(LEAD_SECONDS)
+#: Once it is known: so many times the median of the last few, since the end of a job is foretold to about a quarter.
+_LEAD_SHARE, _LAST_FEW, _LONGEST_LEAD = 1.5, 5, 60.0
+#: What a spare holds, bytes: measured 110, 460 and 530 MB. Where less is free it gives way; it comes back at three times that.
+_HOLDS: dict[Warm, int] = {"light": 150 << 20, "depth": 500 << 20, "painting": 600 << 20}
+_COMES_BACK = 3
+#: The least between two looks whether it is time.
+_LEAST_PAUSE = 0.05
+#: How often age and memory are looked at.
+_LOOK_SECONDS = 10.0
+#: How often the program's files are, all some 200 of them: that would be half of what an idle daemon does, and before a spare is
+#: given a job it is asked anyway.
+_PROGRAM_SECONDS = 60.0
+#: After a spare died or could not be started: one attempt a minute keeps a broken installation from keeping the machine busy.
+_PAUSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The spare that there is: its attempt folder's name, what it has loaded, and what it was started from."""
+
+    name: str
+    warm: Warm
+    program: tuple[object, ...]
+
+
+class WarmWorkers:
+    """Keeps one spare, if the settings want one.
+
+    Args:
+        remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
+        available: bytes of memory that are free for use.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        jobs: Jobs,
+        installed: ModelInventory,
+        supervisor: Supervisor,
+        *,
+        remaining: Callable[[], float | None],
+        available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+        program: Callable[[], int] = fingerprint,
+    ) -> None:
+        self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
+        self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
+        self._spare: Waiting | None = None
+        self._wanted = self._ready = False
+        self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
+        self._not_before = self._looked = self._program_looked = float("-inf")
+
+    def lead_seconds(self, warm: Warm) -> float:
+        """How long before the end of the running job a spare with `warm` is started."""
+        took = self._took[warm]
+        return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
+
+    def take(self, asked: Warm) -> str | None:
+        """The attempt folder of the spare, for the job that starts now and asks for so much; none where a new worker is as good.
+
+        One that still loads what it has to is ahead of a new one; but not if that is more than the job asks for.
+        """
+        spare = self._spare
+        seen = self._seen(spare) if spare is not None else None
+        if spare is None or seen is None:
+            return None
+        if not os.path.isdir(self._outbox.attempt(spare.name)):
+            self.discard("its folder is gone")
+            return None
+        if spare.program != self._started_from():
+            self.discard("the program or its configuration changed")
+            return None
+        if not seen.ready and _KINDS.index(spare.warm) > _KINDS.index(asked):
+            self.discard(f"it is still loading for {spare.warm}")
+            return None
+        if not seen.ready:
+            # It was started too late, by so much at least.
+            self._took[spare.warm].append(min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD))
+        self._spare = None
+        return spare.name
+
+    def tend(self, now: float, *, wanted: bool = True) -> None:
+        """See that there is a spare, and a good one. `now`: monotonic seconds; `wanted`: another job may come."""
+        self._wanted = wanted and self._settings.worker.spare
+        spare = self._spare
+        seen = self._seen(spare) if spare is not None else None
+        if spare is not None and seen is None:
+            self._forget(spare)
+            self._not_before = now + _PAUSE_SECONDS
+        elif spare is not None and seen is not None:
+            self._judge(spare, seen, now)
+        if self._spare is None and self._wanted and now >= self._not_before:
+            self._prepare(now)
+
+    def next_look(self, now: float) -> float:
+        """When `tend` is due by time alone, monotonic seconds; the end of a running job is news of its own."""
+        if self._spare is not None:
+            return self._looked + _LOOK_SECONDS
+        if not self._wanted or self._not_before > now:
+            return self._not_before if self._wanted else float("inf")
+        left = self._remaining()
+        return float("inf") if left is None else now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
+
+    def discard(self, why: str) -> None:
+        """Do without the spare there is."""
+        if self._spare is not None:
+            logger.debug("the spare worker is let go: {}", why)
+            self._supervisor.discard(self._outbox.attempt(self._spare.name))
+            self._forget(self._spare)
+
+    # -- inside -----------------------------------------------------------------------------------------------------------
+
+    def _seen(self, spare: Waiting) -> Spare | None:
+        """What the supervisor says of it; none if it died."""
+        folder = self._outbox.attempt(spare.name)
+        return next((each for each in self._supervisor.spares() if each.attempt == folder), None)
+
+    def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
+        if seen.ready and not self._ready:
+            self._ready = True
+            self._took[spare.warm].append(seen.age_seconds)
+        wanted = self._warm()
+        if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
+            self.discard(f"the next job asks for more than {spare.warm}")
+        elif now >= self._looked + _LOOK_SECONDS:
+            self._looked = now
+            if self._available() < _HOLDS[spare.warm]:
+                self._not_before = now + _LOOK_SECONDS
+                self.discard("memory is short")
+            elif seen.age_seconds >= self._settings.worker.spare_seconds:
+                self.discard("it is old")
+            elif now >= self._program_looked + _PROGRAM_SECONDS:
+                self._program_looked = now
+                if spare.program != self._started_from():
+                    self.discard("the program or its configuration changed")
+
+    def _prepare(self, now: float) -> None:
+        warm = self._warm()
+        if not self._is_time(warm):
+            return
+        if self._available() < _HOLDS[warm] * _COMES_BACK:
+            self._not_before = now + _LOOK_SECONDS
+            return
+        try:
+            name = self._outbox.new_attempt()
+            self._spare = Waiting(name, warm, self._started_from())
+            self._ready, self._program_looked = False, now
+            self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
+        except OSError as error:
+            logger.warning("no spare worker can be started: {}", error.strerror)
+            self._not_before = now + _PAUSE_SECONDS
+            if self._spare is not None:
+                self._forget(self._spare)
+        self._looked = now
+
+    def _is_time(self, warm: Warm) -> bool:
+        """Nothing runs, or what runs is about to end.
+
+        Where its end cannot be told, as for the first job of its kind, a spare is started if another job waits: that costs the
+        running job a part of a core for a while, without it the next one would wait for all of it.
+        """
+        if not self._jobs.processing:
+            return True
+        left = self._remaining()
+        return self._following() is not None if left is None else left <= self.lead_seconds(warm)
+
+    def _started_from(self) -> tuple[object, ...]:
+        """The program, and the folders that a fence opens when a worker is started: another one must not be taken for them."""
+        return self._program(), self._installed.places()
+
+    def _following(self) -> Job | None:
+        return next(iter(self._jobs.queue), None)
+
+    def _warm(self) -> Warm:
+        following = self._following()
+        return "light" if following is None else self._installed.asked_of(following)
+
+    def _forget(self, spare: Waiting) -> None:
+        self._spare = None
+        try:
+            self._outbox.discard_attempt(spare.name)
+        except OSError as error:
+            # Out of sight, and swept at the next start.
+            logger.warning("cannot remove {}: {}", os.fsdecode(self._outbox.attempt(spare.name)), error)

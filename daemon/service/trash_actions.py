@@ -1,0 +1,143 @@
+"""What a person says to the daemon by moving a job's folder: into the Trash cancels or removes the job, "Put Back" is nothing.
+
+A missing folder counts only in two looks running, with the outbox healthy and the same folder throughout: an outbox that is
+unmounted, renamed or replaced by an empty mount point has no marker, and is not a mass deletion.
+"""
+
+from collections.abc import Callable
+
+from loguru import logger
+
+from daemon.contract.records import CancelRequested, Removed
+from daemon.fs import FileSystem
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+from daemon.running.runner import JobRunner
+from daemon.views.view_writer import ViewWriter
+
+#: Folders asked for in one look; of more jobs each has its turn, so that a look stays short however many there are.
+_PER_LOOK = 2000
+_MAX_STATUS_BYTES = 1 << 20
+#: After so many folders that do not answer it is the disk, and the look is given up: each may have taken its time.
+_MAX_ODD = 3
+
+
+class TrashActions:
+    """Looks for the folders of the jobs."""
+
+    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, board: ViewWriter) -> None:
+        self._fs = fs
+        self._ledger = ledger
+        self._outbox = outbox
+        self._runs = runs
+        self._views = board
+        self._root: tuple[int, int] | None = None
+        self._missing: set[str] = set()
+        self._bare: set[str] = set()
+        self._next = self._odd = 0
+
+    def look(self) -> None:
+        """Look once, and act on what was missing the last time as well.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        try:
+            self._odd = 0
+            before, known = self._identity(), self._root
+            recent, older = self._recent(), self._older()
+            bare = {job_id for job_id in recent if self._lacks(self._outbox.has_status, job_id)}
+            missing = {job_id for job_id in bare | older if self._lacks(self._outbox.has, job_id)}
+            self._views.look()
+            root = self._identity()
+        except OSError as error:
+            # An outbox that cannot be looked at says nothing about what is in it.
+            logger.debug("cannot look for the folders of the jobs: {}", error)
+            before = root = known = None
+            missing = bare = set()
+        self._root = root
+        if root is None or root != before:
+            self._missing = self._bare = set()
+            return
+        twice = self._missing & missing if root == known else set()
+        self._missing = missing - twice
+        for job_id in sorted(twice):
+            self._gone(job_id)
+        self._welcome()
+        # Twice as well: who removes a whole folder, file by file, must not find something new in it.
+        self._mend((bare & self._bare) - missing if root == known else set())
+        self._bare = bare
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which folder the outbox is; none if it is not healthy."""
+        if not self._outbox.is_healthy():
+            return None
+        found = self._fs.lstat(self._outbox.root)
+        return found.dev, found.ino
+
+    def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
+        """Whether a job certainly has not got something. A folder that does not answer hides none of the others.
+
+        Raises:
+            OSError: it is not this folder alone.
+        """
+        try:
+            return not has(job_id)
+        except OSError:
+            self._odd += 1
+            if self._odd > _MAX_ODD or not self._outbox.is_healthy():
+                raise
+            return False
+
+    def _recent(self) -> set[str]:
+        """The jobs that are under way or ended lately, or some of them if they are many."""
+        jobs = self._ledger.jobs
+        ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
+        ids += [job.job_id for job in self._views.shown() if not job.discarded]
+        if len(ids) <= _PER_LOOK:
+            return set(ids)
+        self._next %= len(ids)
+        turn = ids[self._next : self._next + _PER_LOOK]
+        self._next += _PER_LOOK
+        return {*turn, *(self._missing | self._bare).intersection(ids)}
+
+    def _older(self) -> set[str]:
+        """Some of the jobs that ended longer ago, and those of them that were missing the last time."""
+        jobs = self._ledger.jobs
+        recent = jobs.live.keys() | jobs.ended.keys() | jobs.removed
+        return {job_id for job_id in (*self._views.some_older(), *self._missing) if job_id not in recent}
+
+    def _mend(self, several: set[str]) -> None:
+        """Write the status files again that somebody removed from the folders of their jobs."""
+        recent = {job.job_id: job for job in self._views.shown()} | self._ledger.jobs.live
+        for job_id in several & recent.keys():
+            if self._views.will_write(job_id):
+                continue
+            try:
+                self._views.rewrite(recent[job_id])
+            except OSError as error:
+                # No room, or an odd folder: the next look tries again.
+                logger.debug("the status of {} cannot be written again: {}", job_id, error)
+
+    def _gone(self, job_id: str) -> None:
+        job = self._ledger.jobs.live.get(job_id)
+        if job is None:
+            self._ledger.record(Removed(job=job_id))
+            logger.info("{} was removed: its folder was taken out of the outbox", job_id)
+        else:
+            self._ledger.record(CancelRequested(job=job_id, discarded=True))
+            logger.info("{} is cancelled: its folder was taken out of the outbox", job_id)
+            self._runs.cancel(self._ledger.jobs.live[job_id])
+        self._runs.changed(job_id)
+
+    def _welcome(self) -> None:
+        """Tell the truth in the folders that were put back after their job had been cancelled for their absence."""
+        for job in self._ledger.jobs.ended.values():
+            if not job.discarded:
+                continue
+            try:
+                path = self._outbox.job(job.job_id, b"status.json")
+                if b'"state": "cancelled"' not in self._fs.read(path, _MAX_STATUS_BYTES):
+                    self._views.rewrite(job)
+            except OSError:
+                continue  # it is still away

@@ -1,0 +1,291 @@
+"""Keeping the views true: status.json of each job, daemon.json, index.html. Never more often than anybody can look."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Literal
+
+from loguru import logger
+
+from daemon import __version__, clock
+from daemon.contract.names import to_text
+from daemon.contract.records import Job
+from daemon.contract.status import Progress, Status
+from daemon.jobs.resting import Rest
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox.gallery import Gallery
+from daemon.running.pauses import Pauses
+from daemon.watch import Polled
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+State = Literal["starting", "running", "paused", "offline", "stopped", "refused"]
+
+#: status.json and daemon.json change at most twice a second: nobody reads faster, and a share should not be kept busy.
+_SPACING = 0.5
+#: daemon.json says `alive_at` at least so often; whoever finds it older than a minute may call the daemon dead.
+_ALIVE_SECONDS = 5.0
+#: Lists are cut there; how many there are in all is said beside them.
+MAX_WAITING = 200
+_MAX_ENDED = 200
+_MAX_POLLED = 100
+#: Queue positions are kept true for the first jobs only; for the others they are written once.
+_MAX_POSITIONS = 100
+#: Status files written in one go; a flood of jobs is told of piece by piece, the loop has other things to do as well.
+_MAX_AT_ONCE = 500
+
+
+class ViewWriter:
+    """Writes what changed, when enough time has passed. `progress` holds that of the running jobs.
+
+    Args:
+        outbox: where to.
+        ledger: the jobs.
+        progress: of the running jobs, by id; kept up to date by its owner.
+        ended_before: finds the jobs that ended before this start, newest first, at most so many.
+        settings: a digest of those the daemon was started with.
+        rest: tells how long a job still rests; by the wall clock if not given.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        ledger: Ledger,
+        progress: dict[str, Progress],
+        ended_before: Callable[[int], Iterable[Job]],
+        settings: str | None = None,
+        rest: Rest | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._ledger = ledger
+        self._progress = progress
+        self._ended_before = ended_before
+        self._settings = settings
+        self._rest = rest or Pauses(ledger.jobs).left
+        self._older: list[Job] | None = None
+        self._gallery = Gallery(outbox, self._ended_statuses)
+        self._started_at = clock.now()
+        self._dirty: dict[str, None] = {}
+        self._positions: dict[str, int | None] = {}
+        self._resting: set[str] = set()
+        #: Thrown away while they were under way, put back since, and on the page.
+        self._back: set[str] = set()
+        self._stale = True
+        self._trouble: str | None = None
+        self._written = float("-inf")
+        self.state: State = "starting"
+        self.problem: str | None = None
+        self.hint: str | None = None
+        self.last_refusal: str | None = None
+        self.last_fault: str | None = None
+        self._waiting: tuple[Waiting, ...] = ()
+        self._waiting_total = 0
+        self._polled: tuple[Polled, ...] = ()
+
+    def changed(self, job_id: str) -> None:
+        """A job has something new to say. The end of a job is written at once, anything else when it is time."""
+        self._dirty[job_id] = None
+        self._stale = True
+        job = self._ledger.jobs.find(job_id)
+        if job and job.ended:
+            if job.refusal and job.ended.error:
+                self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
+            try:
+                self._write_status(job)
+            except OSError as error:
+                logger.warning("cannot write the status of {} yet: {}", job_id, error)
+        self._show_end(job_id, job)
+
+    def _show_end(self, job_id: str, job: Job | None) -> None:
+        """Let the page know of a job that ended, or that is gone."""
+        if job and job.ended and not job.discarded:
+            self._gallery.ended(status_of(job))
+        # A job that somebody threw away while it was pending is over for them, and its folder is not there to be linked.
+        elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
+            self._gallery.removed(job_id)
+            self._back.discard(job_id)
+
+    def look(self) -> None:
+        """Notice what somebody removed of the page, and which thrown away jobs are back; shown with the next `refresh`.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        self._gallery.mend()
+        if not self._gallery.is_open:
+            return  # what is back then is asked by the gallery itself
+        for job in self.shown():
+            if not job.discarded or (back := self._is_back(job)) == (job.job_id in self._back):
+                continue
+            if back:
+                self._write_status(job)  # what it says is from before
+                self._back.add(job.job_id)
+                self._gallery.ended(status_of(job))
+            else:
+                self._back.discard(job.job_id)
+                self._gallery.removed(job.job_id)
+            self._stale = True
+
+    def _is_back(self, job: Job) -> bool:
+        """Whether the folder of a job that was thrown away is in the outbox; as it was, if that cannot be told."""
+        try:
+            return self._outbox.has(job.job_id) if self._outbox.is_healthy() else job.job_id in self._back
+        except OSError:
+            return job.job_id in self._back
+
+    def some_older(self) -> list[str]:
+        """Some of the jobs that the page shows further down: the next ones with each call, round and round.
+
+        Raises:
+            OSError: the outbox cannot be looked at.
+        """
+        return self._gallery.some_older()
+
+    def will_write(self, job_id: str) -> bool:
+        """Whether the job's status is to be written soon anyway."""
+        return job_id in self._dirty
+
+    def rewrite(self, job: Job) -> None:
+        """Write the status of a job anew whose folder came back, or that ended long ago."""
+        self._write_status(job)
+
+    def fault(self, sentence: str) -> None:
+        """Something went wrong with the watching and was mended."""
+        self.last_fault = f"{clock.now()}: {sentence}"
+        self._stale = True
+
+    def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
+        """What is in the inbox and not taken: the first `MAX_WAITING`, and how many there are."""
+        # A picture that is accepted and cannot be moved is both in the inbox and a job under way.
+        once = tuple({item.path: item for item in waiting}.values())
+        waiting, total = once, total - (len(waiting) - len(once))
+        if (waiting, total) != (self._waiting, self._waiting_total):
+            self._waiting, self._waiting_total = waiting, total
+            self._stale = True
+
+    def show_polled(self, polled: tuple[Polled, ...]) -> None:
+        """Which folders of the inbox are polled instead of watched."""
+        if polled != self._polled:
+            self._polled, self._stale = polled, True
+
+    def shown(self) -> list[Job]:
+        """The ended jobs that the page shows, the last first."""
+        jobs = self._ledger.jobs
+        recent = list(reversed(jobs.ended.values()))
+        if len(recent) >= _MAX_ENDED:
+            return recent[:_MAX_ENDED]
+        if self._older is None:
+            self._older = list(self._ended_before(_MAX_ENDED))
+        known = jobs.ended.keys() | jobs.live.keys() | jobs.removed
+        return (recent + [job for job in self._older if job.job_id not in known])[:_MAX_ENDED]
+
+    def say(self, state: State, problem: str | None = None, hint: str | None = None) -> None:
+        """What the daemon as a whole is doing."""
+        if (state, problem, hint) != (self.state, self.problem, self.hint):
+            self.state, self.problem, self.hint = state, problem, hint
+            self._stale = True
+
+    def next_write(self) -> float:
+        """When `refresh` is due, monotonic seconds."""
+        return self._written + (_SPACING if self._stale else _ALIVE_SECONDS)
+
+    def refresh(self, now: float, *, force: bool = False) -> None:
+        """Write what is due. A view that cannot be written is written later: it is no reason to stop."""
+        if now < self.next_write() and not force:
+            return
+        try:
+            if not self._outbox.is_healthy():
+                # What is at its place is not the outbox; a file left there would hide under the disk that comes back.
+                self._written = now
+                return
+            self._refresh_jobs(None if force else _MAX_AT_ONCE)
+            health = self._health()
+            self._outbox.write_health(health)
+            self._gallery.write(now, health, self._live())
+            self._stale = bool(self._dirty)
+            self._trouble = None
+        except OSError as error:
+            if str(error) != self._trouble:
+                logger.warning("cannot write the status files: {}", error)
+            self._trouble = str(error)
+        self._written = now
+
+    def _refresh_jobs(self, most: int | None) -> None:
+        jobs = self._ledger.jobs
+        resting = {job.job_id for job in jobs.postponed.values() if self._rest(job) > 0}
+        if self._stale or resting != self._resting:
+            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._rest), _MAX_POSITIONS)}
+            moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
+            self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
+            self._positions, self._resting = positions, resting
+        for job_id in tuple(islice(self._dirty, most)):
+            job = jobs.find(job_id)
+            if job and job.claimed:
+                self._write_status(job)
+            self._dirty.pop(job_id, None)
+
+    def _position(self, job: Job) -> int | None:
+        if job.state != "pending" or not job.claimed or job.place != "source":
+            return None
+        return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
+
+    def _write_status(self, job: Job) -> None:
+        status = self._status(job, self._position(job))
+        try:
+            self._outbox.write_status(status, durable=job.ended is not None)
+        except FileNotFoundError:
+            # Somebody dragged the folder away; what that means is decided elsewhere.
+            logger.debug("the folder of {} is gone", job.job_id)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            # Somebody did something to this one folder (a file in its place, a lock): no reason to be silent about all others.
+            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+        self._dirty.pop(job.job_id, None)
+
+    def _status(self, job: Job, position: int | None) -> Status:
+        return status_of(job, position=position, progress=self._progress.get(job.job_id), rest=self._rest(job))
+
+    def _health(self) -> Health:
+        jobs = self._ledger.jobs
+        return Health(
+            version=__version__,
+            pid=os.getpid(),
+            state=self.state,
+            alive_at=clock.now(),
+            started_at=self._started_at,
+            problem=self.problem,
+            hint=self.hint,
+            pending=jobs.pending,
+            processing=tuple(jobs.processing),
+            waiting=self._waiting,
+            waiting_total=self._waiting_total,
+            last_refusal=self.last_refusal,
+            last_fault=self.last_fault,
+            settings=self._settings,
+            polled=tuple(
+                PolledFolder(folder=to_text(one.folder), share=one.share, trouble=one.trouble)
+                for one in self._polled[:_MAX_POLLED]
+            ),
+        )
+
+    def _live(self) -> list[Status]:
+        """The running jobs and the next pending ones, as the page shows them."""
+        jobs = self._ledger.jobs
+        queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
+        pending = [job for job in queued if job.state == "pending"]
+        returned = islice(jobs.returned.values(), _MAX_POSITIONS)
+        return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending, *returned)]
+
+    def _ended_statuses(self, most: int) -> Iterator[Status]:
+        """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""
+        jobs = self.shown() if most <= _MAX_ENDED else self._ended_before(most)
+        for job in jobs:
+            if job.discarded and not self._is_back(job):
+                self._back.discard(job.job_id)
+                continue
+            if job.discarded:
+                self._back.add(job.job_id)
+            yield status_of(job)

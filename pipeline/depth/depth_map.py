@@ -1,0 +1,71 @@
+"""What every depth source gives, and the two ways raw numbers become disparity."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.contract.manifest import Depth
+
+Disparity = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# A picture's and its depth's sides are whole pixels: their shapes count as the same within 1 % or less than one pixel of either.
+ASPECT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """Depth of a picture at its source's own resolution.
+
+    Attributes:
+        values: disparity, float32 (h, w), 0 far to 1 near, finite; 0 where `valid` is False.
+        valid: bool (h, w), False where the source had no reading; None if it had one everywhere.
+        provenance: what goes into the manifest.
+        warnings: sentences for people.
+    """
+
+    values: Disparity
+    valid: Mask | None
+    provenance: Depth
+    warnings: tuple[str, ...] = ()
+
+
+def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:
+    """Stretch raw disparity to 0…1.
+
+    Args:
+        raw: (h, w), larger is nearer; any values where `valid` is False.
+        valid: bool (h, w).
+        outliers: share of the valid readings that is clipped at either end; 0 stretches exactly from minimum to maximum, so
+            that distances between readings keep their proportions.
+
+    Returns:
+        float32 (h, w), 0 where invalid; 0 everywhere if all readings are the same or there is none.
+    """
+    values = np.zeros(raw.shape, np.float32)
+    readings = raw[valid].astype(np.float64)
+    if readings.size == 0:
+        return values
+    if outliers > 0.0:
+        far, near = (float(each) for each in np.quantile(readings, (outliers, 1.0 - outliers)))
+    else:
+        far, near = float(readings.min()), float(readings.max())
+    if near > far:
+        values[valid] = np.clip((readings - far) / (near - far), 0.0, 1.0)
+    return values
+
+
+def inverse(distance: NDArray[Any], valid: Mask) -> NDArray[np.float64]:
+    """Disparity 1/d of distances in any unit; 0 where invalid. Valid distances must be positive."""
+    disparity = np.zeros(distance.shape, np.float64)
+    disparity[valid] = 1.0 / distance[valid].astype(np.float64)
+    return disparity
+
+
+def same_shape(depth: tuple[int, int], picture: tuple[int, int]) -> bool:
+    """Whether a depth map and a picture, both (height, width), show the same frame (`ASPECT_TOLERANCE`)."""
+    (dh, dw), (ph, pw) = depth, picture
+    wide, high = dh * pw / ph, dw * ph / pw  # the sides the depth map would have to have
+    return abs(dw / wide - 1.0) <= ASPECT_TOLERANCE or abs(dw - wide) < 1.0 or abs(dh - high) < 1.0

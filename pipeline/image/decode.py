@@ -1,0 +1,309 @@
+"""The way in for pictures: check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
+
+The only module that knows Pillow's `open`, with `pipeline.image.tiff`, which decodes TIFFs of more than 8 bits. 16-bit RGB in
+PNG goes through OpenCV, because Pillow keeps just the high byte of such samples; HEIC goes through pi-heif, which gives 10 and
+12 bits as they are and an array without a copy.
+"""
+
+import os
+import warnings as python_warnings
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from daemon.contract.messages import Limits
+from daemon.errors import ImageType, ImageUnreadable
+from pipeline.image import colour, formats, tiff
+from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
+
+# Named here so that Pillow, which knows its formats only by the modules already loaded, need not load all forty.
+_PLUGINS = (AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+
+# Pillow's own guard against decompression bombs has a fixed bound (89 million pixels) and warns first; here the configured
+# limit is checked on every path between reading the header and loading pixels, so the guard is off.
+Image.MAX_IMAGE_PIXELS = None
+
+_ORIENTATION = 0x0112
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes, after the transposition of 5 to 8
+_NEW_SUBFILE_TYPE, _DNG_VERSION, _XMP, _ICC_PROFILE = 254, 50706, 700, 34675
+
+Pixels = NDArray[np.uint8]
+Samples = TypeVar("Samples", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture as everything after works on it.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), upright, C-contiguous; in the profile `icc`.
+        alpha: uint8 (H, W), 255 opaque; None if the whole picture is opaque.
+        icc: the embedded RGB profile; None means sRGB.
+        profile: the profile's description, "sRGB" if there is none.
+        bits: bits per channel in the file; `rgb` has 8, rounded.
+        format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF" or "AVIF".
+        orientation: the EXIF orientation the file names, 1 to 8. It has been applied already (for HEIC by the container's own
+            rotation, whatever EXIF says); kept so that a depth picture of the unrotated photo can follow.
+        warnings: sentences for people about what could not be honoured.
+    """
+
+    rgb: Pixels
+    alpha: Pixels | None
+    icc: bytes | None
+    profile: str
+    bits: int
+    format: str
+    orientation: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """Pixels as the file has them: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
+
+    pixels: NDArray[Any]
+    mode: colour.Mode
+    has_alpha: bool
+    icc: bytes | None
+    bits: int
+    format: str
+    orientation: int = 1
+    turn: int = 1  # the orientation that is still to be applied
+    warnings: tuple[str, ...] = ()
+
+
+def read(path: bytes, *, limits: Limits) -> Photo:
+    """Read a picture.
+
+    Formats: JPEG (also the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages the first
+    is taken, with a warning.
+
+    Args:
+        path: where the picture lies; links are not followed.
+        limits: the most bytes and pixels; checked on the opened file and on its header, before pixels are loaded.
+
+    Returns:
+        The picture, upright, 8-bit RGB with alpha if any of it is transparent.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageType: not a picture of those formats; the message says what it is, as far as one can tell.
+        ImageTooLarge: above the limits.
+        ImageUnreadable: damaged; `detail` starts with `TRUNCATED` if the file ends too early.
+    """
+    decoded = decode(path, limits=limits)
+    samples = decoded.pixels
+    pixels: Pixels = samples if samples.dtype == np.uint8 else colour.to_8_bits(samples, decoded.bits)
+    alpha = None
+    if decoded.has_alpha:
+        alpha = np.ascontiguousarray(pixels[..., -1])
+        pixels = np.ascontiguousarray(pixels[..., 0] if decoded.mode == "L" else pixels[..., :3])
+        if alpha.min() == 255:
+            alpha = None
+    colours = colour.to_rgb(pixels, decoded.mode, decoded.icc)
+    return Photo(
+        rgb=upright(colours.rgb, decoded.turn),
+        alpha=None if alpha is None else upright(alpha, decoded.turn),
+        icc=colours.icc,
+        profile=colours.profile,
+        bits=decoded.bits,
+        format=decoded.format,
+        orientation=decoded.orientation,
+        warnings=(*decoded.warnings, *colours.warnings),
+    )
+
+
+def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
+    """Read a picture whose numbers are data, not colours: upright, as they stand in the file, no profile applied.
+
+    Args:
+        path: a PNG or TIFF; links are not followed.
+        limits: as for `read`.
+
+    Returns:
+        uint8, uint16, int32 or float32 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
+
+    Raises:
+        SourceMissing, ImageType, ImageTooLarge, ImageUnreadable: as for `read`.
+    """
+    decoded = decode(path, limits=limits, numbers=True)
+    if decoded.format not in ("PNG", "TIFF") or decoded.mode not in ("L", "RGB"):
+        raise ImageType(f"{display_name(path)} is a {decoded.format} ({decoded.mode}), not a grey PNG or TIFF.")
+    mode = decoded.mode + ("A" if decoded.has_alpha else "")
+    return upright(decoded.pixels, decoded.turn), mode
+
+
+def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
+    """Apply an EXIF orientation (CIPA DC-008, 4.6.4 A).
+
+    Args:
+        pixels: (H, W) or (H, W, C), any dtype.
+        orientation: 1 to 8; anything else means 1.
+
+    Returns:
+        The same array for 1, otherwise a C-contiguous copy; (W, H, …) for 5 to 8.
+    """
+    if orientation not in range(2, 9):
+        return pixels
+    turned: NDArray[Any] = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
+    if orientation >= 5:
+        turned = cv2.transpose(turned)
+    if orientation in _FLIPS:
+        turned = cv2.flip(turned, _FLIPS[orientation])
+    return turned.view(pixels.dtype)
+
+
+def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
+    """Open, check and decode; the shared part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
+    with open_source(path) as file, damage_told(path, file):
+        size = os.fstat(file.fileno()).st_size
+        check_limits(path, limits, size=size)
+        head = file.read(formats.HEAD_BYTES)
+        file.seek(0)
+        kind = formats.sniff(head)
+        if size == 0:
+            raise ImageUnreadable(f"{display_name(path)} is empty.", detail=f"{TRUNCATED}: 0 bytes")
+        if kind == "HEIC":
+            return _decode_heif(path, file, limits)
+        if kind not in formats.PICTURES:
+            what = f"a {kind}" if kind else "no picture that can be recognised"
+            raise ImageType(f"{display_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
+        with python_warnings.catch_warnings(record=True) as caught:
+            python_warnings.simplefilter("always")
+            decoded = _decode_tiff(path, file, limits, numbers=numbers) if kind == "TIFF" else _decode_pillow(path, file, limits)
+        # Pillow's remarks on damaged metadata are facts about the picture: they belong to the person who dropped it.
+        remarks = dict.fromkeys(f"{display_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
+        return replace(decoded, warnings=(*decoded.warnings, *remarks))
+
+
+def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
+    """Decode through Pillow; 16-bit RGB in PNG through OpenCV."""
+    with Image.open(file, formats=[form for form in FORMATS if form != "TIFF"]) as image:
+        check_limits(path, limits, pixels=image.size)
+        form = "JPEG" if image.format == "MPO" else str(image.format)
+        remarks = _frames_left_out(path, int(getattr(image, "n_frames", 1)), "frames") if form != "JPEG" else ()
+        bits = max(os.pread(file.fileno(), 1, 24)[0], 8) if form == "PNG" else 8  # IHDR: ISO/IEC 15948, 11.2.2
+        icc = image.info.get("icc_profile") or None
+        image.load()
+        orientation = _orientation(image)
+        deep = _deep_samples(image, file) if bits == 16 else None
+        pixels, mode, has_alpha = deep or _samples(image)
+    return _Decoded(pixels, mode, has_alpha, icc, bits, form, orientation, orientation, remarks)
+
+
+def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
+    """Decode a TIFF of a kind that is known to come out right: up to 8 bits through Pillow, more through `tiff`."""
+    if file.read(4) == b"MM\0+":  # Pillow takes it for a TIFF with 32-bit offsets
+        raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_PLAINLY)
+    directory = tiff.read_directory(file)
+    kind = tiff.kind(directory)
+    check_limits(path, limits, pixels=(kind.width, kind.height))
+    # Camera raw files are TIFFs whose first picture is a thumbnail; taking that for the photo would be a silent loss.
+    if _DNG_VERSION in directory or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
+        raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
+    why = tiff.refusal(kind, numbers=numbers)
+    if why is not None:
+        raise ImageType(f"{display_name(path)} {why}.", hint=_SAVE_PLAINLY)
+    remarks = _frames_left_out(path, tiff.pages(file, directory), "pages")
+    if kind.deep:
+        probe = Image.new("L", (1, 1))
+        probe.info["xmp"] = directory.get(_XMP)
+        orientation = int(directory.get(_ORIENTATION, 0)) or _orientation(probe)
+        pixels, mode = _channels(tiff.samples(file, directory), has_alpha=kind.has_alpha)
+        icc = directory.get(_ICC_PROFILE) or None
+        return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
+    file.seek(0)
+    with Image.open(file, formats=["TIFF"]) as image:
+        icc = image.info.get("icc_profile") or None
+        orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
+        image.load()
+        pixels, mode, has_alpha = _samples(image)
+    return _Decoded(pixels, mode, has_alpha, icc, kind.bits, "TIFF", orientation, 1, remarks)
+
+
+_SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per channel and drop it again."
+
+
+def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
+    """Numbers (H, W, C) as (H, W) where there is one channel, and what they are; of dtypes that OpenCV can turn."""
+    wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
+    if wider is not None:
+        samples = samples.astype(wider)
+    modes: dict[int, colour.Mode] = {1: "L", 3: "RGB", 4: "CMYK"}
+    mode = modes[samples.shape[2] - has_alpha]
+    return (samples[..., 0] if samples.shape[2] == 1 else samples), mode
+
+
+def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
+    """The pixels Pillow decoded, with palettes resolved and transparency as a channel."""
+    key = image.info.get("transparency")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint16, copy=False)
+        if key is None:
+            return grey, "L", False
+        return np.dstack([grey, np.where(grey == key, 0, 65535).astype(np.uint16)]), "L", True
+    if image.mode == "1":
+        image = image.convert("L")
+    plain = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "LAB": "LAB", "La": "LA"}
+    wanted = plain.get(image.mode, "RGBA" if image.has_transparency_data else "RGB")
+    if key is not None and wanted in ("L", "RGB"):
+        wanted = "RGBA"  # PNG's tRNS chunk: one value or colour that is transparent
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    return np.asarray(image), _MODES[wanted], wanted in ("LA", "RGBA")
+
+
+_MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+
+
+def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
+    """All 16 bits of RGB and RGBA samples of a PNG, through OpenCV; None where Pillow does as well."""
+    if image.mode not in ("RGB", "RGBA") or image.format != "PNG":
+        return None
+    file.seek(0)
+    samples = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3 or samples.shape[:2] != image.size[::-1]:
+        return None
+    has_alpha = samples.shape[2] == 4
+    code = cv2.COLOR_BGRA2RGBA if has_alpha else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(samples, code).astype(np.uint16, copy=False), "RGB", has_alpha
+
+
+def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
+    """Decode HEIC; libheif has turned it upright already."""
+    if formats.is_cut_off(file):  # libheif leaves the tiles that are missing black and says nothing
+        raise EOFError("a box ends behind the file")
+    from pipeline.image import heif
+
+    container = heif.parse(file)
+    main = container[container.primary_index]
+    check_limits(path, limits, pixels=main.size)
+    pixels, mode = heif.main_samples(container)
+    left_out = len(container) - 1
+    remarks = (f"{display_name(path)} holds {left_out + 1} pictures; the main one was used.",) if left_out else ()
+    bits = int(main.info["bit_depth"])
+    orientation = heif.exif_orientation(container)
+    return _Decoded(
+        pixels, _MODES[mode], mode in ("LA", "RGBA"), main.info.get("icc_profile"), bits, "HEIF", orientation, 1, remarks
+    )
+
+
+def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
+    """A remark if there is more than one frame or page."""
+    return (f"{display_name(path)} has {frames} {word}; the first one was used.",) if frames > 1 else ()
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation EXIF or XMP names, 1 to 8; 1 if it cannot be read, with Python's warning."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways
+        python_warnings.warn(f"The EXIF data is damaged; the picture was taken as upright ({reason}).", stacklevel=2)
+        return 1
+    return value if value in range(1, 9) else 1

@@ -1,0 +1,133 @@
+"""What a file is by its own bytes, whatever its name says: to name the real type in a refusal, to tell cut off from damaged.
+
+Nothing here decodes. The list of types that are decoded is `pipeline.image.decode.FORMATS`.
+"""
+
+import os
+import struct
+from typing import BinaryIO
+
+HEAD_BYTES = 4096  # enough for every signature here, and to judge whether a file is text
+
+# (offset, signature, what people call it); the first that matches wins. Sources: the formats' own specifications.
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"8BPS", "Photoshop document"),
+    (0, b"%PDF", "PDF"),
+    (0, b"PK\x03\x04", "ZIP archive or office document"),
+    (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"\xff\x0a", "JPEG XL picture"),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL picture"),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000 picture"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR picture"),
+    (0, b"FUJIFILMCCD-RAW", "camera raw file"),
+    (0, b"IIRO", "camera raw file"),
+    (0, b"IIU\x00", "camera raw file"),
+    (8, b"CR\x02\x00", "camera raw file"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (8, b"AVI ", "video"),
+    (0, b"\x1a\x45\xdf\xa3", "video"),
+    (0, b"book\0\0\0\0mark", "Finder alias of another file"),
+    (0, b"\x00\x05\x16\x07", "resource fork of another file (AppleDouble)"),
+)
+_BRANDS: dict[bytes, str] = {
+    b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
+    b"hevx": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"crx ": "camera raw file",
+}  # fmt: skip
+PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF"})
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the type of a file from its first bytes.
+
+    Args:
+        head: up to `HEAD_BYTES` bytes from the start of the file.
+
+    Returns:
+        A word for people: one of `PICTURES`, or such as "GIF", "PDF", "text file"; None if nothing is known about it.
+    """
+    if head[4:8] == b"ftyp":
+        return _brand(head)
+    for offset, signature, name in _SIGNATURES:
+        if head.startswith(signature, offset):
+            return name
+    if not head or b"\0" in head:
+        return None
+    text = head.decode("utf-8", "ignore")
+    if len(text.encode()) < len(head) - 3:  # a character cut in two at the end loses up to three bytes
+        return None
+    start = text.lstrip("\ufeff \t\r\n").lower()
+    if start.startswith(("<svg", "<?xml")) and "<svg" in start:
+        return "SVG drawing"
+    if start.startswith(("<!doctype html", "<html")):
+        return "web page"
+    return "text file"
+
+
+def _brand(head: bytes) -> str:
+    """The type of an ISO base media file: the first known brand, major one first (ISO 14496-12, 4.3)."""
+    size = min(max(int.from_bytes(head[:4], "big"), 16), len(head))
+    brands = [head[8:12], *(head[i : i + 4] for i in range(16, size, 4))]
+    if brands[0] in (b"mif1", b"msf1") and b"avif" in brands:
+        return "AVIF"
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "video")
+
+
+def is_cut_off(file: BinaryIO) -> bool:
+    """Whether the file ends before its own structure says it does.
+
+    Meant for a file that could not be decoded, to tell an unfinished copy from damage.
+
+    Args:
+        file: seekable and open for reading; its position is changed.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    kind = sniff(head)
+    if kind in ("JPEG", "PNG"):
+        file.seek(max(0, size - 64))  # some programs pad a few bytes behind the end mark
+        return (b"\xff\xd9" if kind == "JPEG" else b"IEND") not in file.read()
+    if kind == "WebP":
+        return int.from_bytes(head[4:8], "little") + 8 > size
+    if kind in ("HEIC", "AVIF"):
+        return _boxes_run_past(file, size)
+    if kind == "TIFF" and len(head) >= 8:
+        return _directory_runs_past(head, size)
+    return size == 0
+
+
+def _boxes_run_past(file: BinaryIO, size: int) -> bool:
+    """Whether a top-level box of an ISO base media file ends behind the file (ISO 14496-12, 4.2)."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        header = file.read(16)
+        if len(header) < 8:
+            return True
+        length = int.from_bytes(header[:4], "big")
+        if length == 0:  # "to the end of the file"
+            return False
+        if length == 1:
+            if len(header) < 16:
+                return True
+            length = int.from_bytes(header[8:16], "big")
+        if length < 8:
+            return False
+        at += length
+    return at > size
+
+
+def _directory_runs_past(head: bytes, size: int) -> bool:
+    """Whether a TIFF's first directory lies behind its end (TIFF 6.0, section 2; BigTIFF has a 64-bit offset at 8)."""
+    order = "<" if head[:2] == b"II" else ">"
+    if head[2:4] in (b"+\0", b"\0+"):
+        return len(head) < 16 or bool(struct.unpack(f"{order}Q", head[8:16])[0] + 8 > size)
+    return bool(struct.unpack(f"{order}I", head[4:8])[0] + 2 > size)

@@ -1,0 +1,107 @@
+"""A picture's file before any of it is decoded: opened safely, weighed against the limits, and damage told in one sentence."""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from PIL import UnidentifiedImageError
+
+from daemon.contract.messages import Limits
+from daemon.contract.names import to_text
+from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissing
+from pipeline.image import formats
+
+_CHUNK = 1 << 20
+TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the file ends too early: it may still be growing
+
+
+@contextlib.contextmanager
+def open_source(path: bytes) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading without following a link in its last component.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageUnreadable: a link, a folder, a pipe, or not readable.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as reason:
+        if reason.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise SourceMissing(f"{display_name(path)} is not there any more.") from reason
+        why = "is a link, not a file" if reason.errno == errno.ELOOP else f"cannot be opened: {reason.strerror}"
+        raise ImageUnreadable(f"{display_name(path)} {why}.") from reason
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageUnreadable(f"{display_name(path)} is not a regular file.")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def digest(path: bytes, limits: Limits) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces, and never more of it than is allowed.
+
+    Raises:
+        SourceMissing: there is no such file.
+        ImageTooLarge: it has, or gets while it is read, more bytes than allowed.
+        ImageUnreadable: it is no regular file, or cannot be read.
+    """
+    with open_source(path) as file, damage_told(path, file):
+        check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
+        sha256, size = hashlib.sha256(), 0
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            check_limits(path, limits, size=size)
+            sha256.update(chunk)
+        return size, sha256.hexdigest()
+
+
+def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[int, int] = (0, 0)) -> None:
+    """Refuse what is too large.
+
+    Args:
+        path: named in the message.
+        limits: the most bytes and pixels.
+        size: bytes of the file.
+        pixels: width and height.
+
+    Raises:
+        ImageTooLarge: above one of the limits.
+    """
+    if size > limits.max_bytes:
+        raise ImageTooLarge.in_bytes(display_name(path), size, limits.max_bytes)
+    width, height = pixels
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"{display_name(path)} has {width} × {height} pixels ({width * height / 1e6:,.1f} megapixels); "
+            f"at most {limits.max_pixels / 1e6:,.1f} megapixels are allowed."
+        )
+
+
+@contextlib.contextmanager
+def damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
+    """Turn whatever a decoder throws at hostile bytes into one error with one sentence."""
+    try:
+        yield
+    except (JobError, MemoryError):
+        raise
+    except Exception as reason:  # decoders fail with anything from struct.error to AttributeError
+        cut_off = formats.is_cut_off(file) or "truncated" in str(reason).lower()
+        said = str(reason) if not isinstance(reason, UnidentifiedImageError) else "its header cannot be read"
+        if cut_off:
+            raise ImageUnreadable(
+                f"{display_name(path)} is cut off: its end is missing.", detail=f"{TRUNCATED}: {said}"
+            ) from reason
+        raise ImageUnreadable(
+            f"{display_name(path)} is damaged and cannot be decoded.", detail=f"{type(reason).__name__}: {said}"
+        ) from reason
+
+
+def display_name(path: bytes) -> str:
+    """The file's name as text, for sentences."""
+    return to_text(os.path.basename(path))

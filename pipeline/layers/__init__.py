@@ -1,0 +1,1 @@
+"""From depth to layers: refine, split, matte, fill, assemble, recompose."""

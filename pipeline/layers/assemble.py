@@ -1,0 +1,178 @@
+"""From labels, borders and fills to full-canvas layers with estimated colours, before recomposition makes them exact."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import at_least, grown, put, resize, select
+from pipeline.layers.bands import Pixels, in_parallel
+from pipeline.layers.fill import Fill, Filler
+from pipeline.layers.matte import Border
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers in the making.
+
+    Attributes:
+        rgba: uint8 (H, W, 4) each, back to front.
+        soft: flat indices of all pixels in which some layer is neither opaque nor transparent at rest.
+    """
+
+    rgba: list[NDArray[np.uint8]]
+    soft: NDArray[np.intp]
+
+
+def build(
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+    labels: NDArray[np.uint8],
+    num_layers: int,
+    borders: list[Border],
+    progress: Callable[[float], None] = lambda _: None,
+) -> Stack:
+    """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
+
+    With M_k the soft share of a pixel that layers k and nearer cover, layer k alone has alpha
+    1 − (1 − M_k) / (1 − M_(k+1)), so that the layers over each other cover exactly M_k.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        alpha: uint8 (H, W) or None.
+        labels: uint8 (H, W), 0 to num_layers − 1.
+        num_layers: how many.
+        borders: as from `find_borders`, for layers 1 to num_layers − 1.
+        progress: called with the share that is done, rising; by any thread, but only by one at a time.
+
+    Returns:
+        The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque; elsewhere exactly the
+        labelled layer has the picture's own colour and alpha.
+    """
+    opaque = None if alpha is None else alpha == 255
+    photo = _opaque(rgb)
+    unsure = np.zeros(labels.shape, np.bool_) if opaque is None else ~opaque
+    for border in borders:
+        unsure.reshape(-1)[border.index] = True
+    filler = Filler(photo, None if alpha is None else alpha > 0, labels, unsure)
+    occupied = _occupied(labels, alpha, num_layers)
+    backdrop = int(np.argmax(occupied))
+    reached = _reached(labels, occupied, borders)
+    done, steps, lock = 0, 2 * int(occupied.sum()), threading.Lock()
+
+    def step() -> None:
+        nonlocal done
+        with lock:
+            done += 1
+            progress(done / steps)
+
+    def layer(k: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        if not occupied[k]:
+            return np.zeros_like(photo), np.zeros(0, np.intp)
+        fill = filler.fill(k, everywhere=k == backdrop)
+        step()
+        if k == backdrop:
+            made = _backdrop(photo, reached[k + 1], filler, fill), np.zeros(0, np.intp)
+        else:
+            made = _layer(photo, reached[k], reached[k + 1], borders[k - 1], filler, fill)
+        step()
+        return made
+
+    made = in_parallel(layer, range(num_layers))
+    layers = [rgba for rgba, _ in made]
+    soft = np.zeros(labels.size, np.bool_)
+    for _, index in made:
+        soft[index] = True
+    if alpha is not None and opaque is not None:
+        _keep_own_alpha(layers, photo, alpha, labels)
+        soft &= opaque.ravel()
+    return Stack(layers, np.flatnonzero(soft))
+
+
+def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_layers: int) -> NDArray[np.bool_]:
+    """Which layers have any pixel that is seen."""
+    histogram = cv2.calcHist([labels], [0], alpha, [num_layers], [0.0, float(num_layers)])
+    return np.asarray(histogram).reshape(-1) > 0
+
+
+def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
+    """M_0 to M_N: what share of a pixel the layers from k on cover, uint8 (H, W); falling from layer to layer."""
+    nothing = np.zeros(labels.shape, np.uint8)
+    shares = [nothing]
+    for k in range(len(occupied) - 1, 0, -1):
+        if not occupied[k]:
+            # Pixels that nobody sees have labels too, and those a border, but there is no layer that could cover anything.
+            shares.append(shares[-1])
+            continue
+        share = at_least(labels, k)
+        share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
+        shares.append(np.maximum(share, shares[-1], out=share))
+    # Everything covers all; nobody asks, but the numbers stay those of the layers.
+    shares.append(nothing)
+    return shares[::-1]
+
+
+def _opaque(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with an alpha of 255."""
+    out: Any = cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)
+    return cast(NDArray[np.uint8], out.reshape(*rgb.shape[:2], 4))
+
+
+def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Filler, fill: Fill) -> NDArray[np.uint8]:
+    """The farthest layer, opaque everywhere."""
+    smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
+    smooth[:, :, 3] = 255
+    out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
+    if len(fill.moves):
+        textured = grown(fill.ground[:, :, 3] > 0, 3)
+        index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
+        out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
+    put(photo, np.bitwise_not(at_least(covered, 1)), out)
+    return out
+
+
+def _layer(
+    photo: NDArray[np.uint8],
+    reached: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
+    border: Border,
+    filler: Filler,
+    fill: Fill,
+) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """One layer in front of the backdrop, and its soft pixels; `reached` is M_k, `covered` M_(k+1)."""
+    alone = np.minimum(reached, np.bitwise_not(at_least(covered, 1)))
+    out = select(photo, alone)
+    flat = out.reshape(-1, 4)
+    m, n = reached.reshape(-1), covered.reshape(-1)
+    band = border.index[(m[border.index] < 255) & (m[border.index] > 0) & (n[border.index] == 0)]
+    place = np.searchsorted(border.index, band)
+    flat[band, :3] = border.colour[place]
+    flat[band, 3] = border.alpha[place]
+    behind = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(fill.near))
+    mine, others = m[behind].astype(np.float32), n[behind].astype(np.float32)
+    seen = np.divide(255.0 * (mine - others), 255.0 - others, out=np.zeros_like(mine), where=others < 255)
+    hidden = 255.0 * Pixels.at(behind, filler.grid.full).sample(fill.reach)
+    share = np.rint(np.where(others < 255, seen, hidden)).astype(np.uint8)
+    there = share > 0
+    behind, share, others = behind[there], share[there], others[there]
+    colour = filler.colours_at(fill, behind)
+    colour[:, 3] = share
+    flat.view(np.uint32)[behind, 0] = colour.view(np.uint32)[:, 0]
+    return out, np.concatenate([band, behind[others < 255]])
+
+
+def _keep_own_alpha(
+    layers: list[NDArray[np.uint8]], photo: NDArray[np.uint8], alpha: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> None:
+    """Where the picture is not opaque, the labelled layer holds the pixel as it is and the others nothing."""
+    index = np.flatnonzero(alpha < 255)
+    own = photo.reshape(-1, 4)[index]
+    own[:, 3] = alpha.reshape(-1)[index]
+    own[own[:, 3] == 0] = 0
+    label = labels.reshape(-1)[index]
+    for k, layer in enumerate(layers):
+        layer.reshape(-1, 4)[index] = np.where((label == k)[:, None], own, np.uint8(0))

@@ -1,0 +1,134 @@
+"""Working where the borders are: a coarse grid for what is smooth, lists of pixels for what is sharp.
+
+What the steps need of the surroundings (mean colours, statistics, distances) is smooth and is computed on a grid of several
+hundred cells on the longer side; what belongs to single pixels is done only for the pixels of a band, by their flat index.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import Raster, resize
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BAND_PIXELS = 3.0
+BAND_SHARE = 0.002
+"""Half the width of the band along a border: what an antialiased edge spans, plus what a depth edge is off in a photo of this
+size."""
+GRID_SIDE = 768
+"""Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
+CELLS_PER_BAND = 2.0
+"""Cells in half a band where only what is smooth is looked at: all that photos above four megapixels have anyway."""
+BLOCK = 1 << 16
+"""Pixels of a list that are worked on at a time: their dozen float columns stay in a core's cache."""
+ROW = 4096
+"""Points per row of a remap table; OpenCV wants fewer than 32,768 columns and rows."""
+
+
+def band_radius(shape: tuple[int, ...]) -> float:
+    """Half the width of the band along a border in pixels, for a picture of shape (H, W, …)."""
+    return BAND_PIXELS + BAND_SHARE * max(shape[:2])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A coarse grid over a picture of `full` = (H, W); cell and pixel centres are aligned by halves."""
+
+    full: tuple[int, int]
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, full: tuple[int, ...], *, smooth: bool = False) -> "Grid":
+        """The grid for a picture of shape (H, W, …); a coarser one for small pictures where only what is smooth is looked at."""
+        height, width = full[:2]
+        step = max(1, round(max(height, width) / GRID_SIDE), int(band_radius(full) / CELLS_PER_BAND) if smooth else 1)
+        return cls((height, width), (max(1, -(-height // step)), max(1, -(-width // step))))
+
+    @property
+    def step(self) -> float:
+        """Pixels per cell, along the longer side."""
+        return max(self.full) / max(self.shape)
+
+    def shrink(self, picture: Raster) -> Raster:
+        """Area means of a finer picture of the same view, (…, …) or (…, …, c); same dtype and channels."""
+        return resize(picture, self.shape, cv2.INTER_AREA)
+
+    def share(self, mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Which share of each cell is set in a mask of 0 and 255; float32 (h, w), 0 to 1."""
+        return self.shrink(mask).astype(np.float32) / np.float32(255.0)
+
+    def enlarge_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The pixels whose cell is set; bool (H, W)."""
+        return resize(mask.view(np.uint8), self.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Some pixels of a full picture, with what it takes to read coarse pictures there.
+
+    Attributes:
+        index: intp (n,), flat indices.
+        rows: float32 (n,).
+        columns: float32 (n,).
+        full: (H, W) of the picture.
+    """
+
+    index: NDArray[np.intp]
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    full: tuple[int, int]
+
+    @classmethod
+    def at(cls, index: NDArray[np.intp], full: tuple[int, int]) -> "Pixels":
+        """The pixels with these flat indices in a picture of shape (H, W)."""
+        small = index.astype(np.int32) if full[0] * full[1] < 1 << 31 else index
+        rows = small // full[1]
+        columns = small - rows * full[1]
+        return cls(index, rows.astype(np.float32), columns.astype(np.float32), full)
+
+    def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n[, c])."""
+        if coarse.shape[:2] == self.full:
+            return coarse.reshape(-1, *coarse.shape[2:])[self.index]
+        x = (self.columns + np.float32(0.5)) * np.float32(coarse.shape[1] / self.full[1]) - np.float32(0.5)
+        y = (self.rows + np.float32(0.5)) * np.float32(coarse.shape[0] / self.full[0]) - np.float32(0.5)
+        return remap_points(coarse, x, y)
+
+    def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Flat indices of the cells they lie in, in a coarse picture of shape (h, w)."""
+        rows = ((self.rows + np.float32(0.5)) * np.float32(shape[0] / self.full[0])).astype(np.int32)
+        columns = ((self.columns + np.float32(0.5)) * np.float32(shape[1] / self.full[1])).astype(np.int32)
+        return np.minimum(rows, shape[0] - 1) * np.int32(shape[1]) + np.minimum(columns, shape[1] - 1)
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do independent pieces of work on as many threads as OpenCV uses; the results are in the order of the items."""
+    threads = cv2.getNumThreads()
+    if threads <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
+
+
+def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bilinear values of a picture (h, w[, c]) at n points given in pixels; beyond the border the border's value."""
+    count = x.size
+    out = np.empty((count, *picture.shape[2:]), picture.dtype)
+    block = ROW * ROW
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        rows = -(-(stop - start) // ROW)
+        padded = np.zeros((2, rows * ROW), np.float32)
+        padded[0, : stop - start] = x[start:stop]
+        padded[1, : stop - start] = y[start:stop]
+        maps = padded.reshape(2, rows, ROW)
+        got: Any = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        out[start:stop] = got.reshape(rows * ROW, *picture.shape[2:])[: stop - start]
+    return out

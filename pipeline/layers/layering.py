@@ -1,0 +1,195 @@
+"""From depth to layers: the fold over refine, split, matte, fill and recompose (steps 4 to 8).
+
+The steps are plain functions in modules of their own; this one only hands the data from one to the next. Decoding, depth
+sources and files are the business of others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import at_least
+from pipeline.layers.assemble import build
+from pipeline.layers.bands import band_radius
+from pipeline.layers.fill import MAX_PARALLAX
+from pipeline.layers.matte import find_borders
+from pipeline.layers.recompose import compose, solve
+from pipeline.layers.refine import refine
+from pipeline.layers.split import find_thresholds, label, without_slivers
+from pipeline.layers.stroke_regions import keep_whole
+
+STAGES = ("refine", "split", "matte", "fill", "recompose")
+#: Where the filling and what follows begin, as shares of all these steps.
+_FILL, _RECOMPOSE = 0.5, 0.8
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A picture as a stack of layers, back to front.
+
+    Attributes:
+        rgba: N arrays uint8 (H, W, 4), straight (not premultiplied) alpha, full canvas; colour is 0 where alpha is 0.
+        composite: the layers over each other, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
+        disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution with its edges on the photo's.
+        labels: uint8 (H, W), 0 (farthest) to N − 1: the layer every pixel was given to before mattes softened the borders.
+        method: natural, equal, quantile or given.
+        thresholds: N − 1 disparities, strictly rising; a pixel belongs to layer k if it is at or above exactly k of them.
+        depth_ranges: per layer (far, near): the disparities between which it lies.
+        coverage: per layer the share of the picture's pixels in which it is the frontmost that is not transparent.
+        bboxes: per layer x, y, width, height of what is not transparent; None if it is empty.
+        max_error: largest difference between the composite and the picture in any channel, 0 to 255 levels.
+        raised_alpha: pixels whose alpha was raised so that an exact colour exists.
+        mean_colour_distance: mean distance of solved from estimated colour over the soft pixels, levels.
+    """
+
+    rgba: list[NDArray[np.uint8]]
+    composite: NDArray[np.uint8]
+    disparity: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    method: str
+    thresholds: tuple[float, ...]
+    depth_ranges: tuple[tuple[float, float], ...]
+    coverage: tuple[float, ...]
+    bboxes: tuple[tuple[int, int, int, int] | None, ...]
+    max_error: int
+    raised_alpha: int
+    mean_colour_distance: float
+
+
+def layer_picture(
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+    values: NDArray[np.float32],
+    valid: NDArray[np.bool_] | None,
+    *,
+    num_layers: int,
+    split: str | Sequence[float] = "natural",
+    pieces: NDArray[np.int32] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Layers:
+    """Cut a picture into depth-ordered layers that give it back exactly.
+
+    Args:
+        rgb: uint8 (H, W, 3), upright.
+        alpha: uint8 (H, W) or None (opaque).
+        values: float32 (h, w) disparity at the source's own resolution, 0 far to 1 near; h, w need not be the photo's.
+        valid: bool (h, w), False where the source had no reading; None if it read everywhere.
+        num_layers: 2 to 12.
+        split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
+        pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around them
+            where they can (`pipeline.layers.stroke_regions`).
+        progress: called with (stage, share of these steps done, 0 to 1) as each stage of `STAGES` begins, while layers are
+            filled, and once at the end; the share rises. Any thread may call it, but only one at a time.
+
+    Returns:
+        The layers; always `num_layers` of them. A picture with fewer distinct depths than layers has empty layers.
+
+    Raises:
+        ValueError: shapes or thresholds that do not fit.
+    """
+    _check(rgb, alpha, values, valid, num_layers)
+
+    def begin(stage: str, share: float) -> None:
+        if progress is not None:
+            progress(stage, share)
+
+    begin("refine", 0.0)
+    disparity = refine(rgb, values, valid)
+    begin("split", 0.25)
+    visible = None if alpha is None else alpha > 0
+    thresholds = find_thresholds(disparity, visible, num_layers, split)
+    labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
+    if pieces is not None:
+        labels = keep_whole(labels, pieces, num_layers)
+    begin("matte", 0.3)
+    opaque = None if alpha is None else alpha == 255
+    borders = find_borders(rgb, opaque, labels, num_layers)
+    begin("fill", _FILL)
+    stack = build(rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share))
+    begin("recompose", _RECOMPOSE)
+    solved = solve(rgb, stack.rgba, stack.soft)
+    composite, error = compose(rgb, alpha, stack.rgba)
+    coverage, bboxes = _measure(stack.rgba)
+    begin("recompose", 1.0)
+    return Layers(
+        rgba=stack.rgba,
+        composite=composite,
+        disparity=disparity,
+        labels=labels,
+        method=split if isinstance(split, str) else "given",
+        thresholds=thresholds,
+        depth_ranges=_ranges(disparity, thresholds),
+        coverage=coverage,
+        bboxes=bboxes,
+        max_error=error,
+        raised_alpha=solved.raised_alpha,
+        mean_colour_distance=solved.distance,
+    )
+
+
+def shifts(layers: Layers) -> tuple[float, ...]:
+    """How far each layer moves at the preview's largest deflection, as a share of the picture's longer side.
+
+    The farthest layer stays, so that nothing opens behind it and at the canvas's edge; the nearest moves by
+    `MAX_PARALLAX`, the others in proportion to the middle of their depth range. The preview moves layer k by
+    ± shifts[k] · longer side, in any direction.
+
+    Returns:
+        One number per layer, back to front, rising from 0 to at most `MAX_PARALLAX`.
+    """
+    filled = [k for k, box in enumerate(layers.bboxes) if box is not None]
+    if not filled:
+        return (0.0,) * len(layers.bboxes)
+    middle = [(far + near) / 2 for far, near in layers.depth_ranges]
+    back, front = middle[filled[0]], middle[filled[-1]]
+    span = front - back
+    if span <= 0.0:
+        return (0.0,) * len(middle)
+    return tuple(MAX_PARALLAX * min(max((m - back) / span, 0.0), 1.0) for m in middle)
+
+
+def _check(
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+    values: NDArray[np.float32],
+    valid: NDArray[np.bool_] | None,
+    num_layers: int,
+) -> None:
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ValueError(f"rgb must be uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
+    if alpha is not None and (alpha.dtype != np.uint8 or alpha.shape != rgb.shape[:2]):
+        raise ValueError(f"alpha must be uint8 {rgb.shape[:2]}, not {alpha.dtype} {alpha.shape}")
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"values must be (h, w), not {values.shape}")
+    if valid is not None and valid.shape != values.shape:
+        raise ValueError(f"valid has shape {valid.shape}, values {values.shape}")
+    if not 2 <= num_layers <= 12:
+        raise ValueError(f"num_layers is {num_layers}; allowed are 2 to 12")
+
+
+def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """Between which disparities each layer lies; the outermost ends are those of the picture, where it goes beyond the cuts."""
+    low, high, _, _ = cv2.minMaxLoc(disparity)
+    bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
+    return tuple(pairwise(bounds))
+
+
+def _measure(
+    rgba: list[NDArray[np.uint8]],
+) -> tuple[tuple[float, ...], tuple[tuple[int, int, int, int] | None, ...]]:
+    """Per layer the share of pixels it is frontmost in, and the box around what is not transparent."""
+    shape = rgba[0].shape[:2]
+    free = np.ones(shape, np.uint8)
+    coverage: list[float] = []
+    boxes: list[tuple[int, int, int, int] | None] = []
+    for layer in reversed(rgba):
+        there = at_least(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
+        coverage.append(cv2.countNonZero(cv2.bitwise_and(there, free)) / free.size)
+        free = np.asarray(cv2.bitwise_and(free, cv2.bitwise_not(there)), np.uint8).reshape(shape)
+        x, y, width, height = cv2.boundingRect(there)
+        boxes.append((int(x), int(y), int(width), int(height)) if width else None)
+    return tuple(reversed(coverage)), tuple(reversed(boxes))

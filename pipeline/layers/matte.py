@@ -1,0 +1,204 @@
+"""Soft alpha and clean colours along the borders between layers.
+
+Per threshold k there is one border: everything at or in front of layer k against everything behind it. Only a band along it is
+worked on. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a
+local mean with a variance, alpha is the pixel's place on the line between both, and what is left over is shared between the
+two colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import at_least, box, local_colours, narrowest, power, stacked, widest
+from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
+
+NOISE = 4.0
+"""Levels of sensor and compression noise, below which a difference of colours says nothing."""
+NOTHING = 0.01
+"""A share of a pixel, or of what is missing of it, that is none: what is dropped stays behind when the cover moves away, and two
+hundredths already are seen as an outline."""
+GLOW = 0.1
+"""The most that a lens's blur is taken for, beyond the band: more is a thing of its own."""
+SURE_GLOW = 10.0
+"""How many times the variance of the ground its squared difference is that is believed by half: some three deviations."""
+GLOW_REACH = 3
+"""How far it goes, in half widths of the band."""
+EDGE_BLUR = 0.7
+"""Standard deviation in pixels of an antialiased edge, used where colour cannot tell."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """The soft band between the layers from `k` on and those behind.
+
+    Attributes:
+        index: intp (n,), flat indices into (H, W), rising.
+        alpha: uint8 (n,), how much of the pixel is covered by layers k and nearer.
+        colour: uint8 (n, 3), the estimated colour of what covers it.
+    """
+
+    index: NDArray[np.intp]
+    alpha: NDArray[np.uint8]
+    colour: NDArray[np.uint8]
+
+
+def find_borders(
+    rgb: NDArray[np.uint8], opaque: NDArray[np.bool_] | None, labels: NDArray[np.uint8], num_layers: int
+) -> list[Border]:
+    """Estimate the soft borders of all layers but the farthest.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is not looked at.
+        labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
+        num_layers: how many layers.
+
+    Returns:
+        num_layers − 1 borders, that of layer 1 first.
+    """
+    grid = Grid.of(rgb.shape)
+    colour = grid.shrink(rgb).astype(np.float32)
+    seen = None if opaque is None else grid.share(opaque.view(np.uint8) * np.uint8(255))
+    moments = stacked(colour, power(colour))
+
+    def border(k: int) -> Border:
+        return _border(rgb, opaque, at_least(labels, k), moments, seen, grid)
+
+    return in_parallel(border, range(1, num_layers))
+
+
+def _border(
+    rgb: NDArray[np.uint8],
+    opaque: NDArray[np.bool_] | None,
+    front: NDArray[np.uint8],
+    moments: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    grid: Grid,
+) -> Border:
+    coverage = grid.shrink(front)
+    radius = max(1, round(band_radius(rgb.shape) / grid.step))
+    window = 2 * radius + 1
+    band = widest(coverage, window) > narrowest(coverage, window)
+    glow, glowing = _glow(coverage, band, moments, seen, radius)
+    beyond = (glow > 0.0) & ~band
+    band |= beyond
+    index = np.flatnonzero(grid.enlarge_mask(band) if opaque is None else grid.enlarge_mask(band) & opaque)
+    if not index.size:
+        return Border(index, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
+    depth_says, ahead, behind = _side_models(coverage, band, moments, seen, radius)
+    ahead = np.where(beyond[:, :, None], glowing, ahead)
+    step_alpha = cv2.GaussianBlur(front, (0, 0), EDGE_BLUR).reshape(-1)[index].astype(np.float32) / 255.0
+    pixels = Pixels.at(index, grid.full)
+    inside = pixels.sample(depth_says)
+    alpha, clean = _unmix(
+        rgb.reshape(-1, 3)[index].astype(np.float32), pixels.sample(ahead), pixels.sample(behind), step_alpha, inside
+    )
+    alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
+    keep = alpha > 0
+    # A pixel that lost its cover must be in the band too: the layers behind show there.
+    keep |= front.reshape(-1)[index] > 0
+    return Border(index[keep], alpha[keep], clean[keep])
+
+
+def _glow(
+    coverage: NDArray[np.uint8],
+    band: NDArray[np.bool_],
+    moments: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    radius: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The front's faint share of what surrounds it, float32 (h, w), 0 to `GLOW`, and the front's colour there (h, w, 4).
+
+    A lens blurs the front a little way over a ground that is sharp or blurred otherwise. Few percent are no cover, but left
+    behind they are an outline. The ground is what lies farther out; where it varies as much, nothing is said.
+    """
+    glow = np.zeros(coverage.shape, np.float32)
+    if not band.any():
+        return glow, moments
+    reach = GLOW_REACH * radius
+    near = _around(band, 3 * reach)
+    front = coverage[near]
+    distance = cv2.distanceTransform((front == 0).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    around = (distance > 0.0) & (distance < reach)
+    weights = [(front == 255).astype(np.float32), (distance >= reach).astype(np.float32)]
+    if seen is not None:
+        weights = [weight * (seen[near] == 1.0) for weight in weights]
+        around &= seen[near] == 1.0
+    ahead, behind = (
+        local_colours(moments[near], weight + np.float32(1e-9), 2 * size + 1)
+        for weight, size in zip(weights, (reach + radius, 2 * reach), strict=True)
+    )
+    axis = ahead[..., :3] - behind[..., :3]
+    length = np.maximum(power(axis), np.float32(1.0))
+    product = (moments[near][..., :3] - behind[..., :3]) * axis
+    along = np.clip(product.sum(axis=2) / length, 0.0, GLOW)
+    signal = np.square(along) * length
+    share = along * signal / (signal + SURE_GLOW * (behind[..., 3] + np.float32(1.0)))
+    share *= np.clip(2.0 - 2.0 * distance / reach, 0.0, 1.0)
+    share = np.where(around & (share > NOTHING / 2.0), share, np.float32(0))
+    glow[near] = share
+    colours = np.zeros(moments.shape, np.float32)
+    colours[near] = ahead
+    colours[..., 3] /= 3.0
+    return glow, colours
+
+
+def _side_models(
+    coverage: NDArray[np.uint8],
+    band: NDArray[np.bool_],
+    moments: NDArray[np.float32],
+    seen: NDArray[np.float32] | None,
+    radius: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """How far inside the front each cell of the band lies, and colour and variance (h, w, 4) of front and back around it.
+
+    What is far inside a side counts most. Away from the band the numbers mean nothing.
+    """
+    window = 4 * radius + 1
+    near = _around(band, 3 * radius)  # both windows, one after the other, read this far
+    front = coverage[near].astype(np.float32) / np.float32(255.0)
+    inside = np.empty(coverage.shape, np.float32)
+    inside[near] = box(front, 2 * radius + 1)
+    sides = []
+    for side, share in ((front, inside[near]), (1.0 - front, 1.0 - inside[near])):
+        # Thin poles and hair are nowhere far inside: they still count, a little.
+        weight = side * (np.square(np.square(share)) + np.float32(1e-4)) + np.float32(1e-9)
+        if seen is not None:
+            weight *= np.maximum(seen[near] * np.float32(20.0) - np.float32(19.0), np.float32(1e-6))
+        model = np.empty(moments.shape, np.float32)
+        model[near] = local_colours(moments[near], weight, window)
+        model[near][..., 3] /= 3.0
+        sides.append(model)
+    return inside, sides[0], sides[1]
+
+
+def _around(band: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The rows and columns that the band takes, and so many more on each side."""
+    x, y, width, height = cv2.boundingRect(band.view(np.uint8))
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+
+
+def _unmix(
+    pixel: NDArray[np.float32],
+    ahead: NDArray[np.float32],
+    behind: NDArray[np.float32],
+    step_alpha: NDArray[np.float32],
+    inside: NDArray[np.float32],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    axis = ahead[:, :3] - behind[:, :3]
+    length = np.einsum("ij,ij->i", axis, axis)
+    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
+    noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
+    trust = length / (length + 6.0 * noise)
+    # At the rim of the band the depth is sure.
+    trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
+    alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
+    alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
+    rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
+    share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]
+    gain = share_ahead / (alpha * share_ahead + (1.0 - alpha) * share_behind + NOISE**2)
+    clean = np.clip(ahead[:, :3] + gain[:, None] * rest, 0.0, 255.0)
+    return np.rint(alpha * 255.0).astype(np.uint8), np.rint(clean).astype(np.uint8)

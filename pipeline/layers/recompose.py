@@ -1,0 +1,235 @@
+"""Layers that give the picture back exactly, in eight bits.
+
+Over each other (straight alpha, `round((a·F + (255 − a)·B) / 255)`, which is also what Pillow's `alpha_composite` computes over
+an opaque ground) the layers recompose to the picture: where a layer is the last to touch a pixel, its colour is solved for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import put
+from pipeline.layers.bands import BLOCK, in_parallel
+
+NEAR_ESTIMATE = 16
+"""Levels by which a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
+GROUND_SLACK = 16.0
+"""Levels by which a made-up colour behind a soft pixel may be bent so that the mixture comes out."""
+ALPHA_SLACK = 24.0
+"""Levels by which alpha may follow the ground: it was estimated before the ground was filled."""
+ALIKE = 1000.0
+"""Squared distance of cover and ground, about 18 levels per channel, below which their difference says little about alpha."""
+STRIP = 1 << 18
+"""Pixels composed at a time: a few layers of them stay in a core's cache."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What solving did to the soft pixels.
+
+    Attributes:
+        raised_alpha: pixels whose alpha was raised so that an exact colour exists.
+        distance: mean Euclidean distance of solved from estimated colour over the pixels that stayed soft, levels.
+    """
+
+    raised_alpha: int
+    distance: float
+
+
+def over(top: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Eight-bit "over" on an opaque ground, rounded to nearest: uint8 (n, 3), (n,), (n, 3) → (n, 3)."""
+    a = alpha.astype(np.uint32)[:, None]
+    total = a * top + (255 - a) * ground + 128
+    rounded: NDArray[np.uint8] = ((total + (total >> 8)) >> 8).astype(np.uint8)
+    return rounded
+
+
+def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[np.intp]) -> Solved:
+    """Change the layers at some pixels so that there they recompose to the picture exactly.
+
+    The last layer to touch a pixel gets `F = round((255·I − (255 − α)·B) / α)`; α rises until F is in 0…255 and no further
+    than `NEAR_ESTIMATE` from the colour the layer had; at α = 255, F = I. What lies directly under it and was made up bends
+    first, by `GROUND_SLACK` at most. A pixel that fits its ground better than its cover becomes ground.
+
+    Args:
+        rgb: uint8 (H, W, 3), the picture.
+        rgba: layers uint8 (H, W, 4), back to front, C-contiguous, with estimated colours; changed in place.
+        index: flat indices of the pixels to solve; under each the farthest layer that is not transparent must be opaque.
+
+    Returns:
+        How far this went from the estimates.
+    """
+    picture = rgb.reshape(-1, 3)
+    planes = [layer.reshape(-1, 4).view(np.uint32)[:, 0] for layer in rgba]
+
+    def work(start: int) -> tuple[int, float, int]:
+        block = index[start : start + BLOCK]
+        stack = np.stack([plane[block] for plane in planes]).view(np.uint8).reshape(len(planes), block.size, 4)
+        result = _solve_block(picture[block], stack)
+        packed = stack.reshape(len(planes), -1).view(np.uint32)
+        for plane, solved in zip(planes, packed, strict=True):
+            plane[block] = solved
+        return result
+
+    results = in_parallel(work, range(0, index.size, BLOCK))
+    soft = sum(count for _, _, count in results)
+    return Solved(sum(raised for raised, _, _ in results), sum(far for _, far, _ in results) / soft if soft else 0.0)
+
+
+def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[int, float, int]:
+    """Solve n pixels of `stack`, uint8 (N, n, 4), in place."""
+    present = stack[:, :, 3] > 0
+    count = len(stack)
+    top = count - 1 - np.argmax(present[::-1], axis=0)
+    soft = np.flatnonzero((stack[top, np.arange(top.size), 3] < 255) & present.any(axis=0))
+    top = top[soft]
+    ground, under = _compose_below(stack, soft, top)
+    estimate = stack[top, soft, :3].astype(np.float32)
+    start = stack[top, soft, 3]
+    image = wanted[soft].astype(np.float32)
+    bent = np.flatnonzero(stack[under, soft, 3] == 255)
+    fitted = _fit_alpha(image, start.astype(np.float32), estimate, ground)
+    ground[bent] = _bend(image[bent], fitted[bent], estimate[bent], ground[bent])
+    alpha = _least_alpha(image, fitted, estimate, ground)
+    # A pixel that found no soft solution and is more like its ground than like its cover is ground.
+    lost = alpha[bent] == 255
+    nearer_ground = _length(image - ground) < _length(image - estimate)
+    become = bent[lost & nearer_ground[bent]]
+    ground[become] = image[become]
+    alpha[become] = 0
+    stack[under[bent], soft[bent], :3] = ground[bent]
+    a = np.maximum(alpha, 1.0)[:, None]
+    colour = np.rint((255.0 * image - (255.0 - a) * ground) / a)
+    colour[alpha == 0] = 0.0
+    stack[top, soft, :3] = colour
+    stack[top, soft, 3] = alpha
+    stays = (alpha > 0) & (alpha < 255)
+    distance = np.sqrt(_length(colour[stays] - estimate[stays]))
+    return int(np.count_nonzero(alpha > fitted)), float(distance.astype(np.float64).sum()), int(np.count_nonzero(stays))
+
+
+def _compose_below(
+    stack: NDArray[np.uint8], soft: NDArray[np.intp], top: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The composite under the top layer, float32 (n, 3) whole levels, and the next layer that is not transparent."""
+    ground = np.zeros((soft.size, 3), np.uint8)
+    under = np.zeros(soft.size, np.intp)
+    for k in range(len(stack) - 1):
+        here = np.flatnonzero((k < top) & (stack[k, soft, 3] > 0))
+        pixels = stack[k, soft[here]]
+        ground[here] = over(pixels[:, :3], pixels[:, 3], ground[here])
+        under[here] = k
+    return ground.astype(np.float32), under
+
+
+def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared Euclidean length, (n, 3) → (n,)."""
+    length: NDArray[np.float32] = np.einsum("ij,ij->i", colours, colours)
+    return length
+
+
+def _fit_alpha(
+    image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Alpha as the ground that was really put there has it, no further than `ALPHA_SLACK` from what the matte said."""
+    axis = estimate - ground
+    length = _length(axis)
+    along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
+    change = np.clip(along - start, -ALPHA_SLACK, ALPHA_SLACK) * (length / (length + ALIKE))
+    fitted: NDArray[np.float32] = np.rint(np.clip(start + change, 1.0, 254.0)).astype(np.float32)
+    return fitted
+
+
+def _bend(
+    image: NDArray[np.float32], alpha: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The ground's share of what is left over when cover and ground are mixed: the least change to both together."""
+    a = (alpha / np.float32(255.0))[:, None]
+    rest = image - a * estimate - (1.0 - a) * ground
+    change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
+    bent: NDArray[np.float32] = np.rint(np.clip(ground + change, 0.0, 255.0))
+    return bent
+
+
+def _least_alpha(
+    image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The least whole alpha from `start` on whose exact colour is in range and near the estimate in every channel; else 255."""
+    low = np.maximum(estimate - NEAR_ESTIMATE, 0.0) - ground
+    high = np.minimum(estimate + NEAR_ESTIMATE, 255.0) - ground
+    need = 255.0 * (image - ground)
+    # The exact colour less the ground is need / alpha, rounded: it must come to lie between low and high.
+    least = np.maximum(_bound(need, np.where(need > 0, high, low)), 1.0).max(axis=1)
+    alpha = np.maximum(start, np.ceil(least - 1e-3))
+    solved = np.rint(need / np.maximum(alpha, 1.0)[:, None])
+    fits = ((solved >= low) & (solved <= high)).all(axis=1) & (alpha < 255)
+    return np.where(fits, alpha, 255.0).astype(np.float32)
+
+
+def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The alpha at which need / alpha reaches a limit of the same sign; 255 if it never does, 0 if nothing is needed."""
+    reachable = need * limit > 0
+    alpha = np.divide(need, limit, out=np.full_like(need, 255.0), where=reachable)
+    alpha[need == 0] = 0.0
+    return np.minimum(alpha, 255.0)
+
+
+def compose(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], int]:
+    """Put layers over each other and compare with the picture.
+
+    Args:
+        rgb: uint8 (H, W, 3), the picture.
+        alpha: uint8 (H, W) or None for opaque; colour under alpha 0 is not compared.
+        rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is not transparent, the farthest of
+            them must be opaque: so the layers of this product are made.
+
+    Returns:
+        The composite, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha; and the largest difference in any channel,
+        alpha included.
+    """
+    height, width = rgb.shape[:2]
+    out = np.empty((height, width, 3 if alpha is None else 4), np.uint8)
+
+    def strip(rows: slice) -> float:
+        got = _compose_strip([layer[rows] for layer in rgba])
+        own = np.ascontiguousarray(rgb[rows])
+        colour = np.asarray(cv2.cvtColor(got, cv2.COLOR_RGBA2RGB), np.uint8).reshape(own.shape)
+        cover = np.asarray(cv2.extractChannel(got, 3), np.uint8).reshape(own.shape[:2])
+        if alpha is None:
+            out[rows] = colour
+            return max(cv2.norm(own, colour, cv2.NORM_INF), 255.0 - cv2.minMaxLoc(cover)[0])
+        out[rows] = got
+        wanted = np.ascontiguousarray(alpha[rows])
+        colour = np.where((wanted == 0)[..., None], own, colour)
+        return max(cv2.norm(own, colour, cv2.NORM_INF), cv2.norm(wanted, cover, cv2.NORM_INF))
+
+    return out, int(max(in_parallel(strip, _strips(height, width))))
+
+
+def _strips(height: int, width: int) -> list[slice]:
+    rows = max(1, STRIP // max(1, width))
+    return [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+
+
+def _compose_strip(layers: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    ground = layers[0].copy()
+    for layer in layers[1:]:
+        alpha = cv2.extractChannel(layer, 3)
+        if not cv2.hasNonZero(alpha):
+            continue
+        alpha = alpha.reshape(layer.shape[:2])
+        # Over nothing, a layer is itself, also where it is not opaque.
+        hard = alpha == 255
+        soft = (alpha > 0) & ~hard
+        if soft.any():
+            hard |= soft & (ground[:, :, 3] == 0)
+            index = np.flatnonzero(soft & ~hard)
+            flat, top = ground.reshape(-1, 4), layer.reshape(-1, 4)[index]
+            flat[index, :3] = over(top[:, :3], top[:, 3], flat[index, :3])
+        put(layer, hard, ground)
+    return ground

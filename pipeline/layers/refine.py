@@ -1,0 +1,198 @@
+"""Disparity at the photo's resolution, with its steps on the photo's edges.
+
+Surfaces are interpolated; steps stay steps. Around a step every pixel is given to the near or to the far side by the colours
+of both, so that no in-between depth ("skirt") is left that a threshold could cut a false layer from.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import box, local_colours, narrowest, power, resize, stacked, widest
+from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
+
+STEP = 0.03
+"""A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
+LONGEST_GAP = 0.06
+"""Share of the longer side up to which the two ends of a gap tell what lies between: twice the shadow a stereo pair casts."""
+BRIDGE_SIDE = 1024
+"""Readings on the longer side above which gaps are bridged on every second, third, … reading: gaps are guesses anyway."""
+FARTHER = 12.0
+"""How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+COLOUR_NOISE = 8.0
+"""Levels by which the colour of one surface varies in a photo without being another surface."""
+ENLARGED = 1.5
+"""Pixels per reading from which on steps have been smeared by enlarging."""
+PASSES = 2
+"""A second look decides what lay beyond the first one's window: the outer slope of a smeared step. A third changes little."""
+KEEP = 0.35
+"""How far into the other side's colours a pixel must lie before a depth that already has an edge there is overruled."""
+
+
+def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Bring disparity to the photo's resolution and its steps onto the photo's edges.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        values: float32 (h, w), 0 far to 1 near; not finite counts as no reading.
+        valid: bool (h, w), False where there is no reading; None if everywhere.
+
+    Returns:
+        float32 (H, W), 0 to 1. Without a single reading, 0 everywhere.
+
+    Raises:
+        ValueError: `values` and `valid` differ in shape.
+    """
+    known = np.isfinite(values)
+    if valid is not None:
+        if valid.shape != values.shape:
+            raise ValueError(f"valid has shape {valid.shape}, values {values.shape}")
+        known &= valid
+    height, width = rgb.shape[:2]
+    full = np.clip(values, 0.0, 1.0, dtype=np.float32) if known.all() else _fill_unknown(values, known)
+    scale = max(height / values.shape[0], width / values.shape[1])
+    if full.shape != (height, width):
+        shrink = height < values.shape[0] or width < values.shape[1]
+        full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
+        np.clip(full, 0.0, 1.0, out=full)
+    for _ in range(1 if scale < ENLARGED else PASSES):
+        _sharpen(rgb, full, scale)
+    return full
+
+
+def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Bridge short gaps the shorter way, along their row or column, and let the surroundings spread into the others.
+
+    Between two ends of one surface the bridge is straight; between two surfaces it is the farther one's.
+    """
+    start = np.where(known, np.clip(np.nan_to_num(values), 0.0, 1.0), 0.0).astype(np.float32)
+    step = -(-max(values.shape) // BRIDGE_SIDE)
+    across, width = _bridged_rows(start[::step, ::step], known[::step, ::step])
+    down, height = _bridged_rows(start[::step, ::step].T, known[::step, ::step].T)
+    bridged = np.where(width <= height.T, across, down.T)
+    short = np.minimum(width, height.T) <= max(2.0, LONGEST_GAP * max(bridged.shape))
+    bridged = np.where(short, bridged, _spread(start[::step, ::step], known[::step, ::step]))
+    np.copyto(start, resize(bridged, values.shape, cv2.INTER_NEAREST_EXACT), where=~known)
+    return start
+
+
+def _bridged_rows(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`_bridge` for the rows that have gaps; the others stay as they are."""
+    filled, length = start.copy(), np.zeros(start.shape, np.float32)
+    gaps = np.flatnonzero(~known.all(axis=1))
+    filled[gaps], length[gaps] = _bridge(start[gaps], known[gaps])
+    return filled, length
+
+
+def _bridge(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fill along rows; the length of the gap each value bridges, infinite where one of its ends is the canvas's edge."""
+    count = start.shape[1]
+    place = np.arange(count)
+    before = np.maximum.accumulate(np.where(known, place, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, place, count)[:, ::-1], axis=1)[:, ::-1]
+    left, right = (np.take_along_axis(start, np.clip(end, 0, count - 1), axis=1) for end in (before, after))
+    one_sided = (before < 0) | (after >= count)
+    gap = np.maximum(after - before, 1).astype(np.float32)
+    straight = left + (right - left) * ((place - before) / gap).astype(np.float32)
+    filled = np.where(np.abs(right - left) > STEP, np.minimum(left, right), straight)
+    return filled.astype(np.float32), np.where(one_sided, np.float32(np.inf), gap)
+
+
+def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Push-pull (Gortler et al., "The Lumigraph", 1996) with weights that favour the far side."""
+    start = np.where(known, np.clip(values, 0.0, 1.0), 0.0).astype(np.float32)
+    weight = np.where(known, np.exp(-FARTHER * start), 0.0).astype(np.float32)
+    levels = [(start * weight, weight)]
+    while max(levels[-1][1].shape) > 1:
+        h, w = levels[-1][1].shape
+        half = (h + 1) // 2, (w + 1) // 2
+        levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
+    tiny = np.float32(1e-20)
+    coarse: NDArray[np.float32] = (levels[-1][0] / np.maximum(levels[-1][1], tiny)).astype(np.float32)
+    for product, mass in reversed(levels[:-1]):
+        coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
+        has = mass > tiny
+        coarse[has] = product[has] / mass[has]
+    coarse[known] = start[known]
+    np.clip(coarse, 0.0, 1.0, out=coarse)
+    return coarse
+
+
+def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> None:
+    """Decide near or far, in place, for every pixel around a step; everything else is left as it is."""
+    grid = Grid.of(disparity.shape, smooth=True)
+    reach = max(2.0 + max(disparity.shape) / 1000.0, 2.0 * scale) / grid.step
+    radius = max(1, round(reach))
+    coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
+    window = 2 * radius + 1
+    far, near = narrowest(coarse, window), widest(coarse, window)
+    band = (widest(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
+    if not band.any():
+        return
+    index = np.flatnonzero(grid.enlarge_mask(band))
+    blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
+    behind, ahead = _side_colours(rgb, coarse, far, near, band, radius)
+    flat = disparity.reshape(-1)
+    verdict = np.zeros(disparity.shape, np.uint8)
+
+    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        pixels = Pixels.at(block, grid.full)
+        far_here, near_here = pixels.sample(far), pixels.sample(near)
+        side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
+        lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
+        sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
+        towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
+        verdict.reshape(-1)[block] = towards_near
+        return far_here, near_here, side
+
+    judged = in_parallel(judge, blocks)
+    calm = cv2.medianBlur(verdict, 3).reshape(-1)
+    for block, (far_here, near_here, side) in zip(blocks, judged, strict=True):
+        towards_near = calm[block] > 0
+        own = flat[block]
+        np.copyto(own, near_here, where=towards_near & (side < 0.75))
+        np.copyto(own, far_here, where=~towards_near & (side > 0.25))
+        steep = near_here - far_here > STEP
+        flat[block[steep]] = own[steep]
+
+
+def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """How far each cell is from the mean along its row and column: a third of a step beside one, nothing on a slope."""
+    length = 2 * radius + 1
+    across = np.abs(coarse - box(coarse, length, 1))
+    down = np.abs(coarse - box(coarse, 1, length))
+    # Cut off by the canvas, the mean of a slope is not its middle.
+    across[:, :radius] = across[:, -radius:] = 0.0
+    down[:radius] = down[-radius:] = 0.0
+    bend: NDArray[np.float32] = np.maximum(across, down)
+    return bend
+
+
+def _side_colours(
+    rgb: NDArray[np.uint8],
+    coarse: NDArray[np.float32],
+    far: NDArray[np.float32],
+    near: NDArray[np.float32],
+    band: NDArray[np.bool_],
+    radius: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour and variance (h, w, 4) of the far and of the near side around each cell of the band."""
+    colour = resize(rgb, coarse.shape, cv2.INTER_AREA).astype(np.float32)
+    moments = stacked(colour, power(colour))
+    side = np.clip((coarse - far) / np.maximum(near - far, np.float32(1e-6)), 0.0, 1.0)
+    models = []
+    for weight in (np.clip(1.0 - 3.0 * side, 0.0, 1.0), np.clip(3.0 * side - 2.0, 0.0, 1.0)):
+        weight = np.where(band, weight, 0.0).astype(np.float32) + np.float32(1e-6)
+        models.append(local_colours(moments, weight, 4 * radius + 1))
+    return models[0], models[1]
+
+
+def _colour_side(pixel: NDArray[np.uint8], behind: NDArray[np.float32], ahead: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For each of n pixels, 0 to 1: is its colour (n, 3) that of the far (0) or of the near (1) side; 0.5: cannot tell."""
+    axis = ahead[:, :3] - behind[:, :3]
+    length = np.einsum("ij,ij->i", axis, axis)
+    noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]
+    along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, np.float32(1e-3))
+    trust = length / (length + 4.0 * noise)
+    lean: NDArray[np.float32] = 0.5 + (np.clip(along, 0.0, 1.0) - 0.5) * trust
+    return lean

@@ -1,0 +1,257 @@
+"""Where the disparity is cut: thresholds between layers, and the label of every pixel.
+
+The default is Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity",
+1958; known as Jenks natural breaks), by dynamic programming over a histogram, then moved into the nearest valley.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import box, grown, narrowest, widest
+
+BINS = 512
+"""Finer than the eight bits of most depth pictures, coarse enough for an n × n table of costs (2 MB) in milliseconds."""
+MIN_SHARE = 0.03
+"""A layer below this share of the picture is a speck nobody would want to move by itself."""
+SAMPLE_PIXELS = 1 << 20
+"""The histogram of a million evenly spaced pixels is within a few tenths of a percent of the whole picture's."""
+SAME_DEPTH = 1e-5
+"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat, whatever rounding did to it."""
+SHORTAGE_COST = 1e3
+"""What a layer without enough pixels costs, against a total variance of at most 1: dearer than any honest grouping, so that
+it is taken only when there is no other."""
+
+
+def find_thresholds(
+    disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None, num_layers: int, split: str | Sequence[float]
+) -> tuple[float, ...]:
+    """Choose the `num_layers` − 1 disparities at which the picture is cut.
+
+    Args:
+        disparity: float32 (H, W), 0 far to 1 near.
+        visible: bool (H, W), the pixels that count; None for all.
+        num_layers: at least 2.
+        split: natural, equal (steps of equal size between the farthest and the nearest pixel), quantile (layers of equal
+            size), or the thresholds themselves.
+
+    Returns:
+        Strictly rising thresholds, each a float32 number. Where the picture has fewer distinct depths than layers, every
+        depth gets a layer of its own and the thresholds that are left lie above the nearest depth if there is room, otherwise
+        in the widest gaps: their layers are empty.
+
+    Raises:
+        ValueError: given thresholds that are not `num_layers` − 1 rising numbers, or an unknown method.
+    """
+    if not isinstance(split, str):
+        return _given(split, num_layers)
+    if split not in ("natural", "equal", "quantile"):
+        raise ValueError(f"split: unknown method {split!r}; allowed are natural, equal, quantile or a list of thresholds")
+    sample = _sample(disparity, visible).astype(np.float64)
+    low, high = float(sample.min()), float(sample.max())
+    if high - low < SAME_DEPTH:
+        return _one_each(np.array([high]), num_layers)
+    if split == "equal":
+        return _rising(np.linspace(low, high, num_layers + 1)[1:-1])
+    counts, edges = np.histogram(sample, bins=BINS, range=(low, high))
+    if np.count_nonzero(counts) <= num_layers:
+        depths = np.unique(sample)
+        return _one_each(depths if depths.size <= num_layers else _representatives(depths, num_layers), num_layers)
+    shares = counts / counts.sum()
+    cuts = _quantiles(shares, num_layers) if split == "quantile" else _natural(shares, num_layers)
+    return _rising(edges[cuts])
+
+
+def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.uint8]:
+    """Give every pixel to a layer.
+
+    Args:
+        disparity: float32 (H, W).
+        thresholds: rising, float32 numbers.
+
+    Returns:
+        uint8 (H, W): how many thresholds the pixel's disparity reaches; 0 is the farthest layer.
+    """
+    labels = np.zeros(disparity.shape, np.uint8)
+    for threshold in thresholds:
+        labels += disparity >= np.float32(threshold)
+    return labels
+
+
+def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> NDArray[np.uint8]:
+    """Give away the thin strips of middle layers along the steps between a farther and a nearer one.
+
+    They are left-overs of interpolated depth, belong to one of the two sides, and would come off as fragments when layers move.
+    Thin things that stand in front of everything around them, or are all there is behind it, are kept.
+
+    Args:
+        labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
+        num_layers: how many.
+        radius: strips up to twice as wide in pixels are looked at.
+
+    Returns:
+        uint8 (H, W): the labels, with strips given to the nearest side.
+    """
+    # A strip is a matter of a border's width: every few pixels tell enough of what surrounds it.
+    step = max(1, radius // 4)
+    coarse = np.ascontiguousarray(labels[::step, ::step])
+    window = 2 * (radius // step) + 1
+    solid = np.zeros(coarse.shape, np.bool_)
+    sides, most, wins = (np.zeros(coarse.shape, np.uint8) for _ in range(3))
+    for k in range(num_layers):
+        own = coarse == k
+        core = grown(~grown(~own, window), window) & own
+        solid |= core
+        sides += grown(core, 4 * window + 1).view(np.uint8)
+        share = box(own.view(np.uint8) * np.uint8(255), window)
+        wins[share > most] = k
+        np.maximum(most, share, out=most)
+    # Solid surroundings on both sides of a strip's own depth, within reach of it.
+    far = narrowest(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
+    near = widest(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
+    if not solid.any():
+        return labels
+    _, nearest = cv2.distanceTransformWithLabels(
+        1 - solid.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owners = np.zeros(int(nearest.max()) + 1, np.uint8)
+    owners[nearest[solid]] = coarse[solid]
+    clean = labels.copy()
+    for row in range(step):
+        for column in range(step):
+            part = clean[row::step, column::step]
+            cells = np.s_[: part.shape[0], : part.shape[1]]
+            loose = ~solid[cells] | (part != coarse[cells])
+            strip = loose & (far[cells] < part) & (part < near[cells])
+            part[strip] = owners[nearest[cells][strip]]
+            meeting = sides[cells] > 2
+            part[meeting] = wins[cells][meeting]
+    return clean
+
+
+def _sample(disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    step = max(1, int(np.ceil(np.sqrt(disparity.size / SAMPLE_PIXELS))))
+    sample = disparity[::step, ::step]
+    if visible is not None:
+        seen = sample[visible[::step, ::step]]
+        if seen.size:
+            return seen
+    return sample.ravel()
+
+
+def _given(split: Sequence[float], num_layers: int) -> tuple[float, ...]:
+    if len(split) != num_layers - 1:
+        raise ValueError(f"split: {num_layers} layers need {num_layers - 1} thresholds, {len(split)} given")
+    if any(b <= a for a, b in pairwise(split)):
+        raise ValueError("split: the thresholds must rise from far (0) to near (1)")
+    return _rising(np.asarray(split, np.float64))
+
+
+def _rising(thresholds: NDArray[np.float64]) -> tuple[float, ...]:
+    """Round to float32, in which pixels are compared, and keep every threshold above the one before."""
+    out: list[np.float32] = []
+    for value in thresholds.astype(np.float32):
+        out.append(value if not out or value > out[-1] else np.nextafter(out[-1], np.float32(np.inf)))
+    return tuple(float(v) for v in out)
+
+
+def _representatives(depths: NDArray[np.float64], num_layers: int) -> NDArray[np.float64]:
+    """The lowest depth of each of `num_layers` groups, cut at the widest gaps between distinct depths."""
+    gaps = np.argsort(np.diff(depths), kind="stable")[::-1][: num_layers - 1]
+    lowest: NDArray[np.float64] = depths[np.concatenate([[0], np.sort(gaps) + 1])]
+    return lowest
+
+
+def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]:
+    """Cut just below every distinct depth but the first; put what is left where it separates nothing."""
+    between = [(a + b) / 2 if np.float32((a + b) / 2) > a else b for a, b in pairwise(depths)]
+    spare = num_layers - 1 - len(between)
+    if not spare:
+        return _rising(np.asarray(between))
+    top = float(depths[-1])
+    if top < 1.0:
+        return _rising(np.concatenate([between, np.linspace(top, 1.0, spare + 2)[1:-1]]))
+    # The nearest depth is at the very front: the spare layers go where the picture has the widest gap.
+    marks = np.concatenate([[0.0], depths])
+    widest = int(np.argmax(np.diff(marks)))
+    low = marks[widest]
+    high = between[widest - 1] if widest else marks[1]
+    return _rising(np.sort(np.concatenate([between, np.linspace(low, high, spare + 2)[1:-1]])))
+
+
+def _quantiles(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
+    """The bin edges nearest to equal shares, each with at least one occupied bin behind the one before."""
+    occupied = np.flatnonzero(shares)
+    below = np.cumsum(shares[occupied])
+    cuts: list[int] = []
+    for k in range(1, num_layers):
+        first = cuts[-1] + 1 if cuts else 0
+        last = occupied.size - 1 - (num_layers - k)
+        nearest = int(np.argmin(np.abs(below - k / num_layers)))
+        cuts.append(min(max(nearest, first), last))
+    return occupied[cuts] + 1
+
+
+def _natural(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
+    cuts = _fisher(shares, num_layers)
+    return _into_valleys(shares, cuts)
+
+
+def _fisher(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
+    """Group bins so that the variance within groups is least; the exact optimum, in O(k n²) with vectorised rows."""
+    n = shares.size
+    place = (np.arange(n) + 0.5) / n
+    mass, first, second = (np.concatenate([[0.0], np.cumsum(shares * place**p)]) for p in range(3))
+    m = mass[None, :] - mass[:, None]
+    f = first[None, :] - first[:, None]
+    cost = second[None, :] - second[:, None] - np.divide(f * f, m, out=np.zeros_like(m), where=m > 0)
+    cost += SHORTAGE_COST * np.maximum(0.0, MIN_SHARE - m)
+    cost[np.tril_indices(n + 1)] = np.inf
+    best = cost[0].copy()
+    come_from = []
+    for _ in range(num_layers - 1):
+        total = best[:, None] + cost
+        come_from.append(np.argmin(total, axis=0))
+        best = total[come_from[-1], np.arange(n + 1)]
+    cuts = [n]
+    for back in reversed(come_from):
+        cuts.append(int(back[cuts[-1]]))
+    return np.array(cuts[:0:-1], np.intp)
+
+
+def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
+    """The middle of the empty bins around a place, where a cut is safest against noise on both sides; else the place."""
+    if density[place] > 0.0:
+        return place
+    low = high = place
+    while density[low - 1] == 0.0:
+        low -= 1
+    while density[high + 1] == 0.0:
+        high += 1
+    return (low + high) // 2
+
+
+def _into_valleys(shares: NDArray[np.float64], cuts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Move each cut to the lowest place of the smoothed histogram near it, where the fewest pixels are torn apart.
+
+    A cut moves by at most a quarter of the way to its neighbours, and never so that a layer falls below the least share.
+    """
+    n = shares.size
+    kernel = np.hanning(9)[1:-1]
+    smooth = np.convolve(np.pad(shares, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
+    density = np.concatenate([[np.inf], np.minimum(smooth[:-1], smooth[1:]), [np.inf]])
+    mass = np.concatenate([[0.0], np.cumsum(shares)])
+    bounds = [0, *(int(c) for c in cuts), n]
+    for k in range(1, len(bounds) - 1):
+        here, before, after = bounds[k], bounds[k - 1], bounds[k + 1]
+        low, high = here - (here - before) // 4, here + (after - here) // 4
+        places = np.arange(low, high + 1)
+        enough = (mass[places] - mass[before] >= MIN_SHARE) & (mass[after] - mass[places] >= MIN_SHARE)
+        places = places[enough]
+        if places.size:
+            lowest = places[density[places] <= density[places].min() * 1.0001]
+            bounds[k] = _middle_of_gap(density, int(lowest[np.argmin(np.abs(lowest - here))]))
+    return np.array(bounds[1:-1], np.intp)

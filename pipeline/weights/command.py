@@ -1,0 +1,250 @@
+"""`python -m pipeline models …`: what models there are, and fetching, checking and removing their weights.
+
+Results go to standard output, everything else to standard error. The exit status is that of the error tree.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from daemon.errors import JobError, Refusal
+from pipeline import weights
+from pipeline.weights import Catalogue, Entry, licences
+from pipeline.weights.catalogue import entry_of
+from pipeline.weights.seen import Seen
+from pipeline.weights.store import State, record_of, remove, state
+
+_IO_ERROR = 74  # sysexits.h, EX_IOERR
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+_SHOWN: dict[State, str] = {
+    "installed": "[green]installed[/]",
+    "own folder": "[green]own folder[/]",
+    "other revision": "[yellow]outdated[/]",
+    "partly fetched": "[yellow]partial[/]",
+    "damaged": "[red]damaged[/]",
+    "folder missing": "[red]missing[/]",
+    "not installed": "–",
+}
+_GROUPS = {"depth": "Depth", "diffusion": "Painting"}
+_REMARKS = {"metric": "metres", "lora": "fewer steps", "vae": "small decoder", "style": "look of a style"}
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """What a verb works on."""
+
+    models: str
+    listed: Catalogue
+    out: Console
+    err: Console
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; returns the exit status."""
+    # Nothing here may open a connection but `fetch`, whatever a library thinks of by itself.
+    asked = _parser().parse_args(arguments)
+    if asked.verb != "fetch":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    try:
+        shelf = _Shelf(
+            os.path.abspath(asked.folder),
+            weights.catalogue(asked.catalogue),
+            Console(emoji=False, highlight=False, soft_wrap=True),
+            err,
+        )
+        match asked.verb:
+            case "list":
+                return _list(shelf, as_json=asked.json)
+            case "fetch":
+                return _fetch(shelf, asked.name, asked.accept_licence)
+            case "verify":
+                return _verify(shelf, asked.name, as_json=asked.json)
+            case _:
+                return _remove(shelf, asked.name)
+    except JobError as error:
+        return _tell(err, error.message, error.info().hint, error.exit_status)
+    except Refusal as refusal:
+        return _tell(err, refusal.message, refusal.hint, refusal.exit_status)
+    except OSError as error:
+        return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
+    except KeyboardInterrupt:
+        return _tell(err, "Interrupted.", "What has come already is kept; run the same command to go on.", _INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline models", description="The models and their weights.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--folder", required=True, help="the folder for fetched weights")
+    shared.add_argument("--catalogue", default=weights.CATALOGUE, help="the list of models")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
+    verbs.add_parser("list", parents=[shared, as_json], help="what there is and what is installed")
+    fetch = verbs.add_parser("fetch", parents=[shared], help="get a model's weights from the hub")
+    fetch.add_argument("name")
+    fetch.add_argument("--accept-licence", metavar="LICENCE", help="accept a non-commercial licence, by its name")
+    verify = verbs.add_parser("verify", parents=[shared, as_json], help="compare weights with what was recorded of them")
+    verify.add_argument("name", nargs="?")
+    verbs.add_parser("remove", parents=[shared], help="remove a model's fetched weights").add_argument("name")
+    return parser
+
+
+def _list(shelf: _Shelf, *, as_json: bool) -> int:
+    """Every model of the catalogue."""
+    stands = {name: state(name, shelf.models, shelf.listed) for name in shelf.listed.models}
+    if as_json:
+        return _print_json(shelf, [_as_json(shelf, name, stands[name]) for name in stands])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("", "size", "licence", ""):
+        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+    for use, title in _GROUPS.items():
+        table.add_row(f"[bold]{title}[/]")
+        for name, entry in shelf.listed.models.items():
+            if entry.use == use:
+                table.add_row(f"  {_titled(shelf, name)}", _size(entry), _licence(entry), _SHOWN[stands[name]])
+    shelf.out.print(table, soft_wrap=False)
+    shelf.out.print()
+    shelf.out.print("[bold]*[/] what depth: auto and depth: model take")
+    if any(not entry.commercial for entry in shelf.listed.models.values()):
+        shelf.out.print("[yellow]¹[/] no commercial use; must be accepted by name when it is fetched")
+    if any(entry.path is None and not entry.pinned for entry in shelf.listed.models.values()):
+        shelf.out.print("[yellow]²[/] bytes not known beforehand: what comes first is believed and remembered")
+    shelf.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
+    shelf.out.print(f"into {escape(shelf.models)} ({_amount(_free(shelf.models))} free).")
+    return 0
+
+
+def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
+    entry = shelf.listed.models[name]
+    folder = weights.folder(name, shelf.models, shelf.listed)
+    made = record_of(folder) if stands in ("installed", "other revision") else None
+    return {
+        "name": name,
+        "use": entry.use,
+        "part": entry.part,
+        "default": name == shelf.listed.default_depth,
+        "state": stands,
+        "folder": folder,
+        "bytes": entry.bytes,
+        "licence": entry.licence,
+        "commercial": entry.commercial,
+        "licence_accepted": not licences.needed(entry, shelf.models),
+        "repo": entry.repo,
+        "revision": entry.revision,
+        "pinned": entry.pinned if entry.path is None else None,
+        "installed_revision": made.revision if made else None,
+    }
+
+
+def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
+    """Get one model, after its licence was accepted where it must be."""
+    entry = entry_of(name, shelf.listed)
+    if licence is None and licences.needed(entry, shelf.models) and sys.stdin.isatty() and shelf.err.is_terminal:
+        shelf.err.print(
+            f"The licence of [bold]{escape(name)}[/] is [bold]{escape(entry.licence)}[/]: no commercial use.\n"
+            f"Read it at https://huggingface.co/{escape(entry.repo or '')}, and type its name to accept it."
+        )
+        licence = shelf.err.input("Licence: ").strip()
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    licences.accept(name, entry, shelf.models, licence, now=now)
+    # Imported here, and only here: these two can open a connection.
+    from pipeline.weights.fetch_progress import Progress
+    from pipeline.weights.fetching import fetch
+
+    shelf.err.print(f"[bold]{escape(name)}[/]  {escape(entry.repo or '')}, {escape(entry.licence)}")
+    with Progress(shelf.err) as progress:
+        made, fetched = fetch(name, shelf.models, progress, listed=shelf.listed)
+    total = sum(each.bytes for each in made.files.values())
+    said = "is installed" if fetched else "was installed already, and is undamaged"
+    shelf.out.print(f"{escape(name)} {said}: {_amount(total)}, revision {made.revision[:12]}.")
+    return 0
+
+
+def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
+    """Read every byte of one model, or of all that are there."""
+    absent = ("not installed", "partly fetched")
+    if name is not None:
+        entry_of(name, shelf.listed)
+    names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
+    found: list[dict[str, object]] = []
+    status = 0
+    seen = Seen(shelf.models, anew=True)
+    for each in names:
+        try:
+            there = weights.locate(each, shelf.models, shelf.listed, seen)
+        except JobError as error:
+            status = status or error.exit_status
+            found.append({"name": each, "ok": False, "says": error.message})
+            if not as_json:
+                shelf.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
+                shelf.err.print(f"        {escape(error.own_hint or f'Run: multiplane models fetch {each}')}")
+            continue
+        known = record_of(there.folder) is not None
+        says = f"as recorded, revision {there.revision[:12]}" if known else f"own folder without a record, {there.revision[:19]}"
+        found.append({"name": each, "ok": True, "says": says})
+        if not as_json:
+            shelf.out.print(f"[green]ok[/]      {escape(each)}  {says}")
+    if found:
+        with contextlib.suppress(OSError):  # a folder that this user may only read: jobs then hash the files each time
+            seen.save()
+    if as_json:
+        _print_json(shelf, found)
+    elif not names:
+        shelf.err.print("No weights are installed.")
+    return status
+
+
+def _remove(shelf: _Shelf, name: str) -> int:
+    freed = remove(name, shelf.models, shelf.listed)
+    shelf.out.print(f"{escape(name)} was removed; {_amount(freed)} are free again.")
+    return 0
+
+
+def _titled(shelf: _Shelf, name: str) -> str:
+    entry = shelf.listed.models[name]
+    default = "[bold]*[/]" if name == shelf.listed.default_depth else ""
+    remark = _REMARKS.get(entry.part or entry.scale or "")
+    return escape(name) + default + (f" [dim]({remark})[/]" if remark else "")
+
+
+def _licence(entry: Entry) -> str:
+    unknown = entry.path is None and not entry.pinned
+    return escape(entry.licence) + ("" if entry.commercial else "[yellow]¹[/]") + ("[yellow]²[/]" if unknown else "")
+
+
+def _size(entry: Entry) -> str:
+    return _amount(entry.bytes) if entry.bytes is not None else ""
+
+
+def _amount(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count >= 10e6 else f"{count / 1e6:.1f} MB"
+
+
+def _free(folder: str) -> int:
+    """Bytes free where a folder lies or will lie."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
+
+
+def _print_json(shelf: _Shelf, value: object) -> int:
+    shelf.out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
+    return 0
+
+
+def _tell(err: Console, message: str, hint: str, status: int) -> int:
+    err.print(f"multiplane: {message}", style="bold", markup=False)
+    err.print(hint, markup=False)
+    return status
