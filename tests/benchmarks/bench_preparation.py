@@ -119,11 +119,11 @@ def photo() -> NDArray[np.uint8]:
 
 
 def noise() -> NDArray[np.uint8]:
-    """12 megapixels as sharp as a picture can be: every octave, to the single pixel, half as strong as the one before."""
+    """12 megapixels with the spectrum of natural pictures, down to the single pixel: every octave is as strong as the others."""
     rng, total = np.random.default_rng(0), np.zeros((3024, 4032, 3), np.float32)
-    for octave in range(2, 12):
-        grain = rng.normal(size=(3 * 2**octave // 4 + 1, 2**octave, 3)).astype(np.float32)
-        total += cv2.resize(grain, (4032, 3024), interpolation=cv2.INTER_CUBIC) * 2.0 ** (2 - octave) * 64
+    for octave in range(2, 13):
+        grain = rng.normal(scale=16, size=(3 * 2**octave // 4, 2**octave, 3)).astype(np.float32)
+        total += cv2.resize(grain, (4032, 3024), interpolation=cv2.INTER_CUBIC)
     return np.clip(128 + total, 0, 255).astype(np.uint8)
 
 
