@@ -55,7 +55,8 @@ bench: $(READY) ## Measure, and print a table
 
 soak: $(READY) ## Storms of kills and seeded mutations (an hour)
 	@$(BIN)/python -m tests.crash.soak
-	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py
+	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
+	  tests/security/test_exchanged_folders.py
 	@$(BIN)/python -m tests.process.storm
 	@$(BIN)/python -m tests.process.cancels
 

@@ -23,7 +23,7 @@ from daemon.platform.notify_systemd import Notifier
 from daemon.platform.process import boot_id
 from daemon.service.batches import Batches
 from daemon.service.board import Board
-from daemon.service.claims import GROUP, Claims
+from daemon.service.claims import Claims
 from daemon.service.commands import threads
 from daemon.service.confinement import fence, rules
 from daemon.service.gestures import Gestures
@@ -260,7 +260,7 @@ class Service:
             self._spares.discard("its folder may be gone")
             self._board.say("offline", self._problem, OFFLINE_HINT)
         elif self._recovered:
-            self._claims.finish(list(self._ledger.jobs.unclaimed.values())[:GROUP], again=True)
+            self._claims.try_again()
             self._gestures.look()
             self._requests.tidy()
 

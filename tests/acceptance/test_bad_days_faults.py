@@ -186,7 +186,7 @@ def test_from_a_read_only_inbox_nothing_is_taken_twice_and_the_reason_shows(fold
         folder.inbox.chmod(0o555)
     try:
         folder.start()
-        folder.waits("kept.jpg", "it cannot be moved yet")
+        folder.waits("kept.jpg", "cannot be taken: the folder ")
         assert os.path.exists(folder.at("kept.jpg"))
         if os.geteuid() == 0:
             subprocess.run(free, check=True)
@@ -208,7 +208,7 @@ def test_a_locked_file_is_named_and_taken_when_it_is_unlocked(folder: QuickFolde
         pytest.skip("files cannot be made immutable here")
     try:
         folder.start()
-        folder.waits("locked.jpg", "it cannot be moved yet: Operation not permitted")
+        folder.waits("locked.jpg", "locked.jpg cannot be taken: it is locked against every change")
     finally:
         subprocess.run(["chattr", "-i", path], check=True)
     folder.done("locked.jpg")
