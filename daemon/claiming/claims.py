@@ -14,6 +14,8 @@ The order, and why:
 8. `status.json`, a view.
 """
 
+import errno
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +34,10 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 
+#: Errors that only a person can end, so long after which a job is given up that was accepted and cannot be moved: its picture
+#: waits in the inbox again. Long enough for a share whose rights are being set, short enough to be told the reason.
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_STUCK_SECONDS = 60.0
 #: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
 GROUP = 256
 
@@ -70,8 +76,10 @@ class Claims:
         batches: Batches,
         known: Callable[[str], Job | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
+        self._monotonic = monotonic
         self._ledger = ledger
         self._outbox = outbox
         self._mover = mover
@@ -80,6 +88,8 @@ class Claims:
         self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
         #: Why accepted jobs are not in the outbox yet, by id.
         self.held: dict[str, str] = {}
+        self._since: dict[str, float] = {}
+        self._turn = 0
 
     def take(self, ready: Sequence[Ready]) -> Taking:
         """Accept and claim at most `GROUP` pairs. What is not as intake saw it stays where it is.
@@ -114,6 +124,19 @@ class Claims:
         dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
         return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
 
+    def try_again(self) -> None:
+        """Move what could not be moved: those that somebody cancels, and some of the others, of whom each has its turn.
+
+        Raises:
+            JournalError: the process must stop.
+        """
+        several = list(self._ledger.jobs.unclaimed.values())
+        self._turn = self._turn if self._turn < len(several) else 0
+        chosen = [job for job in several if job.cancel_requested][:GROUP]
+        chosen += [job for job in several[self._turn : self._turn + GROUP] if not job.cancel_requested]
+        self._turn += GROUP
+        self.finish(chosen, again=True)
+
     def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         """Move the files of accepted jobs; what cannot be moved now stays accepted and is tried again later.
 
@@ -128,39 +151,61 @@ class Claims:
     def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         if not jobs:
             return
-        roomy, planted = self._make_room(jobs, again=again)
+        roomy, planted, stuck = self._make_room(jobs, again=again)
         whole: list[Job] = []
         gone: list[Job] = []
         for job in roomy:
             try:
                 (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
             except (OSError, PlantedError) as error:
-                self._hold(job, error)
+                stuck.append((job, error))
+        given_up = [job for job, error in stuck if self._hold(job, error)]
         try:
             self._mover.settle(whole)
         except OSError as error:
             logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
-        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted)]
+        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted, *given_up)]
         if records:
             self._ledger.record(*records)
-        for job in (*whole, *gone, *planted):
+        for job in (*whole, *gone, *planted, *given_up):
             self.held.pop(job.job_id, None)
+            self._since.pop(job.job_id, None)
         for job in gone:
             logger.info("{} was taken back before it could be claimed", job.job_id)
 
-    def _hold(self, job: Job, error: Exception) -> None:
-        """An accepted job whose files cannot be moved now: said once, shown in the waiting list, tried again later."""
+    def _hold(self, job: Job, error: Exception) -> bool:
+        """An accepted job whose files cannot be moved now: said once, shown in the waiting list, tried again later.
+
+        Returns whether it is given up instead, with all its files still in the inbox: somebody cancelled it, or only a person can
+        end what hinders it.
+        """
+        since = self._since.setdefault(job.job_id, self._monotonic())
+        hopeless = getattr(error, "errno", None) in _DENIED and self._monotonic() - since >= _STUCK_SECONDS
+        if (job.cancel_requested or hopeless) and self._withdraw(job):
+            logger.warning("{} is given up and waits in the inbox: {}", job.job_id, error)
+            return True
         why = str(getattr(error, "strerror", None) or error)
         if self.held.get(job.job_id) != why:
             logger.warning("cannot take {} yet: {}", job.job_id, error)
         self.held[job.job_id] = why
+        return False
 
-    def _make_room(self, jobs: Sequence[Job], *, again: bool) -> tuple[list[Job], list[Job]]:
-        """The jobs whose folders are there and durable, and those whose id something else has."""
+    def _withdraw(self, job: Job) -> bool:
+        try:
+            return self._mover.withdraw(job)
+        except OSError as error:
+            logger.debug("{} cannot be given up yet: {}", job.job_id, error)
+            return False
+
+    def _make_room(
+        self, jobs: Sequence[Job], *, again: bool
+    ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | PlantedError]]]:
+        """The jobs whose folders are there and durable, those whose id something else has, and those that cannot have one now."""
         roomy: list[Job] = []
         planted: list[Job] = []
+        stuck: list[tuple[Job, OSError | PlantedError]] = []
         for job in jobs:
             try:
                 self._mover.make_room(job, again=again or job.back is not None)
@@ -169,13 +214,13 @@ class Claims:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
                 planted.append(job)
             except OSError as error:
-                self._hold(job, error)
+                stuck.append((job, error))
         try:
             self._mover.anchor(roomy)
         except OSError as error:
             logger.warning("cannot make the folders of {} jobs durable yet: {}", len(roomy), error)
             roomy = []
-        return roomy, planted
+        return roomy, planted, stuck
 
     def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> Dropped | None:
         """Whether the picture is a job already and only lies in the inbox still because it could not be moved."""

@@ -74,6 +74,8 @@ class Looking:
         now = time.time()
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
+        # Accepted, and not to be moved out of the inbox yet: jobs all the same.
+        live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
 
         def wanted(one: Status | Past) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)

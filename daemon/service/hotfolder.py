@@ -25,6 +25,7 @@ from daemon.intake import (
     awaits_rest,
     batch_under_way,
     grew,
+    in_turns,
     names_due,
     put_back,
     recall,
@@ -138,7 +139,12 @@ class HotFolder:
         return max(min(due), self._not_before) if self._backlog else min(due)
 
     def _can_take(self) -> bool:
-        return bool(self._backlog) and self.closed is None and self._ledger.jobs.pending < self._limit
+        return bool(self._backlog) and self.closed is None and self._vacant() > 0
+
+    def _vacant(self) -> int:
+        """How many pairs the queue has room for. What is accepted and cannot be moved takes nobody's place in it."""
+        jobs = self._ledger.jobs
+        return self._limit - (jobs.pending - len(jobs.unclaimed))
 
     # -- looking and taking -----------------------------------------------------------------------------------------------
 
@@ -159,7 +165,7 @@ class HotFolder:
             self._look(now)
         spent = clock() - now
         if self._can_take():
-            room = min(GROUP, self._limit - self._ledger.jobs.pending, len(self._backlog))
+            room = min(GROUP, self._vacant(), len(self._backlog))
             self._take([self._backlog.popleft() for _ in range(room)], now)
         if looked:
             self._not_before = clock() + _TAKING_PER_LOOKING * spent
@@ -180,7 +186,8 @@ class HotFolder:
         self._memory = decision.memory
         self._unready = decision.waiting
         self._again_at = float("inf") if decision.look_again_at is None else decision.look_again_at
-        self._backlog = deque(decision.ready)
+        enough = len(decision.ready) <= min(GROUP, self._vacant())
+        self._backlog = deque(decision.ready if enough else in_turns(decision.ready))
         for notice in decision.notices:
             logger.warning("{}: {}", to_text(notice.name), notice.reason)
         if decision.late:
@@ -246,25 +253,37 @@ class HotFolder:
 
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
         """What is in the inbox and not taken, in plain words: the first of it, and how much it is."""
-        unready = self._unready or ()
+        unready, held = self._unready or (), self._held()
         items = [
-            Waiting(path=_shown(item.folder, item.name), reason=self._kept.get(item.name, item.reason))
+            Waiting(
+                path=_shown(item.folder, item.name),
+                reason=held.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
+            )
             for item in unready[:MAX_WAITING]
         ]
-        held = self._claims.held
-        jobs = self._ledger.jobs.unclaimed
+        # What is held waits mostly for another reason as well, and is one thing all the same.
+        for item in unready if held else ():
+            held.pop((item.folder, item.name), None)
         items += [
-            Waiting(path=_shown(to_bytes(job.accepted.folder), to_bytes(job.image.name)), reason=f"it cannot be moved yet: {why}")
-            for job_id, why in islice(held.items(), MAX_WAITING - len(items))
-            if (job := jobs.get(job_id))
+            Waiting(path=_shown(folder, name), reason=why)
+            for (folder, name), why in islice(held.items(), MAX_WAITING - len(items))
         ]
         backlog = len(held)
         if not self._can_take():
-            reason = self.closed or f"the queue is full: {self._ledger.jobs.pending:,} pending"
+            reason = self.closed or f"the queue is full: {self._limit - self._vacant():,} pending"
             backlog += len(self._backlog)
             some = islice(self._backlog, MAX_WAITING - len(items))
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]
         return tuple(items), len(unready) + backlog
+
+    def _held(self) -> dict[tuple[bytes, bytes], str]:
+        """The pictures that are accepted and cannot be moved, and why."""
+        jobs = self._ledger.jobs.unclaimed
+        return {
+            (to_bytes(job.accepted.folder), to_bytes(job.image.name)): f"it cannot be moved yet: {why}"
+            for job_id, why in self._claims.held.items()
+            if (job := jobs.get(job_id))
+        }
 
     def hindrance(self) -> str | None:
         """What keeps accepted pictures from being moved into the outbox, one sentence; none if nothing does."""

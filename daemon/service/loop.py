@@ -13,7 +13,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.claiming.batches import Batches
-from daemon.claiming.claims import GROUP, Claims
+from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.records import Job
 from daemon.errors import Refusal
@@ -293,7 +293,7 @@ class Service:
             self._warm_workers.discard("its folder may be gone")
             self._views.say("offline", self._problem, OFFLINE_HINT)
         elif self._recovered:
-            self._claims.finish(list(self._ledger.jobs.unclaimed.values())[:GROUP], again=True)
+            self._claims.try_again()
             self._runs.look_for_returned()
             self._trash_actions.look()
             self._requests.tidy()

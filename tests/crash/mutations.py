@@ -137,7 +137,7 @@ MUTATIONS = (
         "the result's name is not made durable",
         "daemon/outbox/outbox.py",
         "                job.sync_dir()\n            except OSError as error:\n                raise NotDurableError",
-        "            pass\n        except OSError as error:\n            raise NotDurableError",
+        "                pass\n            except OSError as error:\n                raise NotDurableError",
     ),
     Mutation(
         "a result that was renamed is not synced after a crash",
