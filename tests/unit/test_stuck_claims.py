@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon.service.claims import GROUP, Claims
 
+from daemon.claiming.claims import GROUP, Claims
 from daemon.cli.looking import Looking
 from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
