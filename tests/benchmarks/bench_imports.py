@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROUNDS = 5
-LOAD = "from pipeline import warming; warming.load('{}')"
+LOAD = "from pipeline.worker import preload; preload.load('{}')"
 EAGER = (
     "import pkgutil, importlib, pipeline; "
     "[importlib.import_module(found.name) for found in pkgutil.walk_packages(pipeline.__path__, 'pipeline.')"

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import images, weights
+from pipeline import weights
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
+from pipeline.image import decode
 from pipeline.weights.seen import Seen
 from tests.benchmarks.bench_pictures import LIMITS, SAMPLE
 from tests.benchmarks.daemon_home import verdict
@@ -115,7 +116,7 @@ def photo() -> NDArray[np.uint8]:
     """The phone's sample, 12 megapixels; where there is none, `noise`."""
     if not SAMPLE.exists():
         return noise()
-    return images.read(os.fsencode(SAMPLE), limits=LIMITS).rgb
+    return decode.read(os.fsencode(SAMPLE), limits=LIMITS).rgb
 
 
 def noise() -> NDArray[np.uint8]:

@@ -41,7 +41,7 @@ KEPT_BY = {
 #: also where a kernel (Yama) lets only parents trace: prctl(2), PR_SET_PTRACER. Says where a byte of its memory is.
 DAEMON = """
 import ctypes, sys
-from pipeline import sandbox
+from pipeline.worker import sandbox
 sandbox._drop_capabilities()
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
 byte = ctypes.create_string_buffer(1)
