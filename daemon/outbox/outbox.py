@@ -41,6 +41,7 @@ class Outbox:
     def __init__(self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic) -> None:
         self.fs = self._fs = fs
         self.root = root
+        fs.publish_below(root)
         self.work = os.path.join(root, WORK)
         self._page = b""
         self._clock = clock
