@@ -5,7 +5,16 @@ the crash tests put a simulated disk in its place. What needs several operations
 durable tree) is composed from them in `compose`, so that the simulated disk sees every step.
 """
 
-from daemon.fs.compose import make_folders, read_capped, remove_tree, sync_tree, syncing_tree, write_atomic, write_new
+from daemon.fs.compose import (
+    make_folders,
+    read_capped,
+    remove_tree,
+    removing_tree,
+    sync_tree,
+    syncing_tree,
+    write_atomic,
+    write_new,
+)
 from daemon.fs.held import read_at
 from daemon.fs.local import LocalFiles
 from daemon.fs.protocol import Below, DirEntry, FileSystem, HeldFolder, Stat, Wanted
@@ -22,6 +31,7 @@ __all__ = [
     "read_at",
     "read_capped",
     "remove_tree",
+    "removing_tree",
     "sync_tree",
     "syncing_tree",
     "write_atomic",

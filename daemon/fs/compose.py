@@ -112,7 +112,13 @@ def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
 
 
 def remove_tree(fs: FileSystem, path: bytes) -> None:
-    """Remove a folder and all in it; links are removed, not followed. What is gone already is fine.
+    """Remove a folder and all in it; links are removed, not followed. What is gone already is fine."""
+    for _ in removing_tree(fs, path):
+        pass
+
+
+def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
+    """`remove_tree` with a pause after each name, for whoever has other things to do.
 
     Without recursion: how deep a worker nests its folders must not matter. Nor how long their paths are: a folder that could
     soon not be named any more is moved up first. Nor their modes, which may keep even their owner out.
@@ -133,9 +139,11 @@ def remove_tree(fs: FileSystem, path: bytes) -> None:
             else:
                 with contextlib.suppress(FileNotFoundError):
                     _insist(fs, folder, partial(fs.unlink, child))
+            yield
     for folder in reversed(found):
         with contextlib.suppress(FileNotFoundError):
             _insist(fs, os.path.dirname(folder), partial(fs.rmdir, folder))
+        yield
 
 
 def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:

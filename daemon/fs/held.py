@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from daemon.fs.leaving import kept_file, shut_folder
+from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
@@ -94,11 +95,12 @@ def sync_folder(fd: int) -> None:
 class LocalFolder:
     """`HeldFolder` on the real disk."""
 
-    def __init__(self, fd: int, path: bytes) -> None:
-        """Takes over the descriptor."""
+    def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
+        """Takes over the descriptor. `published`: what is made in it is for everybody who may enter it."""
         found = os.fstat(fd)
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
+        self._published = published
         self._shut: str | None = _NOT_ASKED
 
     @property
@@ -129,7 +131,7 @@ class LocalFolder:
             if error.errno == errno.ELOOP:  # the other answer that systems give for a link
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from error
             raise
-        return type(self)(fd, os.path.join(self.path, name))
+        return type(self)(fd, os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
         """What is at the name."""
@@ -184,7 +186,8 @@ class LocalFolder:
 
     def create(self, name: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=self.fd)
+        with readable(self._published):
+            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=self.fd)
 
     def write(self, fd: int, data: bytes) -> int:
         """One write; may be short."""
@@ -208,7 +211,8 @@ class LocalFolder:
 
     def mkdir(self, name: bytes) -> None:
         """Make a folder in it."""
-        os.mkdir(name, 0o755, dir_fd=self.fd)
+        with readable(self._published):
+            os.mkdir(name, 0o755, dir_fd=self.fd)
 
     def rmdir(self, name: bytes) -> None:
         """Remove an empty folder in it."""

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
+from daemon.fs.modes import readable
 from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
@@ -19,13 +20,24 @@ _CHUNK = 1 << 20
 class LocalFiles:
     """`FileSystem` on the real disk; see there for what each operation does not guarantee."""
 
+    _published: bytes | None = None
+
+    def publish_below(self, root: bytes) -> None:
+        """What is made below this folder is for everybody who may enter it."""
+        self._published = root + b"/"
+
+    def _is_published(self, path: bytes) -> bool:
+        return self._published is not None and os.path.join(path, b"").startswith(self._published)
+
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644)
+        with readable(self._is_published(path)):
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644)
+        with readable(self._is_published(path)):
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644)
 
     def write(self, fd: int, data: bytes) -> int:
         """One write; may be short."""
@@ -54,7 +66,8 @@ class LocalFiles:
 
     def mkdir(self, path: bytes) -> None:
         """Make a folder."""
-        os.mkdir(path, 0o755)
+        with readable(self._is_published(path)):
+            os.mkdir(path, 0o755)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
@@ -139,7 +152,7 @@ class LocalFiles:
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it open."""
-        return LocalFolder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        return LocalFolder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, self._is_published(path))
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""

@@ -157,6 +157,12 @@ class Below:
 class FileSystem(Protocol):
     """What the daemon may do to a disk. Every method raises OSError as the system gives it; none retries."""
 
+    def publish_below(self, root: bytes) -> None:
+        """Make files and folders below this one readable for everybody who may enter it (0644, 0755), whatever the umask.
+
+        It holds from now on, and not for the folder itself. What is made elsewhere follows the umask.
+        """
+
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing; FileExistsError if the name is there, even as a broken link.
 

@@ -3,13 +3,15 @@
 import contextlib
 import errno
 import os
+import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 
 from loguru import logger
 
 from daemon.contract.status import Status
-from daemon.fs import FileSystem, HeldFolder, make_folders, remove_tree, sync_tree, write_atomic
+from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
 from daemon.outbox.views import Health
 
 #: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
@@ -17,6 +19,8 @@ MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
 _RESULT = b"result"
+#: What is removed at a time, in seconds: a worker may leave 200,000 files, and they take two seconds or more.
+_SLICE = 0.02
 
 
 def _holds(folder: HeldFolder, name: bytes) -> bool:
@@ -34,11 +38,15 @@ class NotDurableError(OSError):
 class Outbox:
     """What the daemon writes for people to see. All paths are bytes."""
 
-    def __init__(self, fs: FileSystem, root: bytes) -> None:
+    def __init__(self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic) -> None:
         self.fs = self._fs = fs
         self.root = root
+        fs.publish_below(root)
         self.work = os.path.join(root, WORK)
         self._page = b""
+        self._clock = clock
+        #: What is left to be removed from .work/.
+        self._leftovers: deque[Iterator[None]] = deque()
 
     def prepare(self) -> None:
         """Make the folders and the marker that belong here, if they are missing."""
@@ -140,9 +148,9 @@ class Outbox:
         """Whether the result of an attempt is still in .work/."""
         return self._exists(os.path.join(self.attempt(name), b"result"))
 
-    def make_durable(self, attempt: str) -> None:
-        """Wait until all that the worker wrote is on the disk."""
-        sync_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
+    def making_durable(self, attempt: str) -> Iterator[None]:
+        """Wait until all that the worker wrote is on the disk, with a pause after each file."""
+        return syncing_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
 
     def publish(self, job_id: str, attempt: str) -> None:
         """Let the result appear, whole, by one rename; if an earlier try got as far as that, only the sync is missing.
@@ -170,14 +178,44 @@ class Outbox:
 
     def discard_attempt(self, name: str) -> None:
         """Remove what is left of an attempt."""
-        remove_tree(self._fs, self.attempt(name))
+        self.remove(self.attempt(name))
+
+    def remove(self, path: bytes) -> None:
+        """Remove something in .work/. What takes longer than a few milliseconds is left to `remove_more`.
+
+        Raises:
+            OSError: it cannot be removed; what is left is swept at the next start.
+        """
+        removing = removing_tree(self._fs, path)
+        if not self._remove_until(self._clock() + _SLICE, removing):
+            self._leftovers.append(removing)
+
+    def remove_more(self) -> bool:
+        """Go on for a few milliseconds with what was too much for one go; whether there was something."""
+        if not self._leftovers:
+            return False
+        try:
+            if self._remove_until(self._clock() + _SLICE, self._leftovers[0]):
+                self._leftovers.popleft()
+        except OSError as error:
+            self._leftovers.popleft()
+            # Out of sight, and swept again at the next start.
+            logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
+        return True
+
+    def _remove_until(self, until: float, removing: Iterator[None]) -> bool:
+        """Whether all of it could be removed until then."""
+        return all(self._clock() <= until for _ in removing)
 
     def sweep(self, keep: Collection[str]) -> None:
-        """Remove everything in .work/ but the named attempts: leftovers of an earlier life."""
+        """Remove all but the named attempts from .work/: leftovers of an earlier life. Much of it is left to `remove_more`."""
+        until = self._clock() + _SLICE
         for entry in self._fs.scan(self.work):
             if os.fsdecode(entry.name) not in keep:
+                removing = removing_tree(self._fs, os.path.join(self.work, entry.name))
                 try:
-                    remove_tree(self._fs, os.path.join(self.work, entry.name))
+                    if self._clock() > until or not self._remove_until(until, removing):
+                        self._leftovers.append(removing)
                 except OSError as error:
                     # Out of sight, and swept again at the next start: no reason not to work.
                     logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)

@@ -59,6 +59,10 @@ class Forecast:
         self._progress.pop(job_id, None)
         self._estimator.end(job_id, self._clock(), completed=completed)
 
+    def checking(self, job_id: str) -> None:
+        """What its worker made is looked at, and that takes a while."""
+        self._show(job_id, "checking", 1.0, self._clock())
+
     def learn(self, job: Job) -> None:
         """A job ended."""
         self._estimator.learn(job)

@@ -81,7 +81,7 @@ class Recovery:
         if job is None or job.attempt is None:
             return
         if job.attempt.publishing and (self.outbox.has_result(job.job_id) or self.outbox.has_attempt(job.attempt.folder)):
-            self.runs.publish(job)
+            self.runs.results.publish(job)
             return
         process = job.attempt.process
         same_boot = process is None or process.boot_id == self.boot_id

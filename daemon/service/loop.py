@@ -31,8 +31,9 @@ from daemon.platform.notify.systemd import Notifier
 from daemon.platform.process import boot_id
 from daemon.running.commands import threads
 from daemon.running.model_inventory import ModelInventory
+from daemon.running.publishing import KEPT_HINT
 from daemon.running.recovery import Recovery
-from daemon.running.runner import KEPT_HINT, JobRunner
+from daemon.running.runner import JobRunner
 from daemon.running.sandbox_policy import fence, rules
 from daemon.running.warm_workers import WarmWorkers
 from daemon.service.hotfolder import HotFolder
@@ -134,7 +135,7 @@ class Service:
         )
         self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
         self._requests_bell = Bell(paths.requests_bytes, self.wake)
-        self._once = self._recovered = self._published = False
+        self._once = self._recovered = self._published = self._removing = False
         self._woken = True
         self._health_at = float("-inf")
         self._problem: str | None = None
@@ -220,8 +221,8 @@ class Service:
     def _wait(self, now: float) -> None:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._views.next_write()]
-        if self._published:
-            due.append(now)  # a job ended: there may be a spare to prepare, or the same job to begin again
+        if self._published or self._removing:
+            due.append(now)  # a result is only half checked; or a job ended: a spare to prepare, or the same job to begin again
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._woken))
@@ -245,7 +246,7 @@ class Service:
         if self._problem is None:
             self._disk_space.look(now)
             self._world.look()
-            self._runs.judge_suspects()
+            self._runs.blame.judge()
             self._folder.closed = self._disk_space.problem
             if not self._recovered and not self._recover():
                 return
@@ -264,6 +265,7 @@ class Service:
             self._views.show_polled(self._folder.watch.polled)
             self._tell_faults()
         self._published = self._runs.publish_made()
+        self._removing = self._outbox.remove_more()
         self._notifications.look()
         self._views.refresh(time.monotonic())
 
@@ -271,7 +273,7 @@ class Service:
         """Running or paused, and why."""
         room, world, runs = self._disk_space, self._world, self._runs
         if halt := room.problem or world.problem or runs.problem:
-            self._views.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.kept else None))
+            self._views.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.results.kept else None))
         elif hindrance := self._folder.hindrance():
             self._views.say("running", hindrance)
         else:
@@ -314,7 +316,8 @@ class Service:
         return True
 
     def _is_done(self) -> bool:
-        return self._recovered and self._problem is None and not self._ledger.jobs.live and self._folder.is_done()
+        at_rest = self._recovered and self._problem is None and not self._ledger.jobs.live
+        return at_rest and not self._removing and self._folder.is_done()
 
     def _tell_rest(self) -> None:
         """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
@@ -331,8 +334,7 @@ class Service:
         self._runs.stopping = True
         self._warm_workers.discard("the daemon stops")
         self._supervisor.shutdown()
-        self._runs.publish_made()
-        self._runs.release_suspects()
+        self._runs.stop()
         self._views.say("starting" if self._world.restart else "stopped")
         self._views.refresh(time.monotonic(), force=True)
         self._journal.close()

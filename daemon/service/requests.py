@@ -18,7 +18,7 @@ from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
-from daemon.fs import FileSystem, remove_tree, write_atomic
+from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
@@ -208,7 +208,7 @@ class Requests:
         self.runs.changed(job.job_id)
         if aside:
             try:
-                remove_tree(self.fs, aside)
+                self.outbox.remove(aside)
             except OSError as error:
                 why = f"its files cannot be deleted ({error.strerror}): remove {os.fsdecode(aside)} yourself"
                 return decide.Answer(False, f"{job.job_id} is no job any more, but {why}")

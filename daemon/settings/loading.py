@@ -114,15 +114,17 @@ def _allowed(key: Key) -> str:
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
     annotation, low, high = info.annotation, "", ""
+    least: object = 0
     for bound in info.metadata:
         if isinstance(bound, Ge):
             low = f" from {bound.ge}"
+            least = bound.ge
         elif isinstance(bound, Gt):
             low = f" above {bound.gt}"
         elif isinstance(bound, Le):
             high = f" to {bound.le}"
     if annotation is ByteSize:
-        return "a size such as 500 MB, at least 1 KiB"
+        return f"a size such as 500 MB, at least {_size(int(str(least)))}"
     words = [
         word for part in (annotation, *get_args(annotation)) if get_origin(part) is typing.Literal for word in get_args(part)
     ]
@@ -134,6 +136,14 @@ def _allowed(key: Key) -> str:
     if annotation in (int, float):
         return f"{'a whole number' if annotation is int else 'a number'}{low}{high}"
     return "the path of a folder, or null"
+
+
+def _size(count: int) -> str:
+    """So many bytes as one writes them in the configuration, exact."""
+    for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
+        if count and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} bytes"
 
 
 def _keys() -> dict[Key, FieldInfo]:

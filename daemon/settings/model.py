@@ -50,7 +50,7 @@ class Queue(Group):
     max_pending: int = Field(ge=1, le=1_000_000, description="jobs that may be pending; more stays in the inbox, in order")
     max_concurrent_jobs: int = Field(ge=1, le=64, description="jobs that run at the same time")
     min_free_bytes: ByteSize = Field(
-        ge=1 << 20, description="with less free on the disk of the outbox nothing is accepted or started"
+        ge=1_000_000, description="with less free on the disk of the outbox nothing is accepted or started"
     )
 
 

@@ -216,7 +216,7 @@ class House:
         jobs = Jobs()
         for entry in recovered.entries:
             jobs.apply(entry)
-        self.outbox = Outbox(fs, OUTBOX)
+        self.outbox = Outbox(fs, OUTBOX, lambda: self._monotonic)
         if recovered.segment == 0:
             self.outbox.prepare()
         self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
@@ -274,7 +274,7 @@ class House:
         """What `Service` does at a stop that somebody asked for."""
         self.runs.stopping = True
         self.workers.shutdown()
-        self.runs.publish_made()
+        self.runs.stop()
         self.board.refresh(self._monotonic, force=True)
         self.journal.close()
 

@@ -123,15 +123,15 @@ MUTATIONS = (
     ),
     Mutation(
         "a result is published without being made durable",
-        "daemon/running/runner.py",
-        "            self.outbox.make_durable(attempt)\n",
+        "daemon/running/publishing.py",
+        "        yield from self.outbox.making_durable(attempt)\n",
         "",
     ),
     Mutation(
         "a result is published before the journal says so",
-        "daemon/running/runner.py",
+        "daemon/running/publishing.py",
         "        self.ledger.record(publishing)\n",
-        "        self.outbox.publish(job.job_id, attempt)\n        self.ledger.record(publishing)\n",
+        "        self.outbox.publish(job.job_id, job.attempt.folder)\n        self.ledger.record(publishing)\n",
     ),
     Mutation(
         "the result's name is not made durable",
@@ -153,7 +153,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the status comes before the result",
-        "daemon/running/runner.py",
+        "daemon/running/publishing.py",
         "            self.outbox.publish(job.job_id, publishing.attempt)\n",
         "            from dataclasses import replace as _replace\n"
         "            from daemon.outbox import status_of as _status_of\n"
@@ -237,9 +237,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a full disk costs a job an attempt",
-        "daemon/running/runner.py",
-        "        if cause is None:\n            self._charge(job, failed)",
-        "        if cause is None or cause.kind == 'room':\n            self._charge(job, failed)",
+        "daemon/running/blame.py",
+        "        if cause is None:\n            self.charge(job, failed)",
+        "        if cause is None or cause.kind == 'room':\n            self.charge(job, failed)",
         FULL_DISK,
     ),
     Mutation(

@@ -182,6 +182,9 @@ class SimDisk:
 
     # -- what changes something -----------------------------------------------------------------------------------------
 
+    def publish_below(self, root: bytes) -> None:
+        """There are no modes here."""
+
     def create(self, path: bytes) -> int:
         self._step("create", path)
         folder, name = self._place(path)

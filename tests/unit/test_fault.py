@@ -72,7 +72,7 @@ class Here(Scene):
         while self.now < end:
             self.now += 0.25
             self.world.look()
-            self.runs.judge_suspects()
+            self.runs.blame.judge()
 
     def attempts(self, job_id: str = "j") -> tuple[str, int]:
         job = self.jobs.find(job_id)
@@ -198,8 +198,8 @@ def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here
     def fail(self: Outbox, attempt: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("daemon.running.runner.check_result", lambda *_, **__: None)
-    monkeypatch.setattr(Outbox, "make_durable", fail)
+    monkeypatch.setattr("daemon.running.publishing.checking_result", lambda *_, **__: ())
+    monkeypatch.setattr(Outbox, "making_durable", fail)
     source = Source(image="j.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
     here.runs.on_end("j", Completed(Result(source=source, outputs=(), manifest="result/m"), 1.0, 1000))
     here.runs.publish_made()
@@ -262,7 +262,7 @@ def test_a_finished_result_that_cannot_be_shown_keeps_no_other_job_back(here: He
     here.pending("next")
     here.runs.settle_accounts()
     here.runs.start_next()
-    assert here.runs.kept == "the result of j cannot be shown: Input/output error"
+    assert here.runs.results.kept == "the result of j cannot be shown: Input/output error"
     assert [command.job_id for command in here.workers.commands] == ["next"]
     here.fs.failing.clear()
     here.runs.settle_accounts()

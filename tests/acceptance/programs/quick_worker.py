@@ -1,7 +1,7 @@
 """A worker that speaks the protocol and makes a small result at once; it needs nothing but the standard library.
 
 A picture's first word says what happens: `hang` waits until it is told to stop, `torn` is cut off while its last word is
-not `end`; any other is done.
+not `end`, `huge` gives a result of many gigabytes that take no room, with a wrong checksum; any other is done.
 """
 
 import argparse
@@ -21,6 +21,7 @@ def main() -> None:
     def say(**event: object) -> None:
         os.write(chosen.events_fd, json.dumps(event).encode() + b"\n")
 
+    os.umask(0o022)  # as the real one
     say(type="hello", protocol=1, pid=os.getpid())
     say(type="ready", warm=chosen.warm)
     line = sys.stdin.readline()
@@ -73,6 +74,10 @@ def main() -> None:
         {"path": f"result/{name}", "kind": "layer", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in contents.items()
     ]
+    if words[0] == b"huge":
+        with open(os.path.join(result, "huge.psd"), "wb") as file:
+            file.truncate(18_000_000_000)
+        outputs.insert(0, {"path": "result/huge.psd", "kind": "psd", "bytes": 18_000_000_000, "sha256": "0" * 64})
     source = {"image": command["image"], "bytes": len(picture), "sha256": hashlib.sha256(picture).hexdigest()}
     say(type="result", source=source, outputs=outputs, manifest="result/layer_manifest.json")
 

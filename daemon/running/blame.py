@@ -1,0 +1,120 @@
+"""What is recorded of an attempt that failed, by whose fault it was.
+
+Whose fault a failure is, this job's or the world's, is decided in one place, `daemon.jobs.fault`. Where it is the world's, no
+attempt counts and the queue rests.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from loguru import logger
+
+from daemon.contract.records import AnyRecord, Job
+from daemon.errors import WorkerCrashed
+from daemon.health.world import UNDECIDED, World
+from daemon.jobs import decide
+from daemon.jobs.fault import Cause, Failure
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+from daemon.running.late_writes import LateWrites
+from daemon.running.returning import Returns
+from daemon.supervisor import Failed
+
+
+@dataclass
+class Blame:
+    """The failures, and those of which nobody knows yet whose fault they are.
+
+    `end` records what became of a job. `world` judges; without one every failure is the job's. `asks` says whether a canary may
+    still be sent.
+    """
+
+    ledger: Ledger
+    outbox: Outbox
+    returns: Returns
+    settling: LateWrites
+    end: Callable[[Job, AnyRecord], None]
+    world: Callable[[], World | None]
+    asks: Callable[[], bool]
+    wall_clock: Callable[[], float]
+    #: Failures of which a canary has not told yet whose fault they are; in the journal these jobs are processing.
+    _suspects: dict[str, tuple[Failure, Failed]] = field(default_factory=dict)
+    #: How often a job failed by the fault of the world.
+    _excused: dict[str, int] = field(default_factory=dict)
+
+    def failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
+        """An attempt failed. `disk`: what the disk answered to the daemon itself."""
+        job, error = self.ledger.jobs.live[job_id], failed.error
+        if not self.outbox.surely_has(job_id):
+            # That says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
+            logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
+            self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
+            return
+        if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
+            error = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info()
+            failed = replace(failed, error=error, retryable=True)
+        failure = Failure(
+            error.code,
+            job.attempt.folder if job.attempt else None,
+            ready=failed.ready,
+            starved=failed.starved,
+            disk=disk,
+            excused=self._excused.get(job_id, 0),
+        )
+        world = self.world()
+        verdict = world.judge(failure, ask=self.asks()) if world is not None else None
+        if verdict == UNDECIDED:
+            self._suspects[job_id] = failure, failed
+        else:
+            self._settle(job, failed, verdict)
+
+    def judge(self) -> None:
+        """Settle the failures of which a canary has told by now whose fault they are."""
+        world = self.world()
+        for job_id, (failure, failed) in list(self._suspects.items()):
+            verdict = world.answer(failure) if world is not None else None
+            if verdict != UNDECIDED:
+                del self._suspects[job_id]
+                self._settle(self.ledger.jobs.live[job_id], failed, verdict)
+
+    def release(self) -> None:
+        """The daemon stops before it is known whose fault they are: then it was no attempt."""
+        for job_id in self._suspects:
+            self.end(self.ledger.jobs.live[job_id], decide.interrupted(self.ledger.jobs.live[job_id]))
+        self._suspects.clear()
+
+    def _settle(self, job: Job, failed: Failed, cause: Cause | None) -> None:
+        """Record a failure by whose fault it is."""
+        if cause is None:
+            self.charge(job, failed)
+            return
+        self._excused[job.job_id] = self._excused.get(job.job_id, 0) + 1
+        logger.info("{} is not to blame: {}", job.job_id, cause.problem)
+        self.end(job, decide.not_its_fault(job, failed.error))
+
+    def charge(self, job: Job, failed: Failed) -> None:
+        """The job's own fault, as far as anybody can tell."""
+        now = self.wall_clock()
+        record = self.returns.proposal(job, failed.error, now=now) or self.settling.after_failure(job, failed.error, now=now)
+        if record is None:
+            error = self.returns.explained(job, failed.error, now=now)
+            record = decide.after_failure(
+                job,
+                error,
+                now=now,
+                seconds=failed.seconds,
+                source=failed.source,
+                warnings=failed.warnings,
+                retryable=failed.retryable,
+            )
+        self.end(job, record)
+
+    def doubt_disk(self) -> None:
+        """A result could not be shown: what the disk takes is to be looked at."""
+        world = self.world()
+        if world is not None:
+            world.doubt_disk()
+
+    def forget(self, job_id: str) -> None:
+        """The job is over."""
+        self._excused.pop(job_id, None)
