@@ -47,6 +47,10 @@ class ByPath:
         self._check(name, wanted)
         return self.fs.read(self._at(name), limit)
 
+    def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
+        data = self.read(name, wanted.size, wanted)
+        return data[:most], data[-most:]
+
     def digest(self, name: bytes) -> str:
         return self.fs.digest(self._at(name))
 

@@ -2,7 +2,8 @@
 
 The order, and why:
 
-1. Look once more: each file is what intake saw. A file that changed waits on.
+1. Look once more: each file is what intake saw. A file that changed waits on, and so does a young picture whose end is missing:
+   a writer that opens the name anew must find it there.
 2. Read the sidecar, decide on spec and id (`daemon.claiming.acceptance`). Nothing is changed yet.
 3. `accepted` records, one sync for all. From here each pair is a job, whatever happens.
 4. The job's folder (exclusively) and `source/`, made durable: a folder that a power loss takes back takes all in it along.
@@ -14,6 +15,7 @@ The order, and why:
 8. `status.json`, a view.
 """
 
+import contextlib
 import errno
 import time
 from collections.abc import Callable, Sequence
@@ -28,8 +30,11 @@ from daemon.claiming.moving import Moved, Mover, PlantedError
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
 from daemon.errors import ImageTooLarge
-from daemon.fs import FileSystem
-from daemon.intake.model import Ready
+from daemon.fs import FileSystem, HeldFolder
+from daemon.intake.model import Entry, Ready
+from daemon.intake.picture_end import END_BYTES, end_is_missing
+from daemon.intake.settle import END_MISSING
+from daemon.jobs import decide
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.settings import Settings
@@ -46,13 +51,15 @@ GROUP = 256
 class Dropped:
     """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete.
 
-    `for_a_person`: time alone will not help.
+    `for_a_person`: time alone will not help. `unfinished`: the picture whose end is missing; its rest may come within `seconds`.
     """
 
     pair: Ready
     reason: str
     grew: bool = False
     for_a_person: bool = False
+    unfinished: Entry | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Claims:
     ) -> None:
         """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
         self._monotonic = monotonic
+        self._clock = clock
         self._ledger = ledger
         self._outbox = outbox
         self._mover = mover
@@ -251,4 +259,17 @@ class Claims:
                 return Dropped(pair, why, for_a_person=True)
             if (shut := folder.keeps(entry.name)) is not None:
                 return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
+            if entry in (pair.image, pair.depth) and (seconds := self._rest_may_come(folder, entry)):
+                return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
         return None
+
+    def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
+        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told."""
+        now = self._clock().timestamp()
+        until = decide.rest_until(entry.mtime_ns, since=now, now=now)
+        if until is None or entry.size == 0:
+            return 0.0
+        with contextlib.suppress(OSError):  # why it cannot be read is for the worker to say
+            if end_is_missing(*folder.ends(entry.name, END_BYTES, self._folders.wanted(entry)), entry.size):
+                return until - now
+        return 0.0

@@ -146,6 +146,12 @@ class LocalFolder:
         """At most `limit` bytes of the wanted file."""
         return read_at(self.fd, name, limit, wanted)
 
+    def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
+        """At most `most` bytes from either end of the wanted file."""
+        with regular(name, folder=self.fd, wanted=wanted) as fd:
+            head = os.pread(fd, most, 0)
+            return head, head if wanted.size <= most else os.pread(fd, most, wanted.size - most)
+
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file."""
         with regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:

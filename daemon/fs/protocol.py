@@ -84,6 +84,9 @@ class HeldFolder(Protocol):
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
         """At most `limit` bytes of a regular file; OSError (ESTALE) before a byte of it is read if it is not the wanted one."""
 
+    def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
+        """At most `most` bytes from either end of a regular file; OSError (ESTALE) before one is read if it is another file."""
+
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file, read piece by piece."""
 

@@ -42,6 +42,7 @@ class History:
         noticed: its one notice has been given.
         awaits: until when its rest is waited for, because its end was found to be missing: `REST_SECONDS` after it was last
             written to; 0 if it was not.
+        looked_into: that was found in the inbox, without taking it, and will be with each part that comes.
         least: seconds that it must rest at least, because it paused for long before.
     """
 
@@ -55,6 +56,7 @@ class History:
     held: str | None = None
     noticed: bool = False
     awaits: float = 0.0
+    looked_into: bool = False
     least: float = 0.0
 
 
@@ -117,12 +119,12 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
         return replace(history, looked=now)
     closes = history.closes + 1 if history.closes else 0
     least = history.least if entry.ino == before.ino else 0.0
-    if history.awaits and entry.ino == before.ino:
+    if history.awaits and not history.looked_into and entry.ino == before.ino:
         # Whoever paused for so long may do so again.
         pause = now - (history.awaits - REST_SECONDS)
         least = max(least, min(_PAUSES * pause, REST_SECONDS), _LEAST_REST)
     after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
-    return replace(after, awaits=0.0, least=least)
+    return replace(after, awaits=0.0, looked_into=False, least=least)
 
 
 def vouched(history: History, hint: Hint, fresh: bool) -> History:
@@ -149,6 +151,7 @@ def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
     """Whether a picture that counted as complete grew: the same file, larger."""
     return (
         before.label.role in ("image", "depth")
+        and not before.history.looked_into
         and entry.ino == before.entry.ino
         and entry.dev == before.entry.dev
         and entry.size > before.entry.size > 0

@@ -8,9 +8,10 @@ from operator import attrgetter
 from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
-from daemon.intake.model import Finished, Hint, Late, Look, Ready, Waiting
+from daemon.intake.model import Entry, Finished, Hint, Late, Look, Ready, Waiting
 from daemon.intake.name_index import NameIndex
 from daemon.intake.names import key_of
+from daemon.intake.settle import END_MISSING
 
 _TURN = attrgetter("arrived", "folder", "image.name")
 #: Names of taken pictures that are remembered for sidecars that come too late: the last five thousand pictures.
@@ -196,6 +197,23 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
     if grew:
         folder = with_growth(folder, Circumstances(False, now, memory.rules))
+    return replace(memory, folders={**memory.folders, ready.folder: folder})
+
+
+def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: float) -> Memory:
+    """The memory after a claim was dropped because the end of a picture is missing, and until when its rest may come.
+
+    Nobody was mistaken about anything: what comes with it needs no more patience, nor does its folder when it grows.
+    """
+    folder = memory.folders.get(ready.folder)
+    if folder is None or image.name not in folder.histories:
+        return memory
+    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
+    roll.histories[image.name] = replace(roll.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
+    family = roll.label(image.name).family
+    verdicts.pop(family, None)
+    due[family] = now
+    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values()))
     return replace(memory, folders={**memory.folders, ready.folder: folder})
 
 

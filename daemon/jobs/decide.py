@@ -93,14 +93,24 @@ def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: flo
         mtime_ns: when it was last written to, nanoseconds since 1970.
         now: seconds since 1970.
     """
-    changed = mtime_ns / 1e9
-    accepted = datetime.fromisoformat(job.created_at).timestamp()
-    young = accepted - YOUNG_SECONDS < changed < now + YOUNG_SECONDS
-    until = min(changed, now) + REST_SECONDS
+    until = rest_until(mtime_ns, since=datetime.fromisoformat(job.created_at).timestamp(), now=now)
     stayed = job.back is not None and (job.back.size, job.back.mtime_ns) == (size, mtime_ns)
-    if not is_cut_off(error) or not young or stayed or until <= now or job.cancel_requested:
+    if not is_cut_off(error) or until is None or stayed or job.cancel_requested:
         return None
     return Returning(job=job.job_id, error=error, size=size, mtime_ns=mtime_ns, until=until)
+
+
+def rest_until(mtime_ns: int, *, since: float, now: float) -> float | None:
+    """Until when the rest of a picture may come, in seconds since 1970; none if it is not young, or had its time.
+
+    Args:
+        mtime_ns: when it was last written to, nanoseconds since 1970.
+        since: when it was to be taken, seconds since 1970.
+        now: seconds since 1970.
+    """
+    changed = mtime_ns / 1e9
+    until = min(changed, now) + REST_SECONDS
+    return until if since - YOUNG_SECONDS < changed < now + YOUNG_SECONDS and until > now else None
 
 
 def is_cut_off(error: ErrorInfo) -> bool:

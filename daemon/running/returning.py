@@ -9,7 +9,8 @@ The job stays, pending, under its id; status.json says what is waited for. The o
 4. The names in source/ go; its sync. A file that came back there after a power loss would be in the way of the next claim.
 5. `returned`. The next claim of a picture of this name goes on with this job (`daemon.claiming.acceptance`).
 
-A writer that opens the name while the picture is away, between its claim and its return, makes a second file. That is not mended:
+Most pictures without their end are not even taken (`daemon.intake.picture_end`); this is for those whose bytes do not show it.
+A writer that opens the name while such a one is away, between its claim and its return, makes a second file. That is not mended:
 nobody can tell what belongs together. Both are named on the job when it fails.
 
 A crash between 2 and 4 leaves two names of one file, which the second try recognises.

@@ -26,6 +26,7 @@ from daemon.intake import (
     batch_under_way,
     grew,
     in_turns,
+    lacks_end,
     names_due,
     put_back,
     recall,
@@ -232,7 +233,10 @@ class HotFolder:
         for one in came.dropped:
             if one.for_a_person:
                 self._stuck |= {(one.pair.folder, entry.name) for entry in one.pair.entries}
-            self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
+            if one.unfinished is not None:
+                self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
+            else:
+                self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._unlooked = True
         # What is left of their families, and what was put back, is judged anew.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)

@@ -1,5 +1,6 @@
 """INTAKE's bad days of writing: whatever a writer does, a picture becomes one whole job, and says why while it waits."""
 
+import json
 import mmap
 import os
 import time
@@ -116,6 +117,8 @@ def test_a_truncated_picture_goes_back_and_is_done_when_the_rest_comes(running: 
     assert (job["job_id"], job["state"]) == ("order-torn", "pending")
     assert "waits in the inbox for the rest" in job["error"]["hint"]
     assert running.source(job) == []
+    watched = json.loads(running.verb("watch", "--json").stdout)
+    assert "order-torn" in [status["job_id"] for status in watched["returned"]]
     with open(path, "ab") as file:
         file.write(b"and the end")
     status = running.done("torn.jpg", 30)

@@ -3,7 +3,7 @@
 import pytest
 from intake_scene import Scene
 
-from daemon.intake import awaits_rest
+from daemon.intake import awaits_rest, lacks_end
 
 MISSING = "its end is missing; waiting for the rest"
 #: From the claim until the worker has found that the end is missing and the picture is back, in seconds.
@@ -42,7 +42,23 @@ class Desk(Scene):
         self.look()
 
 
-def write(desk: Desk, parts: int, pause: float, order: str, how: str) -> None:
+class Glance(Desk):
+    """A scene in which the end of what is ready is looked for before it is taken, as it is with pictures of a known kind."""
+
+    def work(self, until: float) -> None:
+        while True:
+            self.pass_time(until - self.now, lambda decision: bool(decision.ready))
+            if not self.decision.ready:
+                return
+            (ready,) = self.decision.ready
+            if ready.image.size < self.whole:
+                self.memory = lacks_end(self.memory, ready, ready.image, self.written + 600, self.now)
+                self.look({})
+            else:
+                self.taken_sizes += [one.image.size for one in self.take()]
+
+
+def write(desk: Desk, parts: int, pause: float, order: str, how: str, share: float = 0.1) -> None:
     for part in range(parts):
         if (order, part) == ("before", 0):
             desk.put("scan.yaml", how=how)
@@ -51,11 +67,11 @@ def write(desk: Desk, parts: int, pause: float, order: str, how: str) -> None:
         desk.written = desk.now
         desk.look()
         if part < parts - 1:
-            desk.work(desk.now + pause / 10)
+            desk.work(desk.now + pause * share)
             if (order, part) == ("between", 0):
                 desk.put("scan.yaml", how=how)
                 desk.look()
-            desk.work(desk.now + pause * 9 / 10)
+            desk.work(desk.now + pause * (1 - share))
     if order == "after":
         desk.put("scan.yaml", how=how)
         desk.look()
@@ -74,6 +90,32 @@ def test_a_picture_in_parts_is_one_whole_picture_in_the_end(parts, pause, order,
     # Whoever went on after a pause is given twice as long, so that it is looked at once in vain, not after each part.
     assert len(desk.taken_sizes) <= 2
     assert b"scan.jpg" not in desk.files[b""]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+@pytest.mark.parametrize("pause", [0.2, 1.0, 4.0, 15.0, 40.0])
+@pytest.mark.parametrize("order", ["before", "between", "after"])
+@pytest.mark.parametrize("how", ["renamed_in", "closed"])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_picture_whose_end_is_looked_for_is_taken_once_and_soon(parts, pause, order, how, share):
+    desk = Glance(parts)
+    write(desk, parts, pause, order, how, share)
+    last = desk.now
+    # Pauses before the end say nothing about a picture that has its end. Without a sidecar it is not looked into, and what grows
+    # then makes its folder more patient.
+    desk.work(last + (61 if order == "after" else 2.5))
+    assert desk.taken_sizes == [desk.whole]
+
+
+def test_a_picture_without_its_end_waits_for_ten_minutes_and_is_then_taken():
+    desk = Glance(2)
+    desk.put("scan.jpg", size=10, how="closed")
+    desk.put("scan.yaml", how="closed")
+    desk.look()
+    desk.work(desk.now + 5)
+    assert (desk.reason("scan.jpg"), desk.reason("scan.yaml")) == (MISSING, f"waiting for scan.jpg: {MISSING}")
+    assert desk.until_ready() == pytest.approx(595, abs=1)
+    assert desk.ready == [b"scan.jpg"]
 
 
 def test_a_picture_that_came_back_says_so_and_waits_ten_minutes():

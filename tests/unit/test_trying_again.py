@@ -62,6 +62,13 @@ def scene(**more: object) -> Scene:
     return Scene(**{"at": moment, "alive": True, "health": health} | nothing | more)
 
 
+def test_a_job_whose_picture_is_back_in_the_inbox_is_watched_as_it_is_listed():
+    lines = drawn(scene(returned=(resting(),), returned_total=1))
+    at = lines.index("back in the inbox")
+    assert "tried again at" in lines[at + 1]
+    assert "worker_crashed" in lines[at + 1]
+
+
 # -- while it rests -----------------------------------------------------------------------------------------------------------
 
 

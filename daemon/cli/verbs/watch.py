@@ -41,6 +41,8 @@ class Scene(Frozen):
     running: tuple[Status, ...]
     queue: tuple[Status, ...]
     queue_total: int
+    returned: tuple[Status, ...] = Field((), description="jobs whose picture waits in the inbox for its missing end")
+    returned_total: int = 0
     waiting: tuple[Waiting, ...]
     waiting_total: int
     ended: tuple[Status, ...]
@@ -83,6 +85,8 @@ class Scenes:
         self._again = 0.0
         self._queue: list[Job] = []
         self._queue_total = 0
+        self._returned: list[Job] = []
+        self._returned_total = 0
         self._running: tuple[Status, ...] = ()
         self._ended: tuple[Status, ...] = ()
 
@@ -106,6 +110,8 @@ class Scenes:
             # A pause passes without a record.
             queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
             queue_total=self._queue_total,
+            returned=tuple(status_of(job, at=second) for job in self._returned),
+            returned_total=self._returned_total,
             waiting=sight.waiting,
             waiting_total=sight.waiting_total,
             ended=self._ended,
@@ -119,6 +125,7 @@ class Scenes:
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
         self._queue, self._queue_total = pending[:_MOST], len(pending)
+        self._returned, self._returned_total = list(jobs.returned.values())[:_MOST], len(jobs.returned)
         self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MOST))
         self._seen = mark
         took = time.monotonic() - began
@@ -140,6 +147,7 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
     left = height - len(parts) - 1
     sections = (
         ("next in the queue", scene.queue_total, [_queued(status, width) for status in scene.queue]),
+        ("back in the inbox", scene.returned_total, [_queued(status, width) for status in scene.returned]),
         ("waiting in the inbox", scene.waiting_total, [_waiting(item, width) for item in scene.waiting]),
         ("ended", len(scene.ended), [_ended(status, at, width) for status in scene.ended]),
     )
