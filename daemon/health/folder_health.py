@@ -63,11 +63,14 @@ class FolderHealth:
         """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
         shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
         try:
-            for entry in self._fs.scan(shipped):
-                source = os.path.join(shipped, entry.name, _PRESET)
-                if entry.kind == "directory" and (data := self._preset(source)) is not None:
-                    make_folders(self._fs, os.path.join(self._inbox, entry.name))
-                    write_atomic(self._fs, os.path.join(self._inbox, entry.name, _PRESET), data, durable=False)
+            with self._fs.hold(self._inbox) as inbox:
+                for entry in self._fs.scan(shipped):
+                    source = os.path.join(shipped, entry.name, _PRESET)
+                    if entry.kind == "directory" and (data := self._preset(source)) is not None:
+                        inbox.mkdir(entry.name)
+                        with inbox.enter(entry.name) as folder:
+                            write_atomic(folder, _PRESET, data, durable=False)
+                inbox.sync_dir()
         except OSError as error:
             # A kindness: the inbox works without them.
             logger.warning("cannot put the shipped presets into the new inbox: {}", error)
@@ -80,7 +83,8 @@ class FolderHealth:
 
     def _mark_inbox(self) -> None:
         text = b"This marks the inbox of Multiplane. Please leave it here.\n"
-        write_atomic(self._fs, os.path.join(self._inbox, MARKER), text, durable=True)
+        with self._fs.hold(self._inbox) as inbox:
+            write_atomic(inbox, MARKER, text, durable=True)
 
     def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
         """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
@@ -109,7 +113,8 @@ class FolderHealth:
     def _is_the_same(self, name: str, folder: bytes) -> bool:
         """Whether all that is wrong with a folder is that it lacks its marker."""
         try:
-            self._fs.lstat(os.path.join(folder, MARKER))
+            with self._fs.hold(folder) as held:
+                held.lstat(MARKER)
         except FileNotFoundError:
             return self._proof.recognises(name, folder)
         except OSError:

@@ -28,12 +28,14 @@ class Mount:
         return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
 
 
-def mount_of(path: bytes) -> Mount:
-    """The mount that holds a path; the path itself need not exist.
+def mount_of(path: bytes, name: bytes = b"") -> Mount:
+    """The mount that holds a path, or the folder `name` in it; neither need exist.
 
-    Only the mount table is read; a server that does not answer blocks nothing here but the resolving of links in the path.
+    Only the mount table is read; a server that does not answer blocks nothing here but the resolving of links in the path. The
+    name is not resolved: a stranger may make it a link at any moment.
     """
     real = os.path.realpath(path)
+    real = os.path.join(real, name) if name else real
     best = Mount(b"/", "unknown", "unknown")
     for part in psutil.disk_partitions(all=True):
         point = os.fsencode(part.mountpoint)

@@ -181,8 +181,8 @@ class Requests:
             kept = job.accepted.preset
             preset = Sidecar(dict(kept), {}, "the preset") if kept is not None else None
             if name:
-                data = self.fs.read(self.outbox.job(job.job_id, b"source", to_bytes(name)), MAX_BYTES + 1)
-                own = parse(data, name=name)
+                with self.outbox.held_job(job.job_id, b"source") as source:
+                    own = parse(source.read(to_bytes(name), MAX_BYTES + 1), name=name)
             spec = resolve(
                 defaults=self.settings.spec_defaults,
                 preset=preset,

@@ -70,7 +70,7 @@ class Coverage:
         inbox: absolute path.
         note: told of every event (folder, name, how, is_directory); called on the observer's threads.
         lost: told when events were lost.
-        mount_of: the mount that holds a path.
+        mount_of: the mount that holds a path, or the folder of that name in it.
 
     Attributes:
         network: whether the inbox itself is another machine's.
@@ -78,13 +78,13 @@ class Coverage:
         polled: names of the folders in it that are polled.
     """
 
-    def __init__(self, inbox: bytes, note: Note, lost: Callable[[], None], mount_of: Callable[[bytes], Mount]) -> None:
-        self._inbox = self._root = inbox
+    def __init__(self, inbox: bytes, note: Note, lost: Callable[[], None], mount_of: Callable[[bytes, bytes], Mount]) -> None:
+        self._inbox = inbox
         self._note = note
         self._lost = lost
         self._mount_of = mount_of
         self._device = -1
-        self._mount = mount_of(inbox)
+        self._mount = mount_of(inbox, INBOX)
         self._places: dict[bytes, _Place] = {}
         self._observing: Observing | None = None
         self.network = self._mount.network
@@ -95,7 +95,7 @@ class Coverage:
         """Watch the inbox, which may be another folder than before; what is known of the folders in it is forgotten."""
         self.stop()
         self._device = identity[0]
-        self._mount = self._mount_of(self._inbox)
+        self._mount = self._mount_of(self._inbox, INBOX)
         self.network = self._mount.network
         self._places, self.polled = {}, set()
         self.observe()
@@ -107,8 +107,7 @@ class Coverage:
         if self.network:
             return
         try:
-            self._root = canonical(self._inbox)
-            self._observing = Observing(self._root, self._note, self._lost)
+            self._observing = Observing(canonical(self._inbox), self._note, self._lost)
         except OSError as error:
             self.trouble = error
         for name, place in self._places.items():
@@ -136,7 +135,7 @@ class Coverage:
         Returns:
             Whether other machines can change it.
         """
-        mount = self._mount if entry.dev == self._device else self._mount_of(os.path.join(self._inbox, name))
+        mount = self._mount if entry.dev == self._device else self._mount_of(self._inbox, name)
         place = self._places[name] = _Place(mount.kind if mount.network else None)
         self._cover(name, place)
         return mount.network
@@ -197,7 +196,7 @@ class Coverage:
         if self._observing is not None:
             try:
                 if place.share is None:
-                    self._observing.cover(name, os.path.join(self._root, name))
+                    self._observing.cover(name)
                 else:
                     self._observing.uncover(name)
             except OSError as error:

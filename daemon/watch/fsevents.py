@@ -97,7 +97,7 @@ class Observing:
             self.stop()
             raise
 
-    def cover(self, name: bytes, path: bytes) -> None:
+    def cover(self, name: bytes) -> None:
         """The stream tells of all folders by itself."""
 
     def uncover(self, name: bytes) -> None:

@@ -4,6 +4,7 @@ Each folder has a watch of its own, so that it is known which of them the system
 watch goes down any depth, and says nothing of the folders for which the system had no watch left.
 """
 
+import contextlib
 import errno
 import itertools
 import os
@@ -23,8 +24,8 @@ _MASK = Mask(
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_DELETE
     | InotifyConstants.IN_ONLYDIR
-    | InotifyConstants.IN_DONT_FOLLOW
 )
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class _Reader(InotifyFD):
@@ -94,29 +95,32 @@ class Observing:
     """
 
     def __init__(self, path: bytes, note: Note, overflow: Callable[[], None]) -> None:
+        self._path = path
         self._note = note
         self._keys = itertools.count()
         self._folders: dict[bytes, _Folder] = {}
         self._reader = _Reader(overflow)
         try:
-            self.cover(INBOX, path)
+            self.cover(INBOX)
         except BaseException:
             self.stop()
             raise
 
-    def cover(self, name: bytes, path: bytes) -> None:
-        """Watch the folder at `path`, which is called `name`; in place of what was watched under the name before.
+    def cover(self, name: bytes) -> None:
+        """Watch the folder of that name, or the observed folder itself (an empty name); in place of what had the name before.
 
         Raises:
-            OSError: the system cannot watch it.
+            OSError: the system cannot watch it, or there is a link.
         """
         self.uncover(name)
         folder = _Folder(name, self._note, CallbackId(next(self._keys)))
-        folder.descriptor = self._reader.add_callback(path, _MASK, folder, folder.key)
+        with contextlib.ExitStack() as held:
+            path = _held(held, self._path, name)
+            folder.descriptor = self._reader.add_callback(path, _MASK, folder, folder.key)
         if folder.descriptor < 0:
             # watchdog takes a folder that may not be read for a watched one.
             self._reader.remove_callbacks([(folder.descriptor, folder.key)])
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
         self._folders[name] = folder
 
     def uncover(self, name: bytes) -> None:
@@ -139,3 +143,17 @@ class Observing:
         self._reader.stop()
         if self._reader.is_alive():
             self._reader.join()
+
+
+def _held(held: contextlib.ExitStack, path: bytes, name: bytes) -> bytes:
+    """Open the folder of that name in another one; what stands for it while it is held. An empty name: the path itself.
+
+    inotify knows no descriptors, only paths. Whoever may exchange the name for a link cannot exchange what is open.
+    """
+    if not name:
+        return path
+    fd = os.open(path, _FOLDER)
+    held.callback(os.close, fd)
+    fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+    held.callback(os.close, fd)
+    return b"/proc/self/fd/%d" % fd

@@ -49,7 +49,8 @@ class Watch:
         read_control: see `Scanner`.
         rescan_seconds: a full look at least so often; events can be lost without a word.
         poll_seconds: the same for what is on a network file system, and for what the system cannot watch.
-        mount_of: the mount that holds a path; asked again when the inbox, or a folder in it, is another than before.
+        mount_of: the mount that holds a path, or the folder of that name in it; asked again when the inbox, or a folder in it, is
+            another than before.
         clock: monotonic seconds.
 
     Attributes:
@@ -64,7 +65,7 @@ class Watch:
         read_control: ReadControl,
         rescan_seconds: float = 60.0,
         poll_seconds: float = 5.0,
-        mount_of: Callable[[bytes], Mount] = mount_of,
+        mount_of: Callable[[bytes, bytes], Mount] = mount_of,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inbox = os.path.abspath(inbox)
@@ -145,7 +146,8 @@ class Watch:
         elif self._poll_at == float("inf"):
             self._poll_at = now + self._poll_seconds
         # Asked afterwards: a folder that went away meanwhile must not read as one that was emptied.
-        if (self._absence() is not None or self._identity_now() != self._identity) and self.health(now).state == "offline":
+        absence, identity = self._presence()
+        if (absence is not None or identity != self._identity) and self.health(now).state == "offline":
             return None
         return Seen(look, tuple(hints.values()))
 
@@ -154,12 +156,12 @@ class Watch:
 
         A folder that is away is no reason to forget anything: nothing is seen until it is back, and then everything anew.
         """
-        if (absence := self._absence()) is not None:
+        absence, identity = self._presence()
+        if absence is not None:
             self.stop()
             self._identity = None
             self._health = Health("offline", absence)
             return self._health
-        identity = self._identity_now()
         if identity is not None and identity != self._identity:
             self._begin(identity, now)
         elif not self._coverage.is_alive:
@@ -199,29 +201,33 @@ class Watch:
             self._full_at = now
             self._wake()
 
-    def _absence(self) -> str | None:
-        """Why the inbox counts as away, one sentence, or None."""
+    def _presence(self) -> tuple[str | None, Identity | None]:
+        """Why the inbox counts as away, one sentence, or None; and which folder it is."""
         try:
-            with os.scandir(self.inbox):
+            fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            return sentence(error, self.inbox), None
+        try:
+            found = os.fstat(fd)
+            with os.scandir(fd):
                 pass
         except OSError as error:
-            return sentence(error, self.inbox)
-        marker = self.inbox + b"/" + MARKER
+            return sentence(error, self.inbox), None
+        else:
+            return self._unmarked(fd), (found.st_dev, found.st_ino)
+        finally:
+            os.close(fd)
+
+    def _unmarked(self, fd: int) -> str | None:
+        """Why the open folder is not the inbox, one sentence, or None: it must have the marker."""
         try:
-            os.lstat(marker)
+            os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
             name = os.fsdecode(self.inbox)
             return f"{name} is there, but not its marker file .multiplane: another folder, or a disk that is not mounted"
         except OSError as error:
-            return sentence(error, marker)
+            return sentence(error, self.inbox + b"/" + MARKER)
         return None
-
-    def _identity_now(self) -> Identity | None:
-        try:
-            st = os.stat(self.inbox)
-        except OSError:
-            return None
-        return st.st_dev, st.st_ino
 
     def _lost(self) -> None:
         """Events were lost: everything has to be looked at. Called on the observer's threads."""

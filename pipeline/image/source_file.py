@@ -22,15 +22,19 @@ TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the f
 
 @contextlib.contextmanager
 def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading without following a link in its last component.
+    """Open a regular file for reading; neither it nor the folder it is in may be a link.
+
+    Whoever may write to the outbox may exchange a job's source folder for a link at any moment.
 
     Raises:
-        SourceMissing: there is no such file.
+        SourceMissing: there is no such file, or its folder is a link.
         ImageUnreadable: a link, a folder, a pipe, or not readable.
     """
     try:
         # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _folder_of(path) as folder:
+            name = os.path.basename(path)
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError as reason:
         if reason.errno in (errno.ENOENT, errno.ENOTDIR):
             raise SourceMissing(f"{display_name(path)} is not there any more.") from reason
@@ -41,6 +45,23 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
         raise ImageUnreadable(f"{display_name(path)} is not a regular file.")
     with os.fdopen(descriptor, "rb") as file:
         yield file
+
+
+@contextlib.contextmanager
+def _folder_of(path: bytes) -> Iterator[int]:
+    """The folder that a path is in, open for as long as the block runs; NotADirectoryError where there is a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.path.dirname(path) or b"."
+    try:
+        descriptor = os.open(folder, flags)
+    except OSError as reason:
+        if reason.errno == errno.ELOOP:  # the other answer that systems give for a link
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from reason
+        raise
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def digest(path: bytes, limits: Limits) -> tuple[int, str]:

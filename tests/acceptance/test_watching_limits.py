@@ -125,7 +125,7 @@ watch = Watch(
     os.fsencode(inbox),
     lambda: None,
     read_control=lambda p, e, k: Control(k, e),
-    mount_of=lambda path: kinds[path.endswith(b"/share") and os.path.ismount(share)],
+    mount_of=lambda _, name: kinds[name == b"share" and os.path.ismount(share)],
 )
 assert watch.start().state == "ok"
 watch.look()

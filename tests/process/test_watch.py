@@ -338,7 +338,7 @@ def test_a_disk_that_cannot_be_watched_is_polled_and_says_so(inbox, monkeypatch)
 
 def test_a_network_disk_is_polled_without_an_observer(inbox):
     now = [1000.0]
-    service = Service(inbox, mount_of=lambda _: Mount(b"/", "cifs", "//server/share"), clock=lambda: now[0])
+    service = Service(inbox, mount_of=lambda *_: Mount(b"/", "cifs", "//server/share"), clock=lambda: now[0])
     threads = threading.active_count()
     assert service.watch.start().state == "ok"
     assert threading.active_count() == threads

@@ -296,3 +296,13 @@ def claim(scene: Scene, folder: Path, exchanger: Exchanger, number: int) -> None
     with exchanger.round():
         done = any(try_it() for _ in range(20))
     assert done or any(try_it() for _ in range(3)), f"claim {number} does not end: {scene.claims.held}"
+
+
+def test_a_retry_reads_no_yaml_file_of_others(scene, tmp_path):
+    (job,) = scene.pending("j")
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "j.jpg.yaml").write_bytes(b"secret: word\n")
+    (tmp_path / "link").symlink_to(private)
+    exchange(tmp_path / "link", scene.root / "j" / "source")
+    assert scene.requests._read_again(job) == (job.spec, None)

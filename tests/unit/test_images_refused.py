@@ -148,3 +148,13 @@ def test_a_name_that_is_not_utf_8_is_told_readably(tmp_path):
         file.write(b"text")
     with pytest.raises(ImageType, match=r"ph\\xffto"):
         decode.read(path, limits=LIMITS)
+
+
+def test_a_folder_exchanged_for_a_link_gives_no_picture(tmp_path):
+    private, source = tmp_path / "private", tmp_path / "source"
+    private.mkdir()
+    (private / "photo.png").write_bytes(b"nobody's business")
+    source.symlink_to(private)
+    path = os.fsencode(source / "photo.png")
+    with pytest.raises(SourceMissing, match=r"photo\.png is not there any more"), source_file.open_source(path) as file:
+        file.read()

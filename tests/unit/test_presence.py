@@ -57,7 +57,7 @@ class Start:
         self.presence = FolderHealth(fs, settings, self.outbox)
         self.presence.known = lambda: jobs
         # On a share nothing is watched, so that no thread of it is left behind.
-        share = lambda _: Mount(b"/", "nfs", "server:/")  # noqa: E731
+        share = lambda *_: Mount(b"/", "nfs", "server:/")  # noqa: E731
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)
 
     def absence(self) -> str | None:
