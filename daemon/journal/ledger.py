@@ -2,19 +2,32 @@
 
 from collections.abc import Callable
 
+from loguru import logger
+
 from daemon.contract.records import AnyRecord
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry, Journal
 
+Subscriber = Callable[[AnyRecord], None]
+
 
 class Ledger:
-    """Records decisions. Whoever acts on one has recorded it here first."""
+    """Records decisions, and tells its subscribers of each. Whoever acts on a decision has recorded it here first."""
 
     def __init__(self, journal: Journal, jobs: Jobs) -> None:
         self._journal = journal
+        self._subscribers: tuple[Subscriber, ...] = ()
         self.jobs = jobs
-        #: Told of every record after it took effect; must not raise.
-        self.heard: Callable[[AnyRecord], None] = lambda record: None
+
+    def subscribe(self, *subscribers: Subscriber) -> None:
+        """From now on call each of them, in this order, with every record after it took effect. Said once, for all of them.
+
+        A subscriber shows or remembers; it must not raise, and it records nothing itself. A disk that fails it is logged: the
+        record stands, and the other subscribers hear of it.
+        """
+        if self._subscribers:
+            raise AssertionError("the ledger has its subscribers already")
+        self._subscribers = subscribers
 
     def record(self, *records: AnyRecord) -> list[Entry]:
         """Make the records durable, all with one sync, and take them into account.
@@ -26,7 +39,14 @@ class Ledger:
         entries = self._journal.append(records)
         for entry in entries:
             self.jobs.apply(entry)
-            self.heard(entry.record)
+            self._publish(entry.record)
         if self._journal.is_full(len(self.jobs.live)):
             self._journal.rotate(list(self.jobs.live.values()), self.jobs.batch_records())
         return entries
+
+    def _publish(self, record: AnyRecord) -> None:
+        for heard in self._subscribers:
+            try:
+                heard(record)
+            except OSError as error:
+                logger.warning("{} is recorded, but not all that follows from it could be done: {}", record.event, error)

@@ -15,8 +15,7 @@ class Forecast:
     """Keeps the progress of the running jobs.
 
     Args:
-        progress: of the running jobs, by id; kept up to date here, and read by the board.
-        changed: called with the id of each job whose progress says something new.
+        progress: of the running jobs, by id; kept up to date here, and read by the writer of the views.
         clock: monotonic seconds.
         past: gives the jobs of the past to learn from, oldest first; asked when the first job begins.
     """
@@ -24,11 +23,10 @@ class Forecast:
     def __init__(
         self,
         progress: dict[str, Progress],
-        changed: Callable[[str], None],
         clock: Callable[[], float],
         past: Callable[[], Iterable[Job]],
     ) -> None:
-        self._progress, self._changed, self._clock = progress, changed, clock
+        self._progress, self._clock = progress, clock
         self._past: Callable[[], Iterable[Job]] | None = past
         self._estimator = Estimator()
         self._shown_at = float("-inf")
@@ -77,7 +75,6 @@ class Forecast:
         left = self._left(job_id, now)
         self._progress[job_id] = Progress(stage=stage, fraction=fraction, eta_seconds=None if left is None else round(left, 1))
         self._shown_at = now
-        self._changed(job_id)
 
     def _left(self, job_id: str, now: float) -> float | None:
         """Seconds a job will still take; none if that is not known, or absurd: shares and times are a worker's own word."""

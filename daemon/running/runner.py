@@ -47,16 +47,12 @@ _RETURN = "the way back"
 
 @dataclass
 class JobRunner:
-    """The jobs that run, and the one that is next.
-
-    `changed` is called with the id of each job whose status.json says something new.
-    """
+    """The jobs that run, and the one that is next."""
 
     fs: FileSystem
     settings: Settings
     ledger: Ledger
     outbox: Outbox
-    changed: Callable[[str], None]
     progress: dict[str, Progress] = field(default_factory=dict)
     stopping: bool = False
     failures: int = 0
@@ -105,7 +101,7 @@ class JobRunner:
         there is one; `asked_of` what a job asks for; `past` the jobs that ended, oldest first, for the forecast.
         """
         self._supervisor, self._take_spare, self._asked_of = supervisor, take_spare, asked_of
-        self.forecast = Forecast(self.progress, self.changed, self.clock, past)
+        self.forecast = Forecast(self.progress, self.clock, past)
 
     # -- starting ---------------------------------------------------------------------------------------------------------
 
@@ -209,7 +205,6 @@ class JobRunner:
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
         logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
-        self.changed(job.job_id)
         return True
 
     # -- what the supervisor tells ----------------------------------------------------------------------------------------
@@ -248,7 +243,7 @@ class JobRunner:
         self.blame.release()
 
     def end(self, job: Job, record: AnyRecord) -> None:
-        """Record the end of an attempt or of a job, say so, then tidy up."""
+        """Record the end of an attempt or of a job, then tidy up."""
         try:
             self.ledger.record(record)
         except UnreplayableError as error:
@@ -274,11 +269,6 @@ class JobRunner:
             if job.state == "processing":
                 why = after.last_error.message if after.last_error else "it was stopped"
                 logger.info("{} will be tried again: {}", job.job_id, why)
-        try:
-            self.changed(job.job_id)
-        except OSError as error:
-            # A view: it is written as soon as it can be, at the latest by the next start.
-            logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
         if job.attempt:
             self._discard(job.attempt.folder)
 

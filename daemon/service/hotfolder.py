@@ -61,7 +61,6 @@ class HotFolder:
         claims: takes the pairs.
         batches: ends the batch folders.
         wake: called from other threads when it is worth to look.
-        changed: called with the id of a job whose status says something new.
     """
 
     def __init__(
@@ -72,14 +71,12 @@ class HotFolder:
         claims: Claims,
         batches: Batches,
         wake: Callable[[], None],
-        changed: Callable[[str], None],
     ) -> None:
         give_back_large_blocks()
         self._fs = fs
         self._ledger = ledger
         self._claims = claims
         self._batches = batches
-        self._changed = changed
         self._downloads = Downloads()
         self._limit = settings.queue.max_pending
         intake = settings.intake
@@ -222,7 +219,6 @@ class HotFolder:
             warning = f"{sidecar} came after {image} had been taken and was not used here: drop the picture again with it."
             if job_id is not None and job is not None and warning not in job.notes:
                 self._ledger.record(Noted(job=job_id, warning=warning))
-                self._changed(job_id)
 
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)

@@ -96,21 +96,21 @@ class Service:
         presence.known = lambda: [*jobs.live.values(), *self._ended_before(_PROVING)]
         self._ledger = Ledger(self._journal, jobs)
         self._notifications = UserNotifications(settings, jobs, self._outbox)
-        self._ledger.heard = self._notifications.heard
         self._selector = selectors.DefaultSelector()
         self._bell, self._rope = os.pipe()
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
-        self._runs = JobRunner(fs, settings, self._ledger, self._outbox, self._changed)
+        self._runs = JobRunner(fs, settings, self._ledger, self._outbox)
         self._views = ViewWriter(
             self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
         )
+        self._ledger.subscribe(self._views.heard, self._notifications.heard)
         mover = Mover(
             fs, paths.inbox_bytes, self._outbox, lambda: not mount_of(paths.inbox_bytes).network, settings.limits.max_image_bytes
         )
         self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
         self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
-        self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake, self._changed)
+        self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake)
         self._runs.settling.grew = lambda job: self._folder.was_incomplete(job, time.monotonic())
         self._runs.returns.told = lambda job: self._folder.came_back(job, time.monotonic())
         self._disk_space = DiskSpace(fs, settings, self._outbox)
@@ -148,9 +148,6 @@ class Service:
             logger.warning("{}; the page cannot show older jobs", refusal.message)
         except OSError as error:
             logger.warning("the journal cannot be read: {}; the page cannot show older jobs", error.strerror)
-
-    def _changed(self, job_id: str) -> None:
-        self._views.changed(job_id)
 
     # -- the loop -----------------------------------------------------------------------------------------------------------
 

@@ -170,7 +170,6 @@ class Requests:
             discarded=False,
         )
         self.ledger.record(Requeued(job=job.job_id, value=value))
-        self.runs.changed(job.job_id)
         return answer
 
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
@@ -205,7 +204,6 @@ class Requests:
         # The folder first: if the record is lost in a crash, the request is still there and is done again.
         aside = self.outbox.take_away(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
-        self.runs.changed(job.job_id)
         if aside:
             try:
                 self.outbox.remove(aside)

@@ -128,7 +128,6 @@ class TrashActions:
             self._ledger.record(CancelRequested(job=job_id, discarded=True))
             logger.info("{} is cancelled: its folder was taken out of the outbox", job_id)
             self._runs.cancel(self._ledger.jobs.live[job_id])
-        self._runs.changed(job_id)
 
     def _welcome(self) -> None:
         """Tell the truth in the folders that were put back after their job had been cancelled for their absence."""

@@ -10,7 +10,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.contract.names import to_text
-from daemon.contract.records import Job
+from daemon.contract.records import AnyRecord, BatchClosed, BatchClosing, BatchUnderWay, Claimed, Job, LiveJob, SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
@@ -37,8 +37,14 @@ _MAX_POSITIONS = 100
 _MAX_AT_ONCE = 500
 
 
+#: Records after which no status.json says anything new.
+_NO_NEWS = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
+
+
 class ViewWriter:
-    """Writes what changed, when enough time has passed. `progress` holds that of the running jobs.
+    """Hears every record, and writes what changed, when enough time has passed.
+
+    The first and the last status of a job are written at once, so that every accepted job is visible within moments.
 
     Args:
         outbox: where to.
@@ -64,6 +70,8 @@ class ViewWriter:
         self._ended_before = ended_before
         self._settings = settings
         self._rest = rest or Pauses(ledger.jobs).left
+        #: Of the running jobs, as it was last written.
+        self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses)
         self._started_at = clock.now()
@@ -84,19 +92,28 @@ class ViewWriter:
         self._waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
 
-    def changed(self, job_id: str) -> None:
-        """A job has something new to say. The end of a job is written at once, anything else when it is time."""
-        self._dirty[job_id] = None
+    def heard(self, record: AnyRecord) -> None:
+        """A record took effect: its job has something new to say."""
+        if isinstance(record, _NO_NEWS):
+            return
+        self._dirty[record.job] = None
         self._stale = True
-        job = self._ledger.jobs.find(job_id)
-        if job and job.ended:
-            if job.refusal and job.ended.error:
-                self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
-            try:
-                self._write_status(job)
-            except OSError as error:
-                logger.warning("cannot write the status of {} yet: {}", job_id, error)
-        self._show_end(job_id, job)
+        job = self._ledger.jobs.find(record.job)
+        if job and job.ended and job.refusal and job.ended.error:
+            self.last_refusal = f"{job.image.name}: {job.ended.error.message}"
+        self._show_end(record.job, job)
+        if job and (job.ended or isinstance(record, Claimed)):
+            self._write_at_once(job)
+
+    def _write_at_once(self, job: Job) -> None:
+        position = self._position(job)
+        try:
+            self._write_status(job, position)
+        except OSError as error:
+            # It is tried again with all else that is still to be written.
+            logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
+        if position is not None:
+            self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
         """Let the page know of a job that ended, or that is gone."""
@@ -120,7 +137,7 @@ class ViewWriter:
             if not job.discarded or (back := self._is_back(job)) == (job.job_id in self._back):
                 continue
             if back:
-                self._write_status(job)  # what it says is from before
+                self.rewrite(job)  # what it says is from before
                 self._back.add(job.job_id)
                 self._gallery.ended(status_of(job))
             else:
@@ -149,7 +166,7 @@ class ViewWriter:
 
     def rewrite(self, job: Job) -> None:
         """Write the status of a job anew whose folder came back, or that ended long ago."""
-        self._write_status(job)
+        self._write_status(job, self._position(job))
 
     def fault(self, sentence: str) -> None:
         """Something went wrong with the watching and was mended."""
@@ -189,7 +206,11 @@ class ViewWriter:
 
     def next_write(self) -> float:
         """When `refresh` is due, monotonic seconds."""
-        return self._written + (_SPACING if self._stale else _ALIVE_SECONDS)
+        return self._written + (_SPACING if self._stale or self._moved() else _ALIVE_SECONDS)
+
+    def _moved(self) -> list[str]:
+        """The running jobs whose progress is another than was last written."""
+        return [job_id for job_id, progress in self._progress.items() if self._told.get(job_id) is not progress]
 
     def refresh(self, now: float, *, force: bool = False) -> None:
         """Write what is due. A view that cannot be written is written later: it is no reason to stop."""
@@ -220,10 +241,12 @@ class ViewWriter:
             moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
             self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
             self._positions, self._resting = positions, resting
+        self._dirty |= dict.fromkeys(self._moved())
+        self._told = dict(self._progress)
         for job_id in tuple(islice(self._dirty, most)):
             job = jobs.find(job_id)
             if job and job.claimed:
-                self._write_status(job)
+                self._write_status(job, self._position(job))
             self._dirty.pop(job_id, None)
 
     def _position(self, job: Job) -> int | None:
@@ -231,8 +254,8 @@ class ViewWriter:
             return None
         return self._positions.get(job.job_id) or self._ledger.jobs.queue.position(job)
 
-    def _write_status(self, job: Job) -> None:
-        status = self._status(job, self._position(job))
+    def _write_status(self, job: Job, position: int | None) -> None:
+        status = self._status(job, position)
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
         except FileNotFoundError:

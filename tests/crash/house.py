@@ -227,11 +227,11 @@ class House:
             SETTINGS,
             self.ledger,
             self.outbox,
-            lambda job_id: self.board.changed(job_id),
             wall_clock=lambda: self.world.seconds,
             clock=lambda: self._monotonic,
         )
         self.board = ViewWriter(self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=self.runs.pauses.left)
+        self.ledger.subscribe(self.board.heard)
         mover = Mover(fs, INBOX, self.outbox)
         self.claims = Claims(
             fs,

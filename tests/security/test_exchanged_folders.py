@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.control_files import read_control
+from daemon.contract.records import Noted
 from daemon.fs import LocalFiles
 from daemon.intake.model import Control, Entry, Ready
 from daemon.watch import Scanner
@@ -184,7 +185,7 @@ def test_a_job_folder_exchanged_for_a_link_gets_neither_picture_nor_status(scene
 def test_a_status_is_not_written_through_a_link(scene, tmp_path):
     (outside := tmp_path / "outside").mkdir()
     scene.pending("a")
-    scene.board.changed("a")
+    scene.ledger.record(Noted(job="a", warning="a word"))
     (scene.root / "a").rename(tmp_path / "away")
     (scene.root / "a").symlink_to(outside)
     scene.refresh()

@@ -100,10 +100,11 @@ class Scene:
         self.journal.begin(1, 1, [])
         self.ledger = Ledger(self.journal, self.jobs)
         self.history = History(self.fs, paths.journal_bytes)
-        self.runs = JobRunner(self.fs, self.settings, self.ledger, self.outbox, lambda job_id: self.board.changed(job_id))
+        self.runs = JobRunner(self.fs, self.settings, self.ledger, self.outbox)
         self.board = ViewWriter(
             self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=lambda job: self.runs.pauses.left(job)
         )
+        self.ledger.subscribe(self.board.heard)
         self.mover = Mover(self.fs, paths.inbox_bytes, self.outbox)
         self.batches = Batches(self.fs, paths.inbox_bytes, self.ledger, self.outbox, self.mover)
         self.claims = Claims(self.fs, self.settings, self.ledger, self.outbox, self.mover, self.batches, self.history.job)

@@ -9,7 +9,7 @@ import time
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import CancelRequested, Job, Publishing, SegmentStart
+from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
@@ -241,9 +241,10 @@ def test_an_outbox_that_cannot_be_looked_into_is_away_and_ends_nothing(scene: Sc
 
 def test_one_odd_job_folder_does_not_keep_the_status_of_the_others_from_being_written(scene: Scene) -> None:
     scene.pending("odd", "next")
-    (scene.root / "odd" / "status.json").mkdir()
     for job_id in ("odd", "next"):
-        scene.board.changed(job_id)
+        (scene.root / job_id / "status.json").unlink()
+    (scene.root / "odd" / "status.json").mkdir()
+    scene.ledger.record(Noted(job="odd", warning="a word"), Noted(job="next", warning="a word"))
     scene.refresh()
     assert '"state": "pending"' in scene.status("next")
 
@@ -283,7 +284,7 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
     assert list(scene.jobs.unclaimed) == [job_id]
     assert scene.claims.held == {job_id: "No space left on device"}
     assert image.exists()
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None, scene.board.changed)
+    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None)
     assert folder.waiting() == ((Waiting(path="a.jpg", reason="it cannot be moved yet: No space left on device"),), 1)
     scene.fs.failing.clear()
     scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)

@@ -44,8 +44,6 @@ class Home:
         self.complete(scene, "done")
         scene.pending("failed", "waits")
         scene.ledger.record(Ended(job="failed", state="failed", error=ERROR))
-        scene.board.changed("failed")
-        scene.board.changed("waits")
         scene.refresh()
         scene.journal.close()
         self.outbox = path / "outbox"
@@ -91,7 +89,6 @@ class Home:
             )
         )
         scene.ledger.record(Ended(job=job, state="completed", source=source))
-        scene.board.changed(job)
 
     def lose_the_last_segment(self) -> None:
         (self.journal / "00000002.jsonl").unlink()

@@ -16,7 +16,7 @@ def scene(tmp_path):
 def folder_of(scene) -> HotFolder:
     """The hot folder of another start of the daemon."""
     nothing = lambda *_: None  # noqa: E731
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, nothing, nothing)
+    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, nothing)
     folder.remember(0.0)
     return folder
 

@@ -18,8 +18,6 @@ def scene(tmp_path) -> Scene:
 def completed(scene: Scene, *job_ids: str) -> None:
     scene.pending(*job_ids)
     scene.ledger.record(*(Ended(job=job_id, state="completed") for job_id in job_ids))
-    for job_id in job_ids:
-        scene.board.changed(job_id)
 
 
 @pytest.fixture
@@ -68,7 +66,6 @@ def test_a_page_that_is_whole_is_not_written_again(scene: Scene) -> None:
 def test_a_status_file_that_somebody_removed_is_there_again(scene: Scene) -> None:
     completed(scene, "done")
     scene.pending("next")
-    scene.board.changed("next")
     scene.refresh()
     before = [scene.status(job_id) for job_id in ("done", "next")]
     for job_id in ("done", "next"):
