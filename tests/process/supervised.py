@@ -16,6 +16,7 @@ from daemon.contract.messages import JobCommand
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import Fence
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
+from tests.waiting import SLOWEST
 
 #: Short enough for a test, long enough for two busy cores.
 QUICK = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
@@ -90,8 +91,8 @@ def members(group: int) -> list[int]:
 
 
 def wait_until(condition, seconds: float) -> None:
-    """Look again and again; fails after so many seconds."""
-    limit = time.monotonic() + seconds
+    """Look again and again; fails after so many seconds of a quiet machine."""
+    limit = time.monotonic() + seconds * SLOWEST
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.01)

@@ -94,6 +94,7 @@ def test_a_picture_that_cannot_be_taken_out_is_not_accepted_and_the_next_one_is(
         for path in (home, *home.rglob("*")):
             os.chown(path, _SOMEBODY, -1)
         os.chown(scene.inbox / "theirs", 0, 0)
+        (scene.inbox / "theirs").chmod(0o755)
     else:
         (scene.inbox / "theirs").chmod(0o555)
     with somebody():
