@@ -9,24 +9,28 @@ from edits import Always, Drop, Edit, FallThrough, Insert, Instead, Keyword, Mov
 
 #: What is run against each; the first failure is enough.
 SUITE = (
-    "tests/unit/test_journal.py",
-    "tests/unit/test_moving.py",
-    "tests/unit/test_outbox.py",
+    "tests/unit/journal/test_journal.py",
+    "tests/unit/claiming/test_moving.py",
+    "tests/unit/outbox/test_outbox.py",
     "tests/property/test_power_failures.py",
     "tests/crash/test_crash_points.py",
     "tests/crash/test_io_errors.py",
 )
 #: What is run against mistakes about a subject of its own.
-FULL_DISK = ("tests/unit/test_room.py", "tests/crash/test_full_disk.py")
-HELD = ("tests/unit/test_fs.py", "tests/unit/test_moving.py", "tests/security/test_exchanged_folders.py")
-PIECES = ("tests/unit/test_outbox_publish.py", "tests/security/test_large_results.py")
-FAULT = ("tests/unit/test_fault.py", "tests/unit/test_trying_again.py")
-RETURNING = ("tests/unit/test_returning.py", "tests/unit/test_intake_parts.py", "tests/property/test_power_failures.py")
-SETTLING = ("tests/unit/test_intake_settling.py", "tests/unit/test_intake_parts.py")
+FULL_DISK = ("tests/unit/health/test_disk_space.py", "tests/crash/test_full_disk.py")
+HELD = ("tests/unit/fs/test_fs.py", "tests/unit/claiming/test_moving.py", "tests/security/test_exchanged_folders.py")
+PIECES = ("tests/unit/outbox/test_publish.py", "tests/security/test_large_results.py")
+FAULT = ("tests/unit/jobs/test_fault.py", "tests/unit/running/test_trying_again.py")
+RETURNING = (
+    "tests/unit/running/test_returning.py",
+    "tests/unit/intake/test_intake_parts.py",
+    "tests/property/test_power_failures.py",
+)
+SETTLING = ("tests/unit/intake/test_intake_settling.py", "tests/unit/intake/test_intake_parts.py")
 CHAIN = ("tests/crash/test_moved_segments.py", "tests/crash/test_cut_journal.py")
-JOURNAL = ("tests/unit/test_journal.py",)
-STUCK = ("tests/unit/test_stuck_claims.py",)
-HEALTH = ("tests/unit/test_presence.py",)
+JOURNAL = ("tests/unit/journal/test_journal.py",)
+STUCK = ("tests/unit/claiming/test_stuck_claims.py",)
+HEALTH = ("tests/unit/health/test_folder_health.py",)
 
 
 @dataclass(frozen=True)
