@@ -43,7 +43,7 @@ class Day:
             self.apply(record)
         settings = settings.model_copy(update={"notifications": wanted})
         nothing = History(LocalFiles(), settings.paths.journal_bytes)
-        self.tellings = UserNotifications(
+        self.notifications = UserNotifications(
             settings, self.jobs, None, desktop=self.screen, tags=False, clock=lambda: self.now, history=history or nothing
         )
 
@@ -54,7 +54,7 @@ class Day:
     def record(self, *records) -> None:
         for record in records:
             self.apply(record)
-            self.tellings.heard(record)
+            self.notifications.heard(record)
 
     def run(self, job: str, state: str = "completed", message: str = "it is damaged", **more) -> None:
         """One job from its acceptance to its end."""
@@ -70,7 +70,7 @@ class Day:
         """What is shown when the daemon looks after so many seconds."""
         self.now += seconds
         self.screen.shown.clear()
-        self.tellings.look()
+        self.notifications.look()
         return list(self.screen.shown)
 
 

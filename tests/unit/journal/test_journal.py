@@ -399,3 +399,12 @@ def test_a_lost_newline_before_a_later_group_is_damage_and_not_a_torn_tail():
     # The newline is all that is changed: both records would be gone if their joined line passed for a torn tail.
     with pytest.raises(DamageError):
         read_segment(lines[0] + lines[1][:-1] + b"\x0b" + lines[2])
+
+
+def test_segments_that_this_process_began_one_after_the_other_have_no_gap_between_them(folder):
+    journal = open_journal(folder)
+    for _ in range(2):
+        journal.append([accepted("a")])
+        journal.rotate([])
+    journal.close()
+    assert open_journal(folder).recovered.gap is None

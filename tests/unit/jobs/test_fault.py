@@ -18,7 +18,7 @@ from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.supervisor import Completed, Failed, Spare
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CRASH = Failed(WorkerCrashed("it fell over").info(), True, 1.0)
 
 

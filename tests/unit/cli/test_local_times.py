@@ -16,8 +16,8 @@ from daemon.doctor.model import DaemonFacts
 from daemon.fs import LocalFiles
 from daemon.journal import Journal
 from daemon.outbox import Health
+from tests.unit.doctor.test_doctor import WELL
 from tests.unit.job_records import accepted
-from tests.unit.test_doctor import WELL
 
 MOMENT, ON_THE_WALL = "2026-01-31T20:00:00.000Z", "2026-02-01 05:00:00"
 HEALTH = Health(version="1", pid=7, state="running", alive_at=MOMENT, started_at=MOMENT)

@@ -14,7 +14,7 @@ from daemon.platform.sandbox import macos
 from daemon.running.model_inventory import ModelInventory
 from daemon.supervisor.code import fingerprint
 
-PROGRAM = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).resolve().parents[3]
 
 
 def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folders_around_them(tmp_path):

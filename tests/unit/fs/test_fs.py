@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from daemon.fs import LocalFiles, make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
+from daemon.fs import LocalFiles, Wanted, make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
 from daemon.fs.compose import write_all
 
 
@@ -215,3 +215,23 @@ def test_many_are_synced_as_one(folder):
     LocalFiles().sync_many([*names, folder])
     with pytest.raises(FileNotFoundError):
         LocalFiles().sync_many([folder + b"/nowhere"])
+
+
+@pytest.mark.parametrize("read", ["read", "ends", "copy"])
+def test_a_file_that_is_not_the_one_that_was_looked_at_is_not_read(tmp_path, read):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"the picture")
+    found = path.stat()
+    wanted = Wanted(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+    with LocalFiles().hold(os.fsencode(tmp_path)) as folder:
+        do = {
+            "read": lambda: folder.read(b"a.jpg", 100, wanted),
+            "ends": lambda: folder.ends(b"a.jpg", 100, wanted)[0],
+            "copy": lambda: bool(folder.copy(b"a.jpg", folder, b"b.jpg", wanted)) and (tmp_path / "b.jpg").read_bytes(),
+        }[read]
+        assert do() == b"the picture"
+        path.rename(tmp_path / "kept.jpg")
+        path.write_bytes(b"the mixture")
+        os.utime(path, ns=(0, found.st_mtime_ns))
+        with pytest.raises(OSError, match="not the file any more"):
+            do()

@@ -129,14 +129,14 @@ def told(folder, tmp_path):
     """Jobs, and what hears of them; `folder` is that of the job named job."""
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": ""})
     jobs = Jobs()
-    tellings = UserNotifications(settings, jobs, Outbox(LocalFiles(), os.fsencode(tmp_path)), tags=True)
+    notifications = UserNotifications(settings, jobs, Outbox(LocalFiles(), os.fsencode(tmp_path)), tags=True)
 
     def record(*records) -> None:
         for one in records:
             jobs.apply(entries(one)[0])
-            tellings.heard(one)
+            notifications.heard(one)
 
-    record.tellings, record.jobs = tellings, jobs
+    record.notifications, record.jobs = notifications, jobs
     return record
 
 
@@ -159,7 +159,7 @@ def test_colours_that_were_not_written_before_a_stop_are_written_at_the_next_sta
     told(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"))
     told.jobs.apply(entries(Ended(job="job", state="cancelled"))[0])
     assert tags_of(folder) == ["Processing\n4"]
-    told.tellings.catch_up()
+    told.notifications.catch_up()
     assert tags_of(folder) == ["Cancelled\n1"]
 
 

@@ -12,7 +12,7 @@ from daemon.errors import Refusal
 from daemon.settings import layout, loading
 from daemon.sidecar import yaml_subset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NO_FILE = {"MULTIPLANE_CONFIG": ""}
 
 

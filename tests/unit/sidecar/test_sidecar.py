@@ -317,7 +317,7 @@ def test_the_schema_names_every_field_with_its_description_and_default():
     assert sidecar.schema() == printed
 
 
-INBOX = Path(__file__).parents[2] / "inbox"
+INBOX = Path(__file__).parents[3] / "inbox"
 SHIPPED = [name for name in ("photo in 4 layers", "oil painting") if (INBOX / name).is_dir()]
 
 

@@ -59,8 +59,8 @@ def seen_here(settings: Settings) -> tuple[str, str]:
 
 def test_a_daemon_that_speaks_is_believed(settings: Settings, daemon: None) -> None:
     tell(settings)
-    sight = look(settings)
-    assert (sight.alive, sight.problem, sight.waiting) == (True, None, TOLD)
+    snapshot = look(settings)
+    assert (snapshot.alive, snapshot.problem, snapshot.waiting) == (True, None, TOLD)
 
 
 def test_without_a_daemon_the_inbox_of_now_is_told_and_not_that_of_its_last_day(settings: Settings) -> None:
@@ -108,8 +108,8 @@ def test_a_daemon_that_starts_is_not_taken_for_the_one_before(settings: Settings
 def test_what_the_daemon_itself_says_of_its_trouble_goes_before(settings: Settings, daemon: None) -> None:
     tell(settings, problem="the disk of the outbox is full")
     (settings.paths.outbox / ".multiplane").unlink()
-    sight = look(settings)
-    assert (sight.problem, sight.health.problem) == (None, "the disk of the outbox is full")
+    snapshot = look(settings)
+    assert (snapshot.problem, snapshot.health.problem) == (None, "the disk of the outbox is full")
 
 
 def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -> None:

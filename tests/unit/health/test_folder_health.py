@@ -54,8 +54,8 @@ class Start:
         fs, settings = LocalFiles(), load(home, SETTINGS)
         make_folders(fs, settings.paths.state_bytes)
         self.outbox = Outbox(fs, settings.paths.outbox_bytes)
-        self.presence = FolderHealth(fs, settings, self.outbox)
-        self.presence.known = lambda: jobs
+        self.health = FolderHealth(fs, settings, self.outbox)
+        self.health.known = lambda: jobs
         # On a share nothing is watched, so that no thread of it is left behind.
         share = lambda *_: Mount(b"/", "nfs", "server:/")  # noqa: E731
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)
@@ -63,7 +63,7 @@ class Start:
     def absence(self) -> str | None:
         bell = Bell(self.outbox.root, lambda: None)
         try:
-            return self.presence.absence(self.watch, bell, 0.0)
+            return self.health.absence(self.watch, bell, 0.0)
         finally:
             bell.stop()
 

@@ -21,7 +21,7 @@ def test_a_light_worker_loads_neither_torch_nor_transformers() -> None:
 
 def test_a_light_worker_has_one_thread_until_it_works_and_leaves_torch_its_own() -> None:
     code = (
-        "import os, psutil, pipeline.worker.preload as warming; warming.load('light'); "
+        "import os, psutil, pipeline.worker.preload as preload; preload.load('light'); "
         "print(psutil.Process().num_threads(), os.environ['OPENBLAS_NUM_THREADS'])"
     )
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "2"}

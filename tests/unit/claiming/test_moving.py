@@ -6,6 +6,7 @@ import os
 import pytest
 from job_records import accepted, entries
 
+from daemon.claiming.inbox_folders import ExchangedError, InboxFolders
 from daemon.claiming.moving import Moved, Mover, PlantedError
 from daemon.contract.records import ClaimedFile
 from daemon.fs import LocalFiles
@@ -62,8 +63,10 @@ def test_the_old_name_of_a_moved_file_that_a_crash_left_is_removed(place):
     assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
 
 
-def test_a_new_drop_of_the_same_name_size_and_time_stays_in_the_inbox(place):
+@pytest.mark.parametrize("local", [True, False], ids=["local disk", "share"])
+def test_a_new_drop_of_the_same_name_size_and_time_stays_in_the_inbox(place, local):
     inbox, source, mover, job = place
+    mover.folders = InboxFolders(LocalFiles(), os.fsencode(inbox), lambda: local)
     mover.make_room(job, again=False)
     mover.move(job)
     (inbox / "a.jpg").write_bytes(b"the mixture")
@@ -144,3 +147,25 @@ def test_a_copy_from_another_disk_that_broke_off_leaves_nothing_and_succeeds_lat
     assert mover.move(job) is Moved.WHOLE
     assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
     assert (source / "a.jpg").stat().st_mtime_ns == job.image.mtime_ns
+
+
+def test_a_folder_that_was_exchanged_during_a_restart_is_not_opened(tmp_path):
+    dropped = tmp_path / "dropped"
+    dropped.mkdir()
+    known = dropped.stat().st_ino
+    dropped.rename(tmp_path / "kept")
+    dropped.mkdir()
+    folders = InboxFolders(LocalFiles(), os.fsencode(tmp_path))
+    with pytest.raises(ExchangedError):
+        folders.open(b"dropped", known)
+    folders.release()
+    assert folders.open(b"kept", known).ino == known
+    folders.release()
+
+
+def test_the_number_of_a_folder_on_a_share_may_be_another_one_after_a_restart(tmp_path):
+    (tmp_path / "dropped").mkdir()
+    folders = InboxFolders(LocalFiles(), os.fsencode(tmp_path), lambda: False)
+    found = (tmp_path / "dropped").stat().st_ino
+    assert folders.open(b"dropped", found + 1).ino == found
+    folders.release()
