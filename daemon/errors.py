@@ -4,9 +4,20 @@ One exception class per code. The message is one plain sentence that says what i
 Shared by daemon and pipeline: a worker exits with `exit_status` and sends the same code as an event.
 """
 
+import errno
 from typing import ClassVar, Self
 
 from daemon.contract.status import ErrorInfo
+
+#: Answers of a disk, a share or the system that may be others in a moment, and say nothing of what a file holds.
+PASSING = (
+    errno.EIO, errno.ESTALE, errno.EBUSY, errno.EDEADLK, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE,
+)  # fmt: skip
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error is the system's own answer, and may pass; decoders raise OSErrors of their own without a number."""
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 class JobError(Exception):

@@ -15,7 +15,6 @@ The order, and why:
 8. `status.json`, a view.
 """
 
-import contextlib
 import errno
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from daemon.intake.settle import END_MISSING
 from daemon.jobs import decide
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
+from daemon.platform.files import permission_hint
 from daemon.settings import Settings
 
 #: Errors that only a person can end, so long after which a job is given up that was accepted and cannot be moved: its picture
@@ -259,17 +259,27 @@ class Claims:
                 return Dropped(pair, why, for_a_person=True)
             if (shut := folder.keeps(entry.name)) is not None:
                 return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
-            if entry in (pair.image, pair.depth) and (seconds := self._rest_may_come(folder, entry)):
-                return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
+            if entry in (pair.image, pair.depth):
+                try:
+                    seconds = self._rest_may_come(folder, entry)
+                except OSError as error:
+                    # A worker could not read it either, and the job would fail for what may pass.
+                    denied = error.errno in _DENIED
+                    why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
+                    return Dropped(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
+                if seconds:
+                    return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
         return None
 
     def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
-        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told."""
+        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         now = self._clock().timestamp()
         until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        if until is None or entry.size == 0:
+        head, tail = folder.ends(entry.name, 1 if until is None else END_BYTES, self._folders.wanted(entry))
+        if until is None or entry.size == 0 or not end_is_missing(head, tail, entry.size):
             return 0.0
-        with contextlib.suppress(OSError):  # why it cannot be read is for the worker to say
-            if end_is_missing(*folder.ends(entry.name, END_BYTES, self._folders.wanted(entry)), entry.size):
-                return until - now
-        return 0.0
+        return until - now

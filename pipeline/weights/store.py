@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon.contract.status import Frozen
-from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing
+from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
 from pipeline.weights.catalogue import Catalogue, Entry, entry_of
 from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
@@ -108,6 +108,7 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
         WeightsMissing: they are not installed; the message names the command that fetches them.
         WeightsCorrupt: they are not those that are listed; a file is missing, changed, additional or a link, or cannot be read;
             or there are no safetensors.
+        OSError: the disk fails now (`is_passing`).
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     try:
@@ -115,6 +116,8 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
     except WeightsCorrupt as reason:
         raise corrupt(name, entry, reason.message, reason.detail) from reason
     except OSError as reason:
+        if is_passing(reason):
+            raise
         sentence = f"The weights of {name} cannot be read: {reason.strerror or reason}."
         raise corrupt(name, entry, sentence, reason) from reason
 

@@ -27,6 +27,8 @@ class House:
 
     def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder
+        #: Seconds for which everything stood still.
+        self.jumped = 0.0
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
         self.ends: list[tuple[str, Outcome]] = []
@@ -40,6 +42,7 @@ class House:
             on_progress=lambda *report: self.progress.append(report),
             on_end=lambda job, outcome: self.ends.append((job, outcome)),
             fence=fence,
+            clock=lambda: time.monotonic() + self.jumped,
         )
 
     def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:
@@ -54,7 +57,7 @@ class House:
         while not until():
             assert time.monotonic() < limit, "it did not happen in time"
             due = self.supervisor.next_deadline()
-            wait = (limit if due is None else min(due, limit)) - time.monotonic()
+            wait = (limit if due is None else min(due - self.jumped, limit)) - time.monotonic()
             for key, mask in self.selector.select(max(0.0, wait)):
                 key.data(mask)
             self.supervisor.tick()

@@ -34,6 +34,26 @@ def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behav
     assert 0.4 <= outcome.seconds < 10
 
 
+def test_a_time_in_which_everything_stood_still_is_not_the_jobs(tmp_path):
+    house = House(tmp_path, acting("ignore_sigterm"), sample_seconds=1.0)
+    house.start(timeout=30.0)
+    house.loop(lambda: house.progress)
+    for _ in range(2):
+        house.jumped += 3600.0
+        house.supervisor.tick()
+        assert house.supervisor.running() == ("job",)
+    due = house.supervisor.next_deadline()
+    assert due is not None
+    assert due <= time.monotonic() + house.jumped + 1.0  # it is looked after as before
+    for _ in range(4):
+        house.jumped += 9.0  # what the loop has to do otherwise may take long
+        house.supervisor.tick()
+    outcome = house.end()
+    assert isinstance(outcome, Failed)
+    assert outcome.error.code == "timeout"
+    assert 30.0 <= outcome.seconds < 3600.0
+
+
 def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
     house = House(tmp_path, acting("ignore_sigterm"), grace_seconds=1.0)
     house.start(timeout=0.5)

@@ -26,7 +26,10 @@ class Disk(Files):
 @pytest.mark.parametrize("code", [errno.EBUSY, errno.EDEADLK, errno.ESTALE, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
 @pytest.mark.parametrize(
     ("operation", "name"),
-    [("look", "a.jpg"), ("look", "a.depth.png"), ("look", "a.yaml"), ("read", "a.yaml"), ("read", "_preset.yaml")],
+    [
+        *(("look", name) for name in ("a.jpg", "a.depth.png", "a.yaml")),
+        *(("read", name) for name in ("a.jpg", "a.depth.png", "a.yaml", "_preset.yaml")),
+    ],
 )
 def test_it_is_taken_when_the_error_has_passed(tmp_path, operation: str, name: str, code: int) -> None:
     disk = Disk()

@@ -1,5 +1,7 @@
 """What is no picture, too large or damaged is refused: the right code, a sentence that helps, before it costs anything."""
 
+import errno
+import io
 import os
 import resource
 
@@ -8,8 +10,10 @@ import pytest
 from pictures import SAMPLES, encoded, landscape, png_header
 
 from daemon.contract.messages import Limits
-from daemon.errors import ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
+from daemon.errors import PASSING, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.image import decode, source_file
+from pipeline.image.source_file import damage_told
+from pipeline.worker.entry import classify
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
 ALL = [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {"compression": "tiff_lzw"}), ("AVIF", {})]
@@ -158,3 +162,18 @@ def test_a_folder_exchanged_for_a_link_gives_no_picture(tmp_path):
     path = os.fsencode(source / "photo.png")
     with pytest.raises(SourceMissing, match=r"photo\.png is not there any more"), source_file.open_source(path) as file:
         file.read()
+
+
+@pytest.mark.parametrize("number", PASSING)
+def test_a_disk_that_fails_while_a_picture_is_read_is_not_called_damage(number):
+    with pytest.raises(OSError) as raised, damage_told(b"a.jpg", io.BytesIO()):
+        raise OSError(number, os.strerror(number))
+    failure = classify(raised.value)
+    assert failure.retryable
+    assert os.strerror(number) in failure.message
+
+
+@pytest.mark.parametrize("error", [OSError("image file is truncated"), OSError(errno.EINVAL, "Invalid argument")])
+def test_a_decoders_own_oserror_is_damage(error):
+    with pytest.raises(ImageUnreadable), damage_told(b"a.jpg", io.BytesIO()):
+        raise error
