@@ -34,6 +34,7 @@ from daemon.intake.model import Entry, Ready
 from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.intake.settle import END_MISSING
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.platform.files import permission_hint
@@ -125,12 +126,36 @@ class Claims:
                     logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
                     why = Dropped(pair, f"it cannot be read now: {error.strerror}")
             dropped.append(why)
+        accepted, unrecorded = self._record(accepted)
+        dropped += unrecorded
         if accepted:
-            self._ledger.record(*(record for _, record in accepted))
             self._finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
         live = self._ledger.jobs.live
         dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
         return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
+
+    def _record(
+        self, accepted: list[tuple[Ready, Accepted | Retaken]]
+    ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[Dropped]]:
+        """Record all of them with one sync; a pair of which no reader of the journal would accept the record is left out."""
+        try:
+            if accepted:
+                self._ledger.record(*(record for _, record in accepted))
+        except UnreplayableError as error:
+            # Nothing was recorded. Which of them it was shows when each is recorded by itself.
+            if len(accepted) == 1:
+                [(pair, record)] = accepted
+                logger.error("{} cannot be recorded: {}", record.job, error)
+                return [], [Dropped(pair, f"it cannot be taken: {error}", for_a_person=True)]
+        else:
+            return accepted, []
+        recorded: list[tuple[Ready, Accepted | Retaken]] = []
+        dropped: list[Dropped] = []
+        for one in accepted:
+            good, bad = self._record([one])
+            recorded += good
+            dropped += bad
+        return recorded, dropped
 
     def try_again(self) -> None:
         """Move what could not be moved: those that somebody cancels, and some of the others, of whom each has its turn.

@@ -90,11 +90,22 @@ class Standstill:
 
 def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
     """Why jobs do not go on; none if they do. `at` is this moment."""
-    health = looking.health()
-    if not looking.daemon_runs():
+    health, alive = looking.health(), looking.daemon_runs()
+    return standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
+
+
+def standstill_of(health: Health | None, *, alive: bool, problem: str | None) -> Standstill | None:
+    """Why jobs do not go on, as far as these say; none if they do.
+
+    Args:
+        health: what the daemon wrote last.
+        alive: a daemon holds this home.
+        problem: why `health` is not how things are now.
+    """
+    if problem is not None:
+        return Standstill("the daemon is silent", f"Jobs may stand still: {problem}.", stale=True)
+    if not alive:
         return Standstill("the daemon is not running", "The daemon is not running: jobs go on when it is started.", stale=True)
-    if (why := silence(settings, health, at)) is not None:
-        return Standstill("the daemon is silent", f"Jobs may stand still: {why}.", stale=True)
     if health is not None and health.state in ("paused", "offline"):
         hint = f" {health.hint}" if health.hint else ""
         why = health.problem or "it did not say why"

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from daemon.cli.common import printable
+from daemon.cli.live_snapshot import Standstill
 from daemon.clock import hour
 from daemon.clock import local as local
 from daemon.contract.status import State, Status
 from daemon.outbox import attempt_of
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
+#: Beside progress that nobody keeps true.
+LAST_HEARD = "when last heard of"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -26,30 +29,30 @@ def state_cell(state: State) -> Text:
     return Text(state, style=STYLES[state])
 
 
-def remark(status: Status, *, halted: str = "", stale: bool = False) -> str:
-    """What there is to say of a job beside its state.
-
-    Args:
-        status: of the job.
-        halted: why nothing is started now, a few words; empty if nothing stands still.
-        stale: whether nobody keeps the progress of running jobs true.
-    """
+def remark(status: Status, halt: Standstill | None = None) -> str:
+    """What there is to say of a job beside its state; `halt`: why jobs do not go on, if they do not."""
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
             said = (_trouble(status),)
         case "pending":
-            place = status.queue_position
-            said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", halted, again(status))
+            said = (how_far(status, halt), again(status))
         case "processing":
-            progress = status.progress
-            said = (
-                f"{progress.stage} {percent(progress.fraction)}" if progress else "",
-                attempt(status),
-                "when last heard of" if stale else "",
-            )
+            said = (how_far(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
             said = (f"{status.processing_seconds:.1f} s",)
+    return " · ".join(filter(None, said))
+
+
+def how_far(status: Status, halt: Standstill | None = None) -> str:
+    """The place of a pending job in the line, or the progress of a running one, and beside it that jobs do not go on."""
+    said: tuple[str, ...] = ()
+    if status.state == "pending":
+        place = status.queue_position
+        said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", halt.word if halt else "")
+    elif status.state == "processing":
+        progress = status.progress
+        said = (f"{progress.stage} {percent(progress.fraction)}" if progress else "", LAST_HEARD if halt and halt.stale else "")
     return " · ".join(filter(None, said))
 
 

@@ -293,6 +293,30 @@ def test_without_a_daemon_nothing_is_in_work_and_no_time_is_promised(home: Home,
     assert "In work" in page.locator("#filters").inner_text()
 
 
+@pytest.mark.parametrize("state", ["paused", "offline"])
+def test_a_page_that_is_open_says_beside_each_job_that_nothing_is_started(home: Home, open_page: Open, state: str) -> None:
+    queue = pending("p", 1), pending("q", 2)
+    waiting = {"waiting": (Waiting(path="big.jpg", reason="still growing"),), "waiting_total": 1}
+    home.tell(*queue, alive=NOON, **waiting)
+    page = open_page(at=NOON + timedelta(seconds=2))
+    rows = page.locator("#queue .rows p")
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
+    assert rows.all_text_contents() == ["Next", "Number 2"]
+    assert page.locator("#waiting h2 .quiet").text_content() == "1"
+    home.tell(*queue, alive=NOON + timedelta(seconds=3), state=state, problem="No room.", **waiting)
+    page.clock.run_for(LOOK)
+    page.locator("#banner").wait_for()
+    assert rows.all_text_contents() == [f"Pending, {state}"] * 2
+    page.clock.run_for(64_000)
+    page.wait_for_function("() => document.getElementById('health').textContent.startsWith('Silent')")
+    assert rows.all_text_contents() == ["Pending", "Pending"]
+    assert page.locator("#waiting h2 .quiet").text_content() == "1 · when last heard of"
+    home.tell(*queue, alive=NOON + timedelta(minutes=3), **waiting)
+    page.clock.run_for(LOOK)
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
+    assert rows.all_text_contents() == ["Next", "Number 2"]
+
+
 def test_a_job_that_is_tried_again_says_when_and_which_attempt_it_is_at(home: Home, open_page: Open) -> None:
     crashed = ErrorInfo(code="worker_crashed", message="The worker was killed.", hint="Nothing to do.")
     rests = pending("p", None, attempts=2, retry_at=clock.rfc3339(NOON), error=crashed)

@@ -11,14 +11,16 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
+from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.looking import Looking
-from daemon.cli.render import local
+from daemon.cli.render import how_far, local, now
 from daemon.clock import hour, written
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, SegmentStart, Started
 from daemon.contract.requests import is_job_id
-from daemon.contract.status import ErrorInfo, Status
+from daemon.contract.status import ENDED, ErrorInfo, Status
+from daemon.jobs.resting import by_the_clock
 from daemon.journal import Entry
-from daemon.outbox import Outbox, attempt_of, status_of
+from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
 #: Of an error's detail; job.log has all of it.
 _MAX_LINES = 12
@@ -44,8 +46,7 @@ def show(
     if job is None:
         tell_error(*no_such_job(looking, job_id))
         raise typer.Exit(1)
-    status = looking.status(job_id) if not job.ended else None
-    status, folder = status or status_of(job), settings.paths.outbox / job_id
+    status, folder = _status(looking, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
@@ -54,7 +55,8 @@ def show(
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
-    lines = list(told(status, f"{folder} is not there any more" if lost else str(folder)))
+    halt = standstill(settings, looking, now()) if status.state not in ENDED else None
+    lines = list(told(status, f"{folder} is not there any more" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
         _tell(name, value, columns)
@@ -67,11 +69,19 @@ def show(
             out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
 
 
-def told(status: Status, folder: str) -> Iterator[tuple[str, str]]:
-    """How a job is: names, and what there is to say of them; `folder` of where it is."""
+def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
+    """How a job is: names, and what there is to say of them.
+
+    Args:
+        status: of the job.
+        folder: where it is.
+        halt: why jobs do not go on, if they do not.
+    """
     yield "job", status.job_id
     yield "picture", status.source.image if status.source else "unknown"
-    yield "state", status.state
+    yield "state", " · ".join(filter(None, (status.state, how_far(status, halt))))
+    if halt:
+        yield "", halt.sentence
     if status.attempts > 1:
         running = status.state == "processing"
         yield ("", attempt_of(status.attempts)) if running else ("attempts", str(status.attempts))
@@ -86,6 +96,16 @@ def told(status: Status, folder: str) -> Iterator[tuple[str, str]]:
         yield "", status.error.hint
     for warning in status.warnings:
         yield "note", warning
+
+
+def _status(looking: Looking, job: Job) -> Status:
+    """How a job is now: its progress is in its status file, its place in the line in the journal."""
+    if job.state == "processing":
+        return looking.status(job.job_id) or status_of(job)
+    second = now().timestamp()
+    line = in_line(looking.history.now().queue, by_the_clock(second)) if job.state == "pending" else ()
+    position = next((place for other, place in line if other.job_id == job.job_id), None)
+    return status_of(job, position=position, at=second)
 
 
 def without_folder(status: Status, outbox: str) -> Status:

@@ -11,7 +11,7 @@ function queued(job) {
 function due(job) {
   if (!works()) return "Pending";
   if (job.retry) return `Tried again at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
-  if (state.live.state === "paused" || state.live.state === "offline") return "Pending, paused";
+  if (state.live.state === "paused" || state.live.state === "offline") return `Pending, ${state.live.state}`;
   return job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending";
 }
 
@@ -35,7 +35,7 @@ function progress(node, job) {
   if (job.fraction !== undefined) parts.push(percent(job.fraction));
   if (job.left !== undefined && alive) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
   if (job.attempts) parts.push(unbroken(`attempt ${job.attempts} of ${job.of}`));
-  if (!alive) parts.push(unbroken("when last heard of"));
+  if (!alive) parts.push(unbroken(LAST_HEARD));
   set(node.querySelector(".meta").firstChild, parts.join(" · "));
 }
 

@@ -3,6 +3,7 @@
 const SILENT = 60_000; // ms; the daemon says that it is alive four times in it
 const STEP = 60; // cards put on the page at a time
 const UNFINISHED = "Unfinished"; // what is in work, while nobody is known to work on it
+const LAST_HEARD = "when last heard of"; // beside what nobody keeps true
 const ROWS = 4; // of the queue and the waiting list before they are unfolded
 
 const $ = (id) => document.getElementById(id);
@@ -150,10 +151,10 @@ function renderNow(running) {
 }
 
 /** A list of which the first rows are shown, and all that are known when it is unfolded. */
-function renderRows(section, items, total) {
+function renderRows(section, items, total, said = "") {
   const unfolded = state.unfolded.has(section.id);
   section.hidden = items.length === 0;
-  set(section.querySelector("h2 .quiet"), total.toLocaleString());
+  set(section.querySelector("h2 .quiet"), total.toLocaleString() + said);
   arrange(section.querySelector(".rows"), unfolded ? items : items.slice(0, ROWS));
   const button = section.querySelector("button");
   button.hidden = items.length <= ROWS;
@@ -166,7 +167,8 @@ function renderRows(section, items, total) {
 
 function renderQueue(pending) {
   const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
-  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${works()} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
+  const daemon = works() ? state.live.state : "away"; // it stands beside every job, so a row is made anew when it changes
+  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${daemon} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
 }
 
 function renderWaiting() {
@@ -174,7 +176,7 @@ function renderWaiting() {
   const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
-  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0);
+  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, works() ? "" : ` · ${LAST_HEARD}`);
   // What everybody drops on the first day: a picture directly in the inbox, where one waits for its sidecar.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }

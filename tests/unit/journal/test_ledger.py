@@ -7,6 +7,7 @@ import pytest
 from service_scene import Scene
 
 from daemon.contract.records import Accepted, CancelRequested, Ended, Noted
+from daemon.contract.status import Progress
 from daemon.journal.ledger import Ledger
 
 
@@ -44,6 +45,22 @@ def test_a_status_that_cannot_be_written_at_once_is_written_later(scene):
     scene.fs.failing.clear()
     scene.refresh()
     assert json.loads(scene.status("a"))["state"] == "pending"
+
+
+def test_progress_alone_is_told_without_any_record(scene):
+    scene.processing("a")
+    scene.refresh()
+    assert json.loads(scene.status("a"))["progress"] is None
+    quiet = scene.board.next_write()
+    for fraction in (0.23, 0.57):
+        scene.runs.progress["a"] = Progress(stage="Filling behind objects", fraction=fraction)
+        assert scene.board.next_write() < quiet, "sooner than when nothing moves"
+        scene.refresh()
+        assert json.loads(scene.status("a"))["progress"]["fraction"] == fraction
+        quiet = scene.board.next_write()
+    before = (scene.root / "a" / "status.json").stat()
+    scene.refresh()
+    assert (scene.root / "a" / "status.json").stat() == before, "what did not move is not written again"
 
 
 def test_subscribers_hear_each_record_in_their_order_after_it_took_effect(scene):
