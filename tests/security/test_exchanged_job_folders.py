@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli import common
+from daemon.cli.looking import Looking
 from daemon.fs import LocalFiles, remove_tree
 from daemon.health.folder_health import FolderHealth
 from daemon.supervisor.joblog import JobLog
@@ -128,3 +130,15 @@ def test_exchanges_during_writes_looks_and_removals_reach_nothing_outside(scene,
     assert exchanger.times >= EXCHANGES
     assert logged > 0
     assert SECRET not in seen
+
+
+def test_a_verb_reads_no_status_through_a_link(scene, victim, tmp_path, monkeypatch):
+    scene.pending("a")
+    scene.refresh()
+    (victim / "status.json").write_bytes((scene.root / "a" / "status.json").read_bytes())
+    monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
+    monkeypatch.setattr(common, "fs", LocalFiles())
+    settings = common.settings_at(tmp_path)
+    assert Looking(common.fs, settings).status("a") is not None
+    replace_by_link(scene.root / "a", victim)
+    assert Looking(common.fs, settings).status("a") is None
