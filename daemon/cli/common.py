@@ -47,12 +47,14 @@ def settings_in_use(home: Path | None) -> Settings:
 
 
 def settings_at(home: Path | None) -> Settings:
-    """The settings of a home.
+    """The settings of a home, in whose outbox no link is followed from then on.
 
     Raises:
         Refusal: they are wrong.
     """
-    return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    settings = load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    fs.publish_below(settings.paths.outbox_bytes)
+    return settings
 
 
 def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:

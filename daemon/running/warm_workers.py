@@ -98,7 +98,7 @@ class WarmWorkers:
         seen = self._seen(spare) if spare is not None else None
         if spare is None or seen is None:
             return None
-        if not os.path.isdir(self._outbox.attempt(spare.name)):
+        if not self._outbox.may_have_folder(spare.name):
             self.discard("its folder is gone")
             return None
         if spare.program != self._started_from():
