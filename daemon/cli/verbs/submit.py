@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import yaml
@@ -17,12 +17,14 @@ import yaml
 from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
 from daemon.cli.looking import Looking
+from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, classify, key_of
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
+from daemon.sidecar.problems import choice
 
 Identity = tuple[int, int]
 #: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
@@ -44,7 +46,7 @@ def submit(
     style: Annotated[str | None, typer.Option(help="Painterly: a style from config/styles.yaml.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
-    depth: Annotated[str | None, typer.Option(help="auto, file, photo, model or cues.")] = None,
+    depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="Of the depth picture: disparity or distance.")] = None,
     depth_quality: Annotated[str | None, typer.Option(help="Of a depth model: fast, or best, which looks several times.")] = None,
     split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,

@@ -61,7 +61,8 @@ function about(job) {
 
 function linksOf(job) {
   const links = make("p", "links");
-  const offer = [["Preview", job.files?.preview], ["Folder", `${job.id}/`], ["PSD", job.files?.psd], ["Manifest", job.files?.manifest]];
+  const formats = FORMATS.map(([word, label]) => [label, job.files?.[word]]);
+  const offer = [["Preview", job.files?.preview], ["Folder", `${job.id}/`], ...formats, ["Manifest", job.files?.manifest]];
   for (const [label, href] of offer) {
     if (!href) continue;
     const made = links.appendChild(link(label, href, label));

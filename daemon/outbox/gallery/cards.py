@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.names import to_bytes
+from daemon.contract.registry import FORMATS
 from daemon.contract.status import ENDED, Output, Status
 from daemon.jobs.decide import MAX_ATTEMPTS
 
@@ -16,6 +17,8 @@ _MAX_WARNINGS = 20
 _LONGEST_TEXT = 2000
 #: One picture of a few dozen kilobytes; the contact sheet is ten times as large and shows the layers smaller.
 _THUMBNAIL = "result/preview/photo.webp"
+#: The files that a card has links to, in any order: the page sorts them.
+_LINKED = ("preview", *(each.word for each in FORMATS), "manifest")
 _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 
 
@@ -59,7 +62,7 @@ def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:
     layers = [path for path in paths if _LAYER.fullmatch(path)]
     return {
         "layers": sum(output.kind == "layer" for output in outputs) or None,
-        "files": {kind: first[kind] for kind in ("preview", "psd", "manifest") if kind in first},
+        "files": {kind: first[kind] for kind in _LINKED if kind in first},
         "thumb": address(_THUMBNAIL) if _THUMBNAIL in paths else first.get("contact_sheet"),
         "planes": [address(path) for path in layers],
     }

@@ -10,8 +10,9 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import Output
-from pipeline.export import psd, result
-from pipeline.export.result import Pictures, Task, write, write_pictures
+from pipeline.export import psd
+from pipeline.export.format import Pictures
+from pipeline.export.result import Task, write, write_pictures
 from pipeline.image.decode import Photo
 from pipeline.layers.layering import Layers, layer_picture
 from pipeline.run import run
@@ -29,7 +30,7 @@ def layered() -> tuple[Photo, Layers, list[tuple[str, float]]]:
 
 def pictures(layered) -> Pictures:
     photo, layers, _ = layered
-    return Pictures("a", photo, layers, Depth(source="file", polarity="disparity"), ())
+    return Pictures("a", photo, layers, Depth(source="file", polarity="disparity"), "a file", None)
 
 
 def made(name: str) -> list[Output]:
@@ -75,7 +76,7 @@ def test_a_layered_file_tells_of_each_plane(layered):
 
 @pytest.mark.parametrize("large", [False, True])
 def test_the_share_of_all_files_rises_to_one(layered, large, tmp_path, monkeypatch):
-    monkeypatch.setattr(result.psd, "may_be_large", lambda *_: large)
+    monkeypatch.setattr(psd, "may_be_large", lambda *_: large)
     told = []
     write_pictures(tmp_path, pictures(layered), formats=("psd",), threads=2, progress=told.append)
     assert told == sorted(told)
