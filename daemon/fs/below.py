@@ -39,7 +39,7 @@ def descend(root: bytes, names: Sequence[bytes]) -> int:
         NotADirectoryError: a link or a file is in the place of one of the folders.
         OSError: one cannot be opened.
     """
-    fd = os.open(root, _ROOT)
+    fd = os.open(root.rstrip(b"/") or b"/", _ROOT)
     for name in names:
         try:
             fd, above = enter(fd, name), fd
