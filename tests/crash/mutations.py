@@ -259,7 +259,7 @@ MUTATIONS = (
     Mutation(
         "the queue goes on while the disk is full",
         "daemon/service/loop.py",
-        "            self._folder.closed = self._disk_space.problem\n",
+        "            self._folder.close(self._disk_space.problem)\n",
         "",
         FULL_DISK,
     ),
