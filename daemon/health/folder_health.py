@@ -29,16 +29,19 @@ OFFLINE_HINT = (
 
 
 class FolderHealth:
-    """Makes the two folders, and sees whether they are there."""
+    """Makes the two folders, and sees whether they are there.
 
-    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox) -> None:
+    Args:
+        known: gives jobs whose folders should be in the outbox, the surest first.
+    """
+
+    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
         self._fs = fs
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
         self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
-        #: Gives jobs whose folders should be in the outbox, the surest first.
-        self.known: Callable[[], Iterable[Job]] = lambda: ()
+        self._known = known
         self._shares: set[Polled] = set()
         #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
         self.degraded: str | None = None
@@ -126,7 +129,7 @@ class FolderHealth:
 
         A folder that somebody deleted and made anew may get the number of the old one; without its jobs it is not the outbox.
         """
-        jobs = [job for job in islice(self.known(), _MAX_JOBS) if job.claimed]
+        jobs = [job for job in islice(self._known(), _MAX_JOBS) if job.claimed]
         return not jobs or any(self._has(job) for job in jobs)
 
     def _has(self, job: Job) -> bool:

@@ -16,7 +16,6 @@ stop before 2 runs the job again.
 """
 
 import errno
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -70,7 +69,7 @@ class Results:
     blame: Blame
     end: Callable[[Job, AnyRecord], None]
     checking: Callable[[str], None]
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     _made: deque[_Made] = field(default_factory=deque)
     #: Why results that are checked cannot be shown, by job.
     _troubles: Troubles = field(default_factory=Troubles)

@@ -43,7 +43,7 @@ class Requests:
     outbox: Outbox
     runs: JobRunner
     known: Callable[[str], Job | None]
-    batch: Callable[[str], list[Job]] = lambda _: []
+    batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic

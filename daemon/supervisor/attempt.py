@@ -223,7 +223,7 @@ class Attempt:
         if self.worker.ended() is not None or self._conversation.violation is not None or grace_is_over:
             self.kill()
         elif self._leave is not None and now >= self._leave[0]:
-            self._conversation.violation = self._leave[1]
+            self._conversation.condemn(self._leave[1])
             self.kill()
         elif now >= self._start_by():
             self.kill("start")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from loguru import logger
 
@@ -50,6 +51,16 @@ class Spare:
     age_seconds: float
 
 
+class Listener(Protocol):
+    """Whoever is told what becomes of the jobs."""
+
+    def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
+        """A worker reports where its job is; `fraction` from 0 to 1."""
+
+    def on_end(self, job_id: str, outcome: Outcome) -> None:
+        """A job's processes are gone. The listener may start the next job at once."""
+
+
 class Supervisor:
     """Runs jobs in worker processes and reports how each ended, exactly once.
 
@@ -59,8 +70,6 @@ class Supervisor:
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
         fence: what workers may read and use; none: they are not confined.
-        on_progress: called with (job_id, stage, fraction 0 to 1) as the worker reports.
-        on_end: called with (job_id, outcome) when a job's processes are gone; it may start the next job.
         clock: monotonic seconds.
     """
 
@@ -71,14 +80,13 @@ class Supervisor:
         rules: SupervisorRules,
         *,
         argv: Sequence[str],
-        on_progress: Callable[[str, str, float], None],
-        on_end: Callable[[str, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
         guardian: Sequence[str] | None = None,
         fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
-        self._on_progress, self._on_end, self._clock = on_progress, on_end, clock
+        self._clock = clock
+        self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
         self._jobs: dict[str, Attempt] = {}
@@ -86,6 +94,17 @@ class Supervisor:
         self._dying: set[Attempt] = set()
         #: The spare that died last, and how.
         self._died: tuple[bytes, str] = (b"", "")
+
+    def subscribe(self, listener: Listener) -> None:
+        """From now on tell this one of every job's progress and end. Said once, before the first worker starts."""
+        if self._listener is not None:
+            raise AssertionError("the supervisor has its listener already")
+        self._listener = listener
+
+    def _told(self) -> Listener:
+        if self._listener is None:
+            raise AssertionError("nobody listens to the supervisor")
+        return self._listener
 
     # -- spares ---------------------------------------------------------------------------------------------------------
 
@@ -215,7 +234,7 @@ class Supervisor:
             self._rules,
             self._selector,
             wake=self._advance,
-            progress=self._on_progress,
+            progress=self._told().on_progress,
             clock=self._clock,
         )
 
@@ -224,7 +243,7 @@ class Supervisor:
             return
         if attempt.job_id is not None:
             del self._jobs[attempt.job_id]
-            self._on_end(attempt.job_id, judge(attempt.end()))
+            self._told().on_end(attempt.job_id, judge(attempt.end()))
         elif attempt in self._dying:
             self._dying.remove(attempt)
         else:

@@ -331,7 +331,7 @@ MUTATIONS = (
         "the queue goes on while the disk is full",
         "daemon/service/loop.py",
         "Service._pass",
-        Drop("_folder.closed"),
+        Drop("_folder.close"),
         suite=FULL_DISK,
     ),
     # -- the folders

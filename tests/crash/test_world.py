@@ -17,7 +17,7 @@ from loguru import logger
 from test_full_disk import SmallHome
 
 from daemon.fs import HeldFolder, LocalFiles
-from daemon.service import Service
+from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
 from tests.by_path import ByPath
@@ -158,7 +158,7 @@ def run_struck(home: Home, strike: Callable[[str, bytes], None]) -> str:
     sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
     worker = (sys.executable, "-I", "-S", str(Path(__file__).parent / "programs" / "fast_worker.py"))
     try:
-        assert Service(load(home.path, home.environment()), StruckDisk(strike), argv=worker).run(once=True) == 0, said
+        assert assemble(load(home.path, home.environment()), StruckDisk(strike), argv=worker).run(once=True) == 0, said
     finally:
         logger.remove(sink)
     return "\n".join(said)

@@ -39,11 +39,16 @@ class House:
             LocalFiles(),
             SupervisorRules(**QUICK | rules),
             argv=argv or (),
-            on_progress=lambda *report: self.progress.append(report),
-            on_end=lambda job, outcome: self.ends.append((job, outcome)),
             fence=fence,
             clock=lambda: time.monotonic() + self.jumped,
         )
+        self.supervisor.subscribe(self)
+
+    def on_progress(self, *report) -> None:
+        self.progress.append(report)
+
+    def on_end(self, job_id: str, outcome: Outcome) -> None:
+        self.ends.append((job_id, outcome))
 
     def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:
         log = os.fsencode(self.log)

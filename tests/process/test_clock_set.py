@@ -32,8 +32,8 @@ class Clocks:
 
     def __init__(self, scene: Scene) -> None:
         self.monotonic, self.wall = 1000.0, NOW
-        scene.runs.clock = lambda: self.monotonic
-        scene.runs.wall_clock = lambda: self.wall
+        scene.clock = lambda: self.monotonic
+        scene.wall_clock = lambda: self.wall
 
     def passes(self, seconds: float) -> None:
         self.monotonic += seconds
@@ -128,10 +128,10 @@ from daemon import clock
 right = clock.now
 clock.now = lambda: clock.rfc3339(datetime.datetime.fromisoformat(right()) + ahead)
 from daemon.fs import LocalFiles
-from daemon.service.loop import Service
+from daemon.service import assemble
 from daemon.settings import load
 settings = load(Path(sys.argv[1]), {"MULTIPLANE_CONFIG": "/dev/null", "MULTIPLANE_WORKER__SPARE": "false"})
-sys.exit(Service(settings, LocalFiles()).run(once=True))
+sys.exit(assemble(settings, LocalFiles()).run(once=True))
 """
 
 

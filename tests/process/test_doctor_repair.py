@@ -23,7 +23,7 @@ from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, JournalError
-from daemon.service.loop import Service
+from daemon.service import assemble
 from daemon.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -411,6 +411,6 @@ def test_a_start_says_once_that_part_of_the_history_is_missing(home: Home, monke
     (home.journal / "00000003.jsonl").unlink()
     said: list[str] = []
     monkeypatch.setattr("daemon.service.loop.logger.warning", lambda text, *values: said.append(text.format(*values)))
-    assert Service(load(home.path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"}), LocalFiles()).run(once=True) == 0
+    assert assemble(load(home.path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"}), LocalFiles()).run(once=True) == 0
     (told,) = [sentence for sentence in said if "history is not whole" in sentence]
     assert "00000003.jsonl is missing between 00000002.jsonl and 00000004.jsonl; multiplane doctor" in told

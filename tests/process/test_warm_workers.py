@@ -39,10 +39,9 @@ class Home:
             LocalFiles(),
             SupervisorRules(**QUICK),
             argv=acting(behaviour),
-            on_progress=lambda *_: None,
-            on_end=lambda *_: None,
             clock=lambda: self.now,
         )
+        self.supervisor.subscribe(self)
         self.spares = WarmWorkers(
             self.settings,
             self.outbox,
@@ -53,6 +52,12 @@ class Home:
             available=lambda: self.free,
             program=lambda: self.program,
         )
+
+    def on_progress(self, *_told) -> None:
+        """Nobody asks."""
+
+    def on_end(self, *_told) -> None:
+        """Nobody asks."""
 
     def tend(self, **options: bool) -> None:
         self.spares.tend(self.now, **options)

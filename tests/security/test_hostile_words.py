@@ -41,7 +41,7 @@ LONG = "x" * 900_000
 def hear(*events: dict) -> list:
     """What the daemon makes of these lines. JSON as Python writes it, with NaN and Infinity."""
     reader = EventReader()
-    reader.job_id = "job"
+    reader.expect("job")
     return list(reader.feed(b"".join(json.dumps(event).encode() + b"\n" for event in (HELLO, *events))))
 
 

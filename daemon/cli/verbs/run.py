@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
     # Only this verb pays for the daemon; the others start without it.
-    from daemon.service import EXIT_ANEW, Service
+    from daemon.service import EXIT_ANEW, assemble
 
     # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
@@ -35,7 +35,7 @@ def run(
     try:
         settings = settings_at(home)
         _start_log(settings, terminal=not launchd)
-        service = Service(settings, fs)
+        service = assemble(settings, fs)
     except Refusal as refusal:
         refuse(refusal, settings, home=home, launchd=launchd)
     except (OSError, JournalError) as error:

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def test_each_of_many_stuck_claims_has_its_turn(scene):
 
 
 def hot_folder(scene: Scene) -> HotFolder:
-    return HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None)
+    return HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None, time.monotonic)
 
 
 def test_what_is_accepted_and_stuck_takes_nobodys_place_in_the_queue(scene):

@@ -24,7 +24,7 @@ SHIPPED = {path.parent.name for path in (PROGRAM / "inbox").glob("*/_preset.yaml
 
 def prepared(home: Path) -> set[str]:
     fs, settings = LocalFiles(), load(home, SETTINGS)
-    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes)).prepare()
+    FolderHealth(fs, settings, Outbox(fs, settings.paths.outbox_bytes), lambda: ()).prepare()
     return {name for name in os.listdir(home / "inbox") if name != ".multiplane"}
 
 
@@ -54,8 +54,7 @@ class Start:
         fs, settings = LocalFiles(), load(home, SETTINGS)
         make_folders(fs, settings.paths.state_bytes)
         self.outbox = Outbox(fs, settings.paths.outbox_bytes)
-        self.health = FolderHealth(fs, settings, self.outbox)
-        self.health.known = lambda: jobs
+        self.health = FolderHealth(fs, settings, self.outbox, lambda: jobs)
         # On a share nothing is watched, so that no thread of it is left behind.
         share = lambda *_: Mount(b"/", "nfs", "server:/")  # noqa: E731
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)

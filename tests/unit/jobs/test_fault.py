@@ -51,27 +51,29 @@ class Here(Scene):
     """A scene with a world; its time, program and memory are the test's to say."""
 
     def __init__(self, home: Path) -> None:
-        super().__init__(home)
         self.now, self.program, self.why_not, self.free, self.busy = 1000.0, 1, None, 1 << 40, False
         self.canaries = Canaries()
-        self.world = self.runs.world = World(
+        super().__init__(home)
+
+    def make_world(self) -> World:
+        self.world = World(
             self.fs,
             self.outbox,
             DiskSpace(self.fs, self.settings, self.outbox),
             self.canaries,
-            busy=lambda: self.busy,
             program=lambda: self.program,
             why_not_anew=lambda: self.why_not,
             available=lambda: self.free,
             clock=lambda: self.now,
         )
+        return self.world
 
     def later(self, seconds: float) -> None:
         """Let that time go by, looking as often as the loop does."""
         end = self.now + seconds
         while self.now < end:
             self.now += 0.25
-            self.world.look()
+            self.world.look(busy=self.busy)
             self.runs.blame.judge()
 
     def attempts(self, job_id: str = "j") -> tuple[str, int]:
@@ -244,8 +246,8 @@ def test_the_pauses_between_two_looks_grow_and_are_bounded(here: Here) -> None:
         before = here.now
         here.now = here.world.next_look()
         looks.append(here.now - before)
-        here.world.look()
-        here.world.look()
+        here.world.look(busy=here.busy)
+        here.world.look(busy=here.busy)
     assert looks == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 

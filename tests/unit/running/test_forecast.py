@@ -9,7 +9,7 @@ from daemon.contract.records import Ended, Publishing
 from daemon.contract.status import Source
 from daemon.fs import LocalFiles
 from daemon.running.forecast import Forecast
-from daemon.service import Service
+from daemon.service import assemble
 from daemon.settings import load
 
 
@@ -74,7 +74,7 @@ def test_a_job_that_ended_has_no_progress_and_teaches_the_next():
 
 def test_the_past_is_remembered_through_any_number_of_starts(tmp_path, monkeypatch):
     # Each start is a process of its own; here they are one, and the lock of the first would last.
-    monkeypatch.setattr("daemon.service.loop.hold_lock", lambda *_: 0)
+    monkeypatch.setattr("daemon.service.assembly.hold_lock", lambda *_: 0)
     scene = HomeScene(tmp_path)
     earlier = scene.processing("earlier")
     source = Source(image=earlier.image.to, bytes=earlier.image.size)
@@ -93,7 +93,7 @@ def test_the_past_is_remembered_through_any_number_of_starts(tmp_path, monkeypat
     (tmp_path / "inbox" / ".multiplane").touch()
     settings = load(tmp_path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"})
     for _ in range(3):
-        service = Service(settings, LocalFiles())
+        service = assemble(settings, LocalFiles())
         assert service.run(once=True) == 0
     assert len(service._ledger.jobs.ended) == 0, "the last segment knows nothing of it"
     service._runs.forecast.begin(earlier)

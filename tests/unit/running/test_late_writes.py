@@ -19,7 +19,7 @@ def scene(tmp_path):
     made.told = []
     made.now = 1000.0
     made.runs.settling.grew = made.told.append
-    made.runs.clock = made.runs.settling.clock = lambda: made.now
+    made.clock = lambda: made.now
     made.processing("a")
     return made
 
@@ -30,7 +30,7 @@ def fail(scene, error) -> None:
 
 def rest_and_start(scene) -> None:
     """Let the picture rest, and the job begin again."""
-    scene.runs.wall_clock = lambda: scene.jobs.live["a"].retry_at + 1
+    scene.wall_clock = lambda: scene.jobs.live["a"].retry_at + 1
     scene.now += scene.jobs.live["a"].pause
     for _ in range(4):
         scene.now += 10

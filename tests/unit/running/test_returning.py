@@ -23,7 +23,7 @@ def scene(tmp_path):
     made = Scene(tmp_path)
     made.journal._clock = lambda: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time()))
     made.told = []
-    made.runs.returns.told = made.told.append
+    made.folder.came_back = lambda job, _now: made.told.append(job)
     made.processing("a")
     return made
 
@@ -83,7 +83,7 @@ def test_the_whole_picture_is_taken_by_the_same_job(scene):
 def test_one_to_which_nothing_was_added_fails_with_a_true_sentence(scene):
     fail(scene)
     take(scene)
-    scene.runs.wall_clock = lambda: time.time() + 601
+    scene.wall_clock = lambda: time.time() + 601
     scene.runs.start_next()
     fail(scene)
     error = scene.jobs.ended["a"].ended.error
@@ -106,7 +106,7 @@ def test_one_that_grew_and_is_still_cut_off_goes_back_again(scene):
 def test_a_name_that_is_taken_again_is_never_replaced_and_both_are_named_on_the_job(scene):
     (scene.inbox / "a.jpg").write_bytes(b"the second part")
     for _ in range(9):
-        scene.runs.wall_clock = lambda: scene.jobs.live["a"].retry_at + 61
+        scene.wall_clock = lambda: scene.jobs.live["a"].retry_at + 61
         fail(scene)
         if "a" in scene.jobs.ended:
             break

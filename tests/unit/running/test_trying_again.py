@@ -186,7 +186,7 @@ def test_status_json_tells_the_pause_and_afterwards_the_place_in_line(tmp_path):
     daemon = Daemon(tmp_path)
     daemon.processing("a")
     daemon.pending("b")
-    daemon.runs.wall_clock = lambda: time.time() + 60.0
+    daemon.wall_clock = lambda: time.time() + 60.0
     daemon.runs.on_end("a", Failed(CRASHED, True, 1.0))
     daemon.refresh()
     rests, ready = (Status.model_validate_json(daemon.status(job_id)) for job_id in "ab")

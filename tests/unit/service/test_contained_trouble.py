@@ -20,7 +20,7 @@ from daemon.journal import hold_lock
 from daemon.journal.line import encode
 from daemon.outbox import Waiting
 from daemon.running.recovery import Recovery
-from daemon.service import Service
+from daemon.service import Service, assemble
 from daemon.service.hotfolder import HotFolder
 from daemon.settings import load
 from daemon.supervisor import Failed
@@ -86,7 +86,7 @@ def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_t
     scene.fs.stale.add(b"/j")
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     assert (scene.jobs.live["j"].state, scene.jobs.live["j"].attempts) == ("pending", 0)
-    scene.runs.clock = lambda: time.monotonic() + 60.0
+    scene.clock = lambda: time.monotonic() + 60.0
     scene.runs.start_next()
     assert "no job can be started: Stale file handle" in scene.runs.problem
     scene.pending("next")
@@ -102,7 +102,7 @@ def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Sc
     scene.fs.stale.clear()
     scene.runs.start_next()
     assert scene.workers.commands == []
-    scene.runs.clock = lambda: time.monotonic() + 6.0
+    scene.clock = lambda: time.monotonic() + 6.0
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["j"]
 
@@ -284,7 +284,7 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
     assert list(scene.jobs.unclaimed) == [job_id]
     assert scene.claims.held == {job_id: "No space left on device"}
     assert image.exists()
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None)
+    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, lambda: None, time.monotonic)
     assert folder.waiting() == ((Waiting(path="a.jpg", reason="it cannot be moved yet: No space left on device"),), 1)
     scene.fs.failing.clear()
     scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)
@@ -379,7 +379,7 @@ def test_damage_in_an_old_segment_is_reported_and_stops_no_start(tmp_path, monke
     (folder / "00000001.jsonl").write_bytes(start.replace(b'"boot_id":"b"', b'"boot_id":"c"'))
     (tmp_path / "inbox" / ".multiplane").touch()
     settings = load(tmp_path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"})
-    assert Service(settings, LocalFiles()).run(once=True) == 0
+    assert assemble(settings, LocalFiles()).run(once=True) == 0
     assert any("00000001.jsonl" in sentence for sentence in reported)
 
 
@@ -408,6 +408,6 @@ def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(Service, "_wait", seen)
     settings = load(tmp_path / "home", SETTINGS | {"MULTIPLANE_INTAKE__SETTLE_SECONDS": "0.5"})
-    assert Service(settings, LocalFiles()).run(once=True) == 0
+    assert assemble(settings, LocalFiles()).run(once=True) == 0
     assert waits
     assert not any(waits)

@@ -1,5 +1,7 @@
 """A sidecar that came after its picture was taken is said on that job, once, whatever is started again in between."""
 
+import time
+
 import pytest
 from intake_scene import Scene as Intake
 from service_scene import Scene
@@ -16,7 +18,7 @@ def scene(tmp_path):
 def folder_of(scene) -> HotFolder:
     """The hot folder of another start of the daemon."""
     nothing = lambda *_: None  # noqa: E731
-    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, nothing)
+    folder = HotFolder(scene.fs, scene.settings, scene.ledger, scene.claims, scene.batches, nothing, time.monotonic)
     folder.remember(0.0)
     return folder
 

@@ -26,7 +26,8 @@ def lines(*events: dict) -> bytes:
 
 def reader(job_id: str | None = "job") -> EventReader:
     made = EventReader()
-    made.job_id = job_id
+    if job_id is not None:
+        made.expect(job_id)
     return made
 
 
