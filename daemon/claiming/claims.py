@@ -283,7 +283,7 @@ class Claims:
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return Dropped(pair, why, for_a_person=True)
             if (shut := folder.keeps(entry.name)) is not None:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
+                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
             if entry in (pair.image, pair.depth):
                 try:
                     seconds = self._rest_may_come(folder, entry)

@@ -207,10 +207,13 @@ class Service:
 
     def _tell_rest(self) -> None:
         """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
-        _, rest = self._folder.waiting()
-        if rest:
-            what = "one thing stays" if rest == 1 else f"{rest} things stay"
-            logger.info("done; {} in the inbox, and multiplane waiting says why", what)
+        items, rest = self._folder.waiting()
+        if not rest:
+            return
+        first = items[0]
+        what = "one thing stays" if rest == 1 else f"{rest:,} things stay"
+        more = "" if rest == 1 else "; multiplane waiting says it of each"
+        logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""
