@@ -148,5 +148,5 @@ def test_beside_next_in_line_and_progress_stands_that_nothing_goes_on() -> None:
     waits = Status(state="pending", queue_position=1, **said)
     runs = Status(state="processing", progress=Progress(stage="fill", fraction=0.23), **said)
     assert remark(waits, halted="paused") == "next in line · paused"
-    assert remark(runs, halted="the daemon is silent", stale=True) == "fill 23 % · when last heard of"
-    assert remark(runs, halted="paused") == "fill 23 %", "what runs is finished"
+    assert remark(runs, halted="the daemon is silent", stale=True) == "Filling behind objects 23 % · as of the last report"
+    assert remark(runs, halted="paused") == "Filling behind objects 23 %", "what runs is finished"

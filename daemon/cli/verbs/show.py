@@ -150,7 +150,7 @@ def _sentence(entry: Entry, number: int) -> str:
             return "the attempt was stopped with the daemon"
         case AttemptEnded(error=error, retry_at=retry_at):
             why = f": {error.message}" if error else ""
-            when = f"; to be tried again at {hour(written(retry_at))}" if retry_at else ""
+            when = f"; the next attempt is at {hour(written(retry_at))}" if retry_at else ""
             return f"the attempt came to nothing{why}{when}"
         case Publishing(processing_seconds=seconds):
             return f"the result was checked after {seconds:.1f} s"

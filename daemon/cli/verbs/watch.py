@@ -17,7 +17,7 @@ from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.jobs.resting import by_the_clock
 from daemon.journal.journal import segment_numbers, segment_path
-from daemon.outbox import Health, Waiting, in_line, status_of
+from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
 #: The daemon writes its status files twice a second.
@@ -200,7 +200,7 @@ def _running(scene: Scene, at: datetime, width: int, most: int) -> list[Renderab
     for status in scene.running[:most]:
         progress = status.progress
         share, left = (progress.fraction if progress else 0.0), _time_left(status, at)
-        stage = " · ".join(filter(None, (progress.stage if progress else "starting", attempt(status))))
+        stage = " · ".join(filter(None, (stage_name(progress.stage) if progress else "Starting", attempt(status))))
         line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
         done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")
