@@ -242,15 +242,15 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     daemon, health = facts.daemon, facts.daemon.health
     if not daemon.holds:
         if health and health.state == "refused":
-            sentence = f"The daemon refused to start: {health.problem or 'it did not say why'}."
+            sentence = f"The daemon refused to start: {health.problem or 'no reason was reported'}."
             hint = health.hint or "See the log: multiplane service logs"
             yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
             return
         installed = facts.service.home is not None
         if health and health.state not in ("stopped", "refused"):
-            sentence = f"The daemon is not running; it ended without a word after {local(health.alive_at)}."
+            sentence = f"The daemon isn't running; it ended without a word after {local(health.alive_at)}."
         else:
-            sentence = "The daemon is not running."
+            sentence = "The daemon isn't running."
         hint = "Start it with: multiplane service start" if installed else "Start it with: multiplane run"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
     elif health is None:
@@ -263,7 +263,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
-        sentence = f"The daemon is {health.state}: {health.problem or 'it did not say why'}."
+        sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."
         yield Finding(
             area="daemon", grade="problem", sentence=sentence, hint=health.hint or "It goes on by itself when that is mended."
         )

@@ -19,8 +19,8 @@ def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _
     """Get the picture's depth.
 
     `auto` takes the first there is of: the dropped depth picture, the depth stored in the photo, a learned model whose weights
-    are installed, the ground-plane guess. A source that was dropped or asked for and cannot be used is an error, never replaced;
-    only stored depth that nobody asked for and that is damaged is passed over, with a warning.
+    are installed, an estimate without a model. A source that was dropped or asked for and cannot be used is an error and is
+    never replaced; only damaged stored depth that nobody asked for is skipped, with a warning.
 
     Args:
         picture: the photo, decoded.
@@ -60,7 +60,7 @@ def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> De
         case "model":
             return _modelled(picture, job, None, progress)
         case _:
-            return _guessed(picture, job)
+            return _estimated(picture, job)
 
 
 def _chosen(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
@@ -78,7 +78,7 @@ def _chosen(picture: decode.Photo, job: JobCommand, progress: Progress) -> Depth
 
     listed = weights.catalogue(job.catalogue)
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
-    reading = _modelled(picture, job, there, progress) if there else _guessed(picture, job)
+    reading = _modelled(picture, job, there, progress) if there else _estimated(picture, job)
     return DepthMap(reading.values, reading.valid, reading.provenance, (*passed_over, *reading.warnings))
 
 
@@ -104,7 +104,7 @@ def _modelled(picture: decode.Photo, job: JobCommand, name: str | None, progress
     )
 
 
-def _guessed(picture: decode.Photo, job: JobCommand) -> DepthMap:
+def _estimated(picture: decode.Photo, job: JobCommand) -> DepthMap:
     from pipeline import weights
 
     return cues.read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth)

@@ -42,7 +42,7 @@ _SOURCES = {
     "file": "the depth picture beside the photo",
     "photo": "stored in the photo",
     "model": "a learned model",
-    "heuristic": "guessed from the ground plane",
+    "heuristic": "estimated without a model",
 }
 
 

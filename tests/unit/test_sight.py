@@ -72,9 +72,9 @@ def test_without_a_daemon_the_inbox_of_now_is_told_and_not_that_of_its_last_day(
 def test_an_outbox_that_went_away_is_told_at_once(settings: Settings, daemon: None) -> None:
     tell(settings)
     (settings.paths.outbox / ".multiplane").unlink()
-    assert "not the outbox" in look(settings).problem
+    assert "isn't the outbox" in look(settings).problem
     settings.paths.outbox.rename(settings.paths.home / "elsewhere")
-    assert "the outbox is not there" in look(settings).problem
+    assert "the outbox doesn't exist" in look(settings).problem
     assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
 
 
@@ -88,7 +88,7 @@ def test_an_outbox_that_can_only_be_read_is_told_at_once(settings: Settings, dae
         return os.statvfs_result(found)
 
     monkeypatch.setattr(os, "statvfs", read_only)
-    assert "can only be read" in look(settings).problem
+    assert "is read-only" in look(settings).problem
     assert Scenes(settings).look(now()).problem == look(settings).problem
 
 
@@ -96,7 +96,7 @@ def test_a_daemon_that_missed_two_of_its_beats_is_told(settings: Settings, daemo
     tell(settings, age=FRESH_SECONDS - 2)
     assert look(settings).problem is None
     tell(settings, age=FRESH_SECONDS + 2)
-    assert "has not said anything for" in look(settings).problem
+    assert "hasn't responded for" in look(settings).problem
     assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
 
 
@@ -119,7 +119,7 @@ def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -
     (preset / "_preset.yaml").write_bytes(b"num_layer: 3\n")
     (preset / "beach.jpg").write_bytes(b"x")
     found = {item.path: item.reason for item in in_inbox(settings, alive=False)[0]}
-    assert found["alone.jpg"] == "ready; it is taken when the daemon runs"
+    assert found["alone.jpg"] == "ready; the daemon takes it when it runs"
     assert "beach.jpg" in "".join(found)
     assert in_inbox(settings, alive=True)[0] != in_inbox(settings, alive=False)[0]
 

@@ -169,12 +169,12 @@ def test_the_story_keeps_every_attempt_and_counts_those_that_count():
     story = entries(*RESTS, *again, ended, requeued, Started(job="a", attempt="4"))
     assert [_sentence(entry, number) for entry, number in _numbered(story)][2:] == [
         "an attempt begins",
-        f"the attempt came to nothing: {CRASHED.message}; the next attempt is at {ON_THE_WALL}",
+        f"the attempt failed: {CRASHED.message}; the next attempt is at {ON_THE_WALL}",
         "attempt 2 of 3 begins",
         "the attempt was stopped with the daemon",
         "attempt 2 of 3 begins",
         f"failed: {CRASHED.message}",
-        "somebody asked for it to run again",
+        "a retry was requested",
         "an attempt begins",
     ]
 

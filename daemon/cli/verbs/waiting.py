@@ -23,11 +23,11 @@ def waiting(home: Home = None, json: Json = False) -> None:
         print_json(list(items))
         return
     if not sight.alive:
-        err.print("The daemon is not running; this is what is in the inbox now." if items else "The daemon is not running.")
+        err.print("The daemon isn't running; this is what is in the inbox now." if items else "The daemon isn't running.")
     elif sight.problem:
         tell_error(sight.problem, "This is what is in the inbox, seen directly. multiplane doctor tells more." if items else None)
     elif sight.health and sight.health.state in ("paused", "offline"):
-        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'it did not say why'}", sight.health.hint)
+        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'no reason was reported'}", sight.health.hint)
     if not items:
         err.print("Nothing waits in the inbox.")
         return
