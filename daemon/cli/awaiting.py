@@ -127,7 +127,7 @@ def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings,
             give_up(refusal)
         if job is None:
             seen.gone.add(one.job_id)
-            tell_error(f"{one.job_id}: somebody took the picture back, or removed the job", "See: multiplane jobs.")
+            tell_error(f"{one.job_id}: the picture was taken back, or the job was removed", "See: multiplane jobs.")
             return
         status = status_of(job)
     if status and status.state in ENDED:

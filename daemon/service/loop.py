@@ -116,7 +116,7 @@ class Service:
         self._disk_space = DiskSpace(fs, settings, self._outbox)
         self._trash_actions = TrashActions(fs, self._ledger, self._outbox, self._runs, self._views)
         installed = ModelInventory(os.fspath(paths.models), paths.catalogue)
-        make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
+        make_folders(fs, os.fsencode(paths.models))  # the sandbox opens only folders that exist; models may come later
         self._supervisor = Supervisor(
             self._selector,
             fs,
@@ -320,8 +320,8 @@ class Service:
         """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
         _, rest = self._folder.waiting()
         if rest:
-            what = "one thing stays" if rest == 1 else f"{rest} things stay"
-            logger.info("done; {} in the inbox, and multiplane waiting says why", what)
+            what = "one item stays" if rest == 1 else f"{rest} items stay"
+            logger.info("done; {} in the inbox (multiplane waiting says why)", what)
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""

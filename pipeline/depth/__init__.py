@@ -54,7 +54,7 @@ def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> De
             if stored is None:
                 raise DepthMissing(
                     f"`depth: photo` was asked for, but {job.image} holds no depth.",
-                    hint="Only portrait photos in HEIC hold depth; ask for `depth: auto` instead.",
+                    hint="Only HEIC portrait photos contain depth; use `depth: auto` instead.",
                 )
             return stored
         case "model":

@@ -83,4 +83,4 @@ def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple
             distance = near + share * (far - near)
             return inverse(distance, np.ones(distance.shape, bool)), "distance", ()
         return 1 / far + share * (1 / near - 1 / far), "disparity", ()
-    return share, "disparity", ("The depth stored in the photo names no scale; only its order from far to near was used.",)
+    return share, "disparity", ("The depth stored in the photo has no scale; only its order from far to near was used.",)

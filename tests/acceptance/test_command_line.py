@@ -169,7 +169,7 @@ def test_once_says_that_not_everything_was_taken(folder: HotFolder) -> None:
     folder.put("alone.jpg", b"a picture without a sidecar")
     done = folder.run("run", "--once")
     assert done.returncode == 0
-    assert "one thing stays in the inbox" in done.stderr
+    assert "one item stays in the inbox" in done.stderr
 
 
 def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo, tmp_path) -> None:
@@ -179,7 +179,7 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
         assert done.returncode == 78, verb
         assert f"the home {typo} does not exist" in done.stderr
     assert not typo.exists()
-    assert "is no folder" in folder.verb("jobs", "--home", str(photo)).stderr
+    assert "is not a folder" in folder.verb("jobs", "--home", str(photo)).stderr
     done = folder.run("run", "--home", str(photo))
     assert done.returncode == 78
     assert done.stderr.count("Not a directory") == 1

@@ -27,7 +27,7 @@ _JOURNAL_SHARE = 0.1
 _MOST = 200
 #: Lines of a section: a blank one, its title and, below, at least one of what there is.
 _HEAD_LINES, _LEAST_LINES = 2, 3
-_SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
+_SILENT_HINT = "The list of the inbox was read directly. multiplane doctor has details."
 
 
 class Scene(Frozen):
@@ -49,7 +49,7 @@ class Scene(Frozen):
 
 
 def watch(home: Home = None, json: Json = False) -> None:
-    """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
+    """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
     settings = settings_in_use(home)
     scenes = Scenes(settings)
     try:
@@ -175,7 +175,7 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
         line.append(f"● {state}", style="red")
         line.append(f"   last seen {ago(health.alive_at, at)}" if health and health.state != "refused" else "", style="dim")
     elif health is None or scene.problem:
-        line.append("● silent", style="red").append(f"   last heard of {ago(health.alive_at, at)}" if health else "", style="dim")
+        line.append("● silent", style="red").append(f"   last response {ago(health.alive_at, at)}" if health else "", style="dim")
         problem, hint = scene.problem, _SILENT_HINT
     else:
         good = health.state == "running"
