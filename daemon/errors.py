@@ -90,7 +90,7 @@ class ImageTooLarge(JobError):
     """More bytes or pixels than the configuration allows."""
 
     code, exit_status = "image_too_large", 23
-    hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the configuration."
+    hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the settings."
 
     @classmethod
     def in_bytes(cls, name: str, size: int, most: int) -> Self:
@@ -144,14 +144,14 @@ class ModelFailed(JobError):
     """The model gave no usable picture (NaN, black)."""
 
     code, exit_status = "model_failed", 35
-    hint = "Try again; if it stays, choose another model or set device: cpu in the configuration."
+    hint = "Try again; if it stays, choose another model or set device: cpu in the settings."
 
 
 class DeviceUnavailable(JobError):
     """The configured device is not there or does not work."""
 
     code, exit_status = "device_unavailable", 36
-    hint = "Set device: auto (or cpu) in the configuration, then: multiplane retry ID."
+    hint = "Set device: auto (or cpu) in the settings, then: multiplane retry ID."
 
 
 class Timeout(JobError):
@@ -172,7 +172,7 @@ class OutputTooLarge(JobError):
     """The result is larger than the configuration allows."""
 
     code, exit_status = "output_too_large", 42
-    hint = "Ask for fewer layers or formats, or raise limits.max_output_bytes in the configuration."
+    hint = "Ask for fewer layers or formats, or raise limits.max_output_bytes in the settings."
 
 
 class WorkerCrashed(JobError):

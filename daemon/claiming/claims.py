@@ -271,7 +271,7 @@ class Claims:
             except (FileNotFoundError, NotADirectoryError):
                 return Dropped(pair, f"{to_text(entry.name)} was taken back")
             except OSError as error:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be looked at now: {error.strerror}")
+                return Dropped(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
             if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
                 grew = found.ino == entry.ino and found.size > entry.size
                 return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)

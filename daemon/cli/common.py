@@ -17,7 +17,7 @@ from daemon.settings import Settings, load
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder with inbox and outbox; the checkout itself if not given."),
+    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder that holds inbox and outbox. Default: the checkout."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -39,9 +39,11 @@ def settings_in_use(home: Path | None) -> Settings:
     settings = settings_of(home)
     paths = settings.paths
     if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
-        what = "is no folder" if os.path.lexists(paths.home) else "is not there"
+        what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
         give_up(
-            Refusal(f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To make a new home: multiplane run.")
+            Refusal(
+                f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To create a new home: multiplane run."
+            )
         )
     return settings
 

@@ -94,7 +94,7 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
         since = duration(at.timestamp() - seconds(health.started_at))
         yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
     elif found.problem:
-        yield "daemon", f"runs, last heard of {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
+        yield "daemon", f"runs, last response {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
     elif health and health.state == "refused":
         yield "daemon", f"refused to start at {local(health.alive_at)}"
     else:
@@ -115,7 +115,7 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     following = found.next_job.job_id if found.next_job else "nothing in line"
     yield "next", f"{following} · {halt.word}" if found.next_job and halt else following
     if found.waiting_total:
-        yield "waiting", f"{found.waiting_total:,} in the inbox (multiplane waiting tells why)"
+        yield "waiting", f"{found.waiting_total:,} in the inbox (multiplane waiting says why)"
 
 
 def installed(its: Manager) -> Installed | None:

@@ -41,7 +41,7 @@ class Split(Frozen):
 
 
 class Depth(Frozen):
-    """Where the depth came from. `heuristic`: guessed from classical cues, not measured and not learned."""
+    """Where the depth came from. `heuristic`: estimated without a model, from classical cues."""
 
     source: SourceName
     model: Word | None = None

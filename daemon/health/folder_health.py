@@ -23,7 +23,7 @@ _PRESET = PRESET_NAME.encode()
 #: Of the last jobs, one whose picture is there proves the outbox.
 _MAX_JOBS = 50
 OFFLINE_HINT = (
-    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
+    "Nothing is lost; work resumes as soon as the folder is back. If this is a new folder that you want to use from now on, "
     "put an empty file named .multiplane into it."
 )
 
@@ -94,7 +94,7 @@ class FolderHealth:
         deaf = bell.tend()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_the_persons():
-            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
+            logger.warning("the inbox was deleted and recreated; {} is the inbox from now on", os.fsdecode(self._inbox))
             self._mark_inbox()
             health = watch.health(now)
         elif health.state == "offline" and self._is_the_same("inbox", self._inbox) and self._put_back("inbox", self._mark_inbox):
@@ -146,9 +146,7 @@ class FolderHealth:
         except OSError as error:
             logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
             return False
-        logger.warning(
-            "somebody had removed the marker file .multiplane of the {}; it is the same folder, and has it again", name
-        )
+        logger.warning("the marker file .multiplane of the {} had been removed; the folder is the same, so it was put back", name)
         return True
 
     def _tell(self, health: Health, deaf: OSError | None) -> None:
@@ -160,7 +158,7 @@ class FolderHealth:
             )
         degraded = "; ".join(sentences) or None
         if degraded != self.degraded:
-            logger.warning("{}", degraded or "all that should be watched is watched again")
+            logger.warning("{}", degraded or "everything is watched again")
         self.degraded = degraded
         self.hint = health.hint or (remedy(deaf) if deaf else None)
 

@@ -223,7 +223,7 @@ class World:
         elif (why := self._why_not_anew()) is not None:
             self._again(now, fault.program_changed(why))
         else:
-            logger.warning("the program on the disk was changed: the daemon starts anew")
+            logger.warning("the program on the disk was changed: the daemon restarts")
             self.restart = True
 
     def _look_at_start(self, now: float) -> None:
@@ -237,7 +237,7 @@ class World:
     def _again(self, now: float, cause: Cause | None) -> None:
         """It was looked at: the cause is still there, perhaps another one by now, or gone."""
         if cause is None:
-            logger.warning("work goes on: it is no longer so that {}", self.problem)
+            logger.warning("work resumes; this is over: {}", self.problem)
             self._well_since, self._next = now, now + _PROGRAM_SECONDS
         else:
             if self._cause is not None and cause.problem != self._cause.problem:

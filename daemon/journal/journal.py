@@ -34,7 +34,7 @@ RECORDS_PER_SEGMENT = 10_000
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
-    "Nothing was changed. Put back what is missing from a backup. To go on with what there is: multiplane doctor --repair; "
+    "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
     "it puts the files in their places and takes in the jobs that the journal does not know."
 )
 #: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
@@ -183,7 +183,7 @@ class Journal:
             write_atomic(self._fs, aside, torn.data, durable=True)
             report = (
                 f"the last write to the journal was cut off ({path.decode(errors='replace')}, line {torn.line}); "
-                f"nothing had been done because of it; its {len(torn.data)} bytes were set aside as "
+                f"nothing depended on it; its {len(torn.data)} bytes were set aside as "
                 f"{aside.decode(errors='replace')}"
             )
         self._after = Preceding(segment=number, seq=link.last)

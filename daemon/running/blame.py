@@ -50,7 +50,7 @@ class Blame:
             self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
         if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
-            error = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info()
+            error = WorkerCrashed("The worker's files were removed from .work in the outbox.").info()
             failed = replace(failed, error=error, retryable=True)
         failure = Failure(
             error.code,

@@ -164,7 +164,7 @@ class JobRunner:
         if seen is None and self.outbox.has_lost(job.job_id):
             return True
         if seen is None:
-            error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
+            error = SourceMissing(f"{job.image.to} is no longer in the job's source folder")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
             return True
         if self.settling.has_changed(job, seen):

@@ -222,7 +222,7 @@ class HotFolder:
             job_id = taken_as.get((to_text(late.folder), image))
             job = jobs.find(job_id) if job_id is not None else None
             # True for good, also when the picture is dropped again with it.
-            warning = f"{sidecar} came after {image} had been taken and was not used here: drop the picture again with it."
+            warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
                 self._ledger.record(Noted(job=job_id, warning=warning))
 

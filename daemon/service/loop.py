@@ -211,8 +211,8 @@ class Service:
         if not rest:
             return
         first = items[0]
-        what = "one thing stays" if rest == 1 else f"{rest:,} things stay"
-        more = "" if rest == 1 else "; multiplane waiting says it of each"
+        what = "one item stays" if rest == 1 else f"{rest:,} items stay"
+        more = "" if rest == 1 else "; multiplane waiting lists them all"
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:

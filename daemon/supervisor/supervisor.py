@@ -69,7 +69,7 @@ class Supervisor:
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
-        fence: what workers may read and use; none: they are not confined.
+        fence: the sandbox: what workers may read and use; none: they are not confined.
         clock: monotonic seconds.
     """
 
@@ -92,7 +92,7 @@ class Supervisor:
         self._jobs: dict[str, Attempt] = {}
         self._warm_workers: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
-        #: The spare that died last, and how.
+        #: The warm worker that died last, and how.
         self._died: tuple[bytes, str] = (b"", "")
 
     def subscribe(self, listener: Listener) -> None:
@@ -117,7 +117,7 @@ class Supervisor:
         self._warm_workers[attempt] = (warm, self._spawn(attempt, warm))
 
     def discard(self, attempt: bytes) -> None:
-        """End the spare of this attempt folder, if there is one."""
+        """End the warm worker of this attempt folder, if there is one."""
         if attempt in self._warm_workers:
             _warm, spare = self._warm_workers.pop(attempt)
             self._dying.add(spare)
@@ -129,14 +129,14 @@ class Supervisor:
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """How the spare of this attempt folder ended, a clause; of the last that died by itself only."""
+        """How the warm worker of this attempt folder ended, a clause; only for the last one that died on its own."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
     def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
-        """Run a job: on the spare that was prepared for its attempt folder, or else on a new worker.
+        """Run a job: on the warm worker prepared for its attempt folder, or else on a new worker.
 
         Args:
             command: the job; `command.attempt` names the attempt folder (made if missing).
@@ -252,4 +252,4 @@ class Supervisor:
             why = f"was ended ({end.reason})" if end.reason else f"ended by itself with status {end.status}"
             told = (end.tail or "it printed nothing").splitlines()
             self._died = (attempt.folder, f"it {why}: {told[-1]}")
-            logger.warning("a spare worker {}: {}", why, "\n".join(told))
+            logger.warning("a warm worker {}: {}", why, "\n".join(told))

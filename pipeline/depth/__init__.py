@@ -24,8 +24,8 @@ def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _
     """Get the picture's depth.
 
     `auto` takes the first there is, in the order of the registry: the dropped depth picture, the depth stored in the photo, a
-    learned model whose weights are installed, the ground-plane guess. A source that was dropped or asked for and cannot be used
-    is an error, never replaced; only stored depth that nobody asked for and that is damaged is passed over, with a warning.
+    learned model whose weights are installed, an estimate without a model. A source that was dropped or asked for and cannot be
+    used is an error and is never replaced; only damaged stored depth that nobody asked for is skipped, with a warning.
 
     Args:
         picture: the photo, decoded.

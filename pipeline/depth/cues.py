@@ -1,11 +1,11 @@
-"""Depth guessed without any model: the ground rises towards the horizon, and of two places at one height the darker is nearer.
+"""Depth estimated without a model: the ground rises towards the horizon, and at equal height the darker place is nearer.
 
-The ground plane carries the guess; darkness (windows, sky and lamps are behind things, not before them) only decides where the
+The ground plane carries the estimate; darkness (windows, sky and lamps are behind things, not before them) only decides where the
 plane says nothing or the same. Share of point pairs in the right order on the six sample pictures with true depth, ties
 counting half: plane alone 0.681 on the mean, with darkness 0.701; better on five, the same on one, worse on none.
 Height above the horizon (0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698,
 worse on two) or of the middle (0.658), saturation (0.682) and texture (0.678) each made some pictures worse and are left out;
-haze, defocus and saliency had been no better than chance. It is a guess and says so.
+haze, defocus and saliency had been no better than chance. Every result says that its depth was estimated without a model.
 """
 
 import cv2
@@ -27,14 +27,14 @@ _COLUMNS = 1024  # four times that: only strips have more, whose blur over 1/64 
 
 
 def read(rgb: NDArray[np.uint8], *, fetch: str) -> DepthMap:
-    """Guess the depth of a picture.
+    """Estimate the depth of a picture without a model.
 
     Args:
         rgb: uint8 (H, W, 3), upright.
-        fetch: name of the model whose fetching the warning recommends.
+        fetch: name of the model that the warning recommends fetching.
 
     Returns:
-        The guess, at most 256 rows and 1,024 columns: in the picture's proportions unless it is wider than four times its height.
+        The estimate, at most 256 rows and 1,024 columns: in the picture's proportions up to four times as wide as high.
     """
     height, width = rgb.shape[:2]
     rows = min(height, _ROWS)
@@ -45,7 +45,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str) -> DepthMap:
         valid=None,
         provenance=Depth(source="heuristic", polarity="disparity", valid=1.0),
         warnings=(
-            "The depth is a guess (lower in the picture is nearer), because no depth model is installed. "
+            "The depth was estimated without a model (lower in the picture counts as nearer), because none is installed. "
             f"For real layers run: multiplane models fetch {fetch}",
         ),
     )

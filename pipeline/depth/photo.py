@@ -84,7 +84,7 @@ def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple
             distance = near + share * (far - near)
             return inverse(distance, np.ones(distance.shape, bool)), "distance", ()
         return 1 / far + share * (1 / near - 1 / far), "disparity", ()
-    return share, "disparity", ("The depth stored in the photo names no scale; only its order from far to near was used.",)
+    return share, "disparity", ("The depth stored in the photo has no scale; only its order from far to near was used.",)
 
 
 def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap:
@@ -92,7 +92,7 @@ def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> D
     if stored is None:
         raise DepthMissing(
             f"`depth: photo` was asked for, but {job.image} holds no depth.",
-            hint="Only portrait photos in HEIC hold depth; ask for `depth: auto` instead.",
+            hint="Only HEIC portrait photos contain depth; use `depth: auto` instead.",
         )
     return stored
 

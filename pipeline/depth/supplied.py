@@ -55,7 +55,7 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
     raw, opaque = _turned(name, raw, photo), _turned(name, opaque, photo)
     valid, empty = np.isfinite(raw) & (raw > 0) & opaque, (raw == 0) & opaque
     if not valid.any():
-        raise DepthUnreadable(f"{name} has no reading at all: every value is 0 or no number.")
+        raise DepthUnreadable(f"{name} has no depth at all: every value is 0 or not a number.")
     at_the_end = bool(empty.any()) and zeros.end_of_scale(raw, empty, valid, kind)
     if at_the_end:
         if kind == "distance":  # 1/0 is no number: as near as the nearest that was measured

@@ -40,7 +40,7 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
         if is_passing(reason):
             raise
         if reason.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise SourceMissing(f"{display_name(path)} is not there any more.") from reason
+            raise SourceMissing(f"{display_name(path)} no longer exists.") from reason
         why = "is a link, not a file" if reason.errno == errno.ELOOP else f"cannot be opened: {reason.strerror}"
         raise ImageUnreadable(f"{display_name(path)} {why}.") from reason
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

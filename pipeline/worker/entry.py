@@ -97,7 +97,7 @@ def _ignore_stops() -> None:
 def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
     """Be a worker. `events_fd`: where the events' pipe was inherited. Ends the process; never returns.
 
-    `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is put up before
+    `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is set up before
     anything is imported that could be made to misbehave; a worker that cannot put it up does no job.
 
     The end is immediate (`os._exit`): everything is written and said by then, and the tear-down of thread pools and graphics

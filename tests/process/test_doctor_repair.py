@@ -135,8 +135,8 @@ def test_the_jobs_of_a_lost_segment_are_taken_in_and_no_start_is_refused_any_mor
         home.live()
     assert home.strangers() == ("done", "failed", "waits")
     said = home.repair()
-    assert said[0].startswith("The journal goes on although the end of the journal is missing")
-    assert said[1:] == ["done was taken in.", "failed was taken in.", "waits was taken in."]
+    assert said[0].startswith("The journal continues although the end of the journal is missing")
+    assert said[1:] == ["done was added.", "failed was added.", "waits was added."]
     assert home.live() == {}
     assert home.strangers() == ()
     assert journal_facts(LocalFiles(), os.fsencode(home.journal)).faults == ()
@@ -179,7 +179,7 @@ def test_a_folder_that_is_not_as_it_says_is_not_taken_in_and_stays(home: Home, c
     home.lose_the_last_segment()
     home.edit("done", **changes)
     (said,) = [sentence for sentence in home.repair() if sentence.startswith("done")]
-    assert "was not taken in" in said
+    assert "was not added" in said
     assert any(part in said for part in why.split("|"))
     assert (home.outbox / "done" / "result" / "1.png").exists()
     assert home.job("done") is None
@@ -200,7 +200,7 @@ def test_links_are_not_followed(home: Home) -> None:
     result.symlink_to(home.path / "made")
     (home.outbox / "linked").symlink_to(home.outbox / "done")
     said = home.repair()
-    assert [sentence.split()[0] for sentence in said if "was not taken in" in sentence] == ["failed", "waits"]
+    assert [sentence.split()[0] for sentence in said if "was not added" in sentence] == ["failed", "waits"]
     assert home.job("done").state == "failed"
     assert "there is no result" in home.job("done").ended.error.message
     assert home.job("linked") is None
@@ -333,7 +333,7 @@ def test_the_verb_tells_what_it_did(home: Home) -> None:
     environment = {**os.environ, "MULTIPLANE_HOME": str(home.path), "MULTIPLANE_CONFIG": os.devnull}
     command = [sys.executable, "-P", "-m", "daemon.cli", "doctor", "--repair"]
     ran = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
-    assert "done was taken in." in ran.stderr
+    assert "done was added." in ran.stderr
     assert "The journal can be read from end to end" in " ".join(ran.stdout.split())
 
 

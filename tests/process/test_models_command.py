@@ -133,7 +133,7 @@ def test_verify_of_what_is_not_installed_is_an_error_only_if_it_was_named(place)
 
 def test_a_folder_of_ones_own_that_is_gone_is_told(place, capsys):
     assert place.run("verify") == WeightsMissing.exit_status
-    assert f"The folder of mine ({place.folder / 'own'}) is not there." in capsys.readouterr().out
+    assert f"The folder of mine ({place.folder / 'own'}) does not exist." in capsys.readouterr().out
 
 
 def test_a_folder_of_ones_own_is_checked_against_its_record_if_it_has_one(place, capsys):
@@ -151,7 +151,7 @@ def test_remove_takes_the_model_and_what_was_partly_fetched_and_nothing_else(pla
     (place.models / ".fetch-free").mkdir()
     (place.models / ".fetch-free" / ".x.part").write_bytes(bytes(2_000_000))
     assert place.run("remove", "free") == 0
-    assert "2.0 MB are free again" in capsys.readouterr().out
+    assert "2.0 MB freed" in capsys.readouterr().out
     assert sorted(os.listdir(place.models)) == ["limited"]
     assert place.run("remove", "free") == WeightsMissing.exit_status
 

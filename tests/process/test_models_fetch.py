@@ -257,7 +257,7 @@ def test_only_the_listed_files_need_to_be_checkable(hub, tmp_path):
 @pytest.mark.parametrize("answer", [b"[1, 2]", b"hello", b'{"siblings": [{"lfs": {}}]}'])
 def test_an_answer_that_is_not_a_hubs_is_told(hub, tmp_path, answer):
     hub.answer = answer
-    with pytest.raises(Refusal, match="is no hub: its answer cannot be understood"):
+    with pytest.raises(Refusal, match="isn't a hub: its answer cannot be understood"):
         fetch(tmp_path)
 
 
@@ -350,7 +350,7 @@ def test_a_model_that_exists_only_as_a_pickle_is_refused_and_not_downloaded(hub,
 
 def test_a_pickle_under_the_name_of_a_safetensors_file_is_refused(hub, tmp_path):
     hub.repos["some/model"]["model.safetensors"] = b"\x80\x04\x95" + bytes(len(MODEL))
-    with pytest.raises(WeightsCorrupt, match="is no safetensors file"):
+    with pytest.raises(WeightsCorrupt, match="is not a safetensors file"):
         fetch(tmp_path)
     assert not weights.installed("m", str(tmp_path / "models"), listed())
 

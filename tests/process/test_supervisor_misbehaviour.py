@@ -132,7 +132,7 @@ def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
 def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path):
     outcome = failed(tmp_path, "killed", memory_bytes=1 << 40)
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
-    assert "by a person or another program" in outcome.error.message
+    assert "Someone or another program" in outcome.error.message
 
 
 @pytest.mark.parametrize(("behaviour", "name"), [("abort", "SIGABRT"), ("terminated", "SIGTERM")])

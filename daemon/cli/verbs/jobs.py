@@ -24,11 +24,11 @@ def jobs(
     batch: Annotated[
         str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or the name of its folder.")
     ] = None,
-    page: Annotated[int, typer.Option("--page", min=1, help="Which page; 1 has what is going on and what ended last.")] = 1,
+    page: Annotated[int, typer.Option("--page", min=1, help="Which page; page 1 has the running jobs and the latest ones.")] = 1,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List the jobs: running, pending in their order, then ended ones, the last first."""
+    """List the jobs: running, pending in order, then ended ones, most recent first."""
     settings = settings_in_use(home)
     looking = Looking(fs, settings)
     batches = looking.batches(batch) if batch is not None else None

@@ -20,12 +20,12 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 
 def run(
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when all that can be taken is done; exit 1 if a job failed.")
+        bool, typer.Option("--once", help="Stop when everything that can be taken is done; exit 1 if a job failed.")
     ] = False,
     home: Home = None,
     launchd: Launchd = False,
 ) -> None:
-    """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
+    """Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     # Only this verb pays for the daemon; the others start without it.
     from daemon.service import EXIT_ANEW, assemble
 
@@ -55,7 +55,7 @@ def _start_anew() -> None:
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
     except OSError as error:
-        logger.critical("the daemon cannot be started anew: {}; start it again: multiplane run", error.strerror)
+        logger.critical("the daemon cannot restart itself: {}; start it with: multiplane run", error.strerror)
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:

@@ -39,7 +39,7 @@ def show(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Tell the story of one job: what was asked, what happened when, how it ended."""
+    """Show the history of one job: what was asked, what happened when, how it ended."""
     settings = settings_in_use(home)
     looking = Looking(fs, settings)
     job = looking.job(job_id) if is_job_id(job_id) else None
@@ -56,7 +56,7 @@ def show(
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
     halt = standstill(settings, looking, now()) if status.state not in ENDED else None
-    lines = list(told(status, f"{folder} is not there any more" if lost else str(folder), halt))
+    lines = list(told(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
         _tell(name, value, columns)
@@ -112,7 +112,7 @@ def without_folder(status: Status, outbox: str) -> Status:
     """The status of a job whose folder was taken out of the outbox: it can only run again when that is back."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
-    hint = f"Its folder was taken out of the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
+    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
     return status.model_copy(update={"error": status.error.model_copy(update={"hint": hint})})
 
 
@@ -170,14 +170,14 @@ def _sentence(entry: Entry, number: int) -> str:
             return "the attempt was stopped with the daemon"
         case AttemptEnded(error=error, retry_at=retry_at):
             why = f": {error.message}" if error else ""
-            when = f"; to be tried again at {hour(written(retry_at))}" if retry_at else ""
-            return f"the attempt came to nothing{why}{when}"
+            when = f"; the next attempt is at {hour(written(retry_at))}" if retry_at else ""
+            return f"the attempt failed{why}{when}"
         case Publishing(processing_seconds=seconds):
             return f"the result was checked after {seconds:.1f} s"
         case Ended(state=state, error=error):
             return f"{state}: {error.message}" if error else state
         case Requeued():
-            return "somebody asked for it to run again"
+            return "a retry was requested"
         case LiveJob() | SegmentStart():
             return "the daemon started a new journal segment"
         case record:

@@ -17,7 +17,7 @@ from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.jobs.resting import by_the_clock
 from daemon.journal.journal import segment_numbers, segment_path
-from daemon.outbox import Health, Waiting, in_line, status_of
+from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
 #: The daemon writes its status files twice a second.
@@ -28,7 +28,7 @@ _MOST = 200
 #: Lines of a section: a blank one, its title and, below, at least one of what there is.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
-_SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
+_SILENT_HINT = "The list of the inbox was read directly. multiplane doctor has details."
 
 
 class Scene(Frozen):
@@ -50,7 +50,7 @@ class Scene(Frozen):
 
 
 def watch(home: Home = None, json: Json = False) -> None:
-    """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
+    """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
     settings = settings_in_use(home)
     scenes = Scenes(settings)
     try:
@@ -182,7 +182,7 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
         line.append(f"● {state}", style="red")
         line.append(f"   last seen {ago(health.alive_at, at)}" if health and health.state != "refused" else "", style="dim")
     elif health is None or scene.problem:
-        line.append("● silent", style="red").append(f"   last heard of {ago(health.alive_at, at)}" if health else "", style="dim")
+        line.append("● silent", style="red").append(f"   last response {ago(health.alive_at, at)}" if health else "", style="dim")
         problem, hint = scene.problem, _SILENT_HINT
     else:
         good = health.state == "running"
@@ -208,7 +208,7 @@ def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill
     for status in scene.running[:most]:
         progress = status.progress
         share, left = (progress.fraction if progress else 0.0), "" if stale else _time_left(status, at)
-        stage = " · ".join(filter(None, (progress.stage if progress else "starting", stale, attempt(status))))
+        stage = " · ".join(filter(None, (stage_name(progress.stage) if progress else "Starting", stale, attempt(status))))
         line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
         done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")

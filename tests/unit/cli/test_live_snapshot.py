@@ -79,9 +79,9 @@ def test_without_a_daemon_the_inbox_of_now_is_told_and_not_that_of_its_last_day(
 def test_an_outbox_that_went_away_is_told_at_once(settings: Settings, daemon: None) -> None:
     tell(settings)
     (settings.paths.outbox / ".multiplane").unlink()
-    assert "not the outbox" in look(settings).problem
+    assert "isn't the outbox" in look(settings).problem
     settings.paths.outbox.rename(settings.paths.home / "elsewhere")
-    assert "the outbox is not there" in look(settings).problem
+    assert "the outbox doesn't exist" in look(settings).problem
     assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
 
 
@@ -95,7 +95,7 @@ def test_an_outbox_that_can_only_be_read_is_told_at_once(settings: Settings, dae
         return os.statvfs_result(found)
 
     monkeypatch.setattr(os, "statvfs", read_only)
-    assert "can only be read" in look(settings).problem
+    assert "is read-only" in look(settings).problem
     assert Scenes(settings).look(now()).problem == look(settings).problem
 
 
@@ -103,7 +103,7 @@ def test_a_daemon_that_missed_two_of_its_beats_is_told(settings: Settings, daemo
     tell(settings, age=FRESH_SECONDS - 2)
     assert look(settings).problem is None
     tell(settings, age=FRESH_SECONDS + 2)
-    assert "has not said anything for" in look(settings).problem
+    assert "hasn't responded for" in look(settings).problem
     assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
 
 
@@ -126,7 +126,7 @@ def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -
     (preset / "_preset.yaml").write_bytes(b"num_layer: 3\n")
     (preset / "beach.jpg").write_bytes(b"x")
     found = {item.path: item.reason for item in in_inbox(settings, alive=False)[0]}
-    assert found["alone.jpg"] == "ready; it is taken when the daemon runs"
+    assert found["alone.jpg"] == "ready; the daemon takes it when it runs"
     assert "beach.jpg" in "".join(found)
     assert in_inbox(settings, alive=True)[0] != in_inbox(settings, alive=False)[0]
 
@@ -157,8 +157,8 @@ def test_beside_next_in_line_and_progress_stands_that_nothing_goes_on() -> None:
     silent = Standstill("the daemon is silent", "Jobs may stand still.", stale=True)
     paused = Standstill("paused", "The daemon is paused.", stale=False)
     assert remark(waits, paused) == "next in line · paused"
-    assert remark(runs, silent) == "fill 23 % · when last heard of"
-    assert remark(runs, paused) == "fill 23 %", "what runs is finished"
+    assert remark(runs, silent) == "Filling behind objects 23 % · as of the last report"
+    assert remark(runs, paused) == "Filling behind objects 23 %", "what runs is finished"
 
 
 #: What stands beside the job that is next in line, and whether the progress of the running one is old.
@@ -210,7 +210,7 @@ def test_show_says_beside_a_job_that_the_daemon_does_nothing(settings: Settings,
     waits, runs = said(settings, "show", "first"), said(settings, "show", "runs")
     assert joined("state pending", "next in line", word) in waits
     assert joined("state pending", "2 in line", word) in said(settings, "show", "second")
-    assert joined("state processing", "fill 23 %", "when last heard of" if stale else "") in runs
+    assert joined("state processing", "Filling behind objects 23 %", "as of the last report" if stale else "") in runs
     why = [line for line in waits if line.startswith(("The daemon is ", "Jobs may stand still: "))]
     assert len(why) == bool(word)
     assert [line for line in runs if line in why] == why
@@ -224,7 +224,7 @@ def test_service_status_says_beside_the_next_job_that_the_daemon_does_nothing(se
     if halted == "dead":
         assert not any(line.startswith("running ") for line in lines)
     else:
-        assert joined("running runs", "when last heard of" if stale else "") in lines
+        assert joined("running runs", "as of the last report" if stale else "") in lines
 
 
 def test_watch_says_beside_the_queue_and_the_progress_that_the_daemon_does_nothing(settings: Settings, halted: str) -> None:
@@ -232,7 +232,9 @@ def test_watch_says_beside_the_queue_and_the_progress_that_the_daemon_does_nothi
     lines = said(settings, "watch")
     assert joined("next in the queue", word) in lines
     [running] = [line for line in lines if line.startswith("photo.jpg ")]
-    assert running == ("photo.jpg fill · when last heard of" if stale else "photo.jpg fill 9.0 s left")
+    assert running == (
+        "photo.jpg Filling behind objects · as of the last report" if stale else "photo.jpg Filling behind objects 9.0 s left"
+    )
     assert any(line.endswith(" 23 %") for line in lines)
 
 
@@ -241,8 +243,8 @@ def test_jobs_says_beside_each_job_that_the_daemon_does_nothing(settings: Settin
     text = " ".join(said(settings, "jobs"))
     assert joined("next in line", word) in text
     assert joined("2 in line", word) in text
-    assert joined("fill 23 %", "when last heard of" if stale else "") in text
-    assert ("when last heard of" in text) is stale
+    assert joined("Filling behind objects 23 %", "as of the last report" if stale else "") in text
+    assert ("as of the last report" in text) is stale
 
 
 def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: str) -> None:
@@ -250,7 +252,7 @@ def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: 
         "running": "",
         "paused": "multiplane: the daemon is paused: no worker can be started",
         "offline": "multiplane: the daemon is offline: no worker can be started",
-        "silent": "multiplane: the daemon runs, but has not said anything for",
+        "silent": "multiplane: the daemon runs, but hasn't responded for",
         "dead": "The daemon is not running; this is what is in the inbox now.",
     }
     text = " ".join(said(settings, "waiting"))

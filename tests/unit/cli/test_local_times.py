@@ -55,7 +55,7 @@ def test_a_moment_is_shown_as_the_wall_shows_it() -> None:
 
 def test_the_doctor_says_when_the_daemon_was_last_heard_of() -> None:
     findings = judge(replace(WELL, daemon=DaemonFacts(holds=False, health=HEALTH)))
-    assert f"without a word after {ON_THE_WALL}." in " ".join(finding.sentence for finding in findings)
+    assert f"unexpectedly after {ON_THE_WALL}." in " ".join(finding.sentence for finding in findings)
 
 
 def test_the_story_of_a_job_is_told_in_local_time_and_to_programs_in_utc(home) -> None:

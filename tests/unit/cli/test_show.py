@@ -72,9 +72,9 @@ def shown(home, job_id: str) -> list[str]:
 
 def test_a_job_in_the_trash_says_that_its_folder_is_gone_and_to_put_it_back(home) -> None:
     lines = shown(home, "gone")
-    assert f"    folder  {home}/outbox/gone is not there any more" in lines
+    assert f"    folder  {home}/outbox/gone no longer exists" in lines
     assert lines[lines.index(" cancelled  the job was cancelled") + 1].strip() == (
-        f"Its folder was taken out of the outbox. Put it back into {home}/outbox, then run: multiplane retry gone."
+        f"Its folder was removed from the outbox. Put it back into {home}/outbox, then run: multiplane retry gone."
     )
     (home / "outbox" / "gone").mkdir()
     assert "    folder  " + str(home / "outbox" / "gone") in shown(home, "gone")
@@ -83,7 +83,7 @@ def test_a_job_in_the_trash_says_that_its_folder_is_gone_and_to_put_it_back(home
 
 def test_an_outbox_that_is_away_is_no_folder_thrown_away(home) -> None:
     (home / "outbox").rename(home / "elsewhere")
-    assert not any("not there any more" in line for line in shown(home, "gone"))
+    assert not any("no longer exists" in line for line in shown(home, "gone"))
 
 
 def test_what_is_said_stands_in_one_column_however_long_a_name_is(home) -> None:

@@ -123,7 +123,7 @@ def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkey
     held = LocalFiles().lock(settings.paths.state_bytes + b"/submit.lock")
     with pytest.raises(typer.Exit):
         submit.drop(photo, {"id": "mine"}, settings)
-    assert "another submit is at it and does not get on" in " ".join(capsys.readouterr().err.split())
+    assert "another submit is running and does not finish" in " ".join(capsys.readouterr().err.split())
     assert list(settings.paths.inbox.iterdir()) == []
     os.close(held)
     assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
@@ -139,4 +139,4 @@ def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, sett
     told = " ".join(capsys.readouterr().err.split())
     assert "second.png cannot be put into the inbox" in told
     (sidecar,) = settings.paths.inbox.glob("*.yaml")
-    assert f"{yaml.safe_load(sidecar.read_text())['id']} is in the inbox already." in told
+    assert f"{yaml.safe_load(sidecar.read_text())['id']} is already in the inbox." in told

@@ -142,7 +142,7 @@ def test_unusable_files_are_refused_by_name(read, tmp_path):
     for data in (b"text", encoded(ramp(np.uint8, 255), "JPEG"), encoded(ramp(np.uint8, 255), "PNG")[:100], b""):
         with pytest.raises(DepthUnreadable, match=r"photo\.depth\.png"):
             read(data)
-    with pytest.raises(DepthUnreadable, match="no reading"):
+    with pytest.raises(DepthUnreadable, match="no depth at all"):
         read(encoded(np.zeros((40, 60), np.uint8), "PNG"))
     with pytest.raises(DepthMissing):
         supplied.read(os.fsencode(tmp_path / "none.png"), "disparity", photo=photo(40, 60), limits=LIMITS)

@@ -104,7 +104,7 @@ def test_a_missing_folder_is_a_problem_but_not_before_the_first_start() -> None:
 
 def test_a_folder_nobody_may_look_into_is_a_matter_of_permission() -> None:
     denied = {"there": False, "trouble": Trouble(number=errno.EPERM, text="Operation not permitted")}
-    assert "cannot be looked into" in problem("folders", folders=folders(inbox=denied)).sentence
+    assert "cannot be read" in problem("folders", folders=folders(inbox=denied)).sentence
 
 
 def test_a_folder_nobody_may_write_in_is_a_problem_and_a_full_disk_another() -> None:
@@ -169,16 +169,16 @@ def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
 def test_a_mended_fault_of_the_watch_is_noted() -> None:
     lost = HEALTH.model_copy(update={"last_fault": "the system lost events"})
     said = note("daemon", daemon=DaemonFacts(holds=True, health=lost, silent_seconds=2.0))
-    assert said.sentence == "Watching the inbox failed and was mended: the system lost events"
+    assert said.sentence == "Watching the inbox failed and was repaired: the system lost events"
 
 
 def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
     silent = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0))
-    assert "has said nothing for 90 s" in silent.sentence
+    assert "hasn't responded for 90 s" in silent.sentence
     refused = HEALTH.model_copy(update={"state": "refused", "problem": "the journal is damaged", "hint": "Restore it."})
     said = problem("daemon", daemon=DaemonFacts(holds=False, health=refused))
     assert said.hint == "Restore it."
-    assert "without a word" in problem("daemon", daemon=DaemonFacts(holds=False, health=HEALTH)).sentence
+    assert "ended unexpectedly" in problem("daemon", daemon=DaemonFacts(holds=False, health=HEALTH)).sentence
     offline = HEALTH.model_copy(update={"state": "offline", "problem": "the inbox is gone"})
     assert "the inbox is gone" in problem("daemon", daemon=DaemonFacts(holds=True, health=offline)).sentence
     by_hand = replace(WELL, service=ServiceFacts(file="/u"), daemon=DaemonFacts(holds=False))

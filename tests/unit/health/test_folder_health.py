@@ -89,7 +89,7 @@ def test_a_marker_that_was_removed_between_two_starts_is_put_back_and_told_of(ho
     (home / name / ".multiplane").unlink()
     assert Start(home, jobs).absence() is None
     assert (home / name / ".multiplane").exists()
-    assert any(f"removed the marker file .multiplane of the {name}" in sentence for sentence in said)
+    assert any(f"the marker file .multiplane of the {name} had been removed" in sentence for sentence in said)
 
 
 def test_a_marker_of_the_outbox_that_is_removed_while_it_runs_is_put_back(home, jobs) -> None:

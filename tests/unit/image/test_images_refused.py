@@ -47,7 +47,7 @@ def read(tmp_path):
         (b"\0\0\0\x20ftypisom\0\0\0\0isomiso2avc1mp41" + bytes(50), "video"),
         (b"\0\0\0\x18ftypcrx \0\0\0\0crx isom" + bytes(50), "camera raw"),
         (b"\0\x05\x16\x07\0\x02\0\0" + bytes(50), "AppleDouble"),
-        (bytes(200), "no picture that can be recognised"),
+        (bytes(200), "isn't a readable picture (JPEG, PNG, WebP, TIFF, HEIC or AVIF)"),
     ],
 )
 def test_what_is_no_picture_of_the_list_is_named(read, data, what):
@@ -160,7 +160,7 @@ def test_a_folder_exchanged_for_a_link_gives_no_picture(tmp_path):
     (private / "photo.png").write_bytes(b"nobody's business")
     source.symlink_to(private)
     path = os.fsencode(source / "photo.png")
-    with pytest.raises(SourceMissing, match=r"photo\.png is not there any more"), source_file.open_source(path) as file:
+    with pytest.raises(SourceMissing, match=r"photo\.png no longer exists"), source_file.open_source(path) as file:
         file.read()
 
 

@@ -158,7 +158,7 @@ def test_what_is_taken_from_a_batch_makes_it_no_noise():
 def test_a_batch_takes_only_the_pictures_it_names():
     scene = batch("IMG_1.JPG", "img_2.jpg", "other.png", images=("IMG_*.jpg",))
     assert sorted(scene.settle(6)) == [b"IMG_1.JPG", b"img_2.jpg"]
-    assert "not among the pictures" in scene.reason("other.png", b"holiday")
+    assert "not listed under" in scene.reason("other.png", b"holiday")
     scene.take()
     assert scene.settle(100) == []
     assert scene.decision.finished == ()
@@ -226,7 +226,7 @@ def test_only_one_level_is_looked_into():
     scene = batch("a.jpg")
     scene.put("deeper", folder=b"holiday", kind="directory")
     scene.settle(6)
-    assert scene.reason("deeper", b"holiday") == "a folder inside a folder: only one level is looked into"
+    assert scene.reason("deeper", b"holiday") == "a folder inside a folder: only one level is read"
 
 
 def test_a_folder_that_cannot_be_read_keeps_what_it_had_and_says_why():

@@ -223,7 +223,7 @@ def test_a_locked_file_waits_with_what_to_do_and_is_looked_at_until_it_is_unlock
     scene.put("photo.jpg", kind="locked")
     scene.put("photo.yaml")
     assert scene.settle(10) == []
-    assert scene.reason("photo.jpg") == "locked: choose Get Info in Finder and take the tick from Locked"
+    assert scene.reason("photo.jpg") == "locked: choose Get Info in Finder and untick Locked"
     assert scene.decision.look_again_at is not None
     assert scene.decision.only_people_can_help
     scene.put("photo.jpg", kind="file")
@@ -344,8 +344,8 @@ def test_something_else_altogether_is_shown():
     scene.put("notes.pdf")
     scene.put("README")
     assert scene.settle() == []
-    assert "not a picture" in scene.reason("notes.pdf")
-    assert "not a picture" in scene.reason("README")
+    assert "not a supported picture" in scene.reason("notes.pdf")
+    assert "not a supported picture" in scene.reason("README")
 
 
 def test_what_is_ready_stays_so_until_it_is_taken_or_changes():
@@ -408,15 +408,15 @@ def test_first_come_is_first_taken():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sp.jpg ", "a blank"),
+        ("sp.jpg ", "a space"),
         ("sp.jpg.", "a dot"),
-        ("sp.jpg. ", "a blank"),
-        ("sp.yaml ", "a blank"),
-        ("sp.depth.png\u00a0", "a blank"),
-        ("sp.JPG\n", "a character that cannot be seen"),
-        ("sp.jpg\u200e", "a character that cannot be seen"),
-        ("sp.nef ", "a blank"),
-        ("_preset.yaml ", "a blank"),
+        ("sp.jpg. ", "a space"),
+        ("sp.yaml ", "a space"),
+        ("sp.depth.png\u00a0", "a space"),
+        ("sp.JPG\n", "an invisible character"),
+        ("sp.jpg\u200e", "an invisible character"),
+        ("sp.nef ", "a space"),
+        ("_preset.yaml ", "a space"),
     ],
 )
 def test_what_stands_unseen_behind_a_name_is_named(name, said):
@@ -431,4 +431,4 @@ def test_where_it_would_mean_nothing_without_that_it_is_no_picture(name):
     scene = Scene()
     scene.put(name)
     scene.settle()
-    assert (scene.reason(name) or "not a picture").startswith("not a picture")
+    assert (scene.reason(name) or "not a supported picture").startswith("not a supported picture")

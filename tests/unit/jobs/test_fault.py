@@ -158,7 +158,7 @@ def test_a_new_program_that_cannot_be_started_is_waited_for(here: Here) -> None:
     assert "was changed since this daemon started" in here.world.problem, "what runs is finished first"
     here.busy = False
     here.later(10.0)
-    assert "cannot be started as it is now: SyntaxError" in here.world.problem
+    assert "cannot be started as it is: SyntaxError" in here.world.problem
     assert not here.world.restart
     here.why_not = None
     here.later(31.0)

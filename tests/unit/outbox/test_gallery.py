@@ -87,7 +87,7 @@ def test_live_tells_health_jobs_and_the_waiting_list(outbox):
     assert (live["state"], live["pending"], live["running"], live["waiting_total"]) == ("running", 7, 1, 5)
     assert live["waiting"] == [["a.jpg", "waits for a.yaml"]]
     shown = {name: live["jobs"][0][name] for name in ("id", "state", "stage", "fraction", "left")}
-    assert shown == {"id": "r", "state": "processing", "stage": "depth", "fraction": 0.25, "left": 9}
+    assert shown == {"id": "r", "state": "processing", "stage": "Finding the depth", "fraction": 0.25, "left": 9}
     assert history(outbox) == []
 
 

@@ -171,11 +171,11 @@ def forget_words(folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (truncate, "The file unet/diffusion_pytorch_model.safetensors of pipeline is damaged, or no safetensors file."),
+        (truncate, "The file unet/diffusion_pytorch_model.safetensors of pipeline is damaged, or not a safetensors file."),
         (drop_tensors, "The weights of pipeline lack 5 parts of its unet."),
         (forget_words, "The tokenizer of pipeline is incomplete."),
         (rename_kind, "holds a StableDiffusionXLPipeline"),
-        (forget_index, "is no diffusion pipeline"),
+        (forget_index, "is not a diffusion pipeline"),
     ],
 )
 def test_damaged_weights_and_other_models_are_refused_in_a_sentence(
@@ -190,7 +190,7 @@ def test_damaged_weights_and_other_models_are_refused_in_a_sentence(
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(float("nan"), "gave values that are not numbers"), (-1e6, "painted nothing but black")],
+    [(float("nan"), "returned values that are not numbers"), (-1e6, "painted only black")],
     ids=["no numbers", "black"],
 )
 def test_what_is_no_picture_is_tried_again_in_single_precision_and_then_told(
@@ -215,7 +215,7 @@ def test_weights_that_are_not_numbers_are_told(monkeypatch, tiny_diffusion, smal
         tiny_diffusion, tmp_path / "broken", diffusion_models.NETWORK, "conv_in.weight", float("nan")
     )
     catalogue(monkeypatch, pipeline=broken)
-    with pytest.raises(ModelFailed, match="pipeline gave values that are not numbers"):
+    with pytest.raises(ModelFailed, match="pipeline returned values that are not numbers"):
         paint(photo)
 
 
@@ -408,8 +408,8 @@ def test_a_fetched_lora_that_is_missing_names_the_command(tiny_diffusion, tmp_pa
     ("wrong", "said"),
     [
         ("another model's", "The weights of lora cannot be loaded as a LoRA of this model."),
-        ("no LoRA", "The weights of lora are no LoRA of this model: nothing in them belongs to it."),
-        ("broken", "The file pytorch_lora_weights.safetensors of lora is damaged, or no safetensors file."),
+        ("no LoRA", "The weights of lora are not a LoRA for this model: nothing in them fits it."),
+        ("broken", "The file pytorch_lora_weights.safetensors of lora is damaged, or not a safetensors file."),
     ],
 )
 def test_a_lora_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, tiny_diffusion, small, photo, tmp_path, wrong, said):

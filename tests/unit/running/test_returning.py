@@ -111,10 +111,7 @@ def test_a_name_that_is_taken_again_is_never_replaced_and_both_are_named_on_the_
         if "a" in scene.jobs.ended:
             break
         scene.runs.start_next()
-    assert (
-        "Another a.jpg came into the inbox since (15 bytes, this one in source has 9)"
-        in scene.jobs.ended["a"].ended.error.message
-    )
+    assert "Another a.jpg has arrived since (15 bytes, this one in source has 9)" in scene.jobs.ended["a"].ended.error.message
     assert (scene.inbox / "a.jpg").read_bytes() == b"the second part"
     assert (source(scene) / "a.jpg").read_bytes() == b"a picture"
 
@@ -199,7 +196,7 @@ def test_one_that_is_taken_out_of_the_inbox_ends_after_two_looks(scene):
     scene.runs.look_for_returned()
     assert "a" in scene.jobs.live
     scene.runs.look_for_returned()
-    assert (scene.jobs.ended["a"].state, "taken out of the inbox" in scene.jobs.ended["a"].ended.error.message) == (
+    assert (scene.jobs.ended["a"].state, "removed from the inbox" in scene.jobs.ended["a"].ended.error.message) == (
         "cancelled", True,
     )  # fmt: skip
 

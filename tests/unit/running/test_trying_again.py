@@ -65,7 +65,7 @@ def scene(**more: object) -> Scene:
 def test_a_job_whose_picture_is_back_in_the_inbox_is_watched_as_it_is_listed():
     lines = drawn(scene(returned=(resting(),), returned_total=1))
     at = lines.index("back in the inbox")
-    assert "tried again at" in lines[at + 1]
+    assert "next attempt at" in lines[at + 1]
     assert "worker_crashed" in lines[at + 1]
 
 
@@ -89,7 +89,7 @@ def test_when_its_pause_is_over_it_waits_for_its_turn():
     status = status_of(job_of(*RESTS), position=2, at=AGAIN)
     assert (status.queue_position, status.retry_at) == (2, None)
     assert status.error.hint == "It is tried again by itself when it is its turn (attempt 2 of 3); nothing to do."
-    assert remark(status) == "2 in line · tried before: worker_crashed: the worker was killed by signal 9"
+    assert remark(status) == "number 2 in line · earlier attempt: worker_crashed: the worker was killed by signal 9"
 
 
 @pytest.mark.parametrize("error", [Timeout("it stopped moving"), WorkerCrashed("killed")])
@@ -118,7 +118,7 @@ def test_a_job_that_failed_for_good_says_how_to_retry_it():
 
 
 def test_show_jobs_and_watch_tell_of_a_job_that_rests():
-    said = f"tried again at {ON_THE_WALL} (attempt 2 of 3): worker_crashed: the worker was killed by signal 9"
+    said = f"next attempt at {ON_THE_WALL} (attempt 2 of 3): worker_crashed: the worker was killed by signal 9"
     assert remark(resting()) == said
     console = Console(width=160, color_system=None)
     with console.capture() as captured:
@@ -141,12 +141,12 @@ def test_the_page_is_told_when_a_job_is_tried_again():
 def test_while_it_runs_again_no_error_is_shown_and_its_attempt_is():
     status = second_attempt()
     assert (status.error, status.retry_at, status.attempts) == (None, None, 2)
-    assert remark(status) == "matte 32 % · attempt 2 of 3"
+    assert remark(status) == "Softening borders 32 % · attempt 2 of 3"
     names = dict(told(status, "/outbox/a"))
     assert "worker_crashed" not in names
     assert names[""] == "attempt 2 of 3"
     lines = drawn(scene(running=(status,)))
-    assert next(line for line in lines if "photo.jpg" in line).split("  ")[1] == "matte · attempt 2 of 3"
+    assert next(line for line in lines if "photo.jpg" in line).split("  ")[1] == "Softening borders · attempt 2 of 3"
     assert any(line.endswith(" 32 %") for line in lines)
 
 
@@ -157,7 +157,7 @@ def test_a_status_file_of_an_older_daemon_shows_no_error_of_a_running_job_either
 
 def test_a_first_attempt_is_not_worth_a_word():
     status = status_of(job_of(*FIRST), progress=Progress(stage="depth", fraction=0.5), at=NOW)
-    assert remark(status) == "depth 50 %"
+    assert remark(status) == "Finding the depth 50 %"
     assert "of" not in card_of(status)
 
 
@@ -169,12 +169,12 @@ def test_the_story_keeps_every_attempt_and_counts_those_that_count():
     story = entries(*RESTS, *again, ended, requeued, Started(job="a", attempt="4"))
     assert [_sentence(entry, number) for entry, number in _numbered(story)][2:] == [
         "an attempt begins",
-        f"the attempt came to nothing: {CRASHED.message}; to be tried again at {ON_THE_WALL}",
+        f"the attempt failed: {CRASHED.message}; the next attempt is at {ON_THE_WALL}",
         "attempt 2 of 3 begins",
         "the attempt was stopped with the daemon",
         "attempt 2 of 3 begins",
         f"failed: {CRASHED.message}",
-        "somebody asked for it to run again",
+        "a retry was requested",
         "an attempt begins",
     ]
 

@@ -29,7 +29,7 @@ def test_each_start_finds_the_same_late_sidecar_and_says_it_once(scene):
     for _ in range(3):
         folder_of(scene)._report([late])
     assert scene.jobs.live["a"].notes == (
-        "a.yml came after a.jpg had been taken and was not used here: drop the picture again with it.",
+        "a.yml came after a.jpg had been taken and was not used here: drop both again together.",
     )
 
 

@@ -142,20 +142,20 @@ def test_a_wrong_variable_is_refused_by_name(tmp_path, name, value, message):
         ("queue: 7", "line 1: queue must be a group of keys, indented below it"),
         (
             "queue:\n  max_pending: 7\n  max_pending: 8",
-            "line 3: queue.max_pending is given a second time; the first is in line 2",
+            "line 3: queue.max_pending appears twice; the first time in line 2",
         ),
         (
             "queue:\n  max_pending: 7\nqueue:\n  max_pending: 8",
-            "line 4: queue.max_pending is given a second time; the first is in line 2",
+            "line 4: queue.max_pending appears twice; the first time in line 2",
         ),
         ("log:\n  level: loud", 'line 2: log.level must be DEBUG, INFO, WARNING or ERROR, not "loud"'),
         ("log:\n  level: [INFO]", "line 2: log.level must be DEBUG, INFO, WARNING or ERROR, not a list"),
         ("defaults:\n  num_layers: 4.5", "line 2: defaults.num_layers must be a whole number from 2 to 12, not 4.5"),
         ("defaults:\n  seed: 1\n  num_layers: 5\n  split: [0.5]", "line 4: split: 5 layers need 4 thresholds, 1 given"),
-        ("log:\n\tlevel: INFO", "line 2: a tab; YAML wants spaces there"),
+        ("log:\n\tlevel: INFO", "line 2: a tab; YAML needs spaces there"),
         (
             "log: &x\n  level: INFO",
-            'line 1: an anchor ("&"), which is not allowed; put a text that begins with "&" in quotation marks',
+            'line 1: an anchor ("&"), which is not allowed; put text that begins with "&" in quotation marks',
         ),
     ],
 )

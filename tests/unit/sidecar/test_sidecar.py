@@ -151,11 +151,11 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
             "line 1: id must be 1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit, "
             'not "Order 1"',
         ),
-        ('id: "a\\n"', 'line 1: id holds a line end or another control character: "a\\n"'),
+        ('id: "a\\n"', 'line 1: id contains a line break or another control character: "a\\n"'),
         ("images: ['../x.jpg']", 'line 1: images may name only files beside the batch file, not "../x.jpg"'),
         ("images: ['a\\b']", 'line 1: images may name only files beside the batch file, not "a\\b"'),
         ("images: [..]", 'line 1: images may name only files beside the batch file, not ".."'),
-        ("mode: painterly\nseed: 1\nmode: painterly", "line 3: mode is given a second time; the first is in line 1"),
+        ("mode: painterly\nseed: 1\nmode: painterly", "line 3: mode appears twice; the first time in line 1"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message):
@@ -167,25 +167,25 @@ def test_a_wrong_field_is_named_with_its_line_and_what_is_allowed(text, message)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"mode: painterly\n\tseed: 1", ", line 2: a tab; YAML wants spaces there"),
-        (b"mode:\tpainterly", ", line 1: a tab; YAML wants spaces there"),
+        (b"mode: painterly\n\tseed: 1", ", line 2: a tab; YAML needs spaces there"),
+        (b"mode:\tpainterly", ", line 1: a tab; YAML needs spaces there"),
         (
             b"mode: painterly\nseed:1\ndepth: auto",
-            ", line 2: a line that is no field; a field is written `name: value`, with a space",
+            ", line 2: a line that isn't a field; write `name: value`, with a space",
         ),
-        (b"seed:1", ", line 1: not a file of fields; write one `name: value` a line, with a space after the colon"),
-        (b"- mode", ", line 1: not a file of fields;"),
+        (b"seed:1", ", line 1: not a list of fields; write one `name: value` per line, with a space after the colon"),
+        (b"- mode", ", line 1: not a list of fields;"),
         (b'mode: painterly\nstyle: "oil\nseed: 1', ", line 2: a quotation mark is never closed"),
         (b"split: [0.1, 0.2", ', line 1: a list without its closing "]"'),
-        (b"style: a: b", ', line 1: a ":" where none can be'),
-        (b"style: @oil", ", line 1: a text that begins with '@'; put it in quotation marks"),
+        (b"style: a: b", ', line 1: a ":" in the wrong place'),
+        (b"style: @oil", ", line 1: text that begins with '@'; put it in quotation marks"),
         (
             b"seed: 1\nimages: [*.jpg]",
             ', line 2: a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks',
         ),
-        ("seed: 1\nstyle: café".encode("latin-1"), ", line 2: not text in UTF-8; save it as plain text in UTF-8"),
+        ("seed: 1\nstyle: café".encode("latin-1"), ", line 2: not UTF-8 text; save it as plain text in UTF-8"),
         ("seed: 1".encode("utf-16-le"), ", line 1: not a text file: it holds the control character U+0000"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", ", line 1: not text in UTF-8"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", ", line 1: not UTF-8 text"),
         (b"mode: painterly\n---\nmode: painterly", ", line 2: more than one document"),
     ],
 )
@@ -244,11 +244,11 @@ def test_the_images_of_a_batch_are_in_its_spec():
 @pytest.mark.parametrize(
     ("own", "preset", "kind", "message"),
     [
-        (None, "id: a", "preset", "_preset.yaml, line 1: id may only stand in a picture's own YAML file"),
-        (None, "mode: painterly\nid: a", "batch", "job.yaml, line 2: id may only stand in a picture's own YAML file"),
-        (None, "images: ['*']", "preset", "_preset.yaml, line 1: images may only stand in a batch's job.yaml"),
-        ("images: ['*']", None, "pair", "photo.jpg.yaml, line 1: images may only stand in a batch's job.yaml"),
-        ("images: ['*']", "seed: 1", "batch", "photo.jpg.yaml, line 1: images may only stand in a batch's job.yaml"),
+        (None, "id: a", "preset", "_preset.yaml, line 1: id is only allowed in a picture's own YAML file"),
+        (None, "mode: painterly\nid: a", "batch", "job.yaml, line 2: id is only allowed in a picture's own YAML file"),
+        (None, "images: ['*']", "preset", "_preset.yaml, line 1: images is only allowed in a batch's job.yaml"),
+        ("images: ['*']", None, "pair", "photo.jpg.yaml, line 1: images is only allowed in a batch's job.yaml"),
+        ("images: ['*']", "seed: 1", "batch", "photo.jpg.yaml, line 1: images is only allowed in a batch's job.yaml"),
     ],
 )
 def test_id_and_images_stand_only_where_they_mean_something(own, preset, kind, message):
@@ -268,7 +268,7 @@ def test_id_and_images_stand_only_where_they_mean_something(own, preset, kind, m
         (
             "timeout_seconds: 7200",
             None,
-            "photo.jpg.yaml, line 1: timeout_seconds must be at most 3600, the ceiling in the configuration "
+            "photo.jpg.yaml, line 1: timeout_seconds must be at most 3600, the limit in the settings "
             "(worker.max_timeout_seconds), not 7200",
         ),
         ("style: watercolour", None, 'photo.jpg.yaml, line 1: there is no style "watercolour"; did you mean "watercolor"?'),

@@ -189,9 +189,9 @@ def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(ki
     ("reason", "code", "words"),
     [
         ("timeout", "timeout", "9 seconds"),
-        ("memory", "out_of_memory", "3,072 MiB of memory; it may have 2,048 MiB"),
+        ("memory", "out_of_memory", "3,072 MiB of memory; the limit is 2,048 MiB"),
         ("guardian", "worker_crashed", "guardian"),
-        ("start", "worker_crashed", "get ready"),
+        ("start", "worker_crashed", "load everything it needs in time"),
     ],
 )
 def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code, words):
@@ -204,7 +204,7 @@ def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code,
 @pytest.mark.parametrize("limit", [2048 << 20, (2048 << 20) + 1000])
 def test_one_byte_over_the_limit_of_memory_does_not_read_as_the_limit(limit):
     outcome = judge(ended(reason="memory", status=-9, max_memory_bytes=limit, peak_bytes=limit + 1))
-    assert "2,049 MiB of memory; it may have 2,048 MiB" in outcome.error.message
+    assert "2,049 MiB of memory; the limit is 2,048 MiB" in outcome.error.message
 
 
 def test_a_cancel_is_a_cancel_whatever_the_worker_made_of_it():
@@ -235,10 +235,10 @@ def test_the_timeout_tells_of_silence_only_where_there_was_some():
 
 def test_the_grace_after_the_limit_is_no_part_of_the_silence_that_is_told():
     hung = ended(reason="timeout", seconds=20.0, timeout_seconds=10.0, silent_seconds=17.0, still_seconds=17.0)
-    assert judge(hung).error.message.startswith("The job took longer than the 10 seconds it may take; ")
+    assert judge(hung).error.message.startswith("The job took longer than the allowed 10 seconds; ")
     assert "for the last 7 of them" in judge(hung).error.message
     at_once = ended(reason="timeout", seconds=11.0, timeout_seconds=1.0, silent_seconds=11.0)
-    assert "than the second it may take" in judge(at_once).error.message
+    assert "than the allowed second" in judge(at_once).error.message
     assert "for the last 1 of them" in judge(at_once).error.message
 
 

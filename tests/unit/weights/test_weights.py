@@ -180,9 +180,9 @@ def pinned(commit="c" * 40, sizes=None, sha256=None):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"commit": "d" * 40}, f"they are of commit cccccccccccc, and not {'d' * 40}"),
-        ({"sizes": {"model.safetensors": 8}}, "model.safetensors has 7 bytes, and not 8"),
-        ({"sha256": {"model.safetensors": "0" * 64}}, "model.safetensors is another file of that size"),
+        ({"commit": "d" * 40}, f"they are from commit cccccccccccc, not {'d' * 40}"),
+        ({"sizes": {"model.safetensors": 8}}, "model.safetensors has 7 bytes, not 8"),
+        ({"sha256": {"model.safetensors": "0" * 64}}, "model.safetensors has that size but different content"),
     ],
 )
 def test_what_was_recorded_must_also_be_what_is_listed(fetched, change, said):
@@ -217,11 +217,11 @@ def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched
         case "a link":
             file.rename(tmp_path / "elsewhere")
             file.symlink_to(tmp_path / "elsewhere")
-            said = "holds model.safetensors, which is a link or no plain file"
+            said = "holds model.safetensors, which is a link or not a plain file"
         case "a linked folder":
             (folder / "sub").rename(tmp_path / "elsewhere")
             (folder / "sub").symlink_to(tmp_path / "elsewhere")
-            said = "holds sub, which is a link or no plain file"
+            said = "holds sub, which is a link or not a plain file"
         case "a pickle":
             (folder / "pytorch_model.bin").write_bytes(b"pickle")
             said = "holds pytorch_model.bin, which was not fetched with it"
