@@ -278,7 +278,7 @@ def test_a_download_that_is_sent_on_to_a_file_of_this_machine_is_refused(hub, tm
     secret = tmp_path / "secret"
     secret.write_bytes(MODEL)
     hub.sends_on["model.safetensors"] = secret.as_uri()
-    with pytest.raises(Refusal, match="sent on to an address that is not on the web"):
+    with pytest.raises(Refusal, match="redirected to an address that is not on the web"):
         fetch(tmp_path)
     assert not weights.installed("m", str(tmp_path / "models"), listed())
 
@@ -321,7 +321,7 @@ def test_what_came_first_must_come_every_time(hub, tmp_path):
     fetch(tmp_path)
     store.remove("m", str(tmp_path / "models"), listed())
     hub.repos["some/model"]["model.safetensors"] = MODEL[:-1] + b"?"
-    with pytest.raises(WeightsCorrupt, match=r"model.safetensors of some/model is not what came the first time"):
+    with pytest.raises(WeightsCorrupt, match=r"model.safetensors of some/model is not what came at the first fetch"):
         fetch(tmp_path)
     assert [name for name in os.listdir(tmp_path / "models") if not name.startswith(".")] == []
     hub.commit = "e" * 40  # another commit has other bytes

@@ -184,7 +184,7 @@ def test_an_error_that_the_exit_belies_is_kept_in_the_detail(tmp_path):
 def test_a_worker_that_does_not_get_ready_is_ended_for_that_and_not_for_its_jobs_time(tmp_path):
     outcome = failed(tmp_path, "never_ready", timeout=0.2, start_seconds=0.4)
     assert outcome.error.code == "worker_crashed"
-    assert "did not get ready" in outcome.error.message
+    assert "did not load everything it needs in time" in outcome.error.message
 
 
 def test_a_signal_to_the_whole_group_is_borne(tmp_path):

@@ -57,7 +57,7 @@ REFUSED_AT_ONCE = {
     "braces": (full(b"{"), ", line 1: lists or fields nested more than 3 deep"),
     "nested mappings": (full(b"{a: "), ", line 1: lists or fields nested more than 3 deep"),
     "both": (full(b"[{"), ", line 1: lists or fields nested more than 3 deep"),
-    "dashes": (full(b"- "), ", line 1: not a file of fields"),
+    "dashes": (full(b"- "), ", line 1: not a list of fields"),
     "dashes in a field": (full(b"- ", b"split:\n "), ", line 2: lists or fields nested more than 3 deep"),
     "explicit keys": (full(b"? "), ", line 1: a list or mapping used as a field name"),
     "closing brackets": (full(b"]"), ", line 1: not YAML"),
@@ -74,10 +74,10 @@ REFUSED_AT_ONCE = {
     "endless directive": (b"%YAML " + b"9" * 60_000, ', line 1: a directive ("%"), which is not allowed'),
     "two documents": (b"seed: 1\n---\nseed: 2", ", line 2: more than one document"),
     "impossible character": (b'style: "\\U00110000"', ": not YAML: an escape that stands for no character"),
-    "binary": (bytes(range(256)) * 16, ", line 2: not text in UTF-8"),
+    "binary": (bytes(range(256)) * 16, ", line 2: not UTF-8 text"),
     "zeros": (bytes(FULL), ", line 1: not a text file: it holds the control character U+0000"),
     "terminal escape": (b"style: \x1b[2J", ", line 1: not a text file: it holds the control character U+001B"),
-    "half a UTF-16 character": (b"\xff\xfea", ": not text in UTF-8"),
+    "half a UTF-16 character": (b"\xff\xfea", ": not UTF-8 text"),
     "too large": (b"#" * (FULL + 1), ": larger than 64 KiB"),
     "far too large": (bytes(100 << 20), ": larger than 64 KiB"),
 }
@@ -93,9 +93,9 @@ def test_a_bomb_is_refused_at_once(attack):
 
 
 REFUSED_AFTER_READING = {
-    "question marks": (full(b"?"), SpecUnreadable, ", line 1: not a file of fields"),
-    "colons": (full(b":"), SpecUnreadable, ", line 1: not a file of fields"),
-    "a long key": (full(b"a")[:-3] + b": 1", SpecUnreadable, ", line 1: not a file of fields"),
+    "question marks": (full(b"?"), SpecUnreadable, ", line 1: not a list of fields"),
+    "colons": (full(b":"), SpecUnreadable, ", line 1: not a list of fields"),
+    "a long key": (full(b"a")[:-3] + b": 1", SpecUnreadable, ", line 1: not a list of fields"),
     "a long explicit key": (
         b"? " + b"num_layers" * 6_000 + b"\n: 1",
         SpecInvalid,
@@ -104,7 +104,7 @@ REFUSED_AFTER_READING = {
     "an open quotation": (full(b"\n", b'seed: 1\nstyle: "'), SpecUnreadable, ", line 2: a quotation mark is never closed"),
     "blank lines": (full(b"\n")[:-4] + b"a: 1", SpecInvalid, f', line {FULL - 3}: unknown field "a"'),
     "a text block": (full(b"\n", b"style: |\n x"), SpecInvalid, ", line 1: style contains a line break"),
-    "words": (full(b"b "), SpecUnreadable, ", line 1: not a file of fields"),
+    "words": (full(b"b "), SpecUnreadable, ", line 1: not a list of fields"),
     "explicit empty keys": (full(b"?\n"), SpecUnreadable, ", line 1002: more than 2,000 values"),
     "unknown fields": (
         b"".join(b"num_layer%d: 1\n" % n for n in range(999)),

@@ -386,7 +386,7 @@ def test_the_lora_of_a_style_is_used_by_that_style_alone(monkeypatch, tiny_diffu
 
 def test_a_style_whose_lora_is_missing_says_which_and_how_to_get_it(monkeypatch, tiny_diffusion, small, photo, tmp_path):
     catalogue(monkeypatch, pipeline=tiny_diffusion, style=tmp_path / "nowhere")
-    with pytest.raises(WeightsMissing, match=r"The folder of style .* is not there"):
+    with pytest.raises(WeightsMissing, match=r"The folder of style .* does not exist"):
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "style"}), job())
     with pytest.raises(WeightsMissing, match=r"The style's lora, van-gogh, is not in config/models.yaml") as caught:
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "van-gogh"}), job())
