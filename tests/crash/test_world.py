@@ -257,7 +257,7 @@ def work_of(process: subprocess.Popen) -> list[psutil.Process]:
 def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itself(tmp_path: Path, daemons: list) -> None:
     """The new program speaks another protocol: a worker of it means nothing to the daemon of the old one."""
     tree = tmp_path / "program"
-    for part in ("daemon", "pipeline", "config", "inbox"):
+    for part in ("daemon", "pipeline", "config"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     home = CopiedHome(tmp_path / "home")
     home.python = make_environment(tmp_path / "environment", tree)
