@@ -69,6 +69,10 @@ class HeldFolder(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
+    @property
+    def fd(self) -> int:
+        """Its descriptor, for a process that is to get this very folder; OSError (EBADF) if it is not held any more."""
+
     def release(self) -> None:
         """Hold it no longer; may be called again."""
 

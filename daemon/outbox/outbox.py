@@ -138,9 +138,11 @@ class Outbox:
         return os.path.join(self.work, name.encode())
 
     def may_have_folder(self, name: str) -> bool:
-        """Whether the folder of an attempt may still be there."""
+        """Whether the folder of an attempt may still be there. A link or a file in its place is not the folder."""
         try:
-            return self._exists(self.attempt(name))
+            return self._fs.lstat(self.attempt(name)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError:
             return True
 

@@ -71,9 +71,13 @@ def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_fai
     assert scene.jobs.ended["j"].state == "cancelled"
 
 
-def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene) -> None:
+@pytest.mark.parametrize("place", ["gone", "a link"])
+def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene, place: str) -> None:
     attempt = scene.processing("j").attempt.folder
     shutil.rmtree(os.fsdecode(scene.outbox.work))
+    if place == "a link":
+        (scene.root / ".work").mkdir()
+        (scene.root / ".work" / attempt).symlink_to(scene.root)
     scene.runs.on_end("j", Failed(Internal("the program failed on this picture").info(), False, 1.0))
     job = scene.jobs.live["j"]
     assert (job.state, job.attempts) == ("pending", 1)
