@@ -42,7 +42,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
         yield from _order(fs, paths.journal_bytes)
         yield from _strangers(settings, fs)
     finally:
-        fs.close(lock)
+        lock.release()
 
 
 def _survey(fs: FileSystem, folder: bytes) -> Survey:

@@ -266,5 +266,12 @@ class FileSystem(Protocol):
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it against other processes until it is closed; none if another one has it.
 
-        Advisory, and only on a local disk: a network file system may grant it to two machines at once.
+        Advisory, and only on a local disk: a network file system may grant it to two machines at once. Whoever may change the
+        folder can remove the file, and lock another one under its name.
         """
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """`lock` for a folder, which must be there. Nothing that happens to what is in it changes anything about the lock."""
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has a folder locked. To ask, the lock is shared for an instant, in which nobody can get it."""

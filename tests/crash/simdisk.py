@@ -313,6 +313,17 @@ class SimDisk:
         self._locks.add(path)
         return fd
 
+    def lock_folder(self, path: bytes) -> int | None:
+        if path in self._locks:
+            return None
+        self._folder(path)
+        self._locks.add(path)
+        return self._opened(File(0), path)
+
+    def is_locked(self, path: bytes) -> bool:
+        self._folder(path)
+        return path in self._locks
+
     # -- what only looks --------------------------------------------------------------------------------------------------
 
     def _look(self, name: str, path: bytes) -> None:

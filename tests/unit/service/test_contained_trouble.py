@@ -393,13 +393,13 @@ class Asked(LocalFiles):
     def __init__(self, times: int) -> None:
         self.times = times
 
-    def lock(self, path):
+    def lock_folder(self, path):
         self.times -= 1
-        return None if self.times >= 0 else super().lock(path)
+        return None if self.times >= 0 else super().lock_folder(path)
 
 
 def test_a_lock_that_is_held_for_a_moment_is_no_other_daemon(tmp_path) -> None:
-    os.close(hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77))
+    hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77).release()
     assert (tmp_path / "lock").read_text().strip() == "77"
 
 
