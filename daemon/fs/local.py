@@ -142,6 +142,15 @@ class LocalFiles:
         finally:
             os.close(fd)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path."""
+        try:
+            there = self.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        found = os.fstat(fd)
+        return (there.dev, there.ino) == (found.st_dev, found.st_ino)
+
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
         with self._regular(path) as fd:

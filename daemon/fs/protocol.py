@@ -227,6 +227,9 @@ class FileSystem(Protocol):
         Where the system can only sync a whole file system at once, bytes that other programs wrote are waited for as well.
         """
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path, no link; false where nothing is there any more."""
+
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file another process wrote; links are refused."""
 

@@ -72,10 +72,8 @@ class Service:
                 self._stop()
         except JournalError as error:
             # Nothing can be recorded any more; the guardians end the workers, the next start recovers.
-            logger.critical("{}; the daemon stops, and goes on from the journal at its next start", error)
-            self._views.say(
-                "stopped", str(error), "Make sure that the disk of the state folder has room and works, then start again."
-            )
+            logger.critical("{}; the daemon stops. {}", error, error.hint)
+            self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
         if self._world.restart and self._stop_signal is None:
@@ -172,8 +170,13 @@ class Service:
         self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
-        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
+        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted.
+
+        Raises:
+            JournalError: the journal is not there any more.
+        """
         self._health_at = now + HEALTH_SECONDS
+        self._journal.check()
         before, self._problem = self._problem, self._folder_health.absence(self._folder.watch, self._requests_bell, now)
         if self._problem != before:
             logger.warning("{}", self._problem or "the folders are there again")

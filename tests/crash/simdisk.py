@@ -306,6 +306,12 @@ class SimDisk:
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        try:
+            return self._node(path) is self._open[fd][0]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def lock(self, path: bytes) -> int | None:
         if path in self._locks:
             return None

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import zlib
+from pathlib import Path
 
 import pytest
 from job_records import accepted
@@ -369,6 +370,47 @@ def test_a_journal_of_a_newer_version_is_refused(folder):
         file.write(body + b',"crc":"%08x"}\n' % zlib.crc32(body))
     with pytest.raises(Refusal, match=r"written by a newer Multiplane \(record version 2\)"):
         open_journal(folder)
+
+
+# -- a journal that somebody takes away -----------------------------------------------------------------------------------
+
+
+def _replace(folder: Path) -> None:
+    os.rename(folder, f"{folder} away")
+    folder.mkdir()
+    (folder / "00000001.jsonl").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: shutil.rmtree(folder),
+        lambda folder: os.rename(folder, f"{folder} away"),
+        lambda folder: (folder / "00000001.jsonl").unlink(),
+        _replace,
+    ],
+    ids=["folder removed", "folder moved away", "segment removed", "folder replaced"],
+)
+def test_nothing_is_acknowledged_that_the_next_start_would_not_find(folder, harm):
+    journal = open_journal(folder)
+    journal.append([accepted("a")])
+    journal.check()
+    harm(Path(os.fsdecode(folder)))
+    for look in (lambda: journal.append([accepted("b")]), journal.check, lambda: journal.append([accepted("c")])):
+        with pytest.raises(JournalError, match=r"00000001\.jsonl was removed or moved while the daemon was writing it"):
+            look()
+    journal.close()
+
+
+def test_a_journal_that_is_moved_away_and_put_back_goes_on(folder):
+    journal = open_journal(folder)
+    journal.append([accepted("a")])
+    journal.close()
+    os.rename(folder, folder + b" away")
+    with pytest.raises(Refusal, match="the end of the journal is missing"):
+        open_journal(folder)
+    os.rename(folder + b" away", folder)
+    assert list(open_journal(folder).jobs.live) == ["a"]
 
 
 # -- the lock -------------------------------------------------------------------------------------------------------------
