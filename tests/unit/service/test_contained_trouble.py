@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
+from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
@@ -415,3 +417,11 @@ def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> N
     assert assemble(settings, LocalFiles()).run(once=True) == 0
     assert waits
     assert not any(waits)
+
+
+def test_every_name_that_the_daemon_writes_beside_the_jobs_is_no_id(scene: Scene) -> None:
+    scene.pending("j")
+    scene.refresh()
+    scene.board.refresh(1000.0, force=True)
+    beside = {name for name in os.listdir(scene.root) if re.fullmatch(JOB_ID_PATTERN, name)} - {"j"}
+    assert beside == set(RESERVED_IDS)
