@@ -101,6 +101,24 @@ def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_t
     assert scene.runs.problem is None
 
 
+def test_a_job_whose_folder_may_not_be_read_waits_until_it_may_and_holds_nobody_up(scene: Scene) -> None:
+    shut = [f"shut{number}" for number in range(5)]
+    scene.pending(*shut)
+    denied = {f"/{job_id}/source/{job_id}.jpg".encode() for job_id in shut}
+    scene.fs.denied |= denied
+    scene.runs.start_next()
+    assert "no job can be started: Permission denied" in (scene.runs.problem or "")
+    assert [scene.jobs.live[job_id].state for job_id in shut] == ["pending"] * 5
+    scene.pending("next")
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["next"]
+    scene.runs.on_end("next", Failed(SpecInvalid("done").info(), False, 1.0))
+    scene.fs.denied -= denied
+    scene.runs.start_next()
+    assert scene.workers.commands[-1].job_id == "shut0"
+    assert scene.runs.problem is None
+
+
 def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Scene) -> None:
     scene.processing("j")
     scene.fs.stale.add(b"/j")
