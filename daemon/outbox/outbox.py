@@ -88,6 +88,13 @@ class Outbox:
         """Whether anything has the name of this job in the outbox."""
         return self._exists(self.job(job_id))
 
+    def has_folder(self, job_id: str) -> bool:
+        """Whether the job's folder is in the outbox. A link in its place is not the folder."""
+        try:
+            return self._fs.lstat(self.job(job_id)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def surely_has(self, job_id: str) -> bool:
         """Whether outbox and folder are certainly there."""
         try:

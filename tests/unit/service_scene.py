@@ -76,6 +76,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.commands = []
+        self.cancelled = []
 
     def subscribe(self, listener) -> None:
         self.listener = listener
@@ -83,6 +84,10 @@ class Workers:
     def start(self, command, **_more) -> WorkerPid:
         self.commands.append(command)
         return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+
+    def cancel(self, job_id) -> bool:
+        self.cancelled.append(job_id)
+        return True
 
 
 class Unheard:
