@@ -35,6 +35,7 @@ from daemon.intake import (
 )
 from daemon.intake import Waiting as Unready
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
@@ -227,7 +228,10 @@ class HotFolder:
             # True for good, also when the picture is dropped again with it.
             warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
-                self._ledger.record(Noted(job=job_id, warning=warning))
+                try:
+                    self._ledger.record(Noted(job=job_id, warning=warning))
+                except UnreplayableError as error:
+                    logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)

@@ -20,6 +20,7 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
@@ -130,6 +131,9 @@ class Requests:
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
             except OSError as error:
                 answer = decide.Answer(False, f"{job_id}: the disk does not allow it now ({error.strerror}); try again")
+            except UnreplayableError as error:
+                logger.error("what was asked of {} cannot be recorded: {}", job_id, error)
+                answer = decide.Answer(False, f"{job_id}: it cannot be recorded, so nothing was done: {error}")
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from service_scene import SETTINGS, Scene
@@ -339,6 +340,19 @@ def test_a_retry_still_knows_the_preset_and_the_corrected_sidecar_wins_over_it(s
     spec = scene.jobs.live["j"].spec
     assert (spec.num_layers, spec.mode, spec.style) == (7, "painterly", "oil")
     assert not request.exists()
+
+
+def test_a_retry_that_no_reader_of_the_journal_would_accept_is_refused_and_the_next_one_is_done(scene: Scene) -> None:
+    for job_id in ("odd", "j"):
+        scene.processing(job_id)
+        scene.runs.on_end(job_id, Failed(SpecInvalid("wrong").info(), False, 1.0))
+    scene.jobs.ended["odd"] = replace(scene.jobs.ended["odd"], notes=("\ud800",))
+    (scene.requests_folder / "1.json").write_text('{"verb": "retry", "jobs": ["odd", "j"]}')
+    scene.requests.handle()
+    (answer,) = (json.loads(path.read_text()) for path in scene.requests_folder.iterdir())
+    assert [each["accepted"] for each in answer["answers"]] == [False, True]
+    assert "cannot be recorded, so nothing was done" in answer["answers"][0]["sentence"]
+    assert (scene.jobs.ended["odd"].state, scene.jobs.live["j"].state) == ("failed", "pending")
 
 
 def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
