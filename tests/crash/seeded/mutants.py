@@ -1,6 +1,7 @@
 """Runs the tests against each seeded mistake of `mutations`, in a copy of the program.
 
-Usage: python -m tests.crash.mutants [NAME…]. Prints which are caught, by what and how fast. The exit status is 1 if one is not.
+Usage: python -m tests.crash.seeded.mutants [NAME…]. Prints which are caught, by what and how fast. The exit
+status is 1 if one is not.
 """
 
 import os
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from edits import NoPlaceError, edited
 from mutations import MUTATIONS, Mutation
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _PARTS = ("daemon", "pipeline", "config", "inbox", "launchd", "tests", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 #: A mutant that fails with one of these is itself broken: it would be caught whatever the tests look for.
 _BROKEN = re.compile(
@@ -38,7 +39,8 @@ def source_of(mutation: Mutation) -> str:
     except (FileNotFoundError, NoPlaceError) as error:
         raise NoPlaceError(
             f"the mutation {mutation.name!r} of {mutation.file} does not fit any more: {error}. If the step has moved, name its "
-            f"new place in tests/crash/mutations.py; if it is done in another way, write the mistake that can be made there now."
+            "new place in tests/crash/seeded/mutations.py; if it is done in another way, write the mistake that can be made "
+            "there now."
         ) from error
 
 

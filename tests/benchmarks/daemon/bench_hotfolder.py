@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.bench_intake import rescan_ratios
-from tests.benchmarks.daemon_home import QUICK, Table, a_home, verdict
+from tests.benchmarks.daemon.bench_intake import rescan_ratios
+from tests.benchmarks.daemon.daemon_home import QUICK, Table, a_home, verdict
 
 FLOODS = (1_000, 5_000) if QUICK else (10_000, 50_000)
 ARRIVALS = 100 if QUICK else 500

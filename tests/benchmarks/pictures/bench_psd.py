@@ -1,6 +1,6 @@
 """How fast the layered file is written, against psd-tools writing the same layers: at least 5 times as fast.
 
-Run: python -m tests.benchmarks.bench_psd
+Run: python -m tests.benchmarks.pictures.bench_psd
 Photographic content: four layers of 12 megapixels with soft borders, colour filled in behind, grain as a camera leaves it.
 """
 

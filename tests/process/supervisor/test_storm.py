@@ -1,8 +1,8 @@
-"""A few minutes of bad weather in a few seconds; `python -m tests.process.storm` has more of it."""
+"""A few minutes of bad weather in a few seconds; `python -m tests.process.supervisor.storm` has more of it."""
 
 import pytest
 
-from tests.process.storm import ORPHAN_SECONDS, kills
+from tests.process.supervisor.storm import ORPHAN_SECONDS, kills
 
 # Each kill is a start of the daemon: on a machine with other work they take longer than the suite's limit for one test.
 pytestmark = pytest.mark.timeout(400)

@@ -3,7 +3,7 @@
 Pictures of 3 to 12 megapixels: status.json is written twice a second, so of a job of a second or two it cannot say much.
 At the first status after a third of a job's time, what it says is compared with what the job then still took.
 
-Run: python -m tests.benchmarks.bench_progress [JOBS]
+Run: python -m tests.benchmarks.daemon.bench_progress [JOBS]
 """
 
 import json

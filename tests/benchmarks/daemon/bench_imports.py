@@ -3,7 +3,7 @@
 A job loads what it uses when it uses it. The last lines say what that saves: against a worker that imports the whole pipeline and
 all libraries that any job could need, as plain imports at the top of each module would have it.
 
-Run: python -m tests.benchmarks.bench_imports
+Run: python -m tests.benchmarks.daemon.bench_imports
 A process of its own each; the best of several, since a busy machine only ever adds.
 """
 

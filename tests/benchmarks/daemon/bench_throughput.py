@@ -8,7 +8,7 @@ Then the same with a model that estimates the depth. The daemon's spare loads Py
 worked on; the network itself is loaded by each job. It is Depth Anything V2 Small with random weights, as large and as slow as
 the real one.
 
-Run: python -m tests.benchmarks.bench_throughput [PHOTOS]
+Run: python -m tests.benchmarks.daemon.bench_throughput [PHOTOS]
 """
 
 import io
@@ -26,8 +26,8 @@ from PIL import Image
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from tests.acceptance.home import HotFolder, picture, until
-from tests.benchmarks import bench_depth
-from tests.benchmarks.bench_supervisor import cold_job
+from tests.benchmarks.daemon.bench_supervisor import cold_job
+from tests.benchmarks.pictures import bench_depth
 
 #: 0.3 megapixels.
 WIDTH, HEIGHT = 640, 480

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from daemon.contract.records import Accepted, AttemptEnded, Claimed, ClaimedFile, Ended, Noted, Process, Publishing, Started
 from daemon.contract.spec import JobSpec
@@ -30,7 +30,7 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
 from daemon.outbox import Outbox, status_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DAEMON = ROOT / "tests" / "crash" / "programs" / "service.py"
 MULTIPLANE = Path(sys.executable).parent / "multiplane"
 SHA = "0" * 64

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.daemon_home import QUICK, Table, a_home, verdict
+from tests.benchmarks.daemon.daemon_home import QUICK, Table, a_home, verdict
 
 OTHERS = 1_000 if QUICK else 10_000
 #: The most that a watcher is waited for; a process for each file is slow, and that is what is compared.

@@ -1,6 +1,6 @@
 """What looking at an inbox costs: a full look with its decision against bare scandir and lstat, in one run.
 
-Run: .venv/bin/python tests/benchmarks/bench_intake.py [files …]. Bar: unchanged files ≤ 1.5 times bare scandir + lstat.
+Run: .venv/bin/python tests/benchmarks/daemon/bench_intake.py [files …]. Bar: unchanged files ≤ 1.5 times bare scandir + lstat.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from daemon.intake import Control, Decision, Hint, Memory, step, taken
 from daemon.watch import Scanner

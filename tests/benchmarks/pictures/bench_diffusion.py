@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from daemon.contract.messages import EVENT, JobCommand, Limits, ProgressEvent, Result
 from daemon.contract.spec import JobSpec
@@ -53,13 +53,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="bench-diffusion-") as folder:
         for what in ("build", "convolution", "load", "job", "bfloat16"):
-            arguments = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.bench_diffusion", what, folder]
+            arguments = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.pictures.bench_diffusion", what, folder]
             environment = os.environ | {
                 "OMP_NUM_THREADS": str(THREADS),
                 "TRANSFORMERS_VERBOSITY": "error",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             }
-            subprocess.run(arguments, check=True, env=environment, cwd=Path(__file__).resolve().parents[2])
+            subprocess.run(arguments, check=True, env=environment, cwd=Path(__file__).resolve().parents[3])
 
 
 def build(root: Path) -> None:

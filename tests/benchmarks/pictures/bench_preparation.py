@@ -32,8 +32,8 @@ from pipeline import weights
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
 from pipeline.image import decode
 from pipeline.weights.seen import Seen
-from tests.benchmarks.bench_pictures import LIMITS, SAMPLE
-from tests.benchmarks.daemon_home import verdict
+from tests.benchmarks.daemon.daemon_home import verdict
+from tests.benchmarks.pictures.bench_pictures import LIMITS, SAMPLE
 
 QUICK = "BENCH_QUICK" in os.environ
 THREADS = 2

@@ -29,7 +29,7 @@ def test_every_seeded_mistake_has_its_place_in_the_program(mutation: Mutation) -
     text = (ROOT / mutation.file).read_text(encoding="utf-8")
     assert source_of(mutation) != edited(text, "")
     for file in mutation.suite:
-        assert (ROOT / file).is_file(), f"{file} has moved: name its new place in tests/crash/mutations.py"
+        assert (ROOT / file).is_file(), f"{file} has moved: name its new place in tests/crash/seeded/mutations.py"
 
 
 def test_there_are_as_many_as_there_were_and_each_has_its_name() -> None:
@@ -79,7 +79,7 @@ def test_a_mutation_that_does_not_fit_says_what_to_do(file, where, edit, why) ->
     with pytest.raises(NoPlaceError, match=why) as caught:
         source_of(Mutation("the lamp is off", file, where, (edit,)))
     assert "the lamp is off" in str(caught.value)
-    assert "tests/crash/mutations.py" in str(caught.value)
+    assert "tests/crash/seeded/mutations.py" in str(caught.value)
 
 
 def test_a_mistake_is_caught_and_the_program_without_it_passes() -> None:

@@ -1,6 +1,6 @@
-"""A handful of cancels at random moments of the real pipeline; `python -m tests.process.cancels` has a hundred."""
+"""A handful of cancels at random moments of the real pipeline; `python -m tests.process.supervisor.cancels` has a hundred."""
 
-from tests.process.cancels import CANCEL_SECONDS, Drill
+from tests.process.supervisor.cancels import CANCEL_SECONDS, Drill
 
 
 def test_a_cancel_in_any_state_is_done_at_once_and_leaves_the_picture_and_nothing_else(tmp_path):

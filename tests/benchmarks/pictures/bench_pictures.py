@@ -1,6 +1,6 @@
 """A 12-megapixel photo with its depth, decode to PNG files: against the floor, against plain NumPy, and at 48 megapixels.
 
-Run: python -m tests.benchmarks.bench_pictures
+Run: python -m tests.benchmarks.pictures.bench_pictures
 The floor is what cannot be saved: decode the photo, encode the same PNGs one after the other, decode them back. PSD, preview and
 contact sheet are timed apart. All ways run in turn, several rounds; the best round of each counts. Memory is that of a process
 of its own. The photo is the phone's sample (or, where the samples are not beside the project, scikit-image's astronaut).
@@ -26,10 +26,10 @@ from pipeline.export.format import Pictures
 from pipeline.export.result import format_task, page_tasks, png_tasks, write
 from pipeline.image import decode, png
 from pipeline.layers.layering import layer_picture
-from tests.benchmarks import plain
+from tests.benchmarks.pictures import plain
 
 SAMPLE = (
-    Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
+    Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))
     / "iphone_pug_original.heic"
 )
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
@@ -102,7 +102,7 @@ def seconds(work: Callable[[], object]) -> float:
 def memory(name: str) -> int:
     """Peak resident bytes above those after the imports, of a process that does nothing else."""
     done = subprocess.run(
-        [sys.executable, "-m", __spec__.name if __spec__ else "tests.benchmarks.bench_pictures", "--memory", name],
+        [sys.executable, "-m", __spec__.name if __spec__ else "tests.benchmarks.pictures.bench_pictures", "--memory", name],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return int(done.stdout.split()[-1])

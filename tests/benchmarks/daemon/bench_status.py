@@ -5,7 +5,7 @@ Both moments are seen from outside, by polling the journal and the outbox. Run: 
 
 import time
 
-from tests.benchmarks.daemon_home import QUICK, Home, Table, a_home, verdict
+from tests.benchmarks.daemon.daemon_home import QUICK, Home, Table, a_home, verdict
 
 SINGLES = 20 if QUICK else 100
 TOGETHER = 150

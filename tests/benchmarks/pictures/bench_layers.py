@@ -1,4 +1,4 @@
-"""Quality and speed of the layering, as tables: python tests/benchmarks/bench_layers.py [quality|speed].
+"""Quality and speed of the layering, as tables: python tests/benchmarks/pictures/bench_layers.py [quality|speed].
 
 Quality is measured on rendered scenes (tests/scenes.py) where matte, colours and hidden background are known; each row also
 has the plain ways: cutting at the depth edge, and OpenCV's Telea inpainting. Speed is one run per size, step by step.
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.layering import Layers, layer_picture

@@ -3,7 +3,7 @@
 A few pictures are always on their way; one of them after the other is cancelled, whatever it is doing then: waiting for its turn,
 in any stage of the work, or resting after a crash. Each must say so at once; at the end all the folders are looked at.
 
-Run: python -m tests.process.cancels [COUNT [SEED]]; by default 100, which takes some minutes.
+Run: python -m tests.process.supervisor.cancels [COUNT [SEED]]; by default 100, which takes some minutes.
 """
 
 import json

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 QUICK = "BENCH_QUICK" in os.environ
 WORKER = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(3600)")
 

@@ -1,6 +1,6 @@
 """What a process for each job costs: guardian, spawn, imports, and what a spare saves. Prints medians in milliseconds.
 
-Run: python -m tests.benchmarks.bench_supervisor [ROUNDS]
+Run: python -m tests.benchmarks.daemon.bench_supervisor [ROUNDS]
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "process"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "process" / "supervisor"))
 
 from workers.driver import ACTOR, command
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.painterly import strokes, styles
 from tests.unit.pictures import SAMPLES
@@ -80,9 +80,9 @@ def oil_painting() -> tuple[float, float] | None:
     if reason := contrib():
         print(f"  {'cv2.xphoto.oilPainting':28} not installed: {reason}")
         return None
-    program = [sys.executable, "-m", "tests.benchmarks.bench_strokes", "oilPainting"]
+    program = [sys.executable, "-m", "tests.benchmarks.pictures.bench_strokes", "oilPainting"]
     environment = os.environ | {"PYTHONPATH": str(CONTRIB)}
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, cwd=root)
     wall, processor = json.loads(done.stdout)
     return wall, processor

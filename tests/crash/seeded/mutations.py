@@ -1,6 +1,6 @@
 """Seeded mistakes: do the tests notice them? Each is one change to the structure of a function, made in a copy of the program.
 
-Usage: python -m tests.crash.mutants [NAME…]. `edits` has the changes that can be made.
+Usage: python -m tests.crash.seeded.mutants [NAME…]. `edits` has the changes that can be made.
 """
 
 from dataclasses import dataclass

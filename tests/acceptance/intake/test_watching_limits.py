@@ -166,5 +166,5 @@ watch.stop()
 def test_a_share_mounted_below_the_inbox_is_polled_and_settles_at_its_own_pace(tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     argv = [*_SPACE, sys.executable, "-c", _SHARE, str(tmp_path / "inbox")]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=110)
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=110)
     assert done.returncode == 0, done.stderr
