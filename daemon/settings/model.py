@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.contract.spec import JobSpec
 from daemon.settings.layout import Layout
@@ -109,10 +108,10 @@ class Notifications(Group):
     failures: bool = Field(description="one for every job that failed; those of a few seconds are put together")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, checked; made by `daemon.settings.load` alone."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: JobSpec = Field(description="what a job is to do where its YAML files do not say")
     folders: Folders
@@ -149,18 +148,6 @@ class Settings(BaseSettings):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every field of a sidecar but `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind the back of `load`, which puts its own sources here."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:
