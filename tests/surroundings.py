@@ -143,9 +143,9 @@ def _copy(case: Case, checkout: Path) -> Path:
     ).stdout  # fmt: skip
     for name in filter(None, names.split(b"\0")):
         source, target = ROOT / os.fsdecode(name), checkout / os.fsdecode(name)
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy2(source, target, follow_symlinks=False)
     if case.samples and (samples := ROOT.parent / "shared").is_dir():
         (checkout.parent / "shared").symlink_to(samples)
     venv = checkout / ".venv"

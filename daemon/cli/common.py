@@ -17,7 +17,11 @@ from daemon.settings import Settings, load
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder with inbox and outbox; the checkout itself if not given."),
+    typer.Option(
+        "--home",
+        envvar="MULTIPLANE_HOME",
+        help="The folder with inbox and outbox; if not given: the checkout, or ~/Multiplane without one.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 

@@ -13,13 +13,12 @@ from loguru import logger
 
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import CONFIG
 
 #: Libyaml's, where PyYAML was built with it: a start reads two long files of comments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Written last by a fetch (`pipeline.weights.store`): a model with it is installed.
 _RECORD = "multiplane.json"
-_CONFIG = PROGRAM / "config"
 
 
 class ModelInventory:
@@ -30,10 +29,10 @@ class ModelInventory:
         catalogue: the list of models.
     """
 
-    def __init__(self, models: str, catalogue: Path = _CONFIG / "models.yaml") -> None:
+    def __init__(self, models: str, catalogue: Path = CONFIG / "models.yaml") -> None:
         self._models, self._catalogue = models, catalogue
         self._listed = {name: _mapping(entry) for name, entry in _mapping(_read(catalogue).get("models")).items()}
-        self._styles = _read(_CONFIG / "styles.yaml")
+        self._styles = _read(CONFIG / "styles.yaml")
 
     def folders(self) -> list[bytes]:
         """Everything that a worker may need to read for a model: the models' folder, folders of one's own, and the list."""

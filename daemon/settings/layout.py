@@ -9,11 +9,17 @@ from pathlib import Path
 import platformdirs
 
 from daemon.errors import Refusal
+from daemon.shipped import CONFIG
 
 PROGRAM = Path(__file__).resolve().parents[2]
-"""The checkout: it holds the program's packages, the shipped configuration and, until told otherwise, the home."""
+"""What holds the program's packages: the checkout, which is the home until told otherwise, or a folder of installed packages."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
 """What a drop or a result must never land in."""
+
+
+def default_home(program: Path = PROGRAM) -> Path:
+    """The home where none is named: the checkout, or, where a package was installed, ``~/Multiplane``."""
+    return program if (program / "pyproject.toml").is_file() else Path("~/Multiplane")
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def lay_out(
         outbox=_absolute(home, outbox or Path("outbox")),
         state=state,
         models=_absolute(home, models) if models else state / "models",
-        catalogue=_absolute(home, catalogue) if catalogue else PROGRAM / "config" / "models.yaml",
+        catalogue=_absolute(home, catalogue) if catalogue else CONFIG / "models.yaml",
     )
     _check(layout)
     return layout

@@ -13,15 +13,16 @@ from pydantic import ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
 from daemon.errors import Refusal
-from daemon.settings.layout import PROGRAM, lay_out
+from daemon.settings.layout import default_home, lay_out
 from daemon.settings.model import Settings
+from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
 from daemon.sidecar.problems import Problem, choice, meant, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
-SHIPPED = PROGRAM / "config" / "default.yaml"
-STYLES = PROGRAM / "config" / "styles.yaml"
+SHIPPED = SHIPPED_CONFIG / "default.yaml"
+STYLES = SHIPPED_CONFIG / "styles.yaml"
 
 _MAX_DEPTH = 4
 """Group, key, list: one more than is used, so that the sentence can name the key."""
@@ -45,7 +46,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     """Read the settings: shipped file, user's file, environment; each overrides the one before it, key by key.
 
     Args:
-        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout.
+        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout, or ``~/Multiplane`` where there is none.
         environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
         is_network: whether a path lies on a network file system.
 
@@ -67,7 +68,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         style = settings.defaults.style
         suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
-    place = Path(os.path.abspath((home or Path(environ.get(HOME) or PROGRAM)).expanduser()))
+    place = Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
     folders = settings.folders
     settings._paths = lay_out(
         place,
@@ -258,7 +259,7 @@ def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
 
 def _refuse(problems: list[Problem]) -> NoReturn:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    hint = "Correct it and start again; config/default.yaml explains every key."
+    hint = f"Correct it and start again; {SHIPPED} explains every key."
     if len(problems) > 1:
         hint = f"{hint} Also: {'; '.join(str(problem) for problem in problems[1:11])}"
     raise Refusal(f"{problems[0]}{more}", hint=hint)

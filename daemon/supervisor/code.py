@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from loguru import logger
 
+from daemon.shipped import CONFIG
+
 #: The imports take half a second; a cold network home needs a minute.
 _START_SECONDS = 60.0
 #: Of what Python says when it fails, characters: an exception's last line is read, not a page.
@@ -49,7 +51,7 @@ def why_not_anew() -> str | None:
 def compile_program() -> None:
     """Write the bytecode of the worker's modules, where it is not there or not fresh: a confined worker cannot keep its own."""
     for folder in _folders():
-        if not folder.endswith("config") and not compileall.compile_dir(folder, quiet=2):
+        if folder != str(CONFIG) and not compileall.compile_dir(folder, quiet=2):
             logger.debug("{} cannot be compiled in advance; workers start a little later", folder)
 
 
@@ -58,7 +60,7 @@ def _folders() -> list[str]:
     for name in ("pipeline", "daemon"):
         spec = importlib.util.find_spec(name)
         found += spec.submodule_search_locations or () if spec else ()
-    return [*found, os.path.join(os.path.dirname(found[0]), "config")] if found else []
+    return [*found, str(CONFIG)]
 
 
 def _stamps() -> Iterator[tuple[str, int, int]]:

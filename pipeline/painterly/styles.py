@@ -1,16 +1,16 @@
 """The styles: `config/styles.yaml`, what it may say and what it means. The file's own head explains the fields."""
 
 import functools
-import os
 from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from daemon.errors import Internal, SpecInvalid
+from daemon.shipped import CONFIG
 from pipeline.weights.catalogue import NAME_PATTERN
 
-STYLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config", "styles.yaml")
+STYLES = str(CONFIG / "styles.yaml")
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

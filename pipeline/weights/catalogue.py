@@ -9,8 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daemon.errors import Internal, WeightsMissing
+from daemon.shipped import CONFIG
 
-CATALOGUE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config", "models.yaml")
+CATALOGUE = str(CONFIG / "models.yaml")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 
 Polarity = Literal["disparity", "distance"]
