@@ -4,9 +4,20 @@ One exception class per code. The message is one plain sentence that says what i
 Shared by daemon and pipeline: a worker exits with `exit_status` and sends the same code as an event.
 """
 
+import errno
 from typing import ClassVar, Self
 
 from daemon.contract.status import ErrorInfo
+
+#: Answers of a disk, a share or the system that may be others in a moment, and say nothing of what a file holds.
+PASSING = (
+    errno.EIO, errno.ESTALE, errno.EBUSY, errno.EDEADLK, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE,
+)  # fmt: skip
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error is the system's own answer, and may pass; decoders raise OSErrors of their own without a number."""
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 class JobError(Exception):
@@ -79,7 +90,7 @@ class ImageTooLarge(JobError):
     """More bytes or pixels than the configuration allows."""
 
     code, exit_status = "image_too_large", 23
-    hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the configuration."
+    hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the settings."
 
     @classmethod
     def in_bytes(cls, name: str, size: int, most: int) -> Self:
@@ -133,14 +144,14 @@ class ModelFailed(JobError):
     """The model gave no usable picture (NaN, black)."""
 
     code, exit_status = "model_failed", 35
-    hint = "Try again; if it stays, choose another model or set device: cpu in the configuration."
+    hint = "Try again; if it stays, choose another model or set device: cpu in the settings."
 
 
 class DeviceUnavailable(JobError):
     """The configured device is not there or does not work."""
 
     code, exit_status = "device_unavailable", 36
-    hint = "Set device: auto (or cpu) in the configuration, then: multiplane retry ID."
+    hint = "Set device: auto (or cpu) in the settings, then: multiplane retry ID."
 
 
 class Timeout(JobError):
@@ -161,7 +172,7 @@ class OutputTooLarge(JobError):
     """The result is larger than the configuration allows."""
 
     code, exit_status = "output_too_large", 42
-    hint = "Ask for fewer layers or formats, or raise limits.max_output_bytes in the configuration."
+    hint = "Ask for fewer layers or formats, or raise limits.max_output_bytes in the settings."
 
 
 class WorkerCrashed(JobError):

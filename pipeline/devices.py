@@ -1,6 +1,6 @@
 """Where models run: the choice for a job, and `python -m pipeline devices`, which prints what there is as JSON.
 
-A graphics processor that the machine has and a worker cannot use (the fence hides it, the driver does not answer) is an error:
+A graphics processor that the machine has and a worker cannot use (the sandbox hides it, the driver does not answer) is an error:
 to go on on the CPU without a word would make minutes out of seconds, and nobody would know why.
 """
 
@@ -25,7 +25,7 @@ _NVIDIA_CARDS = (*(f"/dev/nvidia{number}" for number in range(16)), "/dev/dri")
 #: Values of CUDA_VISIBLE_DEVICES with which somebody asks CUDA to see no card.
 _NO_CARD = ("", "-1")
 _HINT = (
-    "Set worker.device: cpu to do without it, or worker.sandbox: off if the fence around the workers hides it; multiplane doctor "
+    "Set worker.device: cpu to do without it, or worker.sandbox: off if the sandbox hides it; multiplane doctor "
     "says what it finds. Then: multiplane retry ID."
 )
 
@@ -61,7 +61,7 @@ def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, 
     """What was asked for; for `auto` CUDA before MPS, and the CPU where there is no graphics processor for this PyTorch.
 
     Args:
-        asked: in the configuration.
+        asked: in the settings.
         usable: of cuda and mps, what `main` prints: true, false or what goes wrong.
         there: graphics processors that the machine has and this PyTorch is built for: device to a name for people.
 
@@ -76,7 +76,7 @@ def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, 
         if works is True:
             return name
         if works:
-            raise DeviceUnavailable(f"The device {name} fails at a small sum: {works}", hint=_HINT)
+            raise DeviceUnavailable(f"The device {name} fails a small test: {works}", hint=_HINT)
     for name in wanted:
         if name in there:
             raise DeviceUnavailable(
@@ -93,7 +93,7 @@ def seen(system: str, machine: str, exists: Callable[[str], bool], visible: str 
     Args:
         system: linux or darwin.
         machine: its processor's kind: x86_64, arm64…
-        exists: whether there is such a file. No fence hides that.
+        exists: whether there is such a file. The sandbox does not hide that.
         visible: CUDA_VISIBLE_DEVICES; none: not set.
     """
     if system == "darwin":

@@ -23,8 +23,9 @@ from daemon.contract.status import Output, Source
 from daemon.errors import Internal, SourceChanged
 from pipeline import depth
 from pipeline.depth.depth_map import DepthMap
+from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_layers, encode, versions
-from pipeline.export.result import Pictures, write_pictures
+from pipeline.export.result import packages_of, write_pictures
 from pipeline.image import decode
 from pipeline.image.source_file import digest
 from pipeline.layers.layering import Layers, layer_picture
@@ -42,8 +43,7 @@ _MAX_ERROR = 1
 _BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.43, "export": 0.75}
 _BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow")
-_MODEL_PACKAGES = ("torch", "transformers")
-_DIFFUSION_PACKAGES = (*_MODEL_PACKAGES, "diffusers")
+_DIFFUSION_PACKAGES = ("torch", "transformers", "diffusers")
 
 #: Pixels below which a second thread saves less than the other core is worth, where the next job's worker is getting ready.
 _SMALL = 500_000
@@ -179,7 +179,9 @@ def _export(
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem
-    pictures = Pictures(title, picture, layers, reading.provenance, reading.warnings)
+    source = depth.source_of(reading.provenance)
+    note = next(iter(reading.warnings), None) if source.is_guess else None
+    pictures = Pictures(title, picture, layers, reading.provenance, source.in_words, note)
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
 
@@ -206,7 +208,7 @@ def _export(
         colour_profile=photo.profile,
         source_bits=photo.bits,
         threads=command.threads,
-        versions=versions(*_packages(reading, painted)),
+        versions=versions(*_packages(source.packages, painted, command)),
     )
     data = encode(manifest)
     (folder / MANIFEST_NAME).write_bytes(data)
@@ -215,8 +217,7 @@ def _export(
     return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path
 
 
-def _packages(reading: DepthMap, painted: "painterly.Painting | None") -> set[str]:
-    """The libraries that had a part in the pixels."""
-    by_model = _MODEL_PACKAGES if reading.provenance.source == "model" else ()
+def _packages(of_depth: tuple[str, ...], painted: "painterly.Painting | None", command: JobCommand) -> set[str]:
+    """The libraries that had a part in the files."""
     by_diffusion = _DIFFUSION_PACKAGES if painted and painted.provenance.model else ()
-    return {*_PACKAGES, *by_model, *by_diffusion}
+    return {*_PACKAGES, *of_depth, *by_diffusion, *packages_of(command.spec.formats)}

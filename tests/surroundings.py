@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: A user without rights or a home, on Linux and on macOS.
 NOBODY = "nobody"
+#: As HOME: a folder that does not exist, and that only root can make.
+NO_HOME = "closed/home"
 
 #: Put into the copy's site-packages, so that every process of it, also a confined worker, sees another processor. torch is
 #: changed when it has been imported, and not before: most processes never import it.
@@ -53,7 +55,7 @@ class Case:
     """One other machine.
 
     Attributes:
-        environment: variables to set, or, where none, to remove.
+        environment: variables to set, or, where none, to remove; `NO_HOME` is a folder that does not exist.
         folder: the name of the folder that the checkout lies in.
         cores: how many the program is told there are; 1 also binds it to one.
         bfloat16: whether the processor computes in it; none: as this one.
@@ -76,7 +78,7 @@ CASES: Mapping[str, Case] = {
     "bfloat16": Case(bfloat16=True),
     "one core": Case(cores=1),
     "sixteen cores": Case(cores=16),
-    "nobody": Case(user=NOBODY, environment={"HOME": "/nonexistent"}),
+    "nobody": Case(user=NOBODY, environment={"HOME": NO_HOME}),
     "no home": Case(environment={"HOME": None, "XDG_CONFIG_HOME": None, "XDG_STATE_HOME": None, "XDG_CACHE_HOME": None}),
     "plain C": Case(environment={"LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Kiritimati"}),
     "German": Case(environment={"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "America/St_Johns"}),
@@ -90,7 +92,7 @@ CASES: Mapping[str, Case] = {
         folder="Fotos für Anna", cores=1, bfloat16=False, user=NOBODY, umask=0o077,
     ),
     "crowded": Case(
-        {"HOME": "/nonexistent/home", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "America/St_Johns"},
+        {"HOME": NO_HOME, "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "TZ": "America/St_Johns"},
         cores=16, bfloat16=True, umask=0o002,
     ),
 }  # fmt: skip
@@ -183,6 +185,9 @@ def _environment(case: Case, base: Path) -> dict[str, str]:
         environment.pop(name, None)
         if name == "TMPDIR" and value:
             (base / value).mkdir()
+        if name == "HOME" and value:
+            (base / value).parent.mkdir(mode=0o755)
+        if name in ("TMPDIR", "HOME") and value:
             value = str(base / value)
         if value is not None:
             environment[name] = value

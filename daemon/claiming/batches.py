@@ -48,7 +48,7 @@ class Batches:
         """
         batch = self._ledger.jobs.batches.get(to_text(folder))
         if batch is None:
-            return "nothing is known of its jobs any more: remove it"
+            return "its jobs are no longer known: remove it"
         try:
             if not self._outbox.has(batch.last_job):
                 return f"its job.yaml stays because the folder of its last job, {batch.last_job}, is not in the outbox: remove it"

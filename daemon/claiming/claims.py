@@ -15,7 +15,6 @@ The order, and why:
 8. `status.json`, a view.
 """
 
-import contextlib
 import errno
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +34,10 @@ from daemon.intake.model import Entry, Ready
 from daemon.intake.picture_end import END_BYTES, end_is_missing
 from daemon.intake.settle import END_MISSING
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
+from daemon.platform.files import permission_hint
 from daemon.settings import Settings
 
 #: Errors that only a person can end, so long after which a job is given up that was accepted and cannot be moved: its picture
@@ -125,12 +126,36 @@ class Claims:
                     logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
                     why = Dropped(pair, f"it cannot be read now: {error.strerror}")
             dropped.append(why)
+        accepted, unrecorded = self._record(accepted)
+        dropped += unrecorded
         if accepted:
-            self._ledger.record(*(record for _, record in accepted))
             self._finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
         live = self._ledger.jobs.live
         dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
         return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
+
+    def _record(
+        self, accepted: list[tuple[Ready, Accepted | Retaken]]
+    ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[Dropped]]:
+        """Record all of them with one sync; a pair of which no reader of the journal would accept the record is left out."""
+        try:
+            if accepted:
+                self._ledger.record(*(record for _, record in accepted))
+        except UnreplayableError as error:
+            # Nothing was recorded. Which of them it was shows when each is recorded by itself.
+            if len(accepted) == 1:
+                [(pair, record)] = accepted
+                logger.error("{} cannot be recorded: {}", record.job, error)
+                return [], [Dropped(pair, f"it cannot be taken: {error}", for_a_person=True)]
+        else:
+            return accepted, []
+        recorded: list[tuple[Ready, Accepted | Retaken]] = []
+        dropped: list[Dropped] = []
+        for one in accepted:
+            good, bad = self._record([one])
+            recorded += good
+            dropped += bad
+        return recorded, dropped
 
     def try_again(self) -> None:
         """Move what could not be moved: those that somebody cancels, and some of the others, of whom each has its turn.
@@ -246,7 +271,7 @@ class Claims:
             except (FileNotFoundError, NotADirectoryError):
                 return Dropped(pair, f"{to_text(entry.name)} was taken back")
             except OSError as error:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be looked at now: {error.strerror}")
+                return Dropped(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
             if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
                 grew = found.ino == entry.ino and found.size > entry.size
                 return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
@@ -258,18 +283,28 @@ class Claims:
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return Dropped(pair, why, for_a_person=True)
             if (shut := folder.keeps(entry.name)) is not None:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}")
-            if entry in (pair.image, pair.depth) and (seconds := self._rest_may_come(folder, entry)):
-                return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
+                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
+            if entry in (pair.image, pair.depth):
+                try:
+                    seconds = self._rest_may_come(folder, entry)
+                except OSError as error:
+                    # A worker could not read it either, and the job would fail for what may pass.
+                    denied = error.errno in _DENIED
+                    why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
+                    return Dropped(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
+                if seconds:
+                    return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
         return None
 
     def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
-        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told."""
+        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         now = self._clock().timestamp()
         until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        if until is None or entry.size == 0:
+        head, tail = folder.ends(entry.name, 1 if until is None else END_BYTES, self._folders.wanted(entry))
+        if until is None or entry.size == 0 or not end_is_missing(head, tail, entry.size):
             return 0.0
-        with contextlib.suppress(OSError):  # why it cannot be read is for the worker to say
-            if end_is_missing(*folder.ends(entry.name, END_BYTES, self._folders.wanted(entry)), entry.size):
-                return until - now
-        return 0.0
+        return until - now

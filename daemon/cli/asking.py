@@ -19,8 +19,8 @@ from daemon.settings import Settings
 
 #: How long a running daemon may take to answer before the verb says that the request stays.
 _PATIENCE_SECONDS = 20.0
-_NOT_RUNNING = "The daemon is not running; this will be done when it starts (multiplane run)."
-_NO_ANSWER = "The daemon has not answered yet; it will do this as soon as it can."
+_NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
+_NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
 _DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,
     "retry": decide.may_retry,
@@ -71,8 +71,8 @@ def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnsw
         write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
     except OSError as error:
         tell_error(
-            f"the daemon cannot be asked: {settings.paths.requests} cannot be written ({error.strerror})",
-            "Ask as the user that the daemon runs as, and make sure that the disk has room.",
+            f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
+            "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
         )
         raise typer.Exit(1) from error
     if not runs:

@@ -100,7 +100,7 @@ def _look_at_the_daemon(looking: Looking, seen: _Watched, settings: Settings, ti
     """Say once, and again when it changes, why nothing goes on."""
     if not looking.daemon_runs():
         seen.idle_since = tick if seen.idle_since is None else seen.idle_since
-        why: str | None = f"The daemon is not running; waiting {patience:g} s for it (multiplane run)."
+        why: str | None = f"The daemon isn't running; waiting {patience:g} s for it (multiplane run)."
     else:
         seen.idle_since = None
         health = looking.health()
@@ -127,7 +127,7 @@ def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings,
             give_up(refusal)
         if job is None:
             seen.gone.add(one.job_id)
-            tell_error(f"{one.job_id}: somebody took the picture back, or removed the job", "See: multiplane jobs.")
+            tell_error(f"{one.job_id}: the picture was taken back, or the job was removed", "See: multiplane jobs.")
             return
         status = status_of(job)
     if status and status.state in ENDED:

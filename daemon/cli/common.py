@@ -20,7 +20,7 @@ Home = Annotated[
     typer.Option(
         "--home",
         envvar="MULTIPLANE_HOME",
-        help="The folder with inbox and outbox; if not given: the checkout, or ~/Multiplane without one.",
+        help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -43,20 +43,24 @@ def settings_in_use(home: Path | None) -> Settings:
     settings = settings_of(home)
     paths = settings.paths
     if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
-        what = "is no folder" if os.path.lexists(paths.home) else "is not there"
+        what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
         give_up(
-            Refusal(f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To make a new home: multiplane run.")
+            Refusal(
+                f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To create a new home: multiplane run."
+            )
         )
     return settings
 
 
 def settings_at(home: Path | None) -> Settings:
-    """The settings of a home.
+    """The settings of a home, in whose outbox no link is followed from then on.
 
     Raises:
         Refusal: they are wrong.
     """
-    return load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    settings = load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
+    fs.publish_below(settings.paths.outbox_bytes)
+    return settings
 
 
 def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:

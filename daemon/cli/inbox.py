@@ -26,7 +26,7 @@ def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], i
     look = scanner.look(0.0)
     memory = step(Memory(rules=Rules()), look).memory
     decided = step(memory, replace(look, now=_LONG))
-    ready = "ready; the daemon does not get to it" if alive else "ready; it is taken when the daemon runs"
+    ready = "ready, but the daemon hasn't taken it" if alive else "ready; the daemon takes it when it runs"
     items = [Waiting(path=to_text(os.path.join(one.folder, one.name)), reason=one.reason) for one in decided.waiting]
     items += [Waiting(path=to_text(os.path.join(one.folder, one.image.name)), reason=ready) for one in decided.ready]
     return tuple(items[:MAX_WAITING]), len(items)

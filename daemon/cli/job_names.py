@@ -20,7 +20,7 @@ def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
     hint = (
         f"Did you mean {' or '.join(meant)}?"
         if meant
-        else "multiplane jobs lists them, multiplane waiting what is not taken yet."
+        else "multiplane jobs lists the jobs, multiplane waiting what is still in the inbox."
     )
     return f"there is no job {job_id!a}", hint
 

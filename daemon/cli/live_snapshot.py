@@ -90,14 +90,25 @@ class Standstill:
 
 def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
     """Why jobs do not go on; none if they do. `at` is this moment."""
-    health = looking.health()
-    if not looking.daemon_runs():
-        return Standstill("the daemon is not running", "The daemon is not running: jobs go on when it is started.", stale=True)
-    if (why := silence(settings, health, at)) is not None:
-        return Standstill("the daemon is silent", f"Jobs may stand still: {why}.", stale=True)
+    health, alive = looking.health(), looking.daemon_runs()
+    return standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
+
+
+def standstill_of(health: Health | None, *, alive: bool, problem: str | None) -> Standstill | None:
+    """Why jobs don't progress, by what these say; none if they do.
+
+    Args:
+        health: what the daemon wrote last.
+        alive: a daemon holds this home.
+        problem: why `health` is out of date.
+    """
+    if problem is not None:
+        return Standstill("the daemon is silent", f"Jobs may not be progressing: {problem}.", stale=True)
+    if not alive:
+        return Standstill("the daemon is not running", "The daemon isn't running. Jobs continue when it starts.", stale=True)
     if health is not None and health.state in ("paused", "offline"):
         hint = f" {health.hint}" if health.hint else ""
-        why = health.problem or "it did not say why"
+        why = health.problem or "no reason was reported"
         return Standstill(health.state, f"The daemon is {health.state}: {why}.{hint}", stale=False)
     return None
 
@@ -114,10 +125,10 @@ def silence(settings: Settings, health: Health | None, at: datetime) -> str | No
         return reason
     if health is None or health.state in ("stopped", "refused"):
         # The last words of the one before.
-        return "the daemon is starting, and has not said anything yet"
+        return "the daemon is starting and hasn't reported anything yet"
     if datetime.fromisoformat(health.alive_at) > at:
-        return "the daemon runs, but has not said anything since the clock was set back"
-    return f"the daemon runs, but has not said anything for {silent:.0f} s"
+        return "the daemon is running, but hasn't responded since the clock was set back"
+    return f"the daemon is running, but hasn't responded for {silent:.0f} s"
 
 
 def _outbox_trouble(settings: Settings) -> str | None:
@@ -126,14 +137,14 @@ def _outbox_trouble(settings: Settings) -> str | None:
     try:
         if not Outbox(fs, root).is_healthy():
             os.scandir(root).close()
-            return f"{os.fsdecode(root)} is not the outbox: its marker file .multiplane is missing"
+            return f"{os.fsdecode(root)} isn't the outbox: its marker file .multiplane is missing"
         found = os.statvfs(root)
     except FileNotFoundError:
-        return f"the outbox is not there: {os.fsdecode(root)}"
+        return f"the outbox doesn't exist: {os.fsdecode(root)}"
     except OSError as error:
-        return f"the outbox cannot be looked into ({error.strerror}): {os.fsdecode(root)}"
+        return f"the outbox cannot be read ({error.strerror}): {os.fsdecode(root)}"
     if found.f_flag & os.ST_RDONLY:
-        return f"the outbox can only be read, not written: {os.fsdecode(root)}"
+        return f"the outbox is read-only: {os.fsdecode(root)}"
     # A file system that knows no sizes says 0 blocks in all.
     if found.f_blocks and found.f_bavail * found.f_frsize < _ENOUGH_BYTES:
         return f"the disk of the outbox is full: {os.fsdecode(root)}"

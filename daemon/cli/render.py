@@ -1,4 +1,4 @@
-"""How the verbs draw: names that come from anyone, states, durations, bars."""
+"""How the verbs print names, states, durations and bars."""
 
 import math
 from datetime import UTC, datetime
@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from daemon.cli.common import printable
+from daemon.cli.live_snapshot import Standstill
 from daemon.clock import hour
 from daemon.clock import local as local
 from daemon.contract.status import State, Status
-from daemon.outbox import attempt_of
+from daemon.outbox import attempt_of, stage_name
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
+#: Beside progress that may be out of date.
+LAST_HEARD = "as of the last report"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -26,36 +29,39 @@ def state_cell(state: State) -> Text:
     return Text(state, style=STYLES[state])
 
 
-def remark(status: Status, *, halted: str = "", stale: bool = False) -> str:
-    """What there is to say of a job beside its state.
-
-    Args:
-        status: of the job.
-        halted: why nothing is started now, a few words; empty if nothing stands still.
-        stale: whether nobody keeps the progress of running jobs true.
-    """
+def remark(status: Status, halt: Standstill | None = None) -> str:
+    """What to say about a job beside its state; `halt`: why jobs don't progress, if they don't."""
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
             said = (_trouble(status),)
         case "pending":
-            place = status.queue_position
-            said = ("next in line" if place == 1 else f"{place:,} in line" if place else "", halted, again(status))
+            said = (how_far(status, halt), again(status))
         case "processing":
-            progress = status.progress
-            said = (
-                f"{progress.stage} {percent(progress.fraction)}" if progress else "",
-                attempt(status),
-                "when last heard of" if stale else "",
-            )
+            said = (how_far(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
             said = (f"{status.processing_seconds:.1f} s",)
     return " · ".join(filter(None, said))
 
 
+def how_far(status: Status, halt: Standstill | None = None) -> str:
+    """The place of a pending job in the queue or the progress of a running one, and whether jobs stand still."""
+    said: tuple[str, ...] = ()
+    if status.state == "pending":
+        place = status.queue_position
+        said = ("next in line" if place == 1 else f"number {place:,} in line" if place else "", halt.word if halt else "")
+    elif status.state == "processing":
+        progress = status.progress
+        said = (
+            f"{stage_name(progress.stage)} {percent(progress.fraction)}" if progress else "",
+            LAST_HEARD if halt and halt.stale else "",
+        )
+    return " · ".join(filter(None, said))
+
+
 def again(status: Status) -> str:
-    """When a pending job is tried again, if it rests, and what became of the attempt before; empty if there was none."""
-    when = f"tried again at {hour(status.retry_at)}" if status.retry_at else "tried before"
+    """When the next attempt of a pending job starts, and how the last attempt failed; empty if there was none."""
+    when = f"next attempt at {hour(status.retry_at)}" if status.retry_at else "earlier attempt"
     which = f" ({attempt_of(status.attempts + 1)})" if status.attempts and status.retry_at else ""
     if status.error:
         return f"{when}{which}: {_trouble(status)}"
@@ -63,7 +69,7 @@ def again(status: Status) -> str:
 
 
 def attempt(status: Status) -> str:
-    """Which attempt a running job is at; empty if it is the first."""
+    """Which attempt of a running job this is; empty if it is the first."""
     return attempt_of(status.attempts) if status.state == "processing" and status.attempts > 1 else ""
 
 
@@ -72,13 +78,13 @@ def _trouble(status: Status) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1; only what is done has 100 %."""
-    # What is stored for 0.57 is a little less.
+    """A share from 0 to 1 as a percentage; only a finished job shows 100 %."""
+    # 0.57 is stored as slightly less.
     return f"{math.floor(share * 100 + 1e-6)} %"
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it, in at most two units."""
+    """A duration as people write it, in at most two units."""
     if seconds < 10:
         return f"{max(seconds, 0.0):.1f} s"
     if seconds < _MINUTE:
@@ -105,7 +111,7 @@ def now() -> datetime:
 
 
 def bar(share: float, width: int, *, ground: bool = False) -> str:
-    """A bar of eighths of a column: `share` of `width` columns; on a `ground` of light dots up to the full width."""
+    """A bar over `share` of `width` columns, drawn in eighths; with `ground`, light dots fill the rest."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     filled = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
     return filled + "·" * (width - len(filled)) if ground else filled

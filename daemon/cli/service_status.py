@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
-from daemon.cli.live_snapshot import Seeing
+from daemon.cli.live_snapshot import Seeing, standstill_of
 from daemon.cli.looking import Looking
-from daemon.cli.render import ago, duration, local, now
+from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.jobs.resting import rest_left
@@ -46,6 +46,7 @@ class ServiceStatus(Frozen):
     problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
     last_job: JobAtAGlance | None = None
     next_job: JobAtAGlance | None = None
+    waiting_total: int = Field(0, description="how much is in the inbox and not taken")
 
 
 def look(settings: Settings, its: Manager) -> ServiceStatus:
@@ -75,6 +76,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         problem=sight.problem,
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
         next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
+        waiting_total=sight.waiting_total,
     )
 
 
@@ -92,24 +94,28 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
         since = duration(at.timestamp() - seconds(health.started_at))
         yield "daemon", f"alive, {health.state}, process {health.pid}, since {local(health.started_at)} ({since})"
     elif found.problem:
-        yield "daemon", f"runs, last heard of {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
+        yield "daemon", f"runs, last response {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "runs"
     elif health and health.state == "refused":
         yield "daemon", f"refused to start at {local(health.alive_at)}"
     else:
         yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
     if found.problem:
         yield "problem", found.problem
-    elif health and health.problem:
+    # The trouble of a daemon that is gone says nothing of now, unless it refused to start because of it.
+    elif health and health.problem and (found.alive or health.state == "refused"):
         yield "problem", health.problem
         if health.hint:
             yield "", health.hint
     if found.last_job and found.last_job.at:
         yield "last job", f"{found.last_job.job_id} {found.last_job.state}, {ago(found.last_job.at, at)}"
-    if health and health.processing and found.alive:
-        yield "running", ", ".join(health.processing)
-    yield "next", f"{found.next_job.job_id}" if found.next_job else "nothing in line"
-    if health and health.waiting_total:
-        yield "waiting", f"{health.waiting_total:,} in the inbox (multiplane waiting tells why)"
+    is_there = found.alive or found.problem is not None
+    halt = standstill_of(health, alive=is_there, problem=found.problem)
+    if health and health.processing and is_there:
+        yield "running", ", ".join(health.processing) + (f" · {LAST_HEARD}" if halt and halt.stale else "")
+    following = found.next_job.job_id if found.next_job else "nothing in line"
+    yield "next", f"{following} · {halt.word}" if found.next_job and halt else following
+    if found.waiting_total:
+        yield "waiting", f"{found.waiting_total:,} in the inbox (multiplane waiting says why)"
 
 
 def installed(its: Manager) -> Installed | None:

@@ -1,15 +1,22 @@
 """layer_manifest.json: what the layers are and what made them. No times, no ids: the same job gives the same bytes."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from daemon.contract.bounds import Checksum, Count, Extent, Finite, Path, Sentence, Share, Word
+from daemon.contract.registry import DEPTH_SOURCES
 from daemon.contract.spec import MAX_LAYERS
 from daemon.contract.status import Frozen
 
 MANIFEST_VERSION = 1
 MANIFEST_NAME = "layer_manifest.json"
+
+if TYPE_CHECKING:
+    # A type checker does not run the registry.
+    SourceName = str
+else:
+    SourceName = Literal[tuple(source.name for source in DEPTH_SOURCES)]
 
 
 class Layer(Frozen):
@@ -34,9 +41,9 @@ class Split(Frozen):
 
 
 class Depth(Frozen):
-    """Where the depth came from. `heuristic`: guessed from classical cues, not measured and not learned."""
+    """Where the depth came from. `heuristic`: estimated without a model, from classical cues."""
 
-    source: Literal["file", "photo", "model", "heuristic"]
+    source: SourceName
     model: Word | None = None
     revision: Word | None = None
     licence: Word | None = None

@@ -3,16 +3,23 @@
 Where the fields come from (configuration, preset, sidecar) and how hostile YAML is read is the business of `daemon.sidecar`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from daemon.contract.registry import DEPTH_SOURCES, FORMATS
+
 Mode = Literal["photo-realistic", "painterly"]
-DepthChoice = Literal["auto", "file", "photo", "model", "cues"]
 DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
-Format = Literal["psd"]
 SplitMethod = Literal["natural", "equal", "quantile"]
+if TYPE_CHECKING:
+    # A type checker does not run the registry.
+    DepthChoice = str
+    Format = str
+else:
+    DepthChoice = Literal["auto", *(source.word for source in DEPTH_SOURCES)]
+    Format = Literal[tuple(each.word for each in FORMATS)]
 
 JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MIN_LAYERS, MAX_LAYERS = 2, 12

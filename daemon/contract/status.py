@@ -1,13 +1,22 @@
 """status.json: what a person or a workflow reads about one job. Only ever gains fields."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.contract.bounds import Bytes, Checksum, Code, Extent, Name, Passage, Path, Seconds, Sentence, Share, Word
+from daemon.contract.registry import FORMATS
 from daemon.contract.spec import JobSpec, Mode
 
 STATUS_VERSION = 1
+
+#: Files that every result has, and the format words: in this order they are listed, the manifest after them.
+KINDS = ("layer", "depth", "composite", *(each.word for each in FORMATS), "preview", "contact_sheet", "manifest")
+if TYPE_CHECKING:
+    # A type checker does not run the registry.
+    Kind = str
+else:
+    Kind = Literal[KINDS]
 
 State = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
@@ -50,7 +59,7 @@ class Output(Frozen):
     """One file of the result; `path` is relative to the job's folder."""
 
     path: Path
-    kind: Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
+    kind: Kind
     bytes: Bytes
     sha256: Checksum
 

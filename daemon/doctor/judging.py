@@ -22,7 +22,7 @@ _SILENT_SECONDS = 60.0
 #: Folders that are named in a sentence.
 _SOME = 3
 _BROKEN = (
-    "Put back what is missing from a backup: until then no daemon starts. To go on with what there is, stop the daemon, then: "
+    "Restore what is missing from a backup; until then no daemon starts. To continue without it, stop the daemon, then run: "
     "multiplane doctor --repair"
 )
 _GAP = (
@@ -55,12 +55,15 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:
-    yield Finding(area="settings", grade="ok", sentence="The settings can be read, and fit together.")
+    yield Finding(area="settings", grade="ok", sentence="The settings are valid.")
     health = facts.daemon.health
     if facts.daemon.holds and health and health.settings not in (None, facts.settings.get("digest")):
-        sentence = "The daemon that runs was started with other settings: what is said here of them holds from its next start on."
+        sentence = "The running daemon was started with other settings; the ones checked here apply from its next start."
         yield Finding(
-            area="settings", grade="note", sentence=sentence, hint="Start it anew: multiplane service restart, or Ctrl-C and run."
+            area="settings",
+            grade="note",
+            sentence=sentence,
+            hint="Restart it: multiplane service restart, or Ctrl-C and multiplane run.",
         )
 
 
@@ -88,14 +91,16 @@ def _folders(facts: Facts) -> Iterator[Finding]:
 def _absent(folder: Folder, *, fresh: bool) -> Finding:
     trouble = folder.trouble
     if trouble and trouble.number == errno.ENOENT and fresh:
-        return Finding(area="folders", grade="note", sentence=f"The {folder.name} {folder.path} is made at the first start.")
+        return Finding(
+            area="folders", grade="note", sentence=f"The {folder.name} {folder.path} will be created at the first start."
+        )
     if trouble and trouble.number in _NO_PERMISSION:
         hint = _capital(permission_hint()) + "."
-        sentence = f"The {folder.name} {folder.path} cannot be looked into: {trouble.text}."
+        sentence = f"The {folder.name} {folder.path} cannot be read: {trouble.text}."
         return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
-    text = trouble.text if trouble else "it is no folder"
+    text = trouble.text if trouble else "it is not a folder"
     sentence = f"The {folder.name} {folder.path} is not there: {text}."
-    hint = "Connect the disk or share it lies on, or set the folder anew in the configuration."
+    hint = "Connect its disk or share, or change the folder in the settings."
     return Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
 
 
@@ -103,7 +108,9 @@ def _permissions(facts: Facts) -> Iterator[Finding]:
     there = [folder for folder in facts.folders if folder.there]
     for folder in there:
         if folder.guarded:
-            sentence = f"The {folder.name} lies in {folder.guarded}, which macOS guards: the daemon must be allowed to go there."
+            sentence = (
+                f"The {folder.name} lies in {folder.guarded}, which macOS protects: the daemon needs permission to read it."
+            )
             hint = "Allow it in System Settings, Privacy & Security, Files and Folders; or choose a home elsewhere."
             yield Finding(area="permissions", grade="note", sentence=sentence, hint=hint)
         if folder.writing:
@@ -156,23 +163,21 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         return
     off = clock.stamp - clock.wall
     if abs(off) <= _CLOCK_NOTE:
-        yield Finding(
-            area="clock", grade="ok", sentence="The clock is right, as far as can be told; new files in the inbox carry its time."
-        )
+        yield Finding(area="clock", grade="ok", sentence="The clock looks right; new files in the inbox carry its time.")
         return
     way = "ahead of" if off > 0 else "behind"
     yield Finding(
         area="clock",
         grade="problem" if abs(off) > _CLOCK_PROBLEM else "note",
         sentence=f"The clock of the inbox's disk is {abs(off):.0f} s {way} that of this machine.",
-        hint="Let both machines set their clocks by the network (NTP).",
+        hint="Let both machines set their clocks from the network (NTP).",
     )
 
 
 def _journal(facts: Facts) -> Iterator[Finding]:
     journal = facts.journal
     if journal.trouble:
-        sentence = f"The journal cannot be looked into: {journal.trouble.text}."
+        sentence = f"The journal cannot be read: {journal.trouble.text}."
         yield Finding(area="journal", grade="problem", sentence=sentence, hint=f"{_capital(permission_hint())}.")
         return
     yield from _order(journal)
@@ -192,16 +197,14 @@ def _journal(facts: Facts) -> Iterator[Finding]:
             )
         elif segment.torn_line and not (segment is last and facts.daemon.holds):
             # While the daemon runs, the end of the last segment may just be being written.
-            sentence = (
-                f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing had been done because of it."
-            )
+            sentence = f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing depended on it."
             yield Finding(
-                area="journal", grade="note", sentence=sentence, hint="Nothing is to be done: the next start sets it aside."
+                area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
             )
     if journal.aside:
         count = len(journal.aside)
         sentence = f"Cut-off writes were set aside {'once' if count == 1 else f'{count} times'}, after a crash or a power loss."
-        hint = f"Nothing is to be done; they lie beside the journal: {', '.join(journal.aside[-3:])}"
+        hint = f"You need not do anything; they are beside the journal: {', '.join(journal.aside[-3:])}"
         yield Finding(area="journal", grade="note", sentence=sentence, hint=hint)
     if not journal.faults and not any(segment.damage for segment in journal.segments):
         records, files = sum(segment.records for segment in journal.segments), len(journal.segments)
@@ -213,7 +216,7 @@ def _order(journal: JournalFacts) -> Iterator[Finding]:
     """Segments that are missing or in the wrong place, and job folders that none knows."""
     for fault in journal.faults:
         hint = _BROKEN if fault.kind == "break" else _GAP
-        yield Finding(area="journal", grade="problem", sentence=f"The journal is not whole: {fault.text}.", hint=hint)
+        yield Finding(area="journal", grade="problem", sentence=f"The journal is incomplete: {fault.text}.", hint=hint)
     if journal.strangers:
         count = len(journal.strangers)
         some = ", ".join(journal.strangers[:3]) + (" …" if count > _SOME else "")
@@ -223,7 +226,7 @@ def _order(journal: JournalFacts) -> Iterator[Finding]:
     if journal.forgotten:
         are = "folders are" if journal.forgotten > 1 else "folder is"
         sentence = f"{journal.forgotten:,} job {are} older than the history that is kept (history.keep_days)."
-        yield Finding(area="journal", grade="note", sentence=sentence, hint="Nothing is to be done: keep them or remove them.")
+        yield Finding(area="journal", grade="note", sentence=sentence, hint="You need not do anything: keep them or remove them.")
 
 
 def _way_on(path: str, *, is_last: bool) -> str:
@@ -242,30 +245,31 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     daemon, health = facts.daemon, facts.daemon.health
     if not daemon.holds:
         if health and health.state == "refused":
-            sentence = f"The daemon refused to start: {health.problem or 'it did not say why'}."
+            sentence = f"The daemon refused to start: {health.problem or 'no reason was reported'}."
             hint = health.hint or "See the log: multiplane service logs"
             yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
             return
         installed = facts.service.home is not None
         if health and health.state not in ("stopped", "refused"):
-            sentence = f"The daemon is not running; it ended without a word after {local(health.alive_at)}."
+            sentence = f"The daemon isn't running; it ended unexpectedly after {local(health.alive_at)}."
         else:
-            sentence = "The daemon is not running."
+            sentence = "The daemon isn't running."
         hint = "Start it with: multiplane service start" if installed else "Start it with: multiplane run"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
     elif daemon.silent_seconds > _SILENT_SECONDS:
-        sentence = (
-            f"The daemon (process {health.pid}) has said nothing for {daemon.silent_seconds:.0f} s: it hangs, perhaps on a share."
-        )
+        sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
         hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
-        sentence = f"The daemon is {health.state}: {health.problem or 'it did not say why'}."
+        sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."
         yield Finding(
-            area="daemon", grade="problem", sentence=sentence, hint=health.hint or "It goes on by itself when that is mended."
+            area="daemon",
+            grade="problem",
+            sentence=sentence,
+            hint=health.hint or "Work resumes automatically when that is fixed.",
         )
     else:
         jobs = f"{len(health.processing)} running, {health.pending} pending, {health.waiting_total} waiting in the inbox"
@@ -278,7 +282,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
                 sentence = f"{folder} is on a network share ({polled.share}): it is polled, and files in it settle for longer."
                 yield Finding(area="daemon", grade="ok", sentence=sentence)
         if health.last_fault:
-            sentence = f"Watching the inbox failed and was mended: {health.last_fault}"
+            sentence = f"Watching the inbox failed and was repaired: {health.last_fault}"
             yield Finding(area="daemon", grade="note", sentence=sentence)
 
 
@@ -286,13 +290,13 @@ def _service(facts: Facts) -> Iterator[Finding]:
     service = facts.service
     if service.error:
         sentence = f"The service's file {service.file} cannot be used: {service.error}."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint="Write it anew: multiplane service install")
+        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it again: multiplane service install")
     elif service.home is None:
-        hint = "To let it start by itself: multiplane service install"
+        hint = "To start it automatically: multiplane service install"
         yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
     elif not service.python_there:
-        sentence = f"The service is to start {service.python}, which is not there any more."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it anew: multiplane service install")
+        sentence = f"The service is to start {service.python}, which no longer exists."
+        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it again: multiplane service install")
     elif os.path.realpath(service.home) != os.path.realpath(facts.home):
         sentence = f"The service is installed for another home, {service.home}."
         yield Finding(area="service", grade="note", sentence=sentence, hint="One home is served at a time.")

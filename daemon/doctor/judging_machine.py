@@ -32,20 +32,20 @@ def weights(facts: Facts) -> Iterator[Finding]:
     depth = [each for each in models if each["use"] == "depth"]
     if not any(each["name"] in there for each in depth):
         default = next((each["name"] for each in depth if each["default"]), None)
-        sentence = (
-            "No depth model is installed: pictures without a depth of their own get a rough estimate from the picture's layout."
-        )
+        sentence = "No depth model is installed: the depth of photos without depth data is estimated without a model."
         hint = f"Fetch one: multiplane models fetch {default}" if default else "See: multiplane models list"
         yield Finding(area="weights", grade="note", sentence=sentence, hint=hint)
     elif not broken:
-        yield Finding(area="weights", grade="ok", sentence=f"Installed, and byte for byte as fetched: {', '.join(there)}.")
+        yield Finding(
+            area="weights", grade="ok", sentence=f"Installed, and unchanged since they were fetched: {', '.join(there)}."
+        )
 
 
 def device(facts: Facts) -> Iterator[Finding]:
     """Where models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
-        sentence = f"The devices cannot be asked: {facts.devices.failure or 'no answer was given'}."
+        sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
         yield Finding(area="device", grade="problem", sentence=sentence, hint="Set the program up again: make setup")
         return
     if answer.get("error"):
@@ -63,9 +63,7 @@ def device(facts: Facts) -> Iterator[Finding]:
     wanted = facts.settings.get("device")
     if wanted in ("cuda", "mps") and wanted not in working:
         sentence = f"worker.device is {wanted}, but this machine has none that works."
-        yield Finding(
-            area="device", grade="problem", sentence=sentence, hint="Set worker.device: auto (or cpu) in the configuration."
-        )
+        yield Finding(area="device", grade="problem", sentence=sentence, hint="Set worker.device: auto (or cpu) in the settings.")
         return
     used = "cpu" if wanted == "cpu" or not working else working[0] if wanted == "auto" else wanted
     sentence = f"Models run on {used} (PyTorch {answer.get('torch')}, {answer.get('threads')} threads)."
@@ -73,14 +71,14 @@ def device(facts: Facts) -> Iterator[Finding]:
 
 
 def sandbox(facts: Facts) -> Iterator[Finding]:
-    """The fence around the workers."""
+    """The sandbox around the workers."""
     if facts.settings.get("sandbox") == "off":
         sentence = "The sandbox is off: a picture made to attack a decoder could do whatever the daemon may."
         yield Finding(
             area="sandbox",
             grade="note",
             sentence=sentence,
-            hint="Set worker.sandbox: auto in the configuration, and start the daemon anew.",
+            hint="Set worker.sandbox: auto in the settings, and restart the daemon.",
         )
     elif facts.unfenced:
         sentence = f"This system cannot keep workers from {'; '.join(facts.unfenced)}."

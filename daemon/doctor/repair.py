@@ -37,7 +37,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     try:
         lock = hold_lock(fs, paths.lock_bytes, os.getpid())
     except FileNotFoundError:
-        raise Refusal("there is nothing to repair: no daemon was ever started here", hint="Start it: multiplane run") from None
+        raise Refusal("there is nothing to repair: no daemon has run here yet", hint="Start it: multiplane run") from None
     try:
         yield from _order(fs, paths.journal_bytes)
         yield from _strangers(settings, fs)
@@ -69,9 +69,9 @@ def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
     for fault in survey.faults():
         for number in fault.lost:
             path = aside_path(folder, number, "lost")
-            text = f"{clock.now()}: {fault.text}; the journal goes on without.\n"
+            text = f"{clock.now()}: {fault.text}; the journal continues without it.\n"
             write_atomic(fs, path, text.encode(), durable=True)
-            yield f"The journal goes on although {fault.text}."
+            yield f"The journal continues although {fault.text}."
     fs.sync_dir(folder)
 
 
@@ -140,9 +140,7 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
         )
     folders, survey = job_folders(fs, paths.outbox_bytes), _survey(fs, paths.journal_bytes)
     if not survey.numbers and not survey.known:
-        raise Refusal(
-            "the journal was never begun", hint="Start the daemon once (multiplane run), stop it, and repair again: then it is."
-        )
+        raise Refusal("the journal was never begun", hint="Start the daemon once (multiplane run), stop it, then repair again.")
     strange, _forgotten = survey.sort(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
     if not strange:
         return
@@ -162,10 +160,10 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
                 max_bytes=int(settings.limits.max_output_bytes),
                 max_seconds=settings.worker.max_timeout_seconds,
             )
-            yield f"{name} was taken in."
+            yield f"{name} was added."
         except (UnfitError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            yield f"{name} was not taken in: {why}. It stays as it is."
+            yield f"{name} was not added: {why}. It stays as it is."
         if len(records) >= 2 * _AT_ONCE:
             journal.append(records)
             records = []

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from typing import Self
 
+from daemon.fs.below import enter
 from daemon.fs.leaving import kept_file, shut_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
@@ -124,14 +125,7 @@ class LocalFolder:
 
     def enter(self, name: bytes) -> Self:
         """Open a folder in it, no link."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(name, flags, dir_fd=self.fd)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # the other answer that systems give for a link
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from error
-            raise
-        return type(self)(fd, os.path.join(self.path, name), self._published)
+        return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
         """What is at the name."""

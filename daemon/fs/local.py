@@ -1,11 +1,18 @@
-"""The file operations on the real disk, through the system's calls."""
+"""The file operations on the real disk, through the system's calls.
 
+Below the folder of `publish_below` no path is given to the system: strangers may exchange a folder in it for a link at any
+moment. The folder itself is opened by its path, every folder below it from there, links refused (`daemon.fs.below`).
+"""
+
+import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
 
+from daemon.fs.below import At, descend, names_below, place_below
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
@@ -29,15 +36,29 @@ class LocalFiles:
     def _is_published(self, path: bytes) -> bool:
         return self._published is not None and os.path.join(path, b"").startswith(self._published)
 
+    @contextlib.contextmanager
+    def _place(self, path: bytes) -> Iterator[At]:
+        """Where a path leads: a name in an open folder below the published one, else the path as it is."""
+        names = names_below(self._published, path)
+        if not names or self._published is None:
+            yield At(path, None)
+            return
+        with place_below(self._published, names) as at:
+            yield at
+
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        with readable(self._is_published(path)):
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644)
+        with readable(self._is_published(path)), self._place(path) as at:
+            return os.open(at.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=at.folder)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        with readable(self._is_published(path)):
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644)
+        with readable(self._is_published(path)), self._place(path) as at:
+            fd = os.open(at.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=at.folder)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return fd
 
     def write(self, fd: int, data: bytes) -> int:
         """One write; may be short."""
@@ -45,8 +66,13 @@ class LocalFiles:
 
     def copy(self, source: bytes, target: bytes) -> str:
         """Copy a regular file's bytes, attributes and times; durable, its name excepted. Returns the SHA-256 of what was read."""
-        with regular(source) as reading:
+        with self._regular(source) as reading:
             return copy_open(reading, self.create(target))
+
+    @contextlib.contextmanager
+    def _regular(self, path: bytes) -> Iterator[int]:
+        with self._place(path) as at, regular(at.name, folder=at.folder) as fd:
+            yield fd
 
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes are on the disk."""
@@ -58,64 +84,93 @@ class LocalFiles:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """Move within one file system."""
-        os.rename(source, target)
+        with self._place(source) as old, self._place(target) as new:
+            os.rename(old.name, new.name, src_dir_fd=old.folder, dst_dir_fd=new.folder)
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""
-        os.unlink(path)
+        with self._place(path) as at:
+            os.unlink(at.name, dir_fd=at.folder)
 
     def mkdir(self, path: bytes) -> None:
         """Make a folder."""
-        with readable(self._is_published(path)):
-            os.mkdir(path, 0o755)
+        with readable(self._is_published(path)), self._place(path) as at:
+            os.mkdir(at.name, 0o755, dir_fd=at.folder)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        os.rmdir(path)
+        with self._place(path) as at:
+            os.rmdir(at.name, dir_fd=at.folder)
 
     def sync_dir(self, path: bytes) -> None:
         """Wait until the names in the folder are on the disk."""
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with self._folder(path) as fd:
             sync_folder(fd)
+
+    @contextlib.contextmanager
+    def _folder(self, path: bytes) -> Iterator[int]:
+        """Open a folder for as long as the block runs."""
+        fd = self._open_folder(path)
+        try:
+            yield fd
         finally:
             os.close(fd)
 
+    def _open_folder(self, path: bytes) -> int:
+        names = names_below(self._published, path)
+        if names and self._published is not None:
+            return descend(self._published, names)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def sync_many(self, paths: Sequence[bytes]) -> None:
         """Wait until these files and the names in these folders are on the disk."""
-        if len(paths) > _FEW and sync_together(paths):
+        if len(paths) > _FEW and sync_together(paths, self._anything):
             return
         for path in paths:
-            if stat.S_ISDIR(os.lstat(path).st_mode):
+            if self.lstat(path).kind == "directory":
                 self.sync_dir(path)
             else:
                 self.sync_file(path)
 
+    @contextlib.contextmanager
+    def _anything(self, path: bytes) -> Iterator[int]:
+        """Open a file or folder for as long as the block runs, no link."""
+        with self._place(path) as at:
+            fd = os.open(at.name, os.O_RDONLY | SAFE, dir_fd=at.folder)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
-        with regular(path) as fd:
+        with self._regular(path) as fd:
             full_sync(fd)
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
-        return as_stat(os.lstat(path))
+        with self._place(path) as at:
+            return as_stat(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False))
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no order."""
-        with os.scandir(path) as found:
-            return [DirEntry(entry.name, entry_kind(entry)) for entry in found]
+        with self._folder(path) as fd, os.scandir(fd) as found:
+            return [DirEntry(os.fsencode(entry.name), entry_kind(entry)) for entry in found]
 
     def tree(self, path: bytes) -> Iterator[Below]:
         """Everything below a folder, however deep."""
-        return walk(path)
+        with self._place(path) as at:
+            fd = os.open(at.name, os.O_RDONLY | os.O_DIRECTORY | SAFE, dir_fd=at.folder)
+        yield from walk(fd)
 
     def open_up(self, path: bytes) -> None:
         """Let the owner of a folder read and change it."""
-        if not hasattr(os, "O_PATH"):
-            os.chmod(path, stat.S_IRWXU, follow_symlinks=False)
-            return
-        # Linux opens a folder that may not be read, and changes its mode, by no other way that follows no link.
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with self._place(path) as at:
+            if not hasattr(os, "O_PATH"):
+                os.chmod(at.name, stat.S_IRWXU, dir_fd=at.folder, follow_symlinks=False)
+                return
+            # Linux opens a folder that may not be read, and changes its mode, by no other way that follows no link.
+            fd = os.open(at.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.folder)
         try:
             os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
         finally:
@@ -123,18 +178,18 @@ class LocalFiles:
 
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file."""
-        with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with self._regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return file.read(limit)
 
     def digest(self, path: bytes) -> str:
         """The SHA-256 of a regular file."""
-        with regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with self._regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
         """The SHA-256 of a regular file, after a None for each piece."""
         digest = hashlib.sha256()
-        with regular(path) as fd:
+        with self._regular(path) as fd:
             while piece := os.read(fd, _CHUNK):
                 digest.update(piece)
                 yield None
@@ -152,7 +207,7 @@ class LocalFiles:
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it open."""
-        return LocalFolder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path, self._is_published(path))
+        return LocalFolder(self._open_folder(path), path, self._is_published(path))
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""

@@ -164,6 +164,9 @@ class FileSystem(Protocol):
         """Make files and folders below this one readable for everybody who may enter it (0644, 0755), whatever the umask.
 
         It holds from now on, and not for the folder itself. What is made elsewhere follows the umask.
+
+        Strangers may write in it as well. So from now on no operation follows a link below it, wherever in a path the link is:
+        NotADirectoryError where one is in the place of a folder.
         """
 
     def create(self, path: bytes) -> int:

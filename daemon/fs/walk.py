@@ -22,9 +22,9 @@ def kind_of(mode: int) -> Kind:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-def walk(path: bytes) -> Iterator[Below]:
-    """Everything below a folder; see `FileSystem.tree`."""
-    walker = _Walker(path)
+def walk(folder: int) -> Iterator[Below]:
+    """Everything below an open folder, whose descriptor it closes; see `FileSystem.tree`."""
+    walker = _Walker(folder)
     try:
         yield from walker.look()
         while walker.go_on():
@@ -36,8 +36,8 @@ def walk(path: bytes) -> Iterator[Below]:
 class _Walker:
     """Stands in one folder at a time, of which alone it holds a descriptor, and knows the way back."""
 
-    def __init__(self, path: bytes) -> None:
-        self.fd = os.open(path, _FOLDER)
+    def __init__(self, folder: int) -> None:
+        self.fd = folder
         self._trail: list[bytes] = []
         self._above: list[tuple[tuple[int, int], list[bytes]]] = []
         self._folders: list[bytes] = []

@@ -83,10 +83,10 @@ class DiskSpace:
             return
         self._asked = now
         before, self.problem = self.problem, shortage(self._disks())
-        self.hint = "Make room on it; work goes on by itself. Nothing is lost." if self.problem else None
+        self.hint = "Free some space on it; work then resumes automatically. Nothing is lost." if self.problem else None
         if (self.problem is None) != (before is None):
             # How much is free changes all the time, and is told in daemon.json.
-            logger.warning("{}", f"paused: {self.problem}" if self.problem else "there is room on the disks again; work goes on")
+            logger.warning("{}", f"paused: {self.problem}" if self.problem else "the disks have space again; work resumes")
         self._hold_back()
 
     def next_look(self, now: float) -> float:

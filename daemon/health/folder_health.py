@@ -23,22 +23,25 @@ _PRESET = PRESET_NAME.encode()
 #: Of the last jobs, one whose picture is there proves the outbox.
 _MAX_JOBS = 50
 OFFLINE_HINT = (
-    "Nothing is lost; work goes on as soon as the folder is back. If this is another folder, and meant to be used from now on, "
+    "Nothing is lost; work resumes as soon as the folder is back. If this is a new folder that you want to use from now on, "
     "put an empty file named .multiplane into it."
 )
 
 
 class FolderHealth:
-    """Makes the two folders, and sees whether they are there."""
+    """Makes the two folders, and sees whether they are there.
 
-    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox) -> None:
+    Args:
+        known: gives jobs whose folders should be in the outbox, the surest first.
+    """
+
+    def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
         self._fs = fs
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
         self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
-        #: Gives jobs whose folders should be in the outbox, the surest first.
-        self.known: Callable[[], Iterable[Job]] = lambda: ()
+        self._known = known
         self._shares: set[Polled] = set()
         #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
         self.degraded: str | None = None
@@ -91,7 +94,7 @@ class FolderHealth:
         deaf = bell.tend()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_the_persons():
-            logger.warning("the inbox was deleted and made anew; {} is the inbox from now on", os.fsdecode(self._inbox))
+            logger.warning("the inbox was deleted and recreated; {} is the inbox from now on", os.fsdecode(self._inbox))
             self._mark_inbox()
             health = watch.health(now)
         elif health.state == "offline" and self._is_the_same("inbox", self._inbox) and self._put_back("inbox", self._mark_inbox):
@@ -126,7 +129,7 @@ class FolderHealth:
 
         A folder that somebody deleted and made anew may get the number of the old one; without its jobs it is not the outbox.
         """
-        jobs = [job for job in islice(self.known(), _MAX_JOBS) if job.claimed]
+        jobs = [job for job in islice(self._known(), _MAX_JOBS) if job.claimed]
         return not jobs or any(self._has(job) for job in jobs)
 
     def _has(self, job: Job) -> bool:
@@ -143,9 +146,7 @@ class FolderHealth:
         except OSError as error:
             logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
             return False
-        logger.warning(
-            "somebody had removed the marker file .multiplane of the {}; it is the same folder, and has it again", name
-        )
+        logger.warning("the marker file .multiplane of the {} had been removed; the folder is the same, so it was put back", name)
         return True
 
     def _tell(self, health: Health, deaf: OSError | None) -> None:
@@ -157,7 +158,7 @@ class FolderHealth:
             )
         degraded = "; ".join(sentences) or None
         if degraded != self.degraded:
-            logger.warning("{}", degraded or "all that should be watched is watched again")
+            logger.warning("{}", degraded or "everything is watched again")
         self.degraded = degraded
         self.hint = health.hint or (remedy(deaf) if deaf else None)
 

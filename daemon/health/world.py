@@ -92,7 +92,6 @@ class World:
     """Whether work can go on, as far as it does not hang on the jobs.
 
     Args:
-        busy: whether a worker has a job.
         program: a number that changes with the program on the disk.
         why_not_anew: why the program on the disk cannot be started; none if it can.
         available: bytes of memory that are free for use.
@@ -108,14 +107,13 @@ class World:
         room: DiskSpace,
         supervisor: Supervisor,
         *,
-        busy: Callable[[], bool],
         program: Callable[[], int] = fingerprint,
         why_not_anew: Callable[[], str | None] = why_not_anew,
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
         clock: Callable[[], float],
     ) -> None:
         self._fs, self._outbox, self._disk_space = fs, outbox, room
-        self._busy, self._program, self._why_not_anew = busy, program, why_not_anew
+        self._program, self._why_not_anew = program, why_not_anew
         self._available, self._clock = available, clock
         self._canary = Canary(outbox, supervisor)
         self._own = self._seen = program()
@@ -191,8 +189,8 @@ class World:
 
     # -- time -------------------------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """See whether what is wrong still is, if it is time."""
+    def look(self, *, busy: bool) -> None:
+        """See whether what is wrong still is, if it is time. `busy`: a worker has a job."""
         self._canary.look()
         now = self._clock()
         if now < self._next or self._canary.flies:
@@ -201,7 +199,7 @@ class World:
             self._next = now + _PROGRAM_SECONDS
             self.may_start()
         elif self._cause.kind == "program":
-            self._look_at_program(now)
+            self._look_at_program(now, busy=busy)
         elif self._cause.kind == "start":
             self._look_at_start(now)
         elif self._cause.kind == "writing":
@@ -214,18 +212,18 @@ class World:
         """When `look` is due by time alone, monotonic seconds; what a canary does is news of its own."""
         return float("inf") if self._canary.flies else self._next
 
-    def _look_at_program(self, now: float) -> None:
+    def _look_at_program(self, now: float, *, busy: bool) -> None:
         program = self._program()
         if program == self._own:
             self._again(now, None)
         elif program != self._seen:
             self._seen, self._next = program, now + _SETTLE_SECONDS
-        elif self._busy():
+        elif busy:
             self._next = now + _BUSY_SECONDS
         elif (why := self._why_not_anew()) is not None:
             self._again(now, fault.program_changed(why))
         else:
-            logger.warning("the program on the disk was changed: the daemon starts anew")
+            logger.warning("the program on the disk was changed: the daemon restarts")
             self.restart = True
 
     def _look_at_start(self, now: float) -> None:
@@ -239,7 +237,7 @@ class World:
     def _again(self, now: float, cause: Cause | None) -> None:
         """It was looked at: the cause is still there, perhaps another one by now, or gone."""
         if cause is None:
-            logger.warning("work goes on: it is no longer so that {}", self.problem)
+            logger.warning("work resumes; this is over: {}", self.problem)
             self._well_since, self._next = now, now + _PROGRAM_SECONDS
         else:
             if self._cause is not None and cause.problem != self._cause.problem:

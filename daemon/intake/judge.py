@@ -155,7 +155,7 @@ def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | Non
     image, control, pace = found.image, place.control, place.pace
     if control is not None and control.kind == "batch":
         if control.images is not None and not _named(image, control.images):
-            return Rest("not among the pictures that `images:` in job.yaml names")
+            return Rest("not listed under `images:` in job.yaml")
         if pace.now < place.quiet_since + pace.rules.batch_quiet:
             return Rest("the folder is still being filled", place.quiet_since + pace.rules.batch_quiet)
         return None
@@ -163,7 +163,11 @@ def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | Non
         return None
     if control is not None:
         until = image.history.since + pace.rules.preset_grace
-        return Rest("is taken with the preset in a moment, unless its own YAML file comes", until) if pace.now < until else None
+        return (
+            Rest("will be taken with the preset in a moment, unless its own YAML file arrives", until)
+            if pace.now < until
+            else None
+        )
     stem = to_text(image.entry.name.rpartition(b".")[0])
     alone = Rest(f"waiting for {stem}.yaml")
     if not image.history.noticed:

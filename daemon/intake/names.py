@@ -111,7 +111,7 @@ def stray_ending(name: bytes, *, in_inbox: bool) -> str | None:
     bare = text[:end].encode("utf-8", "surrogateescape")
     if end == len(text) or classify(bare, in_inbox=in_inbox).role not in _MEANT:
         return None
-    return "a dot" if text[-1] == "." else "a blank" if text[-1] in " \u00a0" else "a character that cannot be seen"
+    return "a dot" if text[-1] == "." else "a space" if text[-1] in " \u00a0" else "an invisible character"
 
 
 _MEANT: tuple[Role, ...] = ("image", "sidecar", "depth", "raw", "control")

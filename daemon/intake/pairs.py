@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from daemon.intake.names import stray_ending
 from daemon.intake.settle import Track, name_text
 
-_NOT_A_PICTURE = "not a picture: known are JPEG, PNG, WebP, TIFF, HEIC and AVIF"
+_NOT_A_PICTURE = "not a supported picture (JPEG, PNG, WebP, TIFF, HEIC, AVIF)"
 SYMBOLS = {
     "symlink": "a symbolic link, refused",
     "fifo": "a named pipe, refused",
     "socket": "a socket, refused",
     "device": "a device, refused",
-    "locked": "locked: choose Get Info in Finder and take the tick from Locked",
-    "unreadable": "cannot be looked at: the disk or the permissions refuse it",
+    "locked": "locked: choose Get Info in Finder and untick Locked",
+    "unreadable": "cannot be read: the disk or the permissions don't allow it",
 }
 
 
@@ -66,7 +66,7 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
             family.downloads.add(track.label.key)
         elif track.entry.kind == "directory":
             if not in_inbox:
-                family.foreign.append((track, "a folder inside a folder: only one level is looked into"))
+                family.foreign.append((track, "a folder inside a folder: only one level is read"))
         elif track.entry.kind != "file":
             family.refused.append((track, SYMBOLS[track.entry.kind]))
         elif track.entry.nlink > 1:

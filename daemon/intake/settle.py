@@ -183,7 +183,7 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
     if busy:
         return Rest("still being downloaded: an unfinished part is beside it", pace.now + rules.outside_pause)
     if entry.dataless:
-        return Rest("its content is still in iCloud, the download was asked for", pace.now + rules.outside_pause)
+        return Rest("its content is still in iCloud; the download was requested", pace.now + rules.outside_pause)
     copying_until = max(pace.copying_until, history.since + rules.copy_hold if copy_under_way(entry.birth) else 0.0)
     if copying_until > pace.now:
         return Rest("Finder is still copying it, by its creation date", copying_until)
@@ -193,7 +193,7 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
         return SETTLED
     if entry.size == 0 and track.label.role == "sidecar" and history.since + rules.empty_sidecar_hold > pace.now:
         return Rest(
-            "still empty; if it stays so for a minute, it means all the defaults", history.since + rules.empty_sidecar_hold
+            "still empty; if it stays empty for a minute, the defaults are used", history.since + rules.empty_sidecar_hold
         )
     # Two looks, the second so long after the first that found this fingerprint: one look proves nothing.
     until = history.since + settle_seconds(history, pace)

@@ -27,7 +27,7 @@ class Decision:
         ready: what can be taken, first come first. Stays in the answers until `taken` or `put_back` is told of it, or it changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         look_again_at: monotonic seconds; None if only a change can alter anything.
-        only_people_can_help: nothing is ready and nothing that waits will be by itself.
+        only_people_can_help: nothing is ready, and every waiting item needs a person.
         late: sidecars that came after their picture was taken; each is said once.
         finished: batch folders that are done, as long as they are there.
         notices: pictures that have waited for their sidecar for long; each is said once.

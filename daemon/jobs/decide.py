@@ -129,8 +129,8 @@ def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> Err
     """
     if other is not None:
         rest = (
-            f"Another {job.image.name} came into the inbox since ({other:,} bytes, this one in source has {job.image.size:,}): "
-            "it may be the rest, by a program that opened the name anew."
+            f"Another {job.image.name} has arrived since ({other:,} bytes, this one in source has {job.image.size:,}): "
+            "it may be the rest, written by a program that opened the name again."
         )
     elif job.back is not None and now >= job.back.until:
         rest = f"It waited in the inbox for the rest, but nothing came within {REST_SECONDS / 60:.0f} minutes."
@@ -157,7 +157,7 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
 
 def taken_back(job: Job) -> Ended:
     """The end of a job whose picture somebody took out of the inbox while it waited there for its rest."""
-    message = f"{job.image.name} was taken out of the inbox while it waited there for its rest"
+    message = f"{job.image.name} was removed from the inbox while it waited there for the rest of the file"
     return Ended(job=job.job_id, state="cancelled", error=Cancelled(message).info(), warnings=job.accepted.warnings)
 
 
@@ -201,9 +201,7 @@ def may_retry(job: Job) -> Answer:
     if not job.ended:
         return Answer(False, f"{job.job_id} has not ended yet ({job.state}); there is nothing to retry")
     if job.state == "completed":
-        return Answer(
-            False, f"{job.job_id} is completed; to have it made anew, drop the files of its source folder into the inbox"
-        )
+        return Answer(False, f"{job.job_id} is completed; to run it again, drop the files of its source folder into the inbox")
     return Answer(True, f"{job.job_id} will run again")
 
 

@@ -44,8 +44,8 @@ _PATIENCE_SECONDS, _PATIENCE_SHARE = 5.0, 0.5
 #: A job that takes longer than was thought is never said to be done: of what it took already, so much is left.
 _LEAST_LEFT = 0.1
 
-#: What makes jobs comparable: mode and style, where depth comes from, whether a PSD is made, the picture's type.
-Kind = tuple[str | None, str | None, str, bool, str]
+#: What makes jobs comparable: mode and style, where depth comes from, the formats that are made, the picture's type.
+Kind = tuple[str | None, str | None, str, frozenset[str], str]
 #: (share reported, seconds since the start), rising.
 Track = Sequence[tuple[float, float]]
 
@@ -119,7 +119,7 @@ def kind_of(job: Job) -> Kind:
     given = any(file.role == "depth" for file in job.accepted.files)
     depth = "file" if given and spec.depth == "auto" else spec.depth
     style = spec.style if spec.mode == "painterly" else None
-    return spec.mode, style, depth, bool(spec.formats), job.image.to.rpartition(".")[2].lower()
+    return spec.mode, style, depth, frozenset(spec.formats), job.image.to.rpartition(".")[2].lower()
 
 
 class Estimator:
@@ -188,7 +188,7 @@ class Estimator:
         return min(max(told, elapsed * _LEAST_LEFT * (1.0 - share)), run.limit - elapsed)
 
     def _nearest(self, kind: Kind) -> Sequence[Timeline]:
-        """What is known of the same work on other types of picture, with a PSD or without."""
+        """What is known of the same work on other types of picture and in other formats."""
         return [each for other, timelines in self._timelines.items() if other[:3] == kind[:3] for each in timelines]
 
 

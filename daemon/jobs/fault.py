@@ -70,7 +70,7 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
         # Whatever a worker said that was made of two programs, or spoke another one's language: it is not believed.
         return program_changed()
     if seen.full and failure.code in _ROOM:
-        return Cause("room", "the disk is full", "Make room on it; work goes on by itself. Nothing is lost.")
+        return Cause("room", "the disk is full", "Free some space on it; work then resumes automatically. Nothing is lost.")
     if failure.excused >= MAX_EXCUSES:
         return None
     if failure.disk is not None:
@@ -92,12 +92,12 @@ def program_changed(why_not: str | None = None) -> Cause:
         return Cause(
             "program",
             "the program on the disk was changed since this daemon started",
-            "Nothing is to be done: what runs is finished, then the daemon starts anew with the new program.",
+            "You need not do anything: the daemon finishes the running jobs, then restarts with the new program.",
         )
     return Cause(
         "program",
-        f"the program on the disk was changed or moved, and cannot be started as it is now: {why_not}",
-        "Finish the update, or put the program back; work goes on by itself. Nothing is lost.",
+        f"the program on the disk was changed or moved, and cannot be started as it is: {why_not}",
+        "Finish the update, or restore the program; work then resumes automatically. Nothing is lost.",
     )
 
 
@@ -106,7 +106,7 @@ def not_writable(why: str) -> Cause:
     return Cause(
         "writing",
         f"nothing can be written into the outbox: {why}",
-        "See to its disk; work goes on by itself as soon as it can be written to. Nothing is lost.",
+        "Check its disk; work resumes automatically as soon as it can be written to. Nothing is lost.",
     )
 
 
@@ -115,7 +115,7 @@ def no_memory(held: int) -> Cause:
     return Cause(
         "memory",
         f"the memory of this machine ran out, and the system ended a worker that held only {-(-held >> 20):,} MiB of it",
-        "Close other programs; work goes on by itself. Nothing is lost.",
+        "Close other programs; work then resumes automatically. Nothing is lost.",
     )
 
 
@@ -124,5 +124,5 @@ def no_start(why: str) -> Cause:
     return Cause(
         "start",
         f"no worker can be started: {why}",
-        "It is tried again by itself. If it stays, see whether Python and the program are whole: multiplane doctor",
+        "It is retried automatically. If it keeps failing, check Python and the program with: multiplane doctor",
     )

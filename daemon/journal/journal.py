@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from loguru import logger
+
 from daemon import clock
 from daemon.contract.records import AnyRecord, Job, LiveJob, Preceding, SegmentStart
 from daemon.errors import Refusal
@@ -21,7 +23,7 @@ from daemon.fs.compose import TEMPORARY, write_all
 from daemon.jobs.fold import RECENT
 from daemon.journal.chain import Fault, Link, behind, between, misplaced
 from daemon.journal.head import Head, read_head, write_head
-from daemon.journal.line import Entry, encode
+from daemon.journal.line import Entry, UnreplayableError, checked
 from daemon.journal.outline import Outline
 from daemon.journal.reckoning import passed, some
 from daemon.journal.segment import DamageError, Segment, Torn, damaged
@@ -32,7 +34,7 @@ RECORDS_PER_SEGMENT = 10_000
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
-    "Nothing was changed. Put back what is missing from a backup. To go on with what there is: multiplane doctor --repair; "
+    "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
     "it puts the files in their places and takes in the jobs that the journal does not know."
 )
 #: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
@@ -140,6 +142,8 @@ class Journal:
         self._limit = records_per_segment
         self._monotonic = monotonic
         self._writer: Writer | None = None
+        #: How many records the segment had when no new one could be begun.
+        self._postponed_at = 0
         self._after: Preceding | None = None
         #: The time by the journal's own reckoning, and what the two clocks said then; see `reckoning`.
         self._reckoned: tuple[float, float, float | None] | None = None
@@ -179,7 +183,7 @@ class Journal:
             write_atomic(self._fs, aside, torn.data, durable=True)
             report = (
                 f"the last write to the journal was cut off ({path.decode(errors='replace')}, line {torn.line}); "
-                f"nothing had been done because of it; its {len(torn.data)} bytes were set aside as "
+                f"nothing depended on it; its {len(torn.data)} bytes were set aside as "
                 f"{aside.decode(errors='replace')}"
             )
         self._after = Preceding(segment=number, seq=link.last)
@@ -221,8 +225,18 @@ class Journal:
         """Start a new segment with a snapshot of the live jobs, and `more` that must not be forgotten.
 
         Raises:
+            Refusal: the snapshot could not be read back, so it was not written; the journal is as it was.
             JournalError: it could not be written; the journal is as it was.
         """
+        try:
+            self._begin(segment, next_seq, live, more)
+        except UnreplayableError as error:
+            raise Refusal(
+                f"the journal in {self._folder.decode(errors='replace')} cannot go on: {error}",
+                hint="Nothing was changed. This is a fault of Multiplane itself: please report it, with the log.",
+            ) from error
+
+    def _begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord]) -> None:
         ts = self._clock()
         records: Iterable[AnyRecord] = (
             SegmentStart(
@@ -236,7 +250,7 @@ class Journal:
             *(LiveJob(job=job.job_id, value=job) for job in live),
             *more,
         )
-        lines = (encode(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records))
+        lines = (checked(Entry(next_seq + i, next_seq, ts, record)) for i, record in enumerate(records))
         count = 1 + len(live) + len(more)
         path = segment_path(self._folder, segment)
         temporary = os.path.join(self._folder, TEMPORARY + b"%08d.jsonl" % segment)
@@ -244,8 +258,13 @@ class Journal:
             self._remove_leftover(temporary)
             fd = self._fs.create(temporary)
             # Piece by piece: the text of tens of thousands of jobs need not be in memory at once.
-            while piece := b"".join(islice(lines, _LINES_PER_WRITE)):
-                write_all(self._fs, fd, piece)
+            try:
+                while piece := b"".join(islice(lines, _LINES_PER_WRITE)):
+                    write_all(self._fs, fd, piece)
+            except UnreplayableError:
+                self._fs.close(fd)
+                self._fs.unlink(temporary)
+                raise
             self._fs.sync(fd)
             self._fs.rename(temporary, path)
             self._fs.sync_dir(self._folder)
@@ -254,7 +273,7 @@ class Journal:
         if self._writer:
             self._writer.close()
         self._writer = Writer(self._fs, fd, path, next_seq + count, self._clock)
-        self.segment = segment
+        self.segment, self._postponed_at = segment, 0
         write_head(self._fs, self._folder, Head(segment, self._writer.next_seq - 1))
 
     def _remove_leftover(self, temporary: bytes) -> None:
@@ -279,14 +298,22 @@ class Journal:
         A segment has at least as many records as its snapshot will have, so that writing the snapshots never costs more than
         writing the records.
         """
-        return self._writer is not None and self._writer.count >= max(self._limit, live)
+        return self._writer is not None and self._writer.count - self._postponed_at >= max(self._limit, live)
 
     def rotate(self, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Go on in a new segment."""
+        """Go on in a new segment; if its snapshot could not be read back, in this one: all that it holds can be.
+
+        Raises:
+            JournalError: see `begin`.
+        """
         if self._writer is None:
             raise JournalError("the journal was not begun")
         self._after = Preceding(segment=self.segment, seq=self._writer.next_seq - 1)
-        self.begin(self.segment + 1, self._writer.next_seq, live, more)
+        try:
+            self._begin(self.segment + 1, self._writer.next_seq, live, more)
+        except UnreplayableError as error:
+            logger.error("the journal goes on in segment {}, as a new one could not begin: {}", self.segment, error)
+            self._postponed_at = self._writer.count
 
     def close(self) -> None:
         """Let go of the segment."""

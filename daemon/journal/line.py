@@ -60,7 +60,7 @@ class Mark(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """The line of a record, newline included."""
+    """The line of a record, newline included, whether or not anybody can read it; what is written goes through `checked`."""
     envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
     body = envelope + RECORD.dump_json(entry.record)[1:-1]
     return body + _CLOSING % zlib.crc32(body) + b"\n"

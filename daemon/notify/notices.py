@@ -63,8 +63,9 @@ class Notices:
 
     def found(self, job: Job) -> None:
         """A job that was there before this start, and is not ended."""
-        self._group(job).whole = False
-        self._group(job).live.add(job.job_id)
+        group = self._group(job)
+        group.whole = False
+        group.live.add(job.job_id)
 
     def begun(self, job: Job) -> None:
         """A job was accepted, or is to run again."""

@@ -5,9 +5,10 @@ Everything here but `result/` and `source/` is a view: it can be made again from
 
 from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result, checking_result
+from daemon.outbox.stage_names import stage_name
 from daemon.outbox.views import Health, PolledFolder, Waiting, attempt_of, in_line, status_of
 
 __all__ = [
     "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line",
-    "status_of",
+    "stage_name", "status_of",
 ]  # fmt: skip

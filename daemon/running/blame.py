@@ -25,8 +25,7 @@ from daemon.supervisor import Failed
 class Blame:
     """The failures, and those of which nobody knows yet whose fault they are.
 
-    `end` records what became of a job. `world` judges; without one every failure is the job's. `asks` says whether a canary may
-    still be sent.
+    `end` records what became of a job. `world` judges. `asks` says whether a canary may still be sent.
     """
 
     ledger: Ledger
@@ -34,7 +33,7 @@ class Blame:
     returns: Returns
     settling: LateWrites
     end: Callable[[Job, AnyRecord], None]
-    world: Callable[[], World | None]
+    world: World
     asks: Callable[[], bool]
     wall_clock: Callable[[], float]
     #: Failures of which a canary has not told yet whose fault they are; in the journal these jobs are processing.
@@ -51,7 +50,7 @@ class Blame:
             self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
         if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
-            error = WorkerCrashed("What the worker had made was removed from .work in the outbox.").info()
+            error = WorkerCrashed("The worker's files were removed from .work in the outbox.").info()
             failed = replace(failed, error=error, retryable=True)
         failure = Failure(
             error.code,
@@ -61,8 +60,7 @@ class Blame:
             disk=disk,
             excused=self._excused.get(job_id, 0),
         )
-        world = self.world()
-        verdict = world.judge(failure, ask=self.asks()) if world is not None else None
+        verdict = self.world.judge(failure, ask=self.asks())
         if verdict == UNDECIDED:
             self._suspects[job_id] = failure, failed
         else:
@@ -70,9 +68,8 @@ class Blame:
 
     def judge(self) -> None:
         """Settle the failures of which a canary has told by now whose fault they are."""
-        world = self.world()
         for job_id, (failure, failed) in list(self._suspects.items()):
-            verdict = world.answer(failure) if world is not None else None
+            verdict = self.world.answer(failure)
             if verdict != UNDECIDED:
                 del self._suspects[job_id]
                 self._settle(self.ledger.jobs.live[job_id], failed, verdict)
@@ -111,9 +108,7 @@ class Blame:
 
     def doubt_disk(self) -> None:
         """A result could not be shown: what the disk takes is to be looked at."""
-        world = self.world()
-        if world is not None:
-            world.doubt_disk()
+        self.world.doubt_disk()
 
     def forget(self, job_id: str) -> None:
         """The job is over."""

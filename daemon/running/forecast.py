@@ -61,6 +61,10 @@ class Forecast:
         """What its worker made is looked at, and that takes a while."""
         self._show(job_id, "checking", 1.0, self._clock())
 
+    def forget(self, job_id: str) -> None:
+        """The job is not running any more."""
+        self._progress.pop(job_id, None)
+
     def learn(self, job: Job) -> None:
         """A job ended."""
         self._estimator.learn(job)

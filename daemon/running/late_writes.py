@@ -5,7 +5,6 @@ Such a picture must rest before it is read, as it would have had to in the inbox
 
 import contextlib
 import errno
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -45,8 +44,8 @@ class LateWrites:
 
     fs: FileSystem
     outbox: Outbox
-    clock: Callable[[], float] = time.monotonic
-    grew: Callable[[Job], None] = lambda job: None
+    clock: Callable[[], float]
+    grew: Callable[[Job], None]
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
     def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:

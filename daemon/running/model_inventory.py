@@ -13,6 +13,7 @@ from loguru import logger
 
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
+from daemon.contract.registry import DEPTH_SOURCES
 from daemon.shipped import CONFIG
 
 #: Libyaml's, where PyYAML was built with it: a start reads two long files of comments.
@@ -58,9 +59,12 @@ class ModelInventory:
             return "light"
         if spec.mode == "painterly" and _mapping(self._styles.get(spec.style or "")).get("engine") == "diffusion":
             return "painting"
-        given = any(file.role == "depth" for file in job.accepted.files)
-        model = spec.depth == "model" or (spec.depth == "auto" and not given and self._has_depth_model())
-        return "depth" if model else "light"
+        if spec.depth == "auto":
+            given = any(file.role == "depth" for file in job.accepted.files)
+            learned = not given and self._has_depth_model()
+        else:
+            learned = any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth)
+        return "depth" if learned else "light"
 
     def _has_depth_model(self) -> bool:
         return any(entry.get("use") == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())

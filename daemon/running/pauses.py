@@ -4,7 +4,6 @@ The journal says until when a job rests on the wall clock, for the next start an
 pause is first heard of; what a start finds is cut to the pause that was decided.
 """
 
-import time
 from collections.abc import Callable
 
 from daemon.contract.records import Job
@@ -24,9 +23,7 @@ class Pauses:
         wall_clock: seconds since 1970.
     """
 
-    def __init__(
-        self, jobs: Jobs, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, jobs: Jobs, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
         self._jobs = jobs
         self._clock = clock
         self._wall_clock = wall_clock

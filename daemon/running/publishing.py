@@ -16,7 +16,6 @@ stop before 2 runs the job again.
 """
 
 import errno
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -41,7 +40,7 @@ _LAST_SECONDS = 2.0
 _SHOWN_AFTER = 0.5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 #: What a person is told while a result that is made cannot be shown.
-KEPT_HINT = "It is finished and kept, and is shown by itself as soon as that is possible."
+KEPT_HINT = "It is finished and kept, and appears automatically as soon as possible."
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Results:
     blame: Blame
     end: Callable[[Job, AnyRecord], None]
     checking: Callable[[str], None]
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     _made: deque[_Made] = field(default_factory=deque)
     #: Why results that are checked cannot be shown, by job.
     _troubles: Troubles = field(default_factory=Troubles)
@@ -204,7 +203,7 @@ class Results:
             self.end(job, decide.cancelled(job, seconds=publishing.processing_seconds))
             return
         if self._is_gone(job.job_id, publishing.attempt):
-            gone = WorkerCrashed("What the worker had made was removed from .work in the outbox.")
+            gone = WorkerCrashed("The worker's files were removed from .work in the outbox.")
             self.blame.charge(job, Failed(gone.info(), True, publishing.processing_seconds or 0.0))
             return
         self._troubles.tell(job.job_id, f"the result of {job.job_id} cannot be shown: {error.strerror}")
@@ -224,7 +223,7 @@ class Results:
 
 def unrecordable(error: UnreplayableError) -> JobError:
     """What is said of a job whose worker used words that no journal holds."""
-    return WorkerCrashed(f"What the worker said of this job cannot be recorded: {error}.")
+    return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 
 def _disk_trouble(error: OSError) -> JobError:

@@ -63,7 +63,7 @@ class Recovery:
         self._tidy()
 
     def _tidy(self) -> None:
-        """What can as well be done at the next start."""
+        """Housekeeping that can wait for the next start."""
         try:
             self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
             self._rewrite_views()

@@ -19,7 +19,7 @@ A crash between 2 and 4 leaves two names of one file, which the second try recog
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from loguru import logger
@@ -40,14 +40,13 @@ _PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBUSY, er
 
 @dataclass
 class Returns:
-    """The way of pictures back to the inbox. `told` is called with each job whose picture is there again."""
+    """The way of pictures back to the inbox."""
 
     fs: FileSystem
     inbox: bytes
     outbox: Outbox
     ledger: Ledger
     settling: LateWrites
-    told: Callable[[Job], None] = lambda job: None
     #: Jobs whose picture was not there at the last look.
     _missing: set[str] = field(default_factory=set)
 

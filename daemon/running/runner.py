@@ -9,16 +9,13 @@ crash in between finds two jobs `started`: the one that was made is made again.
 """
 
 import errno
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from loguru import logger
 
-from daemon.contract.messages import Warm
-from daemon.contract.records import AnyRecord, Ended, Job, Process, Returned, Started
-from daemon.contract.status import Progress
+from daemon.contract.records import AnyRecord, Ended, Job, Process, Started
 from daemon.errors import SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.health.world import World
@@ -31,10 +28,12 @@ from daemon.running.blame import Blame
 from daemon.running.commands import command
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import Fingerprint, LateWrites
+from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.publishing import Results, unrecordable
 from daemon.running.returning import Returns
 from daemon.running.troubles import Troubles
+from daemon.running.warm_workers import WarmWorkers
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 
@@ -47,61 +46,53 @@ _RETURN = "the way back"
 
 @dataclass
 class JobRunner:
-    """The jobs that run, and the one that is next."""
+    """The jobs that run, and the one that is next.
+
+    The supervisor tells `on_progress` and `on_end`. `world` says whether work can go on at all, and whose fault a failure is.
+    `clock` gives monotonic seconds, `wall_clock` seconds since 1970.
+    """
 
     fs: FileSystem
     settings: Settings
     ledger: Ledger
     outbox: Outbox
-    progress: dict[str, Progress] = field(default_factory=dict)
-    stopping: bool = False
+    supervisor: Supervisor
+    world: World
+    forecast: Forecast
+    pauses: Pauses
+    settling: LateWrites
+    warm_workers: WarmWorkers
+    installed: ModelInventory
+    clock: Callable[[], float]
+    wall_clock: Callable[[], float]
     failures: int = 0
-    #: Whether work can go on at all, and whose fault a failure is; without it every failure is the job's.
-    world: World | None = None
-    wall_clock: Callable[[], float] = time.time
-    clock: Callable[[], float] = time.monotonic
+    _stopping: bool = False
+    #: What keeps jobs from their start or from the inbox (`_START`, `_RETURN`).
+    _troubles: Troubles = field(default_factory=Troubles)
 
     def __post_init__(self) -> None:
-        self.settling = LateWrites(self.fs, self.outbox, self.clock)
-        self.pauses = Pauses(self.ledger.jobs, lambda: self.clock(), lambda: self.wall_clock())
-        self.returns = Returns(self.fs, self.settings.paths.inbox_bytes, self.outbox, self.ledger, self.settling)
+        paths, limits = self.settings.paths, self.settings.limits
+        self.returns = Returns(self.fs, paths.inbox_bytes, self.outbox, self.ledger, self.settling)
         self.blame = Blame(
             self.ledger,
             self.outbox,
             self.returns,
             self.settling,
             self.end,
-            lambda: self.world,
-            lambda: not self.stopping,
-            lambda: self.wall_clock(),
+            self.world,
+            lambda: not self._stopping,
+            self.wall_clock,
         )
         self.results = Results(
             self.fs,
-            int(self.settings.limits.max_output_bytes),
+            int(limits.max_output_bytes),
             self.ledger,
             self.outbox,
             self.blame,
             self.end,
-            lambda job_id: self.forecast.checking(job_id),
-            lambda: self.clock(),
+            self.forecast.checking,
+            self.clock,
         )
-        #: What keeps jobs from their start or from the inbox (`_START`, `_RETURN`).
-        self._troubles = Troubles()
-
-    def bind(
-        self,
-        supervisor: Supervisor,
-        take_spare: Callable[[Warm], str | None] = lambda warm: None,
-        asked_of: Callable[[Job], Warm] = lambda job: "light",
-        past: Callable[[], Iterable[Job]] = lambda: (),
-    ) -> None:
-        """Set the supervisor that runs the workers; it calls `on_progress` and `on_end`.
-
-        `take_spare` gives the attempt folder of a worker that is no worse than a new one for a job that asks for so much, if
-        there is one; `asked_of` what a job asks for; `past` the jobs that ended, oldest first, for the forecast.
-        """
-        self._supervisor, self._take_spare, self._asked_of = supervisor, take_spare, asked_of
-        self.forecast = Forecast(self.progress, self.clock, past)
 
     # -- starting ---------------------------------------------------------------------------------------------------------
 
@@ -126,8 +117,6 @@ class JobRunner:
             return
         self._troubles.over(_RETURN)
         self.end(job, record)
-        if isinstance(record, Returned):
-            self.returns.told(self.ledger.jobs.live[job.job_id])
 
     def look_for_returned(self) -> None:
         """End the jobs whose picture somebody took out of the inbox while it waited for its rest."""
@@ -138,7 +127,7 @@ class JobRunner:
         """Start as many jobs as may run at once."""
         most = self.settings.queue.max_concurrent_jobs
         # Results that wait to be checked take up room: workers must not run away from the checks.
-        while not self.stopping and self._at_work() < most and len(self.results) <= most:
+        while not self._stopping and self._at_work() < most and len(self.results) <= most:
             try:
                 ready = self.settling.first_ready(self.ledger.jobs.queue, self.pauses.left)
                 if ready is None:
@@ -175,19 +164,19 @@ class JobRunner:
         if seen is None and self.outbox.has_lost(job.job_id):
             return True
         if seen is None:
-            error = SourceMissing(f"{job.image.to} is not in the job's source folder any more")
+            error = SourceMissing(f"{job.image.to} is no longer in the job's source folder")
             self.end(job, decide.after_failure(job, error.info(), now=self.wall_clock(), seconds=None))
             return True
         if self.settling.has_changed(job, seen):
             return True
-        if self.world is not None and not self.world.may_start():
+        if not self.world.may_start():
             return False
-        warm = self._asked_of(job)
-        attempt = self._take_spare(warm) or self.outbox.new_attempt()
+        warm = self.installed.asked_of(job)
+        attempt = self.warm_workers.take(warm) or self.outbox.new_attempt()
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
-            pid = self._supervisor.start(
+            pid = self.supervisor.start(
                 command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
@@ -195,8 +184,7 @@ class JobRunner:
         except OSError as error:
             # Nothing of the job had a part in it.
             cause = no_start(error.strerror or str(error))
-            if self.world is not None:
-                self.world.blame(cause)
+            self.world.blame(cause)
             self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
             return False
         process = Process(
@@ -212,10 +200,6 @@ class JobRunner:
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker moved on."""
         self.forecast.moved(job_id, stage, fraction)
-
-    def remaining(self) -> float | None:
-        """Seconds until the first of the running jobs is done; none if that is not known."""
-        return self.forecast.remaining(self.ledger.jobs.processing)
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         """A worker is gone, and its whole group with it. What it completed waits for `publish_made`."""
@@ -237,6 +221,10 @@ class JobRunner:
         """Go on with checking and publishing what workers have made; whether there was something."""
         return self.results.go_on()
 
+    def begin_stop(self) -> None:
+        """The daemon stops: nothing is started any more."""
+        self._stopping = True
+
     def stop(self) -> None:
         """The workers are gone since the daemon stops: settle what they left. Whose fault is not known was no attempt."""
         self.results.stop()
@@ -253,7 +241,7 @@ class JobRunner:
                 Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
             )
         self.results.forget(job.job_id)
-        self.progress.pop(job.job_id, None)
+        self.forecast.forget(job.job_id)
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
             self.settling.forget(job)
@@ -284,6 +272,6 @@ class JobRunner:
     def cancel(self, job: Job) -> None:
         """Stop a job for which `cancel_requested` is recorded."""
         if job.state == "processing":
-            self._supervisor.cancel(job.job_id)
+            self.supervisor.cancel(job.job_id)
         elif job.claimed and job.place == "source":
             self.end(job, decide.cancelled(job))

@@ -1,4 +1,4 @@
-"""What the settings say of workers, in the supervisor's words: limits, and the fence around them."""
+"""The settings for workers as the supervisor takes them: limits, and their sandbox."""
 
 import psutil
 from loguru import logger
@@ -27,7 +27,7 @@ def rules(settings: Settings, threads: int) -> SupervisorRules:
 
 
 def fence(settings: Settings, installed: ModelInventory) -> sandbox.Fence | None:
-    """The fence around workers, or none; the log says what is missing of it on this system."""
+    """The sandbox of workers, or none; the log says what is missing of it on this system."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")
         return None

@@ -1,4 +1,4 @@
-"""The spare: one worker that stands ready, so that the next job has a process of its own and does not wait for it.
+"""The warm worker: one that is already loaded, so that the next job has its own process without waiting for one.
 
 When it is started matters on two cores: its imports are half a second of computing (several with a model) that a running job
 would share its cores with. So it is started when nothing runs, or when the running job is about to end: as long before as the
@@ -50,7 +50,7 @@ _PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The spare that there is: its attempt folder's name, what it has loaded, and what it was started from."""
+    """The warm worker: its attempt folder's name, what it has loaded, and what it was started from."""
 
     name: str
     warm: Warm
@@ -58,7 +58,7 @@ class Waiting:
 
 
 class WarmWorkers:
-    """Keeps one spare, if the settings want one.
+    """Keeps one warm worker, if the settings want one.
 
     Args:
         remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
@@ -85,7 +85,7 @@ class WarmWorkers:
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
-        """How long before the end of the running job a spare with `warm` is started."""
+        """How long before the end of the running job a worker with `warm` is started."""
         took = self._took[warm]
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
@@ -98,7 +98,7 @@ class WarmWorkers:
         seen = self._seen(spare) if spare is not None else None
         if spare is None or seen is None:
             return None
-        if not os.path.isdir(self._outbox.attempt(spare.name)):
+        if not self._outbox.may_have_folder(spare.name):
             self.discard("its folder is gone")
             return None
         if spare.program != self._started_from():
@@ -114,7 +114,7 @@ class WarmWorkers:
         return spare.name
 
     def tend(self, now: float, *, wanted: bool = True) -> None:
-        """See that there is a spare, and a good one. `now`: monotonic seconds; `wanted`: another job may come."""
+        """Make sure that there is a good warm worker. `now`: monotonic seconds; `wanted`: another job may come."""
         self._wanted = wanted and self._settings.worker.spare
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
@@ -136,9 +136,9 @@ class WarmWorkers:
         return float("inf") if left is None else now + max(left - self.lead_seconds(self._warm()), _LEAST_PAUSE)
 
     def discard(self, why: str) -> None:
-        """Do without the spare there is."""
+        """Dismiss the warm worker, if there is one."""
         if self._spare is not None:
-            logger.debug("the spare worker is let go: {}", why)
+            logger.debug("the warm worker is dismissed: {}", why)
             self._supervisor.discard(self._outbox.attempt(self._spare.name))
             self._forget(self._spare)
 
@@ -181,7 +181,7 @@ class WarmWorkers:
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
         except OSError as error:
-            logger.warning("no spare worker can be started: {}", error.strerror)
+            logger.warning("no warm worker can be started: {}", error.strerror)
             self._not_before = now + _PAUSE_SECONDS
             if self._spare is not None:
                 self._forget(self._spare)

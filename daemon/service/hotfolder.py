@@ -14,7 +14,7 @@ from daemon.claiming.claims import GROUP, Claims
 from daemon.claiming.control_files import read_control
 from daemon.claiming.downloads import Downloads
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.records import Job, Noted
+from daemon.contract.records import AnyRecord, Job, Noted, Returned
 from daemon.fs import FileSystem
 from daemon.intake import (
     Late,
@@ -61,6 +61,7 @@ class HotFolder:
         claims: takes the pairs.
         batches: ends the batch folders.
         wake: called from other threads when it is worth to look.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class HotFolder:
         claims: Claims,
         batches: Batches,
         wake: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         give_back_large_blocks()
         self._fs = fs
         self._ledger = ledger
         self._claims = claims
         self._batches = batches
+        self._clock = clock
         self._downloads = Downloads()
         self._limit = settings.queue.max_pending
         intake = settings.intake
@@ -108,8 +111,7 @@ class HotFolder:
         #: Names, with their folders, of pairs that could not be taken and wait for a person.
         self._stuck: set[tuple[bytes, bytes]] = set()
         self._not_before = float("-inf")
-        #: Why nothing is taken now, whatever is ready; set by the loop.
-        self.closed: str | None = None
+        self._closed: str | None = None
 
     def remember(self, now: float) -> None:
         """Take up what the jobs say of pictures that were taken by an earlier process."""
@@ -124,6 +126,10 @@ class HotFolder:
         for job in jobs.returned.values():
             self.came_back(job, now)
 
+    def close(self, why: str | None) -> None:
+        """Take nothing for this reason, whatever is ready; with none, take again."""
+        self._closed = why
+
     # -- when -------------------------------------------------------------------------------------------------------------
 
     def next_turn(self, now: float, *, woken: bool) -> float:
@@ -137,7 +143,7 @@ class HotFolder:
         return max(min(due), self._not_before) if self._backlog else min(due)
 
     def _can_take(self) -> bool:
-        return bool(self._backlog) and self.closed is None and self._vacant() > 0
+        return bool(self._backlog) and self._closed is None and self._vacant() > 0
 
     def _vacant(self) -> int:
         """How many pairs the queue has room for. What is accepted and cannot be moved takes nobody's place in it."""
@@ -216,7 +222,7 @@ class HotFolder:
             job_id = taken_as.get((to_text(late.folder), image))
             job = jobs.find(job_id) if job_id is not None else None
             # True for good, also when the picture is dropped again with it.
-            warning = f"{sidecar} came after {image} had been taken and was not used here: drop the picture again with it."
+            warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
                 self._ledger.record(Noted(job=job_id, warning=warning))
 
@@ -237,9 +243,14 @@ class HotFolder:
         # What is left of their families, and what was put back, is judged anew.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
-    def was_incomplete(self, job: Job, now: float) -> None:
+    def was_incomplete(self, job: Job) -> None:
         """A picture that was taken turned out not to be complete after all: its folder gets more patience."""
-        self._memory = grew(self._memory, to_bytes(job.accepted.folder), now)
+        self._memory = grew(self._memory, to_bytes(job.accepted.folder), self._clock())
+
+    def heard(self, record: AnyRecord) -> None:
+        """A record took effect: a picture may be in the inbox again."""
+        if isinstance(record, Returned):
+            self.came_back(self._ledger.jobs.live[record.job], self._clock())
 
     def came_back(self, job: Job, now: float) -> None:
         """The picture of a job is in the inbox again, because its end is missing. `now`: monotonic seconds."""
@@ -270,7 +281,7 @@ class HotFolder:
         ]
         backlog = len(held)
         if not self._can_take():
-            reason = self.closed or f"the queue is full: {self._limit - self._vacant():,} pending"
+            reason = self._closed or f"the queue is full: {self._limit - self._vacant():,} pending"
             backlog += len(self._backlog)
             some = islice(self._backlog, MAX_WAITING - len(items))
             items += [Waiting(path=_shown(pair.folder, pair.image.name), reason=reason) for pair in some]

@@ -5,43 +5,18 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from types import FrameType
 
 from loguru import logger
 
-from daemon import __version__, clock
-from daemon.claiming.batches import Batches
-from daemon.claiming.claims import Claims
-from daemon.claiming.moving import Mover
-from daemon.contract.records import Job
-from daemon.errors import Refusal
-from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import OFFLINE_HINT, FolderHealth
-from daemon.health.world import World
-from daemon.jobs.fold import Jobs
-from daemon.journal import History, Journal, JournalError, hold_lock
-from daemon.journal.ledger import Ledger
-from daemon.notify.user_notifications import UserNotifications
-from daemon.outbox import Outbox
-from daemon.platform.mounts import mount_of
+from daemon.journal import JournalError
 from daemon.platform.notify.systemd import Notifier
-from daemon.platform.process import boot_id
-from daemon.running.commands import threads
-from daemon.running.model_inventory import ModelInventory
 from daemon.running.publishing import KEPT_HINT
 from daemon.running.recovery import Recovery
-from daemon.running.runner import JobRunner
-from daemon.running.sandbox_policy import fence, rules
-from daemon.running.warm_workers import WarmWorkers
-from daemon.service.hotfolder import HotFolder
-from daemon.service.requests import Requests
-from daemon.service.trash_actions import TrashActions
-from daemon.settings import Settings
-from daemon.supervisor import Supervisor, worker_argv
-from daemon.views.view_writer import ViewWriter
+from daemon.service.parts import Home, Machine, Parts
 from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
@@ -52,109 +27,30 @@ EXIT_JOURNAL = 74
 EXIT_ANEW = 80
 #: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
 _OWED_SECONDS = 0.01
-#: Jobs that ended last and are asked for to know the outbox by.
-_PROVING = 20
 #: So often while the disk fails them.
 _TROUBLED_SECONDS = 1.0
 
 
 class Service:
-    """One home's daemon, from its start to its end.
+    """One home's daemon, from its start to its end. `daemon.service.assembly.assemble` makes it."""
 
-    Args:
-        settings: of the home.
-        fs: the disk.
-        argv: the command of a worker, if not the real one; one of one's own is not confined.
-
-    Raises:
-        Refusal: another daemon runs here, or the journal is damaged.
-    """
-
-    def __init__(self, settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None = None) -> None:
-        self._settings = settings
-        self._fs = fs
-        paths = settings.paths
-        make_folders(fs, paths.requests_bytes)
-        hold_lock(fs, paths.lock_bytes, os.getpid())
-        self._boot = boot_id()
-        self._journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=self._boot)
-        recovered = self._journal.recover()
-        jobs = Jobs()
-        for entry in recovered.entries:
-            jobs.apply(entry)
-        if recovered.report:
-            logger.warning("{}", recovered.report)
-        if recovered.gap:
-            logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
-        self._outbox = Outbox(fs, paths.outbox_bytes)
-        self._folder_health = presence = FolderHealth(fs, settings, self._outbox)
-        if recovered.segment == 0:
-            # Before the first segment: a start that is cut off in here begins from the beginning the next time.
-            presence.prepare()
-        self._journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
-        history = self._history = History(fs, paths.journal_bytes)
-        presence.known = lambda: [*jobs.live.values(), *self._ended_before(_PROVING)]
-        self._ledger = Ledger(self._journal, jobs)
-        self._notifications = UserNotifications(settings, jobs, self._outbox)
-        self._selector = selectors.DefaultSelector()
-        self._bell, self._rope = os.pipe()
+    def __init__(self, home: Home, machine: Machine, parts: Parts, folder_health: FolderHealth, disk_space: DiskSpace) -> None:
+        self._fs, self._boot, self._journal = home.fs, home.boot_id, home.journal
+        self._ledger, self._outbox = home.ledger, home.outbox
+        self._selector, self._wakeup = machine.selector, machine.wakeup
+        self._supervisor, self._world = machine.supervisor, machine.world
+        self._folder_health, self._disk_space = folder_health, disk_space
+        self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
+        self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
+        self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
+        self._requests_bell = Bell(home.settings.paths.requests_bytes, self._wakeup.ring)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
-        self._runs = JobRunner(fs, settings, self._ledger, self._outbox)
-        self._views = ViewWriter(
-            self._outbox, self._ledger, self._runs.progress, self._ended_before, settings.digest, self._runs.pauses.left
-        )
-        self._ledger.subscribe(self._views.heard, self._notifications.heard)
-        mover = Mover(
-            fs, paths.inbox_bytes, self._outbox, lambda: not mount_of(paths.inbox_bytes).network, settings.limits.max_image_bytes
-        )
-        self._batches = Batches(fs, paths.inbox_bytes, self._ledger, self._outbox, mover)
-        self._claims = Claims(fs, settings, self._ledger, self._outbox, mover, self._batches, history.job)
-        self._folder = HotFolder(fs, settings, self._ledger, self._claims, self._batches, self.wake)
-        self._runs.settling.grew = lambda job: self._folder.was_incomplete(job, time.monotonic())
-        self._runs.returns.told = lambda job: self._folder.came_back(job, time.monotonic())
-        self._disk_space = DiskSpace(fs, settings, self._outbox)
-        self._trash_actions = TrashActions(fs, self._ledger, self._outbox, self._runs, self._views)
-        installed = ModelInventory(os.fspath(paths.models), paths.catalogue)
-        make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
-        self._supervisor = Supervisor(
-            self._selector,
-            fs,
-            rules(settings, threads(settings)),
-            argv=argv or worker_argv(),
-            on_progress=self._runs.on_progress,
-            on_end=self._runs.on_end,
-            fence=None if argv else fence(settings, installed),
-        )
-        self._warm_workers = WarmWorkers(
-            settings, self._outbox, jobs, installed, self._supervisor, remaining=self._runs.remaining
-        )
-        self._runs.bind(self._supervisor, self._warm_workers.take, installed.asked_of, lambda: reversed(self._views.shown()))
-        self._runs.world = self._world = World(
-            fs, self._outbox, self._disk_space, self._supervisor, busy=self._runs.is_busy, clock=time.monotonic
-        )
-        self._requests = Requests(fs, settings, self._ledger, self._outbox, self._runs, history.job, history.batch)
-        self._requests_bell = Bell(paths.requests_bytes, self.wake)
         self._once = self._recovered = self._published = self._removing = False
-        self._woken = True
         self._health_at = float("-inf")
         self._problem: str | None = None
 
-    def _ended_before(self, most: int) -> Iterator[Job]:
-        """The jobs that ended last. Damage in an old segment hides what is in it from the page; it stops no work."""
-        try:
-            yield from islice(self._history.backwards(), most)
-        except Refusal as refusal:
-            logger.warning("{}; the page cannot show older jobs", refusal.message)
-        except OSError as error:
-            logger.warning("the journal cannot be read: {}; the page cannot show older jobs", error.strerror)
-
     # -- the loop -----------------------------------------------------------------------------------------------------------
-
-    def wake(self) -> None:
-        """Let the loop look at everything again; may be called from any thread."""
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well as one more byte
-            os.write(self._rope, b"!")
 
     def run(self, *, once: bool = False) -> int:
         """Work until a signal says stop, or, with `once`, until inbox and queue are empty.
@@ -189,11 +85,9 @@ class Service:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """Signals, the wake-up pipe, the requests' bell and the watch, for as long as the block runs."""
-        for end in (self._bell, self._rope):
-            os.set_blocking(end, False)
-        self._selector.register(self._bell, selectors.EVENT_READ, self._drain)
+        self._selector.register(self._wakeup.bell, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        rope_before = signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
+        rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)
         # The inbox first: if the system has one observer left, it is worth most there.
         self._folder.watch.start()
         self._requests_bell.tend()
@@ -205,15 +99,10 @@ class Service:
             signal.set_wakeup_fd(rope_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._selector.unregister(self._bell)
+            self._selector.unregister(self._wakeup.bell)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stop_signal = number
-
-    def _drain(self, _mask: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._bell, 4096):
-                self._woken = True
 
     def _wait(self, now: float) -> None:
         """Sleep until something happens or is due."""
@@ -222,7 +111,7 @@ class Service:
             due.append(now)  # a result is only half checked; or a job ended: a spare to prepare, or the same job to begin again
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
-            due.append(self._folder.next_turn(now, woken=self._woken))
+            due.append(self._folder.next_turn(now, woken=self._wakeup.rung))
             if len(jobs.owed) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
@@ -242,15 +131,15 @@ class Service:
             self._check_health(now)
         if self._problem is None:
             self._disk_space.look(now)
-            self._world.look()
+            self._world.look(busy=self._runs.is_busy())
             self._runs.blame.judge()
-            self._folder.closed = self._disk_space.problem
+            self._folder.close(self._disk_space.problem)
             if not self._recovered and not self._recover():
                 return
             self._requests.handle()
-            if now >= self._folder.next_turn(now, woken=self._woken):
-                if self._folder.turn(now, woken=self._woken, clock=time.monotonic):
-                    self._woken = False
+            if now >= self._folder.next_turn(now, woken=self._wakeup.rung):
+                if self._folder.turn(now, woken=self._wakeup.rung, clock=time.monotonic):
+                    self._wakeup.answered()
                 self._views.show_waiting(*self._folder.waiting())
             self._runs.settle_accounts()
             if self._disk_space.problem is None and self._world.problem is None:
@@ -318,17 +207,20 @@ class Service:
 
     def _tell_rest(self) -> None:
         """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
-        _, rest = self._folder.waiting()
-        if rest:
-            what = "one thing stays" if rest == 1 else f"{rest} things stay"
-            logger.info("done; {} in the inbox, and multiplane waiting says why", what)
+        items, rest = self._folder.waiting()
+        if not rest:
+            return
+        first = items[0]
+        what = "one item stays" if rest == 1 else f"{rest:,} items stay"
+        more = "" if rest == 1 else "; multiplane waiting lists them all"
+        logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
         """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)
-        self._runs.stopping = True
+        self._runs.begin_stop()
         self._warm_workers.discard("the daemon stops")
         self._supervisor.shutdown()
         self._runs.stop()

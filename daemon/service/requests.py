@@ -43,7 +43,7 @@ class Requests:
     outbox: Outbox
     runs: JobRunner
     known: Callable[[str], Job | None]
-    batch: Callable[[str], list[Job]] = lambda _: []
+    batch: Callable[[str], list[Job]]
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
@@ -122,7 +122,7 @@ class Requests:
                 job = self.ledger.jobs.find(job_id) or self.known(job_id)
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
             except OSError as error:
-                answer = decide.Answer(False, f"{job_id}: the disk does not let it be done now ({error.strerror}); try again")
+                answer = decide.Answer(False, f"{job_id}: the disk does not allow it now ({error.strerror}); try again")
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
@@ -146,11 +146,11 @@ class Requests:
         if not answer.accepted:
             return answer
         if not self.outbox.has(job.job_id):
-            return decide.Answer(False, f"the folder of {job.job_id} is not in the outbox any more; drop the picture again")
+            return decide.Answer(False, f"the folder of {job.job_id} is no longer in the outbox; drop the picture again")
         if self.runs.settling.fingerprint(job) is None:
             return decide.Answer(
                 False,
-                f"{job.job_id} has no picture any more: {job.image.to} is not in its source folder; put it back or drop it anew",
+                f"{job.job_id} has lost its picture: {job.image.to} is not in its source folder; put it back or drop it again",
             )
         spec, refusal = self._read_again(job)
         value = replace(
@@ -209,7 +209,7 @@ class Requests:
                 self.outbox.remove(aside)
             except OSError as error:
                 why = f"its files cannot be deleted ({error.strerror}): remove {os.fsdecode(aside)} yourself"
-                return decide.Answer(False, f"{job.job_id} is no job any more, but {why}")
+                return decide.Answer(False, f"{job.job_id} is no longer a job, but {why}")
         return answer
 
 

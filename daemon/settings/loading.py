@@ -140,7 +140,7 @@ def _allowed(key: Key) -> str:
 
 
 def _size(count: int) -> str:
-    """So many bytes as one writes them in the configuration, exact."""
+    """So many bytes as one writes them in the settings, exact."""
     for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
         if count and count % size == 0:
             return f"{count // size} {unit}"
@@ -233,7 +233,7 @@ def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, in
         known = [".".join(pair) for pair in _keys()]
         yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{meant('.'.join(key), known)}")
     elif key in source.places:
-        yield Problem(name, line, f"{'.'.join(key)} is given a second time; the first is in line {source.places[key][1]}")
+        yield Problem(name, line, f"{'.'.join(key)} appears twice; the first time in line {source.places[key][1]}")
     else:
         try:
             value = fields.value(key[1], node) if key[0] == "defaults" else _value(node, key)

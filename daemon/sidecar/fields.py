@@ -122,7 +122,7 @@ def _item(name: str, node: Node, kind: Kind) -> object:
 
 def _printing(name: str, node: Scalar) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in node.text):
-        raise Wrong(f"{name} holds a line end or another control character: {quoted(node.text)}", node.line)
+        raise Wrong(f"{name} contains a line break or another control character: {quoted(node.text)}", node.line)
     return node.text
 
 

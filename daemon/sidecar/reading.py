@@ -82,7 +82,7 @@ def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
             yield Problem(into.name, entry.line, f"unknown field {quoted(field)}{suggestion}")
             continue
         if field in given:
-            yield Problem(into.name, entry.line, f"{field} is given a second time; the first is in line {given[field]}")
+            yield Problem(into.name, entry.line, f"{field} appears twice; the first time in line {given[field]}")
             continue
         given[field] = entry.line
         try:

@@ -45,7 +45,7 @@ def resolve(
     problems = list(_misplaced(preset, own, kind))
     limit = merged.get("timeout_seconds")
     if isinstance(limit, int | float) and limit > ceiling_seconds:
-        allowed = f"at most {ceiling_seconds:g}, the ceiling in the configuration (worker.max_timeout_seconds)"
+        allowed = f"at most {ceiling_seconds:g}, the limit in the settings (worker.max_timeout_seconds)"
         sentence = f"timeout_seconds must be {allowed}, not {limit:g}"
         problems.append(_at(layers, ("timeout_seconds",), sentence))
     style = merged.get("style")
@@ -78,12 +78,12 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
     """`id` and `images` where they may not stand."""
     if preset is not None:
         if "id" in preset.fields:
-            sentence = "id may only stand in a picture's own YAML file, because every job needs an id of its own"
+            sentence = "id is only allowed in a picture's own YAML file, because every job needs its own id"
             yield Problem(preset.name, preset.lines.get("id"), sentence)
         if "images" in preset.fields and kind != "batch":
-            yield Problem(preset.name, preset.lines.get("images"), "images may only stand in a batch's job.yaml")
+            yield Problem(preset.name, preset.lines.get("images"), "images is only allowed in a batch's job.yaml")
     if own is not None and "images" in own.fields:
-        yield Problem(own.name, own.lines.get("images"), "images may only stand in a batch's job.yaml")
+        yield Problem(own.name, own.lines.get("images"), "images is only allowed in a batch's job.yaml")
 
 
 def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:

@@ -21,17 +21,17 @@ MAX_BYTES = 64 * 1024
 MAX_VALUES = 2_000
 """Keys and values together. The scanner needs 20 to 50 µs for each, so that this many hold nobody up for more than 0.1 s."""
 
-_TAB = "a tab; YAML wants spaces there"
+_TAB = "a tab; YAML needs spaces there"
 _PROBLEMS = {
     "mapping values are not allowed here": (
-        'a ":" where none can be; mind the indentation, and put a text with ":" in quotation marks'
+        'a ":" in the wrong place; check the indentation, and put text that contains ":" in quotation marks'
     ),
-    "could not find expected ':'": "a line that is no field; a field is written `name: value`, with a space after the colon",
+    "could not find expected ':'": "a line that isn't a field; write `name: value`, with a space after the colon",
     "found unexpected end of stream": "a quotation mark is never closed",
     "found character '\\t' that cannot start any token": _TAB,
     "found a tab character that violates indentation": _TAB,
     "expected <block end>, but found '<block mapping start>'": (
-        "the indentation changes; begin every field at the start of its line"
+        "the indentation changes; start every field at the beginning of its line"
     ),
     "expected <block end>, but found '<scalar>'": "text after the value; put the whole value in quotation marks",
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
@@ -117,7 +117,7 @@ class PlainParser(Reader, Scanner, Parser):
         """Refuse a file with too many values."""
         self.values += 1
         if self.values > MAX_VALUES:
-            self.refuse(f"more than {MAX_VALUES:,} values; that is no settings file")
+            self.refuse(f"more than {MAX_VALUES:,} values; a settings file is much smaller")
 
     def check_depth(self, depth: int) -> None:
         """Refuse what is nested too deeply, before the scanner looks ahead through it."""
@@ -137,7 +137,7 @@ class PlainParser(Reader, Scanner, Parser):
 
     def fetch_anchor(self) -> None:
         """Scanner's: `&name`."""
-        self.refuse('an anchor ("&"), which is not allowed; put a text that begins with "&" in quotation marks')
+        self.refuse('an anchor ("&"), which is not allowed; put text that begins with "&" in quotation marks')
 
     def fetch_alias(self) -> None:
         """Scanner's: `*name`; mostly a glob without its quotation marks."""
@@ -145,7 +145,7 @@ class PlainParser(Reader, Scanner, Parser):
 
     def fetch_tag(self) -> None:
         """Scanner's: `!name`."""
-        self.refuse('a tag ("!"), which is not allowed; put a text that begins with "!" in quotation marks')
+        self.refuse('a tag ("!"), which is not allowed; put text that begins with "!" in quotation marks')
 
     def fetch_directive(self) -> None:
         """Scanner's: `%YAML`."""
@@ -173,7 +173,7 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
     except yaml.MarkedYAMLError as error:
         raise _in_plain_words(error) from None
     except (ValueError, OverflowError):  # chr() inside the scanner, for an escape such as "\U00110000"
-        raise NotPlain("not YAML: an escape that is no character") from None
+        raise NotPlain("not YAML: an escape that stands for no character") from None
 
 
 def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
@@ -183,19 +183,19 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
     mark = error.context_mark if late else error.problem_mark
     reason = _PROBLEMS.get(problem, f"not YAML: {problem}")
     if problem.endswith("that cannot start any token") and problem not in _PROBLEMS:
-        reason = f"a text that begins with {problem.split()[2]}; put it in quotation marks"
+        reason = f"text that begins with {problem.split()[2]}; put it in quotation marks"
     return NotPlain(reason, mark.line + 1 if mark else None)
 
 
 def _decode(data: bytes, max_bytes: int) -> str:
     if len(data) > max_bytes:
-        raise NotPlain(f"larger than {max_bytes // 1024} KiB; a file of settings is much smaller")
+        raise NotPlain(f"larger than {max_bytes // 1024} KiB; a settings file is much smaller")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = None if utf16 else data.count(b"\n", 0, error.start) + 1
-        raise NotPlain("not text in UTF-8; save it as plain text in UTF-8", line) from None
+        raise NotPlain("not UTF-8 text; save it as plain text in UTF-8", line) from None
 
 
 def _document(parser: PlainParser) -> Iterator[Entry]:
@@ -209,7 +209,7 @@ def _document(parser: PlainParser) -> Iterator[Entry]:
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
-        raise NotPlain("not a file of fields; write one `name: value` a line, with a space after the colon", line)
+        raise NotPlain("not a list of fields; write one `name: value` per line, with a space after the colon", line)
     parser.take()
     if not parser.check_event(yaml.StreamEndEvent):
         raise NotPlain('more than one document; remove the lines "---" and what follows', _line(parser.take()))
@@ -220,7 +220,7 @@ def _mapping(parser: PlainParser, depth: int) -> Iterator[Entry]:
     while not isinstance(event := parser.take(), yaml.MappingEndEvent):
         line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
-            raise NotPlain("a list or mapping as the name of a field", line)
+            raise NotPlain("a list or mapping used as a field name", line)
         if event.value == "<<" and event.implicit[0]:
             raise NotPlain('a merge key ("<<"), which is not allowed', line)
         parser.count_value()

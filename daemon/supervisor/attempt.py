@@ -32,6 +32,9 @@ from daemon.supervisor.usage import Usage
 _LINGER_SECONDS = 1.0
 #: How soon to look again at a process that should be ending, growing with the time it has taken already.
 _FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
+#: With a worker at work the loop comes by every second. If it did not for so long, everything stood still (a container that was
+#: frozen, a machine or a process that was stopped), and that was not the worker's time.
+_STANDSTILL_SECONDS = 10.0
 
 
 class Attempt:
@@ -63,7 +66,7 @@ class Attempt:
         self.worker, self.folder, self.log, self.rules = worker, folder, log, rules
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
-        self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = clock()
+        self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = self._stepped = clock()
         self.job_id: str | None = None
         self.ready = self.over = self._started = False
         self._given_at: float | None = None
@@ -96,7 +99,7 @@ class Attempt:
         """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
         self.job_id = command.job_id
         self._conversation.expect(command.job_id)
-        self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._clock()
+        self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._stepped = self._clock()
         self._timeout = timeout_seconds
         self._oom_kills = oom_kills()
         self._conversation.say(command)
@@ -137,6 +140,9 @@ class Attempt:
     def step(self) -> bool:
         """Do what the time and the state of the processes ask for; True if this was the end, told once."""
         now = self._clock()
+        if now - self._stepped > _STANDSTILL_SECONDS:
+            self._leave_out(now - self._stepped)
+        self._stepped = now
         if self._killed_at is None:
             self._judge_life(now)
         if self._killed_at is not None and not self.over:
@@ -197,6 +203,19 @@ class Attempt:
         now = oom_kills()
         return None if now is None or self._oom_kills is None else now - self._oom_kills
 
+    def _leave_out(self, seconds: float) -> None:
+        """Let a time in which everything stood still count for nothing: no limit runs in it."""
+        now = self._clock()
+        self.born, self._began, self._moved, self.last_sign = (
+            min(at + seconds, now) for at in (self.born, self._began, self._moved, self.last_sign)
+        )
+        if self._given_at is not None:
+            self._given_at = min(self._given_at + seconds, now)
+        if self._kill_at is not None:
+            self._kill_at += seconds
+        if self._leave is not None:
+            self._leave = (self._leave[0] + seconds, self._leave[1])
+
     # -- ending ---------------------------------------------------------------------------------------------------------
 
     def _judge_life(self, now: float) -> None:
@@ -204,7 +223,7 @@ class Attempt:
         if self.worker.ended() is not None or self._conversation.violation is not None or grace_is_over:
             self.kill()
         elif self._leave is not None and now >= self._leave[0]:
-            self._conversation.violation = self._leave[1]
+            self._conversation.condemn(self._leave[1])
             self.kill()
         elif now >= self._start_by():
             self.kill("start")

@@ -52,7 +52,11 @@ class Conversation:
 
     def expect(self, job_id: str) -> None:
         """The worker's `started` must name this job."""
-        self._reader.job_id = job_id
+        self._reader.expect(job_id)
+
+    def condemn(self, violation: str) -> None:
+        """Note what the worker did against the protocol, a clause."""
+        self.violation = violation
 
     def say(self, command: Command) -> None:
         """Send a command; what the pipe has no room for waits until it has."""

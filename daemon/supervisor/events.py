@@ -40,7 +40,11 @@ class EventReader:
         self._rest = bytearray()
         self._greeted = self._ready = self._started = False
         self._closed: str | None = None
-        self.job_id: str | None = None
+        self._job_id: str | None = None
+
+    def expect(self, job_id: str) -> None:
+        """The `started` of the worker must name this job."""
+        self._job_id = job_id
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that are complete with these bytes; ProtocolError at the first that is wrong."""
@@ -78,8 +82,8 @@ class EventReader:
                 raise ProtocolError("said ready again")
             self._ready = True
         if isinstance(event, Started):
-            if event.job_id != self.job_id:
-                raise ProtocolError(f"started job {event.job_id!r}, but was given {self.job_id!r}")
+            if event.job_id != self._job_id:
+                raise ProtocolError(f"started job {event.job_id!r}, but was given {self._job_id!r}")
             if self._started:
                 raise ProtocolError("started its job twice")
             self._started = True

@@ -150,14 +150,14 @@ def _killed(end: End) -> JobError:
     held = _mib(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(
-            f"The system killed the worker because memory ran out; it held {held}, more than everybody else.", detail=end.tail
+            f"The system killed the worker because memory ran out; it used {held}, more than everything else.", detail=end.tail
         )
     if end.oom_kills:
         return WorkerCrashed(
-            f"The system killed the worker because the memory of this machine ran out; it held only {held}.", detail=end.tail
+            f"The system killed the worker because this machine ran out of memory; it used only {held}.", detail=end.tail
         )
     return WorkerCrashed(
-        f"The worker was killed (SIGKILL) by a person or another program; the most memory it held was {held}.", detail=end.tail
+        f"Someone or another program killed the worker (SIGKILL); it had used at most {held} of memory.", detail=end.tail
     )
 
 
@@ -167,13 +167,13 @@ def _failure(end: End) -> JobError:
     if end.reason == "memory":
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
-            f"The job was ended when it had taken {_mib(end.peak_bytes)} of memory; it may have {_mib(limit, up=False)}.",
-            hint="Use a smaller picture or fewer layers, or raise worker.max_memory_share in the configuration, "
+            f"The job was stopped after it had used {_mib(end.peak_bytes)} of memory; the limit is {_mib(limit, up=False)}.",
+            hint="Use a smaller picture or fewer layers, or raise worker.max_memory_share in the settings, "
             "then: multiplane retry ID.",
             detail=end.tail,
         )
     if end.reason == "output":
-        return OutputTooLarge(end.excess or "The job had written more than its result may have.", detail=end.tail)
+        return OutputTooLarge(end.excess or "The job wrote more than a result may contain.", detail=end.tail)
     if _was_killed(end):
         return _killed(end)
     return WorkerCrashed(f"The worker {_crash(end)}.", detail=_detail(end))
@@ -181,7 +181,7 @@ def _failure(end: End) -> JobError:
 
 def _timeout(end: End) -> JobError:
     limit = end.timeout_seconds
-    sentence = f"The job took longer than the {'second' if limit == 1 else f'{limit:g} seconds'} it may take"
+    sentence = f"The job took longer than the allowed {'second' if limit == 1 else f'{limit:g} seconds'}"
     # What came after the limit is the grace it was given to end by itself.
     silent = min(end.silent_seconds - max(0.0, end.seconds - limit), limit)
     if silent > limit / 2:
@@ -198,17 +198,17 @@ def _crash(end: End) -> str:
     if end.violation is not None:
         return end.violation
     if end.reason == "guardian":
-        return "lost its guardian process and was ended, since nothing would have ended it with the daemon"
+        return "lost its guardian process and was stopped, since it could have outlived the daemon"
     if end.reason == "processes":
         return f"started more than {end.max_processes} processes and was ended with all of them"
     if end.reason == "start":
-        return "did not get ready for the job in time, with all that has to be loaded for it"
+        return "did not load everything it needs in time"
     if end.status < 0:
         return f"was ended by signal {-end.status} ({_signal_name(-end.status)})"
     if end.error is not None and end.error.error.code == "cancelled":
         return "was asked to stop by a SIGTERM that the daemon did not send"
     if end.error is not None:
-        return f"reported {end.error.error.code!r} and then ended with exit status {end.status}, which do not belong together"
+        return f"reported {end.error.error.code!r} and then ended with exit status {end.status}, which contradict each other"
     if end.result is not None:
         return f"reported a result and then ended with exit status {end.status}"
     if end.status == 0:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from loguru import logger
 
@@ -50,6 +51,16 @@ class Spare:
     age_seconds: float
 
 
+class Listener(Protocol):
+    """Whoever is told what becomes of the jobs."""
+
+    def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
+        """A worker reports where its job is; `fraction` from 0 to 1."""
+
+    def on_end(self, job_id: str, outcome: Outcome) -> None:
+        """A job's processes are gone. The listener may start the next job at once."""
+
+
 class Supervisor:
     """Runs jobs in worker processes and reports how each ended, exactly once.
 
@@ -58,9 +69,7 @@ class Supervisor:
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
-        fence: what workers may read and use; none: they are not confined.
-        on_progress: called with (job_id, stage, fraction 0 to 1) as the worker reports.
-        on_end: called with (job_id, outcome) when a job's processes are gone; it may start the next job.
+        fence: the sandbox: what workers may read and use; none: they are not confined.
         clock: monotonic seconds.
     """
 
@@ -71,21 +80,31 @@ class Supervisor:
         rules: SupervisorRules,
         *,
         argv: Sequence[str],
-        on_progress: Callable[[str, str, float], None],
-        on_end: Callable[[str, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
         guardian: Sequence[str] | None = None,
         fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
-        self._on_progress, self._on_end, self._clock = on_progress, on_end, clock
+        self._clock = clock
+        self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
         self._jobs: dict[str, Attempt] = {}
         self._warm_workers: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
-        #: The spare that died last, and how.
+        #: The warm worker that died last, and how.
         self._died: tuple[bytes, str] = (b"", "")
+
+    def subscribe(self, listener: Listener) -> None:
+        """From now on tell this one of every job's progress and end. Said once, before the first worker starts."""
+        if self._listener is not None:
+            raise AssertionError("the supervisor has its listener already")
+        self._listener = listener
+
+    def _told(self) -> Listener:
+        if self._listener is None:
+            raise AssertionError("nobody listens to the supervisor")
+        return self._listener
 
     # -- spares ---------------------------------------------------------------------------------------------------------
 
@@ -98,7 +117,7 @@ class Supervisor:
         self._warm_workers[attempt] = (warm, self._spawn(attempt, warm))
 
     def discard(self, attempt: bytes) -> None:
-        """End the spare of this attempt folder, if there is one."""
+        """End the warm worker of this attempt folder, if there is one."""
         if attempt in self._warm_workers:
             _warm, spare = self._warm_workers.pop(attempt)
             self._dying.add(spare)
@@ -110,14 +129,14 @@ class Supervisor:
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """How the spare of this attempt folder ended, a clause; of the last that died by itself only."""
+        """How the warm worker of this attempt folder ended, a clause; only for the last one that died on its own."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
     def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
-        """Run a job: on the spare that was prepared for its attempt folder, or else on a new worker.
+        """Run a job: on the warm worker prepared for its attempt folder, or else on a new worker.
 
         Args:
             command: the job; `command.attempt` names the attempt folder (made if missing).
@@ -215,7 +234,7 @@ class Supervisor:
             self._rules,
             self._selector,
             wake=self._advance,
-            progress=self._on_progress,
+            progress=self._told().on_progress,
             clock=self._clock,
         )
 
@@ -224,7 +243,7 @@ class Supervisor:
             return
         if attempt.job_id is not None:
             del self._jobs[attempt.job_id]
-            self._on_end(attempt.job_id, judge(attempt.end()))
+            self._told().on_end(attempt.job_id, judge(attempt.end()))
         elif attempt in self._dying:
             self._dying.remove(attempt)
         else:
@@ -233,4 +252,4 @@ class Supervisor:
             why = f"was ended ({end.reason})" if end.reason else f"ended by itself with status {end.status}"
             told = (end.tail or "it printed nothing").splitlines()
             self._died = (attempt.folder, f"it {why}: {told[-1]}")
-            logger.warning("a spare worker {}: {}", why, "\n".join(told))
+            logger.warning("a warm worker {}: {}", why, "\n".join(told))

@@ -27,7 +27,7 @@ class Usage:
                 if total > self._limit:
                     return f"The job had written more than the {self._limit >> 20:,} MiB its result may have and went on."
         except PermissionError:
-            return "The job had made a folder that cannot be looked into, so that it cannot be told how much is in it."
+            return "The job created a folder that cannot be read, so its size is unknown."
         except OSError:
             return None  # the worker moves things about, or the disk will tell its writer; it is looked at again
         return None

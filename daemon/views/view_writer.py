@@ -16,7 +16,6 @@ from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
-from daemon.running.pauses import Pauses
 from daemon.watch import Polled
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -51,8 +50,8 @@ class ViewWriter:
         ledger: the jobs.
         progress: of the running jobs, by id; kept up to date by its owner.
         ended_before: finds the jobs that ended before this start, newest first, at most so many.
+        rest: tells how long a job still rests.
         settings: a digest of those the daemon was started with.
-        rest: tells how long a job still rests; by the wall clock if not given.
     """
 
     def __init__(
@@ -61,15 +60,15 @@ class ViewWriter:
         ledger: Ledger,
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
+        rest: Rest,
         settings: str | None = None,
-        rest: Rest | None = None,
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
         self._progress = progress
         self._ended_before = ended_before
         self._settings = settings
-        self._rest = rest or Pauses(ledger.jobs).left
+        self._rest = rest
         #: Of the running jobs, as it was last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None

@@ -328,7 +328,7 @@ class Scanner:
 
     def _control(self, fd: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
         if entry.kind == "unreadable":
-            return Control(kind, entry, problem="it cannot be looked at now: the disk or the permissions refuse it", passing=True)
+            return Control(kind, entry, problem="it cannot be read now: the disk or the permissions refuse it", passing=True)
         if entry.kind != "file" or entry.nlink > 1:
             return Control(kind, entry, problem="it is not a plain file of this folder, refused")
         return self._read_control(fd, entry, kind)

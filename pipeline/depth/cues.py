@@ -1,11 +1,11 @@
-"""Depth guessed without any model: the ground rises towards the horizon, and of two places at one height the darker is nearer.
+"""Depth estimated without a model: the ground rises towards the horizon, and at equal height the darker place is nearer.
 
-The ground plane carries the guess; darkness (windows, sky and lamps are behind things, not before them) only decides where the
+The ground plane carries the estimate; darkness (windows, sky and lamps are behind things, not before them) only decides where the
 plane says nothing or the same. Share of point pairs in the right order on the six sample pictures with true depth, ties
 counting half: plane alone 0.681 on the mean, with darkness 0.701; better on five, the same on one, worse on none.
 Height above the horizon (0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698,
 worse on two) or of the middle (0.658), saturation (0.682) and texture (0.678) each made some pictures worse and are left out;
-haze, defocus and saliency had been no better than chance. It is a guess and says so.
+haze, defocus and saliency had been no better than chance. Every result says that its depth was estimated without a model.
 """
 
 import cv2
@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
+from daemon.contract.messages import JobCommand
 from pipeline.depth.depth_map import DepthMap, Disparity
+from pipeline.depth.source import Progress, Source
+from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 
 HORIZON = 0.45  # share of the height, from the top, above which nothing is known: measured best between 0.4 and 0.5
@@ -24,14 +27,14 @@ _COLUMNS = 1024  # four times that: only strips have more, whose blur over 1/64 
 
 
 def read(rgb: NDArray[np.uint8], *, fetch: str) -> DepthMap:
-    """Guess the depth of a picture.
+    """Estimate the depth of a picture without a model.
 
     Args:
         rgb: uint8 (H, W, 3), upright.
-        fetch: name of the model whose fetching the warning recommends.
+        fetch: name of the model that the warning recommends fetching.
 
     Returns:
-        The guess, at most 256 rows and 1,024 columns: in the picture's proportions unless it is wider than four times its height.
+        The estimate, at most 256 rows and 1,024 columns: in the picture's proportions up to four times as wide as high.
     """
     height, width = rgb.shape[:2]
     rows = min(height, _ROWS)
@@ -42,7 +45,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str) -> DepthMap:
         valid=None,
         provenance=Depth(source="heuristic", polarity="disparity", valid=1.0),
         warnings=(
-            "The depth is a guess (lower in the picture is nearer), because no depth model is installed. "
+            "The depth was estimated without a model (lower in the picture counts as nearer), because none is installed. "
             f"For real layers run: multiplane models fetch {fetch}",
         ),
     )
@@ -70,3 +73,12 @@ def darkness(rgb: NDArray[np.uint8]) -> Disparity:
     grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32).reshape(rgb.shape[:2])
     soft = cv2.GaussianBlur(grey, (0, 0), max(1.0, SPREAD * max(grey.shape)), borderType=cv2.BORDER_REPLICATE)
     return (1.0 - np.asarray(soft, np.float32).reshape(grey.shape) / 255.0).astype(np.float32)
+
+
+def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
+    from pipeline import weights
+
+    return read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth)
+
+
+SOURCE = Source(in_words="guessed from the ground plane", read=_guess, find=_guess, is_guess=True)

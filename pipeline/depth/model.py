@@ -117,14 +117,14 @@ def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tup
         ModelFailed: numbers that are none, or the same everywhere.
     """
     if not np.isfinite(raw).all():
-        raise ModelFailed(f"The depth model {name} gave values that are not numbers.")
+        raise ModelFailed(f"The depth model {name} returned values that are not numbers.")
     if float(raw.max()) == float(raw.min()):
-        raise ModelFailed(f"The depth model {name} gave the same depth everywhere.")
+        raise ModelFailed(f"The depth model {name} returned the same depth everywhere.")
     if polarity == "disparity":
         return raw, np.ones(raw.shape, bool)
     valid = raw > 0
     if not valid.any():
-        raise ModelFailed(f"The depth model {name} gave no positive distance.")
+        raise ModelFailed(f"The depth model {name} returned no positive distance.")
     return inverse(raw, valid), valid
 
 
@@ -163,7 +163,7 @@ def settle(
             network.to(device="cpu", dtype=torch.float32)
         if float(np.abs(trial - truth).mean()) <= _AGREEMENT:
             return device, dtype, ()
-    return "cpu", "float32", (f"The depth model ran on the CPU: {candidates[0][0]} gave other results or none.",)
+    return "cpu", "float32", (f"The depth model ran on the CPU: {candidates[0][0]} gave different results or none.",)
 
 
 def _candidates(device: Device) -> tuple[tuple[str, str], ...]:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
-from daemon.contract.messages import Limits
+from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
-from daemon.errors import DepthUnreadable, JobError
+from daemon.errors import DepthMissing, DepthUnreadable, JobError
 from pipeline.depth.depth_map import DepthMap, inverse, normalised, same_shape
+from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
 from pipeline.image.source_file import check_limits, open_source
 
@@ -83,4 +84,24 @@ def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple
             distance = near + share * (far - near)
             return inverse(distance, np.ones(distance.shape, bool)), "distance", ()
         return 1 / far + share * (1 / near - 1 / far), "disparity", ()
-    return share, "disparity", ("The depth stored in the photo names no scale; only its order from far to near was used.",)
+    return share, "disparity", ("The depth stored in the photo has no scale; only its order from far to near was used.",)
+
+
+def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap:
+    stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
+    if stored is None:
+        raise DepthMissing(
+            f"`depth: photo` was asked for, but {job.image} holds no depth.",
+            hint="Only HEIC portrait photos contain depth; use `depth: auto` instead.",
+        )
+    return stored
+
+
+def _find(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap | None:
+    try:
+        return read(path_of(job, job.image), photo=picture, limits=job.limits)
+    except DepthUnreadable as reason:
+        raise PassedOver(f"{reason.message} Another source was used.") from reason
+
+
+SOURCE = Source(in_words="stored in the photo", read=_asked_for, find=_find)

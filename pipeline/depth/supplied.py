@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
-from daemon.contract.messages import Limits
+from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.contract.spec import DepthKind
 from daemon.errors import DepthMissing, DepthUnreadable, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.depth import zeros
 from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised, same_shape
+from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 
 # Stray zeros (clipped noise, a resampled edge) are below this; a background painted with 0 is far above.
@@ -54,7 +55,7 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
     raw, opaque = _turned(name, raw, photo), _turned(name, opaque, photo)
     valid, empty = np.isfinite(raw) & (raw > 0) & opaque, (raw == 0) & opaque
     if not valid.any():
-        raise DepthUnreadable(f"{name} has no reading at all: every value is 0 or no number.")
+        raise DepthUnreadable(f"{name} has no depth at all: every value is 0 or not a number.")
     at_the_end = bool(empty.any()) and zeros.end_of_scale(raw, empty, valid, kind)
     if at_the_end:
         if kind == "distance":  # 1/0 is no number: as near as the nearest that was measured
@@ -118,3 +119,19 @@ def _remarks(
     if not values.any():
         remarks.append(f"{name} has the same depth everywhere.")
     return tuple(remarks)
+
+
+def _asked_for(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap:
+    found = _find(picture, job, progress)
+    if found is None:
+        raise DepthMissing(f"`depth: file` was asked for, but no depth picture came with {job.image}.")
+    return found
+
+
+def _find(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap | None:
+    if job.depth_picture is None:
+        return None
+    return read(path_of(job, job.depth_picture), job.spec.depth_kind, photo=picture, limits=job.limits)
+
+
+SOURCE = Source(in_words="the depth picture beside the photo", read=_asked_for, find=_find)

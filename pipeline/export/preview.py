@@ -67,7 +67,7 @@ class PreviewPage:
         max_parallax: how far the nearest layer may move against the farthest, as a share of the side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file beside the page) pairs to offer.
-        note: a sentence the person should not miss, such as that the depth was guessed.
+        note: a sentence that viewers should not miss, such as that the depth was estimated without a model.
         painted: whether the layers are those of a painting of the photo.
     """
 

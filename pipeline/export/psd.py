@@ -9,12 +9,15 @@ import io
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from daemon.errors import OutputTooLarge
+from pipeline.export.format import Format, Pictures, Progress
+from pipeline.export.manifest import layer_names
 from pipeline.export.packbits import encode_rows
 
 Pixels = npt.NDArray[np.uint8]
@@ -263,3 +266,27 @@ def _pascal_name(name: str) -> bytes:
     encoded = name.encode("mac_roman", "replace")[:255]
     text = bytes([len(encoded)]) + encoded
     return text + b"\0" * (-len(text) % 4)
+
+
+_FILE = "layers.psd"
+
+
+def _file(pictures: Pictures) -> str | None:
+    """Where the file may outgrow a PSD, its name is known only when it is written."""
+    large = may_be_large(pictures.layers.labels.shape, len(pictures.layers.rgba))
+    return None if large else _FILE
+
+
+def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
+    layers, target = pictures.layers, folder / _FILE
+    names = layer_names(len(layers.rgba))
+    stack = [PsdLayer(name, rgba) for name, rgba in zip(names, layers.rgba, strict=True)]
+    with target.open("xb") as file:
+        kind = write(file, stack, layers.composite, pictures.photo.icc, progress)
+    if kind == "psb":
+        target = target.rename(target.with_suffix(".psb"))
+    return [target.name]
+
+
+#: The cost was measured on photos of 12 and 48 megapixels in four and five layers.
+FORMAT = Format(title="Photoshop file", cost=6.0, file=_file, write=_write)

@@ -1,4 +1,4 @@
-"""The files of a result but the manifest: layers, depth map, composite, PSD, preview and contact sheet.
+"""The files of a result but the manifest: layers, depth map, composite, other formats, preview and contact sheet.
 
 Each file is a task of its own; a few threads share them. Every file is hashed by the thread that makes it, from the very bytes
 it writes, so that the manifest and the daemon's check speak of these.
@@ -6,44 +6,34 @@ it writes, so that the manifest and the daemon's check speak of these.
 
 import hashlib
 import io
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.contract.manifest import Depth
-from daemon.contract.status import Output
-from pipeline.export import contact_sheet, preview, psd
+from daemon.contract.status import KINDS, Kind, Output
+from daemon.errors import Internal
+from pipeline.export import contact_sheet, preview
+from pipeline.export.format import Pictures, Progress, load
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
 from pipeline.image import png
-from pipeline.image.decode import Photo
 from pipeline.layers.fill import MAX_PARALLAX
-from pipeline.layers.layering import Layers, shifts
+from pipeline.layers.layering import shifts
 
-Kind = Literal["layer", "manifest", "depth", "composite", "psd", "preview", "contact_sheet"]
-Progress = Callable[[float], None]
-
-#: How long the files take per layer (the composite counts as one more) in the processor's time for the PNG file of one layer;
+#: How long the page takes per layer (the composite counts as one more) in the processor's time for the PNG file of one layer;
 #: measured on photos of 12 and 48 megapixels in four and five layers.
-_PSD_COST, _PAGE_COST = 6.0, 4.0
+_PAGE_COST = 4.0
 #: The same for the depth map and for the composite, which are nowhere empty.
 _FULL_COST = 3.0
-#: Which share of all files a layered file is that is made before the others, by these numbers.
-_LAYERED_SHARE = 0.5
 #: Pixels of depth rounded at a time: they stay in a core's cache.
 _DEPTH_STRIP = 1 << 16
-_SOURCES = {
-    "file": "the depth picture beside the photo",
-    "photo": "stored in the photo",
-    "model": "a learned model",
-    "heuristic": "guessed from the ground plane",
-}
+_FORMATS = load()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,29 +49,6 @@ class Task:
     make: Callable[[Path, Progress], list[Output]]
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """What there is to write.
-
-    Attributes:
-        title: the picture's name.
-        photo: what was taken apart: the photo, or the painting of it.
-        layers: its layers.
-        depth: where their depth came from.
-        warnings: sentences for people.
-        painted_from: the photo's colours, uint8 (H, W, 3), where `photo` is a painting of it; None otherwise.
-        painter: what painted it, in words.
-    """
-
-    title: str
-    photo: Photo
-    layers: Layers
-    depth: Depth
-    warnings: tuple[str, ...]
-    painted_from: NDArray[np.uint8] | None = None
-    painter: str | None = None
-
-
 def write_pictures(
     folder: Path, pictures: Pictures, *, formats: Sequence[str], threads: int, progress: Progress
 ) -> tuple[Output, ...]:
@@ -90,7 +57,7 @@ def write_pictures(
     Args:
         folder: where to; paths of the outputs are relative to its parent.
         pictures: what.
-        formats: what is made beside the PNG files: "psd".
+        formats: what is made beside the PNG files, by the words of `daemon.contract.registry`.
         threads: how many threads make files; the bytes are the same for any number.
         progress: called with the share that is written, rising; by any thread, but only by one at a time.
 
@@ -100,22 +67,32 @@ def write_pictures(
     Raises:
         OutputTooLarge: the picture is too large for a layered file.
         OSError: a file cannot be written.
+        Internal: a format wrote another file than the page links to.
     """
-    layered = psd_tasks(pictures) if "psd" in formats else []
-    outputs: list[Output] = []
-    layered_name = "layers.psd" if layered else None
-    before = 0.0
-    if layered and psd.may_be_large(pictures.layers.labels.shape, len(pictures.layers.rgba)):
-        # The page names the file, and only when it is written is it known whether a PSD could hold it.
-        outputs = write(folder, layered, threads=threads, progress=lambda share: progress(_LAYERED_SHARE * share))
-        layered, layered_name, before = [], Path(outputs[0].path).name, _LAYERED_SHARE
+    wanted = {word: known for word, known in _FORMATS.items() if word in formats}
+    links = {word: known.file(pictures) for word, known in wanted.items()}
+    # The page names these, and only when they are written is it known how they are called.
+    first = [format_task(word, pictures) for word, name in links.items() if name is None]
+    page_cost, files = _page_cost(pictures), png_tasks(pictures)
+    rest = [format_task(word, pictures) for word, name in links.items() if name is not None]
+    early = sum(task.cost for task in first)
+    before = early / (early + page_cost + sum(task.cost for task in (*rest, *files)))
+    outputs = write(folder, first, threads=threads, progress=lambda share: progress(before * share))
+    for output in reversed(outputs):
+        links[output.kind] = Path(output.path).name
+    named = [(wanted[word].title, name) for word, name in links.items() if name is not None]
     # What takes longest begins first, so that no thread is left alone with it at the end.
-    tasks = [*layered, *page_tasks(pictures, layered_name), *png_tasks(pictures)]
+    tasks = [*rest, *page_tasks(pictures, named), *files]
     outputs += write(folder, tasks, threads=threads, progress=lambda share: progress(before + (1.0 - before) * share))
-    return tuple(sorted(outputs, key=lambda output: _ORDER.index(output.kind)))
+    written = {Path(output.path).name for output in outputs}
+    if missing := [name for _, name in named if name not in written]:
+        raise Internal(f"the preview page links to {missing[0]}, but the format wrote no such file")
+    return tuple(sorted(outputs, key=lambda output: KINDS.index(output.kind)))
 
 
-_ORDER: tuple[Kind, ...] = ("layer", "depth", "composite", "psd", "preview", "contact_sheet")
+def packages_of(formats: Sequence[str]) -> set[str]:
+    """Installed packages that had a part in these formats."""
+    return {package for word in formats for package in _FORMATS[word].packages}
 
 
 def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progress) -> list[Output]:
@@ -184,32 +161,23 @@ def _samples(disparity: NDArray[np.float32]) -> NDArray[np.uint16]:
     return out
 
 
-def psd_tasks(pictures: Pictures) -> list[Task]:
-    """The layered Photoshop file."""
-    layers = pictures.layers
+def format_task(word: str, pictures: Pictures) -> Task:
+    """The files of one of the formats."""
+    known = _FORMATS[word]
 
-    def layered(folder: Path, progress: Progress) -> list[Output]:
-        target = folder / "layers.psd"
-        names = layer_names(len(layers.rgba))
-        stack = [psd.PsdLayer(name, rgba) for name, rgba in zip(names, layers.rgba, strict=True)]
-        with target.open("xb") as file:
-            kind = psd.write(file, stack, layers.composite, pictures.photo.icc, progress)
-        if kind == "psb":
-            target = target.rename(target.with_suffix(".psb"))
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return [_output(target.name, "psd", target.stat().st_size, digest)]
+    def files(folder: Path, progress: Progress) -> list[Output]:
+        return [_found(folder, name, word) for name in known.write(folder, pictures, progress)]
 
-    return [Task(_PSD_COST * (len(layers.rgba) + 1), layered)]
+    return Task(known.cost * (len(pictures.layers.rgba) + 1), files)
 
 
-def page_tasks(pictures: Pictures, layered_name: str | None) -> list[Task]:
+def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
     """The preview page with its pictures, and the contact sheet; both from one reduction of the pictures.
 
-    `layered_name` is the layered file that the page links to, if there is one.
+    `formats` are title and name of the other files that the page links to.
     """
     photo, layers = pictures.photo, pictures.layers
-    page = _page(pictures, layered_name)
+    page = _page(pictures, formats)
 
     def pages(folder: Path, progress: Progress) -> list[Output]:
         seen = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
@@ -221,41 +189,50 @@ def page_tasks(pictures: Pictures, layered_name: str | None) -> list[Task]:
         progress(0.4)
         size = photo.rgb.shape[1], photo.rgb.shape[0]
         files = preview.write(str(folder), small.photo, small.layers, small.disparity, page, photo.icc, size)
-        outputs = [_noted(name, "preview", (folder / name).read_bytes()) for name in files]
+        outputs = [_found(folder, name, "preview") for name in files]
         progress(0.8)
         sheet = io.BytesIO()
         contact_sheet.write(sheet, small.photo, small.layers, small.disparity, page, photo.icc, size, painting)
         return [*outputs, _written(folder, contact_sheet.NAME, "contact_sheet", sheet.getvalue())]
 
-    return [Task(_PAGE_COST * (len(layers.rgba) + 1), pages)]
+    return [Task(_page_cost(pictures), pages)]
+
+
+def _page_cost(pictures: Pictures) -> float:
+    return _PAGE_COST * (len(pictures.layers.rgba) + 1)
 
 
 def _written(folder: Path, name: str, kind: Kind, data: bytes) -> Output:
     (folder / name).write_bytes(data)
-    return _noted(name, kind, data)
-
-
-def _noted(name: str, kind: Kind, data: bytes) -> Output:
     return _output(name, kind, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _found(folder: Path, name: str, kind: Kind) -> Output:
+    with (folder / name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return _output(name, kind, file.seek(0, os.SEEK_END), digest)
 
 
 def _output(name: str, kind: Kind, size: int, sha256: str) -> Output:
     return Output(path=f"result/{name}", kind=kind, bytes=size, sha256=sha256)
 
 
-def _page(pictures: Pictures, layered_name: str | None) -> PreviewPage:
+def _page(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> PreviewPage:
     layers, depth = pictures.layers, pictures.depth
     height, width = layers.labels.shape
     count = len(layers.rgba)
-    facts = [("Size", f"{width} × {height}"), ("Depth", _SOURCES[depth.source])]
+    facts = [("Size", f"{width} × {height}"), ("Depth", pictures.depth_in_words)]
     if depth.model:
         facts.append(("Model", f"{depth.model} ({depth.licence or 'licence unknown'})"))
     facts.append(("Split", layers.method))
     if pictures.painter:
         facts.append(("Painting", pictures.painter))
-    links = [("Contact sheet", "contact_sheet.jpg"), ("Depth map", "depth_map.png"), ("Manifest", "layer_manifest.json")]
-    if layered_name:
-        links.insert(0, ("Photoshop file", layered_name))
+    links = [
+        *formats,
+        ("Contact sheet", "contact_sheet.jpg"),
+        ("Depth map", "depth_map.png"),
+        ("Manifest", "layer_manifest.json"),
+    ]
     return PreviewPage(
         title=pictures.title,
         layers=tuple(
@@ -269,5 +246,5 @@ def _page(pictures: Pictures, layered_name: str | None) -> PreviewPage:
         facts=tuple(facts),
         links=tuple(links),
         painted=pictures.painted_from is not None,
-        note=pictures.warnings[0] if depth.source == "heuristic" and pictures.warnings else None,
+        note=pictures.note,
     )

@@ -172,8 +172,8 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
         if kind == "HEIC":
             return _decode_heif(path, file, limits)
         if kind not in formats.PICTURES:
-            what = f"a {kind}" if kind else "no picture that can be recognised"
-            raise ImageType(f"{display_name(path)} is {what}, not a JPEG, PNG, WebP, TIFF, HEIC or AVIF.")
+            what = f"is a {kind}, not a picture" if kind else "isn't a readable picture (JPEG, PNG, WebP, TIFF, HEIC or AVIF)"
+            raise ImageType(f"{display_name(path)} {what}.")
         with python_warnings.catch_warnings(record=True) as caught:
             python_warnings.simplefilter("always")
             decoded = _decode_tiff(path, file, limits, numbers=numbers) if kind == "TIFF" else _decode_pillow(path, file, limits)

@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 
 from daemon.contract.messages import Limits
 from daemon.contract.names import to_text
-from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissing
+from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissing, is_passing
 from pipeline.image import formats
 
 _CHUNK = 1 << 20
@@ -29,6 +29,7 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
     Raises:
         SourceMissing: there is no such file, or its folder is a link.
         ImageUnreadable: a link, a folder, a pipe, or not readable.
+        OSError: the disk fails now (`is_passing`).
     """
     try:
         # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
@@ -36,8 +37,10 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
             name = os.path.basename(path)
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError as reason:
+        if is_passing(reason):
+            raise
         if reason.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise SourceMissing(f"{display_name(path)} is not there any more.") from reason
+            raise SourceMissing(f"{display_name(path)} no longer exists.") from reason
         why = "is a link, not a file" if reason.errno == errno.ELOOP else f"cannot be opened: {reason.strerror}"
         raise ImageUnreadable(f"{display_name(path)} {why}.") from reason
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -106,12 +109,14 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
 
 @contextlib.contextmanager
 def damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
-    """Turn whatever a decoder throws at hostile bytes into one error with one sentence."""
+    """Turn whatever a decoder throws at hostile bytes into one error with one sentence; a disk that fails is no damage."""
     try:
         yield
     except (JobError, MemoryError):
         raise
     except Exception as reason:  # decoders fail with anything from struct.error to AttributeError
+        if is_passing(reason):
+            raise
         cut_off = formats.is_cut_off(file) or "truncated" in str(reason).lower()
         said = str(reason) if not isinstance(reason, UnidentifiedImageError) else "its header cannot be read"
         if cut_off:

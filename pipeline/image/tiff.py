@@ -2,8 +2,9 @@
 
 Pillow decodes what has at most 8 bits per channel. Everything deeper is decoded here: Pillow gives the bytes of each row as a
 grey picture as wide as the row has bytes (it knows the compressions), and what the bytes mean is worked out from the directory:
-byte order, predictor, channels in separate planes, white as 0, premultiplied alpha. `tests/unit/test_tiff.py` proves each kind
-against tifffile; a kind that is not on the list is refused, because a wrong picture would look like a right one to the program.
+byte order, predictor, channels in separate planes, white as 0, premultiplied alpha. `tests/unit/image/test_tiff.py` proves each
+kind against tifffile; a kind that is not on the list is refused, because a wrong picture would look like a right one to the
+program.
 """
 
 import io

@@ -35,7 +35,7 @@ _TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was tr
 _FEW_STEPS, _FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
 _LOADED, _STEPPED = 0.1, 0.93  # shares of the time after loading and after the last step, 24 steps on a CPU
 _BLACK = 3 / 255
-_OTHER_DEVICE = "Try another seed; if it stays, set device: cpu in the configuration, then: multiplane retry ID."
+_OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,11 +229,11 @@ def _first_usable(
     names = " + ".join(found.name for found in parts.all())
     if not np.isfinite(painting).all():
         raise ModelFailed(
-            f"The diffusion model {names} gave values that are not numbers.",
+            f"The diffusion model {names} returned values that are not numbers.",
             hint=_OTHER_DEVICE if device != "cpu" else "Its weights are wrong: fetch it again, then: multiplane retry ID.",
         )
     raise ModelFailed(
-        f"The diffusion model {names} painted nothing but black.",
+        f"The diffusion model {names} painted only black.",
         hint=_OTHER_DEVICE if device != "cpu" else "Try another seed; if it stays black, fetch the model again.",
     )
 

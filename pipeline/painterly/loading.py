@@ -98,7 +98,7 @@ def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
     if not fitting:
-        raise lora.corrupt(f"The weights of {lora.name} are no LoRA of this model: nothing in them belongs to it.")
+        raise lora.corrupt(f"The weights of {lora.name} are not a LoRA for this model: nothing in them fits it.")
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def _must_be_readable(found: Weights) -> None:
                     pass
             except (OSError, SafetensorError) as reason:
                 file = os.path.relpath(path, found.folder)
-                raise found.corrupt(f"The file {file} of {found.name} is damaged, or no safetensors file.", reason) from reason
+                raise found.corrupt(f"The file {file} of {found.name} is damaged, or not a safetensors file.", reason) from reason
 
 
 def _must_be_of_the_family(found: Weights) -> None:
@@ -148,7 +148,7 @@ def _must_be_of_the_family(found: Weights) -> None:
             index = json.load(file)
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as reason:
-        sentence = f"The folder of {found.name} is no diffusion pipeline: its model_index.json is missing or unreadable."
+        sentence = f"The folder of {found.name} is not a diffusion pipeline: its model_index.json is missing or unreadable."
         raise found.corrupt(sentence, reason) from reason
     if kind not in _KINDS:
         raise found.corrupt(f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
-        return _tell(err, "Interrupted.", "What has come already is kept; run the same command to go on.", _INTERRUPTED)
+        return _tell(err, "Interrupted.", "What was already fetched is kept; run the same command to continue.", _INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,11 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--catalogue", default=weights.CATALOGUE, help="the list of models")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
-    verbs.add_parser("list", parents=[shared, as_json], help="what there is and what is installed")
+    verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
     fetch = verbs.add_parser("fetch", parents=[shared], help="get a model's weights from the hub")
     fetch.add_argument("name")
     fetch.add_argument("--accept-licence", metavar="LICENCE", help="accept a non-commercial licence, by its name")
-    verify = verbs.add_parser("verify", parents=[shared, as_json], help="compare weights with what was recorded of them")
+    verify = verbs.add_parser("verify", parents=[shared, as_json], help="compare weights with their records")
     verify.add_argument("name", nargs="?")
     verbs.add_parser("remove", parents=[shared], help="remove a model's fetched weights").add_argument("name")
     return parser
@@ -118,9 +118,9 @@ def _list(shelf: _Shelf, *, as_json: bool) -> int:
     shelf.out.print()
     shelf.out.print("[bold]*[/] what depth: auto and depth: model take")
     if any(not entry.commercial for entry in shelf.listed.models.values()):
-        shelf.out.print("[yellow]¹[/] no commercial use; must be accepted by name when it is fetched")
+        shelf.out.print("[yellow]¹[/] no commercial use; accept the licence by name when fetching")
     if any(entry.path is None and not entry.pinned for entry in shelf.listed.models.values()):
-        shelf.out.print("[yellow]²[/] bytes not known beforehand: what comes first is believed and remembered")
+        shelf.out.print("[yellow]²[/] no known hash: the files of the first fetch are recorded and trusted")
     shelf.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
     shelf.out.print(f"into {escape(shelf.models)} ({_amount(_free(shelf.models))} free).")
     return 0
@@ -167,7 +167,7 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
     with Progress(shelf.err) as progress:
         made, fetched = fetch(name, shelf.models, progress, listed=shelf.listed)
     total = sum(each.bytes for each in made.files.values())
-    said = "is installed" if fetched else "was installed already, and is undamaged"
+    said = "is installed" if fetched else "was already installed and is undamaged"
     shelf.out.print(f"{escape(name)} {said}: {_amount(total)}, revision {made.revision[:12]}.")
     return 0
 
@@ -208,7 +208,7 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
 
 def _remove(shelf: _Shelf, name: str) -> int:
     freed = remove(name, shelf.models, shelf.listed)
-    shelf.out.print(f"{escape(name)} was removed; {_amount(freed)} are free again.")
+    shelf.out.print(f"{escape(name)} was removed; {_amount(freed)} freed.")
     return 0
 
 

@@ -38,7 +38,7 @@ class Progress:
     def begin(self, commit: str, total: int, have: int) -> None:
         """`total` bytes are to come in all, of which `have` are there from an earlier time."""
         self._total, self._have = total, have
-        gone_on = f", {have / 1e6:,.1f} MB of it are there already" if have else ""
+        gone_on = f", {have / 1e6:,.1f} MB already here" if have else ""
         self._console.print(f"  {total / 1e6:,.1f} MB at revision {commit[:12]}{gone_on}")
         self._bar.reset(self._task, total=total, completed=have)
         self._bar.start()

@@ -28,7 +28,7 @@ from pipeline.weights.store import PARTIAL, Record, locate, put_away, record, re
 
 _CHUNK = 1 << 20
 _ROUGHLY = 0.02  # the list of models has some sizes in whole millions of bytes only
-_DISTRUST = "Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network."
+_DISTRUST = "Do not trust the source of the files: HF_ENDPOINT, if it is set, or a proxy in your network."
 
 
 class Report(Protocol):
@@ -119,9 +119,9 @@ def _as_the_first_time(made: Record, repo: str, models: str) -> None:
     if file := first_use.other(models, repo, made.revision, files):
         shutil.rmtree(os.path.join(models, PARTIAL + made.name))
         raise WeightsCorrupt(
-            f"What came as {file} of {repo} is not what came the first time that it was fetched; it was thrown away.",
-            hint=f"{_DISTRUST} If the first one was wrong, remove {os.path.join(models, first_use.FIRST_USE)}, then run the same "
-            "command again.",
+            f"What came as {file} of {repo} is not what came at the first fetch; it was discarded.",
+            hint=f"{_DISTRUST} If the first fetch was wrong, remove {os.path.join(models, first_use.FIRST_USE)}, then run "
+            "the same command again.",
         )
     first_use.remember(models, repo, made.revision, files)
 
@@ -185,7 +185,7 @@ def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]
     available = free(staging)
     if total - have > available:
         raise DiskFull(
-            f"There is not enough room for {entry.repo}: {_megabytes(total - have)} to come, {_megabytes(available)} free.",
+            f"There is not enough space for {entry.repo}: {_megabytes(total - have)} to come, {_megabytes(available)} free.",
             hint=f"Make room on the disk of {os.path.dirname(staging)}, or set folders.models to another one; then run it again.",
         )
     order.report.begin(order.snapshot.commit, total, have)
@@ -206,7 +206,7 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
         os.unlink(part)
         witness = "config/models.yaml" if wanted.name in order.entry.sha256 else "the hub"
         raise WeightsCorrupt(
-            f"What came as {wanted.name} is not what {witness} says it is; it was thrown away.",
+            f"What came as {wanted.name} is not what {witness} says it is; it was discarded.",
             hint=f"Run the same command again; if it stays so: {_DISTRUST}",
         )
     if wanted.name.endswith(".safetensors"):
@@ -216,7 +216,7 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
         except SafetensorError as reason:
             os.unlink(part)
             raise WeightsCorrupt(
-                f"{wanted.name} of {order.snapshot.repo} is no safetensors file.", detail=str(reason)
+                f"{wanted.name} of {order.snapshot.repo} is not a safetensors file.", detail=str(reason)
             ) from reason
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(part, target)
@@ -308,7 +308,7 @@ def _disk_space(models: str) -> Iterator[None]:
         if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DiskFull(
-            f"The disk of {models} is full.", hint="Make room and run the same command again; what has come already is kept."
+            f"The disk of {models} is full.", hint="Make room and run the same command again; what was already fetched is kept."
         ) from reason
 
 

@@ -50,5 +50,5 @@ def _read(models: str) -> dict[str, dict[str, str]]:
     except (OSError, ValueError, AttributeError) as reason:
         raise WeightsCorrupt(
             f"The list of what was fetched first, {path}, cannot be read.",
-            hint="Correct its permissions, or remove it: what is installed is then believed once more.",
+            hint="Correct its permissions, or remove it: what is installed is then trusted once more.",
         ) from reason

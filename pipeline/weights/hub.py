@@ -115,7 +115,7 @@ def _announced(each: RepoSibling) -> RemoteFile:
     if not named or not isinstance(each.size, int) or each.size < 0:
         raise Refusal(
             f"The hub at {endpoint()} does not say what {each.rfilename} should be, so it could not be checked.",
-            hint="Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network.",
+            hint="Do not trust the source of the files: HF_ENDPOINT, if it is set, or a proxy in your network.",
             exit_status=UNAVAILABLE,
         )
     return RemoteFile(each.rfilename, each.size, sha256, git_oid)
@@ -173,7 +173,7 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
             target.truncate()
             arrived(-have)
             raise Refusal(
-                f"What the hub at {endpoint()} gives ends after {have:,} of {size:,} bytes; it was thrown away.",
+                f"What the hub at {endpoint()} gives ends after {have:,} of {size:,} bytes; it was discarded.",
                 hint="Run the same command again.",
                 exit_status=UNAVAILABLE,
             )
@@ -192,7 +192,7 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
                 return  # more than was announced; the hash will say what it is worth
 
 
-_AGAIN = "Run the same command again later; what has come already is kept."
+_AGAIN = "Run the same command again later; what was already fetched is kept."
 
 
 class _WebPageError(Exception):
@@ -212,7 +212,7 @@ def _told(repo: str, revision: str) -> Iterator[None]:
         ) from reason
     except GatedRepoError as reason:
         raise Refusal(
-            f"{repo} is given only to accounts that its authors let in.",
+            f"{repo} is only available to accounts that its authors approve.",
             hint=f"Ask for access at {endpoint()}/{repo}, then log in with `hf auth login` and run the same command again.",
             exit_status=UNAVAILABLE,
         ) from reason
@@ -230,15 +230,15 @@ def _told(repo: str, revision: str) -> Iterator[None]:
         raise _web_page() from reason
     except httpx2.UnsupportedProtocol as reason:
         raise Refusal(
-            f"The hub at {endpoint()} sent on to an address that is not on the web.",
-            hint="Do not trust what gives the files: HF_ENDPOINT, if it is set, or a proxy of the network.",
+            f"The hub at {endpoint()} redirected to an address that is not on the web.",
+            hint="Do not trust the source of the files: HF_ENDPOINT, if it is set, or a proxy in your network.",
             exit_status=UNAVAILABLE,
         ) from reason
     except ValueError as reason:
         if isinstance(reason, json.JSONDecodeError) and reason.doc.lstrip("\ufeff \r\n\t").startswith("<"):
             raise _web_page() from reason
         raise Refusal(
-            f"What answers at {endpoint()} is no hub: its answer cannot be understood.",
+            f"What answers at {endpoint()} isn't a hub: its answer cannot be understood.",
             hint=f"Check HF_ENDPOINT, if it is set, and the network connection. {_AGAIN}",
             exit_status=UNAVAILABLE,
         ) from reason

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon.contract.status import Frozen
-from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing
+from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
 from pipeline.weights.catalogue import Catalogue, Entry, entry_of
 from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
@@ -108,6 +108,7 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
         WeightsMissing: they are not installed; the message names the command that fetches them.
         WeightsCorrupt: they are not those that are listed; a file is missing, changed, additional or a link, or cannot be read;
             or there are no safetensors.
+        OSError: the disk fails now (`is_passing`).
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     try:
@@ -115,6 +116,8 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
     except WeightsCorrupt as reason:
         raise corrupt(name, entry, reason.message, reason.detail) from reason
     except OSError as reason:
+        if is_passing(reason):
+            raise
         sentence = f"The weights of {name} cannot be read: {reason.strerror or reason}."
         raise corrupt(name, entry, sentence, reason) from reason
 
@@ -235,16 +238,16 @@ def _unlisted(entry: Entry, made: Record) -> str | None:
     if entry.path is not None:
         return None
     if entry.commit not in (None, made.revision):
-        return f"they are of commit {made.revision[:12]}, and not {entry.revision}"
+        return f"they are from commit {made.revision[:12]}, not {entry.revision}"
     if missing := sorted(set(entry.files) - made.files.keys()):
         return f"{missing[0]} is not among them"
     if more := sorted(made.files.keys() - set(entry.files)):
         return f"{more[0]} is among them"
     for file, each in sorted(made.files.items()):
         if entry.sizes.get(file, each.bytes) != each.bytes:
-            return f"{file} has {each.bytes:,} bytes, and not {entry.sizes[file]:,}"
+            return f"{file} has {each.bytes:,} bytes, not {entry.sizes[file]:,}"
         if entry.sha256.get(file, each.sha256) != each.sha256:
-            return f"{file} is another file of that size"
+            return f"{file} has that size but different content"
     return None
 
 
@@ -252,13 +255,13 @@ def _unlike_the_first(made: Record, models: str) -> str | None:
     """The same on what came the first time that this commit was fetched."""
     files = {file: each.sha256 for file, each in made.files.items()}
     file = first_use.other(models, made.repo, made.revision, files) if made.repo else None
-    return f"{file} is not what came the first time" if file else None
+    return f"{file} is not what came at the first fetch" if file else None
 
 
 def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
     """Compare every file with the record. A file that was not fetched is refused too: libraries pick files up by name."""
     if odd := first_not_plain(where):
-        raise WeightsCorrupt(f"The folder of {name} holds {odd}, which is a link or no plain file; nothing in it may be.")
+        raise WeightsCorrupt(f"The folder of {name} holds {odd}, which is a link or not a plain file; neither is allowed there.")
     there = files_of(where)
     for file in sorted(made.files.keys() - there.keys()):
         raise WeightsCorrupt(f"The weights of {name} are incomplete: {file} is missing in {where}.")
@@ -272,7 +275,7 @@ def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
 def _own_revision(name: str, where: str, seen: Seen) -> str:
     """A name for weights without a record: the hash over their hashes."""
     if not os.path.isdir(where):
-        raise WeightsMissing(f"The folder of {name} ({where}) is not there.", hint="Correct its path in config/models.yaml.")
+        raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in config/models.yaml.")
     hashes = {file: seen.sha256(os.path.join(where, file)) for file in _safetensors(where)}
     whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"

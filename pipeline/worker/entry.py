@@ -97,7 +97,7 @@ def _ignore_stops() -> None:
 def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
     """Be a worker. `events_fd`: where the events' pipe was inherited. Ends the process; never returns.
 
-    `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is put up before
+    `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is set up before
     anything is imported that could be made to misbehave; a worker that cannot put it up does no job.
 
     The end is immediate (`os._exit`): everything is written and said by then, and the tear-down of thread pools and graphics
@@ -268,7 +268,7 @@ class _Reporter:
 
 def classify(error: BaseException) -> "JobError":
     """The place in the error tree of whatever stopped a job."""
-    from daemon.errors import Cancelled, DiskFull, Internal, JobError, OutOfMemory
+    from daemon.errors import Cancelled, DiskFull, Internal, JobError, OutOfMemory, WorkerCrashed, is_passing
 
     if isinstance(error, JobError):
         return error
@@ -279,6 +279,9 @@ def classify(error: BaseException) -> "JobError":
         return OutOfMemory("There was not enough memory for the job.", detail=detail)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull("There is no room left on the disk of the outbox.", detail=detail)
+    if is_passing(error):
+        # Tried again, and whose fault it is the daemon finds out.
+        return WorkerCrashed(f"The disk or the system failed the job: {error}.", detail=detail)
     return Internal(f"The program failed on this picture: {type(error).__name__}: {error}", detail=detail)
 
 

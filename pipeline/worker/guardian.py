@@ -6,7 +6,7 @@ daemon has. When that closes, by whatever death of the daemon, it kills its own 
 Being the leader has two reasons. The group exists, guarded, before the worker does, so there is no moment in which a worker
 could outlive the daemon; and the group's number cannot be used again as long as the daemon has not reaped the guardian.
 What leaves the group (setsid) leaves the guardian's reach, and a worker that stops its whole group (SIGSTOP) stops the
-guardian too: the fence of Linux refuses both (`sandbox`), and the reaper at the daemon's next start finds the rest.
+guardian too: the sandbox on Linux refuses both (`sandbox`), and the reaper at the daemon's next start finds the rest.
 """
 
 import os

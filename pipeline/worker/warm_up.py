@@ -1,4 +1,4 @@
-"""The recipe up to its files, done once in advance on a picture the size of a stamp: a spare worker passes its time with it.
+"""The recipe up to its files, run once in advance on a tiny picture by a warm worker that waits for its job.
 
 Whatever Python, OpenCV and Pillow load, build or set up when it is first used is then there when the job comes: measured, a
 tenth of the work on a small photo, for as much time in advance. Files would cost more in advance than they save later. Nothing

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from daemon.cli import main
+from tests.waiting import SLOWEST
 
 MULTIPLANE = Path(sys.executable).parent / "multiplane"
 ENDED = ("completed", "failed", "cancelled")
@@ -24,12 +25,12 @@ ENDED = ("completed", "failed", "cancelled")
 
 def until(what: Callable[[], object], seconds: float = 60.0, *, pause: float = 0.05) -> object:
     """Wait until something is true, and return it, with a pause between the looks; fails the test if it does not become so."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
         if found := what():
             return found
         time.sleep(pause)
-    raise AssertionError(f"did not happen within {seconds} s")
+    raise AssertionError(f"did not happen within {seconds * SLOWEST} s")
 
 
 class HotFolder:

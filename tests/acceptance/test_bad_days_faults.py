@@ -20,6 +20,7 @@ import daemon.service.loop as service_module
 from daemon.fs import LocalFiles
 from daemon.fs.protocol import Stat
 from daemon.intake import Rules
+from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
@@ -57,7 +58,7 @@ def run_once(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch, strike: Calla
     """The daemon in this process on a struck disk, until nothing is left that time would bring."""
     monkeypatch.setattr(service_module, "HEALTH_SECONDS", 0.2)
     settings = load(folder.home, folder.environment)
-    return service_module.Service(settings, StruckDisk(strike), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
+    return assemble(settings, StruckDisk(strike), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
 
 
 def test_a_file_swapped_for_a_link_between_look_and_claim_is_refused_and_never_opened(

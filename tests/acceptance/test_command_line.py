@@ -169,7 +169,7 @@ def test_once_says_that_not_everything_was_taken(folder: HotFolder) -> None:
     folder.put("alone.jpg", b"a picture without a sidecar")
     done = folder.run("run", "--once")
     assert done.returncode == 0
-    assert "one thing stays in the inbox" in done.stderr
+    assert "one item stays in the inbox" in done.stderr
 
 
 def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo, tmp_path) -> None:
@@ -177,9 +177,9 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
     for verb in (["jobs"], ["show", "x"], ["waiting"], ["watch"], ["stats"], ["rm", "x"], ["submit", str(photo)]):
         done = folder.verb(*verb, "--home", str(typo))
         assert done.returncode == 78, verb
-        assert f"the home {typo} is not there" in done.stderr
+        assert f"the home {typo} does not exist" in done.stderr
     assert not typo.exists()
-    assert "is no folder" in folder.verb("jobs", "--home", str(photo)).stderr
+    assert "is not a folder" in folder.verb("jobs", "--home", str(photo)).stderr
     done = folder.run("run", "--home", str(photo))
     assert done.returncode == 78
     assert done.stderr.count("Not a directory") == 1
@@ -187,8 +187,8 @@ def test_a_home_that_is_not_there_is_told_and_not_made(folder: HotFolder, photo,
 
 def test_the_home_may_stand_before_the_verb(folder: HotFolder, tmp_path) -> None:
     typo = tmp_path / "typo"
-    assert f"the home {typo} is not there" in folder.verb("--home", str(typo), "jobs").stderr
-    assert f"the home {typo} is not there" in folder.verb(f"--home={typo}", "waiting", "--json").stderr
+    assert f"the home {typo} does not exist" in folder.verb("--home", str(typo), "jobs").stderr
+    assert f"the home {typo} does not exist" in folder.verb(f"--home={typo}", "waiting", "--json").stderr
     assert folder.verb("--home", str(folder.home), "jobs").returncode == 0
 
 
@@ -196,7 +196,7 @@ def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -
     done = folder.verb("submit", str(photo), "--json")
     assert done.returncode == 0
     assert len(json.loads(done.stdout)) == 1
-    assert "The daemon is not running" in done.stderr
+    assert "The daemon isn't running" in done.stderr
 
 
 def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder, tmp_path) -> None:

@@ -152,7 +152,7 @@ def filled(page: Page, count: int) -> None:
 
 
 def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Open) -> None:
-    warning = "The depth is a guess."
+    warning = "The depth was estimated without a model."
     home.ended("old", "cancelled", 70)
     home.ended("bad", "failed", 5, error=ErrorInfo(code="timeout", message="It took longer than 600 s.", hint="Ask for less."))
     home.ended("good", minutes=1, processing_seconds=2.62, warnings=(warning,), source=Source(image="good.png", bytes=1))
@@ -161,10 +161,10 @@ def test_every_state_says_what_a_person_wants_to_know(home: Home, open_page: Ope
     page = open_page()
     filled(page, 3)
     assert cards(page) == ["good.png", "bad.jpg", "old.jpg"]
-    assert page.locator("#health").text_content() == "Running · 1 in work · 2 queued"
-    assert page.locator("#running .meta").text_content() == "depth · 42 % · about 12 s left"
+    assert page.locator("#health").text_content() == "Running · 1 in progress · 2 queued"
+    assert page.locator("#running .meta").text_content() == "Finding the depth · 42 % · about 12 s left"
     assert page.locator("#running progress").evaluate("bar => bar.value") == pytest.approx(0.42)
-    assert page.locator("#queue .rows p").all_text_contents() == ["Next", "Number 2"]
+    assert page.locator("#queue .rows p").all_text_contents() == ["Next", "Number 2 in line"]
     assert page.locator("#waiting .rows li").all_text_contents() == ["a.jpgwaiting for a.yaml"]
     # The first thing that everybody drops; what to do about it is said, and only then.
     assert "photo in 4 layers" in page.locator("#bare:visible").text_content()
@@ -255,8 +255,8 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     page.clock.run_for(14_000)
     page.locator("#banner").wait_for()
     banner = page.locator("#banner").text_content()
-    assert banner.startswith("The daemon has not been heard of since ")
-    assert banner.endswith("12:00; start it with multiplane run.")
+    assert banner.startswith("Multiplane hasn't responded since ")
+    assert banner.endswith("12:00. Start it with multiplane run.")
     assert page.locator("#health").text_content() == "Silent"
     home.tell(alive=NOON + timedelta(seconds=66))
     page.clock.run_for(LOOK)
@@ -270,11 +270,11 @@ def test_without_a_daemon_nothing_is_in_work_and_no_time_is_promised(home: Home,
     again = {"attempts": 1, "retry_at": clock.rfc3339(NOON + timedelta(minutes=5)), "error": crashed}
     home.tell(running(fraction=0.23), pending("p", 1), pending("q", None, **again), alive=NOON)
     page = open_page(at=NOON + timedelta(seconds=2))
-    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 1 in work · 2 queued'")
-    assert page.locator("#now-title").text_content() == "In work"
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 1 in progress · 2 queued'")
+    assert page.locator("#now-title").text_content() == "In progress"
     assert page.locator("#queue .rows p").all_text_contents() == [
         "Next",
-        "Tried again at 12:05:00 (attempt 2 of 3) · The worker was killed.",
+        "Next attempt at 12:05:00 (attempt 2 of 3) · The worker was killed.",
     ]
     if gone == "stopped":
         home.tell(running(fraction=0.23), pending("p", 1), pending("q", None, **again), alive=NOON, state="stopped")
@@ -282,15 +282,39 @@ def test_without_a_daemon_nothing_is_in_work_and_no_time_is_promised(home: Home,
     page.locator("#banner").wait_for()
     assert page.locator("#health").text_content() == f"{gone.capitalize()} · 1 unfinished · 2 queued"
     assert page.locator("#now-title").text_content() == "Unfinished"
-    assert page.locator("#running .meta").text_content() == "depth · 23 % · when\xa0last\xa0heard\xa0of"
-    assert page.locator("#queue .rows p").all_text_contents() == ["Pending", "Pending · tried before: The worker was killed."]
-    assert "In work" not in page.locator("#filters").inner_text()
+    assert page.locator("#running .meta").text_content() == "Finding the depth · 23 % · as\xa0of\xa0the\xa0last\xa0report"
+    assert page.locator("#queue .rows p").all_text_contents() == ["Pending", "Pending · earlier attempt: The worker was killed."]
+    assert "In progress" not in page.locator("#filters").inner_text()
     assert page.title() == "Multiplane"
     home.tell(running(fraction=0.23), pending("p", 1), alive=NOON + timedelta(minutes=2))
     page.clock.run_for(LOOK)
-    page.wait_for_function("() => document.getElementById('now-title').textContent === 'In work'")
-    assert page.locator("#running .meta").text_content() == "depth · 23 % · about 12 s left"
-    assert "In work" in page.locator("#filters").inner_text()
+    page.wait_for_function("() => document.getElementById('now-title').textContent === 'In progress'")
+    assert page.locator("#running .meta").text_content() == "Finding the depth · 23 % · about 12 s left"
+    assert "In progress" in page.locator("#filters").inner_text()
+
+
+@pytest.mark.parametrize("state", ["paused", "offline"])
+def test_a_page_that_is_open_says_beside_each_job_that_nothing_is_started(home: Home, open_page: Open, state: str) -> None:
+    queue = pending("p", 1), pending("q", 2)
+    waiting = {"waiting": (Waiting(path="big.jpg", reason="still growing"),), "waiting_total": 1}
+    home.tell(*queue, alive=NOON, **waiting)
+    page = open_page(at=NOON + timedelta(seconds=2))
+    rows = page.locator("#queue .rows p")
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
+    assert rows.all_text_contents() == ["Next", "Number 2"]
+    assert page.locator("#waiting h2 .quiet").text_content() == "1"
+    home.tell(*queue, alive=NOON + timedelta(seconds=3), state=state, problem="No room.", **waiting)
+    page.clock.run_for(LOOK)
+    page.locator("#banner").wait_for()
+    assert rows.all_text_contents() == [f"Pending, {state}"] * 2
+    page.clock.run_for(64_000)
+    page.wait_for_function("() => document.getElementById('health').textContent.startsWith('Silent')")
+    assert rows.all_text_contents() == ["Pending", "Pending"]
+    assert page.locator("#waiting h2 .quiet").text_content() == "1 · as of the last report"
+    home.tell(*queue, alive=NOON + timedelta(minutes=3), **waiting)
+    page.clock.run_for(LOOK)
+    page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
+    assert rows.all_text_contents() == ["Next", "Number 2"]
 
 
 def test_a_job_that_is_tried_again_says_when_and_which_attempt_it_is_at(home: Home, open_page: Open) -> None:
@@ -299,10 +323,10 @@ def test_a_job_that_is_tried_again_says_when_and_which_attempt_it_is_at(home: Ho
     home.tell(running(fraction=0.57, attempts=2), rests, pending("q", 1, attempts=1, error=crashed))
     page = open_page()
     page.locator("#running .card").wait_for()
-    assert page.locator("#running .meta").text_content() == "depth · 57 % · about 12 s left · attempt\xa02\xa0of\xa03"
+    assert page.locator("#running .meta").text_content() == "Finding the depth · 57 % · about 12 s left · attempt\xa02\xa0of\xa03"
     assert page.locator("#queue .rows p").all_text_contents() == [
-        "Tried again at 12:00:00 (attempt 3 of 3) · The worker was killed.",
-        "Next · tried before: The worker was killed.",
+        "Next attempt at 12:00:00 (attempt 3 of 3) · The worker was killed.",
+        "Next · earlier attempt: The worker was killed.",
     ]
 
 
@@ -322,7 +346,7 @@ def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> 
     assert page.locator("#banner").text_content() == "The disk is full. Make room."
     home.tell(state="stopped")
     page.wait_for_function("() => document.getElementById('health').textContent === 'Stopped'")
-    assert "start it with multiplane run" in page.locator("#banner").text_content()
+    assert "Start it with multiplane run" in page.locator("#banner").text_content()
 
 
 def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None:

@@ -100,7 +100,7 @@ def test_a_painting_tells_its_steps_and_is_done_whole(studio: HotFolder) -> None
     # status.json changes at most twice a second: a fast machine paints between two looks at it.
     assert steps or done["timings"]["paint"] < 1.5, done["timings"]
     assert np.allclose(steps, np.rint(steps), atol=0.01), f"progress is not told step by step: {steps}"
-    assert done["warnings"], "the depth was a guess, and nobody says so"
+    assert done["warnings"], "the depth was estimated without a model, and nothing says so"
     assert "torchvision" not in (studio.outbox / "painting" / "job.log").read_text()
 
 

@@ -80,7 +80,7 @@ def test_a_phones_photo_is_layered_by_the_phones_own_depth(running: HotFolder) -
     photo = np.asarray(ImageOps.exif_transpose(Image.open(SAMPLES / name)).convert("RGB"))
     assert largest_difference(result, photo) <= 1
     assert manifest["depth"]["source"] == "photo"
-    assert not any("guess" in warning for warning in status["warnings"])
+    assert not any("estimated without a model" in warning for warning in status["warnings"])
     assert (running.job(status) / "source" / name).read_bytes() == data
 
 

@@ -84,7 +84,7 @@ def test_who_waits_for_the_end_does_not_wait_for_it(folder: QuickFolder) -> None
     argv = (*_SPACE, "sh", "-c", script, str(folder.inbox), *daemon)
     done = subprocess.run(argv, env=folder.environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert "2 things stay in the inbox" in done.stderr
+    assert "2 items stay in the inbox" in done.stderr
 
 
 def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tmp_path: Path) -> None:

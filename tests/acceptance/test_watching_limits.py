@@ -42,7 +42,9 @@ def limited(what: str, count: int) -> Sequence[str]:
 def within(folder: QuickFolder, *argv: str) -> None:
     """Run something in the daemon's namespaces."""
     assert folder.process is not None
-    subprocess.run(["nsenter", "-t", str(folder.process.pid), "--user", "--mount", *argv], check=True, cwd="/")
+    subprocess.run(
+        ["nsenter", "-t", str(folder.process.pid), "--user", "--mount", "--preserve-credentials", *argv], check=True, cwd="/"
+    )
 
 
 def raise_limit(folder: QuickFolder, what: str) -> None:

@@ -159,7 +159,7 @@ _ABLE = """
 import sys
 import torch
 from pipeline.__main__ import main
-from pipeline.painterly import widening
+from pipeline.painterly import upcast
 
 def in_float32(product):
     def calculate(values, *others, **named):
@@ -171,7 +171,7 @@ def in_float32(product):
 
 for name in ("conv2d", "linear", "scaled_dot_product_attention"):
     setattr(torch.nn.functional, name, in_float32(getattr(torch.nn.functional, name)))
-widening.computes_in_bfloat16 = lambda: True
+upcast.computes_in_bfloat16 = lambda: True
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -22,7 +22,8 @@ from PIL import Image
 from daemon.contract.messages import Limits
 from pipeline.depth import photo as stored_depth
 from pipeline.depth import supplied
-from pipeline.export.result import Pictures, page_tasks, png_tasks, psd_tasks, write
+from pipeline.export.format import Pictures
+from pipeline.export.result import format_task, page_tasks, png_tasks, write
 from pipeline.image import decode, png
 from pipeline.layers.layering import layer_picture
 from tests.benchmarks import plain
@@ -70,7 +71,7 @@ def ours(folder: Path, name: str, into: Path) -> tuple[dict[str, float], Picture
     reading = supplied.read(os.fsencode(folder / f"{name}.depth.png"), "disparity", photo=photo, limits=LIMITS)
     layers = layer_picture(photo.rgb, None, reading.values, reading.valid, num_layers=LAYERS, progress=begin)
     begin("png")
-    pictures = Pictures(name, photo, layers, reading.provenance, ())
+    pictures = Pictures(name, photo, layers, reading.provenance, "a file", None)
     write(into, png_tasks(pictures), threads=THREADS, progress=lambda _: None)
     begin("end")
     times = [at for _, at in marks]
@@ -134,8 +135,8 @@ def _compare(folder: Path) -> None:
     _, pictures = ours(folder, "12", into)  # the first of each only warms caches
     ways: dict[str, Callable[[], object]] = {
         "floor": lambda: floor(folder, "12", pictures),
-        "psd": lambda: _afresh(into / "layers.psd", lambda: write(into, psd_tasks(pictures), **_QUIET)),
-        "pages": lambda: write(into, page_tasks(pictures, None), **_QUIET),
+        "psd": lambda: _afresh(into / "layers.psd", lambda: write(into, [format_task("psd", pictures)], **_QUIET)),
+        "pages": lambda: write(into, page_tasks(pictures, []), **_QUIET),
         "plain": lambda: plain.layers_of(folder / "12.jpg", folder / "12.depth.png", into, LAYERS),
     }
     best = dict.fromkeys(ways, float("inf"))

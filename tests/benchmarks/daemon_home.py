@@ -36,8 +36,8 @@ class Home:
         """The daemon, from its start to its end."""
         code = (
             "import os, sys\nfrom pathlib import Path\nfrom loguru import logger\nfrom daemon.fs import LocalFiles\n"
-            "from daemon.service import Service\nfrom daemon.settings import load\nlogger.remove()\n"
-            f"Service(load(Path({str(self.home)!r}), os.environ), LocalFiles(), argv={WORKER!r}).run()"
+            "from daemon.service import assemble\nfrom daemon.settings import load\nlogger.remove()\n"
+            f"assemble(load(Path({str(self.home)!r}), os.environ), LocalFiles(), argv={WORKER!r}).run()"
         )
         environment = os.environ | {"MULTIPLANE_CONFIG": "", "PYTHONPATH": str(ROOT)} | self._settings
         process = subprocess.Popen([sys.executable, "-P", "-c", code], env=environment)

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.waiting import SLOWEST
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).resolve().parent / "programs" / "service.py"
 
@@ -122,7 +124,8 @@ def sha256(path: Path) -> str:
 
 
 def wait_until(condition, seconds: float) -> None:
-    limit = time.monotonic() + seconds
+    """Look again and again; fails after so many seconds of a quiet machine."""
+    limit = time.monotonic() + seconds * SLOWEST
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.01)

@@ -6,7 +6,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+import selectors
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,7 @@ from pathlib import Path
 from loguru import logger
 from simdisk import SimDisk
 
-from daemon.claiming.batches import Batches
-from daemon.claiming.claims import GROUP, Claims
-from daemon.claiming.moving import Mover
+from daemon.claiming.claims import GROUP
 from daemon.clock import rfc3339
 from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.messages import JobCommand, Result
@@ -30,18 +28,19 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
+from daemon.running.model_inventory import ModelInventory
 from daemon.running.recovery import Recovery
 from daemon.running.runner import JobRunner
-from daemon.service.requests import Requests
+from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
 from daemon.supervisor import Cancelled, Completed, Failed, Stopped, WorkerPid
-from daemon.views.view_writer import ViewWriter
 
 logger.remove()
 
 SETTINGS = load(Path("/studio"), {"MULTIPLANE_CONFIG": "/dev/null"})
 PATHS = SETTINGS.paths
 INBOX, OUTBOX, REQUESTS = PATHS.inbox_bytes, PATHS.outbox_bytes, PATHS.requests_bytes
+INSTALLED = ModelInventory(os.fspath(PATHS.models))
 BOOT = "boot of the simulation"
 #: Small, so that a short life sees new segments begin.
 RECORDS_PER_SEGMENT = 15
@@ -84,6 +83,29 @@ class World:
         disk.put(os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs).model_dump_json().encode())
 
 
+class Unheard:
+    """In place of the wake-up: nothing is watched."""
+
+    def ring(self) -> None:
+        raise AssertionError("nothing is watched here")
+
+
+class WellWorld:
+    """In place of the daemon's own `World`: nothing of it is ever wrong, so that every failure is the job's."""
+
+    def may_start(self) -> bool:
+        return True
+
+    def judge(self, _failure: object, *, ask: bool) -> None:
+        """It is the job's fault, whether a canary may be asked or not."""
+
+    def blame(self, _cause: object) -> None:
+        """Whatever is wrong passes at once."""
+
+    def doubt_disk(self) -> None:
+        """The disk is well."""
+
+
 class Workers:
     """In place of the supervisor: the worker writes a small real result, and what it reports arrives with the next ticks.
 
@@ -91,10 +113,13 @@ class Workers:
     `half` (its writer is not done, it cannot be read yet), `torn` (its end is missing).
     """
 
-    def __init__(self, fs: SimDisk, world: World, on_progress: Callable, on_end: Callable) -> None:
-        self._fs, self._world, self._on_progress, self._on_end = fs, world, on_progress, on_end
+    def __init__(self, fs: SimDisk, world: World) -> None:
+        self._fs, self._world = fs, world
         self._running: dict[str, list] = {}
         self.started: list[str] = []
+
+    def subscribe(self, listener: JobRunner) -> None:
+        self._listener = listener
 
     def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
         assert timeout_seconds > 0
@@ -137,16 +162,16 @@ class Workers:
     def shutdown(self) -> None:
         for job_id in list(self._running):
             del self._running[job_id]
-            self._on_end(job_id, Stopped(0.3))
+            self._listener.on_end(job_id, Stopped(0.3))
 
     def tick(self) -> None:
         for job_id, state in list(self._running.items()):
             state[0] += 1
             if state[0] == 1:
-                self._on_progress(job_id, "fill", 0.5)
+                self._listener.on_progress(job_id, "fill", 0.5)
             elif state[1] is not None:
                 del self._running[job_id]
-                self._on_end(job_id, state[1])
+                self._listener.on_end(job_id, state[1])
 
 
 def write_result(fs: SimDisk, attempt: bytes, image: str, picture: bytes) -> Result:
@@ -222,30 +247,21 @@ class House:
         self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         self.history = History(fs, PATHS.journal_bytes)
         self.ledger = Ledger(self.journal, jobs)
-        self.runs = JobRunner(
-            fs,
-            SETTINGS,
-            self.ledger,
-            self.outbox,
-            wall_clock=lambda: self.world.seconds,
-            clock=lambda: self._monotonic,
+        self.workers = Workers(fs, self.world)
+        parts = wire(
+            Home(fs, SETTINGS, BOOT, self.journal, self.ledger, self.outbox, self.history),
+            Machine(
+                selector=selectors.SelectSelector(),
+                wakeup=Unheard(),
+                supervisor=self.workers,
+                world=WellWorld(),
+                installed=INSTALLED,
+                inbox_is_local=lambda: True,
+                clock=lambda: self._monotonic,
+                wall_clock=lambda: self.world.seconds,
+            ),
         )
-        self.board = ViewWriter(self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=self.runs.pauses.left)
-        self.ledger.subscribe(self.board.heard)
-        mover = Mover(fs, INBOX, self.outbox)
-        self.claims = Claims(
-            fs,
-            SETTINGS,
-            self.ledger,
-            self.outbox,
-            mover,
-            Batches(fs, INBOX, self.ledger, self.outbox, mover),
-            self.history.job,
-            lambda: datetime.fromtimestamp(self.world.seconds, UTC),
-        )
-        self.workers = Workers(fs, self.world, self.runs.on_progress, self.runs.on_end)
-        self.runs.bind(self.workers)
-        self.requests = Requests(fs, SETTINGS, self.ledger, self.outbox, self.runs, self.history.job)
+        self.runs, self.board, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
         self.recovered = False
 
     def _now(self) -> str:
@@ -272,7 +288,7 @@ class House:
 
     def stop(self) -> None:
         """What `Service` does at a stop that somebody asked for."""
-        self.runs.stopping = True
+        self.runs.begin_stop()
         self.workers.shutdown()
         self.runs.stop()
         self.board.refresh(self._monotonic, force=True)

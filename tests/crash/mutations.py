@@ -1,309 +1,345 @@
-"""Seeded mistakes: does the crash suite notice them? Each is one change to the source, made in a copy of it.
+"""Seeded mistakes: do the tests notice them? Each is one change to the structure of a function, made in a copy of the program.
 
-Usage: python -m tests.crash.mutations [NAME…]. Prints which are caught; exit status 1 if one is not.
+Usage: python -m tests.crash.mutants [NAME…]. `edits` has the changes that can be made.
 """
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from edits import Always, Drop, Edit, FallThrough, Insert, Instead, Keyword, Move, Never, Replace, RetryInHandler, Return, Without
+
 #: What is run against each; the first failure is enough.
 SUITE = (
-    "tests/unit/test_journal.py",
-    "tests/unit/test_moving.py",
-    "tests/unit/test_outbox.py",
+    "tests/unit/journal/test_journal.py",
+    "tests/unit/claiming/test_moving.py",
+    "tests/unit/outbox/test_outbox.py",
     "tests/property/test_power_failures.py",
     "tests/crash/test_crash_points.py",
     "tests/crash/test_io_errors.py",
 )
-
-
-#: What is run against mistakes about a full disk.
-FULL_DISK = ("tests/unit/test_room.py", "tests/crash/test_full_disk.py")
+#: What is run against mistakes about a subject of its own.
+FULL_DISK = ("tests/unit/health/test_disk_space.py", "tests/crash/test_full_disk.py")
+HELD = ("tests/unit/fs/test_fs.py", "tests/unit/claiming/test_moving.py", "tests/security/test_exchanged_folders.py")
+PIECES = ("tests/unit/outbox/test_publish.py", "tests/security/test_large_results.py")
+FAULT = ("tests/unit/jobs/test_fault.py", "tests/unit/running/test_trying_again.py")
+RETURNING = (
+    "tests/unit/running/test_returning.py",
+    "tests/unit/intake/test_intake_parts.py",
+    "tests/property/test_power_failures.py",
+)
+SETTLING = ("tests/unit/intake/test_intake_settling.py", "tests/unit/intake/test_intake_parts.py")
+CHAIN = ("tests/crash/test_moved_segments.py", "tests/crash/test_cut_journal.py")
+JOURNAL = ("tests/unit/journal/test_journal.py",)
+STUCK = ("tests/unit/claiming/test_stuck_claims.py",)
+HEALTH = ("tests/unit/health/test_folder_health.py",)
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """`before` in the file becomes `after`; it must be there exactly once. `suite` is what should notice."""
+    """A mistake in one function; `suite` is what should notice.
+
+    Attributes:
+        name: what is wrong with the program then.
+        file: the module.
+        where: the function, `Class.method` for a method, or the name of a constant.
+        edits: what is changed.
+        suite: the tests that are run.
+    """
 
     name: str
     file: str
-    before: str
-    after: str
+    where: str
+    edits: tuple[Edit, ...]
     suite: tuple[str, ...] = SUITE
 
 
+def _one(name: str, file: str, where: str, *edits: Edit, suite: tuple[str, ...] = SUITE) -> Mutation:
+    return Mutation(name, file, where, edits, suite)
+
+
+_MOVE_THE_PICTURE = """
+for pair, record in accepted:
+    with self._outbox.hold() as outbox:
+        outbox.mkdir(record.job.encode())
+        with outbox.enter(record.job.encode()) as folder:
+            folder.mkdir(b"source")
+            with folder.enter(b"source") as source:
+                self._folders.open(pair.folder).move(pair.image.name, source, pair.image.name)
+"""
+_CLAIM_AT_ONCE = """
+if roomy:
+    self._ledger.record(*[Claimed(job=job.job_id) for job in roomy])
+"""
+_CLAIM_UNMOVED = """
+from daemon.contract.records import Claimed
+if unmoved := [job for job in live if not job.claimed]:
+    self.ledger.record(*[Claimed(job=job.job_id) for job in unmoved])
+"""
+_STATUS_FIRST = """
+from dataclasses import replace
+from daemon.outbox import status_of
+self.outbox.write_status(status_of(replace(job, state="completed", published=publishing)))
+"""
+_IN_PLACE = """
+if path.endswith(b"status.json"):
+    _forget(fs, path)
+    write_new(fs, path, data, durable=durable)
+    return
+"""
+_RESULT_IS_THERE = """
+if self.has_result(job_id) and not self.has_attempt(attempt):
+    return
+"""
+
 MUTATIONS = (
-    Mutation(
-        "the journal is not synced",
-        "daemon/journal/writer.py",
-        "            self._fs.sync(self._fd)\n",
-        "",
-    ),
-    Mutation(
-        "a failed sync of the journal is tried again",
-        "daemon/journal/writer.py",
-        '            self._poison = f"cannot write',
-        '            self._fs.sync(self._fd)\n            self._poison = f"cannot write',
-    ),
-    Mutation(
-        "an error does not poison the writer",
-        "daemon/journal/writer.py",
-        "        if self._poison:\n",
-        "        if self._poison and False:\n",
-    ),
-    Mutation(
-        "a new segment is renamed before it is synced",
-        "daemon/journal/journal.py",
-        "            self._fs.sync(fd)\n            self._fs.rename(temporary, path)\n",
-        "            self._fs.rename(temporary, path)\n",
-    ),
-    Mutation(
-        "the folder of the segments is not synced",
-        "daemon/journal/journal.py",
-        "            self._fs.rename(temporary, path)\n            self._fs.sync_dir(self._folder)\n",
-        "            self._fs.rename(temporary, path)\n",
-    ),
-    Mutation(
+    # -- the journal
+    _one("the journal is not synced", "daemon/journal/writer.py", "Writer.append", Drop("sync")),
+    _one("a failed sync of the journal is tried again", "daemon/journal/writer.py", "Writer.append", RetryInHandler("sync")),
+    _one("an error does not poison the writer", "daemon/journal/writer.py", "Writer.append", Never("_poison")),
+    _one("a new segment is renamed before it is synced", "daemon/journal/journal.py", "Journal.begin", Drop("sync")),
+    _one("the folder of the segments is not synced", "daemon/journal/journal.py", "Journal.begin", Drop("sync_dir")),
+    _one(
         "a snapshot forgets a job",
         "daemon/journal/ledger.py",
-        "list(self.jobs.live.values())",
-        "list(self.jobs.live.values())[1:]",
+        "Ledger.record",
+        Replace("list(self.jobs.live.values())", "list(self.jobs.live.values())[1:]"),
     ),
-    Mutation(
-        "a record behind a hole counts",
-        "daemon/journal/segment.py",
-        "            continue\n        if marks and",
-        "        if marks and",
-    ),
-    Mutation(
-        "files are moved before the job is in the journal",
-        "daemon/claiming/claims.py",
-        "            self._ledger.record(*(record for _, record in accepted))\n",
-        "            for pair, record in accepted:\n"
-        "                import os as _os\n"
-        "                self._fs.mkdir(self._outbox.job(record.job))\n"
-        '                self._fs.mkdir(self._outbox.job(record.job, b"source"))\n'
-        "                start = self._path(pair.folder, pair.image.name)\n"
-        '                self._fs.rename(start, self._outbox.job(record.job, b"source", pair.image.name))\n'
-        "            self._ledger.record(*(record for _, record in accepted))\n"
-        "            again = True\n",
-    ),
-    Mutation(
-        "the folders of a claim are not made durable before the files move in",
-        "daemon/claiming/claims.py",
-        "            self._mover.anchor(roomy)\n",
-        "            pass\n",
-    ),
-    Mutation(
-        "the moves are not made durable before the claim is recorded",
-        "daemon/claiming/claims.py",
-        "            self._mover.settle(whole)\n",
-        "            pass\n",
-    ),
-    Mutation(
-        "the claim is recorded before the files move",
-        "daemon/claiming/claims.py",
-        "        whole: list[Job] = []\n        gone: list[Job] = []\n        for job in roomy:",
-        "        whole: list[Job] = []\n        gone: list[Job] = []\n"
-        "        if roomy:\n            self._ledger.record(*[Claimed(job=job.job_id) for job in roomy])\n"
-        "        for job in roomy:",
-    ),
-    Mutation(
-        "a half-done claim is not rolled forward",
-        "daemon/running/recovery.py",
-        "        self.claims.finish([job for job in live if not job.claimed], again=True)\n",
-        "        self.ledger.record(*[Claimed(job=job.job_id) for job in live if not job.claimed], *())\n",
-    ),
-    Mutation(
-        "a result is published without being made durable",
-        "daemon/running/publishing.py",
-        "        yield from self.outbox.making_durable(attempt)\n",
-        "",
-    ),
-    Mutation(
-        "a result is published before the journal says so",
-        "daemon/running/publishing.py",
-        "        self.ledger.record(publishing)\n",
-        "        self.outbox.publish(job.job_id, job.attempt.folder)\n        self.ledger.record(publishing)\n",
-    ),
-    Mutation(
-        "the result's name is not made durable",
-        "daemon/outbox/outbox.py",
-        "                job.sync_dir()\n            except OSError as error:\n                raise NotDurableError",
-        "                pass\n            except OSError as error:\n                raise NotDurableError",
-    ),
-    Mutation(
-        "a result that was renamed is not synced after a crash",
-        "daemon/outbox/outbox.py",
-        "            elif not _holds(job, _RESULT):\n",
-        "            elif _holds(job, _RESULT):\n                return\n            else:\n",
-    ),
-    Mutation(
-        "the last status is not durable",
-        "daemon/outbox/outbox.py",
-        'write_atomic(folder, b"status.json", data, durable=durable)',
-        'write_atomic(folder, b"status.json", data, durable=False)',
-    ),
-    Mutation(
-        "the status comes before the result",
-        "daemon/running/publishing.py",
-        "            self.outbox.publish(job.job_id, publishing.attempt)\n",
-        "            from dataclasses import replace as _replace\n"
-        "            from daemon.outbox import status_of as _status_of\n"
-        '            self.outbox.write_status(_status_of(_replace(job, state="completed", published=publishing)))\n'
-        "            self.outbox.publish(job.job_id, publishing.attempt)\n",
-    ),
-    Mutation(
-        "a status is written in place",
-        "daemon/fs/compose.py",
-        "    folder, name = os.path.split(path)\n",
-        "    if path.endswith(b'status.json'):\n"
-        "        fd = fs.append(path)\n        write_all(fs, fd, data)\n        fs.close(fd)\n        return\n"
-        "    folder, name = os.path.split(path)\n",
-    ),
-    Mutation(
-        "stale statuses are left as they are",
-        "daemon/running/recovery.py",
-        "            self._rewrite_views()\n",
-        "",
-    ),
-    Mutation(
-        "leftover attempts are not swept",
-        "daemon/running/recovery.py",
-        "            self.outbox.sweep(",
-        "            (lambda keep: None)(",
-    ),
-    Mutation(
-        "a done request may come back",
-        "daemon/service/requests.py",
-        "            self.fs.sync_dir(folder)\n",
-        "",
-    ),
-    Mutation(
-        "a job is removed from the journal before its folder goes",
-        "daemon/service/requests.py",
-        "        aside = self.outbox.take_away(job.job_id)\n        self.ledger.record(Removed(job=job.job_id))\n",
-        "        self.ledger.record(Removed(job=job.job_id))\n        aside = self.outbox.take_away(job.job_id)\n",
-    ),
-    Mutation(
-        "a new drop that looks like a moved file is taken for its leftover",
-        "daemon/claiming/moving.py",
-        "            return here.ino == there.ino\n",
-        "            return here.ino == there.ino or here.size == there.size\n",
-    ),
-    Mutation(
-        "an original is removed before its copy has its name",
-        "daemon/claiming/moving.py",
-        "            source.rename(_HALF, to)\n        except OSError:\n",
-        "            folder.unlink(name)\n            source.rename(_HALF, to)\n            return\n        except OSError:\n",
-    ),
-    Mutation(
-        "a copy's name is not durable when the original goes",
-        "daemon/claiming/moving.py",
-        "        source.sync_dir()\n        # What has come under",
-        "        # What has come under",
-    ),
-    Mutation(
-        "a picture that goes back loses its name in source before the one in the inbox is durable",
-        "daemon/running/returning.py",
-        "        folder.sync_dir()\n",
-        "",
-    ),
-    Mutation(
-        "the second try of a return takes its own file for another one",
-        "daemon/running/returning.py",
-        "    elif (there.dev, there.ino) != (here.dev, here.ino):\n",
-        "    else:\n",
-    ),
-    Mutation(
-        "damage passes for a torn tail",
-        "daemon/journal/segment.py",
-        "            if len(behind) > 1 or group > marks[-1].seq + 1:\n",
-        "            if len(behind) > 1:\n",
-    ),
-    Mutation(
+    _one("a record behind a hole counts", "daemon/journal/segment.py", "_survey", FallThrough("torn")),
+    _one("damage passes for a torn tail", "daemon/journal/segment.py", "_survey", Without("group")),
+    _one(
         "a start leaves out jobs that still live",
         "daemon/journal/outline.py",
-        "for job, places in list(self.ended.items())[",
-        "for job, places in list((self.live | self.ended).items())[",
-        ("tests/property/test_outline.py",),
+        "Outline.what_matters",
+        Replace("self.ended.items()", "(self.live | self.ended).items()"),
+        suite=("tests/property/test_outline.py",),
     ),
-    Mutation(
+    _one(
+        "a segment may have the name of another",
+        "daemon/journal/journal.py",
+        "Journal._recover",
+        Without("misplaced"),
+        suite=CHAIN,
+    ),
+    _one(
+        "a journal whose end is missing goes on",
+        "daemon/journal/journal.py",
+        "Journal._recover",
+        Replace("behind(link, head, moved)", "None"),
+        suite=CHAIN,
+    ),
+    _one(
+        "a journal that is gone is begun anew",
+        "daemon/journal/journal.py",
+        "Journal._recover",
+        Replace("behind(None, head, moved)", "None"),
+        suite=CHAIN,
+    ),
+    _one(
+        "a gap before the last segment is not reported",
+        "daemon/journal/journal.py",
+        "Journal._recover",
+        Without("_fault_before"),
+        suite=CHAIN,
+    ),
+    _one("a segment does not say what it follows", "daemon/journal/journal.py", "Journal.rotate", Drop("_after"), suite=JOURNAL),
+    # -- the claim
+    _one(
+        "files are moved before the job is in the journal",
+        "daemon/claiming/claims.py",
+        "Claims._take",
+        Insert(_MOVE_THE_PICTURE, before="_ledger.record"),
+        Keyword("_finish", "again", "True"),
+    ),
+    _one(
+        "the folders of a claim are not made durable before the files move in",
+        "daemon/claiming/claims.py",
+        "Claims._make_room",
+        Drop("anchor"),
+    ),
+    _one(
+        "the moves are not made durable before the claim is recorded",
+        "daemon/claiming/claims.py",
+        "Claims._finish",
+        Drop("_mover.settle"),
+    ),
+    _one(
+        "the claim is recorded before the files move",
+        "daemon/claiming/claims.py",
+        "Claims._finish",
+        Insert(_CLAIM_AT_ONCE, after="_make_room"),
+    ),
+    _one(
+        "a half-done claim is not rolled forward",
+        "daemon/running/recovery.py",
+        "Recovery.perform",
+        Instead("claims.finish", _CLAIM_UNMOVED),
+    ),
+    _one(
+        "a new drop that looks like a moved file is taken for its leftover",
+        "daemon/claiming/moving.py",
+        "Mover._is_leftover",
+        Replace("here.ino == there.ino", "here.size == there.size"),
+    ),
+    _one(
+        "an original is removed before its copy has its name",
+        "daemon/claiming/moving.py",
+        "Mover._carry",
+        Insert("folder.unlink(name)", before="source.rename"),
+    ),
+    _one("a copy's name is not durable when the original goes", "daemon/claiming/moving.py", "Mover._carry", Drop("sync_dir")),
+    # -- folders that strangers exchange
+    _one("a folder may be a link", "daemon/fs/held.py", "LocalFolder.enter", Without("O_NOFOLLOW"), suite=HELD),
+    _one("a file may be a link", "daemon/fs/held.py", "SAFE", Without("O_NOFOLLOW"), suite=HELD),
+    _one("a file that is opened may be another one", "daemon/fs/held.py", "regular", Never("wanted"), suite=HELD),
+    _one(
+        "a folder of the inbox may be another one after a restart",
+        "daemon/claiming/inbox_folders.py",
+        "InboxFolders.open",
+        Never("held.ino"),
+        suite=HELD,
+    ),
+    _one("a file that is moved may be another one", "daemon/claiming/moving.py", "Mover._move_one", Without("is_it"), suite=HELD),
+    # -- a folder that cannot be emptied
+    _one(
+        "a picture that cannot be taken out is accepted",
+        "daemon/claiming/claims.py",
+        "Claims._hindrance",
+        Never("folder.keeps"),
+        suite=STUCK,
+    ),
+    _one("a folder's own rights are not asked", "daemon/fs/held.py", "LocalFolder.keeps", Drop("_shut"), suite=STUCK),
+    _one("a hopeless claim is never given up", "daemon/claiming/claims.py", "Claims._hold", Without("hopeless"), suite=STUCK),
+    # -- the result
+    _one(
+        "a result is published without being made durable",
+        "daemon/running/publishing.py",
+        "Results._check",
+        Drop("making_durable"),
+    ),
+    _one(
+        "a result is published before the journal says so",
+        "daemon/running/publishing.py",
+        "Results._checked",
+        Insert("self.outbox.publish(job.job_id, job.attempt.folder)", before="ledger.record"),
+    ),
+    _one("the result's name is not made durable", "daemon/outbox/outbox.py", "Outbox.publish", Drop("job.sync_dir")),
+    _one(
+        "a result that was renamed is not synced after a crash",
+        "daemon/outbox/outbox.py",
+        "Outbox.publish",
+        Insert(_RESULT_IS_THERE),
+    ),
+    _one(
+        "a file of a result may differ from its checksum",
+        "daemon/outbox/publish.py",
+        "checking_result",
+        Never("output.sha256"),
+        suite=PIECES,
+    ),
+    _one("a result is checked in one go", "daemon/running/publishing.py", "Results._advance", Never("until"), suite=PIECES),
+    _one(
+        "a check that is under way hears no cancel",
+        "daemon/running/publishing.py",
+        "Results._advance",
+        Never("cancel_requested"),
+        suite=PIECES,
+    ),
+    _one("a check that a stop cuts off is an attempt", "daemon/running/publishing.py", "Results.stop", Drop("end"), suite=PIECES),
+    # -- views
+    _one(
+        "the last status is not durable",
+        "daemon/outbox/outbox.py",
+        "Outbox.write_status",
+        Keyword("write_atomic", "durable", "False"),
+    ),
+    _one(
+        "the status comes before the result",
+        "daemon/running/publishing.py",
+        "Results.publish",
+        Insert(_STATUS_FIRST, before="outbox.publish"),
+    ),
+    _one("a status is written in place", "daemon/fs/compose.py", "write_atomic", Insert(_IN_PLACE)),
+    _one("stale statuses are left as they are", "daemon/running/recovery.py", "Recovery._tidy", Drop("_rewrite_views")),
+    _one("leftover attempts are not swept", "daemon/running/recovery.py", "Recovery._tidy", Drop("sweep")),
+    # -- requests
+    _one("a done request may come back", "daemon/service/requests.py", "Requests._put_away", Drop("sync_dir")),
+    _one(
+        "a job is removed from the journal before its folder goes",
+        "daemon/service/requests.py",
+        "Requests._remove",
+        Move("ledger.record", before="take_away"),
+    ),
+    # -- back to the inbox
+    _one(
+        "a picture that goes back loses its name in source before the one in the inbox is durable",
+        "daemon/running/returning.py",
+        "Returns._move_back",
+        Drop("folder.sync_dir"),
+    ),
+    _one(
+        "the second try of a return takes its own file for another one",
+        "daemon/running/returning.py",
+        "_name_again",
+        Always("there.ino"),
+    ),
+    _one(
+        "a name in the inbox that is taken again passes for the picture's own",
+        "daemon/running/returning.py",
+        "_name_again",
+        Never("there.ino"),
+        suite=RETURNING,
+    ),
+    _one(
+        "a picture that cannot go back is called back",
+        "daemon/running/returning.py",
+        "Returns._move_back",
+        Never("file.role"),
+        suite=RETURNING,
+    ),
+    # -- settling
+    _one(
+        "a close is believed of every writer", "daemon/intake/settle.py", "settle_seconds", Without("closed_once"), suite=SETTLING
+    ),
+    _one("a close frees a picture of any writer", "daemon/intake/settle.py", "is_freed", Without("closed_once"), suite=SETTLING),
+    _one("the go holds for what came after it", "daemon/intake/settle.py", "is_freed", Without("vouched_at"), suite=SETTLING),
+    _one("the rest of a picture is not waited for", "daemon/intake/settle.py", "rest", Never("awaits"), suite=SETTLING),
+    # -- whose fault it is
+    _one("a changed program is not seen", "daemon/jobs/fault.py", "judge", Never("seen.changed"), suite=FAULT),
+    _one("a job is excused without end", "daemon/jobs/fault.py", "judge", Never("excused"), suite=FAULT),
+    _one("excuses are not counted", "daemon/running/blame.py", "Blame._settle", Drop("_excused"), suite=FAULT),
+    _one("a worker that never got ready is the job's fault", "daemon/jobs/fault.py", "judge", Never("ready"), suite=FAULT),
+    _one("a disk that takes nothing is the job's fault", "daemon/jobs/fault.py", "judge", Never("seen.writing"), suite=FAULT),
+    _one("no canary is sent", "daemon/health/world.py", "World.judge", Drop("_canary.send"), suite=FAULT),
+    # -- a full disk
+    _one(
         "a full disk costs a job an attempt",
         "daemon/running/blame.py",
-        "        if cause is None:\n            self.charge(job, failed)",
-        "        if cause is None or cause.kind == 'room':\n            self.charge(job, failed)",
-        FULL_DISK,
+        "Blame._settle",
+        Replace("cause is None", "cause is None or cause.kind == 'room'"),
+        suite=FULL_DISK,
     ),
-    Mutation(
+    _one(
         "a job that fills the disk itself is tried for ever",
         "daemon/health/disk_space.py",
-        "        return self._in(self._outbox.attempt(attempt)) if attempt else Used()\n",
-        "        return Used()\n",
-        FULL_DISK,
+        "DiskSpace.used_by",
+        Return("Used()"),
+        suite=FULL_DISK,
     ),
-    Mutation(
-        "nothing is held back for the views",
-        "daemon/health/disk_space.py",
-        "        self._hold_back()\n",
-        "",
-        FULL_DISK,
+    _one(
+        "nothing is held back for the views", "daemon/health/disk_space.py", "DiskSpace.look", Drop("_hold_back"), suite=FULL_DISK
     ),
-    Mutation(
+    _one(
         "the queue goes on while the disk is full",
         "daemon/service/loop.py",
-        "            self._folder.closed = self._disk_space.problem\n",
-        "",
-        FULL_DISK,
+        "Service._pass",
+        Drop("_folder.close"),
+        suite=FULL_DISK,
+    ),
+    # -- the folders
+    _one(
+        "an outbox without its jobs passes for the outbox",
+        "daemon/health/folder_health.py",
+        "FolderHealth.absence",
+        Without("_has_its_jobs"),
+        suite=HEALTH,
     ),
 )
-
-
-def try_one(mutation: Mutation) -> tuple[Mutation, str | None]:
-    """The mutation, and what noticed it; none if nothing did."""
-    with tempfile.TemporaryDirectory(prefix="multiplane-mutation-") as name:
-        folder = Path(name)
-        for part in ("daemon", "pipeline", "config", "tests", "pyproject.toml"):
-            source = ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, folder / part)
-        path = folder / mutation.file
-        text = path.read_text()
-        if text.count(mutation.before) != 1:
-            raise SystemExit(f"{mutation.name}: the place in {mutation.file} is there {text.count(mutation.before)} times")
-        path.write_text(text.replace(mutation.before, mutation.after))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "600", *mutation.suite]
-        environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        told = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if told.returncode == 0:
-            return mutation, None
-        if told.returncode != 1 or "during collection" in told.stdout:
-            raise SystemExit(f"{mutation.name}: the suite could not run:\n{told.stdout[-2000:]}{told.stderr[-2000:]}")
-        told_by = [line.split()[1] for line in told.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        return mutation, told_by[0] if told_by else "the suite"
-
-
-def main(names: list[str] | None = None) -> int:
-    """Try the mutations; 1 if one was not noticed."""
-    chosen = [mutation for mutation in MUTATIONS if not names or any(name in mutation.name for name in names)]
-    missed = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done in as_completed([pool.submit(try_one, mutation) for mutation in chosen]):
-            mutation, told = done.result()
-            missed += told is None
-            print(f"{'caught' if told else 'MISSED'}  {mutation.name}" + (f"  ({told})" if told else ""), flush=True)
-    print(f"{len(chosen) - missed} of {len(chosen)} seeded mistakes were caught")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -235,9 +235,9 @@ def main() -> int:
     if chosen.only in (None, "states"):
         failed |= pytest_of("tests/crash", "tests/property/test_power_failures.py")
     if chosen.only in (None, "mutations"):
-        import mutations
+        import mutants
 
-        failed |= mutations.main()
+        failed |= mutants.main()
     return failed
 
 

@@ -96,7 +96,7 @@ def test_cut_at_any_of_its_last_bytes_it_always_recovers_and_the_doctor_says_wha
         assert said.grade == ("note" if torn else "ok"), length
         if torn:
             line = left.count(b"\n") + 1
-            assert f"{folder}/00000001.jsonl was cut off in line {line}; nothing had been done because of it" in said.sentence
+            assert f"{folder}/00000001.jsonl was cut off in line {line}; nothing depended on it" in said.sentence
             assert "the next start sets it aside" in said.hint
         _journal, jobs = start(folder)
         assert list(jobs.live) + list(jobs.ended) in (["a", "b", "c"], ["b", "c", "a"]), length

@@ -16,6 +16,7 @@ from daemon.contract.messages import JobCommand
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import Fence
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
+from tests.waiting import SLOWEST
 
 #: Short enough for a test, long enough for two busy cores.
 QUICK = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
@@ -26,6 +27,8 @@ class House:
 
     def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder
+        #: Seconds for which everything stood still.
+        self.jumped = 0.0
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
         self.ends: list[tuple[str, Outcome]] = []
@@ -36,10 +39,16 @@ class House:
             LocalFiles(),
             SupervisorRules(**QUICK | rules),
             argv=argv or (),
-            on_progress=lambda *report: self.progress.append(report),
-            on_end=lambda job, outcome: self.ends.append((job, outcome)),
             fence=fence,
+            clock=lambda: time.monotonic() + self.jumped,
         )
+        self.supervisor.subscribe(self)
+
+    def on_progress(self, *report) -> None:
+        self.progress.append(report)
+
+    def on_end(self, job_id: str, outcome: Outcome) -> None:
+        self.ends.append((job_id, outcome))
 
     def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:
         log = os.fsencode(self.log)
@@ -53,7 +62,7 @@ class House:
         while not until():
             assert time.monotonic() < limit, "it did not happen in time"
             due = self.supervisor.next_deadline()
-            wait = (limit if due is None else min(due, limit)) - time.monotonic()
+            wait = (limit if due is None else min(due - self.jumped, limit)) - time.monotonic()
             for key, mask in self.selector.select(max(0.0, wait)):
                 key.data(mask)
             self.supervisor.tick()
@@ -90,8 +99,8 @@ def members(group: int) -> list[int]:
 
 
 def wait_until(condition, seconds: float) -> None:
-    """Look again and again; fails after so many seconds."""
-    limit = time.monotonic() + seconds
+    """Look again and again; fails after so many seconds of a quiet machine."""
+    limit = time.monotonic() + seconds * SLOWEST
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.01)

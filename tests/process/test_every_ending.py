@@ -15,7 +15,7 @@ from daemon.contract.status import Status
 from daemon.fs import LocalFiles
 from daemon.jobs import decide
 from daemon.journal import History
-from daemon.service import Service
+from daemon.service import assemble
 from daemon.settings import load
 
 #: What a worker may have, bytes: much more than Python, and soon eaten.
@@ -68,7 +68,7 @@ def day(tmp_path_factory):
     logger.disable("daemon")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decide, "PAUSES", (0.01, 0.01))
-        service = Service(settings, LocalFiles(), argv=(sys.executable, "-I", "-S", ACTOR, "by_picture"))
+        service = assemble(settings, LocalFiles(), argv=(sys.executable, "-I", "-S", ACTOR, "by_picture"))
         assert service.run(once=True) == 1
     logger.enable("daemon")
     statuses = {path.parent.name: Status.model_validate_json(path.read_bytes()) for path in home.glob("outbox/*/status.json")}

@@ -129,7 +129,7 @@ def test_what_goes_wrong_is_said_and_ends_with_a_failure(mac, tmp_path, shell) -
     (picture, text) = pictures(tmp_path / "p", ["a.png", "notes.txt"])
     refused = mac.run(shell, mac.shell_part(waits=True), picture, text)
     assert refused.returncode == 2
-    assert "not a picture by its name" in refused.stderr
+    assert "the name isn't a picture's" in refused.stderr
     moved = mac.run(shell, mac.shell_part(waits=False, python="/moved away/python"), picture)
     assert moved.returncode == 1
     assert "not at /moved away/python any more" in moved.stderr

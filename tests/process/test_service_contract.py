@@ -28,18 +28,19 @@ from daemon.platform.service import Facts
 from daemon.platform.service.launchd import LABEL, Launchd
 from daemon.platform.service.systemd import Systemd
 from daemon.watch import HEALTH_SECONDS, MARKER
+from tests.waiting import SLOWEST
 
 EXIT_TIMEOUT = 5.0
 START_SECONDS = 40.0
 
 
 def until(what: Callable[[], object], seconds: float = START_SECONDS) -> object:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
         if found := what():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
+    raise AssertionError(f"did not happen within {seconds * SLOWEST} s")
 
 
 class Home:

@@ -194,14 +194,14 @@ def test_several_jobs_run_side_by_side(tmp_path):
 def test_the_next_job_may_be_started_from_the_end_of_the_last(tmp_path):
     house = House(tmp_path, acting("good"))
     follow = iter(["second"])
-    report = house.supervisor._on_end
+    report = house.on_end
 
     def start_next(job, outcome):
         report(job, outcome)
         for name in follow:
             house.start(name)
 
-    house.supervisor._on_end = start_next
+    house.on_end = start_next
     house.start("first")
     house.loop(house.supervisor.idle)
     assert [job for job, _outcome in house.ends] == ["first", "second"]

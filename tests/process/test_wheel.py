@@ -6,15 +6,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.home import picture
+from tests.programs import ROOT, copy_program
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Everything that a build reads; `build` and `*.egg-info`, which it would write into the checkout, stay out.
-_SOURCES = ("daemon", "pipeline", "config", "launchd", "inbox", "pyproject.toml", "README.md", "LICENSE")
 _STYLE = """
 mode: painterly
 style: oil-strokes
@@ -32,31 +31,16 @@ class Installation:
     """
 
     def __init__(self, base: Path) -> None:
-        tree, wheels = base / "tree", base / "wheels"
-        tree.mkdir()
-        for name in _SOURCES:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / name, tree / name)
-        build = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "-q",
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-index",
-            "-w",
-            str(wheels),
-            ".",
-        ]
-        self._run(build, tree, dict(os.environ))
+        # A copy, since a build writes `build` and `*.egg-info` into the tree.
+        tree, wheels = copy_program(base / "tree", "pyproject.toml", "README.md", "LICENSE"), base / "wheels"
+        build = ["wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(wheels), "."]
+        self._run([sys.executable, "-m", "pip", *build], tree, dict(os.environ))
         self.environment = base / "environment"
         self._run([sys.executable, "-m", "venv", "--without-pip", str(self.environment)], base, dict(os.environ))
         self.site = Path(sysconfig.get_path("purelib", vars={"base": str(self.environment)}))
         (wheel,) = wheels.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            self.contents = set(archive.namelist())
         pip = [sys.executable, "-m", "pip", "--python", str(self.environment / "bin" / "python"), "install", "-q", "--no-deps"]
         self._run([*pip, "--no-index", str(wheel)], base, dict(os.environ))
         (self.site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -84,6 +68,18 @@ class Installation:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_wheel_holds_every_file_of_the_packages(installed: Installation) -> None:
+    found = (
+        Path(folder, name).relative_to(ROOT)
+        for package in ("daemon", "pipeline")
+        for folder, _, names in os.walk(ROOT / package, followlinks=True)
+        for name in names
+    )
+    # The guides beside the templates are for people.
+    wanted = {path.as_posix() for path in found if path.suffix != ".md" and "__pycache__" not in path.parts}
+    assert {name for name in installed.contents if ".dist-info/" not in name} == wanted
 
 
 def test_the_program_is_that_of_the_wheel_and_has_its_files(installed: Installation) -> None:

@@ -64,7 +64,7 @@ _ERROR = st.fixed_dictionaries(
 @given(st.one_of(_RESULT, _ERROR))
 def test_no_word_of_a_worker_breaks_the_journal_or_a_view(event):
     reader = EventReader()
-    reader.job_id = "job"
+    reader.expect("job")
     hello = {"type": "hello", "protocol": PROTOCOL_VERSION, "pid": 1}
     said = b"".join(json.dumps(line).encode() + b"\n" for line in (hello, {"type": "started", "job_id": "job"}, event))
     heard, refusal = None, ""

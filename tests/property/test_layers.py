@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from daemon.contract.manifest import Depth
-from pipeline.export.result import Pictures, png_tasks, write
+from pipeline.export.format import Pictures
+from pipeline.export.result import png_tasks, write
 from pipeline.image.decode import Photo
 from pipeline.layers.layering import layer_picture, shifts
 from tests.scenes import camera_depth, scene
@@ -64,7 +65,9 @@ def with_pillow(job, layers):
     photo = Photo(job["rgb"], job["alpha"], None, "sRGB", 8, "PNG")
     depth = Depth(source="file", polarity="disparity", valid=1.0)
     with tempfile.TemporaryDirectory() as folder:
-        outputs = write(Path(folder), png_tasks(Pictures("a", photo, layers, depth, ())), threads=1, progress=lambda _: None)
+        outputs = write(
+            Path(folder), png_tasks(Pictures("a", photo, layers, depth, "a file", None)), threads=1, progress=lambda _: None
+        )
         files = {output.path: Path(folder) / Path(output.path).name for output in outputs}
         out = Image.new("RGBA", layers.labels.shape[::-1])
         for output in outputs:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 from results import make_result
@@ -12,10 +13,13 @@ from daemon.contract import bounds
 from daemon.contract.messages import EVENT, PROTOCOL_VERSION, Result
 from daemon.contract.records import Claimed, Ended, Started
 from daemon.contract.status import ErrorInfo, Source
-from daemon.errors import WorkerCrashed
+from daemon.errors import Refusal, WorkerCrashed
 from daemon.fs import LocalFiles
+from daemon.intake.model import Entry as Seen
+from daemon.intake.model import Ready
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, UnreplayableError
+from daemon.journal.ledger import Ledger
 from daemon.journal.line import Entry, encode
 from daemon.outbox import status_of
 from daemon.running.forecast import Forecast
@@ -37,7 +41,7 @@ LONG = "x" * 900_000
 def hear(*events: dict) -> list:
     """What the daemon makes of these lines. JSON as Python writes it, with NaN and Infinity."""
     reader = EventReader()
-    reader.job_id = "job"
+    reader.expect("job")
     return list(reader.feed(b"".join(json.dumps(event).encode() + b"\n" for event in (HELLO, *events))))
 
 
@@ -234,6 +238,46 @@ def test_a_journal_from_before_there_were_bounds_is_read(tmp_path):
     assert [job.job_id for job in History(LocalFiles(), os.fsencode(tmp_path)).backwards()] == ["two", "one"]
 
 
+def unreadable(folder) -> tuple[Ledger, Path]:
+    """A ledger whose next record fills its segment, with a live job in memory that no reader of the journal would accept."""
+    journal = Journal(LocalFiles(), os.fsencode(folder), clock=lambda: NOW, version="1", boot_id="b", records_per_segment=4)
+    journal.begin(1, 1, [])
+    ledger = Ledger(journal, Jobs())
+    ledger.record(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"))
+    job = ledger.jobs.live["job"]
+    bad = dataclasses.replace(publishing("job", "x"), processing_seconds=math.nan)
+    ledger.jobs.live["job"] = dataclasses.replace(job, attempt=dataclasses.replace(job.attempt, publishing=bad))
+    return ledger, folder / "00000001.jsonl"
+
+
+def test_a_snapshot_that_nobody_could_read_back_is_not_written_and_the_segment_goes_on(tmp_path):
+    ledger, segment = unreadable(tmp_path)
+    ledger.record(accepted("other"))
+    assert {path.name for path in tmp_path.glob("*.jsonl")} == {segment.name}
+    assert not list(tmp_path.glob(".*"))
+    assert set(replayed(tmp_path).live) == {"job", "other"}
+    # It is tried again, and not with every record.
+    ledger.record(Claimed(job="other"))
+    assert not ledger._journal.is_full(2)
+    ledger.record(Started(job="other", attempt="y"))
+    ledger.record(Ended(job="job", state="cancelled"))
+    ledger.record(Ended(job="other", state="cancelled"))
+    assert {path.name for path in tmp_path.glob("*.jsonl")} == {segment.name, "00000002.jsonl"}
+    assert replayed(tmp_path).live == {}
+
+
+def test_a_start_whose_snapshot_nobody_could_read_back_is_refused_in_one_sentence(tmp_path):
+    ledger, segment = unreadable(tmp_path)
+    before = segment.read_bytes()
+    again = journal_in(tmp_path)
+    recovered = again.recover()
+    with pytest.raises(Refusal, match="cannot go on: a record of 'live' could not be read back"):
+        again.begin(recovered.segment + 1, recovered.next_seq, list(ledger.jobs.live.values()))
+    assert segment.read_bytes() == before
+    assert set(replayed(tmp_path).live) == {"job"}
+    assert not list(tmp_path.glob("*2.jsonl"))
+
+
 # -- in the daemon ----------------------------------------------------------------------------------------------------------
 
 
@@ -262,3 +306,26 @@ def test_an_end_that_cannot_be_recorded_is_told_in_the_daemons_own_words(tmp_pat
     ended = scene.jobs.ended["job"].ended
     assert (ended.state, ended.error.code, ended.warnings) == ("failed", "worker_crashed", ())
     assert "cannot be recorded" in ended.error.message
+
+
+def test_a_pair_that_cannot_be_recorded_stays_with_the_reason_and_the_others_are_taken(tmp_path):
+    scene = Scene(tmp_path / "home")
+    ready = []
+    for name in ("one", "bad", "two"):
+        files = []
+        for path in (scene.inbox / f"{name}.jpg", scene.inbox / f"{name}.jpg.yaml"):
+            path.write_bytes(b"depth: cues\n")
+            found = path.stat()
+            files.append(
+                Seen(path.name.encode(), "file", found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_nlink)
+            )
+        ready.append(Ready(b"", *files, None, (), None, ("\ud800",) if name == "bad" else (), 0.0))
+    came = scene.claims.take(ready)
+    assert [pair.image.name for pair in came.done] == [b"one.jpg", b"two.jpg"]
+    [left] = came.dropped
+    assert (left.pair.image.name, left.for_a_person) == (b"bad.jpg", True)
+    assert left.reason.startswith("it cannot be taken: a record of 'accepted' could not be read back")
+    assert sorted(os.listdir(scene.inbox)) == ["bad.jpg", "bad.jpg.yaml"]
+    scene.journal.close()
+    jobs = replayed(tmp_path / "home" / ".state" / "journal")
+    assert sorted(job.image.name for job in jobs.live.values()) == ["one.jpg", "two.jpg"]

@@ -19,6 +19,8 @@ from results import make_result  # isort: skip
 MIB = 1 << 20
 #: Long enough that 2,500 of them cannot be named together: a path has 4,096 bytes on Linux, 1,024 on macOS.
 DEEP, NAME = 2_500, b"a folder in a folder"
+#: Descriptors beyond those that earlier tests left open: far fewer than there are folders.
+FEW = 64
 
 
 def dig(folder: Path, data: bytes = b"") -> None:
@@ -54,7 +56,8 @@ def test_walking_takes_few_descriptors(tmp_path):
     resource = pytest.importorskip("resource")
     dig(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+    highest = max(map(int, os.listdir("/dev/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(highest + FEW, soft), hard))
     try:
         assert sum(1 for _ in LocalFiles().tree(os.fsencode(tmp_path))) == DEEP + 1
     finally:
@@ -130,5 +133,5 @@ def test_a_folder_that_keeps_its_owner_out_hides_nothing_and_is_removed(tmp_path
         os.chmod(folder, 0o777)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         done = subprocess.run([sys.executable, "-c", MODES, folder], env=environment, capture_output=True, text=True, check=True)
-        assert "cannot be looked into" in done.stdout
+        assert "cannot be read" in done.stdout
         assert os.listdir(folder) == []

@@ -2,11 +2,10 @@
 
 import errno
 import os
+import selectors
+import time
 from pathlib import Path
 
-from daemon.claiming.batches import Batches
-from daemon.claiming.claims import Claims
-from daemon.claiming.moving import Mover
 from daemon.contract.records import Accepted, Claimed, ClaimedFile, Job, Process, Started
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles, make_folders
@@ -14,12 +13,10 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.runner import JobRunner
-from daemon.service.requests import Requests
-from daemon.service.trash_actions import TrashActions
+from daemon.running.model_inventory import ModelInventory
+from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
 from daemon.supervisor import WorkerPid
-from daemon.views.view_writer import ViewWriter
 from tests.by_path import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -76,9 +73,35 @@ class Workers:
     def __init__(self) -> None:
         self.commands = []
 
+    def subscribe(self, listener) -> None:
+        self.listener = listener
+
     def start(self, command, **_more) -> WorkerPid:
         self.commands.append(command)
         return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+
+
+class Unheard:
+    """Stands where the wake-up does, and holds no descriptors."""
+
+    def ring(self) -> None:
+        raise AssertionError("nothing is watched here")
+
+
+class WellWorld:
+    """A world in which nothing is ever wrong, so that every failure is the job's own."""
+
+    def may_start(self) -> bool:
+        return True
+
+    def judge(self, _failure, *, ask: bool) -> None:
+        """It is the job's fault, whether a canary may be asked or not."""
+
+    def blame(self, _cause) -> None:
+        """Whatever is wrong passes at once."""
+
+    def doubt_disk(self) -> None:
+        """The disk is well."""
 
 
 class Scene:
@@ -100,19 +123,29 @@ class Scene:
         self.journal.begin(1, 1, [])
         self.ledger = Ledger(self.journal, self.jobs)
         self.history = History(self.fs, paths.journal_bytes)
-        self.runs = JobRunner(self.fs, self.settings, self.ledger, self.outbox)
-        self.board = ViewWriter(
-            self.outbox, self.ledger, self.runs.progress, self.history.ended, rest=lambda job: self.runs.pauses.left(job)
-        )
-        self.ledger.subscribe(self.board.heard)
-        self.mover = Mover(self.fs, paths.inbox_bytes, self.outbox)
-        self.batches = Batches(self.fs, paths.inbox_bytes, self.ledger, self.outbox, self.mover)
-        self.claims = Claims(self.fs, self.settings, self.ledger, self.outbox, self.mover, self.batches, self.history.job)
-        self.gestures = TrashActions(self.fs, self.ledger, self.outbox, self.runs, self.board)
-        self.requests = Requests(self.fs, self.settings, self.ledger, self.outbox, self.runs, self.history.job)
         self.workers = Workers()
-        self.runs.bind(self.workers)
+        #: A test may set both clocks.
+        self.clock, self.wall_clock = time.monotonic, time.time
+        self.parts = parts = wire(
+            Home(self.fs, self.settings, "b", self.journal, self.ledger, self.outbox, self.history),
+            Machine(
+                selector=selectors.DefaultSelector(),
+                wakeup=Unheard(),
+                supervisor=self.workers,
+                world=self.make_world(),
+                installed=ModelInventory(os.fspath(paths.models)),
+                inbox_is_local=lambda: True,
+                clock=lambda: self.clock(),
+                wall_clock=lambda: self.wall_clock(),
+            ),
+        )
+        self.runs, self.board, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims
+        self.mover, self.batches, self.gestures, self.requests = parts.mover, parts.batches, parts.trash_actions, parts.requests
         self._now = 0.0
+
+    def make_world(self) -> object:
+        """What judges failures; here every failure is the job's own."""
+        return WellWorld()
 
     def pending(self, *job_ids: str, **accepted) -> list[Job]:
         """Jobs whose picture and sidecar are in source/."""

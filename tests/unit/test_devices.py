@@ -45,7 +45,7 @@ def test_a_graphics_processor_that_a_worker_cannot_use_is_an_error(asked, there)
 
 @pytest.mark.parametrize("asked", ["auto", "cuda"])
 def test_a_device_that_fails_at_a_small_sum_is_an_error(asked):
-    with pytest.raises(DeviceUnavailable, match="cuda fails at a small sum: no kernel image"):
+    with pytest.raises(DeviceUnavailable, match="cuda fails a small test: no kernel image"):
         decide(asked, NONE | {"cuda": "no kernel image"}, NVIDIA)
 
 

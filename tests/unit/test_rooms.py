@@ -1,4 +1,7 @@
-"""No folder of the program holds so many modules side by side that nobody finds the right one. `pytest -s` prints the table."""
+"""No folder holds so many modules side by side that nobody finds the right one, and unit tests lie as the modules do.
+
+`pytest -s` prints the table.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -9,9 +12,9 @@ MAX_MODULES = 15
 
 
 def rooms() -> dict[Path, list[Path]]:
-    """The modules of the program by folder."""
+    """The modules of the program and of its tests, by folder."""
     found = defaultdict(list)
-    for package in ("daemon", "pipeline"):
+    for package in ("daemon", "pipeline", "tests"):
         for module in sorted((PROGRAM / package).rglob("*.py")):
             found[module.parent.relative_to(PROGRAM)].append(module)
     return dict(found)
@@ -22,5 +25,19 @@ def test_no_folder_holds_more_modules_than_one_can_survey() -> None:
     for folder, modules in sorted(found.items()):
         lines = [len(module.read_text(encoding="utf-8").splitlines()) for module in modules]
         print(f"{folder!s:28} {len(modules):3} modules {sum(lines):6} lines, the longest {max(lines)}")
-    assert Path("daemon/claiming") in found
-    assert {str(folder): len(modules) for folder, modules in found.items() if len(modules) > MAX_MODULES} == {}
+    assert {Path("daemon/claiming"), Path("tests/unit/claiming")} <= found.keys()
+    judged = {folder: modules for folder, modules in found.items() if folder.parts[0] != "tests" or "unit" in folder.parts}
+    assert {str(folder): len(modules) for folder, modules in judged.items() if len(modules) > MAX_MODULES} == {}
+
+
+def test_each_folder_of_unit_tests_is_a_room_of_the_program() -> None:
+    folders = {path.name for path in (PROGRAM / "tests" / "unit").iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
+    there = {folder.name for package in ("daemon", "pipeline") for folder in (PROGRAM / package).rglob("*") if folder.is_dir()}
+    assert len(folders) >= 20
+    assert folders - there == set()
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports a test file by its name alone."""
+    names = [path.name for path in (PROGRAM / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -45,12 +45,12 @@ def _check(path: Path, settings: Settings) -> tuple[bool, str]:
     if role in ("image", "depth") and (large := too_large(path, settings)) is not None:
         return False, f"{large.code}: {large.message}\n{large.info().hint}"
     if role == "image":
-        return True, "a picture by its name; what it really is, the worker finds out when it is dropped"
+        return True, "a picture, judging by its name; the worker checks its content when it is dropped"
     if role == "depth":
         return True, "a depth picture by its name; drop it beside its photo"
     if role == "raw":
-        return False, "camera raw is not read; export it as TIFF or HEIC"
-    return False, "neither a picture that is read (JPEG, PNG, WebP, TIFF, HEIC, AVIF) nor a YAML file"
+        return False, "camera raw files are not supported; export it as TIFF or HEIC"
+    return False, "neither a supported picture (JPEG, PNG, WebP, TIFF, HEIC, AVIF) nor a YAML file"
 
 
 def _check_yaml(name: bytes, data: bytes, settings: Settings) -> tuple[bool, str]:

@@ -21,12 +21,12 @@ def cancel(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Js
 
 
 def retry(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
-    """Run failed or cancelled jobs again, reading source/ anew, so that a sidecar can be corrected there first."""
+    """Run failed or cancelled jobs again. source/ is read again, so correct a sidecar there first."""
     ask(home, "retry", _some(ids, batch), batch=batch, as_json=json)
 
 
 def rm(ids: Ids, home: Home = None, json: Json = False) -> None:
-    """Remove ended jobs and their folders, the original pictures in source/ included."""
+    """Remove ended jobs with their folders, including the original pictures in source/."""
     ask(home, "rm", ids, as_json=json)
 
 

@@ -21,7 +21,7 @@ def doctor(
     json: Json = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="First put the journal in order, and take in job folders that it does not know."),
+        typer.Option("--repair", help="First put the journal in order, and add job folders that it doesn't know."),
     ] = False,
 ) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
@@ -31,7 +31,7 @@ def doctor(
     from daemon.doctor.facts import examine
 
     if out.is_terminal and not json:
-        with err.status("Looking at folders, journal, weights and devices …"):
+        with err.status("Checking folders, journal, weights and devices …"):
             report = examine(lambda: settings_at(home), fs)
     else:
         report = examine(lambda: settings_at(home), fs)
@@ -54,7 +54,7 @@ def _repair(home: Path | None) -> None:
     except Refusal as refusal:
         give_up(refusal)
     except (OSError, JournalError) as error:
-        tell_error(f"the repair was cut off: {error}", "Nothing is lost. See to the disk, then repeat it.")
+        tell_error(f"the repair was interrupted: {error}", "Nothing is lost. Check the disk, then repeat it.")
         raise typer.Exit(1) from error
 
 

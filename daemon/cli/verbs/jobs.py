@@ -24,11 +24,11 @@ def jobs(
     batch: Annotated[
         str | None, typer.Option("--batch", help="Only jobs of this batch: its id, or the name of its folder.")
     ] = None,
-    page: Annotated[int, typer.Option("--page", min=1, help="Which page; 1 has what is going on and what ended last.")] = 1,
+    page: Annotated[int, typer.Option("--page", min=1, help="Which page; page 1 has the running jobs and the latest ones.")] = 1,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List the jobs: running, pending in their order, then ended ones, the last first."""
+    """List the jobs: running, pending in order, then ended ones, most recent first."""
     settings = settings_in_use(home)
     looking = Looking(fs, settings)
     batches = looking.batches(batch) if batch is not None else None
@@ -63,7 +63,7 @@ def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> 
         return _table(shown, room - _GAP, halt)
     lines: list[RenderableType] = []
     for status in shown:
-        line, said = state_cell(status.state), cell(_remark(status, halt))
+        line, said = state_cell(status.state), cell(remark(status, halt))
         line.pad_right(len("processing") + 1 - len(line))
         line.append(" " + status.job_id, style="default")
         if said and len(line) + 2 + said.cell_len <= width:
@@ -73,10 +73,6 @@ def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> 
             if said:
                 lines.append(Padding(said, (0, 0, 0, len("processing") + 2)))
     return Group(*lines)
-
-
-def _remark(status: Status, halt: Standstill | None) -> str:
-    return remark(status, halted=halt.word, stale=halt.stale) if halt else remark(status)
 
 
 def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
@@ -90,5 +86,5 @@ def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
     table.add_column("", overflow="fold")
     for status in shown:
         picture = [cell(status.source.image if status.source else "")] if wide else []
-        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(_remark(status, halt)))
+        table.add_row(state_cell(status.state), cell(status.job_id), *picture, cell(remark(status, halt)))
     return table

@@ -13,7 +13,7 @@ import typer
 
 from daemon.cli.common import Home, Json, settings_of
 
-models = typer.Typer(name="models", help="What models there are; fetch, check and remove their weights.", no_args_is_help=True)
+models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model, as in `multiplane models list`.", show_default=False)]
 
@@ -33,13 +33,13 @@ def fetch(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Get a model's weights from the hub; goes on where an interrupted fetch stopped. The only verb that uses the network."""
+    """Fetch a model's weights from the hub, resuming an interrupted fetch. The only verb that uses the network."""
     _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
 
 
 @models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model; all that are installed if not given.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model. Default: all that are installed.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:

@@ -42,7 +42,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
     for path, ours in places.items():
         if os.path.lexists(path) and not ours(path):
             raise Refusal(
-                f"{path} is there already, and was not made by Multiplane",
+                f"{path} already exists and was not made by Multiplane",
                 hint="Give it another name in Finder, then run this again.",
                 exit_status=1,
             )
@@ -95,7 +95,7 @@ def _make_droplet(bundle: Path, shell: str) -> None:
     except Refusal as refusal:
         raise Refusal(
             f"the droplet cannot be made: {refusal.message}",
-            hint=f"The service and the Quick Action “{NAME}” are installed, and work without it.",
+            hint=f"The service and the Quick Action “{NAME}” are installed and work without it.",
             exit_status=refusal.exit_status,
         ) from refusal
 

@@ -20,14 +20,14 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 
 def run(
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when all that can be taken is done; exit 1 if a job failed.")
+        bool, typer.Option("--once", help="Stop when everything that can be taken is done; exit 1 if a job failed.")
     ] = False,
     home: Home = None,
     launchd: Launchd = False,
 ) -> None:
-    """Run the daemon in the foreground until it is told to stop (Ctrl-C, SIGTERM)."""
+    """Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     # Only this verb pays for the daemon; the others start without it.
-    from daemon.service import EXIT_ANEW, Service
+    from daemon.service import EXIT_ANEW, assemble
 
     # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
@@ -35,7 +35,7 @@ def run(
     try:
         settings = settings_at(home)
         _start_log(settings, terminal=not launchd)
-        service = Service(settings, fs)
+        service = assemble(settings, fs)
     except Refusal as refusal:
         refuse(refusal, settings, home=home, launchd=launchd)
     except (OSError, JournalError) as error:
@@ -55,7 +55,7 @@ def _start_anew() -> None:
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
     except OSError as error:
-        logger.critical("the daemon cannot be started anew: {}; start it again: multiplane run", error.strerror)
+        logger.critical("the daemon cannot restart itself: {}; start it with: multiplane run", error.strerror)
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:

@@ -21,7 +21,7 @@ from daemon.platform.service import Action, Facts, Manager, manager, perform
 from daemon.settings import Settings
 from daemon.settings.layout import PROGRAM
 
-service = typer.Typer(name="service", help="Let the daemon run by itself, under launchd or systemd.", no_args_is_help=True)
+service = typer.Typer(name="service", help="Run the daemon in the background, under launchd or systemd.", no_args_is_help=True)
 
 #: As the init scripts of the Linux Standard Base: the program is not running.
 EXIT_NOT_RUNNING = 3
@@ -34,14 +34,17 @@ _TAIL_BYTES = 1 << 20
 
 @service.command()
 def install(
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also in a folder that macOS guards.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Install even in a folder that macOS protects.")] = False,
     quick_action: Annotated[
         bool, typer.Option("--quick-action", help="On a Mac: also the Quick Action “Make layers” for Finder, and a droplet.")
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="With --quick-action: both wait for the layers and show them.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="With --quick-action: the Quick Action and the droplet wait for the layers and show them."),
+    ] = False,
     home: Home = None,
 ) -> None:
-    """Let the daemon start by itself when you log in, and again after a crash; starts it now."""
+    """Start the daemon now, at each login and after a crash."""
     _check_quick_action(quick_action, wait=wait)
     settings, its = settings_of(home), manager()
     existing = installed(its)
@@ -54,8 +57,8 @@ def install(
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(
-            f"{guards[0][0]} lies in {guards[0][1]}, which macOS guards: a service is refused there, or asks when nobody looks",
-            hint="Move it, or choose another --home (a folder of its own in your user folder); or use --anyway.",
+            f"{guards[0][0]} lies in {guards[0][1]}, protected by macOS: a service is refused there, or asks unseen",
+            hint="Move it, or choose another --home (a new folder in your user folder), or use --anyway.",
             exit_status=1,
         )
     if Looking(fs, settings).daemon_runs() and not is_managed(its):
@@ -78,7 +81,7 @@ def install(
         raise
     out.print(f"Installed: {printable(str(its.path()))}", markup=False)
     for name in facts.environ:
-        out.print(f"It has {name} as it is set here.", markup=False)
+        out.print(f"It uses {name} as set here.", markup=False)
     if guards:
         python = os.path.realpath(sys.executable)
         err.print(
@@ -86,14 +89,14 @@ def install(
         )
     _await_start(settings, before)
     if its.name == "systemd":
-        out.print("It runs while you are logged in; to let it run without: loginctl enable-linger")
+        out.print("It runs while you are logged in. To keep it running after you log out: loginctl enable-linger")
     if quick_action:
         _put_quick_action(settings, waits=wait)
 
 
 @service.command()
 def uninstall(home: Home = None) -> None:
-    """Stop the service and remove it, Quick Action and droplet too; pictures, results and settings stay."""
+    """Stop and remove the service, the Quick Action and the droplet; pictures, results and settings stay."""
     settings, its = settings_of(home), manager()
     if _check_home(its, settings):
         perform(its.steps("uninstall"))
@@ -120,13 +123,13 @@ def stop(home: Home = None) -> None:
 
 @service.command()
 def restart(home: Home = None) -> None:
-    """Stop the service and start it again, for instance after a change of the settings."""
+    """Restart the service, for instance after you changed the settings."""
     _act("restart", home)
 
 
 @service.command()
 def status(home: Home = None, json: Json = False) -> None:
-    """Tell whether the daemon is alive, since when, its last job and the next; exit 3 if it is not."""
+    """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if it isn't."""
     found = look(settings_of(home), manager())
     if json:
         print_json(found)
@@ -139,8 +142,8 @@ def status(home: Home = None, json: Json = False) -> None:
 
 @service.command()
 def logs(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said from now on, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to print.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until Ctrl-C.")] = False,
     home: Home = None,
 ) -> None:
     """Print the end of the daemon's log."""
@@ -161,7 +164,7 @@ def _act(action: Action, home: Path | None) -> None:
     if not _check_home(its, settings):
         raise Refusal("the service is not installed", hint="Install it with: multiplane service install", exit_status=1)
     if action == "start" and Looking(fs, settings).daemon_runs():
-        out.print("It runs already.")
+        out.print("It is already running.")
         return
     before = Looking(fs, settings).health()
     perform(its.steps(action))
@@ -182,12 +185,13 @@ def _await_start(settings: Settings, before: Health | None) -> None:
                 raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
             if looking.daemon_runs() and health.state not in ("starting", "stopped"):
                 out.print(
-                    f"The daemon runs (process {health.pid}) and watches {printable(str(settings.paths.inbox))}", markup=False
+                    f"The daemon is running (process {health.pid}) and watches {printable(str(settings.paths.inbox))}",
+                    markup=False,
                 )
                 return
         time.sleep(_LOOK_SECONDS)
     raise Refusal(
-        f"the daemon did not say within {_START_SECONDS:.0f} s that it runs",
+        f"the daemon did not start within {_START_SECONDS:.0f} s",
         hint="See: multiplane service status, multiplane service logs",
         exit_status=1,
     )
@@ -212,10 +216,10 @@ def _facts(settings: Settings) -> Facts:
 def _check_quick_action(wanted: bool, *, wait: bool) -> None:
     """Refuse what cannot be had here, before anything is installed."""
     if wait and not wanted:
-        raise typer.BadParameter("--wait goes with --quick-action")
+        raise typer.BadParameter("--wait needs --quick-action")
     if wanted and sys.platform != "darwin":
         raise Refusal(
-            "Quick Actions are a part of Finder, and this is no Mac",
+            "Quick Actions are part of Finder, and this isn't a Mac",
             hint="Leave --quick-action out; `multiplane submit` drops pictures the same way.",
             exit_status=1,
         )
@@ -225,8 +229,8 @@ def _put_quick_action(settings: Settings, *, waits: bool) -> None:
     for path in put(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
         out.print(f"Installed: {printable(str(path))}", markup=False)
     out.print(
-        "In Finder, choose pictures, then Quick Actions, Make layers; or drop them on the droplet, which may lie in the Dock. "
-        "If the menu lacks it: System Settings, Keyboard, Keyboard Shortcuts, Services, Pictures."
+        "In Finder, select pictures, then Quick Actions, Make layers; or drop them on the droplet (it can stay in the Dock). "
+        "If it isn't in the menu: System Settings, Keyboard, Keyboard Shortcuts, Services, Pictures."
     )
 
 
@@ -255,7 +259,7 @@ def _check_home(its: Manager, settings: Settings) -> bool:
     if found and not _same(found.home, settings) and os.path.exists(found.python):
         raise Refusal(
             f"the service is installed for another home, {found.home}",
-            hint=f"Say so with: --home {found.home}",
+            hint=f"Name that home: --home {found.home}",
             exit_status=1,
         )
     return found is not None

@@ -11,14 +11,16 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
+from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.looking import Looking
-from daemon.cli.render import local
+from daemon.cli.render import how_far, local, now
 from daemon.clock import hour, written
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, SegmentStart, Started
 from daemon.contract.requests import is_job_id
-from daemon.contract.status import ErrorInfo, Status
+from daemon.contract.status import ENDED, ErrorInfo, Status
+from daemon.jobs.resting import by_the_clock
 from daemon.journal import Entry
-from daemon.outbox import Outbox, attempt_of, status_of
+from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
 #: Of an error's detail; job.log has all of it.
 _MAX_LINES = 12
@@ -37,15 +39,14 @@ def show(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Tell the story of one job: what was asked, what happened when, how it ended."""
+    """Show the history of one job: what was asked, what happened when, how it ended."""
     settings = settings_in_use(home)
     looking = Looking(fs, settings)
     job = looking.job(job_id) if is_job_id(job_id) else None
     if job is None:
         tell_error(*no_such_job(looking, job_id))
         raise typer.Exit(1)
-    status = looking.status(job_id) if not job.ended else None
-    status, folder = status or status_of(job), settings.paths.outbox / job_id
+    status, folder = _status(looking, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
@@ -54,7 +55,8 @@ def show(
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
-    lines = list(told(status, f"{folder} is not there any more" if lost else str(folder)))
+    halt = standstill(settings, looking, now()) if status.state not in ENDED else None
+    lines = list(told(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
         _tell(name, value, columns)
@@ -67,11 +69,19 @@ def show(
             out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
 
 
-def told(status: Status, folder: str) -> Iterator[tuple[str, str]]:
-    """How a job is: names, and what there is to say of them; `folder` of where it is."""
+def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
+    """How a job is: names, and what there is to say of them.
+
+    Args:
+        status: of the job.
+        folder: where it is.
+        halt: why jobs do not go on, if they do not.
+    """
     yield "job", status.job_id
     yield "picture", status.source.image if status.source else "unknown"
-    yield "state", status.state
+    yield "state", " · ".join(filter(None, (status.state, how_far(status, halt))))
+    if halt:
+        yield "", halt.sentence
     if status.attempts > 1:
         running = status.state == "processing"
         yield ("", attempt_of(status.attempts)) if running else ("attempts", str(status.attempts))
@@ -88,11 +98,21 @@ def told(status: Status, folder: str) -> Iterator[tuple[str, str]]:
         yield "note", warning
 
 
+def _status(looking: Looking, job: Job) -> Status:
+    """How a job is now: its progress is in its status file, its place in the line in the journal."""
+    if job.state == "processing":
+        return looking.status(job.job_id) or status_of(job)
+    second = now().timestamp()
+    line = in_line(looking.history.now().queue, by_the_clock(second)) if job.state == "pending" else ()
+    position = next((place for other, place in line if other.job_id == job.job_id), None)
+    return status_of(job, position=position, at=second)
+
+
 def without_folder(status: Status, outbox: str) -> Status:
     """The status of a job whose folder was taken out of the outbox: it can only run again when that is back."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
-    hint = f"Its folder was taken out of the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
+    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
     return status.model_copy(update={"error": status.error.model_copy(update={"hint": hint})})
 
 
@@ -150,14 +170,14 @@ def _sentence(entry: Entry, number: int) -> str:
             return "the attempt was stopped with the daemon"
         case AttemptEnded(error=error, retry_at=retry_at):
             why = f": {error.message}" if error else ""
-            when = f"; to be tried again at {hour(written(retry_at))}" if retry_at else ""
-            return f"the attempt came to nothing{why}{when}"
+            when = f"; the next attempt is at {hour(written(retry_at))}" if retry_at else ""
+            return f"the attempt failed{why}{when}"
         case Publishing(processing_seconds=seconds):
             return f"the result was checked after {seconds:.1f} s"
         case Ended(state=state, error=error):
             return f"{state}: {error.message}" if error else state
         case Requeued():
-            return "somebody asked for it to run again"
+            return "a retry was requested"
         case LiveJob() | SegmentStart():
             return "the daemon started a new journal segment"
         case record:

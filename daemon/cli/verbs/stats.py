@@ -23,11 +23,11 @@ _BESIDE_BARS, _WIDEST_BAR = 40, 60
 
 
 def stats(
-    days: Annotated[int, typer.Option("--days", min=1, max=36_500, help="How many days, today included.")] = 14,
+    days: Annotated[int, typer.Option("--days", min=1, max=36_500, help="How many days, including today.")] = 14,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Tell how many jobs ended each day, how long they took by mode, and what failed."""
+    """Show how many jobs ended each day, how long they took by mode, and what failed."""
     settings = settings_in_use(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
@@ -107,7 +107,7 @@ def _times(modes: Sequence[ModeTimes], width: int) -> Table:
     columns = max(10, min(_WIDEST_BAR, width - _BESIDE_BARS - 20))
     longest = max(times.p90 for times in modes) or 1.0
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("time a job takes", no_wrap=True)
+    table.add_column("time per job", no_wrap=True)
     table.add_column("", no_wrap=True, width=columns)
     for heading in ("median", "90 %", "longest"):
         table.add_column(heading, no_wrap=True, justify="right")

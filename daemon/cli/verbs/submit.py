@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import yaml
@@ -17,12 +17,14 @@ import yaml
 from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
 from daemon.cli.looking import Looking
+from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
 from daemon.intake.names import DEPTH_EXTENSIONS, classify, key_of
 from daemon.jobs.identity import slug
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, parse, resolve
+from daemon.sidecar.problems import choice
 
 Identity = tuple[int, int]
 #: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
@@ -44,22 +46,24 @@ def submit(
     style: Annotated[str | None, typer.Option(help="Painterly: a style from config/styles.yaml.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
-    depth: Annotated[str | None, typer.Option(help="auto, file, photo, model or cues.")] = None,
-    depth_kind: Annotated[str | None, typer.Option(help="Of the depth picture: disparity or distance.")] = None,
-    depth_quality: Annotated[str | None, typer.Option(help="Of a depth model: fast, or best, which looks several times.")] = None,
+    depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
+    depth_kind: Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")] = None,
+    depth_quality: Annotated[
+        str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
     timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until all have ended; exit 1 if one did not complete.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended; exit 1 if one did not complete.")] = False,
     patience: Annotated[
         float,
-        typer.Option(min=0, help="With --wait: seconds without a running daemon after which it is given up, with exit 75."),
+        typer.Option(min=0, help="With --wait: give up after this many seconds without a running daemon, with exit status 75."),
     ] = NO_DAEMON_SECONDS,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Drop copies of pictures into the inbox, with IMAGE.depth.png if it is beside one. What is not given: as configured."""
+    """Copy pictures into the inbox, each with its IMAGE.depth.png if there is one. Options you leave out use the defaults."""
     settings = settings_in_use(home)
     wishes: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
@@ -79,10 +83,10 @@ def submit(
             dropped.append(drop(image, wish, settings))
         except typer.Exit:
             for one in dropped:
-                err.print(f"{one.job_id} is in the inbox already.", markup=False)
+                err.print(f"{one.job_id} is already in the inbox.", markup=False)
             raise
     if not wait and not Looking(fs, settings).daemon_runs():
-        err.print("The daemon is not running; the inbox is looked at when it is (multiplane run).")
+        err.print("The daemon isn't running; it takes the pictures when it starts (multiplane run).")
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience)
     elif json:
@@ -105,11 +109,12 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
         tell_error(f"{image} is a folder, not a picture", hint)
         raise typer.Exit(2)
     if not image.is_file():
-        tell_error(f"{image}: there is no such picture", "Check the name and the folder.")
+        tell_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
     if classify(os.fsencode(image.name), in_inbox=True).role != "image":
         tell_error(
-            f"{image}: not a picture by its name", "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif."
+            f"{image}: the name isn't a picture's",
+            "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif.",
         )
         raise typer.Exit(2)
     for path in filter(None, (image, _depth_of(image))):
@@ -117,7 +122,10 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
             tell_error(large.message, large.info().hint)
             raise typer.Exit(2)
     if len(os.fsencode(image.name)) > _LONGEST_NAME:
-        tell_error(f"{image.name}: the name is too long", f"Names may have {_LONGEST_NAME} bytes; the YAML file's is longer.")
+        tell_error(
+            f"{image.name}: the name is too long",
+            f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer.",
+        )
         raise typer.Exit(2)
     try:
         resolve(
@@ -174,8 +182,8 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
                     del ours[part]
     except _NoTurn:
         tell_error(
-            f"{image.name} cannot be put into the inbox: another submit is at it and does not get on; if it was stopped, end it",
-            "Look for it: ps -ef | grep 'multiplane submit'",
+            f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
+            "Find it with: ps -ef | grep 'multiplane submit'",
         )
         raise typer.Exit(1) from None
     except OSError as error:

@@ -10,12 +10,13 @@ from daemon.cli.render import now
 from daemon.outbox import Waiting
 
 _BARE_HINT = (
-    "A picture without a YAML file is taken in a folder that has a _preset.yaml: move it into one, such as “photo in 4 layers”."
+    "A picture without a YAML file is only taken from a folder with a _preset.yaml: move it into one, "
+    "such as “photo in 4 layers”."
 )
 
 
 def waiting(home: Home = None, json: Json = False) -> None:
-    """List what is in the inbox and not taken, and why."""
+    """List what is still in the inbox, and why."""
     settings = settings_in_use(home)
     sight = Seeing(settings, Looking(fs, settings)).look(now())
     items = sight.waiting
@@ -23,11 +24,11 @@ def waiting(home: Home = None, json: Json = False) -> None:
         print_json(list(items))
         return
     if not sight.alive:
-        err.print("The daemon is not running; this is what is in the inbox now." if items else "The daemon is not running.")
+        err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
     elif sight.problem:
-        tell_error(sight.problem, "This is what is in the inbox, seen directly. multiplane doctor tells more." if items else None)
+        tell_error(sight.problem, "This list was read directly from the inbox. multiplane doctor has details." if items else None)
     elif sight.health and sight.health.state in ("paused", "offline"):
-        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'it did not say why'}", sight.health.hint)
+        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'no reason was reported'}", sight.health.hint)
     if not items:
         err.print("Nothing waits in the inbox.")
         return

@@ -9,15 +9,15 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.live_snapshot import Seeing
+from daemon.cli.live_snapshot import Seeing, Standstill, standstill_of
 from daemon.cli.looking import Looking
-from daemon.cli.render import STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
+from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.jobs.resting import by_the_clock
 from daemon.journal.journal import segment_numbers, segment_path
-from daemon.outbox import Health, Waiting, in_line, status_of
+from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
 #: The daemon writes its status files twice a second.
@@ -27,7 +27,8 @@ _JOURNAL_SHARE = 0.1
 _MOST = 200
 #: Lines of a section: a blank one, its title and, below, at least one of what there is.
 _HEAD_LINES, _LEAST_LINES = 2, 3
-_SILENT_HINT = "What is in the inbox is seen here directly. multiplane doctor tells more."
+_NEXT = "next in the queue"
+_SILENT_HINT = "The list of the inbox was read directly. multiplane doctor has details."
 
 
 class Scene(Frozen):
@@ -49,7 +50,7 @@ class Scene(Frozen):
 
 
 def watch(home: Home = None, json: Json = False) -> None:
-    """Show the running jobs, the queue and the waiting list, live. Where no terminal is, once."""
+    """Show the running jobs, the queue and the waiting list, live. Without a terminal, print them once."""
     settings = settings_in_use(home)
     scenes = Scenes(settings)
     try:
@@ -142,11 +143,12 @@ class Scenes:
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
     """The scene in so many columns and lines: what runs first, then as much of the rest as there is room for."""
     at = datetime.fromisoformat(scene.at)
+    halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts: list[RenderableType] = [*_health(scene, at, width), Text()]
-    parts += _running(scene, at, width, max(1, height // 6))
+    parts += _running(scene, at, width, max(1, height // 6), halt)
     left = height - len(parts) - 1
     sections = (
-        ("next in the queue", scene.queue_total, [_queued(status, width) for status in scene.queue]),
+        (_NEXT, scene.queue_total, [_queued(status, width) for status in scene.queue]),
         ("back in the inbox", scene.returned_total, [_queued(status, width) for status in scene.returned]),
         ("waiting in the inbox", scene.waiting_total, [_waiting(item, width) for item in scene.waiting]),
         ("ended", len(scene.ended), [_ended(status, at, width) for status in scene.ended]),
@@ -158,7 +160,10 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
         # What a section leaves is shared by those behind it; each has a last line for the rest, if there is one.
         room = max(1, left // (len(shown) - number) - _LEAST_LINES)
         fits = lines if total <= room + 1 and total <= left - _HEAD_LINES else lines[:room]
-        parts += ["", Text(title, style="bold"), *fits]
+        head = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
+        if halt and title == _NEXT:
+            head.append(f" · {halt.word}", style="not bold yellow")
+        parts += ["", head, *fits]
         left -= _HEAD_LINES + len(fits)
         if total > len(fits) and title != "ended" and left:
             parts.append(Text(f"  … and {total - len(fits):,} more", style="dim"))
@@ -169,13 +174,15 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
 def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
-    problem, hint = (health.problem, health.hint) if health else (None, None)
+    # The trouble of a daemon that is gone says nothing of now, unless it refused to start because of it.
+    told = health if health and (scene.alive or health.state == "refused") else None
+    problem, hint = (told.problem, told.hint) if told else (None, None)
     if not scene.alive:
         state = "refuses to start" if health and health.state == "refused" else "not running"
         line.append(f"● {state}", style="red")
         line.append(f"   last seen {ago(health.alive_at, at)}" if health and health.state != "refused" else "", style="dim")
     elif health is None or scene.problem:
-        line.append("● silent", style="red").append(f"   last heard of {ago(health.alive_at, at)}" if health else "", style="dim")
+        line.append("● silent", style="red").append(f"   last response {ago(health.alive_at, at)}" if health else "", style="dim")
         problem, hint = scene.problem, _SILENT_HINT
     else:
         good = health.state == "running"
@@ -192,15 +199,16 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     return lines
 
 
-def _running(scene: Scene, at: datetime, width: int, most: int) -> list[RenderableType]:
-    """Two lines for each running job: what it is and how long it will take; how far it is."""
-    if not scene.running or not scene.alive:
+def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill | None) -> list[RenderableType]:
+    """Two lines for each running job: what it is and how long it will take; how far it is, or was when last heard of."""
+    stale = LAST_HEARD if halt and halt.stale else ""
+    if not scene.running:
         return [Text("Nothing is running.", style="dim")]
     lines: list[RenderableType] = []
     for status in scene.running[:most]:
         progress = status.progress
-        share, left = (progress.fraction if progress else 0.0), _time_left(status, at)
-        stage = " · ".join(filter(None, (progress.stage if progress else "starting", attempt(status))))
+        share, left = (progress.fraction if progress else 0.0), "" if stale else _time_left(status, at)
+        stage = " · ".join(filter(None, (stage_name(progress.stage) if progress else "Starting", stale, attempt(status))))
         line = cell(_name(status), "bold").append(f"  {stage}", style="not bold")
         line.truncate(max(0, width - len(left) - 2), overflow="ellipsis", pad=True)
         done = Text(bar(share, width - 6, ground=True), style=STYLES["processing"], no_wrap=True).append(f" {percent(share):>5}")

@@ -4,15 +4,15 @@ function queued(job) {
   const name = make("b", "", link(held(nameOf(job)), `${job.id}/`, "Folder"));
   const words = make("p", "", due(job));
   if (job.batch) words.append(" · ", held(batchName(job.batch)));
-  if (job.error) words.append(job.retry && works() ? " · " : " · tried before: ", held(job.error[0]));
+  if (job.error) words.append(job.retry && works() ? " · " : " · earlier attempt: ", held(job.error[0]));
   return make("li", "", name, words);
 }
 
 function due(job) {
   if (!works()) return "Pending";
-  if (job.retry) return `Tried again at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
-  if (state.live.state === "paused" || state.live.state === "offline") return "Pending, paused";
-  return job.position === 1 ? "Next" : job.position ? `Number ${job.position}` : "Pending";
+  if (job.retry) return `Next attempt at ${exact.format(Date.parse(job.retry))}${job.attempts ? ` (attempt ${job.attempts + 1} of ${job.of})` : ""}`;
+  if (state.live.state === "paused" || state.live.state === "offline") return `Pending, ${state.live.state}`;
+  return job.position === 1 ? "Next" : job.position ? `Number ${job.position} in line` : "Pending";
 }
 
 function runningCard(job) {
@@ -20,7 +20,7 @@ function runningCard(job) {
   bar.setAttribute("aria-label", `Progress of ${nameOf(job)}`);
   const title = make("h3", "", held(nameOf(job)));
   title.title = nameOf(job);
-  const meta = make("p", "meta", make("bdi")); // what `progress` says
+  const meta = make("p", "meta", make("bdi")); // filled in by `progress`
   if (job.batch) meta.append(" · ", held(batchName(job.batch)));
   const links = make("p", "links", link("Folder", `${job.id}/`, "Folder"));
   return make("li", "card processing", make("div", "well", stack(), bar), make("div", "words", title, meta, links));
@@ -31,11 +31,11 @@ function progress(node, job) {
   const alive = works();
   if (job.fraction === undefined && alive) bar.removeAttribute("value");
   else bar.value = job.fraction ?? 0;
-  const parts = [job.stage ?? "starting"];
+  const parts = [job.stage ?? "Starting"];
   if (job.fraction !== undefined) parts.push(percent(job.fraction));
   if (job.left !== undefined && alive) parts.push(`about ${duration(Math.max(1, Math.round(job.left)))} left`);
   if (job.attempts) parts.push(unbroken(`attempt ${job.attempts} of ${job.of}`));
-  if (!alive) parts.push(unbroken("when last heard of"));
+  if (!alive) parts.push(unbroken(LAST_HEARD));
   set(node.querySelector(".meta").firstChild, parts.join(" · "));
 }
 
@@ -61,7 +61,8 @@ function about(job) {
 
 function linksOf(job) {
   const links = make("p", "links");
-  const offer = [["Preview", job.files?.preview], ["Folder", `${job.id}/`], ["PSD", job.files?.psd], ["Manifest", job.files?.manifest]];
+  const formats = FORMATS.map(([word, label]) => [label, job.files?.[word]]);
+  const offer = [["Preview", job.files?.preview], ["Folder", `${job.id}/`], ...formats, ["Manifest", job.files?.manifest]];
   for (const [label, href] of offer) {
     if (!href) continue;
     const made = links.appendChild(link(label, href, label));
@@ -89,11 +90,11 @@ function shot(job) {
   const frame = job.files?.preview ? link("", job.files.preview, "shot") : make("div");
   frame.className = "well shot";
   if (job.files?.preview) {
-    frame.tabIndex = -1; // the link below says the same in words
+    frame.tabIndex = -1; // the text link below leads to the same page
     frame.setAttribute("aria-hidden", "true");
   }
   const picture = Object.assign(make("img"), { loading: "lazy", decoding: "async", alt: "", draggable: false });
-  picture.addEventListener("load", () => frame.classList.add("seen")); // until then no chequers, which mean transparency
+  picture.addEventListener("load", () => frame.classList.add("seen")); // no checkerboard until then, since it stands for transparency
   picture.addEventListener("error", () => frame.replaceChildren(stack()), { once: true });
   picture.src = job.thumb;
   frame.append(picture);
@@ -101,7 +102,7 @@ function shot(job) {
   return frame;
 }
 
-/** Under the pointer the picture parts into its layers. */
+/** Spreads the picture into its layers under the pointer. */
 async function part(frame, planes) {
   if (calm.matches || !fine.matches) return;
   const made = planes.map((src, k) => {
@@ -112,7 +113,7 @@ async function part(frame, planes) {
   try {
     await Promise.all(made.map((plane) => plane.decode()));
   } catch {
-    return; // the folder was taken away; the still picture stays
+    return; // the folder was removed; the still picture stays
   }
   frame.append(...made);
   frame.addEventListener("pointermove", ({ clientX, clientY }) => {

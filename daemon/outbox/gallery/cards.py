@@ -1,4 +1,4 @@
-"""What the page is told of one job, and how it is written down so that it can only be read as data."""
+"""What the page shows about one job, encoded so that a browser can only read it as data."""
 
 import json
 import re
@@ -6,23 +6,27 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.names import to_bytes
+from daemon.contract.registry import FORMATS
 from daemon.contract.status import ENDED, Output, Status
 from daemon.jobs.decide import MAX_ATTEMPTS
+from daemon.outbox.stage_names import stage_name
 
 Card = dict[str, object]
 
-#: A card is read at a glance; status.json beside it has the whole of it.
+#: A card is read at a glance; status.json beside it has everything.
 _MAX_WARNINGS = 20
 _LONGEST_TEXT = 2000
 #: One picture of a few dozen kilobytes; the contact sheet is ten times as large and shows the layers smaller.
 _THUMBNAIL = "result/preview/photo.webp"
+#: The files that a card has links to, in any order: the page sorts them.
+_LINKED = ("preview", *(each.word for each in FORMATS), "manifest")
 _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 
 
 def card_of(status: Status) -> Card:
     """A job as the page shows it; what is unknown or empty is left out. Addresses are relative to index.html."""
     source, progress, error = status.source, status.progress, status.error
-    # The first one is not worth a word, unless another will follow.
+    # A first attempt isn't mentioned unless another one will follow.
     attempts = status.attempts if status.attempts > 1 or status.state == "pending" else 0
     card: dict[str, object | None] = {
         "id": status.job_id,
@@ -38,7 +42,7 @@ def card_of(status: Status) -> Card:
         "of": MAX_ATTEMPTS if attempts and status.state not in ENDED else None,
         "retry": status.retry_at,
         "position": status.queue_position,
-        "stage": _short(progress.stage) if progress else None,
+        "stage": _short(stage_name(progress.stage)) if progress else None,
         "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
         "error": [_short(error.message), _short(error.hint)] if error else None,
@@ -59,7 +63,7 @@ def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:
     layers = [path for path in paths if _LAYER.fullmatch(path)]
     return {
         "layers": sum(output.kind == "layer" for output in outputs) or None,
-        "files": {kind: first[kind] for kind in ("preview", "psd", "manifest") if kind in first},
+        "files": {kind: first[kind] for kind in _LINKED if kind in first},
         "thumb": address(_THUMBNAIL) if _THUMBNAIL in paths else first.get("contact_sheet"),
         "planes": [address(path) for path in layers],
     }
@@ -70,6 +74,6 @@ def _short(text: str) -> str:
 
 
 def inert(value: object) -> str:
-    """JSON on one line, in ASCII, in which nothing can end a script element, begin a comment in it or end a line of it."""
+    """JSON on one line, in ASCII. It can't close a script element, start a comment in one, or break the line."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)

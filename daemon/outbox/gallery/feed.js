@@ -1,8 +1,8 @@
-// What the daemon tells: read again and again from the scripts beside the page.
+// What the daemon reports, read again and again from the scripts beside the page.
 
 const FOLDER = ".gallery/";
 const POLL = 2000; // ms
-const AUTOMATIC = 25; // chunks of 200 jobs that are read without being asked for
+const AUTOMATIC = 25; // chunks of 200 jobs that are loaded without asking
 
 globalThis.multiplane = {
   live(told) { state.live = told; },
@@ -14,7 +14,7 @@ const read = (name) => new Promise((done) => {
   const finish = (fine) => { script.remove(); done(fine); };
   script.onload = () => finish(true);
   script.onerror = () => finish(false);
-  script.src = `${FOLDER}${name}?${Date.now()}`; // what is behind the question mark keeps the browser from its cache
+  script.src = `${FOLDER}${name}?${Date.now()}`; // the query string bypasses the browser's cache
   document.head.append(script);
 });
 
@@ -22,7 +22,7 @@ async function poll() {
   await read("live.js");
   const { live } = state;
   if (live && live.alive_at !== state.heard) {
-    // Clocks of two machines may differ: once it was seen to move, it is alive, whatever it says the time is.
+    // The clocks of two machines may differ: once its time has moved, the daemon is alive, whatever that time is.
     if (state.heard !== null) state.heardAt = Date.now();
     state.heard = live.alive_at;
   }
@@ -30,7 +30,7 @@ async function poll() {
   render();
 }
 
-/** Reads the newest chunk when it is another one, and every chunk that was changed. */
+/** Reads the newest chunk if there is a new one, and every chunk that has changed. */
 async function follow({ epoch, last, stamps }) {
   if (epoch !== state.epoch) {
     state.epoch = epoch;
@@ -50,7 +50,7 @@ async function follow({ epoch, last, stamps }) {
   state.next = Math.min(...state.stamps.keys(), last) - 1;
 }
 
-/** Reads older chunks, newest first, as long as nobody has to wait for it. */
+/** Reads older chunks, newest first, up to the number that is loaded without asking. */
 async function fill() {
   while (state.next >= 0 && state.stamps.size < state.allowed) {
     const { epoch, next } = state;

@@ -1,9 +1,10 @@
-// What is shown of it, and what a person can do.
+// Drawing the page, and what people can do on it.
 
-const SILENT = 60_000; // ms; the daemon says that it is alive four times in it
+const SILENT = 60_000; // ms; the daemon reports that it is alive four times in that time
 const STEP = 60; // cards put on the page at a time
-const UNFINISHED = "Unfinished"; // what is in work, while nobody is known to work on it
-const ROWS = 4; // of the queue and the waiting list before they are unfolded
+const UNFINISHED = "Unfinished"; // the running jobs, while no daemon is known to work on them
+const LAST_HEARD = "as of the last report"; // beside what may be out of date
+const ROWS = 4; // rows of the queue and of the waiting list before they are expanded
 
 const $ = (id) => document.getElementById(id);
 const state = {
@@ -14,13 +15,13 @@ const state = {
 
 const FILTERS = [
   ["all", "All", () => true],
-  ["work", "In work", (job) => job.state === "processing" || job.state === "pending"],
+  ["work", "In progress", (job) => job.state === "processing" || job.state === "pending"],
   ["completed", "Completed", (job) => job.state === "completed"],
   ["failed", "Failed", (job) => job.state === "failed"],
   ["cancelled", "Cancelled", (job) => job.state === "cancelled"],
 ];
 
-/** Every job once, the live ones first, the others by when they ended, the last first. */
+/** Every job once: the live ones first, then the ended ones, most recent first. */
 function jobs() {
   const found = new Map();
   for (const job of state.live?.jobs ?? []) found.set(job.id, job);
@@ -65,27 +66,27 @@ function silentSince(live) {
   return Date.now() - since > SILENT ? alive : null;
 }
 
-/** Whether what is told of the running jobs is how things are. */
+/** Whether what the page knows about the running jobs is current. */
 const works = () => Boolean(state.live) && silentSince(state.live) === null && !["stopped", "refused"].includes(state.live.state);
 
 function renderHealth() {
   const { live } = state;
   const since = silentSince(live);
-  const word = since !== null ? "Silent" : live ? STATES[live.state] : "Not heard of yet";
+  const word = since !== null ? "Silent" : live ? STATES[live.state] : "No response yet";
   const parts = [word];
-  if (live?.running) parts.push(`${live.running} ${works() ? "in work" : "unfinished"}`);
+  if (live?.running) parts.push(`${live.running} ${works() ? "in progress" : "unfinished"}`);
   if (live?.pending) parts.push(`${live.pending.toLocaleString()} queued`);
   $("health").dataset.state = since !== null ? "silent" : live?.state ?? "";
   set($("health"), parts.join(" · "));
   const busiest = live?.jobs.find((job) => job.state === "processing" && job.fraction !== undefined);
   document.title = busiest && works() ? `${percent(busiest.fraction)} · Multiplane` : "Multiplane";
   const banner = $("banner");
-  const start = " start it with `multiplane run`.";
+  const start = " Start it with `multiplane run`.";
   let text = null;
-  if (since !== null) text = `The daemon has not been heard of since ${moment(since)};${start}`;
-  else if (!live && Date.now() - state.opened > 1500) text = `The daemon has not been heard of yet;${start}`;
+  if (since !== null) text = `Multiplane hasn't responded since ${moment(since)}.${start}`;
+  else if (!live && Date.now() - state.opened > 1500) text = `Multiplane hasn't responded yet.${start}`;
   else if (live?.problem) text = [live.problem, live.hint].filter(Boolean).join(/[.!?]$/.test(live.problem) ? " " : ". ");
-  else if (live?.state === "stopped") text = `The daemon has been stopped since ${moment(Date.parse(live.alive_at))};${start}`;
+  else if (live?.state === "stopped") text = `Multiplane stopped at ${moment(Date.parse(live.alive_at))}.${start}`;
   banner.hidden = text === null;
   banner.classList.toggle("bad", live?.state === "refused");
   if (text !== null && banner.dataset.text !== text) {
@@ -94,7 +95,7 @@ function renderHealth() {
     banner.replaceChildren(...(live?.problem && since === null ? [held(text)] : ours.map((part, k) => (k % 2 ? make("code", "", part) : part))));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
-  if (live?.fault) foot.push(`the watching failed and was mended: ${live.fault}`);
+  if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${live.fault}`);
   set($("foot"), foot.join(" · "));
 }
 
@@ -116,7 +117,7 @@ function renderFilters(all, hits) {
     set(button.lastChild, number.toLocaleString() + (state.next >= 0 && key !== "work" ? "+" : ""));
   }
 }
-/** Lets the children of `parent` be these, in this order; those that say the same as before stay as they are. */
+/** Makes these items the children of `parent`, in this order; a child whose text hasn't changed stays as it is. */
 function arrange(parent, items) {
   const known = (parent.known ??= new Map());
   const wanted = new Set(items.map((item) => item.key));
@@ -144,16 +145,16 @@ function arrange(parent, items) {
 function renderNow(running) {
   $("now").hidden = running.length === 0;
   $("now").classList.toggle("still", !works());
-  set($("now-title"), works() ? "In work" : UNFINISHED);
+  set($("now-title"), works() ? "In progress" : UNFINISHED);
   $("now").style.setProperty("--cards", running.length);
   arrange($("running"), running.map((job) => ({ key: job.id, says: "", make: () => runningCard(job), change: (node) => progress(node, job) })));
 }
 
-/** A list of which the first rows are shown, and all that are known when it is unfolded. */
-function renderRows(section, items, total) {
+/** A list that shows its first rows, and all known ones when it is expanded. */
+function renderRows(section, items, total, said = "") {
   const unfolded = state.unfolded.has(section.id);
   section.hidden = items.length === 0;
-  set(section.querySelector("h2 .quiet"), total.toLocaleString());
+  set(section.querySelector("h2 .quiet"), total.toLocaleString() + said);
   arrange(section.querySelector(".rows"), unfolded ? items : items.slice(0, ROWS));
   const button = section.querySelector("button");
   button.hidden = items.length <= ROWS;
@@ -166,7 +167,8 @@ function renderRows(section, items, total) {
 
 function renderQueue(pending) {
   const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
-  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${works()} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
+  const daemon = works() ? state.live.state : "away"; // it stands beside every job, so a row is made anew when it changes
+  renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${daemon} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
 }
 
 function renderWaiting() {
@@ -174,8 +176,8 @@ function renderWaiting() {
   const rows = told.filter(([path]) => state.words.every((word) => plain(path).includes(word)));
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
-  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0);
-  // What everybody drops on the first day: a picture directly in the inbox, where one waits for its sidecar.
+  })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, works() ? "" : ` · ${LAST_HEARD}`);
+  // What everybody drops on the first day: a picture directly in the inbox, where it waits for its YAML file.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }
 
@@ -228,11 +230,11 @@ function renderEmpty(all, shown) {
   if (kind === "none") {
     box.replaceChildren(stack(), make("h2", "", "Nothing here yet"),
       make("p", "quiet", "Drop a photo into the folder ", make("code", "", "photo in 4 layers"), " in the inbox. Its layers appear here."),
-      make("p", "quiet", "To say how it is done, drop ", make("code", "", "photo.jpg"), " and ", make("code", "", "photo.yaml"), " into the inbox itself."));
+      make("p", "quiet", "To choose how it is made, drop ", make("code", "", "photo.jpg"), " and ", make("code", "", "photo.yaml"), " into the inbox itself."));
   } else if (kind === "filtered") {
     const button = Object.assign(make("button", "ghost", "Show all jobs"), { type: "button" });
     button.addEventListener("click", () => { $("search").value = ""; state.words = []; choose("all"); });
-    box.replaceChildren(make("h2", "", "No such job"), make("p", "quiet", "Nothing among the jobs shown here fits."), button);
+    box.replaceChildren(make("h2", "", "No matching jobs"), make("p", "quiet", "None of the jobs on this page match."), button);
   } else box.replaceChildren();
 }
 

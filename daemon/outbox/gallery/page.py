@@ -5,6 +5,9 @@ import hashlib
 import re
 from importlib.resources import files
 
+from daemon.contract.registry import FORMATS
+from daemon.outbox.gallery.cards import inert
+
 _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 
 
@@ -13,7 +16,8 @@ def render() -> str:
     folder = files("daemon.outbox.gallery")
     frame, style, *scripts = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS))
     # A block of their own: what the scripts share with each other is not the window's.
-    script = '"use strict";\n{\n' + "".join(scripts) + "}\n"
+    formats = f"const FORMATS = {inert([[each.word, each.label] for each in FORMATS])};\n"
+    script = '"use strict";\n{\n' + formats + "".join(scripts) + "}\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {"STYLE": style, "SCRIPT": script, "SCRIPT_HASH": digest}
     return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)

@@ -1,4 +1,4 @@
-// Making things, and saying times and numbers. A name or a sentence only ever becomes text.
+// Building elements and formatting times and numbers. Names and sentences are only ever inserted as text.
 
 const make = (tag, className, ...children) => {
   const node = document.createElement(tag);
@@ -6,7 +6,7 @@ const make = (tag, className, ...children) => {
   node.append(...children);
   return node;
 };
-const held = (text) => make("bdi", "", text); // text that runs the other way, or turns around, stays within itself
+const held = (text) => make("bdi", "", text); // text in the other direction, or that reverses it, affects only itself
 const link = (label, href, role) => {
   const node = Object.assign(make("a", "", label), { href });
   node.dataset.role = role;
@@ -44,8 +44,8 @@ function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
 }
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
-const unbroken = (text) => text.replaceAll(" ", "\u00a0"); // kept in one line
-const percent = (share) => `${Math.floor(share * 100 + 1e-6)} %`; // only what is done has 100; 0.57 is stored as a little less
+const unbroken = (text) => text.replaceAll(" ", "\u00a0"); // kept on one line
+const percent = (share) => `${Math.floor(share * 100 + 1e-6)} %`; // only a finished job reaches 100; 0.57 is stored as slightly less
 const nameOf = (job) => job.name ?? job.id;
-// The folder that a batch came in, as its id remembers it.
+// The name of the folder that a batch was dropped as, taken from its id.
 const batchName = (batch) => /^\d{8}T\d{6}-(.+)-[0-9a-f]{8}$/.exec(batch)?.[1] ?? batch;

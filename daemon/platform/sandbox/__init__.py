@@ -1,4 +1,4 @@
-"""The fence around a worker: what it may read and use, how it is put up on this system, and what is missing of it here.
+"""The sandbox around a worker: what it may read and use, how it is set up on this system, and what is missing of it here.
 
 A worker decodes pictures from anybody, with libraries in C. So it gets no network, may write in its attempt folder alone and
 reads only what it needs. The fence is fixed when the worker is started, before its job is known. Which job's source folder it

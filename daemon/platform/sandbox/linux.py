@@ -1,4 +1,4 @@
-"""The fence on Linux: the worker puts it up around itself (`pipeline.worker.sandbox`) before it loads anything heavy.
+"""The sandbox on Linux: the worker confines itself (`pipeline.worker.sandbox`) before it loads anything heavy.
 
 The `landlock` package (1.0.0.dev5) was looked at for this: it knows files only, neither TCP nor signals, and takes a left-over
 errno for a failed call; what is missing is more than what is there.
@@ -43,13 +43,13 @@ _MACHINES = ("x86_64", "aarch64")
 
 
 def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
-    """The command of a worker that puts up this fence around itself; `own`: its attempt folder."""
+    """The command of a worker that confines itself to this sandbox; `own`: its attempt folder."""
     read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
     return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": os.fsdecode(own)})]
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:
-    """What this kernel cannot keep from a worker, a clause each; empty if the fence is whole.
+    """What this kernel cannot keep from a worker, a clause each; empty if the sandbox is complete.
 
     Args:
         version: of Landlock's interface, 0 for none; none: ask the kernel.

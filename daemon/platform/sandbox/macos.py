@@ -1,4 +1,4 @@
-"""The fence on macOS: the worker is started under `sandbox-exec`, which applies a profile and becomes the worker.
+"""The sandbox on macOS: the worker is started under `sandbox-exec`, which applies a profile and becomes the worker.
 
 The profile allows what is not forbidden, since a closed list of what Metal, its shader compiler and Accelerate look up changes
 with every release; what must not happen is forbidden by name. sandbox-exec is marked as deprecated, but is what Chromium,
@@ -46,7 +46,7 @@ _PROFILE = """(version 1)
 
 
 def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
-    """The command of a worker inside this fence; `own`: its attempt folder."""
+    """The command of a worker inside this sandbox; `own`: its attempt folder."""
     interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
     profile = _PROFILE.format(
         own=_quoted(os.path.realpath(os.fsdecode(own))),

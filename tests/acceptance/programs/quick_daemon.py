@@ -17,6 +17,7 @@ import daemon.views.view_writer as view_writer_module
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs import decide
+from daemon.service import assemble
 from daemon.settings import load
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "quick_worker.py")
@@ -37,7 +38,7 @@ def main() -> int:
     decide.PAUSES = decide.SETTLING_PAUSES = (0.3,) * len(decide.SETTLING_PAUSES)
     try:
         argv = None if chosen.real_worker else (sys.executable, "-I", "-S", WORKER)
-        service = service_module.Service(load(chosen.home, os.environ), LocalFiles(), argv=argv)
+        service = assemble(load(chosen.home, os.environ), LocalFiles(), argv=argv)
     except Refusal as refusal:
         logger.critical("{} {}", refusal.message, refusal.hint)
         return refusal.exit_status

@@ -14,7 +14,7 @@ from loguru import logger
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.journal import JournalError
-from daemon.service import Service
+from daemon.service import assemble
 from daemon.settings import load
 from tests.by_path import ByPath
 
@@ -74,7 +74,7 @@ def main() -> int:
     settings = load(chosen.home, os.environ)
     fs = RecordedFiles(chosen.record) if chosen.record else LocalFiles()
     try:
-        return Service(settings, fs, argv=(sys.executable, "-I", "-S", WORKER)).run(once=chosen.once)
+        return assemble(settings, fs, argv=(sys.executable, "-I", "-S", WORKER)).run(once=chosen.once)
     except Refusal as refusal:
         print(f"refused: {refusal.message}", file=sys.stderr)
         return refusal.exit_status

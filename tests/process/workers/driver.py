@@ -34,6 +34,16 @@ def command(folder: str, job_id: str = "job") -> JobCommand:
     )
 
 
+class Printer:
+    """Prints what becomes of the jobs."""
+
+    def on_progress(self, _job: str, stage: str, _fraction: float) -> None:
+        print(stage, flush=True)
+
+    def on_end(self, _job: str, outcome: object) -> None:
+        print(outcome, flush=True)
+
+
 def main() -> None:
     folder, *behaviours = sys.argv[1:]
     selector = selectors.DefaultSelector()
@@ -42,9 +52,8 @@ def main() -> None:
         LocalFiles(),
         SupervisorRules(max_processes=64),
         argv=(sys.executable, "-I", "-S", ACTOR, "by_picture"),
-        on_progress=lambda _job, stage, _fraction: print(stage, flush=True),
-        on_end=lambda _job, outcome: print(outcome, flush=True),
     )
+    supervisor.subscribe(Printer())
     print("starting", flush=True)
     pids = []
     for behaviour in behaviours:

@@ -1,0 +1,20 @@
+"""The stages of a job in plain words, as people see them. status.json and the journal keep the short names."""
+
+_NAMES = {
+    "decode": "Reading the picture",
+    "paint": "Painting",
+    "depth": "Finding the depth",
+    "layers": "Making the layers",
+    "refine": "Fitting the depth to edges",
+    "split": "Dividing the picture by depth",
+    "matte": "Softening borders",
+    "fill": "Filling behind objects",
+    "recompose": "Matching the layers to the picture",
+    "export": "Writing the files",
+    "checking": "Checking the result",
+}
+
+
+def stage_name(stage: str) -> str:
+    """A stage in plain words; one that isn't known here, as from a newer worker, stays as it is."""
+    return _NAMES.get(stage, stage)

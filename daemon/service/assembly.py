@@ -1,0 +1,80 @@
+"""The one place that makes a daemon: it takes the lock, reads the journal, and makes every part after those it needs."""
+
+import os
+import selectors
+import time
+from collections.abc import Sequence
+
+from loguru import logger
+
+from daemon import __version__, clock
+from daemon.fs import FileSystem, make_folders
+from daemon.health.disk_space import DiskSpace
+from daemon.health.folder_health import FolderHealth
+from daemon.health.world import World
+from daemon.jobs.fold import Jobs
+from daemon.journal import History, Journal, hold_lock
+from daemon.journal.ledger import Ledger
+from daemon.outbox import Outbox
+from daemon.platform.mounts import mount_of
+from daemon.platform.process import boot_id
+from daemon.running.commands import threads
+from daemon.running.model_inventory import ModelInventory
+from daemon.running.sandbox_policy import fence, rules
+from daemon.service.loop import Service
+from daemon.service.parts import Home, Machine, wire
+from daemon.service.past import ended_before
+from daemon.service.wakeup import Wakeup
+from daemon.settings import Settings
+from daemon.supervisor import Supervisor, worker_argv
+
+#: Jobs that ended last and are asked for to know the outbox by.
+_PROVING = 20
+
+
+def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None = None) -> Service:
+    """The daemon of one home, ready to run.
+
+    Args:
+        settings: of the home.
+        fs: the disk.
+        argv: the command of a worker, if not the real one; one of one's own is not confined.
+
+    Raises:
+        Refusal: another daemon runs here, or the journal is damaged.
+    """
+    paths = settings.paths
+    make_folders(fs, paths.requests_bytes)
+    hold_lock(fs, paths.lock_bytes, os.getpid())
+    boot = boot_id()
+    journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=boot)
+    recovered = journal.recover()
+    jobs = Jobs()
+    for entry in recovered.entries:
+        jobs.apply(entry)
+    if recovered.report:
+        logger.warning("{}", recovered.report)
+    if recovered.gap:
+        logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
+    outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
+    folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
+    if recovered.segment == 0:
+        # Before the first segment: a start that is cut off in here begins from the beginning the next time.
+        folder_health.prepare()
+    journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
+    installed = ModelInventory(os.fspath(paths.models), paths.catalogue)
+    make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
+    selector = selectors.DefaultSelector()
+    supervisor = Supervisor(
+        selector,
+        fs,
+        rules(settings, threads(settings)),
+        argv=argv or worker_argv(),
+        fence=None if argv else fence(settings, installed),
+    )
+    disk_space = DiskSpace(fs, settings, outbox)
+    world = World(fs, outbox, disk_space, supervisor, clock=time.monotonic)
+    home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
+    is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
+    machine = Machine(selector, Wakeup(), supervisor, world, installed, is_local)
+    return Service(home, machine, wire(home, machine), folder_health, disk_space)

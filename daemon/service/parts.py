@@ -1,0 +1,135 @@
+"""The parts of the daemon that work on its jobs, and how they hang together.
+
+`wire` makes all of them, each after those it needs. Two circles are closed by events: the supervisor tells its listener, and the
+ledger tells its subscribers. What a part stands on (the records, the processes, the clocks) comes from outside: the daemon
+(`daemon.service.assembly`) gives the real ones, a test may give others.
+"""
+
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daemon.claiming.batches import Batches
+from daemon.claiming.claims import Claims
+from daemon.claiming.moving import Mover
+from daemon.contract.status import Progress
+from daemon.fs import FileSystem
+from daemon.health.world import World
+from daemon.journal import History, Journal
+from daemon.journal.ledger import Ledger
+from daemon.notify.user_notifications import UserNotifications
+from daemon.outbox import Outbox
+from daemon.running.forecast import Forecast
+from daemon.running.late_writes import LateWrites
+from daemon.running.model_inventory import ModelInventory
+from daemon.running.pauses import Pauses
+from daemon.running.runner import JobRunner
+from daemon.running.warm_workers import WarmWorkers
+from daemon.service.hotfolder import HotFolder
+from daemon.service.past import ended_before
+from daemon.service.requests import Requests
+from daemon.service.trash_actions import TrashActions
+from daemon.service.wakeup import Wakeup
+from daemon.settings import Settings
+from daemon.supervisor import Supervisor
+from daemon.views.view_writer import ViewWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One home: its disk, settings and records."""
+
+    fs: FileSystem
+    settings: Settings
+    boot_id: str
+    journal: Journal
+    ledger: Ledger
+    outbox: Outbox
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the parts stand on.
+
+    `inbox_is_local` says whether the inbox is on a local disk now. `clock` gives monotonic seconds, `wall_clock` seconds since
+    1970.
+    """
+
+    selector: selectors.BaseSelector
+    wakeup: Wakeup
+    supervisor: Supervisor
+    world: World
+    installed: ModelInventory
+    inbox_is_local: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All parts that work on jobs."""
+
+    forecast: Forecast
+    mover: Mover
+    batches: Batches
+    claims: Claims
+    folder: HotFolder
+    runs: JobRunner
+    views: ViewWriter
+    notifications: UserNotifications
+    warm_workers: WarmWorkers
+    trash_actions: TrashActions
+    requests: Requests
+
+
+def wire(home: Home, machine: Machine) -> Parts:
+    """Make the parts of one daemon. They hear the ledger and the supervisor from now on."""
+    fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
+    jobs, clock = ledger.jobs, machine.clock
+    inbox = settings.paths.inbox_bytes
+    mover = Mover(fs, inbox, outbox, machine.inbox_is_local, settings.limits.max_image_bytes)
+    batches = Batches(fs, inbox, ledger, outbox, mover)
+    claims = Claims(
+        fs,
+        settings,
+        ledger,
+        outbox,
+        mover,
+        batches,
+        history.job,
+        clock=lambda: datetime.fromtimestamp(machine.wall_clock(), UTC),
+        monotonic=clock,
+    )
+    folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.ring, clock)
+    settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
+    pauses = Pauses(jobs, clock, machine.wall_clock)
+    progress: dict[str, Progress] = {}
+    views = ViewWriter(outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, settings.digest)
+    forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
+    warm_workers = WarmWorkers(
+        settings, outbox, jobs, machine.installed, machine.supervisor, remaining=lambda: forecast.remaining(jobs.processing)
+    )
+    runs = JobRunner(
+        fs,
+        settings,
+        ledger,
+        outbox,
+        machine.supervisor,
+        machine.world,
+        forecast,
+        pauses,
+        settling,
+        warm_workers,
+        machine.installed,
+        clock,
+        machine.wall_clock,
+    )
+    notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
+    machine.supervisor.subscribe(runs)
+    ledger.subscribe(folder.heard, views.heard, notifications.heard)
+    trash_actions = TrashActions(fs, ledger, outbox, runs, views)
+    requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
+    return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)

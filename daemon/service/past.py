@@ -1,0 +1,20 @@
+"""The jobs that ended before, as far as the journal can be read."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from loguru import logger
+
+from daemon.contract.records import Job
+from daemon.errors import Refusal
+from daemon.journal import History
+
+
+def ended_before(history: History, most: int) -> Iterator[Job]:
+    """The jobs that ended last, at most so many. Damage in an old segment hides what is in it from the page; it stops no work."""
+    try:
+        yield from islice(history.backwards(), most)
+    except Refusal as refusal:
+        logger.warning("{}; the page cannot show older jobs", refusal.message)
+    except OSError as error:
+        logger.warning("the journal cannot be read: {}; the page cannot show older jobs", error.strerror)

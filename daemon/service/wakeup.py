@@ -1,0 +1,35 @@
+"""What wakes the loop: a pipe that any thread, and any signal, may write to."""
+
+import contextlib
+import os
+
+
+class Wakeup:
+    """A bell at one end, a rope at the other.
+
+    Attributes:
+        bell: the end that the loop waits at.
+        rope: the end that signals write to.
+        rung: whether somebody rang since the last answer; true at first.
+    """
+
+    def __init__(self) -> None:
+        self.bell, self.rope = os.pipe()
+        for end in (self.bell, self.rope):
+            os.set_blocking(end, False)
+        self.rung = True
+
+    def ring(self) -> None:
+        """Let the loop look at everything again; may be called from any thread."""
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well as one more byte
+            os.write(self.rope, b"!")
+
+    def drain(self, _mask: int) -> None:
+        """Note that somebody rang."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.bell, 4096):
+                self.rung = True
+
+    def answered(self) -> None:
+        """What the ring was about was looked at."""
+        self.rung = False

@@ -1,0 +1,144 @@
+"""Whoever may write to the outbox exchanges folders in it for links; nothing outside is written, read or deleted for that."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import common
+from daemon.cli.looking import Looking
+from daemon.fs import LocalFiles, remove_tree
+from daemon.health.folder_health import FolderHealth
+from daemon.supervisor.joblog import JobLog
+from tests.security.test_exchanged_folders import Exchanger
+from tests.unit.service_scene import Scene
+
+SOAK = "MULTIPLANE_SOAK" in os.environ
+EXCHANGES, ROUNDS = (100_000, 2_000) if SOAK else (10_000, 200)
+SECRET = b"nobody's business"
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's; the calls that are made are the same")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return Scene(tmp_path, LocalFiles())
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A folder of somebody's that has all the names that a job's folder has."""
+    folder = tmp_path / "victim"
+    for name in ("job.log", "status.json", "source/a.jpg", "result/Layer_1.png", "tmp/x"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(SECRET)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def replace_by_link(folder: Path, target: Path) -> None:
+    folder.rename(folder.with_name(f"{folder.name} away"))
+    folder.symlink_to(target)
+
+
+def test_a_log_is_not_written_through_a_link(scene, victim):
+    scene.pending("a")
+    before = contents(victim)
+    replace_by_link(scene.root / "a", victim)
+    log = JobLog(scene.fs, 1000)
+    log.open(scene.outbox.job("a", b"job.log"))
+    log.feed(b"said")
+    log.close()
+    assert contents(victim) == before
+
+
+def test_what_is_behind_a_link_is_neither_a_jobs_status_nor_its_result_nor_its_picture(scene, victim):
+    (job,) = scene.pending("a")
+    (victim / "source" / "a.jpg").write_bytes(b"a picture")
+    os.utime(victim / "source" / "a.jpg", ns=(0, job.image.mtime_ns))
+    replace_by_link(scene.root / "a", victim)
+    health = FolderHealth(scene.fs, scene.settings, scene.outbox)
+    assert not scene.outbox.has_status("a")
+    assert not scene.outbox.has_result("a")
+    assert not health._has(job)
+    assert scene.runs.settling.fingerprint(job) is None
+
+
+def test_an_attempt_whose_folder_is_a_link_is_removed_and_what_it_leads_to_stays(scene, victim):
+    before = contents(victim)
+    attempt = scene.outbox.new_attempt()
+    replace_by_link(Path(os.fsdecode(scene.outbox.attempt(attempt))), victim)
+    scene.outbox.discard_attempt(attempt)
+    assert contents(victim) == before
+    replace_by_link(Path(os.fsdecode(scene.outbox.work)), victim)
+    with pytest.raises(NotADirectoryError, match="a link or a file is in the place of this folder"):
+        remove_tree(scene.fs, scene.outbox.attempt("tmp"))
+    with pytest.raises(NotADirectoryError):
+        scene.outbox.new_attempt()
+    assert contents(victim) == before
+
+
+def test_a_job_folder_that_is_a_link_is_removed_and_what_it_leads_to_stays(scene, victim):
+    before = contents(victim)
+    scene.pending("a")
+    replace_by_link(scene.root / "a", victim)
+    aside = scene.outbox.take_away("a")
+    scene.outbox.remove(aside)
+    assert not os.path.lexists(scene.root / "a")
+    assert not os.path.lexists(os.fsdecode(aside))
+    assert contents(victim) == before
+
+
+@on_linux
+def test_exchanges_during_writes_looks_and_removals_reach_nothing_outside(scene, victim, tmp_path):
+    """The folder of a job, and that of an attempt, are exchanged for links all the time while the daemon works in them."""
+    (job,) = scene.pending("a")
+    before = contents(victim)
+    (tmp_path / "link").symlink_to(victim)
+    exchanger = Exchanger(scene.root / "a", tmp_path / "link", EXCHANGES // ROUNDS)
+    seen: set[object] = set()
+    logged = 0
+    try:
+        for number in range(ROUNDS):
+            with exchanger.round():
+                log = JobLog(scene.fs, 1 << 20)
+                log.open(scene.outbox.job("a", b"job.log"))
+                log.feed(b"a line\n")
+                log.close()
+                for do in (
+                    lambda: scene.fs.read(scene.outbox.job("a", b"job.log"), 100),
+                    lambda: scene.fs.digest(scene.outbox.job("a", b"source", b"a.jpg")),
+                    lambda: scene.fs.sync_dir(scene.outbox.job("a")),
+                    lambda: scene.fs.unlink(scene.outbox.job("a", b"tmp", b"x")),
+                    lambda: remove_tree(scene.fs, scene.outbox.job("a", b"result")),
+                ):
+                    try:
+                        seen.add(do())
+                    except OSError:
+                        continue
+                scene.runs.settling.fingerprint(job)
+                scene.outbox.has_result("a")
+            assert contents(victim) == before, number
+            logged = (scene.root / "a" / "job.log").stat().st_size if (scene.root / "a" / "job.log").exists() else logged
+    finally:
+        exchanger.close()
+    assert exchanger.times >= EXCHANGES
+    assert logged > 0
+    assert SECRET not in seen
+
+
+def test_a_verb_reads_no_status_through_a_link(scene, victim, tmp_path, monkeypatch):
+    scene.pending("a")
+    scene.refresh()
+    (victim / "status.json").write_bytes((scene.root / "a" / "status.json").read_bytes())
+    monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
+    monkeypatch.setattr(common, "fs", LocalFiles())
+    settings = common.settings_at(tmp_path)
+    assert Looking(common.fs, settings).status("a") is not None
+    replace_by_link(scene.root / "a", victim)
+    assert Looking(common.fs, settings).status("a") is None

@@ -1,0 +1,273 @@
+"""The truth of this moment, also where the daemon cannot say it."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from job_records import accepted
+from typer.testing import CliRunner
+
+from daemon.cli.app import command_line
+from daemon.cli.inbox import in_inbox
+from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, Seeing, Standstill, standstill
+from daemon.cli.looking import Looking
+from daemon.cli.render import now, remark
+from daemon.cli.verbs.watch import Scenes
+from daemon.contract.records import Claimed, Started
+from daemon.contract.status import Progress, Status
+from daemon.fs import LocalFiles, make_folders
+from daemon.journal import Journal
+from daemon.outbox import Health, Outbox, Waiting, status_of
+from daemon.settings import Settings, load
+
+FS = LocalFiles()
+STARTED = "2026-01-31T12:00:00.000Z"
+TOLD = (Waiting(path="big.jpg", reason="still growing"),)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with an outbox, and one picture alone in its inbox."""
+    found = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull})
+    make_folders(FS, found.paths.state_bytes)
+    Outbox(FS, found.paths.outbox_bytes).prepare()
+    found.paths.inbox.mkdir()
+    (found.paths.inbox / "alone.jpg").write_bytes(b"x")
+    return found
+
+
+@pytest.fixture
+def daemon(settings: Settings):
+    """Somebody holds the lock of the home, as a running daemon does."""
+    held = FS.lock(settings.paths.lock_bytes)
+    yield
+    os.close(held)
+
+
+def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
+    """A daemon.json that is so old, in seconds."""
+    then = (now() - timedelta(seconds=age)).isoformat()
+    said = {"state": "running", "waiting": TOLD, "waiting_total": 1} | more
+    health = Health(version="1", pid=1, alive_at=then, started_at=then, **said)
+    Outbox(FS, settings.paths.outbox_bytes).write_health(health)
+
+
+def look(settings: Settings) -> LiveSnapshot:
+    return Seeing(settings, Looking(FS, settings)).look(now())
+
+
+def seen_here(settings: Settings) -> tuple[str, str]:
+    """What is in the inbox, and why it is there, by a look of one's own."""
+    [item] = look(settings).waiting
+    return item.path, item.reason
+
+
+def test_a_daemon_that_speaks_is_believed(settings: Settings, daemon: None) -> None:
+    tell(settings)
+    snapshot = look(settings)
+    assert (snapshot.alive, snapshot.problem, snapshot.waiting) == (True, None, TOLD)
+
+
+def test_without_a_daemon_the_inbox_of_now_is_told_and_not_that_of_its_last_day(settings: Settings) -> None:
+    tell(settings)
+    assert look(settings).problem is None
+    assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
+
+
+def test_an_outbox_that_went_away_is_told_at_once(settings: Settings, daemon: None) -> None:
+    tell(settings)
+    (settings.paths.outbox / ".multiplane").unlink()
+    assert "isn't the outbox" in look(settings).problem
+    settings.paths.outbox.rename(settings.paths.home / "elsewhere")
+    assert "the outbox doesn't exist" in look(settings).problem
+    assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
+
+
+def test_an_outbox_that_can_only_be_read_is_told_at_once(settings: Settings, daemon: None, monkeypatch) -> None:
+    tell(settings)
+    real = os.statvfs
+
+    def read_only(path: object) -> os.statvfs_result:
+        found = list(real(path))
+        found[8] |= os.ST_RDONLY
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    assert "is read-only" in look(settings).problem
+    assert Scenes(settings).look(now()).problem == look(settings).problem
+
+
+def test_a_daemon_that_missed_two_of_its_beats_is_told(settings: Settings, daemon: None) -> None:
+    tell(settings, age=FRESH_SECONDS - 2)
+    assert look(settings).problem is None
+    tell(settings, age=FRESH_SECONDS + 2)
+    assert "hasn't responded for" in look(settings).problem
+    assert seen_here(settings) == ("alone.jpg", "waiting for alone.yaml")
+
+
+def test_a_daemon_that_starts_is_not_taken_for_the_one_before(settings: Settings, daemon: None) -> None:
+    tell(settings, age=3600, state="stopped")
+    assert "is starting" in look(settings).problem
+
+
+def test_what_the_daemon_itself_says_of_its_trouble_goes_before(settings: Settings, daemon: None) -> None:
+    tell(settings, problem="the disk of the outbox is full")
+    (settings.paths.outbox / ".multiplane").unlink()
+    snapshot = look(settings)
+    assert (snapshot.problem, snapshot.health.problem) == (None, "the disk of the outbox is full")
+
+
+def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -> None:
+    (settings.paths.inbox / "alone.yaml").write_bytes(b"num_layers: 3\n")
+    preset = settings.paths.inbox / "recipe"
+    preset.mkdir()
+    (preset / "_preset.yaml").write_bytes(b"num_layer: 3\n")
+    (preset / "beach.jpg").write_bytes(b"x")
+    found = {item.path: item.reason for item in in_inbox(settings, alive=False)[0]}
+    assert found["alone.jpg"] == "ready; the daemon takes it when it runs"
+    assert "beach.jpg" in "".join(found)
+    assert in_inbox(settings, alive=True)[0] != in_inbox(settings, alive=False)[0]
+
+
+def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(settings: Settings) -> None:
+    looking = Looking(FS, settings)
+    tell(settings)
+    halt = standstill(settings, looking, now())
+    assert (halt.word, halt.stale) == ("the daemon is not running", True)
+    held = FS.lock(settings.paths.lock_bytes)
+    try:
+        assert standstill(settings, looking, now()) is None
+        tell(settings, age=FRESH_SECONDS + 5)
+        assert standstill(settings, looking, now()).word == "the daemon is silent"
+        for state in ("paused", "offline"):
+            tell(settings, state=state, problem="no worker can be started", hint="Look at it.")
+            halt = standstill(settings, looking, now())
+            assert (halt.word, halt.stale) == (state, False)
+            assert halt.sentence == f"The daemon is {state}: no worker can be started. Look at it."
+    finally:
+        os.close(held)
+
+
+def test_beside_next_in_line_and_progress_stands_that_nothing_goes_on() -> None:
+    said = {"job_id": "a", "created_at": "2026-01-31T12:00:00.000Z", "attempts": 1}
+    waits = Status(state="pending", queue_position=1, **said)
+    runs = Status(state="processing", progress=Progress(stage="fill", fraction=0.23), **said)
+    silent = Standstill("the daemon is silent", "Jobs may stand still.", stale=True)
+    paused = Standstill("paused", "The daemon is paused.", stale=False)
+    assert remark(waits, paused) == "next in line · paused"
+    assert remark(runs, silent) == "Filling behind objects 23 % · as of the last report"
+    assert remark(runs, paused) == "Filling behind objects 23 %", "what runs is finished"
+
+
+#: What stands beside the job that is next in line, and whether the progress of the running one is old.
+HALTS = {
+    "running": ("", False),
+    "paused": ("paused", False),
+    "offline": ("offline", False),
+    "silent": ("the daemon is silent", True),
+    "dead": ("the daemon is not running", True),
+}
+
+
+@pytest.fixture(params=HALTS)
+def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A home in which `runs` is at 23 %, `first` is next in line and `second` behind it, and how its daemon is."""
+    monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
+    journal = Journal(FS, settings.paths.journal_bytes, clock=lambda: STARTED, version="1", boot_id="b")
+    journal.recover()
+    journal.begin(1, 1, [])
+    records = [record for job_id in ("runs", "first", "second") for record in (accepted(job_id), Claimed(job=job_id))]
+    journal.append([*records, Started(job="runs", attempt="1")])
+    journal.close()
+    runs, outbox = Looking(FS, settings).job("runs"), Outbox(FS, settings.paths.outbox_bytes)
+    assert runs is not None
+    (settings.paths.outbox / "runs").mkdir()
+    outbox.write_status(status_of(runs, progress=Progress(stage="fill", fraction=0.23, eta_seconds=9.0)))
+    how: str = request.param
+    state = "running" if how in ("silent", "dead") else how
+    trouble = {"problem": "no worker can be started", "hint": "Look at it."} if state != "running" else {}
+    tell(settings, age=FRESH_SECONDS + 5 if how == "silent" else 0.0, state=state, processing=("runs",), **trouble)
+    held = FS.lock(settings.paths.lock_bytes) if how != "dead" else None
+    yield how
+    if held is not None:
+        os.close(held)
+
+
+def said(settings: Settings, *verb: str) -> list[str]:
+    """The lines of a verb, with single spaces."""
+    done = CliRunner().invoke(command_line(), [*verb, "--home", str(settings.paths.home)], terminal_width=200)
+    return [" ".join(line.split()) for line in done.output.splitlines()]
+
+
+def joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def test_show_says_beside_a_job_that_the_daemon_does_nothing(settings: Settings, halted: str) -> None:
+    word, stale = HALTS[halted]
+    waits, runs = said(settings, "show", "first"), said(settings, "show", "runs")
+    assert joined("state pending", "next in line", word) in waits
+    assert joined("state pending", "2 in line", word) in said(settings, "show", "second")
+    assert joined("state processing", "Filling behind objects 23 %", "as of the last report" if stale else "") in runs
+    why = [line for line in waits if line.startswith(("The daemon is ", "Jobs may stand still: "))]
+    assert len(why) == bool(word)
+    assert [line for line in runs if line in why] == why
+
+
+def test_service_status_says_beside_the_next_job_that_the_daemon_does_nothing(settings: Settings, halted: str) -> None:
+    word, stale = HALTS[halted]
+    lines = said(settings, "service", "status")
+    assert joined("next first", word) in lines
+    assert "waiting 1 in the inbox (multiplane waiting tells why)" in lines
+    if halted == "dead":
+        assert not any(line.startswith("running ") for line in lines)
+    else:
+        assert joined("running runs", "as of the last report" if stale else "") in lines
+
+
+def test_watch_says_beside_the_queue_and_the_progress_that_the_daemon_does_nothing(settings: Settings, halted: str) -> None:
+    word, stale = HALTS[halted]
+    lines = said(settings, "watch")
+    assert joined("next in the queue", word) in lines
+    [running] = [line for line in lines if line.startswith("photo.jpg ")]
+    assert running == (
+        "photo.jpg Filling behind objects · as of the last report" if stale else "photo.jpg Filling behind objects 9.0 s left"
+    )
+    assert any(line.endswith(" 23 %") for line in lines)
+
+
+def test_jobs_says_beside_each_job_that_the_daemon_does_nothing(settings: Settings, halted: str) -> None:
+    word, stale = HALTS[halted]
+    text = " ".join(said(settings, "jobs"))
+    assert joined("next in line", word) in text
+    assert joined("2 in line", word) in text
+    assert joined("Filling behind objects 23 %", "as of the last report" if stale else "") in text
+    assert ("as of the last report" in text) is stale
+
+
+def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: str) -> None:
+    expected = {
+        "running": "",
+        "paused": "multiplane: the daemon is paused: no worker can be started",
+        "offline": "multiplane: the daemon is offline: no worker can be started",
+        "silent": "multiplane: the daemon runs, but hasn't responded for",
+        "dead": "The daemon is not running; this is what is in the inbox now.",
+    }
+    text = " ".join(said(settings, "waiting"))
+    assert expected[halted] in text
+    assert ("daemon" in text) is (halted != "running")
+
+
+def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> None:
+    tell(settings, age=3600, state="paused", problem="the disk of the outbox is full", hint="Make room.", waiting_total=7)
+    for verb in (("watch",), ("service", "status")):
+        text = " ".join(said(settings, *verb))
+        assert "not running" in text
+        assert "the disk of the outbox is full" not in text
+        assert "Make room." not in text
+    assert "waiting 1 in the inbox (multiplane waiting tells why)" in said(settings, "service", "status")
+    tell(settings, age=3600, state="refused", problem="the journal is damaged", hint="Restore it.")
+    for verb in (("watch",), ("service", "status")):
+        assert "the journal is damaged" in " ".join(said(settings, *verb))

@@ -1,0 +1,93 @@
+"""What `show` says of a job, broken into lines."""
+
+import io
+import os
+
+import pytest
+from job_records import accepted
+from rich.console import Console
+from service_scene import NOW
+from typer.testing import CliRunner
+
+from daemon.cli.app import command_line
+from daemon.cli.verbs import show
+from daemon.contract.records import Claimed, Ended
+from daemon.errors import Cancelled, LicenceNotAccepted
+from daemon.fs import LocalFiles
+from daemon.journal import Journal
+from daemon.outbox import Outbox
+
+SENTENCE = "The photo is 12 pixels wide and the depth picture 13; drop a depth picture of the photo's own size beside it."
+
+
+def told(monkeypatch: pytest.MonkeyPatch, width: int, *, terminal: bool) -> list[str]:
+    console = Console(
+        file=(text := io.StringIO()), width=width, force_terminal=terminal, color_system=None, highlight=False, soft_wrap=True
+    )
+    monkeypatch.setattr(show, "out", console)
+    show._tell("note", SENTENCE)
+    return text.getvalue().splitlines()
+
+
+def test_a_long_sentence_goes_on_below_its_beginning_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = told(monkeypatch, 80, terminal=True)
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert [line[:12] for line in lines] == ["      note  ", " " * 12]
+    assert " ".join(line[12:] for line in lines) == SENTENCE
+
+
+def test_a_narrow_window_still_shows_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = told(monkeypatch, 20, terminal=True)
+    assert 4 <= len(lines) <= 6
+    assert " ".join(line[12:] for line in lines) == SENTENCE
+
+
+def test_a_file_gets_a_sentence_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(monkeypatch, 80, terminal=False) == [f"      note  {SENTENCE}"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home with a job that was cancelled and one that failed; only the failed one has its folder."""
+    monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
+    outbox = Outbox(LocalFiles(), os.fsencode(tmp_path / "outbox"))
+    outbox.prepare()
+    (tmp_path / "outbox" / "failed").mkdir()
+    journal = Journal(LocalFiles(), os.fsencode(tmp_path / ".state" / "journal"), clock=lambda: NOW, version="1", boot_id="b")
+    journal.recover()
+    journal.begin(1, 1, [])
+    ends = {"gone": ("cancelled", Cancelled("the job was cancelled")), "failed": ("failed", LicenceNotAccepted("not accepted"))}
+    for job_id, (state, error) in ends.items():
+        journal.append([accepted(job_id), Claimed(job=job_id), Ended(job=job_id, state=state, error=error.info())])
+    journal.close()
+    return tmp_path
+
+
+def shown(home, job_id: str) -> list[str]:
+    done = CliRunner().invoke(command_line(), ["show", job_id, "--home", str(home)])
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()
+
+
+def test_a_job_in_the_trash_says_that_its_folder_is_gone_and_to_put_it_back(home) -> None:
+    lines = shown(home, "gone")
+    assert f"    folder  {home}/outbox/gone no longer exists" in lines
+    assert lines[lines.index(" cancelled  the job was cancelled") + 1].strip() == (
+        f"Its folder was removed from the outbox. Put it back into {home}/outbox, then run: multiplane retry gone."
+    )
+    (home / "outbox" / "gone").mkdir()
+    assert "    folder  " + str(home / "outbox" / "gone") in shown(home, "gone")
+    assert any("Run: multiplane retry gone" in line for line in shown(home, "gone"))
+
+
+def test_an_outbox_that_is_away_is_no_folder_thrown_away(home) -> None:
+    (home / "outbox").rename(home / "elsewhere")
+    assert not any("no longer exists" in line for line in shown(home, "gone"))
+
+
+def test_what_is_said_stands_in_one_column_however_long_a_name_is(home) -> None:
+    lines = shown(home, "failed")
+    head = lines[: lines.index("")]
+    begin = len("licence_not_accepted") + 2
+    assert all(line[begin - 2 : begin] == "  " and line[begin] != " " for line in head), head

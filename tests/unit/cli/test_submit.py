@@ -1,0 +1,142 @@
+"""Dropping from the command line: whole, or not at all and with one sentence."""
+
+import errno
+import os
+
+import pytest
+import typer
+import yaml
+from service_scene import SETTINGS
+
+from daemon.cli.verbs import submit
+from daemon.fs import LocalFiles
+from daemon.settings import load
+
+
+@pytest.fixture
+def settings(tmp_path):
+    made = load(tmp_path / "home", SETTINGS)
+    made.paths.inbox.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def photo(tmp_path):
+    (tmp_path / "photo.depth.png").write_bytes(b"its depth")
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"a picture")
+    return path
+
+
+class Failing(LocalFiles):
+    """The real disk until so many renames are done; then `happens`, and the next one fails."""
+
+    def __init__(self, renames, happens=lambda: None, error=None):
+        self.left, self.happens = renames, happens
+        self.error = error or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def rename(self, source, target):
+        if self.left == 0:
+            self.happens()
+            raise self.error
+        self.left -= 1
+        super().rename(source, target)
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2], ids=["nothing", "the picture", "its depth too"])
+def test_what_cannot_be_dropped_whole_leaves_nothing_in_the_inbox(monkeypatch, settings, photo, renames, capsys):
+    monkeypatch.setattr(submit, "fs", Failing(renames))
+    with pytest.raises(typer.Exit) as ended:
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert ended.value.exit_code == 1
+    assert "photo.png cannot be put into the inbox: No space left on device" in " ".join(capsys.readouterr().err.split())
+    assert list(settings.paths.inbox.iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing_in_the_inbox_either(monkeypatch, settings, photo):
+    monkeypatch.setattr(submit, "fs", Failing(1, error=KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert list(settings.paths.inbox.iterdir()) == []
+
+
+def test_ctrl_c_right_after_a_rename_takes_that_file_back_too(monkeypatch, settings, photo):
+    class Interrupted(LocalFiles):
+        def rename(self, source, target):
+            super().rename(source, target)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(submit, "fs", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert list(settings.paths.inbox.iterdir()) == []
+
+
+def test_a_link_to_a_picture_is_submitted_as_the_picture(settings, photo, tmp_path):
+    (tmp_path / "linked").mkdir()
+    for name in ("photo.png", "photo.depth.png"):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / name)
+    submit.drop(tmp_path / "linked" / "photo.png", {"id": "mine"}, settings)
+    dropped = {path.name: path.read_bytes() for path in settings.paths.inbox.iterdir() if path.suffix == ".png"}
+    assert dropped == {"photo.png": b"a picture", "photo.depth.png": b"its depth"}
+
+
+def test_a_file_that_somebody_else_put_in_place_of_ours_is_not_taken_back(monkeypatch, settings, photo, tmp_path):
+    inbox = settings.paths.inbox
+
+    def claimed_and_dropped_again() -> None:
+        (inbox / "photo.png").rename(tmp_path / "claimed.png")
+        (inbox / "photo.png").write_bytes(b"another picture")
+
+    monkeypatch.setattr(submit, "fs", Failing(2, claimed_and_dropped_again))
+    with pytest.raises(typer.Exit):
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert {path.name: path.read_bytes() for path in inbox.iterdir()} == {"photo.png": b"another picture"}
+
+
+def test_once_the_sidecar_is_there_the_job_is_dropped_whatever_the_disk_says_then(monkeypatch, settings, photo, capsys):
+    class Unsure(LocalFiles):
+        def sync_dir(self, path):
+            if path == settings.paths.inbox_bytes:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            super().sync_dir(path)
+
+    monkeypatch.setattr(submit, "fs", Unsure())
+    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+    assert "photo.png is in the inbox, but a power cut might lose it" in " ".join(capsys.readouterr().err.split())
+    assert sorted(os.listdir(settings.paths.inbox)) == ["photo.depth.png", "photo.png", "photo.png.yaml"]
+
+
+@pytest.mark.parametrize("why", [errno.EACCES, errno.EROFS, errno.ENOLCK, errno.ENOTSUP])
+def test_where_there_can_be_no_lock_no_turns_are_taken(monkeypatch, settings, photo, why):
+    class Lockless(LocalFiles):
+        def lock(self, path):
+            raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(submit, "fs", Lockless())
+    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+
+
+def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkeypatch, settings, photo, capsys):
+    monkeypatch.setattr(submit, "_PATIENCE_SECONDS", 0.05)
+    settings.paths.state.mkdir()
+    held = LocalFiles().lock(settings.paths.state_bytes + b"/submit.lock")
+    with pytest.raises(typer.Exit):
+        submit.drop(photo, {"id": "mine"}, settings)
+    assert "another submit is running and does not finish" in " ".join(capsys.readouterr().err.split())
+    assert list(settings.paths.inbox.iterdir()) == []
+    os.close(held)
+    assert submit.drop(photo, {"id": "mine"}, settings).job_id == "mine"
+    assert sorted(os.listdir(settings.paths.inbox)) == ["photo.depth.png", "photo.png", "photo.png.yaml"]
+
+
+def test_what_was_dropped_before_one_that_could_not_be_is_told(monkeypatch, settings, photo, tmp_path, capsys):
+    (tmp_path / "second.png").write_bytes(b"another picture")
+    monkeypatch.setattr(submit, "fs", Failing(3))  # the first, its depth and its sidecar
+    monkeypatch.setattr(submit, "settings_in_use", lambda home: settings)
+    with pytest.raises(typer.Exit):
+        submit.submit([photo, tmp_path / "second.png"], json=True)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "second.png cannot be put into the inbox" in told
+    (sidecar,) = settings.paths.inbox.glob("*.yaml")
+    assert f"{yaml.safe_load(sidecar.read_text())['id']} is already in the inbox." in told

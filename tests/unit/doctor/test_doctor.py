@@ -1,0 +1,289 @@
+"""The doctor: what it makes of the facts, and that it finds what is really wrong with a home."""
+
+import errno
+import io
+import os
+from dataclasses import replace
+
+import pytest
+from job_records import accepted
+from rich.console import Console
+
+from daemon.cli.verbs.doctor import listing, verdict
+from daemon.contract.records import Claimed
+from daemon.doctor.facts import examine, journal_facts
+from daemon.doctor.judging import judge
+from daemon.doctor.model import (
+    Answer,
+    ClockFacts,
+    DaemonFacts,
+    Facts,
+    Finding,
+    Folder,
+    JournalFacts,
+    Report,
+    Segment,
+    ServiceFacts,
+    Trouble,
+)
+from daemon.errors import Refusal
+from daemon.fs import LocalFiles
+from daemon.journal import Journal
+from daemon.outbox import Health, Outbox
+from daemon.settings import load
+from daemon.watch import MARKER
+
+GB = 1 << 30
+LISTED = {"name": "small", "use": "depth", "default": True, "state": "installed"}
+HEALTH = Health(version="1", pid=7, state="running", alive_at="2026-01-31T12:00:00Z", started_at="2026-01-31T11:00:00Z")
+
+
+def folders(**changes) -> tuple[Folder, ...]:
+    made = {
+        name: Folder(name=name, path=f"/h/{name.split()[0]}", there=True, marked=name != "state folder" or None, free=50 * GB)
+        for name in ("inbox", "outbox", "state folder")
+    }
+    return tuple(replace(folder, **changes.get(name.split()[0], {})) for name, folder in made.items())
+
+
+WELL = Facts(
+    home="/h",
+    python="3.12 on Linux",
+    folders=folders(),
+    moving=None,
+    journal=JournalFacts(segments=(Segment(path="/h/.state/journal/00000001.jsonl", records=12),)),
+    daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=2.0),
+    clock=ClockFacts(wall=2e9, stamp=2e9 + 0.01, program=1.9e9),
+    service=ServiceFacts(file="/u/multiplane.service", home="/h", python="/v/python"),
+    models=Answer(value=[LISTED]),
+    verified=Answer(value=[{"name": "small", "ok": True, "says": "as recorded"}]),
+    devices=Answer(value={"torch": "2.13", "threads": 2, "cuda": False, "mps": False}),
+    settings={"device": "auto", "sandbox": "auto", "max_output_bytes": GB, "min_free_bytes": 256 << 20},
+)
+
+
+def found(area: str, **changes) -> list[Finding]:
+    return [finding for finding in judge(replace(WELL, **changes)) if finding.area == area]
+
+
+def problem(area: str, **changes) -> Finding:
+    """The one problem there is; it says what to do."""
+    findings = judge(replace(WELL, **changes))
+    (only,) = [finding for finding in findings if finding.grade == "problem"]
+    assert only.area == area
+    assert only.hint
+    return only
+
+
+def note(area: str, **changes) -> Finding:
+    findings = judge(replace(WELL, **changes))
+    assert not [finding for finding in findings if finding.grade == "problem"]
+    (only,) = [finding for finding in findings if finding.grade == "note"]
+    assert only.area == area
+    return only
+
+
+def test_where_all_is_well_every_area_says_so() -> None:
+    findings = judge(WELL)
+    assert {finding.grade for finding in findings} == {"ok"}
+    areas = "settings program folders permissions space clock journal daemon service weights device sandbox"
+    assert list(dict.fromkeys(finding.area for finding in findings)) == areas.split()
+
+
+def test_a_folder_without_its_marker_may_be_an_unmounted_disk() -> None:
+    said = problem("folders", folders=folders(outbox={"marked": False}))
+    assert "unmounted" in said.sentence
+    assert "touch '/h/outbox/.multiplane'" in said.hint
+
+
+def test_a_missing_folder_is_a_problem_but_not_before_the_first_start() -> None:
+    gone = {"there": False, "marked": False, "free": None, "trouble": Trouble(number=errno.ENOENT, text="No such file")}
+    assert "/h/inbox is not there" in problem("folders", folders=folders(inbox=gone)).sentence
+    assert "first start" in note("folders", folders=folders(inbox=gone), journal=JournalFacts()).sentence
+
+
+def test_a_folder_nobody_may_look_into_is_a_matter_of_permission() -> None:
+    denied = {"there": False, "trouble": Trouble(number=errno.EPERM, text="Operation not permitted")}
+    assert "cannot be read" in problem("folders", folders=folders(inbox=denied)).sentence
+
+
+def test_a_folder_nobody_may_write_in_is_a_problem_and_a_full_disk_another() -> None:
+    denied = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.EROFS, text="Read-only")}))
+    assert "No file can be made in the outbox" in denied.sentence
+    full = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.ENOSPC, text="No space")}))
+    assert full.hint == "Make room on the disk."
+
+
+def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_problem() -> None:
+    assert "different file systems" in note("permissions", moving=Trouble(number=errno.EXDEV, text="Cross-device")).sentence
+    assert "renamed" in problem("permissions", moving=Trouble(number=errno.EACCES, text="Permission denied")).sentence
+
+
+def test_the_folders_that_macos_guards_are_named() -> None:
+    assert "Desktop" in note("permissions", folders=folders(inbox={"guarded": "Desktop"})).sentence
+
+
+def test_little_room_is_told_before_it_is_none() -> None:
+    assert "one may take up to" in note("space", folders=folders(outbox={"free": GB // 2})).sentence
+    assert "full" in problem("space", folders=folders(outbox={"free": 1000})).sentence
+    assert "state folder" in problem("space", folders=folders(state={"free": 1000})).sentence
+
+
+def test_state_on_a_share_is_a_problem_and_an_inbox_on_one_is_not() -> None:
+    assert "locks" in problem("folders", folders=folders(state={"network": "nfs4"})).sentence
+    assert "network share (smbfs)" in found("folders", folders=folders(inbox={"network": "smbfs"}))[0].sentence
+
+
+@pytest.mark.parametrize(("off", "grade"), [(1.0, "ok"), (-10.0, "note"), (3600.0, "problem")])
+def test_a_share_whose_clock_differs_is_told_by_how_much(off, grade) -> None:
+    (said,) = found("clock", clock=ClockFacts(wall=2e9, stamp=2e9 + off, program=1.9e9))
+    assert said.grade == grade
+    assert grade == "ok" or f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'}" in said.sentence
+
+
+def test_a_clock_that_is_earlier_than_the_program_is_wrong() -> None:
+    assert "behind" in problem("clock", clock=ClockFacts(wall=1e9, stamp=1e9, program=1.9e9)).sentence
+
+
+def test_damage_to_the_journal_names_file_and_line_and_the_way_on() -> None:
+    path = "/h/.state/journal/00000001.jsonl"
+    damaged = Segment(path=path, damage=f"the journal is damaged: {path}, line 4 (byte 90): the record is not intact")
+    said = problem("journal", journal=JournalFacts(segments=(damaged,)))
+    assert "line 4" in said.sentence
+    assert f"mv '{path}' '/h/.state/journal/damaged-00000001.jsonl'" in said.hint
+    assert "stop the daemon" in said.hint
+    older = problem("journal", journal=JournalFacts(segments=(damaged, Segment(path="/h/2.jsonl", records=3))))
+    assert "Only the history" in older.hint
+
+
+def test_a_torn_tail_is_reported_unless_it_is_just_being_written() -> None:
+    torn = JournalFacts(segments=(Segment(path="/h/1.jsonl", records=3, torn_line=4),))
+    stopped = DaemonFacts(holds=False, health=HEALTH.model_copy(update={"state": "stopped"}))
+    said = [each for each in found("journal", journal=torn, daemon=stopped) if each.grade == "note"]
+    assert "line 4" in said[0].sentence
+    assert [each.grade for each in found("journal", journal=torn)] == ["ok"]
+    aside = note("journal", journal=replace(WELL.journal, aside=("torn-00000001-77",)))
+    assert "torn-00000001-77" in aside.hint
+
+
+def test_a_mended_fault_of_the_watch_is_noted() -> None:
+    lost = HEALTH.model_copy(update={"last_fault": "the system lost events"})
+    said = note("daemon", daemon=DaemonFacts(holds=True, health=lost, silent_seconds=2.0))
+    assert said.sentence == "Watching the inbox failed and was repaired: the system lost events"
+
+
+def test_a_daemon_that_is_not_there_hangs_or_refused_is_told_apart() -> None:
+    silent = problem("daemon", daemon=DaemonFacts(holds=True, health=HEALTH, silent_seconds=90.0))
+    assert "hasn't responded for 90 s" in silent.sentence
+    refused = HEALTH.model_copy(update={"state": "refused", "problem": "the journal is damaged", "hint": "Restore it."})
+    said = problem("daemon", daemon=DaemonFacts(holds=False, health=refused))
+    assert said.hint == "Restore it."
+    assert "ended unexpectedly" in problem("daemon", daemon=DaemonFacts(holds=False, health=HEALTH)).sentence
+    offline = HEALTH.model_copy(update={"state": "offline", "problem": "the inbox is gone"})
+    assert "the inbox is gone" in problem("daemon", daemon=DaemonFacts(holds=True, health=offline)).sentence
+    by_hand = replace(WELL, service=ServiceFacts(file="/u"), daemon=DaemonFacts(holds=False))
+    assert [each.grade for each in judge(by_hand) if each.area == "daemon"] == ["note"]
+
+
+def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
+    service = replace(WELL.service, python_there=False)
+    assert "multiplane service install" in problem("service", service=service).hint
+    assert "another home" in note("service", service=replace(WELL.service, home="/other")).sentence
+    assert "cannot be used" in problem("service", service=ServiceFacts(file="/u", error="not ours")).sentence
+
+
+def test_weights_that_were_changed_are_to_be_fetched_again() -> None:
+    verified = Answer(value=[{"name": "small", "ok": False, "says": "model.safetensors was changed"}])
+    said = [each for each in found("weights", verified=verified) if each.grade == "problem"]
+    assert said[0].hint == "Fetch it again: multiplane models fetch small"
+    nothing = note("weights", models=Answer(value=[{**LISTED, "state": "not installed"}]), verified=Answer(value=[]))
+    assert nothing.hint == "Fetch one: multiplane models fetch small"
+    assert "broken" in problem("weights", models=Answer(failure="broken")).sentence
+
+
+def test_a_configured_device_that_is_not_there_is_a_problem() -> None:
+    assert "cuda" in problem("device", settings={**WELL.settings, "device": "cuda"}).sentence
+    mac = Answer(value={"torch": "2.13", "threads": 8, "cuda": False, "mps": True})
+    assert "run on mps" in found("device", devices=mac)[0].sentence
+    broken = Answer(value={"torch": "2.13", "threads": 8, "cuda": "no kernel image", "mps": False})
+    assert "no kernel image" in note("device", devices=broken).sentence
+    assert "libomp" in problem("device", devices=Answer(value={"torch": None, "error": "OSError: libomp"})).sentence
+
+
+def test_a_daemon_that_was_started_with_other_settings_is_told_of() -> None:
+    other = replace(WELL.daemon, health=HEALTH.model_copy(update={"settings": "0123"}))
+    same = {**WELL.settings, "digest": "0123"}
+    said = [finding for finding in found("settings", daemon=other) if finding.grade == "note"]
+    assert "started with other settings" in said[0].sentence
+    assert [each.grade for each in found("settings", daemon=other, settings=same)] == ["ok"]
+    assert [each.grade for each in found("settings", daemon=replace(other, holds=False))] == ["ok"]
+
+
+def test_what_the_sandbox_cannot_hold_is_told() -> None:
+    assert "sending signals" in note("sandbox", unfenced=("sending signals",)).sentence
+    assert "off" in note("sandbox", settings={**WELL.settings, "sandbox": "off"}).sentence
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_fits_its_width_and_names_are_no_markup(width) -> None:
+    facts = replace(WELL, folders=folders(inbox={"path": "/h/[bold]x\x1b[2J\u202e" + "y" * 100, "marked": False}))
+    report = Report(version="1", home="/h", healthy=False, findings=judge(facts))
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(listing(report))
+    console.print(verdict(report))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    assert "[bold]x·[2J·y" in text
+    assert "1 problem to solve" in text
+    assert "✗  folders" in text
+
+
+# -- a real home ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home with a journal of two records, not running; and no service of this machine's user in the way."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    settings = load(tmp_path / "home", {"MULTIPLANE_CONFIG": ""})
+    fs, paths = LocalFiles(), settings.paths
+    os.makedirs(paths.inbox)
+    (paths.inbox / os.fsdecode(MARKER)).touch()
+    Outbox(fs, paths.outbox_bytes).prepare()
+    os.makedirs(paths.state)
+    paths.lock.touch()
+    journal = Journal(fs, paths.journal_bytes, clock=lambda: "2026-01-31T12:00:00Z", version="1", boot_id="b")
+    journal.recover()
+    journal.begin(1, 1, [])
+    journal.append([accepted("a")])
+    journal.append([Claimed(job="a")])
+    journal.close()
+    return settings
+
+
+def test_a_real_home_is_found_well_and_is_left_as_it_was(home) -> None:
+    before = sorted(str(path) for path in home.paths.home.rglob("*"))
+    report = examine(lambda: home, LocalFiles())
+    assert report.healthy, [each for each in report.findings if each.grade == "problem"]
+    assert sorted(str(path) for path in home.paths.home.rglob("*")) == before
+    said = {each.area: each.sentence for each in report.findings}
+    assert "3 records in 1 file" in said["journal"]
+    assert "renamed from the inbox into the outbox" in said["permissions"]
+    assert "PyTorch" in said["device"]
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_journal_that_was_changed_on_the_disk_is_found(home) -> None:
+    path = home.paths.journal / "00000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"photo.jpg"', b'"photo.jpX"', 1))
+    said = problem("journal", journal=journal_facts(LocalFiles(), home.paths.journal_bytes))
+    assert f"{path}, line 2" in said.sentence
+
+
+def test_wrong_settings_are_the_one_finding_there_can_be() -> None:
+    def refuse():
+        raise Refusal("queue.max_pending must be a whole number", hint="Correct it.")
+
+    report = examine(refuse, LocalFiles())
+    assert (report.healthy, report.home) == (False, None)
+    assert [(each.area, each.grade, each.hint) for each in report.findings] == [("settings", "problem", "Correct it.")]

@@ -1,0 +1,237 @@
+"""Files are written whole or not at all, and nothing but plain files is opened."""
+
+import errno
+import hashlib
+import os
+
+import pytest
+
+from daemon.fs import LocalFiles, Wanted, make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
+from daemon.fs.compose import write_all
+
+
+class Files(LocalFiles):
+    """The real disk; logs what changes it, writes short, or fails."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.most = 1 << 30
+        self.failing: dict[str, int] = {}
+
+    def _may(self, name: str) -> None:
+        self.log.append(name)
+        if name in self.failing:
+            raise OSError(self.failing[name], "told to fail")
+
+    def create(self, path):
+        self._may("create")
+        return super().create(path)
+
+    def write(self, fd, data):
+        self._may("write")
+        return super().write(fd, data[: self.most])
+
+    def sync(self, fd):
+        self._may("sync")
+        super().sync(fd)
+
+    def rename(self, source, target):
+        self._may("rename")
+        super().rename(source, target)
+
+    def sync_dir(self, path):
+        self._may("sync_dir")
+        super().sync_dir(path)
+
+
+@pytest.fixture
+def fs():
+    return Files()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return os.fsencode(tmp_path)
+
+
+def content(path: bytes) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_a_durable_file_is_synced_before_it_is_renamed_and_its_folder_after(fs, folder):
+    write_atomic(fs, folder + b"/a", b"new", durable=True)
+    assert fs.log == ["create", "write", "sync", "rename", "sync_dir"]
+    fs.log.clear()
+    write_atomic(fs, folder + b"/a", b"newer", durable=False)
+    assert fs.log == ["create", "write", "rename"]
+    assert content(folder + b"/a") == b"newer"
+
+
+@pytest.mark.parametrize("call", ["create", "write", "sync", "rename"])
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_else(fs, folder, call):
+    write_atomic(fs, folder + b"/a", b"old", durable=True)
+    fs.failing[call] = errno.ENOSPC
+    with pytest.raises(OSError, match="told to fail"):
+        write_atomic(fs, folder + b"/a", b"new", durable=True)
+    assert os.listdir(folder) == [b"a"]
+    assert content(folder + b"/a") == b"old"
+
+
+def test_what_a_crash_left_under_the_temporary_name_is_replaced(fs, folder):
+    write_new(fs, folder + b"/.tmp-a", b"half", durable=False)
+    write_atomic(fs, folder + b"/a", b"new", durable=False)
+    assert os.listdir(folder) == [b"a"]
+    assert content(folder + b"/a") == b"new"
+
+
+@pytest.mark.parametrize("name", [b"n" * 255, b"n" * 251, "ü".encode() * 127, b"\xff" * 255, b"-"])
+def test_a_name_may_be_as_long_as_the_disk_allows(fs, folder, name):
+    write_atomic(fs, folder + b"/" + name, b"new", durable=True)
+    assert os.listdir(folder) == [name]
+
+
+def test_short_writes_are_continued_and_a_full_file_is_told(fs, folder):
+    fs.most = 3
+    write_new(fs, folder + b"/a", b"0123456789", durable=False)
+    assert content(folder + b"/a") == b"0123456789"
+    fs.most = 0
+    fd = fs.create(folder + b"/b")
+    with pytest.raises(OSError, match="no more bytes"):
+        write_all(fs, fd, b"x")
+    os.close(fd)
+
+
+def test_a_new_file_never_replaces_one(folder):
+    write_new(LocalFiles(), folder + b"/a", b"old", durable=True)
+    os.symlink(folder + b"/nowhere", folder + b"/link")
+    for name in (b"/a", b"/link"):
+        with pytest.raises(FileExistsError):
+            LocalFiles().create(folder + name)
+    assert not os.path.exists(folder + b"/nowhere")
+
+
+@pytest.mark.parametrize("operation", ["read", "digest", "sync_file", "append", "copy"])
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
+def test_nothing_but_a_plain_file_is_opened(folder, operation, kind):
+    """And without waiting for the writer of a FIFO."""
+    path = folder + b"/x"
+    write_new(LocalFiles(), folder + b"/target", b"secret", durable=False)
+    {"symlink": lambda: os.symlink(folder + b"/target", path), "fifo": lambda: os.mkfifo(path), "folder": lambda: os.mkdir(path)}[
+        kind
+    ]()
+    more = {"read": (100,), "copy": (folder + b"/copy",)}.get(operation, ())
+    with pytest.raises(OSError, match=r".*"):
+        getattr(LocalFiles(), operation)(path, *more)
+
+
+def test_a_copy_has_the_bytes_and_times_and_says_what_it_read(folder):
+    data = os.urandom(3 << 20)
+    write_new(LocalFiles(), folder + b"/a", data, durable=False)
+    os.utime(folder + b"/a", ns=(1_000_000_007, 2_000_000_009))
+    assert LocalFiles().copy(folder + b"/a", folder + b"/b") == hashlib.sha256(data).hexdigest()
+    assert content(folder + b"/b") == data
+    assert os.stat(folder + b"/b").st_mtime_ns == 2_000_000_009
+    assert LocalFiles().digest(folder + b"/b") == hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_at_a_name_is_told_without_following_links(folder):
+    fs = LocalFiles()
+    os.mkdir(folder + b"/d")
+    os.symlink(folder + b"/d", folder + b"/l")
+    os.mkfifo(folder + b"/p")
+    write_new(fs, folder + b"/f", b"12", durable=False)
+    kinds = {entry.name: entry.kind for entry in fs.scan(folder)}
+    assert kinds == {b"d": "directory", b"l": "symlink", b"p": "other", b"f": "file"}
+    assert {name: fs.lstat(folder + b"/" + name).kind for name in kinds} == kinds
+    assert fs.lstat(folder + b"/f").size == 2
+
+
+def test_folders_are_made_with_their_parents_and_each_is_durable(fs, folder):
+    make_folders(fs, folder + b"/a/b/c")
+    assert os.path.isdir(folder + b"/a/b/c")
+    assert fs.log.count("sync_dir") == 3
+    make_folders(fs, folder + b"/a/b/c")
+    write_new(fs, folder + b"/file", b"", durable=False)
+    with pytest.raises(FileExistsError):
+        make_folders(fs, folder + b"/file")
+
+
+def test_a_tree_is_made_durable_file_by_file_and_folder_by_folder(fs, folder):
+    make_folders(fs, folder + b"/t/u")
+    for name in (b"/t/a", b"/t/u/b"):
+        write_new(fs, folder + name, b"x", durable=False)
+    fs.log.clear()
+    sync_tree(fs, folder + b"/t")
+    assert fs.log.count("sync_dir") == 2
+    os.mkfifo(folder + b"/t/pipe")
+    with pytest.raises(OSError, match="regular"):
+        sync_tree(fs, folder + b"/t")
+
+
+def test_a_tree_is_removed_and_what_its_links_lead_to_is_not(fs, folder):
+    make_folders(fs, folder + b"/keep")
+    write_new(fs, folder + b"/keep/file", b"x", durable=False)
+    make_folders(fs, folder + b"/t/u")
+    os.symlink(folder + b"/keep", folder + b"/t/link")
+    os.symlink(folder + b"/keep/file", folder + b"/t/u/link")
+    os.mkfifo(folder + b"/t/u/pipe")
+    remove_tree(fs, folder + b"/t")
+    remove_tree(fs, folder + b"/t")
+    assert os.listdir(folder) == [b"keep"]
+    assert content(folder + b"/keep/file") == b"x"
+
+
+def test_a_tree_deeper_than_the_stack_is_removed(fs, folder):
+    path = folder + b"/t"
+    os.mkdir(path)
+    for _ in range(1500):
+        path += b"/d"
+        os.mkdir(path)
+    remove_tree(fs, folder + b"/t")
+    assert os.listdir(folder) == []
+
+
+def test_a_capped_read_gives_all_or_none(fs, folder):
+    write_new(fs, folder + b"/a", b"12345", durable=False)
+    assert read_capped(fs, folder + b"/a", 5) == b"12345"
+    assert read_capped(fs, folder + b"/a", 4) is None
+
+
+def test_a_lock_is_held_until_it_is_closed(folder):
+    fs = LocalFiles()
+    fd = fs.lock(folder + b"/lock")
+    assert fs.lock(folder + b"/lock") is None
+    fs.close(fd)
+    again = fs.lock(folder + b"/lock")
+    assert again is not None
+    fs.close(again)
+
+
+def test_many_are_synced_as_one(folder):
+    names = [folder + b"/%d" % number for number in range(20)]
+    for name in names:
+        write_new(LocalFiles(), name, b"x", durable=False)
+    LocalFiles().sync_many([*names, folder])
+    with pytest.raises(FileNotFoundError):
+        LocalFiles().sync_many([folder + b"/nowhere"])
+
+
+@pytest.mark.parametrize("read", ["read", "ends", "copy"])
+def test_a_file_that_is_not_the_one_that_was_looked_at_is_not_read(tmp_path, read):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"the picture")
+    found = path.stat()
+    wanted = Wanted(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+    with LocalFiles().hold(os.fsencode(tmp_path)) as folder:
+        do = {
+            "read": lambda: folder.read(b"a.jpg", 100, wanted),
+            "ends": lambda: folder.ends(b"a.jpg", 100, wanted)[0],
+            "copy": lambda: bool(folder.copy(b"a.jpg", folder, b"b.jpg", wanted)) and (tmp_path / "b.jpg").read_bytes(),
+        }[read]
+        assert do() == b"the picture"
+        path.rename(tmp_path / "kept.jpg")
+        path.write_bytes(b"the mixture")
+        os.utime(path, ns=(0, found.st_mtime_ns))
+        with pytest.raises(OSError, match="not the file any more"):
+            do()
