@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
 
+from daemon.catalogues.reading import StyleNames
 from daemon.contract.spec import JobSpec
 from daemon.settings.layout import Layout
 
@@ -27,7 +28,7 @@ class Folders(Group):
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
     models: Path | None = Field(description="where the weights lie; null: `models` in the state folder")
-    catalogue: Path | None = Field(description="the list of models; null: `config/models.yaml` of the program")
+    catalogue: Path | None = Field(description="a list of models in place of the program's `config/models.yaml`")
 
 
 class Intake(Group):
@@ -125,7 +126,7 @@ class Settings(BaseModel):
     log: Log
 
     _paths: Layout | None = PrivateAttr(None)
-    _styles: tuple[str, ...] = PrivateAttr(())
+    _styles: StyleNames = PrivateAttr(default_factory=lambda: StyleNames(()))
 
     @property
     def paths(self) -> Layout:
@@ -136,8 +137,8 @@ class Settings(BaseModel):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names in config/styles.yaml, in its order."""
-        return self._styles
+        """The names of the styles there are now: the program's, then the user's own, in the order of their files."""
+        return self._styles.now()
 
     @property
     def digest(self) -> str:

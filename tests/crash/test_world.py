@@ -275,7 +275,7 @@ def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itse
     wait_until(lambda: home.all_done(3), 110)
     assert process.poll() is None, "it is the same process"
     said = stop(process)
-    assert "the program on the disk was changed: the daemon restarts" in said
+    assert "the program or its configuration was changed: the daemon restarts" in said
     home.check_unharmed(3)
 
 
