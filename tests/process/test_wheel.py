@@ -14,13 +14,38 @@ import pytest
 from tests.acceptance.home import picture
 from tests.programs import ROOT, copy_program
 
-_STYLE = """
+#: A painting by a style of the user's own, with a model of the user's own.
+_SPEC = """
 mode: painterly
-style: oil-strokes
+style: mine
 num_layers: 2
+depth: cues
 formats: []
 id: painting
 """
+_STYLES = """
+mine:
+  description: in words of my own
+  engine: diffusion
+  prompt: a picture
+  negative_prompt: ""
+  guidance: 7
+  steps: 2
+"""
+_MODELS = """
+models:
+  tiny:
+    use: diffusion
+    part: pipeline
+    path: {path}
+    licence: MIT
+    commercial: true
+"""
+#: Nothing here tries how patient the intake is.
+_QUICK = {"MULTIPLANE_INTAKE__SETTLE_SECONDS": "0.5", "MULTIPLANE_INTAKE__GRACE_SECONDS": "0"}
+_ONE_CORE = {"MULTIPLANE_WORKER__THREADS": "1", "MULTIPLANE_WORKER__DEVICE": "cpu", "MULTIPLANE_WORKER__SPARE": "false"}
+#: Nobody who runs the tests wants to be told on the desktop.
+_SILENT = {f"MULTIPLANE_NOTIFICATIONS__{kind}": "false" for kind in ("BATCHES", "SINGLES", "FAILURES")}
 
 
 class Installation:
@@ -49,14 +74,15 @@ class Installation:
         self.folder.mkdir()
         self.user.mkdir()
         self.environ = {"HOME": str(self.user), "PATH": os.environ["PATH"], "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+        self.environ |= _QUICK | _ONE_CORE | _SILENT
 
     def multiplane(self, *arguments: str, status: int = 0) -> str:
         """Run the command as installed; returns what it printed."""
         return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ, status)
 
-    def python(self, code: str) -> str:
-        """Run Python of the environment."""
-        return self._run([str(self.environment / "bin" / "python"), "-P", "-c", code], self.folder, self.environ)
+    def python(self, code: str, *arguments: str) -> str:
+        """Run Python of the environment; returns what it printed."""
+        return self._run([str(self.environment / "bin" / "python"), "-P", "-c", code, *arguments], self.folder, self.environ)
 
     @staticmethod
     def _run(command: list[str], folder: Path, environ: dict[str, str], status: int = 0) -> str:
@@ -92,27 +118,42 @@ def test_the_program_is_that_of_the_wheel_and_has_its_files(installed: Installat
     assert installed.multiplane("--version").startswith("multiplane ")
 
 
-def test_a_dropped_picture_becomes_layers_and_another_a_painting(installed: Installation) -> None:
+def test_a_picture_in_a_preset_becomes_layers_and_one_beside_it_a_painting(installed: Installation, tiny_diffusion: Path) -> None:
     # The first start makes the folders, and has nothing to do.
     installed.multiplane("run", "--once", "--home", str(installed.home))
     inbox, outbox = installed.home / "inbox", installed.home / "outbox"
     assert {path.parent.name for path in inbox.glob("*/_preset.yaml")} == {"photo in 4 layers", "oil painting"}
+    config = Path(installed.python("import platformdirs; print(platformdirs.user_config_dir('multiplane'))").strip())
+    config.mkdir(parents=True)
+    (config / "styles.yaml").write_text(_STYLES, encoding="utf-8")
+    (config / "models.yaml").write_text(_MODELS.format(path=json.dumps(str(tiny_diffusion))), encoding="utf-8")
     (inbox / "photo in 4 layers" / "one.png").write_bytes(picture(96, 64))
     (inbox / "two.png").write_bytes(picture(96, 64))
-    (inbox / "two.png.yaml").write_text(_STYLE, encoding="utf-8")
+    (inbox / "two.png.yaml").write_text(_SPEC, encoding="utf-8")
     installed.multiplane("run", "--once", "--home", str(installed.home))
     statuses = {
         found["source"]["image"]: found for found in (json.loads(path.read_text()) for path in outbox.glob("*/status.json"))
     }
     assert {name: found["state"] for name, found in statuses.items()} == {"one.png": "completed", "two.png": "completed"}
     assert len(list(outbox.glob("*/result/Layer_*.png"))) == 6
+    painted = json.loads((outbox / "painting" / "result" / "layer_manifest.json").read_text())["painterly"]
+    assert (painted["engine"], painted["style"], painted["model"], painted["steps"]) == ("diffusion", "mine", "tiny", 2)
     assert list(installed.folder.iterdir()) == []
     report = json.loads(installed.multiplane("doctor", "--json", "--home", str(installed.home)))
     assert report["healthy"], report["findings"]
 
 
-def test_the_service_would_start_the_program_of_the_wheel(installed: Installation) -> None:
+def test_the_file_of_the_service_is_printed_and_names_the_program_of_the_wheel(installed: Installation) -> None:
+    before = sorted(installed.user.rglob("*"))
+    printed = installed.multiplane("service", "install", "--print", "--home", "/the home")
+    installed.multiplane("service", "install", "--print", "--quick-action", status=2)
+    assert sorted(installed.user.rglob("*")) == before
+    code = (
+        "from daemon.platform.service import manager; import sys; "
+        "found = manager().read(sys.argv[1].encode()); print(found.home, found.python, sep='\\n')"
+    )
     python = str(installed.environment / "bin" / "python")
+    assert installed.python(code, printed).splitlines() == ["/the home", python]
     code = (
         "from daemon.platform.service import Facts; from daemon.platform.service.systemd import Systemd; "
         "from daemon.platform.service.launchd import Launchd; import sys; "
