@@ -211,6 +211,9 @@ def _as_user(case: Case) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the cases and print a table; returns the exit status."""
+    if not (ROOT / ".git").exists():
+        print(f"{ROOT} is not a git checkout, and only git knows which files belong to it. Run this in a clone.", file=sys.stderr)
+        return 2
     names, _, files = " ".join(arguments).partition("--")
     chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CASES)
     table = []

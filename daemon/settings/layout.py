@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,24 @@ PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "
 """What a drop or a result must never land in."""
 
 
+def in_checkout(program: Path = PROGRAM) -> bool:
+    """Whether the program runs from a checkout; else a package was installed, which has neither `make` nor the tests."""
+    return (program / "pyproject.toml").is_file()
+
+
 def default_home(program: Path = PROGRAM) -> Path:
     """The home where none is named: the checkout, or, where a package was installed, ``~/Multiplane``."""
-    return program if (program / "pyproject.toml").is_file() else Path("~/Multiplane")
+    return program if in_checkout(program) else Path("~/Multiplane")
+
+
+def make(target: str, program: Path = PROGRAM) -> str:
+    """The command that makes a target of the checkout, from any folder."""
+    return shlex.join(["make", "-C", str(program), target])
+
+
+def set_up_again(program: Path = PROGRAM) -> str:
+    """The command that installs the program and its libraries anew."""
+    return make("setup", program) if in_checkout(program) else "pipx reinstall multiplane"
 
 
 @dataclass(frozen=True)

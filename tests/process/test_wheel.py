@@ -76,19 +76,25 @@ class Installation:
         self.environ = {"HOME": str(self.user), "PATH": os.environ["PATH"], "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
         self.environ |= _QUICK | _ONE_CORE | _SILENT
 
-    def multiplane(self, *arguments: str, status: int = 0) -> str:
+    def multiplane(self, *arguments: str) -> str:
         """Run the command as installed; returns what it printed."""
-        return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ, status)
+        return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ).stdout
+
+    def failing(self, *arguments: str) -> str:
+        """Run the command in a way that is wrong; returns what it said."""
+        return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ, 2).stderr
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python of the environment; returns what it printed."""
-        return self._run([str(self.environment / "bin" / "python"), "-P", "-c", code, *arguments], self.folder, self.environ)
+        return self._run(
+            [str(self.environment / "bin" / "python"), "-P", "-c", code, *arguments], self.folder, self.environ
+        ).stdout
 
     @staticmethod
-    def _run(command: list[str], folder: Path, environ: dict[str, str], status: int = 0) -> str:
+    def _run(command: list[str], folder: Path, environ: dict[str, str], status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=110, check=False)
         assert done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return done
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +149,19 @@ def test_a_picture_in_a_preset_becomes_layers_and_one_beside_it_a_painting(insta
     assert report["healthy"], report["findings"]
 
 
+def test_commands_of_the_checkout_are_known_to_be_none_of_the_package(installed: Installation) -> None:
+    assert installed.failing("demo") == (
+        "multiplane: demo is a command of the checkout, not a verb of multiplane\n"
+        "An installed package has none. multiplane --help lists the verbs.\n"
+    )
+    code = "from daemon.settings.layout import set_up_again; print(set_up_again())"
+    assert installed.python(code) == "pipx reinstall multiplane\n"
+
+
 def test_the_file_of_the_service_is_printed_and_names_the_program_of_the_wheel(installed: Installation) -> None:
     before = sorted(installed.user.rglob("*"))
     printed = installed.multiplane("service", "install", "--print", "--home", "/the home")
-    installed.multiplane("service", "install", "--print", "--quick-action", status=2)
+    assert "--print shows the file" in installed.failing("service", "install", "--print", "--quick-action")
     assert sorted(installed.user.rglob("*")) == before
     code = (
         "from daemon.platform.service import manager; import sys; "
