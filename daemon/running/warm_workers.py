@@ -25,7 +25,6 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
-from daemon.supervisor.code import fingerprint
 
 #: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
 #: twice what its imports take on two busy cores.
@@ -62,6 +61,7 @@ class WarmWorkers:
 
     Args:
         remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
+        program: a number that changes with the program on the disk.
         available: bytes of memory that are free for use.
     """
 
@@ -74,8 +74,8 @@ class WarmWorkers:
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
+        program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
-        program: Callable[[], int] = fingerprint,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program

@@ -103,7 +103,7 @@ def one_cold_process_each(
                 spec=JobSpec(depth="file" if depth else "model"),
                 limits=Limits(max_bytes=1 << 30, max_pixels=1 << 28),
                 models=str(models),
-                catalogue=str(listed) if listed else None,
+                model_lists=(str(listed),) if listed else (),
                 threads=os.cpu_count() or 1,
                 warm="light" if depth else "depth",
             )

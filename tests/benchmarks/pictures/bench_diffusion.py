@@ -191,7 +191,7 @@ def through_a_worker(root: Path, folder: Path, program: list[str]) -> None:
         job_id="bench", attempt=str(folder / "attempt"), source=str(source), image="photo.png", image_bytes=at.st_size,
         image_mtime_ns=at.st_mtime_ns, spec=JobSpec(mode="painterly", style="oil"),
         limits=Limits(max_bytes=10**8, max_pixels=10**8), models=str(root / "models"), device="cpu", threads=THREADS,
-        catalogue=str(root / "models-list" / "models.yaml"),
+        model_lists=(str(root / "models-list" / "models.yaml"),),
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(

@@ -6,7 +6,6 @@ status is 1 if one is not.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from edits import NoPlaceError, edited
 from mutations import MUTATIONS, Mutation
 
+from tests.programs import copy_program
+
 ROOT = Path(__file__).resolve().parents[3]
-_PARTS = ("daemon", "pipeline", "config", "inbox", "launchd", "tests", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 #: A mutant that fails with one of these is itself broken: it would be caught whatever the tests look for.
 _BROKEN = re.compile(
     r"^E +(?:NameError|UnboundLocalError|ImportError|ModuleNotFoundError|SyntaxError|AttributeError): .*", re.MULTILINE
@@ -60,13 +60,7 @@ def run(suite: Sequence[str], changed: dict[str, str], name: str) -> str | None:
         SystemExit: they could not be run, or failed because the change is no valid program.
     """
     with tempfile.TemporaryDirectory(prefix="multiplane-mutation-") as made:
-        folder = Path(made)
-        for part in _PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, folder / part)
+        folder = copy_program(Path(made), "tests", "pyproject.toml", "README.md", "ARCHITECTURE.md")
         for file, text in changed.items():
             (folder / file).write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "600", *suite]

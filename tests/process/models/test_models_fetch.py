@@ -209,7 +209,7 @@ def test_more_bytes_than_announced_are_not_written(hub, tmp_path):
 def test_a_hub_that_announces_other_bytes_than_were_pinned_is_refused_before_they_come(hub, tmp_path):
     pinned = {"model.safetensors": hashlib.sha256(MODEL).hexdigest()}
     hub.repos["some/model"]["model.safetensors"] = MODEL[:-1] + b"?"
-    with pytest.raises(WeightsCorrupt, match=r"another model.safetensors of some/model than config/models.yaml knows"):
+    with pytest.raises(WeightsCorrupt, match=r"another model.safetensors of some/model than the list of models says"):
         fetch(tmp_path, sha256=pinned)
     assert hub.downloads("model.safetensors") == []
     hub.repos["some/model"]["model.safetensors"] = MODEL
@@ -219,7 +219,7 @@ def test_a_hub_that_announces_other_bytes_than_were_pinned_is_refused_before_the
 def test_a_small_file_with_other_bytes_than_were_pinned_is_refused(hub, tmp_path):
     pinned = {"config.json": hashlib.sha256(FILES["config.json"]).hexdigest()}
     hub.repos["some/model"]["config.json"] = b'{"model_type": "something else"}'
-    with pytest.raises(WeightsCorrupt, match=r"config.json is not what config/models.yaml says"):
+    with pytest.raises(WeightsCorrupt, match=r"config.json is not what the list of models says"):
         fetch(tmp_path, sha256=pinned)
 
 

@@ -177,7 +177,7 @@ def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
         job_id="job", attempt=str(tmp_path / "attempt"), source=str(tmp_path / "source"), image="photo.png",
         image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(num_layers=2, formats=(), **spec),
         limits=Limits(max_bytes=10**7, max_pixels=10**7), models=str(tmp_path / "models"), device="cpu", threads=1,
-        catalogue=catalogue,
+        model_lists=[catalogue] if catalogue else (),
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(
