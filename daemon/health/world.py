@@ -152,7 +152,10 @@ class World:
         if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
             writing = None  # its own result filled the disk
         seen = Evidence(
-            changed=self._program() != self._own, full=suspicious and self._disk_space.lacks(failure.attempt), writing=writing
+            changed=self._program() != self._own,
+            full=suspicious and self._disk_space.lacks(failure.attempt),
+            short=failure.wanting is not None and self._available() < _ENOUGH_MEMORY,
+            writing=writing,
         )
         cause = fault.judge(failure, seen)
         if cause is not None:

@@ -213,3 +213,32 @@ def test_a_locked_file_is_named_and_taken_when_it_is_unlocked(folder: QuickFolde
     finally:
         subprocess.run(["chattr", "-i", path], check=True)
     folder.done("locked.jpg")
+
+
+@pytest.mark.parametrize("fate", ["moved away", "removed"])
+def test_a_journal_that_is_taken_away_ends_the_daemon_and_nothing_is_lost(folder: QuickFolder, fate: str) -> None:
+    folder.start()
+    assert folder.process is not None
+    folder.pair("done.jpg")
+    done = folder.done("done.jpg")
+    journal = folder.home / ".state" / "journal"
+    journal.rename(journal.with_name("journal away"))
+    # Nothing happens that would have to be written down: it is noticed all the same.
+    assert folder.process.wait(30) == 74
+    problem = (folder.health() or {})["problem"]
+    assert f"{journal}/00000001.jsonl was removed or moved while the daemon was writing it" in problem
+    assert "Traceback" not in folder.log()
+    folder.pair("later.jpg")
+    refused = folder.run("run", "--once")
+    assert refused.returncode == 78
+    assert "the end of the journal is missing" in refused.stderr.replace("\n", " ")
+    if fate == "moved away":
+        journal.with_name("journal away").rename(journal)
+    else:
+        shutil.rmtree(journal.with_name("journal away"))
+        assert f"{done['job_id']} was added" in folder.run("doctor", "--repair").stderr
+    folder.start()
+    folder.done("later.jpg")
+    shown = folder.run("show", done["job_id"])
+    assert shown.returncode == 0
+    assert "completed" in shown.stdout

@@ -11,6 +11,7 @@ from daemon.catalogues.reading import SHIPPED
 from daemon.contract.records import Accepted, ClaimedFile, Job
 from daemon.contract.spec import JobSpec
 from daemon.platform import sandbox
+from daemon.platform.files import path_of
 from daemon.platform.sandbox import macos
 from daemon.running.model_inventory import ModelInventory
 from daemon.supervisor.code import fingerprint
@@ -30,14 +31,19 @@ def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folder
         assert not any(path.startswith(each + "/") for each in read), path
 
 
-def test_a_profile_of_macos_quotes_what_it_is_given():
+def test_a_profile_of_macos_quotes_what_it_is_given(tmp_path):
     fence = sandbox.Fence(read=('/Users/a "b" \\c',), devices=("/dev/null",))
-    profile = macos.fenced(["/usr/bin/python3", "-P"], fence, b"/Users/a/outbox/.work/1")
+    own = os.open(tmp_path, os.O_RDONLY)
+    try:
+        profile = macos.fenced(["/usr/bin/python3", "-P"], fence, own)
+        place = os.fsdecode(path_of(own))
+    finally:
+        os.close(own)
     assert profile[:2] == ["/usr/bin/sandbox-exec", "-p"]
     assert profile[3:] == ["/usr/bin/python3", "-P"]
     assert '(subpath "/Users/a \\"b\\" \\\\c")' in profile[2]
     assert profile[2].count("(") == profile[2].count(")")
-    assert profile[2].index("(deny file-write*)") < profile[2].index('(allow file-write* (subpath "/Users/a/outbox/.work/1")')
+    assert profile[2].index("(deny file-write*)") < profile[2].index(f'(allow file-write* (subpath "{place}")')
 
 
 def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypatch):
@@ -110,13 +116,13 @@ def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
 def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_then(tmp_path):
     models = tmp_path / "models"
     fence = sandbox.fence(os.fsencode(models))
-    opened = [json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"]]
+    opened = [json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"]]
     models.mkdir()
-    opened.append(json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"])
+    opened.append(json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"])
     assert [str(models) in each for each in opened] == [False, True]
     assert set(sandbox.fence().devices) == set(sandbox.DEVICES), "a driver makes some when it is first asked"
     shown = sandbox.Fence(read=(), devices=("/dev/null", "/dev/no-such-card"))
-    assert json.loads(sandbox.fenced(["worker"], shown, b"/own")[-1])["devices"] == ["/dev/null"]
+    assert json.loads(sandbox.fenced(["worker"], shown, 9)[-1])["devices"] == ["/dev/null"]
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):

@@ -116,6 +116,16 @@ def hostile_unfenced(command, report):
     return hostile(command, report, ("become a program", "remove the photo", "move the photo"))
 
 
+def planting(command, report):
+    """Writes into its folder by the path that it was told, as the pipeline does, and says what came of it."""
+    try:
+        with open(os.path.join(command.attempt, "planted"), "wb"):
+            report("written", 0.5)
+    except OSError as error:
+        report(errno.errorcode[error.errno], 0.5)
+    return result()
+
+
 #: Targets for whoever only wants the names of the attacks.
 NOWHERE = {
     "photo": "", "secret": "", "inbox": "", "own": "", "daemon": 0, "address": 0, "segment": 0, "tcp": 0, "udp": 0,
