@@ -155,7 +155,7 @@ class WarmWorkers:
     def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
-            self._took[spare.warm].append(seen.age_seconds)
+            self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
         wanted = self._warm()
         if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
             self.discard(f"the next job asks for more than {spare.warm}")

@@ -16,6 +16,7 @@ from daemon.contract.messages import JobCommand
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import Fence
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
+from daemon.supervisor.working_clock import GLANCE_SECONDS
 from tests.waiting import SLOWEST
 
 #: Short enough for a test, long enough for two busy cores.
@@ -27,7 +28,7 @@ class House:
 
     def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder
-        #: Seconds for which everything stood still.
+        #: How far the supervisor's clock is ahead of the machine's, in seconds.
         self.jumped = 0.0
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
@@ -65,6 +66,13 @@ class House:
             wait = (limit if due is None else min(due - self.jumped, limit)) - time.monotonic()
             for key, mask in self.selector.select(max(0.0, wait)):
                 key.data(mask)
+            self.supervisor.tick()
+
+    def passes(self, seconds: float) -> None:
+        """Let so much time pass for the supervisor, in steps that it takes for rounds of a busy loop and not for a standstill."""
+        while seconds > 0:
+            self.jumped += min(seconds, GLANCE_SECONDS)
+            seconds -= GLANCE_SECONDS
             self.supervisor.tick()
 
     def end(self) -> Outcome:

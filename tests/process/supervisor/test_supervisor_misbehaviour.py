@@ -5,6 +5,7 @@ What becomes of their jobs in a whole daemon is in test_every_ending.
 
 import os
 import re
+import select
 import signal
 import time
 
@@ -13,6 +14,8 @@ import pytest
 from supervised import House, acting, deaf, members, wait_until
 
 from daemon.supervisor import Cancelled, Completed, Failed
+from daemon.supervisor.states import Killed, Stopping
+from tests.waiting import SLOWEST
 
 MIB = 1 << 20
 
@@ -41,7 +44,7 @@ def test_a_time_in_which_everything_stood_still_is_not_the_jobs(tmp_path):
     for _ in range(2):
         house.jumped += 3600.0
         house.supervisor.tick()
-        assert house.supervisor.running() == ("job",)
+        assert house.ends == []
     due = house.supervisor.next_deadline()
     assert due is not None
     assert due <= time.monotonic() + house.jumped + 1.0  # it is looked after as before
@@ -52,6 +55,54 @@ def test_a_time_in_which_everything_stood_still_is_not_the_jobs(tmp_path):
     assert isinstance(outcome, Failed)
     assert outcome.error.code == "timeout"
     assert 30.0 <= outcome.seconds < 3600.0
+
+
+def test_a_cancel_right_after_a_standstill_is_as_short_as_any(tmp_path):
+    house = House(tmp_path, acting("ignore_sigterm"), cancel_seconds=5.0)
+    house.start()
+    house.loop(lambda: house.progress)
+    house.jumped += 3600.0
+    house.supervisor.cancel("job")
+    house.supervisor.tick()
+    house.jumped += 6.0
+    assert isinstance(house.end(), Cancelled)
+
+
+def test_a_last_word_that_is_heard_right_after_a_standstill_gives_no_more_time_than_any(tmp_path):
+    house = House(tmp_path, acting("result_then_hang"), grace_seconds=5.0)
+    house.start()
+    output = house.supervisor._jobs["job"].worker.output
+    assert select.select([output], [], [], 30.0 * SLOWEST)[0], "it says so when it has reported"
+    house.jumped += 3600.0
+    house.loop(lambda: isinstance(house.supervisor._jobs["job"]._state, Stopping))
+    house.jumped += 6.0
+    assert "reported a result and then did not end" in house.end().error.message
+
+
+def test_a_process_that_hangs_in_the_system_is_given_the_same_time_over_a_standstill(tmp_path):
+    house = House(tmp_path, acting("ignore_sigterm"), cancel_seconds=0.0, kill_seconds=5.0)
+    house.start()
+    house.loop(lambda: house.progress)
+    (attempt,) = house.supervisor._jobs.values()
+    end, attempt.worker.kill = attempt.worker.kill, lambda: None
+    house.supervisor.cancel("job")
+    house.supervisor.tick()
+    house.jumped += 3600.0
+    house.supervisor.tick()
+    assert house.ends == []
+    end()
+    assert isinstance(house.end(), Cancelled)
+
+
+def test_a_warm_worker_that_never_gets_ready_is_ended_also_if_nobody_else_wakes_the_loop(tmp_path):
+    house = House(tmp_path, acting("never_ready"), start_seconds=60.0)
+    house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
+    ((_warm, attempt),) = house.supervisor._warm_workers.values()
+    while not isinstance(attempt._state, Killed):
+        house.jumped = house.supervisor.next_deadline() - time.monotonic()
+        assert house.jumped < 90.0
+        house.supervisor.tick()
+    house.loop(house.supervisor.idle)
 
 
 def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
@@ -133,6 +184,16 @@ def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path)
     outcome = failed(tmp_path, "killed", memory_bytes=1 << 40)
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
     assert "Someone or another program" in outcome.error.message
+
+
+def test_the_last_words_count_although_they_are_heard_after_the_end(tmp_path):
+    house = House(tmp_path, acting("vanish"))
+    pid = house.start()
+    wait_until(lambda: psutil.Process(pid.pid).status() == psutil.STATUS_ZOMBIE, 30)
+    wait_until(lambda: house.supervisor.tick() or house.ends, 30)
+    outcome = house.end()
+    assert outcome.ready
+    assert outcome.seconds == 0.0, "it started its job before its end, and nobody knows when"
 
 
 @pytest.mark.parametrize(("behaviour", "name"), [("abort", "SIGABRT"), ("terminated", "SIGTERM")])

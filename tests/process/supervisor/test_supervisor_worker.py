@@ -90,9 +90,9 @@ def test_the_cancel_message_alone_is_heard(tmp_path):
 
 def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
     run = house(tmp_path, "stuck")
-    run.start()
+    run.start(timeout=50.0)
     run.loop(lambda: run.progress)
-    run.supervisor._jobs["job"]._timeout = 0.0
+    run.passes(60.0)
     outcome = run.end()
     assert outcome.error.code == "timeout"
     assert "in stuck" in outcome.error.detail

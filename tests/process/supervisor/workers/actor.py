@@ -327,6 +327,7 @@ def result_then_7() -> None:
 def result_then_hang() -> None:
     deaf()
     finish()
+    print("reported", flush=True)
     time.sleep(LONG)
 
 
