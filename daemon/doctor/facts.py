@@ -67,7 +67,7 @@ def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
 def gather(settings: Settings, fs: FileSystem) -> Facts:
     """The facts of a home and of this machine."""
     paths = settings.paths
-    models = ("--folder", str(paths.models), "--catalogue", str(paths.catalogue), "--json")
+    models = ("--folder", str(paths.models), *(f"--catalogue={path}" for path in paths.model_lists), "--json")
     with concurrent.futures.ThreadPoolExecutor() as programs:
         listed = programs.submit(_pipeline, "models", "list", *models)
         verified = programs.submit(_pipeline, "models", "verify", *models)

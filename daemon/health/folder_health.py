@@ -14,7 +14,7 @@ from daemon.health.proof import Proof
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.settings import Settings
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
@@ -66,11 +66,11 @@ class FolderHealth:
 
     def _put_presets(self) -> None:
         """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
-        shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
+        shipped = os.fsencode(PRESETS)
         try:
             with self._fs.hold(self._inbox) as inbox:
                 for entry in self._fs.scan(shipped):
-                    source = os.path.join(shipped, entry.name, _PRESET)
+                    source = os.path.realpath(os.path.join(shipped, entry.name, _PRESET))
                     if entry.kind == "directory" and (data := self._preset(source)) is not None:
                         inbox.mkdir(entry.name)
                         with inbox.enter(entry.name) as folder:

@@ -97,13 +97,13 @@ def program_changed(why_not: str | None = None) -> Cause:
     if why_not is None:
         return Cause(
             "program",
-            "the program on the disk was changed since this daemon started",
+            "the program or its configuration was changed since this daemon started",
             "You need not do anything: the daemon finishes the running jobs, then restarts with the new program.",
         )
     return Cause(
         "program",
-        f"the program on the disk was changed or moved, and cannot be started as it is: {why_not}",
-        "Finish the update, or restore the program; work then resumes automatically. Nothing is lost.",
+        f"the program or its configuration was changed, and it cannot be started as it is: {why_not}",
+        "Finish the update, or correct what is named here; work then resumes automatically. Nothing is lost.",
     )
 
 

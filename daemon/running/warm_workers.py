@@ -25,7 +25,6 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
-from daemon.supervisor.code import fingerprint
 from daemon.troubles import Troubles
 
 #: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
@@ -64,6 +63,7 @@ class WarmWorkers:
 
     Args:
         remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
+        program: a number that changes with the program on the disk.
         available: bytes of memory that are free for use.
     """
 
@@ -76,8 +76,8 @@ class WarmWorkers:
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
+        program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
-        program: Callable[[], int] = fingerprint,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
@@ -155,7 +155,7 @@ class WarmWorkers:
     def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
-            self._took[spare.warm].append(seen.age_seconds)
+            self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
         wanted = self._warm()
         if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
             self.discard(f"the next job asks for more than {spare.warm}")

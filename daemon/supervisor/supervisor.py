@@ -21,6 +21,8 @@ from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
 from daemon.supervisor.process import WorkerPid, WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.states import NEVER
+from daemon.supervisor.working_clock import WorkingClock
 
 #: The pause between looks while `shutdown` waits for the last workers.
 _SHUTDOWN_PAUSE = 0.005
@@ -93,7 +95,7 @@ class Supervisor:
         fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
-        self._clock = clock
+        self._clock = WorkingClock(clock)
         self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
@@ -133,7 +135,7 @@ class Supervisor:
 
     def spares(self) -> list[Spare]:
         """The workers that have no job, oldest first; one that died is not among them once that was seen."""
-        now = self._clock()
+        now = self._clock.moment(self._clock.now())
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
@@ -174,14 +176,6 @@ class Supervisor:
         attempt.stop("cancel", self._rules.cancel_seconds)
         return True
 
-    def running(self) -> tuple[str, ...]:
-        """The ids of the jobs that have a worker, in the order of their start."""
-        return tuple(self._jobs)
-
-    def silent_seconds(self, job_id: str) -> float:
-        """How long ago the job's worker last gave a sign of life; KeyError if it is not running."""
-        return self._clock() - self._jobs[job_id].last_sign
-
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -191,8 +185,8 @@ class Supervisor:
 
     def next_deadline(self) -> float | None:
         """The time on `clock` at which `tick` must be called at the latest; none if nothing is due."""
-        looks = [attempt.next_look() for attempt in self._all()]
-        return min(looks) if looks and min(looks) != float("inf") else None
+        due = min((attempt.next_look() for attempt in self._all()), default=NEVER)
+        return self._clock.moment(due) if due < NEVER else None
 
     def begin_shutdown(self) -> None:
         """Ask every worker to stop; go on serving the selector and calling `tick` until `idle`. Its jobs end as `Stopped`."""

@@ -143,6 +143,7 @@ class Scene:
                 supervisor=self.workers,
                 world=self.make_world(),
                 installed=ModelInventory(os.fspath(paths.models)),
+                program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self.clock(),
                 wall_clock=lambda: self.wall_clock(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.catalogues.reading import SHIPPED
 from daemon.contract.records import Accepted, ClaimedFile, Job
 from daemon.contract.spec import JobSpec
 from daemon.platform import sandbox
@@ -56,6 +57,10 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
     (site / "new-package").mkdir()
     os.utime(site, ns=(1, 1))
     assert fingerprint() != with_site
+    own = [str(tmp_path / "styles.yaml")]
+    without = fingerprint(own)
+    Path(own[0]).touch()
+    assert fingerprint(own) != without
 
 
 @pytest.mark.parametrize(
@@ -80,11 +85,20 @@ def job_asking(**wishes) -> Job:
     return Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
 
 
-def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path):
-    (tmp_path / "models.yaml").write_text("models:\n  mine:\n  other: text\n")
-    installed = ModelInventory(str(tmp_path), tmp_path / "models.yaml")
-    assert installed.folders() == [os.fsencode(tmp_path), os.fsencode(tmp_path / "models.yaml")]
+def test_lists_of_ones_own_and_the_folders_they_name_are_open_to_a_worker(tmp_path):
+    lists = [tmp_path / "models.yaml", tmp_path / "styles.yaml"]
+    entry = {"use": "depth", "path": "mine", "licence": "MIT", "commercial": True, "polarity": "disparity", "scale": "relative"}
+    lists[0].write_text(json.dumps({"models": {"mine": entry}}))
+    style = {"description": "d", "engine": "diffusion", "prompt": "p", "negative_prompt": "", "guidance": 7, "steps": 9}
+    lists[1].write_text(json.dumps({"words": style}))
+    shipped = [SHIPPED["models"], SHIPPED["styles"]]
+    installed = ModelInventory("/models", [shipped[0], str(lists[0])], [shipped[1], str(lists[1])])
+    opened = ["/models", str(tmp_path / "mine"), shipped[0], str(lists[0]), shipped[1], str(lists[1])]
+    assert list(map(os.fsdecode, installed.folders())) == opened
+    assert installed.asked_of(job_asking(mode="painterly", style="words")) == "painting"
     assert installed.asked_of(job_asking()) == "light"
+    (tmp_path / "mine").mkdir()
+    assert installed.asked_of(job_asking()) == "depth"
 
 
 def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
