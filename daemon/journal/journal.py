@@ -207,7 +207,7 @@ class Journal:
 
     def _refuse(self, fault: Fault | None) -> None:
         if fault:
-            raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is not whole: {fault.text}", hint=BROKEN_HINT)
+            raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is incomplete: {fault.text}", hint=BROKEN_HINT)
 
     def _reckon(self, ts: str) -> float:
         """The time by the journal's own reckoning at the beginning of a segment, and remember it."""

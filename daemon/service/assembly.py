@@ -55,7 +55,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.report:
         logger.warning("{}", recovered.report)
     if recovered.gap:
-        logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
+        logger.warning("the journal's history is incomplete: {}; multiplane doctor says what to do", recovered.gap)
     outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
     if recovered.segment == 0:
