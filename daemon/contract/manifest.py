@@ -1,4 +1,4 @@
-"""layer_manifest.json: what the layers are and what made them. No times, no ids: the same job gives the same bytes."""
+"""layer_manifest.json: what the layers are and what made them. Without times and ids, so the same job gives the same bytes."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ MANIFEST_VERSION = 1
 MANIFEST_NAME = "layer_manifest.json"
 
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     SourceName = str
 else:
     SourceName = Literal[tuple(source.name for source in DEPTH_SOURCES)]
@@ -41,7 +41,7 @@ class Split(Frozen):
 
 
 class Depth(Frozen):
-    """Where the depth came from. `heuristic`: estimated without a model, from classical cues."""
+    """Where the depth came from. `heuristic` means estimated without a model."""
 
     source: SourceName
     model: Word | None = None
@@ -71,7 +71,7 @@ class Painterly(Frozen):
 
 
 class Recomposition(Frozen):
-    """How well the layers give the picture back, in 8-bit levels."""
+    """How closely the layers recompose to the picture, in 8-bit levels."""
 
     max_error: int = Field(ge=0, le=255, description="largest difference in any channel, 0 to 255")
     raised_alpha: Count = Field(description="pixels whose alpha was raised so that an exact colour exists")
@@ -81,7 +81,7 @@ class Recomposition(Frozen):
 
 
 class Manifest(Frozen):
-    """The whole of layer_manifest.json; layers back to front."""
+    """The whole of layer_manifest.json, with the layers from back to front."""
 
     schema_version: int = MANIFEST_VERSION
     width: Extent

@@ -14,7 +14,7 @@ DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     DepthChoice = str
     Format = str
 else:
@@ -28,7 +28,7 @@ MIN_LAYERS, MAX_LAYERS = 2, 12
 class JobSpec(BaseModel):
     """What one job should do: every field of the sidecar, each with a value.
 
-    Thresholds in `split` are disparities (0 far, 1 near), strictly rising, `num_layers` − 1 of them.
+    Thresholds in `split` are disparities (0 far, 1 near): `num_layers` − 1 of them, strictly rising.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""status.json: what a person or a workflow reads about one job. Only ever gains fields."""
+"""status.json: what a person or a workflow reads about one job. New versions only add fields."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -10,10 +10,10 @@ from daemon.contract.spec import JobSpec, Mode
 
 STATUS_VERSION = 1
 
-#: Files that every result has, and the format words: in this order they are listed, the manifest after them.
+#: The kinds of files in a result, in the order in which they are listed.
 KINDS = ("layer", "depth", "composite", *(each.word for each in FORMATS), "preview", "contact_sheet", "manifest")
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     Kind = str
 else:
     Kind = Literal[KINDS]
@@ -23,7 +23,7 @@ ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 
 
 class Frozen(BaseModel):
-    """A value: immutable, and strict about its fields."""
+    """A base for immutable values that refuse unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class ErrorInfo(Frozen):
 
 
 class Source(Frozen):
-    """The picture as it was dropped. Width and height are those of the upright picture; unknown until it was read."""
+    """The picture as it was dropped. Width and height, in pixels, are of the upright picture; unknown until it has been read."""
 
     image: Name
     bytes: Bytes
@@ -48,7 +48,7 @@ class Source(Frozen):
 
 
 class Progress(Frozen):
-    """Where a running job is. `fraction` is 0 to 1 over the whole job."""
+    """How far a running job is. `fraction` is 0 to 1 over the whole job."""
 
     stage: Word
     fraction: Share

@@ -1,4 +1,4 @@
-"""Where everything lies, and that nothing lies where it would do harm."""
+"""Where everything is, and checks that no folder is where it would do harm."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders and files of one home, absolute. Names on disk are bytes, so every path is there as bytes too."""
+    """The folders and files of one home, as absolute paths. Names on disk are bytes, so each path is available as bytes, too."""
 
     home: Path
     inbox: Path
@@ -29,7 +29,7 @@ class Layout:
 
     @property
     def work(self) -> Path:
-        """Attempts in the making; in the outbox, so that publishing is a rename."""
+        """The folders of running attempts. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -39,12 +39,12 @@ class Layout:
 
     @property
     def requests(self) -> Path:
-        """Where the command line drops its requests."""
+        """Where the command line writes its requests."""
         return self.state / "requests"
 
     @property
     def lock(self) -> Path:
-        """The file that one daemon per home holds."""
+        """The lock file, which lets only one daemon run per home."""
         return self.state / "lock"
 
     @property
@@ -102,21 +102,22 @@ def lay_out(
     catalogue: Path | None = None,
     is_network: Callable[[Path], bool],
 ) -> Layout:
-    """Where everything of this home lies. Nothing is created.
+    """Work out where everything in this home is. Nothing is created.
 
-    The state folder holds a journal that must reach the disk and a lock that must hold; network file systems promise neither, so
-    the state of a home on one lies in the user's state folder, under the home's name and a hash of its real path.
+    The state folder holds a journal that must reach the disk and a lock that must hold. Network file systems guarantee neither.
+    So if the home is on one, its state is in the user's state folder, under the home's name and a hash of its real path.
 
     Args:
         home: the home folder, absolute.
-        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
+        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is
+            expanded.
         outbox: where results appear; None for `outbox` in the home.
-        models: where the weights lie; None for `models` in the state folder.
+        models: where the weights are; None for `models` in the state folder.
         catalogue: the list of models; None for the program's own.
-        is_network: whether a path lies on a network file system.
+        is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: inbox, outbox and state overlap, or one of them lies in the program.
+        Refusal: inbox, outbox and state overlap, or one of them is inside the program.
     """
     state = _state_of_share(home) if is_network(home) else home / ".state"
     layout = Layout(
@@ -160,13 +161,13 @@ def _check(layout: Layout) -> None:
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Whether `inner` is `outer` or lies in it, by real path and identity: a disk may not tell `Inbox` from `inbox`."""
+    """Whether `inner` is `outer` or is inside it, by real path and identity: to some disks `Inbox` and `inbox` are the same."""
     real = Path(os.path.realpath(inner))
     return _identity(Path(os.path.realpath(outer))) in (_identity(part) for part in (real, *real.parents))
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """Device and inode; the path itself where nothing is there yet."""
+    """Device and inode; the path itself if nothing exists there yet."""
     try:
         found = path.stat()
     except OSError:

@@ -1,7 +1,6 @@
-"""The settings: what can be configured, what it means and what it may be.
+"""The settings: what can be configured, what it means and which values it allows.
 
-No setting has its value here: `config/default.yaml` gives every one of them, and explains it. Only what a job may ask for
-(`defaults`) is described by JobSpec.
+The values themselves are in `config/default.yaml`, which explains each. JobSpec describes the group `defaults`.
 """
 
 import hashlib
@@ -18,12 +17,13 @@ from daemon.settings.layout import Layout
 class Group(BaseModel):
     """Settings that belong together."""
 
-    # Only `Settings` as a whole is ever checked: a schema of each group alone would be built at every start for nobody.
+    # Only `Settings` as a whole is checked. Without this, pydantic would also build an unused schema of each group at every
+    # start.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Folders(Group):
-    """Where things lie, if not in the home folder. A relative path is relative to the home folder."""
+    """Where the folders are, if not in the home folder. A relative path is relative to the home folder."""
 
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
@@ -32,7 +32,7 @@ class Folders(Group):
 
 
 class Intake(Group):
-    """How patiently the inbox is watched."""
+    """How the inbox is watched, and how long files must stay unchanged."""
 
     settle_seconds: float = Field(ge=0.5, le=600, description="a file on a local disk must not have changed for so long")
     settle_network_seconds: float = Field(ge=1, le=600, description="the same on a network share")
@@ -45,7 +45,7 @@ class Intake(Group):
 
 
 class Queue(Group):
-    """How much is accepted and done at once."""
+    """How many jobs are accepted, and how many run at once."""
 
     max_pending: int = Field(ge=1, le=1_000_000, description="jobs that may be pending; more stays in the inbox, in order")
     max_concurrent_jobs: int = Field(ge=1, le=64, description="jobs that run at the same time")
@@ -55,7 +55,7 @@ class Queue(Group):
 
 
 class Worker(Group):
-    """What a running job may take."""
+    """What a running job may use."""
 
     max_timeout_seconds: float = Field(gt=0, le=604_800, description="the most a job may ask for as timeout_seconds")
     grace_seconds: float = Field(ge=0, le=600, description="from the request to stop to the kill, after a timeout")
@@ -74,7 +74,7 @@ class Worker(Group):
 
 
 class Limits(Group):
-    """What a picture and a result may be."""
+    """Limits for pictures and results."""
 
     max_image_bytes: ByteSize = Field(ge=1024, description="the largest picture file")
     max_image_pixels: int = Field(ge=1_000, le=2**31 - 1, description="the most pixels a picture may have")
@@ -82,7 +82,7 @@ class Limits(Group):
 
 
 class History(Group):
-    """What is remembered of jobs that ended; their folders in the outbox are never touched."""
+    """How long ended jobs are remembered. Their folders in the outbox are never touched."""
 
     keep_days: int = Field(ge=1, le=36_500, description="days that an ended job stays in `multiplane jobs` and `stats`")
 
@@ -96,13 +96,13 @@ class Log(Group):
 
 
 class Finder(Group):
-    """What is shown in Finder beside the files themselves; of effect on macOS alone."""
+    """What Finder shows; only on macOS."""
 
     tags: bool = Field(description="whether the folder of a job has a tag in the colour of its state")
 
 
 class Notifications(Group):
-    """What the system's notifications tell the person at this machine."""
+    """Which notifications appear on this machine's desktop."""
 
     batches: bool = Field(description="one when a batch has ended")
     singles: bool = Field(description="one when all that was dropped singly has ended, if something of it was completed")
@@ -110,7 +110,7 @@ class Notifications(Group):
 
 
 class Settings(BaseSettings):
-    """All settings, checked; made by `daemon.settings.load` alone."""
+    """All settings, checked. Only `daemon.settings.load` creates them."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
@@ -130,24 +130,24 @@ class Settings(BaseSettings):
 
     @property
     def paths(self) -> Layout:
-        """Where everything lies."""
+        """Where everything is."""
         if self._paths is None:
             raise RuntimeError("settings are made by daemon.settings.load")
         return self._paths
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names in config/styles.yaml, in its order."""
+        """The names in config/styles.yaml, in the file's order."""
         return self._styles
 
     @property
     def digest(self) -> str:
-        """The same for the same settings: SHA-256, 16 hexadecimal digits."""
+        """SHA-256 of the settings, 16 hexadecimal digits: the same settings give the same digest."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def spec_defaults(self) -> dict[str, object]:
-        """The default of every field of a sidecar but `id` and `images`, for `daemon.sidecar.resolve`."""
+        """The default of every sidecar field except `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
 
     @classmethod
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind the back of `load`, which puts its own sources here."""
+        """Use only the sources that `load` passes in; pydantic must not read others."""
         return (init_settings,)
 
     @model_validator(mode="after")
