@@ -1,7 +1,7 @@
-"""How a look at one folder changes what is remembered of it.
+"""How a scan of one folder changes what is remembered of it.
 
-Only families that changed or whose time has come are judged again, and a folder that did not change costs nothing: a rescan of
-unchanged files must be hardly dearer than the scan itself.
+Only families that changed, or that are due, are judged again, and an unchanged folder costs nothing: a rescan of unchanged
+files must cost little more than the scan itself.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What holds for the whole step. `network`: the inbox is on a network file system."""
+    """What is true for the whole step. `network`: the inbox is on a network file system."""
 
     network: bool
     now: float
@@ -32,7 +32,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A folder after a look: its memory, and what is said only once."""
+    """A folder after a scan: its memory, and what is reported only once."""
 
     memory: FolderMemory
     late: tuple[Late, ...] = ()
@@ -40,7 +40,7 @@ class Update:
 
 
 def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances) -> Update:
-    """The folder after a look at it, with the hints for its names."""
+    """The folder after a scan, with the hints for its names."""
     if folder.problem is not None:
         notice = (Waiting(b"", memory.name, folder.problem, True),)
         return Update(replace(memory, problem=folder.problem, listing=notice, hopeless=False))
@@ -61,9 +61,9 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
 
 
 def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
-    """How fast files come to rest in this folder."""
+    """How long files in this folder must stay unchanged."""
     rules = step.rules
-    # The inbox's own birth time is left out: it is ours, and a stuck one would hold everything.
+    # The inbox's own birth time is ignored: the program created it, and a wrong one would hold up everything.
     copying = bool(memory.name) and copy_under_way(memory.birth)
     return Pace(
         rules=rules,
@@ -78,7 +78,7 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
 
 
 def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
-    """The end of a batch folder: pictures were taken from it, and none has been there for a while."""
+    """The end of a batch folder, if pictures were taken from it and it has held none for a while."""
     control = memory.standing.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
@@ -88,12 +88,12 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
 
 
 def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
-    """What is in a batch folder beside its job.yaml and what a file manager put there."""
+    """What is in a batch folder besides its job.yaml and a file manager's hidden files."""
     return tuple(name for name in memory.entries if name not in memory.gone and not is_dust(name) and not is_batch_file(name))
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
-    """The folder after a file in it grew although it had counted as complete: settle times double, up to the ceiling."""
+    """The folder after a file in it grew although it had counted as complete: settle times double, up to the maximum."""
     factor = pace_of(memory, step).factor * 2
     factor = min(factor, step.rules.settle_ceiling / step.rules.settle_closed)
     return replace(memory, factor=factor, factor_since=step.now, closed_once=0)
@@ -102,12 +102,12 @@ def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
 def _observe(
     memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances
 ) -> tuple[FolderMemory, dict[str, None]]:
-    """The facts of a look taken over, and the families they touch, in order. Judges nothing."""
+    """The memory after a scan, and the families that the scan affects, in order. Judges nothing."""
     now, looked = step.now, folder.looked
     back, gone = _taken_names(memory, looked)
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
     pace, roll = pace_of(before, step), NameIndex(before)
-    # Equal histories become one object: of a hundred thousand files that came together there is one.
+    # Equal histories share one object: a hundred thousand files that arrived together need only one.
     arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
     changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
     came: list[bytes] = []
@@ -154,13 +154,13 @@ def _observe(
 
 
 def _taken_lately(memory: FolderMemory, key: str, step: Circumstances) -> bool:
-    """Whether a picture of that name was taken a moment ago."""
+    """Whether a picture with that name was taken a moment ago."""
     taken = memory.recent.get(key)
     return taken is not None and step.now - taken.at < step.rules.reopened_within
 
 
 def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
-    """Of the names that were taken: those looked at since, where what is seen is true again, and the rest."""
+    """Split the taken names: those scanned again since, for which the scan now counts, and the rest."""
     if not memory.gone:
         return [], {}
     back = [name for name in memory.gone if looked is None or name in looked]
@@ -175,7 +175,7 @@ def _empty_since(memory: FolderMemory, now: float) -> float | None:
 
 
 def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
-    """Which preset or batch holds here, and whether it can be used yet: it has to settle like any file."""
+    """Which preset or batch applies here, and whether it can be used yet: it must settle like any file."""
     if not memory.controls:
         return Standing(bare=bool(memory.name))
     names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
@@ -183,7 +183,7 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
         return Standing(hold=f"{names} are both in this folder: keep one of them")
     control = memory.controls[0]
     if control.problem is not None:
-        # The sentence about a wrong line names its file already.
+        # The sentence about an invalid line already names the file.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
         if control.passing:
             return Standing(control, said, True, look_at=step.now + step.rules.outside_pause)
@@ -199,7 +199,7 @@ def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
 
 
 def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances) -> Update:
-    """The verdicts on all families that changed, whose time has come, or for which another preset holds now."""
+    """The verdicts on all families that changed, that are due, or to which another preset applies now."""
     standing = _standing(memory, step)
     if (standing.control, standing.hold, standing.bare) != (
         memory.standing.control,
@@ -255,17 +255,17 @@ def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str
         for family in changed:
             left.pop(family, None)
         return left
-    # Not copied first: where all of a flood is judged anew, the room for it would be taken twice.
+    # Not copied first: when a whole flood of files is judged again, a copy would need twice the memory.
     return {family: verdict for family, verdict in verdicts.items() if family not in changed}
 
 
 def _tracks(memory: FolderMemory, names: Iterable[bytes]) -> list[Track]:
-    """The names as they are judged."""
+    """The names, in the form in which they are judged."""
     return [Track(memory.entries[n], classify(n, in_inbox=not memory.name), memory.histories[n]) for n in names]
 
 
 def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
-    """When anything in the folder is worth another look."""
+    """When anything in the folder must be checked again."""
     times = list(memory.due.values())
     if memory.standing.look_at is not None:
         times.append(memory.standing.look_at)
@@ -278,7 +278,7 @@ def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
 
 
 def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
-    """The waiting list of the folder: a line for the folder itself where there is something to say, then its files."""
+    """The folder's part of the waiting list: a line for the folder itself if there is something to say, then its files."""
     name, standing = memory.name, memory.standing
     lines = [w for waits in memory.waits.values() for w in waits]
     if standing.hold:

@@ -10,13 +10,13 @@ _TRIES, _PAUSE = 5, 0.02
 
 
 def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
-    """Take the lock and return its descriptor, which must stay open; the system lets go of it when the process ends.
+    """Take the lock and return its descriptor, which must stay open. The system releases the lock when the process ends.
 
     Raises:
-        Refusal: another daemon has it.
-        OSError: the lock file cannot be written; nobody has the lock.
+        Refusal: another daemon holds it.
+        OSError: the lock file cannot be written; nobody holds the lock.
     """
-    # `is_running` takes the lock for an instant to ask; that must not look like another daemon.
+    # `is_running` takes the lock for an instant to test it; that must not look like another daemon.
     for _ in range(_TRIES):
         if (fd := fs.lock(path)) is not None:
             break
@@ -28,7 +28,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> int:
             hint="Use that one (multiplane jobs), or stop it first.",
             exit_status=75,
         )
-    # Of one width, so that a longer number of an earlier holder is covered without truncating.
+    # Padded to one width, so that it covers a longer number of an earlier holder without truncating the file.
     try:
         fs.write(fd, f"{pid:<{_PID_WIDTH - 1}}\n".encode())
     except OSError:

@@ -1,7 +1,7 @@
-"""Appending: one write and one sync for all records that are ready together.
+"""Appends records: one write and one sync for all that are ready together.
 
-After an error nothing is known of what reached the disk, and a second sync may wrongly succeed, so the first error poisons the
-writer: the process must end and recover from the disk at its next start.
+After an error nobody knows what reached the disk, and a second sync may wrongly succeed. So after the first error the writer
+refuses to continue: the process must end and recover from the disk at its next start.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ class JournalError(Exception):
 
 
 class Writer:
-    """The one who appends to a segment that this process made."""
+    """Appends to a segment that this process created."""
 
     def __init__(self, fs: FileSystem, fd: int, path: bytes, next_seq: int, clock: Callable[[], str]) -> None:
         self._fs = fs
@@ -29,11 +29,11 @@ class Writer:
         self.count = 0
 
     def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
-        """Write the records as one group and wait until they are on the disk.
+        """Write the records as one group, and wait until they are on the disk.
 
         Raises:
-            UnreplayableError: one of them could not be read back; none was written, and the next append is as good as any.
-            JournalError: they may or may not be on the disk; nothing more can be appended by this process.
+            UnreplayableError: one of them could not be read back; none was written, and later appends may succeed.
+            JournalError: they may or may not be on the disk; this process can append nothing more.
         """
         if self._poison:
             raise JournalError(self._poison)
@@ -51,5 +51,5 @@ class Writer:
         return entries
 
     def close(self) -> None:
-        """Let go of the segment; everything in it is durable already."""
+        """Close the segment; everything in it is already durable."""
         self._fs.close(self._fd)
