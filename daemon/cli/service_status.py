@@ -1,4 +1,4 @@
-"""How the service is: what is installed, whether it runs, what the daemon says of itself."""
+"""The status of the service: what is installed, whether it runs, and what the daemon reports."""
 
 import os
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
 _MAX_BYTES = 1 << 20
-#: Who is silent for so long hangs: daemon.json is written every 5 s.
+#: A daemon that is silent for this many seconds hangs: daemon.json is written every 5 s.
 _SILENT_SECONDS = 60.0
 
 
 class JobAtAGlance(Frozen):
-    """One job of the status."""
+    """One job in the service status."""
 
     job_id: str
     state: State
@@ -50,7 +50,7 @@ class ServiceStatus(Frozen):
 
 
 def look(settings: Settings, its: Manager) -> ServiceStatus:
-    """How the service and the daemon are."""
+    """The current status of the service and the daemon."""
     looking = Looking(fs, settings)
     sight = Seeing(settings, looking).look(now())
     health = sight.health
@@ -60,7 +60,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
     except Refusal:
         managed = None
     queue = list(looking.history.now().queue)
-    # Who rests until another attempt keeps nobody waiting, and is next only if nobody else is there.
+    # A job that pauses before its next attempt holds nobody up, so it is only next if no other job waits.
     waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(looking.history.ended(1)), None)
     silent = abs(now().timestamp() - seconds(health.alive_at)) if health else 0.0
@@ -81,7 +81,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
 
 
 def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
-    """The lines for people: a name and what there is to say."""
+    """The lines for people: names and values."""
     health, at = found.health, now()
     if not found.installed:
         yield "service", "not installed (multiplane service install)"
@@ -101,7 +101,7 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
         yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
     if found.problem:
         yield "problem", found.problem
-    # The trouble of a daemon that is gone says nothing of now, unless it refused to start because of it.
+    # The trouble of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
     elif health and health.problem and (found.alive or health.state == "refused"):
         yield "problem", health.problem
         if health.hint:
@@ -119,10 +119,10 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
 
 
 def installed(its: Manager) -> Installed | None:
-    """What the installed file says; none if there is none.
+    """The content of the installed service file; None if there is none.
 
     Raises:
-        Refusal: there is a file of that name that is none of ours.
+        Refusal: there is a file with that name that is not ours.
     """
     try:
         return its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
@@ -136,7 +136,7 @@ def is_managed(its: Manager) -> bool:
     """Whether the service manager runs it.
 
     Raises:
-        Refusal: there is no such service manager here.
+        Refusal: this system has no such service manager.
     """
     answer = ask(its.question())
     return answer is not None and its.runs(answer)

@@ -1,4 +1,4 @@
-"""Facts in, findings out: what is well, what is worth knowing, what is wrong and what to do about it."""
+"""Turns facts into findings: what is fine, what is worth knowing, and what is wrong and what to do about it."""
 
 import errno
 import os
@@ -12,14 +12,14 @@ from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
 from daemon.platform.files import permission_hint
 
-#: Below this no more pictures can be dropped, or the journal finds no room any more; of the outbox the settings say it.
+#: Free bytes below which no more pictures can be dropped, or the journal runs out of space. The settings name the outbox's.
 _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
-#: FAT and some servers stamp in steps of 2 s; what is below makes no difference.
+#: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
-#: As whoever reads daemon.json may judge: it is written every 5 s.
+#: The same limit that readers of daemon.json use: it is written every 5 s.
 _SILENT_SECONDS = 60.0
-#: Folders that are named in a sentence.
+#: How many folders a sentence names.
 _SOME = 3
 _BROKEN = (
     "Restore what is missing from a backup; until then no daemon starts. To continue without it, stop the daemon, then run: "
@@ -196,7 +196,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
                 hint=_way_on(segment.path, is_last=segment is last),
             )
         elif segment.torn_line and not (segment is last and facts.daemon.holds):
-            # While the daemon runs, the end of the last segment may just be being written.
+            # While the daemon runs, it may just be writing the end of the last segment.
             sentence = f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing depended on it."
             yield Finding(
                 area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
@@ -213,7 +213,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
 
 
 def _order(journal: JournalFacts) -> Iterator[Finding]:
-    """Segments that are missing or in the wrong place, and job folders that none knows."""
+    """Findings about segments that are missing or in the wrong place, and about job folders that none of them lists."""
     for fault in journal.faults:
         hint = _BROKEN if fault.kind == "break" else _GAP
         yield Finding(area="journal", grade="problem", sentence=f"The journal is incomplete: {fault.text}.", hint=hint)

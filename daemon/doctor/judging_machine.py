@@ -1,4 +1,4 @@
-"""What the machine brings along: weights, device, sandbox. Facts in, findings out."""
+"""Turns facts about the machine into findings: weights, device, sandbox."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -42,7 +42,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
 
 
 def device(facts: Facts) -> Iterator[Finding]:
-    """Where models run."""
+    """The device on which models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."

@@ -1,4 +1,4 @@
-"""cancel, retry and rm: what is asked of the daemon about jobs."""
+"""cancel, retry and rm: requests to the daemon about jobs."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""doctor: look at everything that work hangs on, and say what to do."""
+"""doctor: checks everything that work depends on, and says what to do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +27,7 @@ def doctor(
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
     if repair:
         _repair(home)
-    # Only this verb pays for what it looks with.
+    # Imported here, so that other verbs need not load it.
     from daemon.doctor.facts import examine
 
     if out.is_terminal and not json:
@@ -45,7 +45,7 @@ def doctor(
 
 
 def _repair(home: Path | None) -> None:
-    """Mend what can be mended, and tell what was done."""
+    """Repair what can be repaired, and print what was done."""
     from daemon.doctor.repair import repair
 
     try:
@@ -59,7 +59,7 @@ def _repair(home: Path | None) -> None:
 
 
 def listing(report: Report) -> Table:
-    """A row for each finding, what to do below its sentence."""
+    """One row for each finding, with what to do below it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, style="dim")

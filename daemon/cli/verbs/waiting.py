@@ -1,4 +1,4 @@
-"""waiting: everything that is in the inbox and not taken, with the reason."""
+"""waiting: lists everything in the inbox that has not been taken, with the reason."""
 
 from rich import box
 from rich.table import Table
@@ -45,5 +45,5 @@ def waiting(home: Home = None, json: Json = False) -> None:
 
 
 def is_bare(item: Waiting) -> bool:
-    """Whether this is a picture directly in the inbox that waits for a sidecar: what everybody drops on the first day."""
+    """Whether this is a picture directly in the inbox that waits for a sidecar, as everybody drops one on the first day."""
     return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"
