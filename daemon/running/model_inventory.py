@@ -1,6 +1,6 @@
-"""Which models the daemon may expect a worker to use: what the list of models names and what of it is there.
+"""Which models a worker can be expected to use: those in the list of models that are installed.
 
-Only for choosing what a spare loads and what a worker may read; whether weights are whole is for the worker to say.
+This only decides what a warm worker loads and what a worker may read. The worker checks whether weights are complete.
 """
 
 import os
@@ -16,15 +16,15 @@ from daemon.contract.records import Job
 from daemon.contract.registry import DEPTH_SOURCES
 from daemon.settings.layout import PROGRAM
 
-#: Libyaml's, where PyYAML was built with it: a start reads two long files of comments.
+#: Libyaml's loader, if PyYAML was built with it: a start reads two long files full of comments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: Written last by a fetch (`pipeline.weights.store`): a model with it is installed.
+#: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
 _CONFIG = PROGRAM / "config"
 
 
 class ModelInventory:
-    """The models of one home. Files are read when it is made; what is installed is looked up each time.
+    """The models of one home. The list is read when this is created; what is installed is checked each time.
 
     Args:
         models: the folder with the installed weights.
@@ -37,12 +37,12 @@ class ModelInventory:
         self._styles = _read(_CONFIG / "styles.yaml")
 
     def folders(self) -> list[bytes]:
-        """Everything that a worker may need to read for a model: the models' folder, folders of one's own, and the list."""
+        """Everything a worker may need to read for a model: the models' folder, people's own model folders, and the list."""
         own = [self._own(entry["path"]) for entry in self._listed.values() if isinstance(entry.get("path"), str)]
         return [os.fsencode(path) for path in (Path(self._models), *own, self._catalogue)]
 
     def places(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each of the folders, none for what is not there: a fence that is up holds for these alone."""
+        """Device and inode of each of the folders, None for a missing one: a running worker's sandbox admits only these."""
         found: list[tuple[int, int] | None] = []
         for folder in self.folders():
             try:
@@ -54,7 +54,7 @@ class ModelInventory:
         return tuple(found)
 
     def asked_of(self, job: Job) -> Warm:
-        """What the job's worker will, as far as can be known beforehand, load."""
+        """What the job's worker will load, as far as that is known in advance."""
         spec = job.spec
         if spec is None:
             return "light"
@@ -77,7 +77,7 @@ class ModelInventory:
         return os.path.lexists(os.path.join(self._models, name, _RECORD))
 
     def _own(self, path: str) -> Path:
-        """A folder of one's own; a relative path is relative to the list that names it."""
+        """A person's own model folder; a relative path is relative to the list that names it."""
         return self._catalogue.parent / os.path.expanduser(path)
 
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return _mapping(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 - both are safe loaders
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        # The worker refuses a job that needs it, and says where the fault is.
+        # The worker refuses a job that needs it, and reports the error.
         logger.warning("{} cannot be read: {}", path, error)
         return {}
 
