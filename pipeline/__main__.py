@@ -1,4 +1,4 @@
-"""`python -m pipeline …`: what the daemon runs as programs of their own."""
+"""`python -m pipeline …`: the programs that the daemon runs as separate processes."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one sub-command; returns the exit status. What a sub-command needs is imported when it is chosen."""
+    """Run one sub-command and return the exit status. Each sub-command's modules are imported only when it is chosen."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")

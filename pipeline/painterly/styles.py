@@ -1,4 +1,4 @@
-"""The styles: `config/styles.yaml`, what it may say and what it means. The file's own head explains the fields."""
+"""The styles: what `config/styles.yaml` may contain, and what it means. The top of the file explains the fields."""
 
 import functools
 import os
@@ -22,7 +22,7 @@ class _Style(BaseModel):
 
 
 class Jitter(BaseModel):
-    """How much a stroke's colour wanders: each the standard deviation as a share of the channel's range."""
+    """How much a stroke's colour varies: standard deviations as fractions of the channel's range."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,7 +32,7 @@ class Jitter(BaseModel):
 
 
 class StrokesStyle(_Style):
-    """A style the program paints by itself."""
+    """A style that the program paints by itself."""
 
     engine: Literal["strokes"]
     brushes: Annotated[tuple[Annotated[float, Field(gt=0.0, le=0.25)], ...], Field(min_length=1, max_length=8)]
@@ -54,7 +54,7 @@ class StrokesStyle(_Style):
 
 
 class DiffusionStyle(_Style):
-    """A style that is put into words for a diffusion model."""
+    """A style described in words for a diffusion model."""
 
     engine: Literal["diffusion"]
     prompt: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -94,7 +94,7 @@ def named(name: str | None, path: str = STYLES) -> tuple[str, StrokesStyle | Dif
     """A style and its name.
 
     Args:
-        name: as in the spec; None takes the first of the file.
+        name: from the spec; None means the first style in the file.
         path: of the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The list of models: `config/models.yaml`, what it may say and what it means. Nothing here looks at the weights themselves."""
+"""The list of models: what `config/models.yaml` may contain, and what it means. Does not read the weights themselves."""
 
 import functools
 import os
@@ -19,12 +19,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _stays_inside(file: str) -> bool:
-    """Whether a relative path is plain: no step up, not absolute, no empty parts."""
+    """Whether a relative path stays inside its folder: no `..`, not absolute, no empty parts."""
     return all(part not in ("", ".", "..") for part in file.split("/")) and "\\" not in file
 
 
 class Entry(BaseModel):
-    """One model of the catalogue; the file's own head explains the fields."""
+    """One model of the catalogue; the comment at the top of the file explains the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,12 +64,12 @@ class Entry(BaseModel):
 
     @property
     def commit(self) -> str | None:
-        """The revision, if it is a commit in full and not a branch or a tag, which can move."""
+        """The revision if it is a full commit hash; None for a branch or a tag, which can move."""
         return self.revision if self.revision is not None and _COMMIT.fullmatch(self.revision) else None
 
     @property
     def pinned(self) -> bool:
-        """Whether the bytes of all weights are known beforehand, so that nobody has to be believed."""
+        """Whether the hashes of all weights are known in advance, so that nobody has to be trusted."""
         return all(file in self.sha256 for file in self.files if file.endswith(".safetensors"))
 
 
@@ -88,14 +88,14 @@ class Catalogue(BaseModel):
         return self
 
     def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models in the order of preference: the default one first, then as listed."""
+        """Names of the depth models in order of preference: the default one first, then as listed."""
         others = (name for name, entry in self.models.items() if entry.use == "depth" and name != self.default_depth)
         return (self.default_depth, *others)
 
 
 @functools.lru_cache(maxsize=4)
 def catalogue(path: str | None = None) -> Catalogue:
-    """Read the list of models; the program's own if none is named.
+    """Read the list of models: the program's own if no path is given.
 
     Raises:
         Internal: the file is missing or not valid; the message names the line or the field.
@@ -118,10 +118,10 @@ def catalogue(path: str | None = None) -> Catalogue:
 
 
 def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
-    """The lines of one model.
+    """The entry of one model.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
     models = (listed or catalogue()).models
     if name not in models:
@@ -130,7 +130,7 @@ def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
 
 
 def _anchored(entry: Entry, base: str) -> Entry:
-    """The entry with its own folder as an absolute path."""
+    """The entry with the person's own folder as an absolute path."""
     if entry.path is None:
         return entry
     return entry.model_copy(update={"path": os.path.abspath(os.path.join(base, os.path.expanduser(entry.path)))})
