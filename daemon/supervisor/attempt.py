@@ -1,11 +1,11 @@
-"""One worker from its birth to its end: reads what it says, watches its limits, ends it, and knows how it went.
+"""One worker from its start to its end: reads its messages, watches its limits, ends it, and reports the outcome.
 
-Life is told by heartbeats, movement by progress; only wall time, a limit and a broken conversation end a worker. A silent one
-may be deep in C code that holds the interpreter, so silence is shown (`silent_seconds`) and named in the timeout's sentence,
-but it is no reason to kill. A worker that loses its guardian is ended at once: a second guardian could not be put in its place
-without a moment in which the death of the daemon would leave an orphan.
+Heartbeats show that a worker is alive; progress shows that it gets on. Only wall time, a limit or a broken protocol ends a
+worker. A silent one may be deep in C code that holds the interpreter. So silence is shown (`silent_seconds`) and named in the
+message of a timeout, but does not end the worker. A worker that loses its guardian is ended at once: a second guardian could
+not replace it without a moment in which a dying daemon would leave an orphan.
 
-After each of its descriptors that was served, and whenever `next_look` has come, the supervisor calls `step`.
+The supervisor calls `step` each time one of the descriptors was served, and whenever `next_look` has come.
 """
 
 import os
@@ -28,17 +28,18 @@ from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.usage import Usage
 
-#: Once the group is killed its members are gone in milliseconds; a zombie whose new parent never reaps stays for ever.
+#: Seconds. After the group is killed, its members are gone in milliseconds, but a zombie whose new parent never reaps it stays
+#: for ever.
 _LINGER_SECONDS = 1.0
-#: How soon to look again at a process that should be ending, growing with the time it has taken already.
+#: Seconds until a process that should be ending is checked again; they grow with the time it has already taken.
 _FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
-#: With a worker at work the loop comes by every second. If it did not for so long, everything stood still (a container that was
-#: frozen, a machine or a process that was stopped), and that was not the worker's time.
+#: While a worker runs, the loop passes here every second. If it did not for this many seconds, everything stood still (a frozen
+#: container, a suspended machine or process), and that time does not count against the worker.
 _STANDSTILL_SECONDS = 10.0
 
 
 class Attempt:
-    """A worker and what is known of it. Times are of the supervisor's clock, in seconds.
+    """A worker and what is known about it. Times are seconds of the supervisor's clock.
 
     Args:
         worker: its processes, just started.
@@ -47,7 +48,7 @@ class Attempt:
         selector: the loop's, for its descriptors.
         wake: called after a descriptor was served, so that the supervisor takes a step.
         progress: called with (job_id, stage, fraction).
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Attempt:
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
-        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
+        """Send the job. If the worker is not ready yet, it waits in the pipe. The time limit counts from its `started`."""
         self.job_id = command.job_id
         self._conversation.expect(command.job_id)
         self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._stepped = self._clock()
@@ -106,9 +107,10 @@ class Attempt:
         self._companion = process.keep_awake(self.worker.worker.pid)
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
-        """Ask the worker to stop, by message and by SIGTERM; after the grace it is killed with its group.
+        """Ask the worker to stop, by message and by SIGTERM. After the grace period it is killed with its group.
 
-        A cancel replaces any earlier reason, since whoever asks for it does not want another attempt; a shutdown replaces none.
+        A cancel replaces any earlier reason, because the person who cancels does not want another attempt. A shutdown replaces
+        none.
         """
         if self._reason is None or reason == "cancel":
             self._reason = reason
@@ -122,7 +124,7 @@ class Attempt:
             self.worker.terminate()
 
     def kill(self, reason: Reason | None = None) -> None:
-        """End the worker and its group now."""
+        """Kill the worker and its group now."""
         if self._killed_at is not None:
             return
         self._reason = self._reason or reason
@@ -130,7 +132,7 @@ class Attempt:
         self.worker.kill()
         for outsider in self._outsiders:
             try:
-                outsider.kill()  # psutil compares creation times: a number that was given away is NoSuchProcess
+                outsider.kill()  # psutil compares creation times, so a reused pid raises NoSuchProcess
             except psutil.NoSuchProcess:
                 continue
             except psutil.AccessDenied:
@@ -138,7 +140,7 @@ class Attempt:
         self._killed_at = self._ending_since = self._ended_at = self._clock()
 
     def step(self) -> bool:
-        """Do what the time and the state of the processes ask for; True if this was the end, told once."""
+        """Do what is due, given the time and the state of the processes. True once: when this was the end."""
         now = self._clock()
         if now - self._stepped > _STANDSTILL_SECONDS:
             self._leave_out(now - self._stepped)
@@ -151,7 +153,7 @@ class Attempt:
         return False
 
     def next_look(self) -> float:
-        """When `step` must be called next, if no descriptor is served before."""
+        """When `step` must be called at the latest, if no descriptor is served before."""
         looks = []
         if self._ending_since is not None:
             now = self._clock()
@@ -168,7 +170,7 @@ class Attempt:
         return min(looks, default=float("inf"))
 
     def alive(self) -> bool:
-        """Is it still fit to be given a job?"""
+        """Whether it can still be given a job."""
         return self._killed_at is None and self._leave is None and self.worker.ended() is None
 
     def read(self) -> None:
@@ -177,7 +179,7 @@ class Attempt:
         self._conversation.write()
 
     def end(self) -> End:
-        """How it went; once `over`."""
+        """The outcome; call it once `over`."""
         return End(
             reason=self._reason,
             status=self.worker.worker.returncode,
@@ -199,12 +201,12 @@ class Attempt:
         )
 
     def _system_kills(self) -> int | None:
-        """How many processes the system ended for want of memory since the job was given; none if it does not count them."""
+        """How many processes the system killed for lack of memory since the job was given; None if it does not count them."""
         now = oom_kills()
         return None if now is None or self._oom_kills is None else now - self._oom_kills
 
     def _leave_out(self, seconds: float) -> None:
-        """Let a time in which everything stood still count for nothing: no limit runs in it."""
+        """Do not count a time in which everything stood still: no limit runs in it."""
         now = self._clock()
         self.born, self._began, self._moved, self.last_sign = (
             min(at + seconds, now) for at in (self.born, self._began, self._moved, self.last_sign)
@@ -233,11 +235,11 @@ class Attempt:
             self._sample(now)
 
     def _deadline(self) -> float:
-        """When the job's time is up. What it loads first is not its own time: `_start_by` bounds that."""
+        """When the job's time is up. What it loads first does not count: `_start_by` limits that."""
         return self._began + self._timeout if self._timeout is not None and self._started else float("inf")
 
     def _start_by(self) -> float:
-        """When a worker must be ready, and one that was given a job must have started it."""
+        """When a worker must be ready, or must have started the job it was given."""
         if self._given_at is not None:
             return float("inf") if self._started else self._given_at + self.rules.start_seconds
         return float("inf") if self.ready else self.born + self.rules.start_seconds
@@ -254,12 +256,12 @@ class Attempt:
         self.worker.close()
         self.log.close()
         if self._companion is not None:
-            self._companion.kill()  # it ends with the worker, a moment later
+            self._companion.kill()  # it would end with the worker, a moment later
             self._companion.wait()
         self.over = True
 
     def _leaves(self, clause: str) -> None:
-        """It has said its last word: from now on it should be ending."""
+        """It has sent its last message: from now on it should be ending."""
         now = self._clock()
         self._leave = self._leave or (now + self.rules.grace_seconds, clause)
         self._ending_since = self._ending_since or now
@@ -283,9 +285,9 @@ class Attempt:
             self.kill("memory")
 
     def _look_for_outsiders(self) -> list[psutil.Process]:
-        """The worker and all below it; remembers who left the group, since SIGKILL to the group will miss them.
+        """The worker and all its descendants. Remembers those that left the group, because SIGKILL to the group misses them.
 
-        Empty if the worker has ended: who is below it can be told no more.
+        Empty if the worker has ended: then its descendants can no longer be found.
         """
         family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:
@@ -305,7 +307,7 @@ class Attempt:
                 self.ready = True
             case Started():
                 self._started = True
-                # The loop may have had other things to do than to hear it at once.
+                # The loop may have been too busy to read it at once.
                 said = self.last_sign if event.at is None else event.at
                 self._began = self._moved = min(max(said, self._began), self.last_sign)
             case ProgressEvent() if self.job_id is not None:

@@ -1,4 +1,4 @@
-"""The program on the disk: whether it is still the one that runs, whether it can be started, and its compiled form."""
+"""The program on the disk: whether it is still the one that runs, whether it can start, and its compiled form."""
 
 import compileall
 import importlib.util
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 
 from loguru import logger
 
-#: The imports take half a second; a cold network home needs a minute.
+#: Seconds. The imports take half a second; a cold home on a network needs a minute.
 _START_SECONDS = 60.0
-#: Of what Python says when it fails, characters: an exception's last line is read, not a page.
+#: The most characters of Python's error output that are shown: people read an exception's last line, not a page.
 _LONGEST_REASON = 300
 _SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 
 
 def fingerprint() -> int:
-    """A number that changes when a file of the program or its configuration does, the interpreter, or what is installed.
+    """A number that changes when a file of the program or its configuration, the interpreter or an installed package changes.
 
-    Sizes and times are looked at, not contents: some 200 files, about 2 ms.
+    It uses sizes and times, not contents: about 200 files in 2 ms.
     """
     return hash(tuple(sorted(_stamps())))
 
 
 def why_not_anew() -> str | None:
-    """Why a daemon could not be started now from what is on the disk; none if it could. Takes as long as its imports."""
+    """Why a daemon could not be started now from what is on the disk; None if it could. Takes as long as its imports."""
     command = (sys.executable, "-P", "-c", "import daemon.cli.verbs.run, daemon.service, pipeline.worker.entry")
     try:
         done = subprocess.run(
@@ -47,7 +47,7 @@ def why_not_anew() -> str | None:
 
 
 def compile_program() -> None:
-    """Write the bytecode of the worker's modules, where it is not there or not fresh: a confined worker cannot keep its own."""
+    """Write missing or outdated bytecode of the worker's modules, because a sandboxed worker cannot write its own."""
     for folder in _folders():
         if not folder.endswith("config") and not compileall.compile_dir(folder, quiet=2):
             logger.debug("{} cannot be compiled in advance; workers start a little later", folder)
@@ -68,9 +68,9 @@ def _stamps() -> Iterator[tuple[str, int, int]]:
             for name in names:
                 if name.endswith(_SUFFIXES):
                     yield from _stamp(os.path.join(base, name))
-    yield from _stamp(sys.executable)  # a link is followed: an upgrade exchanges what it leads to
+    yield from _stamp(sys.executable)  # links are followed: an upgrade replaces their target
     for path in sys.path:
-        # Installing or removing a package changes the folder it lies in.
+        # Installing or removing a package changes the folder that contains it.
         if os.path.basename(path) in ("site-packages", "dist-packages"):
             yield from _stamp(path)
 

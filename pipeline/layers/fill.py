@@ -1,7 +1,7 @@
-"""What lies behind: the colours of a layer where nearer layers cover it.
+"""Fills what is hidden: the colours of a layer where nearer layers cover it.
 
-Far from what is known the fill is smooth (push-pull, Gortler et al., "The Lumigraph", 1996), near the edge it is textured.
-A layer is filled from its own pixels alone, at least as far as the preview can uncover.
+Far from known pixels the fill is smooth (push-pull, Gortler et al., "The Lumigraph", 1996); near the edge it is textured. A
+layer is filled from its own pixels alone, at least as far as the preview can uncover.
 """
 
 from dataclasses import dataclass
@@ -41,12 +41,14 @@ class Fill:
     """A layer's colours where it is covered.
 
     Attributes:
-        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and how strongly it is.
+        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and the texture's
+            strength.
         reach: float32 (h, w) on the grid, 0 to 1: where the layer exists behind nearer ones; 1 on its own pixels.
-        near: bool (h, w) on the grid: reach and the soft borders around it; nothing of the layer lies elsewhere.
-        base: float32 (h', w', 3) on the grid of the texture: the layer without it; a pixel's texture is what it differs from it.
-        choice: uint8 (h', w'), which of `moves` a cell copies by.
-        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 where there is no texture.
+        near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
+        base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
+            this.
+        choice: uint8 (h', w'): the index in `moves` by which a cell copies.
+        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
         layer: which layer this is.
     """
 
@@ -66,7 +68,7 @@ class Filler:
         photo: uint8 (H, W, 4), with an alpha of 255.
         visible: bool (H, W), where the picture has any colour; None for everywhere.
         labels: uint8 (H, W).
-        unsure: bool (H, W), pixels whose colours are mixed (soft borders) or not to be used.
+        unsure: bool (H, W), pixels with mixed colours (soft borders) or colours that must not be used.
     """
 
     def __init__(
@@ -88,8 +90,8 @@ class Filler:
         """Fill one layer.
 
         Args:
-            layer: which.
-            everywhere: it is the farthest that has any pixels, and exists behind everything.
+            layer: its number.
+            everywhere: it is the farthest with any pixels, and exists behind everything.
         """
         chosen = exactly(self.labels, layer) & self.sure
         weight = self.grid.share(chosen)
@@ -99,10 +101,10 @@ class Filler:
             if self.visible is not None:
                 chosen &= at_least(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
-        # A cell at a border is the mean of the layer's own pixels alone: the others' colours would run along the whole fill.
+        # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
         product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
         if certain:
-            # The less of a cell is the layer's own, the less is known of it.
+            # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
             weight = weight * weight * weight
         smooth = push_pull(product, weight)
@@ -126,9 +128,9 @@ class Filler:
         return Fill(ground, reach, near, base, texture.choice, moves, layer)
 
     def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself.
+        """Offsets in whole pixels: near the grid's offsets, those at which a sample of the layer agrees best with itself.
 
-        Only those whose numbers are `used` are made precise.
+        Only offsets whose indices are `used` are refined.
         """
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
@@ -138,7 +140,7 @@ class Filler:
         pixels = self.photo.reshape(-1, 4)[picks].astype(np.int32)
 
         def agreements(places: NDArray[np.int32]) -> list[float]:
-            """Mean squared difference of the sample from itself moved, for each of m moves (m, 2)."""
+            """Mean squared difference between the sample and the shifted sample, for each of m moves (m, 2)."""
             y, x = rows + places[:, :1], columns + places[:, 1:]
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             index = np.where(inside, y * width + x, 0)
@@ -157,12 +159,12 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Hidden cells that the layer's outline, straight on, leaves to it, as far as the largest move."""
+        """Hidden cells that belong to the layer if its outline continues straight, as far as the largest move."""
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
             return np.where(own, np.float32(1), np.float32(0))
-        # Only what is wider than a border goes on behind other things: a speck would grow into a spike.
+        # Only what is wider than a border continues behind other things; a speck would grow into a spike.
         radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
         window = 2 * radius + 1
         wide = own & grown(~grown(~own, window), window)
@@ -179,7 +181,7 @@ class Filler:
         return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """The fill's colours, uint8 (n, 4), at pixels of the full picture, given by their flat indices; alpha is 255."""
+        """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
         out = np.empty((index.size, 4), np.uint8)
         for start in range(0, index.size, BLOCK):
             block = Pixels.at(index[start : start + BLOCK], self.grid.full)
@@ -202,7 +204,7 @@ class Filler:
         index = rows.astype(np.intp) * width + columns.astype(np.intp)
         source = Pixels(index, rows, columns, self.grid.full)
         detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
-        # Cells are coarser than pixels: what a move leads to may be another layer's, or a mixture with it.
+        # Cells are coarser than pixels: a move may lead to another layer's pixel, or to a mixture with it.
         own = (self.labels.reshape(-1)[index] == fill.layer) & (self.sure.reshape(-1)[index] > 0)
         detail *= channels(strength * own[:, None])[:, 0]
         colour[:, :3] += detail
@@ -210,14 +212,15 @@ class Filler:
 
 
 def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer lies behind nearer ones: its outline goes on as it meets them.
+    """Where a layer exists behind nearer ones: its outline continues in the direction in which it meets them.
 
-    A straight line is fitted to what is seen around each cell, 1 on the layer and −1 behind it (least squares).
+    A straight line is fitted to what is visible around each cell, 1 on the layer and −1 behind it (least squares).
 
     Args:
-        own: bool (h, w), the layer where it is seen.
-        seen: bool (h, w), the layer and all that is behind it.
-        nearest: bool (h, w), whether the seen cell next to each is the layer's own: decides where hardly anything is around.
+        own: bool (h, w), the visible part of the layer.
+        seen: bool (h, w), the visible part of the layer and of everything behind it.
+        nearest: bool (h, w), whether the visible cell nearest to each is the layer's own; decides where little is visible
+            around.
         radius: half the side of the surroundings, in cells.
     """
     mass = seen.astype(np.float64)
@@ -241,7 +244,7 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Flat indices of about `SAMPLES` of the pixels that are set, spread evenly; from few rows where those have enough."""
+    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; from few rows if those have enough."""
     height, width = mask.shape
     step = max(1, height // SAMPLE_ROWS)
     rows, columns = np.nonzero(mask[::step])
@@ -254,13 +257,13 @@ def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
+    """The known colours, blurred over about the distance that is filled, and continued smoothly behind."""
     window = 2 * max(1, round(reach)) + 1
     return push_pull(box(colour * channels(weight), window), box(weight, window))
 
 
 def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill what is unknown from what surrounds it, smoothly.
+    """Fill what is unknown smoothly from its surroundings.
 
     Args:
         product: float32 (h, w, 3), colour times weight.
@@ -278,7 +281,7 @@ def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     coarse: NDArray[np.float32] = top / channels(np.maximum(mass, np.float32(1e-12)))
     for fine, mass in reversed(levels[:-1]):
         coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
-        # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
+        # A partly known cell takes the colour of its known part: mixing it with the coarser guess would bleed.
         sure = channels(np.minimum(mass * np.float32(8.0), np.float32(1.0)))
         known = fine / channels(np.maximum(mass, np.float32(1e-6)))
         coarse += sure * (known - coarse)
