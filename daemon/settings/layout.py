@@ -11,9 +11,9 @@ import platformdirs
 from daemon.errors import Refusal
 
 PROGRAM = Path(__file__).resolve().parents[2]
-"""The checkout: it holds the program's packages, the shipped configuration and, until told otherwise, the home."""
+"""The checkout: it contains the program's packages, the shipped configuration and, by default, the home."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
-"""What a drop or a result must never land in."""
+"""Folders in which nothing may be dropped and no result may appear."""
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ SHIPPED = PROGRAM / "config" / "default.yaml"
 STYLES = PROGRAM / "config" / "styles.yaml"
 
 _MAX_DEPTH = 4
-"""Group, key, list: one more than is used, so that the sentence can name the key."""
+"""Group, key, list, and one more, so that an error message about a deeper level can name the key."""
 _NOT_DEFAULTS = ("id", "images")
-"""Every job needs an id of its own, and only a batch names pictures."""
+"""Every job needs its own id, and only batches name pictures."""
 
 Key = tuple[str, str]
 

@@ -20,9 +20,9 @@ from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
 
 MAX_NUMBER_CHARACTERS = 40
-"""No number that a field may have needs more."""
+"""No valid number needs more characters."""
 MAX_DIGITS = 20
-"""Enough for every 64-bit number; Python refuses to read more than 4,300."""
+"""Enough for every 64-bit number; Python refuses to read more than 4,300 digits."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _INTEGER = re.compile(rf"[-+]?[0-9]{{1,{MAX_DIGITS}}}|0o[0-7]{{1,21}}|0x[0-9a-fA-F]{{1,16}}")
@@ -87,7 +87,7 @@ FIELDS: dict[str, Field] = {
     "id": Field("text", "1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit"),
     "images": Field("list of texts", 'a list of file names or patterns in quotation marks such as ["*.jpg"]'),
 }
-"""In the order in which a person reads them; the names are those of JobSpec."""
+"""In the order in which people read them; the names are those of JobSpec."""
 
 
 def value(name: str, node: Node) -> object:

@@ -8,9 +8,9 @@ from typing import NoReturn
 from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60
-"""Characters of a value that are repeated in a sentence; longer ones are cut, for the sentence's sake."""
+"""The most characters of a value that a sentence repeats."""
 MAX_LISTED = 20
-"""Problems that are worded. Nobody corrects more at a time, and a hostile file could ask for thousands of comparisons."""
+"""The most problems that are put into words. Nobody corrects more at a time, and a hostile file could cause thousands."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from daemon.sidecar import fields, yaml_subset
 from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
 
 MAX_DEPTH = 3
-"""The file, a list in it, and one more, so that the sentence about a field inside a field can name the field."""
+"""The file, a list in it, and one more, so that an error message about a field inside a field can name the field."""
 
 _ID = re.compile(JOB_ID_PATTERN)
 

@@ -8,7 +8,7 @@ from daemon.contract.spec import JobSpec
 
 _HEADER = "# What this job does, as it was put together from its YAML files and the configuration.\n"
 _WHOLE = 1e15
-"""Below this a float without fraction is exactly the integer that is written for it."""
+"""Below this, a float without a fraction equals the integer that is written for it exactly."""
 
 
 def render(spec: JobSpec) -> bytes:

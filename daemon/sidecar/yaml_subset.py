@@ -19,7 +19,7 @@ from yaml.scanner import Scanner
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
 MAX_VALUES = 2_000
-"""Keys and values together. The scanner needs 20 to 50 µs for each, so that this many hold nobody up for more than 0.1 s."""
+"""Keys and values together. The scanner needs 20 to 50 µs for each, so this many take at most 0.1 s."""
 
 _TAB = "a tab; YAML needs spaces there"
 _PROBLEMS = {
@@ -37,7 +37,7 @@ _PROBLEMS = {
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
     "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
 }
-"""What the parser says, for people who have never heard of a block mapping."""
+"""The parser's messages, in words for people who have never heard of a block mapping."""
 
 
 class NotPlain(Exception):

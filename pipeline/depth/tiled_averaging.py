@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, resize
 
 PART = 0.6
-"""Of a side, seen at a time: two by two parts that overlap by a third of themselves, so that every seam lies inside another."""
+"""The part of a side that one tile covers. Two by two tiles overlap by a third, so every seam is inside another tile."""
 LONG = 2.5
-"""Proportion above which the picture is cut along its longer side only, into parts of the height of the picture and"""
+"""Above this proportion, the picture is only cut along its longer side, into tiles as high as the picture and"""
 LONG_PART = 1.5
 """times its shorter side."""
 OVERLAP = 1 / 3
 TRIMMED = 0.2
-"""Share of a part's worst-fitting pixels that the second fit leaves out: thin things that the whole did not show."""
+"""Fraction of a tile's worst-fitting pixels that the second fit leaves out: thin things that the whole did not show."""
 COARSE = 8
-"""The whole decides on what is larger than this fraction of a part."""
+"""The whole decides on everything larger than a tile's side divided by this."""
 LEAST_LIKENESS = 0.5
-"""Correlation of a part with the whole below which it shows nothing recognisable (a wall, the sky) and is not used."""
+"""A tile whose correlation with the whole is lower than this shows nothing recognisable (a wall, the sky) and is not used."""
 
 Plane = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Plane]

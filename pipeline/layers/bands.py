@@ -20,16 +20,18 @@ Result = TypeVar("Result")
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
-"""Half the width of the band along a border: what an antialiased edge spans, plus what a depth edge is off in a photo of this
-size."""
+"""Half the width of the band along a border, as a fraction of the longer side.
+
+It covers an antialiased edge, plus the usual error of a depth edge.
+"""
 GRID_SIDE = 768
-"""Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
+"""Cells on the longer side. Surroundings are then windows of a few cells for any size of photo."""
 CELLS_PER_BAND = 2.0
-"""Cells in half a band where only what is smooth is looked at: all that photos above four megapixels have anyway."""
+"""Cells in half a band if only smooth values are needed. Photos above four megapixels have that many anyway."""
 BLOCK = 1 << 16
-"""Pixels of a list that are worked on at a time: their dozen float columns stay in a core's cache."""
+"""How many pixels of a list are processed at a time: their dozen float columns fit in a core's cache."""
 ROW = 4096
-"""Points per row of a remap table; OpenCV wants fewer than 32,768 columns and rows."""
+"""Points per row of a remap table; OpenCV requires fewer than 32,768 columns and rows."""
 
 
 def band_radius(shape: tuple[int, ...]) -> float:

@@ -15,25 +15,27 @@ from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius
 from pipeline.layers.texture import find_texture
 
 MAX_PARALLAX = 0.03
-"""The largest move of the nearest against the farthest layer, as a share of the picture's longer side: enough to feel depth,
-little enough that what was hidden can be made up."""
+"""The largest movement of the nearest against the farthest layer, as a fraction of the picture's longer side.
+
+It is enough to feel depth, and little enough that what was hidden can be invented.
+"""
 RELAXATIONS = 1
-"""Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
+"""Rounds of smoothing per level. They continue slopes into the unknown, as a membrane would (a one-way multigrid)."""
 SAMPLES = 600
-"""Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
+"""How many pixels decide on the exact offset: enough for a mean, few enough to try dozens of offsets."""
 SAMPLE_ROWS = 256
-"""Rows they are taken from."""
+"""The number of rows that they are taken from."""
 SURE_CELL = 0.9
-"""Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
+"""If some cell has at least this fraction of the layer's own, unmixed pixels, only such cells are trusted."""
 GRAIN = 2.0
-"""Levels of a camera's noise per pixel: what varies less is not texture."""
+"""Levels of camera noise per pixel; smaller variations are not texture."""
 OUTLINE_RIDGE = 1.0
-"""Squared cells added to the variances a line is fitted with: what is seen may be a single row."""
+"""In squared cells: added to the variances when a line is fitted, because a single row may be all that is visible."""
 LEAST_SEEN = 0.02
-"""Share of the surroundings that must be seen for a line through them to mean anything."""
+"""At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
-"""Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
+"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end."""
 
 
 @dataclass(frozen=True)

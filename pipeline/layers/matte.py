@@ -16,18 +16,20 @@ from pipeline.image.filters import at_least, box, local_colours, narrowest, powe
 from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
 
 NOISE = 4.0
-"""Levels of sensor and compression noise, below which a difference of colours says nothing."""
+"""Levels of sensor and compression noise; a smaller difference between colours means nothing."""
 NOTHING = 0.01
-"""A share of a pixel, or of what is missing of it, that is none: what is dropped stays behind when the cover moves away, and two
-hundredths already are seen as an outline."""
+"""A cover smaller than this, or a gap in it, counts as none.
+
+What is dropped stays behind when the cover moves away, and two hundredths are already visible as an outline.
+"""
 GLOW = 0.1
-"""The most that a lens's blur is taken for, beyond the band: more is a thing of its own."""
+"""The largest cover beyond the band that counts as a lens's blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""How many times the variance of the ground its squared difference is that is believed by half: some three deviations."""
+"""A squared difference of this many variances of the ground is half believed: about three deviations."""
 GLOW_REACH = 3
-"""How far it goes, in half widths of the band."""
+"""How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
-"""Standard deviation in pixels of an antialiased edge, used where colour cannot tell."""
+"""Standard deviation in pixels of an antialiased edge, used where colour cannot decide."""
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from pipeline.image.filters import put
 from pipeline.layers.bands import BLOCK, in_parallel
 
 NEAR_ESTIMATE = 16
-"""Levels by which a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
+"""How many levels a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
 GROUND_SLACK = 16.0
-"""Levels by which a made-up colour behind a soft pixel may be bent so that the mixture comes out."""
+"""How many levels an invented colour behind a soft pixel may change to make the mixture exact."""
 ALPHA_SLACK = 24.0
-"""Levels by which alpha may follow the ground: it was estimated before the ground was filled."""
+"""How many levels alpha may change to fit the ground: it was estimated before the ground was filled."""
 ALIKE = 1000.0
-"""Squared distance of cover and ground, about 18 levels per channel, below which their difference says little about alpha."""
+"""If cover and ground are closer than this squared distance (18 levels per channel), they say little about alpha."""
 STRIP = 1 << 18
-"""Pixels composed at a time: a few layers of them stay in a core's cache."""
+"""How many pixels are composed at a time: a few layers of them fit in a core's cache."""
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,21 @@ from pipeline.image.filters import box, local_colours, narrowest, power, resize,
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
-"""A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
+"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
 LONGEST_GAP = 0.06
-"""Share of the longer side up to which the two ends of a gap tell what lies between: twice the shadow a stereo pair casts."""
+"""Fraction of the longer side. Up to this length, a gap is filled from its two ends: twice the shadow of a stereo pair."""
 BRIDGE_SIDE = 1024
-"""Readings on the longer side above which gaps are bridged on every second, third, … reading: gaps are guesses anyway."""
+"""Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
 FARTHER = 12.0
-"""How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+"""How strongly unknown values follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
 COLOUR_NOISE = 8.0
-"""Levels by which the colour of one surface varies in a photo without being another surface."""
+"""By how many levels the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""Pixels per reading from which on steps have been smeared by enlarging."""
+"""From this many pixels per value on, enlarging has blurred the steps."""
 PASSES = 2
-"""A second look decides what lay beyond the first one's window: the outer slope of a smeared step. A third changes little."""
+"""The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
-"""How far into the other side's colours a pixel must lie before a depth that already has an edge there is overruled."""
+"""How far into the other side's colours a pixel must be to overrule a depth that already has an edge there."""
 
 
 def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:

@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, grown, narrowest, widest
 
 BINS = 512
-"""Finer than the eight bits of most depth pictures, coarse enough for an n × n table of costs (2 MB) in milliseconds."""
+"""Finer than the 8 bits of most depth pictures, but few enough for an n × n table of costs (2 MB) in milliseconds."""
 MIN_SHARE = 0.03
-"""A layer below this share of the picture is a speck nobody would want to move by itself."""
+"""A layer below this fraction of the picture is a speck that nobody wants to move separately."""
 SAMPLE_PIXELS = 1 << 20
-"""The histogram of a million evenly spaced pixels is within a few tenths of a percent of the whole picture's."""
+"""The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
-"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat, whatever rounding did to it."""
+"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat; the rest is rounding."""
 SHORTAGE_COST = 1e3
-"""What a layer without enough pixels costs, against a total variance of at most 1: dearer than any honest grouping, so that
-it is taken only when there is no other."""
+"""The cost of a layer without enough pixels, compared with a total variance of at most 1.
+
+It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
+"""
 
 
 def find_thresholds(

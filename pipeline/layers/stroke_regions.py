@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from pipeline.image.filters import resize
 
 LARGEST_MOVED = 0.002
-"""Share of the picture's pixels up to which a part of a stroke follows the rest of it; a larger one is a thing of its own, and
-its depth counts for more than the brush."""
+"""Up to this fraction of the picture's pixels, a part of a stroke follows the rest of it.
+
+A larger part is a separate thing, and its depth counts for more than the brush.
+"""
 
 
 def keep_whole(labels: NDArray[np.uint8], pieces: NDArray[np.int32], num_layers: int) -> NDArray[np.uint8]:

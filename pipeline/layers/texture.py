@@ -17,17 +17,17 @@ from pipeline.image.filters import box, grown, narrowest, power
 Pixel = TypeVar("Pixel", np.bool_, np.float32)
 
 CANDIDATES = 6
-"""Offsets kept per ring of distances; more only cost time: the best few serve nearly every cell."""
+"""Offsets kept per ring of distances. The best few serve nearly every cell, and more would only take time."""
 LEAST_OVERLAP = 0.05
-"""Share of the layer that must lie over itself at an offset before their agreement means anything."""
+"""At least this fraction of the layer must overlap itself at an offset for their agreement to mean anything."""
 LEAST_STRENGTH = 0.55
-"""How much of a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
+"""How strongly a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
 TEXTURED = 8.0
-"""How many times the noise's power a texture has that is shown by half; what is flatter a smooth fill serves better."""
+"""Texture with this many times the noise's power is shown by half; for flatter surfaces a smooth fill is better."""
 UNLIKE = 2.2
-"""Disagreement over local power from which a source is of another kind: two places of one random texture have 2."""
+"""Above this ratio of disagreement to local power, a source is of another kind; two places of one random texture have 2."""
 USUAL = 3.0
-"""How many times a layer's usual power is texture still; what has more is a thing, and pieces of it elsewhere look wrong."""
+"""Up to this many times a layer's usual power, it is texture. Anything above is an object, and copied parts of it look wrong."""
 
 
 @dataclass(frozen=True)

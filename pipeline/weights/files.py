@@ -4,7 +4,7 @@ import os
 import stat
 
 RECORD = "multiplane.json"
-"""In a model's folder: what was fetched (`pipeline.weights.store.Record`)."""
+"""The record of a fetch, in the model's folder (`pipeline.weights.store.Record`)."""
 
 
 def write_whole(path: str, text: str) -> None:

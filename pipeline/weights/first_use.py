@@ -12,7 +12,7 @@ from daemon.errors import WeightsCorrupt
 from pipeline.weights.files import write_whole
 
 FIRST_USE = ".first-use.json"
-"""In the models folder: `owner/name@commit` → file → SHA-256."""
+"""A file in the models folder: `owner/name@commit` → file → SHA-256."""
 
 
 def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:

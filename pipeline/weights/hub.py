@@ -30,7 +30,7 @@ from daemon.errors import Refusal
 UNAVAILABLE = 69
 """Exit status when the hub cannot be reached or refuses (sysexits.h, EX_UNAVAILABLE)."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-"""Kinds of weights that can run code when they are loaded."""
+"""Formats of weights that can run code when they are loaded."""
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _ATTEMPTS = 5  # in a row without a single new byte; an attempt that brings one restarts the count

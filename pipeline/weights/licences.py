@@ -8,7 +8,7 @@ from pipeline.weights.catalogue import Entry
 from pipeline.weights.files import write_whole
 
 ACCEPTED = ".licences.json"
-"""In the models folder: licence → when it was accepted (UTC, RFC 3339)."""
+"""A file in the models folder: licence → when it was accepted (UTC, RFC 3339)."""
 
 
 def needed(entry: Entry, models: str) -> bool:

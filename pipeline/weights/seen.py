@@ -20,13 +20,13 @@ import time
 from pipeline.weights.files import write_whole
 
 SEEN = ".seen.json"
-"""In the models folder: state of a file → its SHA-256."""
+"""A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
-"""Nanoseconds, some ticks of a kernel's file clock: a file is hashed only when a change from now on will have another time."""
+"""Nanoseconds: a few ticks of the kernel's file clock. Only older changes are hashed, so that a later one has another time."""
 _SECOND = 10**9
-"""Nanoseconds. Some file systems (exFAT, some shares) keep whole seconds, within which two changes look the same."""
+"""Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same."""
 _MOST = 1000
-"""States that are kept; the oldest go."""
+"""The most states that are stored; the oldest are dropped."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

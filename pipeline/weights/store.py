@@ -17,9 +17,9 @@ from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, w
 from pipeline.weights.seen import Seen
 
 PARTIAL = ".fetch-"
-"""Before a model's name: the folder into which it is being fetched."""
+"""Prefix of the folder into which a model is being fetched."""
 REMOVED = ".removed-"
-"""Before a model's name: a folder that is being removed."""
+"""Prefix of a folder that is being removed."""
 
 State = Literal["installed", "other revision", "damaged", "partly fetched", "not installed", "own folder", "folder missing"]
 
