@@ -53,7 +53,7 @@ class SpecUnreadable(JobError):
 
     code, exit_status = "spec_unreadable", 11
     hint = (
-        "Write the YAML file in the job's source folder anew, as plain `field: value` lines, and drag both files back into the "
+        "Write the YAML file in the job's source folder again, as simple `field: value` lines, and drag both files back into the "
         "inbox, or run: multiplane retry ID."
     )
 
@@ -102,7 +102,7 @@ class ImageUnreadable(JobError):
     """The picture is damaged or incomplete."""
 
     code, exit_status = "image_unreadable", 24
-    hint = "Open the picture in another program and export it anew; if it was still being copied, drop it again."
+    hint = "Open the picture in another program and export it again; if it was still being copied, drop it again."
 
 
 class DepthMissing(JobError):
@@ -144,7 +144,7 @@ class ModelFailed(JobError):
     """The model gave no usable picture (NaN, or all black)."""
 
     code, exit_status = "model_failed", 35
-    hint = "Try again; if it stays, choose another model or set device: cpu in the settings."
+    hint = "Try again; if it keeps failing, choose another model or set device: cpu in the settings."
 
 
 class DeviceUnavailable(JobError):
@@ -186,7 +186,7 @@ class DiskFull(JobError):
     """The disk has no space left."""
 
     code, exit_status, retryable = "disk_full", 44, True
-    hint = "Make room on the disk of the outbox; then: multiplane retry ID."
+    hint = "Free some space on the disk of the outbox, then run: multiplane retry ID."
 
 
 class Cancelled(JobError):

@@ -124,7 +124,7 @@ def run(command: JobCommand, report: Report) -> Result:
     with progress.stage("layers"):
         layers = _layer(picture, painted.pieces if painted else None, reading, command, progress)
     if layers.max_error > _MAX_ERROR:
-        raise Internal(f"the layers do not give the picture back: they are {layers.max_error} levels off somewhere")
+        raise Internal(f"the layers do not recompose to the picture: they are up to {layers.max_error} levels off")
     with progress.stage("export") as within:
         outputs, manifest = _export(command, photo, picture, painted, reading, layers, threads, within)
     return Result(

@@ -57,7 +57,7 @@ class InboxFolders:
         """
         held = self._held.get(name) or self._open(name)
         if ino and self.local and held.ino != ino:
-            raise ExchangedError(errno.ENOENT, "another folder has its name by now", held.path)
+            raise ExchangedError(errno.ENOENT, "another folder has this name now", held.path)
         return held
 
     def _open(self, name: bytes) -> HeldFolder:
@@ -65,7 +65,7 @@ class InboxFolders:
         identity = held.dev, held.ino
         if self._known.setdefault(name, identity) != identity:
             held.release()
-            raise ExchangedError(errno.ENOENT, "another folder has its name by now", held.path)
+            raise ExchangedError(errno.ENOENT, "another folder has this name now", held.path)
         if len(self._held) >= _MAX_HELD:
             oldest = next(other for other in self._held if other != INBOX)
             self._held.pop(oldest).release()

@@ -42,7 +42,7 @@ class LiveSnapshot:
     waiting_total: int
 
 
-class Seeing:
+class SnapshotReader:
     """Reads the state of one home repeatedly.
 
     Args:

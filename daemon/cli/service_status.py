@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
-from daemon.cli.live_snapshot import Seeing, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, standstill_of
 from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
@@ -39,21 +39,21 @@ class ServiceStatus(Frozen):
     file: str
     installed: bool
     installed_home: str | None = None
-    managed: bool | None = Field(description="whether the service manager runs it; none if there is no manager to be asked")
+    managed: bool | None = Field(description="whether the service manager runs it; none if there is no service manager")
     home: str
     alive: bool = Field(description="whether a daemon holds this home and said so within the last minute")
     health: Health | None
-    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     last_job: JobAtAGlance | None = None
     next_job: JobAtAGlance | None = None
-    waiting_total: int = Field(0, description="how much is in the inbox and not taken")
+    waiting_total: int = Field(0, description="how many entries the waiting list has")
 
 
 def look(settings: Settings, its: Manager) -> ServiceStatus:
     """The current status of the service and the daemon."""
     looking = Looking(fs, settings)
-    sight = Seeing(settings, looking).look(now())
-    health = sight.health
+    snapshot = SnapshotReader(settings, looking).look(now())
+    health = snapshot.health
     file = installed(its)
     try:
         managed: bool | None = is_managed(its)
@@ -71,16 +71,16 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         installed_home=file.home if file else None,
         managed=managed,
         home=str(settings.paths.home),
-        alive=sight.alive and health is not None and silent <= _SILENT_SECONDS,
+        alive=snapshot.alive and health is not None and silent <= _SILENT_SECONDS,
         health=health,
-        problem=sight.problem,
+        problem=snapshot.problem,
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
         next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
-        waiting_total=sight.waiting_total,
+        waiting_total=snapshot.waiting_total,
     )
 
 
-def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
+def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     """The lines for people: names and values."""
     health, at = found.health, now()
     if not found.installed:

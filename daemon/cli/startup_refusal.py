@@ -33,14 +33,14 @@ def explained(error: OSError | JournalError) -> Refusal:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
         message = f"{name} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
-        return Refusal(message, hint="Check --home and MULTIPLANE_HOME: a home is a folder, or one that can be made.")
-    if isinstance(cause, OSError) and _is_unmounted(cause.filename):
         return Refusal(
-            message, hint="Connect the disk or the share; as a service the daemon then starts by itself.", exit_status=EXIT_DISK
+            message, hint="Check --home and MULTIPLANE_HOME: the home must be a folder, or a path where one can be created."
         )
+    if isinstance(cause, OSError) and _is_unmounted(cause.filename):
+        return Refusal(message, hint="Connect the disk or the share. A service then starts automatically.", exit_status=EXIT_DISK)
     if number in _NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
-    return Refusal(message, hint="Make sure that the disk has room and works, then start again.", exit_status=EXIT_DISK)
+    return Refusal(message, hint="Make sure that the disk works and has free space, then start again.", exit_status=EXIT_DISK)
 
 
 def _is_unmounted(path: object) -> bool:

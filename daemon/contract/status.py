@@ -71,9 +71,9 @@ class Status(Frozen):
     job_id: str
     requested_id: str | None = None
     state: State
-    mode: Mode | None = Field(None, description="none when the sidecar could not be read that far")
+    mode: Mode | None = Field(None, description="none if the sidecar could not be read")
     batch: str | None = None
-    spec: JobSpec | None = Field(None, description="the effective spec; none when it was refused")
+    spec: JobSpec | None = Field(None, description="the effective spec; none if it was refused")
     source: Source | None = None
     created_at: str
     started_at: str | None = None
@@ -81,10 +81,10 @@ class Status(Frozen):
     processing_seconds: float | None = None
     timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
     attempts: int = 0
-    retry_at: str | None = Field(None, description="while it rests after an attempt: when it is tried again by itself")
-    queue_position: int | None = Field(None, description="1 is next; none while it rests")
+    retry_at: str | None = Field(None, description="when the next attempt may start, while it pauses after a failed one")
+    queue_position: int | None = Field(None, description="1 is next; none while it pauses before a retry")
     progress: Progress | None = None
-    error: ErrorInfo | None = Field(None, description="how it ended; while it is pending, how the attempt before did")
+    error: ErrorInfo | None = Field(None, description="why it did not complete; while it is pending, why the last attempt failed")
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")

@@ -54,7 +54,7 @@ def adopt(
     """
     status = read_status(fs, outbox.root, name)
     if status is None:
-        raise UnfitError("its status.json cannot be read, or speaks of another job")
+        raise UnfitError("its status.json cannot be read, or is about another job")
     if status.spec and status.spec.timeout_seconds > max_seconds:
         raise UnfitError("its spec asks for more time than is allowed")
     accepted = _accepted(fs, outbox, status)
@@ -65,7 +65,7 @@ def adopt(
             publishing = _published(fs, outbox, status, max_bytes)
         except UnfitError as why:
             error = Internal(f"the result is not what status.json says: {why}").info()
-    note = f"The journal did not know this job; it was taken in from its folder on {clock.local(clock.now())}."
+    note = f"The journal did not list this job; it was added from its folder on {clock.local(clock.now())}."
     job = Job(
         job_id=name,
         accepted=accepted,
@@ -98,7 +98,7 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
         raise UnfitError("its status.json names no picture")
     folder, image = outbox.job(status.job_id, b"source"), to_bytes(status.source.image)
     if classify(image, in_inbox=True).role != "image" or b"/" in image or b"\0" in image:
-        raise UnfitError("what its status.json names is no picture")
+        raise UnfitError("its status.json names a file that is not a picture")
     if not _is(fs, folder, "directory"):
         raise UnfitError("it has no source folder")
     stem = os.path.splitext(image)[0]
@@ -108,7 +108,7 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
         *_files(fs, folder, "depth", [stem + end for end in _DEPTHS]),
     ]
     if not files or files[0].role != "image":
-        raise UnfitError("its picture is not in source/, or is no plain file")
+        raise UnfitError("its picture is not in source/, or is not a regular file")
     return Accepted(job=status.job_id, files=tuple(files), spec=status.spec, mode=status.mode)
 
 
@@ -157,7 +157,7 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
 def _source(source: Source) -> Source:
     for number in (source.bytes, source.width or 1, source.height or 1):
         if not 0 <= number < 1 << 53:
-            raise UnfitError("it names a picture of a size that none has")
+            raise UnfitError("it gives the picture an impossible size")
     return source
 
 
@@ -167,7 +167,7 @@ def _error(status: Status) -> ErrorInfo:
         error = status.error
         return ErrorInfo(code=error.code, message=error.message[:_MAX_TEXT], hint=error.hint[:_MAX_TEXT])
     return (
-        Internal(f"the journal lost sight of this job while it was {status.state}")
+        Internal(f"the journal lost this job while it was {status.state}")
         .info()
         .model_copy(update={"hint": "Run it again: multiplane retry ID"})
     )

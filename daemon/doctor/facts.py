@@ -111,7 +111,7 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
         there, found, free = True, MARKER in names, fs.free_bytes(raw)
         writing = _trouble(lambda: _touch(fs, raw))
     except OSError as error:
-        trouble = _told(error)
+        trouble = _trouble_of(error)
     mount = mount_of(raw)
     return Folder(
         name=name,
@@ -155,7 +155,7 @@ def _moving(fs: FileSystem, inbox: bytes, work: bytes) -> Trouble | None:
     try:
         fs.close(fs.create(start))
     except OSError as error:
-        return _told(error)
+        return _trouble_of(error)
     trouble = _trouble(lambda: fs.rename(start, end))
     _trouble(lambda: fs.unlink(start if trouble else end))  # a daemon that starts at this moment removes it
     return trouble
@@ -185,7 +185,7 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
         survey.look()
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
-        return JournalFacts(trouble=_told(error))
+        return JournalFacts(trouble=_trouble_of(error))
     strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else ([], 0)
     return JournalFacts(
         segments=tuple(survey.segments),
@@ -249,9 +249,9 @@ def _trouble(what: Callable[[], object]) -> Trouble | None:
     try:
         what()
     except OSError as error:
-        return _told(error)
+        return _trouble_of(error)
     return None
 
 
-def _told(error: OSError) -> Trouble:
+def _trouble_of(error: OSError) -> Trouble:
     return Trouble(number=error.errno or 0, text=error.strerror or str(error))

@@ -26,7 +26,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="weights", grade="problem", sentence=f"{each['name']}: {each['says']}", hint=hint)
     for each in models:
         if each["state"] in ("partly fetched", "other revision"):
-            hint = f"Go on with: multiplane models fetch {each['name']}"
+            hint = f"Continue with: multiplane models fetch {each['name']}"
             yield Finding(area="weights", grade="note", sentence=f"The model {each['name']} is {each['state']}.", hint=hint)
     there = [str(each["name"]) for each in verified if each["ok"]]
     depth = [each for each in models if each["use"] == "depth"]
@@ -89,4 +89,4 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
             hint="A newer system can; until then a picture made to attack a decoder could do that.",
         )
     else:
-        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and see only their own files.")
+        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and limited access to files.")

@@ -41,7 +41,7 @@ class Report(Frozen):
 
     schema_version: int = 1
     version: str
-    home: str | None = Field(description="none where the settings are wrong")
+    home: str | None = Field(description="none if the settings are wrong")
     healthy: bool = Field(description="whether there is no problem")
     findings: tuple[Finding, ...]
 

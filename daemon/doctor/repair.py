@@ -86,10 +86,10 @@ def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[
         number = right[link.number]
         if number in staying:
             target = _free(fs, aside_path(folder, number, "damaged").replace(b"damaged-", b"double-"))
-            what = f"is {number:08}.jsonl once more, and was set aside as {os.fsdecode(os.path.basename(target))}"
+            what = f"is {number:08}.jsonl a second time, and was set aside as {os.fsdecode(os.path.basename(target))}"
         else:
             staying[number] = link
-            target, what = segment_path(folder, number), f"is {number:08}.jsonl, and has its name again"
+            target, what = segment_path(folder, number), f"is {number:08}.jsonl, and was renamed accordingly"
         fs.rename(_waiting(folder, link), target)
         yield f"{link.number:08}.jsonl {what}."
 

@@ -54,7 +54,7 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
         if wanted and not wanted.is_it(as_stat(found)):
-            raise OSError(errno.ESTALE, "it is not the file any more that was looked at", path)
+            raise OSError(errno.ESTALE, "it is no longer the file that was checked", path)
         yield fd
     finally:
         os.close(fd)
@@ -108,7 +108,7 @@ class LocalFolder:
     def fd(self) -> int:
         """The descriptor; raises an error once the folder has been released."""
         if self._fd is None:
-            raise OSError(errno.EBADF, "the folder is not held any more", self.path)
+            raise OSError(errno.EBADF, "the folder is no longer open", self.path)
         return self._fd
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from daemon.platform.files import is_fixed
 def shut_folder(folder: int) -> str | None:
     """A clause that says why nothing can be removed from an open folder, and what to do; None if files can be removed."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
-        return "the folder is on a disk that can only be read: mount it so that it can be written to"
+        return "the folder is on a read-only disk: mount it with write access"
     if is_fixed(folder):
         return "the folder is locked against every change: unlock it (chattr -ia, or in Finder)"
     if os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=os.access in os.supports_effective_ids):

@@ -67,7 +67,7 @@ class _Walker:
             self._trail.pop()
             identity, self._folders = self._above.pop()
             if self._identity() != identity:
-                raise OSError(errno.ESTALE, "a folder was moved while it was looked through")
+                raise OSError(errno.ESTALE, "a folder was moved while it was read")
 
     def _enter(self, name: bytes) -> bool:
         try:

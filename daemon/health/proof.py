@@ -43,7 +43,7 @@ class Proof:
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:
-            logger.warning("what inbox and outbox were cannot be read, and is written anew: {}", error)
+            logger.warning("the record of inbox and outbox cannot be read, and is written again: {}", error)
             return {}
 
     def remember(self, name: str, folder: bytes) -> None:
@@ -55,7 +55,7 @@ class Proof:
         try:
             write_atomic(self._fs, self._path, _KEPT.dump_json(kept), durable=False)
         except OSError as error:
-            logger.warning("what the {} is cannot be remembered: {}", name, error.strerror)
+            logger.warning("the {} cannot be recorded: {}", name, error.strerror)
             return
         self._kept = kept
 

@@ -11,7 +11,7 @@ from daemon.intake.settle import History
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ControlState:
     """Which preset or batch applies in a folder.
 
     Attributes:
@@ -62,7 +62,7 @@ class FolderMemory:
     ready: Mapping[str, tuple[Ready, ...]] = field(default_factory=dict)
     downloads: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
+    control_state: ControlState = field(default_factory=ControlState)
     controls: tuple[Control, ...] = ()
     birth: float | None = None
     problem: str | None = None

@@ -25,7 +25,7 @@ _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 _OFFSETS, _COUNTS = (273, 324), (279, 325)
 #: Size in bytes and struct code of the types that these tags may have: SHORT, LONG, LONG8.
 _INTEGERS = {3: (2, "H"), 4: (4, "I"), 16: (8, "Q")}
-_MOST_TAGS = 4096
+_MAX_TAGS = 4096
 
 
 class _Ends:
@@ -146,7 +146,7 @@ def _tiff_ends_early(ends: _Ends, order: str, is_big: bool) -> bool:
         return bool(at + count_width > ends.size)
     count = int.from_bytes(counted, "little" if order == "<" else "big")
     length = count * struct.calcsize(order + entry)
-    if count > _MOST_TAGS:
+    if count > _MAX_TAGS:
         return False
     table = ends.at(at + count_width, length)
     if table is None:

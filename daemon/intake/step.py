@@ -107,7 +107,7 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
     if memory.next_due is None or memory.next_due > at:
         return frozenset()
     names = {n for family, due in memory.due.items() if due <= at for n in memory.families.get(family, ())}
-    if memory.standing.look_at is not None and memory.standing.look_at <= at:
+    if memory.control_state.look_at is not None and memory.control_state.look_at <= at:
         names |= {c.entry.name for c in memory.controls}
     return frozenset(names)
 
@@ -133,14 +133,14 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
     once = sum(_was_closed_once(memory, ready.image.name) for ready in group)
-    roll, ready, due = NameIndex(memory), dict(memory.ready), dict(memory.due)
+    index, ready, due = NameIndex(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
-        if name not in roll.histories:
+        if name not in index.histories:
             continue
-        family = roll.leave(name).family
+        family = index.leave(name).family
         ready.pop(family, None)
         # The rest of the family is judged again at the next step.
-        if family in roll.families:
+        if family in index.families:
             due[family] = now
         else:
             due.pop(family, None)
@@ -151,7 +151,7 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
     if len(recent) > 2 * _MAX_RECENT:
         recent = dict(islice(recent.items(), len(recent) - _MAX_RECENT, None))
     return replace(
-        roll.closed(),
+        index.closed(),
         ready=ready,
         due=due,
         next_due=min(due.values(), default=memory.next_due),
@@ -186,15 +186,15 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     folder = memory.folders.get(ready.folder)
     if folder is None:
         return memory
-    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
+    index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
     for entry in ready.entries:
-        if (history := roll.histories.get(entry.name)) is not None:
+        if (history := index.histories.get(entry.name)) is not None:
             doubted = replace(history, since=now, looked=now, vouch=None, held=reason, patience=history.patience * 2)
-            roll.histories[entry.name] = doubted
-            family = roll.label(entry.name).family
+            index.histories[entry.name] = doubted
+            family = index.label(entry.name).family
             verdicts.pop(family, None)
             due[family] = now
-    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
+    folder = replace(index.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
     if grew:
         folder = with_growth(folder, Circumstances(False, now, memory.rules))
     return replace(memory, folders={**memory.folders, ready.folder: folder})
@@ -210,12 +210,12 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
     folder = memory.folders.get(ready.folder)
     if folder is None or image.name not in folder.histories:
         return memory
-    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
-    roll.histories[image.name] = replace(roll.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
-    family = roll.label(image.name).family
+    index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
+    index.histories[image.name] = replace(index.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
+    family = index.label(image.name).family
     verdicts.pop(family, None)
     due[family] = now
-    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values()))
+    folder = replace(index.closed(), ready=verdicts, due=due, next_due=min(due.values()))
     return replace(memory, folders={**memory.folders, ready.folder: folder})
 
 

@@ -35,7 +35,7 @@ _FADING = 0.96
 _UNWATCHED = 0.5
 #: The standard deviation, in natural logarithms, of the pace predicted from size and layers: for equal jobs, and added per unit
 #: of difference.
-_SPREAD_TOLD, _SPREAD_APART = 0.4, 0.2
+_SPREAD_PREDICTED, _SPREAD_APART = 0.4, 0.2
 #: The standard deviation of the pace observed so far, when half of the job is done.
 _SPREAD_SEEN = 0.25
 #: For a kind that was never completed, the cost of size is unknown: no estimate before this fraction of the job is done.
@@ -178,15 +178,15 @@ class Estimator:
         share = run.track[-1][0] if run.track else 0.0
         own = self._timelines.get(run.kind)
         timelines = own or self._nearest(run.kind) or (_SHARES_ALONE,)
-        told = _weighted_median(
+        seconds = _weighted_median(
             [
                 (_remaining(run, each, elapsed, sized=own is not None), _weight(run, each, age))
                 for age, each in enumerate(reversed(timelines))
             ]
         )
-        if math.isinf(told) or elapsed >= run.limit:
+        if math.isinf(seconds) or elapsed >= run.limit:
             return None
-        return min(max(told, elapsed * _LEAST_LEFT * (1.0 - share)), run.limit - elapsed)
+        return min(max(seconds, elapsed * _LEAST_LEFT * (1.0 - share)), run.limit - elapsed)
 
     def _nearest(self, kind: Kind) -> Sequence[Timeline]:
         """What is known of the same work for other types of picture and in other formats."""
@@ -227,12 +227,12 @@ def _remaining(run: Run, timeline: Timeline, elapsed: float, *, sized: bool) -> 
 def _pace(run: Run, timeline: Timeline, place: _Place, *, sized: bool) -> float:
     """How many times longer everything takes than on the timeline."""
     by_size, by_layers = _apart(run, timeline)
-    told = _BY_BYTES * by_size + _BY_LAYERS * by_layers
+    predicted = _BY_BYTES * by_size + _BY_LAYERS * by_layers
     if place.at <= 0 or place.behind <= 0:
-        return math.exp(told)
+        return math.exp(predicted)
     seen = math.log(place.at / place.behind)
     trust = _trust(run, timeline, place.behind) if sized else 1.0
-    return math.exp(trust * seen + (1 - trust) * told)
+    return math.exp(trust * seen + (1 - trust) * predicted)
 
 
 def _trust(run: Run, timeline: Timeline, part: float) -> float:
@@ -241,10 +241,10 @@ def _trust(run: Run, timeline: Timeline, part: float) -> float:
     if not 0 < share < 1:
         return 0.0 if share <= 0 else 1.0
     by_size, by_layers = _apart(run, timeline)
-    told_variance = _SPREAD_TOLD**2 + (_SPREAD_APART * (abs(by_size) + abs(by_layers))) ** 2
+    predicted_variance = _SPREAD_PREDICTED**2 + (_SPREAD_APART * (abs(by_size) + abs(by_layers))) ** 2
     # The smaller the observed part, the less it says about the whole.
-    seen_variance = _SPREAD_SEEN**2 * (1 - share) / share
-    return told_variance / (told_variance + seen_variance)
+    observed_variance = _SPREAD_SEEN**2 * (1 - share) / share
+    return predicted_variance / (predicted_variance + observed_variance)
 
 
 def _place(run: Run, timeline: Timeline) -> _Place:

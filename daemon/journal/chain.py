@@ -38,7 +38,7 @@ def misplaced(link: Link) -> Fault | None:
     """Whether a file has another segment's name."""
     if link.start.number in (None, link.number):
         return None
-    return Fault("break", f"{_name(link.number)} is segment {link.start.number} of the journal by what it says")
+    return Fault("break", f"{_name(link.number)} contains segment {link.start.number} of the journal")
 
 
 def between(before: Link, link: Link, known: Collection[int] = ()) -> Fault | None:
@@ -55,7 +55,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
     if old and link.first <= before.last:
         return Fault("break", f"{_name(link.number)} begins before {_name(before.number)} ends: each is in the other's place")
     if not old and (after is None or after.segment < before.number):
-        text = f"{_name(link.number)} was begun without {_name(before.number)}, and knows nothing of what it says"
+        text = f"{_name(link.number)} was begun without {_name(before.number)}, and contains nothing of it"
         return Fault("gap", text, (before.number,))
     if after is None or after.segment > before.number:
         missing = tuple(number for number in range(before.number + 1, link.number) if number not in known)
@@ -71,7 +71,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
         text = f"the end of {_name(before.number)} is missing, records {before.last + 1} to {expected}"
         return Fault("gap", text, (before.number,))
     if before.last > expected:
-        text = f"{_name(link.number)} knows nothing of the last records of {_name(before.number)}"
+        text = f"{_name(link.number)} does not continue the last records of {_name(before.number)}"
         return Fault("gap", text, (before.number,))
     return None
 

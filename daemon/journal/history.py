@@ -129,14 +129,14 @@ class History:
         Raises:
             Refusal: a segment is damaged.
         """
-        told: set[str] = set()
+        newer: set[str] = set()
         for segment in self.segments(backwards=True):
             outline = Outline(segment)
             for job_id, places in reversed(outline.ended.items()):
-                if job_id not in told:
+                if job_id not in newer:
                     yield _past(outline, job_id, places)
             # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
-            told |= outline.removed | outline.ended.keys() | outline.live.keys()
+            newer |= outline.removed | outline.ended.keys() | outline.live.keys()
 
     def backwards(self) -> Iterator[Job]:
         """The jobs that ended and were not removed, newest first.

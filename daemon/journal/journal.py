@@ -36,7 +36,7 @@ RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
     "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
-    "it puts the files in their places and takes in the jobs that the journal does not know."
+    "it puts the files in their places and adds the jobs that the journal does not list."
 )
 #: A segment holds a snapshot and about 10,000 records of 1 KB. Anything much larger was not written by this program.
 _MAX_SEGMENT_BYTES = 1 << 30
@@ -119,7 +119,7 @@ def link_of(segment: Segment, number: int) -> Link:
 def _check_snapshot(segment: Segment) -> None:
     first = next(segment.entries(), None)
     if not (first and isinstance(first.record, SegmentStart) and len(segment.marks) > first.record.live):
-        raise DamageError(1, 0, "the segment does not begin with a whole snapshot")
+        raise DamageError(1, 0, "the segment does not begin with a complete snapshot")
 
 
 class Journal:
@@ -234,7 +234,7 @@ class Journal:
             self._begin(segment, next_seq, live, more)
         except UnreplayableError as error:
             raise Refusal(
-                f"the journal in {self._folder.decode(errors='replace')} cannot go on: {error}",
+                f"the journal in {self._folder.decode(errors='replace')} cannot continue: {error}",
                 hint="Nothing was changed. This is a fault of Multiplane itself: please report it, with the log.",
             ) from error
 
@@ -314,7 +314,7 @@ class Journal:
         try:
             self._begin(self.segment + 1, self._writer.next_seq, live, more)
         except UnreplayableError as error:
-            logger.error("the journal goes on in segment {}, as a new one could not begin: {}", self.segment, error)
+            logger.error("the journal continues in segment {}, because a new one could not begin: {}", self.segment, error)
             self._postponed_at = self._writer.count
 
     def close(self) -> None:

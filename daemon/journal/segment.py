@@ -17,7 +17,8 @@ from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, deco
 
 #: Somebody who moved the journal away to continue with an older version would lose track of every job.
 NEWER_HINT = (
-    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is whole."
+    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is "
+    "undamaged."
 )
 
 
@@ -117,7 +118,7 @@ def damaged(name: str, damage: DamageError) -> Refusal:
         )
     return Refusal(
         f"the journal is damaged: {name}, {damage}",
-        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
+        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to continue without it.",
     )
 
 
@@ -152,7 +153,7 @@ def _survey(data: bytes) -> tuple[list[Mark], Torn | None]:
         start = offset
         if not (closed and is_intact(data[offset:end])):
             if not marks:
-                raise DamageError(number, offset, "a segment is put in place whole, but its first record is not intact")
+                raise DamageError(number, offset, "a segment is put in place complete, but its first record is not intact")
             torn = torn or Torn(offset, number, data[offset:])
             buried = _buried(data, offset, end) if closed else None
             if buried is None:

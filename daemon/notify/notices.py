@@ -96,15 +96,15 @@ class Notices:
             open_batches: the ids of the batches whose folders are in the inbox.
             now: on the monotonic clock.
         """
-        told = []
+        notices = []
         if self._failed and now >= self._failures_at:
-            told += [_failures(self._failed)] if self._wanted.failures else []
+            notices += [_failures(self._failed)] if self._wanted.failures else []
             self._failed, self._failures_at = [], now + _FAILURES_SPACING_SECONDS
         for batch, group in list(self._groups.items()):
             if _is_over(batch, group, open_batches, now):
                 del self._groups[batch]
-                told += self._end(batch, group)
-        return told
+                notices += self._end(batch, group)
+        return notices
 
     def _group(self, job: Job) -> _Group:
         batch = job.accepted.batch

@@ -165,7 +165,7 @@ class Outbox:
             if self.has_attempt(attempt):
                 with self._fs.hold(self.attempt(attempt)) as made:
                     if made.lstat(_RESULT).kind != "directory":
-                        raise NotADirectoryError(errno.ENOTDIR, "what the worker made is no folder", made.path)
+                        raise NotADirectoryError(errno.ENOTDIR, "what the worker made is not a folder", made.path)
                     if _holds(job, _RESULT):
                         job.move(_RESULT, made, b"planted")
                     made.move(_RESULT, job, _RESULT)

@@ -59,9 +59,9 @@ class Health(Frozen):
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
     settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
-    last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
+    last_fault: str | None = Field(None, description="when watching the inbox last failed and was repaired, and how")
     polled: tuple[PolledFolder, ...] = Field(
-        (), description="folders of the inbox that are looked at every few seconds; the system tells of all others"
+        (), description="folders of the inbox that are polled every few seconds; the system reports changes in all others"
     )
 
 
@@ -161,11 +161,11 @@ def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
     """A sentence about what follows an attempt that was not the last."""
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
-        return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
+        return f"Free some space on the disk of the outbox; it is then retried automatically{which}."
     if job.place != "source":
-        return f"It waits in the inbox for the rest until {clock.hour(clock.written(job.retry_at))}; nothing to do."
+        return f"It waits in the inbox for the rest until {clock.hour(clock.written(job.retry_at))}; you need not do anything."
     when = f"at {clock.hour(clock.written(retry_at))}" if retry_at else "when it is its turn"
-    return f"It is tried again by itself {when}{which}; nothing to do."
+    return f"It is retried automatically {when}{which}; you need not do anything."
 
 
 def _warnings(job: Job) -> tuple[str, ...]:

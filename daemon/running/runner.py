@@ -258,7 +258,7 @@ class JobRunner:
             self.pauses.begin(after)
             if job.state == "processing":
                 why = after.last_error.message if after.last_error else "it was stopped"
-                logger.info("{} will be tried again: {}", job.job_id, why)
+                logger.info("{} will be retried: {}", job.job_id, why)
         if job.attempt:
             self._discard(job.attempt.folder)
 

@@ -72,9 +72,9 @@ class Service:
                 self._stop()
         except JournalError as error:
             # Nothing can be recorded any more. The guardians end the workers, and the next start recovers.
-            logger.critical("{}; the daemon stops, and goes on from the journal at its next start", error)
+            logger.critical("{}; the daemon stops, and continues from the journal at its next start", error)
             self._views.say(
-                "stopped", str(error), "Make sure that the disk of the state folder has room and works, then start again."
+                "stopped", str(error), "Make sure that the disk of the state folder works and has free space, then start again."
             )
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
@@ -193,7 +193,9 @@ class Service:
         except OSError as error:
             self._problem = f"the outbox cannot be read or written: {error.strerror}"
             logger.warning("{}", self._problem)
-            self._views.say("offline", self._problem, "Make sure that the daemon may write there and that the disk has room.")
+            self._views.say(
+                "offline", self._problem, "Make sure that the daemon may write there and that the disk has free space."
+            )
             return False
         self._batches.recover()
         self._folder.remember(time.monotonic())

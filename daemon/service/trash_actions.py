@@ -25,12 +25,12 @@ _MAX_ODD = 3
 class TrashActions:
     """Checks whether the folders of the jobs are there."""
 
-    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, board: ViewWriter) -> None:
+    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, views: ViewWriter) -> None:
         self._fs = fs
         self._ledger = ledger
         self._outbox = outbox
         self._runs = runs
-        self._views = board
+        self._views = views
         self._root: tuple[int, int] | None = None
         self._missing: set[str] = set()
         self._bare: set[str] = set()

@@ -149,13 +149,13 @@ def _check(layout: Layout) -> None:
         if _within(mine[first], mine[second]) or _within(mine[second], mine[first]):
             raise Refusal(
                 f"The {first} ({mine[first]}) and the {second} ({mine[second]}) overlap; they must be apart.",
-                hint="Set folders.inbox and folders.outbox to two folders of which neither lies in the other.",
+                hint="Set folders.inbox and folders.outbox to two separate folders, neither inside the other.",
             )
     for name, path in mine.items():
         for part in (PROGRAM / folder for folder in PROGRAM_FOLDERS):
             if _within(path, part) or _within(part, path):
                 raise Refusal(
-                    f"The {name} ({path}) lies in the program or around it ({part}).",
+                    f"The {name} ({path}) overlaps the program's folder ({part}).",
                     hint="Set folders.inbox and folders.outbox (or --home) to folders outside the program's own.",
                 )
 

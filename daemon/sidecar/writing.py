@@ -6,7 +6,7 @@ import yaml
 
 from daemon.contract.spec import JobSpec
 
-_HEADER = "# What this job does, as it was put together from its YAML files and the configuration.\n"
+_HEADER = "# What this job does, combined from its YAML files and the configuration.\n"
 _WHOLE = 1e15
 """Below this, a float without a fraction equals the integer that is written for it exactly."""
 

@@ -38,7 +38,7 @@ def why_not_anew() -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"it does not get as far as its imports within {_START_SECONDS:.0f} s"
+        return f"its imports did not finish within {_START_SECONDS:.0f} s"
     except OSError as error:
         return error.strerror or str(error)
     if done.returncode == 0:

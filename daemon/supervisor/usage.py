@@ -23,9 +23,9 @@ class Usage:
                 names += 1
                 total += below.charge
                 if names > _MAX_NAMES:
-                    return f"The job had made more than {_MAX_NAMES:,} files and folders and went on; a result has some thirty."
+                    return f"The job made more than {_MAX_NAMES:,} files and folders; a usual result has about thirty."
                 if total > self._limit:
-                    return f"The job had written more than the {self._limit >> 20:,} MiB its result may have and went on."
+                    return f"The job wrote more than the {self._limit >> 20:,} MiB that its result may have."
         except PermissionError:
             return "The job created a folder that cannot be read, so its size is unknown."
         except OSError:

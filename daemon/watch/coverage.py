@@ -21,11 +21,11 @@ _THE_FOLDERS_OWN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errn
 _REMEDIES = {
     errno.EMFILE: (
         "Raise the limit: sudo sysctl fs.inotify.max_user_instances=1024; or close programs that watch many folders (editors, "
-        "Docker, Syncthing). Watching begins again by itself."
+        "Docker, Syncthing). Watching then resumes automatically."
     ),
     errno.ENOSPC: (
         "Raise the limit: sudo sysctl fs.inotify.max_user_watches=1048576; or close programs that watch many folders (editors, "
-        "Docker, Syncthing). Watching begins again by itself."
+        "Docker, Syncthing). Watching then resumes automatically."
     ),
 }
 
@@ -182,7 +182,7 @@ class Coverage:
         are = "it is" if len(limits) == 1 else "they are"
         return f"{several} cannot be watched ({reason(trouble)}); {are} polled instead", remedy(trouble)
 
-    def told(self) -> tuple[Polled, ...]:
+    def polled_folders(self) -> tuple[Polled, ...]:
         """The folders that are polled; all others are watched, or are covered by the inbox."""
         if self.network:
             return (Polled(INBOX, self._mount.kind),)

@@ -105,7 +105,7 @@ class Watch:
     @property
     def polled(self) -> tuple[Polled, ...]:
         """The folders that are polled; all others are watched, or are covered by the inbox."""
-        return self._coverage.told()
+        return self._coverage.polled_folders()
 
     def look(self, look_at: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
         """Scan the hinted names and `look_at` (names by folder), or the whole inbox when that is due.
@@ -184,7 +184,7 @@ class Watch:
     def _begin(self, identity: Identity, now: float) -> None:
         """Watch the inbox that is there now: first a new observer, then a full look."""
         if self._identity is not None:
-            self.faults.append("the inbox is another folder than before; it is watched anew and read in full")
+            self.faults.append("the inbox is another folder than before; it is watched again and read in full")
         self._identity = identity
         self._coverage.begin(identity)
         self._scanner.begin(network=self._coverage.network)
@@ -196,7 +196,7 @@ class Watch:
         died = self._coverage.is_native
         self._coverage.observe()
         if died:
-            self.faults.append("the observer of the inbox had stopped; it is watched anew and read in full")
+            self.faults.append("the observer of the inbox had stopped; it is watched again and read in full")
         if died or self._coverage.is_native:
             self._full_at = now
             self._wake()

@@ -114,7 +114,7 @@ def kind(directory: Directory) -> Kind:
     def number(tag: int, default: int) -> int:
         value = numbers(tag, (default,))[0]
         if not isinstance(value, int):
-            raise TypeError(f"tag {tag} of the directory is no number")
+            raise TypeError(f"tag {tag} of the directory is not a number")
         return value
 
     channels = number(_SAMPLES, 1)

@@ -26,7 +26,7 @@ SAMPLES = 600
 SAMPLE_ROWS = 256
 """The number of rows that they are taken from."""
 SURE_CELL = 0.9
-"""If some cell has at least this fraction of the layer's own, unmixed pixels, only such cells are trusted."""
+"""If no cell has more than this fraction of the layer's own, unmixed pixels, mixed ones are used as well."""
 GRAIN = 2.0
 """Levels of camera noise per pixel; smaller variations are not texture."""
 OUTLINE_RIDGE = 1.0

@@ -84,7 +84,7 @@ class Catalogue(BaseModel):
     @model_validator(mode="after")
     def _default_is_a_depth_model(self) -> Self:
         if self.default_depth not in self.models or self.models[self.default_depth].use != "depth":
-            raise ValueError(f"default_depth: {self.default_depth} is no depth model of this list")
+            raise ValueError(f"default_depth: {self.default_depth} is not a depth model of this list")
         return self
 
     def depth_models(self) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
     names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
     found: list[dict[str, object]] = []
     status = 0
-    seen = Seen(shelf.models, anew=True)
+    seen = Seen(shelf.models, recompute=True)
     for each in names:
         try:
             there = weights.locate(each, shelf.models, shelf.listed, seen)

@@ -186,7 +186,8 @@ def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]
     if total - have > available:
         raise DiskFull(
             f"There is not enough space for {entry.repo}: {_megabytes(total - have)} to come, {_megabytes(available)} free.",
-            hint=f"Make room on the disk of {os.path.dirname(staging)}, or set folders.models to another one; then run it again.",
+            hint=f"Free some space on the disk of {os.path.dirname(staging)}, or set folders.models to another one. "
+            "Then run it again.",
         )
     order.report.begin(order.snapshot.commit, total, have)
     for each in wanted:
@@ -308,7 +309,8 @@ def _disk_space(models: str) -> Iterator[None]:
         if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DiskFull(
-            f"The disk of {models} is full.", hint="Make room and run the same command again; what was already fetched is kept."
+            f"The disk of {models} is full.",
+            hint="Free some space and run the same command again; what was already fetched is kept.",
         ) from reason
 
 

@@ -22,10 +22,10 @@ from pipeline.weights.files import write_whole
 SEEN = ".seen.json"
 """A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
-"""Nanoseconds: a few ticks of the kernel's file clock. Only older changes are hashed, so that a later one has another time."""
+"""Nanoseconds: a few ticks of the kernel's file clock. A new change is hashed only after them, so later ones have other times."""
 _SECOND = 10**9
 """Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same."""
-_MOST = 1000
+_MAX_STATES = 1000
 """The most states that are stored; the oldest are dropped."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -35,11 +35,11 @@ class Seen:
 
     Args:
         models: the folder for fetched weights; it need not exist.
-        anew: compute every hash, even if one is stored.
+        recompute: compute every hash, even if one is stored.
     """
 
-    def __init__(self, models: str, *, anew: bool = False) -> None:
-        self._path, self._anew = os.path.join(models, SEEN), anew
+    def __init__(self, models: str, *, recompute: bool = False) -> None:
+        self._path, self._recompute = os.path.join(models, SEEN), recompute
         self._known = _read(self._path)
 
     def sha256(self, path: str) -> str:
@@ -51,7 +51,7 @@ class Seen:
         with open(path, "rb") as file:
             at = os.fstat(file.fileno())
             before = _state(at)
-            if not self._anew and before in self._known:
+            if not self._recompute and before in self._known:
                 return self._known[before]
             young = time.time_ns() - at.st_ctime_ns
             if 0 <= young < _TICK:
@@ -70,7 +70,7 @@ class Seen:
         Raises:
             OSError: the models folder cannot be written.
         """
-        write_whole(self._path, json.dumps(dict(list(self._known.items())[-_MOST:]), indent=1))
+        write_whole(self._path, json.dumps(dict(list(self._known.items())[-_MAX_STATES:]), indent=1))
 
 
 def _state(at: os.stat_result) -> str:

@@ -154,7 +154,7 @@ def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None
     Returns:
         What was written.
     """
-    seen = seen or Seen(os.path.dirname(where), anew=True)
+    seen = seen or Seen(os.path.dirname(where), recompute=True)
     files = {file: FileRecord(bytes=size_of(path), sha256=seen.sha256(path)) for file, path in files_of(where).items()}
     made = Record(name=name, repo=entry.repo, revision=revision, licence=entry.licence, files=files)
     write_whole(os.path.join(where, RECORD), made.model_dump_json(indent=2) + "\n")

@@ -185,7 +185,7 @@ def _rehearse(commands_fd: int) -> None:
         rehearse(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
     except (OSError, JobError) as error:
         # Only time is lost. If the disk or the installation is faulty, the job will report it.
-        sys.stderr.write(f"The rehearsal ended early: {error}\n")
+        sys.stderr.write(f"The warm-up ended early: {error}\n")
 
 
 def _listen(readline: Callable[[], bytes]) -> None:
@@ -281,7 +281,7 @@ def classify(error: BaseException) -> "JobError":
     if _is_out_of_memory(error):
         return OutOfMemory("There was not enough memory for the job.", detail=detail)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull("There is no room left on the disk of the outbox.", detail=detail)
+        return DiskFull("There is no space left on the disk of the outbox.", detail=detail)
     if is_passing(error):
         # It is retried, and the daemon finds out whose fault it is.
         return WorkerCrashed(f"The disk or the system failed the job: {error}.", detail=detail)

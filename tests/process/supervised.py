@@ -23,7 +23,7 @@ QUICK = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2, "sample_seconds": 
 
 
 class House:
-    """JobRunner jobs to their end in a folder; remembers what was reported."""
+    """Runs jobs to their end in a folder, and remembers what was reported."""
 
     def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder

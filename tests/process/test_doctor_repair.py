@@ -143,9 +143,9 @@ def test_the_jobs_of_a_lost_segment_are_taken_in_and_no_start_is_refused_any_mor
     done, failed, waits = (home.job(name) for name in ("done", "failed", "waits"))
     assert (done.state, done.published.outputs[0].path) == ("completed", "result/1.png")
     assert (failed.state, failed.ended.error.code) == ("failed", "timeout")
-    assert (waits.state, waits.ended.error.message) == ("failed", "the journal lost sight of this job while it was pending")
+    assert (waits.state, waits.ended.error.message) == ("failed", "the journal lost this job while it was pending")
     assert [file.role for file in waits.accepted.files] == ["image", "sidecar"]
-    assert "taken in from its folder" in done.notes[0]
+    assert "added from its folder" in done.notes[0]
     assert home.repair() == []
 
 
@@ -240,7 +240,7 @@ def test_exchanged_segments_are_put_back_in_their_places(home: Home) -> None:
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)
     two.write_bytes(first)
-    with pytest.raises(Refusal, match="is segment 1 of the journal by what it says"):
+    with pytest.raises(Refusal, match="is segment 1 of the journal"):
         home.live()
     assert len(home.repair()) == 2
     assert (one.read_bytes(), two.read_bytes()) == (first, second)

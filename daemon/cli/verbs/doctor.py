@@ -67,15 +67,17 @@ def listing(report: Report) -> Table:
     before = ""
     for finding in report.findings:
         mark, style = _MARKS[finding.grade]
-        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _told(finding))
+        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _lines(finding))
         before = finding.area
     return table
 
 
-def _told(finding: Finding) -> Text:
-    told = cell(finding.sentence, "red" if finding.grade == "problem" else "")
+def _lines(finding: Finding) -> Text:
+    lines = cell(finding.sentence, "red" if finding.grade == "problem" else "")
     return (
-        told.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold")) if finding.hint else told
+        lines.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold"))
+        if finding.hint
+        else lines
     )
 
 

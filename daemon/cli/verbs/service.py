@@ -11,7 +11,7 @@ import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
 from daemon.cli.looking import Looking
-from daemon.cli.service_status import installed, is_managed, look, told
+from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.quick_action import put, take_away
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
@@ -57,7 +57,7 @@ def install(
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(
-            f"{guards[0][0]} lies in {guards[0][1]}, protected by macOS: a service is refused there, or asks unseen",
+            f"{guards[0][0]} is in {guards[0][1]}, which macOS protects: a service cannot read it there",
             hint="Move it, or choose another --home (a new folder in your user folder), or use --anyway.",
             exit_status=1,
         )
@@ -134,7 +134,7 @@ def status(home: Home = None, json: Json = False) -> None:
     if json:
         print_json(found)
     else:
-        for name, value in told(found):
+        for name, value in status_lines(found):
             out.print(f"{name:>9}  {printable(value)}", markup=False)
     if not found.alive:
         raise typer.Exit(EXIT_NOT_RUNNING)

@@ -56,7 +56,7 @@ def show(
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
     halt = standstill(settings, looking, now()) if status.state not in ENDED else None
-    lines = list(told(status, f"{folder} no longer exists" if lost else str(folder), halt))
+    lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
         _tell(name, value, columns)
@@ -69,7 +69,7 @@ def show(
             out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
 
 
-def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
+def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
     """A job's properties: names and values.
 
     Args:

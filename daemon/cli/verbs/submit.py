@@ -65,7 +65,7 @@ def submit(
 ) -> None:
     """Copy pictures into the inbox, each with its IMAGE.depth.png if there is one. Options you leave out use the defaults."""
     settings = settings_in_use(home)
-    wishes: dict[str, object] = {
+    given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority,
         "timeout_seconds": timeout_seconds,
@@ -73,14 +73,14 @@ def submit(
     if job_id and len(images) > 1:
         tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(2)
-    fields = {name: value for name, value in wishes.items() if value is not None}
+    fields = {name: value for name, value in given.items() if value is not None}
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
-    for image, wish in plans:
-        _check(image, wish, settings)
+    for image, options in plans:
+        _check(image, options, settings)
     dropped: list[Dropped] = []
-    for image, wish in plans:
+    for image, options in plans:
         try:
-            dropped.append(drop(image, wish, settings))
+            dropped.append(drop(image, options, settings))
         except typer.Exit:
             for one in dropped:
                 err.print(f"{one.job_id} is already in the inbox.", markup=False)
@@ -102,7 +102,7 @@ def _new_id(image: Path) -> str:
     return f"{now:%Y%m%dt%H%M%S}-{slug(os.fsencode(image.name))}-{secrets.token_hex(4)}"
 
 
-def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
+def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     """Refuse now what the daemon would refuse later."""
     if image.is_dir():
         hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
@@ -131,7 +131,7 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
         resolve(
             defaults=settings.spec_defaults,
             preset=None,
-            own=parse(_yaml(wish), name="options"),
+            own=parse(_yaml(options), name="options"),
             ceiling_seconds=settings.worker.max_timeout_seconds,
             kind="pair",
             styles=settings.styles,
@@ -139,26 +139,26 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
     except JobError as error:
         tell_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
-    if (settings.paths.outbox / str(wish["id"])).exists():
-        tell_error(f'the id "{wish["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
+    if (settings.paths.outbox / str(options["id"])).exists():
+        tell_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
         raise typer.Exit(2)
 
 
-def _yaml(wish: dict[str, object]) -> bytes:
-    data = yaml.safe_dump(wish, sort_keys=False, allow_unicode=True).encode()
+def _yaml(options: dict[str, object]) -> bytes:
+    data = yaml.safe_dump(options, sort_keys=False, allow_unicode=True).encode()
     if len(data) > MAX_BYTES:
         raise AssertionError("a sidecar of a few options is never that long")
     return data
 
 
-def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
+def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped:
     """Write under temporary names. Then, while no other submit does, rename the picture, its depth picture, last the sidecar.
 
     The job is dropped with the rename of the sidecar. Until then, an error or Ctrl-C leaves nothing behind.
 
     Args:
         image: the picture; a `name.depth.png` next to it goes along.
-        wish: the content of the sidecar, with the `id` of the job.
+        options: the content of the sidecar, with the `id` of the job.
         settings: of the home.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
@@ -170,7 +170,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
             parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
             for source, part in zip(sources, parts[:-1], strict=True):
                 fs.copy(os.path.realpath(source), part)
-            write_new(fs, parts[-1], _yaml(wish), durable=True)
+            write_new(fs, parts[-1], _yaml(options), durable=True)
             with _turn(settings):
                 name = _free_name(inbox, os.fsencode(image.name))
                 beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
@@ -193,7 +193,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
         fs.sync_dir(inbox)
     except OSError as error:
         err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
-    return Dropped(str(wish["id"]), targets[-1])
+    return Dropped(str(options["id"]), targets[-1])
 
 
 def _depth_of(image: Path) -> Path | None:

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.live_snapshot import Seeing, Standstill, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
 from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.contract.records import Job
@@ -24,7 +24,7 @@ from daemon.settings import Settings
 _LOOK_SECONDS = 0.5
 #: The largest fraction of the time that may be spent reading the journal.
 _JOURNAL_SHARE = 0.1
-_MOST = 200
+_MAX_ROWS = 200
 #: Lines of a section's head (a blank one and the title), and the fewest lines of a whole section.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
@@ -38,7 +38,7 @@ class Scene(Frozen):
     at: str
     alive: bool
     health: Health | None
-    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     running: tuple[Status, ...]
     queue: tuple[Status, ...]
     queue_total: int
@@ -57,7 +57,7 @@ def watch(home: Home = None, json: Json = False) -> None:
         if json:
             print_json(scenes.look(now()))
         elif not out.is_terminal:
-            out.print(draw(scenes.look(now()), out.width, _MOST), soft_wrap=False)
+            out.print(draw(scenes.look(now()), out.width, _MAX_ROWS), soft_wrap=False)
         else:
             _live(scenes)
     except Refusal as refusal:
@@ -80,7 +80,7 @@ class Scenes:
 
     def __init__(self, settings: Settings) -> None:
         self._looking = Looking(fs, settings)
-        self._sight = Seeing(settings, self._looking)
+        self._reader = SnapshotReader(settings, self._looking)
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
@@ -98,14 +98,14 @@ class Scenes:
             Refusal: the journal is damaged.
         """
         self._read_journal()
-        sight = self._sight.look(at)
+        snapshot = self._reader.look(at)
         second = at.timestamp()
         running = [self._looking.status(status.job_id) or status for status in self._running]
         return Scene(
             at=at.isoformat(),
-            alive=sight.alive,
-            health=sight.health,
-            problem=sight.problem,
+            alive=snapshot.alive,
+            health=snapshot.health,
+            problem=snapshot.problem,
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
             # The end of a pause leaves no record.
@@ -113,8 +113,8 @@ class Scenes:
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
             returned_total=self._returned_total,
-            waiting=sight.waiting,
-            waiting_total=sight.waiting_total,
+            waiting=snapshot.waiting,
+            waiting_total=snapshot.waiting_total,
             ended=self._ended,
         )
 
@@ -125,9 +125,9 @@ class Scenes:
         jobs = self._looking.history.now()
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
-        self._queue, self._queue_total = pending[:_MOST], len(pending)
-        self._returned, self._returned_total = list(jobs.returned.values())[:_MOST], len(jobs.returned)
-        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MOST))
+        self._queue, self._queue_total = pending[:_MAX_ROWS], len(pending)
+        self._returned, self._returned_total = list(jobs.returned.values())[:_MAX_ROWS], len(jobs.returned)
+        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MAX_ROWS))
         self._seen = mark
         took = time.monotonic() - began
         self._again = time.monotonic() + took / _JOURNAL_SHARE

@@ -45,8 +45,8 @@ class Gallery:
         self._stamps: dict[int, int] = {}
         self._ended: dict[str, str] = {}
         self._removed: set[str] = set()
-        self._told: dict[str, object] = {}
-        self._told_at = float("-inf")
+        self._written: dict[str, object] = {}
+        self._written_at = float("-inf")
         self._turn = 0
 
     @property
@@ -97,7 +97,7 @@ class Gallery:
         except FileNotFoundError:
             whole = False
         if not whole:
-            logger.info("a part of the page was removed; it is made again")
+            logger.info("a part of the page was removed; it is rebuilt")
             self._chunks = None
 
     def some_older(self) -> list[str]:
@@ -120,12 +120,12 @@ class Gallery:
             self._touch(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
-        told = _told(health, [card_of(status) for status in live], self._history(chunks))
-        if told == self._told and now < self._told_at + ALIVE_SECONDS:
+        feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
+        if feed == self._written and now < self._written_at + ALIVE_SECONDS:
             return
-        text = f"multiplane.live({inert({'alive_at': health.alive_at, **told})});\n"
+        text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
-        self._told, self._told_at = told, now
+        self._written, self._written_at = feed, now
 
     def _open(self, epoch: str) -> Chunks | None:
         """Load the chunks of earlier processes, and add the ended jobs that are missing there.
@@ -141,7 +141,7 @@ class Gallery:
             found = chunks.load()
             known = {ended_of(line) for line in islice(chunks.newest_first(), 2 * _RECENT)}
         except (TornChunkError, ValueError, KeyError) as error:
-            logger.warning("the page's history is damaged and is made again from the journal: {}", error)
+            logger.warning("the page's history is damaged and is rebuilt from the journal: {}", error)
             found, known = False, set()
         most = min(max(_REBUILT, (chunks.last + 1) * CHUNK_JOBS), _MAX_REBUILT)
         if not found:
@@ -155,7 +155,7 @@ class Gallery:
             chunks.add(line)
         chunks.flush()
         self._outbox.write_index(render())
-        self._epoch, self._stamps, self._told = epoch, {}, {}
+        self._epoch, self._stamps, self._written = epoch, {}, {}
         self._chunks = chunks
         return chunks
 
@@ -173,7 +173,7 @@ class Gallery:
         return {"epoch": self._epoch, "last": chunks.last, "stamps": dict(self._stamps)}
 
 
-def _told(health: Health, live: list[Card], history: Card) -> dict[str, object]:
+def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
     return {
         "version": health.version,
         "started_at": health.started_at,
