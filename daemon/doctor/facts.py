@@ -177,7 +177,7 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
 
 
 def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:
-    """The state of the journal in a folder. Every segment is read. With `outbox`, also the job folders it does not list."""
+    """The state of the journal in a folder; reads every segment. With `outbox`, also finds job folders that it does not list."""
     survey = Survey(fs, folder)
     try:
         # What is written later is read earlier, because a daemon may be at work.

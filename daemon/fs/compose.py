@@ -22,7 +22,7 @@ _NAME_MAX = 255
 
 
 def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
-    """Write all of `data`, in as many writes as it takes. Raises the error that stopped the last short write."""
+    """Write all of `data`, in as many writes as it takes. Raises OSError if the file accepts no more bytes."""
     view = memoryview(data)
     while view:
         taken = fs.write(fd, bytes(view))

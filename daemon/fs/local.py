@@ -205,7 +205,7 @@ class LocalFiles:
         return found.f_bavail * found.f_frsize
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files it can hold; None if the disk does not say (btrfs and some servers report 0 of 0)."""
+        """How many more files the disk can hold; None if it does not say (btrfs and some servers report 0 of 0)."""
         found = os.statvfs(path)
         return found.f_favail if found.f_files else None
 

@@ -164,7 +164,7 @@ class World:
         return cause
 
     def answer(self, failure: Failure) -> Cause | Undecided | None:
-        """The same for an undecided failure, once the canary has answered."""
+        """The cause of an undecided failure, as `judge` returns it, once the canary has answered."""
         if self._canary.flies:
             return UNDECIDED
         cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
@@ -209,7 +209,7 @@ class World:
             self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
 
     def next_look(self) -> float:
-        """When the next check is due, monotonic seconds. What a canary does triggers a check by itself."""
+        """When the next check is due, monotonic seconds. A canary's answer also triggers a check."""
         return float("inf") if self._canary.flies else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:

@@ -130,8 +130,8 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
 def vouched(history: History, hint: Hint, fresh: bool) -> History:
     """The history after the operating system reported something about its name.
 
-    A rename says more than a close, so it is kept, unless the close belongs to a fingerprint that is new in this scan
-    (`fresh`).
+    A rename is stronger evidence than a close. So a close replaces it only if the close belongs to a fingerprint that is new in
+    this scan (`fresh`).
     """
     if hint.how == "changed" or (hint.how == "closed" and history.vouch == "renamed_in" and not fresh):
         return history

@@ -205,7 +205,7 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
 
     `until` is when its rest may arrive at the latest.
 
-    No settle time was too short, so none grows, neither for its files nor for its folder.
+    Unlike after `put_back`, settle times do not grow, neither for its files nor for its folder.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None or image.name not in folder.histories:

@@ -169,7 +169,7 @@ def interrupted(job: Job) -> AnyRecord:
 
 
 def out_of_sight(job: Job, *, now: float) -> AnyRecord:
-    """The record for a job whose folder disappeared while it ran: no attempt counts, and it runs again once that is back."""
+    """The record for a job whose folder disappeared while it ran: no attempt counts, and the job runs again later."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + SIGHT_PAUSE)
 
 

@@ -303,7 +303,7 @@ class Journal:
         return self._writer is not None and self._writer.count - self._postponed_at >= max(self._limit, live)
 
     def rotate(self, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Continue in a new segment, or in this one if the new snapshot could not be read back (everything in this one can).
+        """Continue in a new segment. If its snapshot could not be read back, stay in this one, whose records are all readable.
 
         Raises:
             JournalError: see `begin`.

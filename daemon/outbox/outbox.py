@@ -56,7 +56,7 @@ class Outbox:
             write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
 
     def is_healthy(self) -> bool:
-        """Whether the outbox is there and can be read; an unmounted one cannot."""
+        """Whether the outbox is there, with its marker, and can be read."""
         try:
             return self._exists(os.path.join(self.root, MARKER))
         except OSError:

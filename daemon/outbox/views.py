@@ -75,7 +75,7 @@ def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]
 
 
 def attempt_of(number: int) -> str:
-    """Which attempt this is, out of how many."""
+    """The attempt's number and the number of attempts, such as "attempt 2 of 3"."""
     return f"attempt {number} of {MAX_ATTEMPTS}"
 
 

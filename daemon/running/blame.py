@@ -111,5 +111,5 @@ class Blame:
         self.world.doubt_disk()
 
     def forget(self, job_id: str) -> None:
-        """The job has ended."""
+        """Forget a job that has ended."""
         self._excused.pop(job_id, None)

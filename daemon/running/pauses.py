@@ -35,7 +35,7 @@ class Pauses:
         self.left(job)
 
     def left(self, job: Job) -> float:
-        """Seconds that a job still pauses; 0 if it may run when it is its turn."""
+        """Seconds that a job must still pause before its next attempt; 0 if its pause is over."""
         if job.state != "pending" or job.retry_at <= 0:
             return 0.0
         now = self._clock()

@@ -21,5 +21,5 @@ class Troubles:
         self._told[about] = problem
 
     def over(self, about: str) -> None:
-        """It worked, or is no longer wanted."""
+        """Forget a trouble: what had failed now worked, or is no longer wanted."""
         self._told.pop(about, None)

@@ -127,7 +127,7 @@ class HotFolder:
             self.came_back(job, now)
 
     def close(self, why: str | None) -> None:
-        """Take nothing, whatever is ready, for this reason; None: take again."""
+        """Stop taking pairs, for this reason. None: start again."""
         self._closed = why
 
     # -- when -------------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
 
 
 def quoted(text: str) -> str:
-    """The same, in quotation marks."""
+    """Text as `shown` returns it, in quotation marks."""
     return f'"{shown(text)}"'
 
 

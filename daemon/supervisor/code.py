@@ -17,7 +17,7 @@ _SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 
 
 def fingerprint() -> int:
-    """A number that changes when a file of the program or its configuration, the interpreter or an installed package changes.
+    """A number that changes with the program's files, its configuration, the interpreter and the installed packages.
 
     It uses sizes and times, not contents: about 200 files in 2 ms.
     """

@@ -107,7 +107,7 @@ class Observing:
             raise
 
     def cover(self, name: bytes) -> None:
-        """Watch the folder with that name, or the observed folder itself (an empty name), instead of what had the name before.
+        """Watch the folder with that name, or the observed folder itself (an empty name). Replaces an earlier watch.
 
         Raises:
             OSError: the system cannot watch it, or it is a link.

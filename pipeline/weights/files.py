@@ -31,7 +31,7 @@ def files_of(where: str) -> dict[str, str]:
 
 
 def first_not_plain(where: str) -> str | None:
-    """The relative name of something in a folder that is neither a regular file nor a folder (a link, a pipe), if any."""
+    """The relative name of a link, pipe or other special file in a folder; None if there is none."""
     for base, folders, names in os.walk(where):
         for each in sorted(folders + names):
             mode = os.lstat(os.path.join(base, each)).st_mode

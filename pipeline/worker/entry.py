@@ -270,7 +270,7 @@ class _Reporter:
 
 
 def classify(error: BaseException) -> "JobError":
-    """The error of the tree that fits whatever stopped a job."""
+    """The JobError that corresponds to the exception that stopped a job."""
     from daemon.errors import Cancelled, DiskFull, Internal, JobError, OutOfMemory, WorkerCrashed, is_passing
 
     if isinstance(error, JobError):

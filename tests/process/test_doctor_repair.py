@@ -166,10 +166,10 @@ def test_a_crash_between_the_records_of_a_job_that_is_taken_in_ends_it_in_the_sa
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"job_id": "other"}, "speaks of another job"),
+        ({"job_id": "other"}, "is about another job"),
         ({"source": None}, "names no picture"),
-        ({"source": {"image": "../../waits/source/waits.jpg", "bytes": 9}}, "no picture"),
-        ({"source": {"image": "/etc/passwd", "bytes": 9}}, "no picture"),
+        ({"source": {"image": "../../waits/source/waits.jpg", "bytes": 9}}, "not a picture"),
+        ({"source": {"image": "/etc/passwd", "bytes": 9}}, "not a picture"),
         ({"source": {"image": "other.jpg", "bytes": 9}}, "not in source/"),
         ({"spec": {"timeout_seconds": 1e9}}, "cannot be read|more time"),
         ({"unheard_of": 1}, "cannot be read"),
@@ -240,7 +240,7 @@ def test_exchanged_segments_are_put_back_in_their_places(home: Home) -> None:
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)
     two.write_bytes(first)
-    with pytest.raises(Refusal, match="is segment 1 of the journal"):
+    with pytest.raises(Refusal, match="contains segment 1 of the journal"):
         home.live()
     assert len(home.repair()) == 2
     assert (one.read_bytes(), two.read_bytes()) == (first, second)

@@ -21,7 +21,7 @@ def doctor(
     json: Json = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="First put the journal in order, and add job folders that it doesn't know."),
+        typer.Option("--repair", help="First repair the journal, and add job folders that it doesn't list."),
     ] = False,
 ) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""

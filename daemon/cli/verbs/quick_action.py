@@ -29,7 +29,7 @@ _MAX_BYTES = 1 << 20
 
 
 def put(shell: str, user_home: Path) -> list[Path]:
-    """Install both for a user, replacing earlier ones of ours. Returns their paths.
+    """Install the Quick Action and the droplet for a user, replacing earlier ones of ours. Returns their paths.
 
     Args:
         shell: the script they run; see `daemon.platform.finder.actions.script`.

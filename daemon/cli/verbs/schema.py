@@ -33,7 +33,7 @@ class Which(StrEnum):
 
 
 def schema(
-    which: Annotated[Which, typer.Argument(help="Of which file, or of which verb's --json.")] = Which.SIDECAR,
+    which: Annotated[Which, typer.Argument(help="Which file, or which verb's --json output.")] = Which.SIDECAR,
 ) -> None:
     """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a verb's --json."""
     if which is Which.SIDECAR:

@@ -49,5 +49,5 @@ def waiting(home: Home = None, json: Json = False) -> None:
 
 
 def is_bare(item: Waiting) -> bool:
-    """Whether this is a picture directly in the inbox that waits for a sidecar, as everybody drops one on the first day."""
+    """Whether this is a picture without a sidecar, dropped directly into the inbox: a frequent first mistake."""
     return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"

@@ -155,6 +155,6 @@ def id_of(line: str) -> str:
 
 
 def ended_of(line: str) -> tuple[str, str | None]:
-    """The id of the job in a line and the time it ended, which tell one end of a job from that of its retry."""
+    """The job's id and the time it ended. Together they distinguish a job's end from the end of its retry."""
     card = json.loads(line)
     return card["id"], card.get("ended")

@@ -25,7 +25,7 @@ def is_dataless(st: os.stat_result) -> bool:
 
 
 def is_locked(st: os.stat_result) -> bool:
-    """False: lstat does not show it (`chattr +i` shows when the file cannot be moved)."""
+    """False: on Linux, lstat cannot report a lock. A file with `chattr +i` is noticed when moving it fails."""
     return False
 
 

@@ -30,7 +30,7 @@ class Notifier:
     def went_round(self, now: float) -> None:
         """Report that the loop has completed a pass.
 
-        The first time means that the start is over, later ones that it does not hang.
+        The first report means that the start is over, later ones that the loop does not hang.
 
         Call this in every pass; it sends a message only when one is due. `now`: monotonic seconds.
         """
