@@ -111,8 +111,8 @@ class HotFolder:
         self._kept: dict[bytes, str] = {}
         #: Why pairs could not be taken since the last look, by folder and name of the picture: the next look will say it.
         self._put_back: dict[tuple[bytes, bytes], str] = {}
-        #: Names, with their folders, of pairs that could not be taken and wait for a person.
-        self._stuck: set[tuple[bytes, bytes]] = set()
+        #: Of pairs that could not be taken and wait for a person: the names with their folders, and why.
+        self._stuck: dict[tuple[bytes, bytes], str] = {}
         self._not_before = float("-inf")
         self._closed: str | None = None
 
@@ -238,11 +238,13 @@ class HotFolder:
         self._done += came.done
         if len(self._done) >= _MAX_UNTOLD:
             self._tell_taken(now)
-        self._stuck -= {(pair.folder, entry.name) for pair in ready for entry in pair.entries}
+        for pair in ready:
+            for entry in pair.entries:
+                self._stuck.pop((pair.folder, entry.name), None)
         for one in came.dropped:
             self._put_back[one.pair.folder, one.pair.image.name] = one.reason
             if one.for_a_person:
-                self._stuck |= {(one.pair.folder, entry.name) for entry in one.pair.entries}
+                self._stuck |= {(one.pair.folder, entry.name): one.reason for entry in one.pair.entries}
             if one.unfinished is not None:
                 self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
             else:
@@ -273,10 +275,11 @@ class HotFolder:
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
         """What is in the inbox and not taken, in plain words: the first of it, and how much it is."""
         unready, held = self._unready or (), self._put_back | self._held()
+        known = self._stuck | held
         items = [
             Waiting(
                 path=_shown(item.folder, item.name),
-                reason=held.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
+                reason=known.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
             )
             for item in unready[:MAX_WAITING]
         ]

@@ -190,11 +190,19 @@ def test_a_second_daemon_ends_quietly_and_leaves_the_health_of_the_first_alone(h
 
 
 def test_a_disk_that_may_work_again_is_tried_again(home, launchd) -> None:
-    (home.path / ".state" / "journal").write_bytes(b"a file where the journal's folder should be")
+    (home.path / ".state" / "journal" / ".tmp-00000001.jsonl").mkdir(parents=True)  # the new segment cannot be written
     agent = launchd()
     agent.start()
     assert agent.settle() is not None
     assert "Traceback" not in Path(agent.listed["StandardErrorPath"]).read_text()
+
+
+def test_a_file_in_the_place_of_the_journal_is_told_and_launchd_does_not_loop_on_it(home, launchd) -> None:
+    (home.path / ".state" / "journal").write_bytes(b"a file where the journal's folder should be")
+    agent = launchd()
+    agent.start()
+    assert agent.settle() is None
+    assert "A file or a link is where a folder belongs" in Path(agent.listed["StandardErrorPath"]).read_text()
 
 
 # -- systemd ------------------------------------------------------------------------------------------------------------------
