@@ -10,8 +10,10 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from daemon.fs.aside import LARGE, done_aside
 from daemon.fs.below import At, descend, names_below, place_below
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
@@ -155,6 +157,21 @@ class LocalFiles:
         """Wait until a file that another process wrote is on the disk."""
         with self._regular(path) as fd:
             full_sync(fd)
+
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """Wait until a file is on the disk, piece by piece."""
+        yield from self._aside(path, partial(self.sync_file, path))
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """Remove a name, piece by piece."""
+        yield from self._aside(path, partial(self.unlink, path))
+
+    def _aside(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
+        """Do something to a file; aside, if the file is large."""
+        if self.lstat(path).size < LARGE:
+            do()
+        else:
+            yield from done_aside(do)
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""

@@ -233,6 +233,12 @@ class FileSystem(Protocol):
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file another process wrote; links are refused."""
 
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """`sync_file`, with a None every few milliseconds for whoever has other things to do; durable when it ends."""
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """`unlink`, likewise: the room of a large file takes long to give back."""
+
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
 
