@@ -56,9 +56,12 @@ class Plate:
         blend = np.zeros((mixed.size, 3), np.float32)
         for dy, vertical in ((0, 1 - down), (1, down)):
             for dx, level in ((0, 1 - across), (1, across)):
-                row = np.clip(above + dy, 0, height - 1).astype(np.int32)
-                column = np.clip(left + dx, 0, width - 1).astype(np.int32)
-                blend += self._copied(packed, few, row * np.int32(width) + column) * (vertical * level)[:, None]
+                weight = vertical * level
+                some = np.flatnonzero(weight)
+                row = np.clip(above[some] + dy, 0, height - 1).astype(np.int32)
+                column = np.clip(left[some] + dx, 0, width - 1).astype(np.int32)
+                copied = self._copied(packed, few.some(some), row * np.int32(width) + column)
+                blend[some] += copied * weight[some, None]
         out[mixed] = blend
         return out
 
