@@ -15,7 +15,7 @@ from pipeline.image.filters import at_least, box, channels, exactly, grown, resi
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius
 from pipeline.layers.completion import complete
 from pipeline.layers.membrane import push_pull
-from pipeline.layers.plate import Plate, deep, grid_of, plate_of
+from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
 from pipeline.layers.texture import find_texture
 
 MAX_PARALLAX = 0.03
@@ -133,12 +133,14 @@ class Filler:
     def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
         """The deep part of what is not `chosen`."""
         grid = grid_of(self.photo.shape)
+        reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
-        share = deep(weight < 0.5, MAX_PARALLAX * max(grid.shape))
+        large = without_specks(weight, reach)
+        share = deep(weight, large, reach)
         if not share.any():
             return None
         product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
-        found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), weight)
+        found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
         return None if found is None else plate_of(found, share, grid)
 
     def detailed(self, fill: Fill) -> NDArray[np.bool_]:

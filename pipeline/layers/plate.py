@@ -20,6 +20,10 @@ SIDE = 512
 BLENDED = (0.6, 1.0)
 """Shares of the preview's reach between which the completion takes over. Nearer the edge the fill is closer to the truth by every
 measure; from here on structure is level (SSIM, GMS), texture is half lost, and ending later leaves a blurred outline."""
+SPECK = 3.0
+"""Cells within which the completion takes over around specks, whose own pixels stay: little more than their soft border."""
+MOSTLY = 0.5
+"""Share of a cell from which it counts as known where only distances matter."""
 BLUR = 2.0
 """Standard deviation in cells of what is taken from the completion rather than from the copy."""
 
@@ -85,17 +89,34 @@ def grid_of(shape: tuple[int, ...]) -> Grid:
     return Grid((height, width), (-(-height // step), -(-width // step)))
 
 
-def deep(unknown: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
+def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
+    """The known shares of cells, float32 (h, w), less those of pieces that stand alone and are smaller than the reach, in cells.
+
+    A speck between a thing's parts says little of what is behind all of it, and is often the thing's own colour.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((weight >= MOSTLY).view(np.uint8), connectivity=8)
+    large = np.zeros(count, np.bool_)
+    large[1:] = stats[1:, cv2.CC_STAT_AREA] > reach * reach
+    return np.where(grown(large[labels], 3), weight, np.float32(0))
+
+
+def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
     """How far the completion replaces the fill at each cell, float32 (h, w), 0 to 1, by its distance from what is known.
 
     Args:
-        unknown: bool (h, w).
+        weight: float32 (h, w), the share of each cell that is known.
+        large: the same without specks.
         reach: how far the preview can uncover what is unknown, in cells.
     """
-    if unknown.all():
-        return np.zeros(unknown.shape, np.float32)
-    distance = cv2.distanceTransform(unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    if not (large >= MOSTLY).any():
+        return np.zeros(weight.shape, np.float32)
     begin, end = (share * reach for share in BLENDED)
+    return np.minimum(_ramp(large, begin, end), _ramp(weight, 0.0, SPECK))
+
+
+def _ramp(weight: NDArray[np.float32], begin: float, end: float) -> NDArray[np.float32]:
+    """0 up to a distance from what is known, 1 from another on, both in cells."""
+    distance = cv2.distanceTransform((weight < MOSTLY).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(np.clip((distance - begin) / (end - begin), 0.0, 1.0), np.float32)
 
 

@@ -92,6 +92,19 @@ def test_near_the_edge_and_in_thin_holes_the_fill_stays_as_it_was():
     assert share[inward > 1.2 * MAX_PARALLAX * max(SHAPE)].min() == 1.0
 
 
+def test_a_speck_of_the_background_does_not_spread_in_a_large_hole():
+    mask = figure(SHAPE, 0.3, 1)
+    picture = grained(meadow(SHAPE, 3))
+    picture[mask] = (200, 30, 200)
+    y, x = np.argwhere(cv2.erode(mask.astype(np.uint8), np.ones((101, 101))) > 0)[0]
+    mask[y - 4 : y + 4, x - 4 : x + 4] = False
+    picture[y - 4 : y + 4, x - 4 : x + 4] = (250, 250, 250)
+    got = ours(picture, mask)
+    assert (got[y - 1 : y + 1, x - 1 : x + 1] == 250).all()  # what is seen stays
+    ring = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([y, x])[:, None, None]))
+    assert (got[(ring > 14) & (ring < 30)].min(axis=1) > 200).mean() < 0.01
+
+
 @pytest.mark.parametrize(
     "known", [np.s_[:, :], np.s_[:0], np.s_[:4, :40]], ids=["everything", "nothing", "less than a few whole patches"]
 )
