@@ -142,6 +142,15 @@ class LocalFiles:
         finally:
             os.close(fd)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path."""
+        try:
+            there = self.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        found = os.fstat(fd)
+        return (there.dev, there.ino) == (found.st_dev, found.st_ino)
+
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
         with self._regular(path) as fd:
@@ -211,10 +220,30 @@ class LocalFiles:
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        return fd
+        return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644))
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """Lock a folder; none if another process has it."""
+        return _locked(self._open_folder(path))
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has a folder locked."""
+        # Shared: two who ask at once are no holder to each other.
+        fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
+        if fd is None:
+            return True
+        os.close(fd)
+        return False
+
+
+def _locked(fd: int, how: int = fcntl.LOCK_EX) -> int | None:
+    """An open file or folder, locked; none, and closed, if another process has it."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

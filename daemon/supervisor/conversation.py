@@ -54,10 +54,6 @@ class Conversation:
         """The worker's `started` must name this job."""
         self._reader.expect(job_id)
 
-    def condemn(self, violation: str) -> None:
-        """Note what the worker did against the protocol, a clause."""
-        self.violation = violation
-
     def say(self, command: Command) -> None:
         """Send a command; what the pipe has no room for waits until it has."""
         self._outgoing += command.model_dump_json().encode() + b"\n"

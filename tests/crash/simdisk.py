@@ -306,12 +306,29 @@ class SimDisk:
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        try:
+            return self._node(path) is self._open[fd][0]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def lock(self, path: bytes) -> int | None:
         if path in self._locks:
             return None
         fd = self.append(path)
         self._locks.add(path)
         return fd
+
+    def lock_folder(self, path: bytes) -> int | None:
+        if path in self._locks:
+            return None
+        self._folder(path)
+        self._locks.add(path)
+        return self._opened(File(0), path)
+
+    def is_locked(self, path: bytes) -> bool:
+        self._folder(path)
+        return path in self._locks
 
     # -- what only looks --------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,11 @@ import pytest
 
 from daemon.cli import common
 from daemon.cli.looking import Looking
+from daemon.contract.records import Ended
+from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree
 from daemon.health.folder_health import FolderHealth
+from daemon.supervisor import Cancelled
 from daemon.supervisor.joblog import JobLog
 from tests.security.test_exchanged_folders import Exchanger
 from tests.unit.service_scene import Scene
@@ -62,7 +65,7 @@ def test_what_is_behind_a_link_is_neither_a_jobs_status_nor_its_result_nor_its_p
     (victim / "source" / "a.jpg").write_bytes(b"a picture")
     os.utime(victim / "source" / "a.jpg", ns=(0, job.image.mtime_ns))
     replace_by_link(scene.root / "a", victim)
-    health = FolderHealth(scene.fs, scene.settings, scene.outbox)
+    health = FolderHealth(scene.fs, scene.settings, scene.outbox, lambda: ())
     assert not scene.outbox.has_status("a")
     assert not scene.outbox.has_result("a")
     assert not health._has(job)
@@ -91,6 +94,50 @@ def test_a_job_folder_that_is_a_link_is_removed_and_what_it_leads_to_stays(scene
     scene.outbox.remove(aside)
     assert not os.path.lexists(scene.root / "a")
     assert not os.path.lexists(os.fsdecode(aside))
+    assert contents(victim) == before
+
+
+def put_back(folder: Path) -> None:
+    folder.unlink()
+    folder.with_name(f"{folder.name} away").rename(folder)
+
+
+def test_a_job_under_way_whose_folder_is_a_link_is_cancelled_and_says_so_when_the_folder_is_back(scene, victim):
+    before = contents(victim)
+    scene.processing("a")
+    scene.refresh()
+    assert '"state": "processing"' in scene.status("a")
+    replace_by_link(scene.root / "a", victim)
+    for _ in range(3):
+        scene.gestures.look()
+    assert scene.workers.cancelled == ["a"]
+    scene.runs.on_end("a", Cancelled(1.0))
+    scene.refresh()
+    assert scene.jobs.ended["a"].state == "cancelled"
+    put_back(scene.root / "a")
+    scene.gestures.look()
+    assert '"state": "cancelled"' in scene.status("a")
+    assert contents(victim) == before
+
+
+@pytest.mark.parametrize("away", ["a link", "nothing"])
+def test_a_status_that_a_folder_did_not_take_is_written_when_it_is_back(scene, victim, away):
+    before = contents(victim)
+    job = scene.processing("a")
+    scene.refresh()
+    replace_by_link(scene.root / "a", victim)
+    if away == "nothing":
+        (scene.root / "a").unlink()
+    error = WorkerCrashed("it did not survive this").info()
+    scene.ledger.record(Ended(job=job.job_id, state="failed", error=error))
+    scene.refresh()
+    put_back_link = scene.root / "a"
+    if away == "nothing":
+        put_back_link.symlink_to(victim)
+    put_back(put_back_link)
+    assert '"state": "processing"' in scene.status("a")
+    scene.gestures.look()
+    assert '"state": "failed"' in scene.status("a")
     assert contents(victim) == before
 
 

@@ -1,9 +1,6 @@
 """No path below the outbox is walked: the outbox is opened by its path, and everything in it from there, as in the inbox.
 
-Exceptions, all of them:
-
-- What a worker does is left out: it is told its folders by their paths, and its fence lets it write in its attempt folder alone.
-- The daemon starts a worker in its `tmp`: the new process goes there by path before it becomes the worker, and does nothing else.
+What a worker does is left out: it is told its folders by their paths, and its fence lets it write in its attempt folder alone.
 """
 
 import os
