@@ -8,7 +8,7 @@ from pipeline.layers.completion import complete
 from pipeline.layers.fill import MAX_PARALLAX, Filler
 from pipeline.layers.layering import layer_picture
 from pipeline.layers.patches import describe, whole
-from tests.benchmarks.bench_plates import beyond, figure, measures, ours
+from tests.benchmarks.pictures.bench_plates import beyond, figure, measures, ours
 from tests.scenes import meadow, scene, sky, wall
 
 SHAPE = (480, 640)
