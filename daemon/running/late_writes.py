@@ -23,7 +23,9 @@ _REST_SECONDS = 2.0
 #: If this many folders do not answer, the disk is at fault: each of them may have taken long.
 _MAX_ODD = 3
 #: Errors that mean: there is no such picture, whatever else may be there.
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+#: Answers that come at once and are about one folder alone: somebody changed its rights, and may change them back.
+_DENIED = (errno.EACCES, errno.EPERM)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class LateWrites:
             OSError: more than one folder is at fault, or nothing is known about any job that may be ready.
         """
         odd: list[OSError] = []
+        slow = 0
         for job in queue:
             if rest(job) > 0:
                 continue
@@ -70,7 +73,8 @@ class LateWrites:
                     return job, self.fingerprint(job)
             except OSError as error:
                 odd.append(error)
-                if len(odd) >= _MAX_ODD or not self.outbox.is_healthy():
+                slow += error.errno not in _DENIED
+                if slow >= _MAX_ODD or not self.outbox.is_healthy():
                     break
         if odd:
             raise odd[-1]
@@ -85,7 +89,7 @@ class LateWrites:
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
         except OSError as error:
-            # If something is wrong with this one folder (a link to itself, no permission), the jobs behind it must still run.
+            # What somebody did to this one folder (a link to itself) must not stop the jobs behind it.
             if error.errno in _NOT_THERE:
                 return None
             raise

@@ -30,8 +30,8 @@ from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import NotDurableError, Outbox, checking_result
 from daemon.running.blame import Blame
-from daemon.running.troubles import Troubles
 from daemon.supervisor import Completed, Failed
+from daemon.troubles import Troubles
 
 #: Seconds per pass of the loop for the waiting results: nobody notices, and hashing hardly slows down.
 _SLICE = 0.02

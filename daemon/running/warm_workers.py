@@ -25,7 +25,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
-from daemon.supervisor.code import fingerprint
+from daemon.troubles import Troubles
 
 #: How many seconds before the end of the running job a warm worker is started, until it is known how long one takes to become
 #: ready: twice the time of its imports on two busy cores.
@@ -48,6 +48,7 @@ _LOOK_SECONDS = 10.0
 _PROGRAM_SECONDS = 60.0
 #: Seconds after a warm worker died or could not be started: a broken installation must not keep the machine busy.
 _PAUSE_SECONDS = 60.0
+_SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ class WarmWorkers:
     """Keeps one warm worker, if the settings want one.
 
     Args:
-        remaining: returns the seconds until the first of the running jobs is done; None if unknown.
-        available: returns how many bytes of memory are available.
+        remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
+        program: a number that changes with the program on the disk.
+        available: bytes of memory that are free for use.
     """
 
     def __init__(
@@ -76,13 +78,14 @@ class WarmWorkers:
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
+        program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
-        program: Callable[[], int] = fingerprint,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
         self._spare: Waiting | None = None
         self._wanted = self._ready = False
+        self._troubles = Troubles()
         self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
         self._not_before = self._looked = self._program_looked = float("-inf")
 
@@ -154,7 +157,7 @@ class WarmWorkers:
     def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
-            self._took[spare.warm].append(seen.age_seconds)
+            self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
         wanted = self._warm()
         if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
             self.discard(f"the next job asks for more than {spare.warm}")
@@ -182,8 +185,9 @@ class WarmWorkers:
             self._spare = Waiting(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
+            self._troubles.over(_SPARE)
         except OSError as error:
-            logger.warning("no warm worker can be started: {}", error.strerror)
+            self._troubles.tell(_SPARE, f"no warm worker can be started: {error.strerror}")
             self._not_before = now + _PAUSE_SECONDS
             if self._spare is not None:
                 self._forget(self._spare)

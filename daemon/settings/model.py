@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.catalogues.reading import StyleNames
 from daemon.contract.spec import JobSpec
 from daemon.settings.layout import Layout
 
@@ -28,7 +28,7 @@ class Folders(Group):
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
     models: Path | None = Field(description="where the models' weights are kept; null: `models` in the state folder")
-    catalogue: Path | None = Field(description="your own list of models; null: the program's `config/models.yaml`")
+    catalogue: Path | None = Field(description="a list of models in place of the program's `config/models.yaml`")
 
 
 class Intake(Group):
@@ -103,10 +103,10 @@ class Notifications(Group):
     failures: bool = Field(description="one for every job that failed; failures within a few seconds share one")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, checked. Only `daemon.settings.load` creates them."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: JobSpec = Field(description="what a job does unless its YAML files say otherwise")
     folders: Folders
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     log: Log
 
     _paths: Layout | None = PrivateAttr(None)
-    _styles: tuple[str, ...] = PrivateAttr(())
+    _styles: StyleNames = PrivateAttr(default_factory=lambda: StyleNames(()))
 
     @property
     def paths(self) -> Layout:
@@ -131,8 +131,8 @@ class Settings(BaseSettings):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names in config/styles.yaml, in the file's order."""
-        return self._styles
+        """The names of the styles there are now: the program's, then the user's own, in the order of their files."""
+        return self._styles.now()
 
     @property
     def digest(self) -> str:
@@ -143,18 +143,6 @@ class Settings(BaseSettings):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every sidecar field except `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only the sources that `load` passes in; pydantic must not read others."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:

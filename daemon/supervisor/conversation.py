@@ -54,10 +54,6 @@ class Conversation:
         """The worker's `started` must name this job."""
         self._reader.expect(job_id)
 
-    def condemn(self, violation: str) -> None:
-        """Note how the worker broke the protocol, as a clause."""
-        self.violation = violation
-
     def say(self, command: Command) -> None:
         """Send a command. What the pipe cannot hold yet is sent later."""
         self._outgoing += command.model_dump_json().encode() + b"\n"

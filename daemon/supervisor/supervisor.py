@@ -3,6 +3,7 @@
 Runs in the service's loop, without threads.
 """
 
+import contextlib
 import importlib.util
 import os
 import selectors
@@ -15,7 +16,7 @@ from typing import Protocol
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
-from daemon.fs import FileSystem
+from daemon.fs import FileSystem, HeldFolder
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
@@ -23,6 +24,8 @@ from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
 from daemon.supervisor.process import WorkerPid, WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.states import NEVER
+from daemon.supervisor.working_clock import WorkingClock
 
 #: Seconds between checks while `shutdown` waits for the last workers.
 _SHUTDOWN_PAUSE = 0.005
@@ -64,6 +67,13 @@ class Listener(Protocol):
         """A job's processes are gone. The listener may start the next job at once."""
 
 
+def _made(above: HeldFolder, name: bytes) -> HeldFolder:
+    """A folder in an open folder, made if it is missing; NotADirectoryError where a link or a file has its name."""
+    with contextlib.suppress(FileExistsError):
+        above.mkdir(name)
+    return above.enter(name)
+
+
 class Supervisor:
     """Runs jobs in worker processes, and reports exactly once how each ended.
 
@@ -88,7 +98,7 @@ class Supervisor:
         fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
-        self._clock = clock
+        self._clock = WorkingClock(clock)
         self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
@@ -128,7 +138,7 @@ class Supervisor:
 
     def spares(self) -> list[Spare]:
         """The workers without a job, oldest first. One that died is left out once its death was noticed."""
-        now = self._clock()
+        now = self._clock.moment(self._clock.now())
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
@@ -169,14 +179,6 @@ class Supervisor:
         attempt.stop("cancel", self._rules.cancel_seconds)
         return True
 
-    def running(self) -> tuple[str, ...]:
-        """The ids of the jobs that have a worker, in the order in which they started."""
-        return tuple(self._jobs)
-
-    def silent_seconds(self, job_id: str) -> float:
-        """How many seconds ago the job's worker last gave a sign of life; KeyError if it is not running."""
-        return self._clock() - self._jobs[job_id].last_sign
-
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -186,8 +188,8 @@ class Supervisor:
 
     def next_deadline(self) -> float | None:
         """The time on `clock` at which `tick` must be called at the latest; None if nothing is due."""
-        looks = [attempt.next_look() for attempt in self._all()]
-        return min(looks) if looks and min(looks) != float("inf") else None
+        due = min((attempt.next_look() for attempt in self._all()), default=NEVER)
+        return self._clock.moment(due) if due < NEVER else None
 
     def begin_shutdown(self) -> None:
         """Ask every worker to stop. Keep serving the selector and calling `tick` until `idle`. The jobs end as `Stopped`."""
@@ -216,19 +218,17 @@ class Supervisor:
         return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
-        tmp = os.path.join(folder, b"tmp")
-        for path in (folder, tmp):
-            try:
-                self._fs.mkdir(path)
-            except FileExistsError:
-                continue
         argv = [*self._argv, "--warm", warm]
-        worker = WorkerProcess(
-            fenced(argv, self._fence, folder) if self._fence else argv,
-            self._guardian,
-            environment=worker_environment(os.environ, tmp=tmp, threads=self._rules.threads),
-            folder=tmp,
-        )
+        above, name = os.path.split(folder)
+        # A worker gets the very folders that are opened here: others may exchange one for a link before it has started.
+        with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
+            worker = WorkerProcess(
+                fenced(argv, self._fence, own.fd) if self._fence else argv,
+                self._guardian,
+                environment=worker_environment(os.environ, tmp=os.path.join(folder, b"tmp"), threads=self._rules.threads),
+                folder=tmp.fd,
+                inherited=(own.fd,) if self._fence else (),
+            )
         return Attempt(
             worker,
             folder,

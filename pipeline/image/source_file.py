@@ -22,14 +22,14 @@ TRUNCATED = "truncated"  # start of ImageUnreadable's `detail` if the file ends 
 
 @contextlib.contextmanager
 def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; neither the file nor its folder may be a link.
+    """Open a regular file for reading; neither it, nor the folder it is in, nor the one above may be a link.
 
-    Anybody who can write to the outbox can swap a job's source folder for a link at any moment.
+    These two are a job's folder and its `source`. Whoever may write to the outbox may exchange either for a link at any moment.
 
     Raises:
-        SourceMissing: there is no such file, or its folder is a link.
-        ImageUnreadable: it is a link, a folder or a pipe, or is not readable.
-        OSError: a disk error that may pass (`is_passing`).
+        SourceMissing: there is no such file, or one of its two folders is a link.
+        ImageUnreadable: a link, a folder, a pipe, or not readable.
+        OSError: the disk fails now (`is_passing`).
     """
     try:
         # O_NONBLOCK: opening a pipe must not wait until somebody writes into it.
@@ -53,18 +53,21 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
 @contextlib.contextmanager
 def _folder_of(path: bytes) -> Iterator[int]:
     """The folder of a path, open while the block runs; NotADirectoryError if it is a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.path.dirname(path) or b"."
-    try:
-        descriptor = os.open(folder, flags)
-    except OSError as reason:
-        if reason.errno == errno.ELOOP:  # some systems report a link in this way
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from reason
-        raise
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    above, source = os.path.split(os.path.dirname(path))
+    outbox, job = os.path.split(above)
+    with contextlib.ExitStack() as opened:
+        folder = os.open(outbox or b".", flags)
+        opened.callback(os.close, folder)
+        for name in filter(None, (job, source)):
+            try:
+                folder = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+            except OSError as reason:
+                if reason.errno == errno.ELOOP:  # some systems report a link in this way
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from reason
+                raise
+            opened.callback(os.close, folder)
+        yield folder
 
 
 def digest(path: bytes, limits: Limits) -> tuple[int, str]:
