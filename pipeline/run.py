@@ -113,7 +113,7 @@ def run(command: JobCommand, report: Report) -> Result:
     if command.spec.mode == "painterly":
         from pipeline import painterly
 
-        progress.expect_painting(painterly.engine(command.spec))
+        progress.expect_painting(painterly.engine(command.spec, *command.style_lists))
         with progress.stage("paint") as within:
             painted = painterly.stylise(photo, command, within)
         picture = painted.photo

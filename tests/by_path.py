@@ -18,13 +18,25 @@ class ByPath:
         if found.kind != "directory":
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         self.fs, self.path, self.dev, self.ino = fs, path, found.dev, found.ino
+        self._fd: int | None = None
+
+    @property
+    def fd(self) -> int:
+        """Of the real disk, where a process is to get the folder."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        return self._fd
 
     def __enter__(self) -> "ByPath":
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def _at(self, name: bytes) -> bytes:
         assert b"/" not in name

@@ -16,6 +16,7 @@ The order, and why:
 """
 
 import errno
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings
+from daemon.troubles import Troubles
 
 #: Errors that only a person can end, so long after which a job is given up that was accepted and cannot be moved: its picture
 #: waits in the inbox again. Long enough for a share whose rights are being set, short enough to be told the reason.
@@ -46,6 +48,8 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STUCK_SECONDS = 60.0
 #: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
 GROUP = 256
+#: What is tried again for several jobs at once; no job has a blank in its id.
+_CLAIMS, _FOLDERS = "the claims", "the folders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Claims:
         self.held: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._turn = 0
+        self._troubles = Troubles()
 
     def take(self, ready: Sequence[Ready]) -> Taking:
         """Accept and claim at most `GROUP` pairs. What is not as intake saw it stays where it is.
@@ -119,11 +124,13 @@ class Claims:
         for pair in ready[:GROUP]:
             why = self._is_held(pair, under_way) or self._hindrance(pair)
             if why is None:
+                about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
                     accepted.append((pair, self._acceptance.decide(pair, reserved, batches)))
+                    self._troubles.over(about)
                     continue
                 except OSError as error:
-                    logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
+                    self._troubles.tell(about, f"cannot read what belongs to {about} yet: {error}")
                     why = Dropped(pair, f"it cannot be read now: {error.strerror}")
             dropped.append(why)
         accepted, unrecorded = self._record(accepted)
@@ -195,8 +202,9 @@ class Claims:
         given_up = [job for job, error in stuck if self._hold(job, error)]
         try:
             self._mover.settle(whole)
+            self._troubles.over(_CLAIMS)
         except OSError as error:
-            logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
+            self._troubles.tell(_CLAIMS, f"claims cannot be made durable yet: {error}")
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
         records += [Withdrawn(job=job.job_id) for job in (*gone, *planted, *given_up)]
@@ -250,8 +258,9 @@ class Claims:
                 stuck.append((job, error))
         try:
             self._mover.anchor(roomy)
+            self._troubles.over(_FOLDERS)
         except OSError as error:
-            logger.warning("cannot make the folders of {} jobs durable yet: {}", len(roomy), error)
+            self._troubles.tell(_FOLDERS, f"the folders of accepted pictures cannot be made durable yet: {error}")
             roomy = []
         return roomy, planted, stuck
 

@@ -10,12 +10,15 @@ import typer
 from daemon import __version__
 from daemon.cli.common import Home, tell_error
 from daemon.errors import Refusal
+from daemon.settings.layout import in_checkout, make
 
 #: In the order of the help; each is a module of this package, but for the three of `control`.
 VERBS = (
     *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
     *("check", "schema", "doctor", "models", "service"),
 )
+#: Targets of the Makefile, by which people know the project, and which are no verbs.
+OF_THE_CHECKOUT = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
@@ -59,10 +62,18 @@ def _verb_typed() -> str | None:
     return words[1] if len(words) > 1 else None
 
 
+def _not_a_verb(name: str) -> Refusal:
+    hint = f"Run: {make(name)}" if in_checkout() else "An installed package has none. multiplane --help lists the verbs."
+    return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
+
+
 def main() -> None:
     """Run the command line; every refusal, and what the disk refuses, is one sentence and a next step, never a traceback."""
     try:
-        command_line(_verb_typed())()
+        verb = _verb_typed()
+        if verb in OF_THE_CHECKOUT:
+            raise _not_a_verb(verb)
+        command_line(verb)()
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)

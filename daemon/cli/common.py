@@ -17,7 +17,11 @@ from daemon.settings import Settings, load
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder that holds inbox and outbox. Default: the checkout."),
+    typer.Option(
+        "--home",
+        envvar="MULTIPLANE_HOME",
+        help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 

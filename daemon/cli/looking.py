@@ -1,6 +1,5 @@
 """What the verbs know of the jobs: read from the journal, without disturbing the daemon that writes it."""
 
-import fcntl
 import os
 import time
 from collections.abc import Collection
@@ -35,10 +34,7 @@ class Looking:
         Raises:
             OSError: that cannot be asked.
         """
-        try:
-            return is_running(self._fs, self._paths.lock_bytes)
-        except PermissionError:
-            return _is_held(self._paths.lock_bytes)
+        return is_running(self._fs, self._paths.lock_bytes)
 
     def health(self) -> Health | None:
         """daemon.json as it was last written; none if there never was one."""
@@ -97,16 +93,3 @@ class Looking:
     def job(self, job_id: str) -> Job | None:
         """What the journal knows of a job."""
         return self.history.job(job_id)
-
-
-def _is_held(path: bytes) -> bool:
-    """Whether another process holds the lock, asked by a user who may read the file and not write it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        # Shared: two who ask at once are no daemon to each other.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

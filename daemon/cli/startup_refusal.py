@@ -33,7 +33,8 @@ def explained(error: OSError | JournalError) -> Refusal:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
         message = f"{name} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
-        return Refusal(message, hint="Check --home and MULTIPLANE_HOME: a home is a folder, or one that can be made.")
+        hint = "A file or a link is where a folder belongs. Move it away, or choose another home with --home or MULTIPLANE_HOME."
+        return Refusal(message, hint=hint)
     if isinstance(cause, OSError) and _is_unmounted(cause.filename):
         return Refusal(
             message, hint="Connect the disk or the share; as a service the daemon then starts by itself.", exit_status=EXIT_DISK

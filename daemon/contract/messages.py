@@ -39,7 +39,10 @@ class JobCommand(Frozen):
     spec: JobSpec
     limits: Limits
     models: str = Field(description="absolute path of the folder with the installed weights")
-    catalogue: str | None = Field(None, description="absolute path of the list of models; none: the program's own")
+    model_lists: tuple[str, ...] = Field(
+        (), description="absolute paths of the lists of models, in order; none: the program's own"
+    )
+    style_lists: tuple[str, ...] = Field((), description="the same of the lists of styles")
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
     warm: Warm = Field("light", description="what is loaded before the job begins, if it is not yet")

@@ -22,6 +22,8 @@ else:
     Format = Literal[tuple(each.word for each in FORMATS)]
 
 JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+#: Names that fit the pattern and are not free: the daemon writes files of its own under them in the outbox.
+RESERVED_IDS = ("daemon.json", "index.html")
 MIN_LAYERS, MAX_LAYERS = 2, 12
 
 
@@ -37,7 +39,7 @@ class JobSpec(BaseModel):
         "photo-realistic", description="photo-realistic: layers of the photo; painterly: layers of a painting of it"
     )
     num_layers: int = Field(4, ge=MIN_LAYERS, le=MAX_LAYERS, strict=True, description="how many layers to make")
-    style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: a name from config/styles.yaml")
+    style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: the name of a style")
     strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is painted most freely")
     seed: int = Field(42, ge=0, le=2**63 - 1, strict=True, description="painterly: the same seed gives the same painting")
     depth: DepthChoice = Field("auto", description="where depth comes from; auto takes the best source there is")

@@ -67,7 +67,7 @@ def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
 def gather(settings: Settings, fs: FileSystem) -> Facts:
     """The facts of a home and of this machine."""
     paths = settings.paths
-    models = ("--folder", str(paths.models), "--catalogue", str(paths.catalogue), "--json")
+    models = ("--folder", str(paths.models), *(f"--catalogue={path}" for path in paths.model_lists), "--json")
     with concurrent.futures.ThreadPoolExecutor() as programs:
         listed = programs.submit(_pipeline, "models", "list", *models)
         verified = programs.submit(_pipeline, "models", "verify", *models)
@@ -186,7 +186,8 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
         return JournalFacts(trouble=_told(error))
-    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else ([], 0)
+    # Without a segment no folder is known.
+    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),
         aside=tuple(os.fsdecode(name) for name in aside),

@@ -181,7 +181,9 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="journal", grade="problem", sentence=sentence, hint=f"{_capital(permission_hint())}.")
         return
     yield from _order(journal)
-    if not journal.segments and not journal.faults:
+    if not journal.segments:
+        if journal.faults or journal.strangers:
+            return
         yield Finding(area="journal", grade="ok", sentence="The journal is empty: nothing was ever dropped here.")
         return
     last = journal.segments[-1] if journal.segments else None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from daemon.doctor.model import Facts, Finding
+from daemon.settings.layout import set_up_again
 
 
 def weights(facts: Facts) -> Iterator[Finding]:
@@ -46,11 +47,11 @@ def device(facts: Facts) -> Iterator[Finding]:
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
-        yield Finding(area="device", grade="problem", sentence=sentence, hint="Set the program up again: make setup")
+        yield Finding(area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: {set_up_again()}")
         return
     if answer.get("error"):
         sentence = f"PyTorch cannot be loaded: {answer['error']}."
-        hint = "Set the program up again (make setup); without it, only pictures that need no model can be done."
+        hint = f"Set the program up again ({set_up_again()}); without it, only pictures that need no model can be done."
         yield Finding(area="device", grade="problem", sentence=sentence, hint=hint)
         return
     working = [name for name in ("cuda", "mps") if answer.get(name) is True]

@@ -11,7 +11,7 @@ from daemon.contract.records import AnyRecord
 from daemon.doctor.adopting import UnfitError, adopt
 from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
-from daemon.fs import FileSystem, write_atomic
+from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.jobs.fold import Jobs
 from daemon.journal import Journal, hold_lock
 from daemon.journal.chain import Link
@@ -42,7 +42,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
         yield from _order(fs, paths.journal_bytes)
         yield from _strangers(settings, fs)
     finally:
-        fs.close(lock)
+        lock.release()
 
 
 def _survey(fs: FileSystem, folder: bytes) -> Survey:
@@ -57,6 +57,7 @@ def _survey(fs: FileSystem, folder: bytes) -> Survey:
 
 
 def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
+    make_folders(fs, folder)  # somebody may have removed it
     _go_on(fs, folder)
     survey = _survey(fs, folder)
     for number, segment in zip(survey.numbers, survey.segments, strict=True):

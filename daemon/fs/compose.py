@@ -100,13 +100,16 @@ def sync_tree(fs: FileSystem, path: bytes) -> None:
 
 
 def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`sync_tree` with a pause after each file, for whoever has other things to do. For trees of a depth that was checked."""
+    """`sync_tree` with a pause after each file, and during a large one, for whoever has other things to do.
+
+    For trees of a depth that was checked.
+    """
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
         if entry.kind == "directory":
             yield from syncing_tree(fs, child)
         else:
-            fs.sync_file(child)
+            yield from fs.sync_file_aside(child)
             yield
     fs.sync_dir(path)
 
@@ -118,7 +121,7 @@ def remove_tree(fs: FileSystem, path: bytes) -> None:
 
 
 def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`remove_tree` with a pause after each name, for whoever has other things to do.
+    """`remove_tree` with a pause after each name, and during a large file, for whoever has other things to do.
 
     Without recursion: how deep a worker nests its folders must not matter. Nor how long their paths are: a folder that could
     soon not be named any more is moved up first. Nor their modes, which may keep even their owner out.
@@ -137,13 +140,22 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
             if entry.kind == "directory":
                 found.append(_within_reach(fs, child, path))
             else:
-                with contextlib.suppress(FileNotFoundError):
-                    _insist(fs, folder, partial(fs.unlink, child))
+                yield from _removing(fs, folder, child)
             yield
     for folder in reversed(found):
         with contextlib.suppress(FileNotFoundError):
             _insist(fs, os.path.dirname(folder), partial(fs.rmdir, folder))
         yield
+
+
+def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
+    """Remove a name in a folder, also where the folder's mode forbids it to its owner; what is gone already is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            yield from fs.unlink_aside(path)
+        except PermissionError:
+            fs.open_up(folder)
+            yield from fs.unlink_aside(path)
 
 
 def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:

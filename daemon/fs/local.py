@@ -10,8 +10,10 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from daemon.fs.aside import LARGE, done_aside
 from daemon.fs.below import At, descend, names_below, place_below
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
@@ -142,10 +144,34 @@ class LocalFiles:
         finally:
             os.close(fd)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path."""
+        try:
+            there = self.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        found = os.fstat(fd)
+        return (there.dev, there.ino) == (found.st_dev, found.st_ino)
+
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
         with self._regular(path) as fd:
             full_sync(fd)
+
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """Wait until a file is on the disk, piece by piece."""
+        yield from self._aside(path, partial(self.sync_file, path))
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """Remove a name, piece by piece."""
+        yield from self._aside(path, partial(self.unlink, path))
+
+    def _aside(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
+        """Do something to a file; aside, if the file is large."""
+        if self.lstat(path).size < LARGE:
+            do()
+        else:
+            yield from done_aside(do)
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
@@ -211,10 +237,30 @@ class LocalFiles:
 
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it; none if another process has it."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        return fd
+        return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644))
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """Lock a folder; none if another process has it."""
+        return _locked(self._open_folder(path))
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has a folder locked."""
+        # Shared: two who ask at once are no holder to each other.
+        fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
+        if fd is None:
+            return True
+        os.close(fd)
+        return False
+
+
+def _locked(fd: int, how: int = fcntl.LOCK_EX) -> int | None:
+    """An open file or folder, locked; none, and closed, if another process has it."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

@@ -69,6 +69,10 @@ class HeldFolder(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
+    @property
+    def fd(self) -> int:
+        """Its descriptor, for a process that is to get this very folder; OSError (EBADF) if it is not held any more."""
+
     def release(self) -> None:
         """Hold it no longer; may be called again."""
 
@@ -223,8 +227,17 @@ class FileSystem(Protocol):
         Where the system can only sync a whole file system at once, bytes that other programs wrote are waited for as well.
         """
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path, no link; false where nothing is there any more."""
+
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file another process wrote; links are refused."""
+
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """`sync_file`, with a None every few milliseconds for whoever has other things to do; durable when it ends."""
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """`unlink`, likewise: the room of a large file takes long to give back."""
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name, links not followed."""
@@ -262,5 +275,12 @@ class FileSystem(Protocol):
     def lock(self, path: bytes) -> int | None:
         """Open or make a file and lock it against other processes until it is closed; none if another one has it.
 
-        Advisory, and only on a local disk: a network file system may grant it to two machines at once.
+        Advisory, and only on a local disk: a network file system may grant it to two machines at once. Whoever may change the
+        folder can remove the file, and lock another one under its name.
         """
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """`lock` for a folder, which must be there. Nothing that happens to what is in it changes anything about the lock."""
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has a folder locked. To ask, the lock is shared for an instant, in which nobody can get it."""

@@ -14,8 +14,9 @@ from daemon.health.proof import Proof
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.settings import Settings
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
+from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
 from daemon.watch.bell import Bell
 
@@ -43,6 +44,7 @@ class FolderHealth:
         self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
         self._shares: set[Polled] = set()
+        self._troubles = Troubles()
         #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
         self.degraded: str | None = None
         self.hint: str | None = None
@@ -64,11 +66,11 @@ class FolderHealth:
 
     def _put_presets(self) -> None:
         """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
-        shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
+        shipped = os.fsencode(PRESETS)
         try:
             with self._fs.hold(self._inbox) as inbox:
                 for entry in self._fs.scan(shipped):
-                    source = os.path.join(shipped, entry.name, _PRESET)
+                    source = os.path.realpath(os.path.join(shipped, entry.name, _PRESET))
                     if entry.kind == "directory" and (data := self._preset(source)) is not None:
                         inbox.mkdir(entry.name)
                         with inbox.enter(entry.name) as folder:
@@ -144,8 +146,9 @@ class FolderHealth:
         try:
             mark()
         except OSError as error:
-            logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
+            self._troubles.tell(name, f"the marker file .multiplane of the {name} cannot be put back: {error.strerror}")
             return False
+        self._troubles.over(name)
         logger.warning("the marker file .multiplane of the {} had been removed; the folder is the same, so it was put back", name)
         return True
 

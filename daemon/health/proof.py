@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from daemon.fs import FileSystem, write_atomic
 from daemon.health.inbox_replacement import identity, is_mount_point
+from daemon.troubles import Troubles
 
 _MAX_BYTES = 1 << 16
 
@@ -36,6 +37,7 @@ class Proof:
         self._fs = fs
         self._path = path
         self._kept = self._read()
+        self._troubles = Troubles()
 
     def _read(self) -> dict[str, Seen]:
         try:
@@ -55,8 +57,9 @@ class Proof:
         try:
             write_atomic(self._fs, self._path, _KEPT.dump_json(kept), durable=False)
         except OSError as error:
-            logger.warning("what the {} is cannot be remembered: {}", name, error.strerror)
+            self._troubles.tell(name, f"what the {name} is cannot be remembered: {error.strerror}")
             return
+        self._troubles.over(name)
         self._kept = kept
 
     def recognises(self, name: str, folder: bytes) -> bool:

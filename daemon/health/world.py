@@ -20,7 +20,6 @@ from daemon.jobs import fault
 from daemon.jobs.fault import Cause, Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.supervisor import Supervisor
-from daemon.supervisor.code import fingerprint, why_not_anew
 
 #: Pauses between two looks at a cause that lasts, seconds: a person who mended it does not want to wait, and a machine in trouble
 #: is not to be kept busy.
@@ -107,8 +106,8 @@ class World:
         room: DiskSpace,
         supervisor: Supervisor,
         *,
-        program: Callable[[], int] = fingerprint,
-        why_not_anew: Callable[[], str | None] = why_not_anew,
+        program: Callable[[], int],
+        why_not_anew: Callable[[], str | None],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
         clock: Callable[[], float],
     ) -> None:
@@ -153,7 +152,10 @@ class World:
         if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
             writing = None  # its own result filled the disk
         seen = Evidence(
-            changed=self._program() != self._own, full=suspicious and self._disk_space.lacks(failure.attempt), writing=writing
+            changed=self._program() != self._own,
+            full=suspicious and self._disk_space.lacks(failure.attempt),
+            short=failure.wanting is not None and self._available() < _ENOUGH_MEMORY,
+            writing=writing,
         )
         cause = fault.judge(failure, seen)
         if cause is not None:
@@ -223,7 +225,7 @@ class World:
         elif (why := self._why_not_anew()) is not None:
             self._again(now, fault.program_changed(why))
         else:
-            logger.warning("the program on the disk was changed: the daemon restarts")
+            logger.warning("the program or its configuration was changed: the daemon restarts")
             self.restart = True
 
     def _look_at_start(self, now: float) -> None:

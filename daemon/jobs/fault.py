@@ -35,6 +35,7 @@ class Failure:
         attempt: its folder in .work/; none if there is none.
         ready: whether the worker got ready. Before that it reads nothing of its job, which can be at no fault.
         starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
+        wanting: the worker itself found no memory, although it held less than half of it; what it held, bytes. None: it did not.
         disk: what the disk answered to the daemon itself at work on a result; none: no error.
         excused: how often this job was excused before.
     """
@@ -43,6 +44,7 @@ class Failure:
     attempt: str | None = None
     ready: bool = True
     starved: int | None = None
+    wanting: int | None = None
     disk: str | None = None
     excused: int = 0
 
@@ -54,12 +56,14 @@ class Evidence:
     Attributes:
         changed: the program on the disk is not the one that the daemon was started from.
         full: there is no room, not even without what the attempt wrote.
+        short: even now that the worker is gone, less memory is free than the smallest job takes.
         writing: why nothing can be written into the outbox, as a real write was told; none if it can.
         starting: why a worker without a job did not get ready; none if it did, or none was asked.
     """
 
     changed: bool = False
     full: bool = False
+    short: bool = False
     writing: str | None = None
     starting: str | None = None
 
@@ -79,6 +83,8 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
         return no_start(seen.starting or "the last one ended before it was ready for its job")
     if failure.starved is not None:
         return no_memory(failure.starved)
+    if failure.wanting is not None and seen.short:
+        return no_memory(failure.wanting, "gave no more to")
     if failure.code not in SUSPICIOUS:
         return None
     if seen.writing is not None:
@@ -91,13 +97,13 @@ def program_changed(why_not: str | None = None) -> Cause:
     if why_not is None:
         return Cause(
             "program",
-            "the program on the disk was changed since this daemon started",
+            "the program or its configuration was changed since this daemon started",
             "You need not do anything: the daemon finishes the running jobs, then restarts with the new program.",
         )
     return Cause(
         "program",
-        f"the program on the disk was changed or moved, and cannot be started as it is: {why_not}",
-        "Finish the update, or restore the program; work then resumes automatically. Nothing is lost.",
+        f"the program or its configuration was changed, and it cannot be started as it is: {why_not}",
+        "Finish the update, or correct what is named here; work then resumes automatically. Nothing is lost.",
     )
 
 
@@ -110,11 +116,11 @@ def not_writable(why: str) -> Cause:
     )
 
 
-def no_memory(held: int) -> Cause:
-    """The machine's memory ran out; the worker that was ended for it held so many bytes."""
+def no_memory(held: int, did: str = "ended") -> Cause:
+    """The machine's memory ran out; a worker that held so many bytes met the end of it. `did`: what the system did to it."""
     return Cause(
         "memory",
-        f"the memory of this machine ran out, and the system ended a worker that held only {-(-held >> 20):,} MiB of it",
+        f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held >> 20):,} MiB of it",
         "Close other programs; work then resumes automatically. Nothing is lost.",
     )
 

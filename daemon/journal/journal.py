@@ -65,11 +65,7 @@ def segment_path(folder: bytes, number: int) -> bytes:
 
 def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
     """The segments that are there, oldest first."""
-    try:
-        names = [entry.name for entry in fs.scan(folder)]
-    except FileNotFoundError:
-        return []
-    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    return sorted(int(match[1]) for name in _names(fs, folder) if (match := _NAME.fullmatch(name)))
 
 
 def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> bytes:
@@ -79,7 +75,15 @@ def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> 
 
 def set_aside(fs: FileSystem, folder: bytes) -> set[int]:
     """The numbers of the segments of which somebody knows that they are damaged or lost, and goes on without them."""
-    return {int(match[1]) for entry in fs.scan(folder) if (match := _ASIDE.fullmatch(entry.name))}
+    return {int(match[1]) for name in _names(fs, folder) if (match := _ASIDE.fullmatch(name))}
+
+
+def _names(fs: FileSystem, folder: bytes) -> list[bytes]:
+    """What is in the journal's folder; nothing where it is missing."""
+    try:
+        return [entry.name for entry in fs.scan(folder)]
+    except FileNotFoundError:
+        return []
 
 
 def read_file(fs: FileSystem, path: bytes) -> bytes:
@@ -162,12 +166,13 @@ class Journal:
             raise JournalError(f"cannot read the journal in {self._folder.decode(errors='replace')}: {error.strerror}") from error
 
     def _recover(self) -> Recovered:
-        make_folders(self._fs, self._folder)
         numbers = segment_numbers(self._fs, self._folder)
         head, moved = read_head(self._fs, self._folder), set_aside(self._fs, self._folder)
         highest = max([*numbers, *moved, head.segment if head else 0, 0])
         if not numbers:
             self._refuse(behind(None, head, moved))
+            # Not before: an empty folder would be in the way of the one that somebody moved away and puts back.
+            make_folders(self._fs, self._folder)
             return Recovered([], highest, 1, None, None)
         number = numbers[-1]
         path = segment_path(self._folder, number)
@@ -291,6 +296,15 @@ class Journal:
         if self._writer is None:
             raise JournalError("the journal was not begun")
         return self._writer.append(records)
+
+    def check(self) -> None:
+        """See that what is written can be found again.
+
+        Raises:
+            JournalError: see `Writer.check`.
+        """
+        if self._writer is not None:
+            self._writer.check()
 
     def is_full(self, live: int) -> bool:
         """Whether it is time for a new segment, with so many live jobs.

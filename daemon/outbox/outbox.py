@@ -88,6 +88,13 @@ class Outbox:
         """Whether anything has the name of this job in the outbox."""
         return self._exists(self.job(job_id))
 
+    def has_folder(self, job_id: str) -> bool:
+        """Whether the job's folder is in the outbox. A link in its place is not the folder."""
+        try:
+            return self._fs.lstat(self.job(job_id)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def surely_has(self, job_id: str) -> bool:
         """Whether outbox and folder are certainly there."""
         try:
@@ -138,9 +145,11 @@ class Outbox:
         return os.path.join(self.work, name.encode())
 
     def may_have_folder(self, name: str) -> bool:
-        """Whether the folder of an attempt may still be there."""
+        """Whether the folder of an attempt may still be there. A link or a file in its place is not the folder."""
         try:
-            return self._exists(self.attempt(name))
+            return self._fs.lstat(self.attempt(name)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError:
             return True
 

@@ -57,6 +57,7 @@ class Blame:
             job.attempt.folder if job.attempt else None,
             ready=failed.ready,
             starved=failed.starved,
+            wanting=failed.wanting,
             disk=disk,
             excused=self._excused.get(job_id, 0),
         )

@@ -23,7 +23,9 @@ _REST_SECONDS = 2.0
 #: After so many folders that do not answer it is the disk: each may have taken its time.
 _MAX_ODD = 3
 #: Answers that say: there is no such picture here, whatever else may be there.
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+#: Answers that come at once and are about one folder alone: somebody changed its rights, and may change them back.
+_DENIED = (errno.EACCES, errno.EPERM)
 
 
 @dataclass
@@ -62,6 +64,7 @@ class LateWrites:
             OSError: none of those that may be ready can be told of, or it is not one folder alone.
         """
         odd: list[OSError] = []
+        slow = 0
         for job in queue:
             if rest(job) > 0:
                 continue
@@ -70,7 +73,8 @@ class LateWrites:
                     return job, self.fingerprint(job)
             except OSError as error:
                 odd.append(error)
-                if len(odd) >= _MAX_ODD or not self.outbox.is_healthy():
+                slow += error.errno not in _DENIED
+                if slow >= _MAX_ODD or not self.outbox.is_healthy():
                     break
         if odd:
             raise odd[-1]
@@ -85,7 +89,7 @@ class LateWrites:
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
         except OSError as error:
-            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
+            # What somebody did to this one folder (a link to itself) must not stop the jobs behind it.
             if error.errno in _NOT_THERE:
                 return None
             raise

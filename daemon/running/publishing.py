@@ -29,8 +29,8 @@ from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import NotDurableError, Outbox, checking_result
 from daemon.running.blame import Blame
-from daemon.running.troubles import Troubles
 from daemon.supervisor import Completed, Failed
+from daemon.troubles import Troubles
 
 #: What a round of the loop gives to the results that wait, in seconds: nobody notices, and hashing loses next to nothing by it.
 _SLICE = 0.02

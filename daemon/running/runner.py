@@ -32,10 +32,10 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.publishing import Results, unrecordable
 from daemon.running.returning import Returns
-from daemon.running.troubles import Troubles
 from daemon.running.warm_workers import WarmWorkers
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
+from daemon.troubles import Troubles
 
 #: Each end is a few syncs; more at once would keep the loop from everything else for too long.
 _ENDED_AT_ONCE = 50

@@ -25,7 +25,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
-from daemon.supervisor.code import fingerprint
+from daemon.troubles import Troubles
 
 #: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
 #: twice what its imports take on two busy cores.
@@ -46,6 +46,7 @@ _LOOK_SECONDS = 10.0
 _PROGRAM_SECONDS = 60.0
 #: After a spare died or could not be started: one attempt a minute keeps a broken installation from keeping the machine busy.
 _PAUSE_SECONDS = 60.0
+_SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class WarmWorkers:
 
     Args:
         remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
+        program: a number that changes with the program on the disk.
         available: bytes of memory that are free for use.
     """
 
@@ -74,13 +76,14 @@ class WarmWorkers:
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
+        program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
-        program: Callable[[], int] = fingerprint,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
         self._spare: Waiting | None = None
         self._wanted = self._ready = False
+        self._troubles = Troubles()
         self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
         self._not_before = self._looked = self._program_looked = float("-inf")
 
@@ -180,8 +183,9 @@ class WarmWorkers:
             self._spare = Waiting(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
+            self._troubles.over(_SPARE)
         except OSError as error:
-            logger.warning("no warm worker can be started: {}", error.strerror)
+            self._troubles.tell(_SPARE, f"no warm worker can be started: {error.strerror}")
             self._not_before = now + _PAUSE_SECONDS
             if self._spare is not None:
                 self._forget(self._spare)

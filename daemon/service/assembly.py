@@ -4,6 +4,7 @@ import os
 import selectors
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from loguru import logger
 
@@ -27,6 +28,7 @@ from daemon.service.past import ended_before
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
+from daemon.supervisor.code import fingerprint, why_not_anew
 
 #: Jobs that ended last and are asked for to know the outbox by.
 _PROVING = 20
@@ -62,7 +64,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         # Before the first segment: a start that is cut off in here begins from the beginning the next time.
         folder_health.prepare()
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
-    installed = ModelInventory(os.fspath(paths.models), paths.catalogue)
+    installed = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
     make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
@@ -73,8 +75,10 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         fence=None if argv else fence(settings, installed),
     )
     disk_space = DiskSpace(fs, settings, outbox)
-    world = World(fs, outbox, disk_space, supervisor, clock=time.monotonic)
+    program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
+    anew = partial(why_not_anew, os.fspath(paths.home))
+    world = World(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
-    machine = Machine(selector, Wakeup(), supervisor, world, installed, is_local)
+    machine = Machine(selector, Wakeup(), supervisor, world, installed, program, is_local)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)

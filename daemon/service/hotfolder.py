@@ -35,6 +35,7 @@ from daemon.intake import (
 )
 from daemon.intake import Waiting as Unready
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
@@ -108,8 +109,10 @@ class HotFolder:
         self._left: dict[bytes, set[bytes]] = {}
         self._unlooked = False
         self._kept: dict[bytes, str] = {}
-        #: Names, with their folders, of pairs that could not be taken and wait for a person.
-        self._stuck: set[tuple[bytes, bytes]] = set()
+        #: Why pairs could not be taken since the last look, by folder and name of the picture: the next look will say it.
+        self._put_back: dict[tuple[bytes, bytes], str] = {}
+        #: Of pairs that could not be taken and wait for a person: the names with their folders, and why.
+        self._stuck: dict[tuple[bytes, bytes], str] = {}
         self._not_before = float("-inf")
         self._closed: str | None = None
 
@@ -181,6 +184,7 @@ class HotFolder:
         # Looked at once more: what of a claim came to nothing is still there.
         names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
         self._left, self._unlooked = {}, False
+        self._put_back = {}
         seen = self.watch.look(names)
         if seen is None:
             self._backlog.clear()
@@ -224,17 +228,23 @@ class HotFolder:
             # True for good, also when the picture is dropped again with it.
             warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
-                self._ledger.record(Noted(job=job_id, warning=warning))
+                try:
+                    self._ledger.record(Noted(job=job_id, warning=warning))
+                except UnreplayableError as error:
+                    logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)
         self._done += came.done
         if len(self._done) >= _MAX_UNTOLD:
             self._tell_taken(now)
-        self._stuck -= {(pair.folder, entry.name) for pair in ready for entry in pair.entries}
+        for pair in ready:
+            for entry in pair.entries:
+                self._stuck.pop((pair.folder, entry.name), None)
         for one in came.dropped:
+            self._put_back[one.pair.folder, one.pair.image.name] = one.reason
             if one.for_a_person:
-                self._stuck |= {(one.pair.folder, entry.name) for entry in one.pair.entries}
+                self._stuck |= {(one.pair.folder, entry.name): one.reason for entry in one.pair.entries}
             if one.unfinished is not None:
                 self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
             else:
@@ -264,11 +274,12 @@ class HotFolder:
 
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
         """What is in the inbox and not taken, in plain words: the first of it, and how much it is."""
-        unready, held = self._unready or (), self._held()
+        unready, held = self._unready or (), self._put_back | self._held()
+        known = self._stuck | held
         items = [
             Waiting(
                 path=_shown(item.folder, item.name),
-                reason=held.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
+                reason=known.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
             )
             for item in unready[:MAX_WAITING]
         ]

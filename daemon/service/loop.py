@@ -17,6 +17,7 @@ from daemon.platform.notify.systemd import Notifier
 from daemon.running.publishing import KEPT_HINT
 from daemon.running.recovery import Recovery
 from daemon.service.parts import Home, Machine, Parts
+from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
@@ -29,6 +30,7 @@ EXIT_ANEW = 80
 _OWED_SECONDS = 0.01
 #: So often while the disk fails them.
 _TROUBLED_SECONDS = 1.0
+_RECOVERY = "recovery"
 
 
 class Service:
@@ -48,7 +50,10 @@ class Service:
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
         self._health_at = float("-inf")
+        #: Why nothing can be done now: a folder is away, or the home could not be put in order yet.
         self._problem: str | None = None
+        self._absent: str | None = None
+        self._troubles = Troubles()
 
     # -- the loop -----------------------------------------------------------------------------------------------------------
 
@@ -72,10 +77,8 @@ class Service:
                 self._stop()
         except JournalError as error:
             # Nothing can be recorded any more; the guardians end the workers, the next start recovers.
-            logger.critical("{}; the daemon stops, and goes on from the journal at its next start", error)
-            self._views.say(
-                "stopped", str(error), "Make sure that the disk of the state folder has room and works, then start again."
-            )
+            logger.critical("{}; the daemon stops. {}", error, error.hint)
+            self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
         if self._world.restart and self._stop_signal is None:
@@ -172,11 +175,17 @@ class Service:
         self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
-        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
+        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted.
+
+        Raises:
+            JournalError: the journal is not there any more.
+        """
         self._health_at = now + HEALTH_SECONDS
-        before, self._problem = self._problem, self._folder_health.absence(self._folder.watch, self._requests_bell, now)
-        if self._problem != before:
-            logger.warning("{}", self._problem or "the folders are there again")
+        self._journal.check()
+        before = self._absent
+        self._absent = self._problem = self._folder_health.absence(self._folder.watch, self._requests_bell, now)
+        if self._absent != before:
+            logger.warning("{}", self._absent or "the folders are there again")
         if self._problem:
             self._warm_workers.discard("its folder may be gone")
             self._views.say("offline", self._problem, OFFLINE_HINT)
@@ -192,9 +201,10 @@ class Service:
             Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
         except OSError as error:
             self._problem = f"the outbox cannot be read or written: {error.strerror}"
-            logger.warning("{}", self._problem)
+            self._troubles.tell(_RECOVERY, self._problem)
             self._views.say("offline", self._problem, "Make sure that the daemon may write there and that the disk has room.")
             return False
+        self._troubles.over(_RECOVERY)
         self._batches.recover()
         self._folder.remember(time.monotonic())
         self._notifications.catch_up()

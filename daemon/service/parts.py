@@ -54,8 +54,8 @@ class Home:
 class Machine:
     """What the parts stand on.
 
-    `inbox_is_local` says whether the inbox is on a local disk now. `clock` gives monotonic seconds, `wall_clock` seconds since
-    1970.
+    `program` gives a number that changes with the program on the disk. `inbox_is_local` says whether the inbox is on a local disk
+    now. `clock` gives monotonic seconds, `wall_clock` seconds since 1970.
     """
 
     selector: selectors.BaseSelector
@@ -63,6 +63,7 @@ class Machine:
     supervisor: Supervisor
     world: World
     installed: ModelInventory
+    program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -110,7 +111,13 @@ def wire(home: Home, machine: Machine) -> Parts:
     views = ViewWriter(outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, settings.digest)
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
-        settings, outbox, jobs, machine.installed, machine.supervisor, remaining=lambda: forecast.remaining(jobs.processing)
+        settings,
+        outbox,
+        jobs,
+        machine.installed,
+        machine.supervisor,
+        program=machine.program,
+        remaining=lambda: forecast.remaining(jobs.processing),
     )
     runs = JobRunner(
         fs,

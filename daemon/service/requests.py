@@ -20,17 +20,21 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
+from daemon.troubles import Troubles
 
 _MAX_REQUEST_BYTES = 1 << 20
 SUFFIX = b".json"
 ANSWER_SUFFIX = b".answer.json"
 #: The command line waits 20 s for its answer; one that is so much older will not be fetched.
 _STALE_SECONDS = 600.0
+#: What may not work, beside the requests themselves; none of their names has a blank.
+_LOOKING = "looking for requests"
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Requests:
     clock: Callable[[], float] = time.monotonic
     #: Answers that nobody has fetched yet, since when, on the monotonic clock: their stamps say nothing if the clock was set.
     _unfetched: dict[bytes, float] = field(default_factory=dict)
+    _troubles: Troubles = field(default_factory=Troubles)
 
     def handle(self) -> None:
         """Do all requests that are there.
@@ -60,8 +65,9 @@ class Requests:
         try:
             names = sorted(entry.name for entry in self.fs.scan(folder) if entry.kind == "file")
         except OSError as error:
-            logger.warning("cannot look for requests: {}", error)
+            self._troubles.tell(_LOOKING, f"cannot look for requests: {error}")
             return
+        self._troubles.over(_LOOKING)
         for name in names:
             if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
                 path = os.path.join(folder, name)
@@ -98,7 +104,9 @@ class Requests:
             self.fs.sync_dir(folder)
             self.done.discard(name)
         except OSError as error:
-            logger.warning("the request {} is done, but cannot be removed: {}", to_text(name), error)
+            self._troubles.tell(to_text(name), f"the request {to_text(name)} is done, but cannot be removed: {error}")
+        else:
+            self._troubles.over(to_text(name))
 
     def _do(self, path: bytes) -> RequestAnswer:
         try:
@@ -123,6 +131,9 @@ class Requests:
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
             except OSError as error:
                 answer = decide.Answer(False, f"{job_id}: the disk does not allow it now ({error.strerror}); try again")
+            except UnreplayableError as error:
+                logger.error("what was asked of {} cannot be recorded: {}", job_id, error)
+                answer = decide.Answer(False, f"{job_id}: it cannot be recorded, so nothing was done: {error}")
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))

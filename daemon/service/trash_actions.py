@@ -47,7 +47,7 @@ class TrashActions:
             before, known = self._identity(), self._root
             recent, older = self._recent(), self._older()
             bare = {job_id for job_id in recent if self._lacks(self._outbox.has_status, job_id)}
-            missing = {job_id for job_id in bare | older if self._lacks(self._outbox.has, job_id)}
+            missing = {job_id for job_id in bare | older if self._lacks(self._has, job_id)}
             self._views.look()
             root = self._identity()
         except OSError as error:
@@ -74,6 +74,10 @@ class TrashActions:
             return None
         found = self._fs.lstat(self._outbox.root)
         return found.dev, found.ino
+
+    def _has(self, job_id: str) -> bool:
+        """Whether a job has its folder. For one that ended a link will do: somebody may have moved the folder to another disk."""
+        return self._outbox.has_folder(job_id) if job_id in self._ledger.jobs.live else self._outbox.has(job_id)
 
     def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
         """Whether a job certainly has not got something. A folder that does not answer hides none of the others.

@@ -12,16 +12,18 @@ from annotated_types import Ge, Gt, Le
 from pydantic import ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
+from daemon.catalogues.reading import SHIPPED as LISTS
+from daemon.catalogues.reading import StyleNames
 from daemon.errors import Refusal
-from daemon.settings.layout import PROGRAM, lay_out
+from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings
+from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
 from daemon.sidecar.problems import Problem, choice, meant, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
-SHIPPED = PROGRAM / "config" / "default.yaml"
-STYLES = PROGRAM / "config" / "styles.yaml"
+SHIPPED = SHIPPED_CONFIG / "default.yaml"
 
 _MAX_DEPTH = 4
 """Group, key, list: one more than is used, so that the sentence can name the key."""
@@ -45,7 +47,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     """Read the settings: shipped file, user's file, environment; each overrides the one before it, key by key.
 
     Args:
-        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout.
+        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout, or ``~/Multiplane`` where there is none.
         environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
         is_network: whether a path lies on a network file system.
 
@@ -62,12 +64,8 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         sources.append(_from_file(user_file, required=required))
     sources.append(_from_environment(environ))
     settings = _merge(sources)
-    settings._styles = tuple(entry.key for entry in _entries(STYLES, required=True))
-    if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
-        style = settings.defaults.style
-        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
-        _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
-    place = Path(os.path.abspath((home or Path(environ.get(HOME) or PROGRAM)).expanduser()))
+    beside = Path(os.path.abspath(user_file)) if named != "" else None
+    place = Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
     folders = settings.folders
     settings._paths = lay_out(
         place,
@@ -75,9 +73,29 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         outbox=folders.outbox,
         models=folders.models,
         catalogue=folders.catalogue,
+        beside=beside,
         is_network=is_network,
     )
+    _check_lists(settings.paths)
+    settings._styles = StyleNames(settings.paths.own_styles)
+    if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
+        style = settings.defaults.style
+        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
+        _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
+
+
+def _check_lists(paths: Layout) -> None:
+    """Refuse lists of the user's own that are not valid; those of the program alone are taken as they are."""
+    # Imported where they are needed: they take longer than all that is read here.
+    if paths.style_lists != (LISTS["styles"],):
+        from daemon.catalogues.styles import styles
+
+        styles(paths.style_lists)
+    if paths.model_lists != (LISTS["models"],):
+        from daemon.catalogues.models import catalogue
+
+        catalogue(paths.model_lists)
 
 
 def _merge(sources: list[Source]) -> Settings:
@@ -158,7 +176,7 @@ def _keys() -> dict[Key, FieldInfo]:
 
 
 def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
-    """The entries of one of the owner's own files; none if it may be absent and is."""
+    """The entries of a settings file; none if it may be absent and is."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -166,9 +184,7 @@ def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
     except FileNotFoundError:
         if not required:
             return []
-        hint = (
-            f"Check {CONFIG}, or unset it." if path not in (SHIPPED, STYLES) else "Restore the file; it is part of the program."
-        )
+        hint = f"Check {CONFIG}, or unset it." if path != SHIPPED else "Restore the file; it is part of the program."
         raise Refusal(f"There is no settings file {path}.", hint=hint) from None
     except OSError as error:
         raise Refusal(
@@ -258,7 +274,7 @@ def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
 
 def _refuse(problems: list[Problem]) -> NoReturn:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    hint = "Correct it and start again; config/default.yaml explains every key."
+    hint = f"Correct it and start again; {SHIPPED} explains every key."
     if len(problems) > 1:
         hint = f"{hint} Also: {'; '.join(str(problem) for problem in problems[1:11])}"
     raise Refusal(f"{problems[0]}{more}", hint=hint)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.catalogues.reading import StyleNames
 from daemon.contract.spec import JobSpec
 from daemon.settings.layout import Layout
 
@@ -28,7 +28,7 @@ class Folders(Group):
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
     models: Path | None = Field(description="where the weights lie; null: `models` in the state folder")
-    catalogue: Path | None = Field(description="the list of models; null: `config/models.yaml` of the program")
+    catalogue: Path | None = Field(description="a list of models in place of the program's `config/models.yaml`")
 
 
 class Intake(Group):
@@ -109,10 +109,10 @@ class Notifications(Group):
     failures: bool = Field(description="one for every job that failed; those of a few seconds are put together")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, checked; made by `daemon.settings.load` alone."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: JobSpec = Field(description="what a job is to do where its YAML files do not say")
     folders: Folders
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     log: Log
 
     _paths: Layout | None = PrivateAttr(None)
-    _styles: tuple[str, ...] = PrivateAttr(())
+    _styles: StyleNames = PrivateAttr(default_factory=lambda: StyleNames(()))
 
     @property
     def paths(self) -> Layout:
@@ -137,8 +137,8 @@ class Settings(BaseSettings):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names in config/styles.yaml, in its order."""
-        return self._styles
+        """The names of the styles there are now: the program's, then the user's own, in the order of their files."""
+        return self._styles.now()
 
     @property
     def digest(self) -> str:
@@ -149,18 +149,6 @@ class Settings(BaseSettings):
     def spec_defaults(self) -> dict[str, object]:
         """The default of every field of a sidecar but `id` and `images`, for `daemon.sidecar.resolve`."""
         return self.defaults.model_dump(exclude={"id", "images"})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind the back of `load`, which puts its own sources here."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _default_timeout_within_ceiling(self) -> Self:

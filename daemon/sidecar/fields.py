@@ -68,7 +68,7 @@ def _one_of(choices: object) -> Field:
 FIELDS: dict[str, Field] = {
     "mode": _one_of(Mode),
     "num_layers": Field("whole number", f"a whole number {_range('num_layers')}"),
-    "style": Field("text", "the name of a style (config/styles.yaml) of at most 100 characters"),
+    "style": Field("text", "the name of a style, of at most 100 characters"),
     "strength": Field("number", f"a number {_range('strength')}"),
     "seed": Field("whole number", f"a whole number {_range('seed')}"),
     "depth": _one_of(DepthChoice),

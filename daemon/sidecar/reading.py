@@ -7,7 +7,7 @@ from dataclasses import field as attribute
 
 from pydantic import ValidationError
 
-from daemon.contract.spec import JOB_ID_PATTERN, JobSpec
+from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
 from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
@@ -53,7 +53,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
 def requested_id(data: bytes) -> str | None:
     """The id a sidecar asks for, also when the sidecar is then refused: whoever dropped it waits under that id.
 
-    It is honoured if it can be read before the first fault of the YAML and stands there once.
+    It is honoured if it can be read before the first fault of the YAML, stands there once and is not reserved.
     """
     found: list[str | None] = []
     try:
@@ -62,6 +62,7 @@ def requested_id(data: bytes) -> str | None:
                 usable = (
                     isinstance(entry.value, yaml_subset.Scalar)
                     and _ID.fullmatch(entry.value.text)
+                    and entry.value.text not in RESERVED_IDS
                     and not fields.is_null(entry.value)
                 )
                 found.append(entry.value.text if usable and isinstance(entry.value, yaml_subset.Scalar) else None)
@@ -106,6 +107,8 @@ def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
                 field = str(problem["loc"][0])
                 if field not in wrong:  # a list can be wrong a thousand times over
                     wrong[field] = fields.outside(field, given[field])
+    if given.get("id") in RESERVED_IDS:
+        wrong["id"] = f"id {quoted(str(given['id']))} is reserved: a file of the outbox has this name; choose another id"
     images = given.get("images")
     for pattern in images if isinstance(images, tuple) else ():
         if "/" in pattern or "\\" in pattern or pattern in (".", ".."):

@@ -40,6 +40,7 @@ class Failed:
         source, warnings: what the worker said of its picture.
         ready: whether the worker got ready; before that it reads nothing of its job.
         starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
+        wanting: the worker itself found no memory, and held less than half of it; what it held, bytes. None: it did not say so.
     """
 
     error: ErrorInfo
@@ -49,6 +50,7 @@ class Failed:
     warnings: tuple[str, ...] = ()
     ready: bool = True
     starved: int | None = None
+    wanting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def judge(end: End) -> Outcome:
     if end.error is not None and end.reason is None and end.violation is None:
         cls = BY_CODE.get(end.error.error.code)
         if cls is not None and cls.exit_status == end.status and cls.code != "cancelled":
-            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings)
+            wanting = end.peak_bytes if cls is OutOfMemory and not _held_most(end) else None
+            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings, wanting=wanting)
     failure = _failure(end)
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
     # Whatever makes a job start processes without end does so again.

@@ -2,9 +2,10 @@
 
 Start: guardian first, as leader of a new process group, holding one end of a socket (`lifeline`) of which only the daemon has
 the other; then the worker, into that group. So the group is guarded before the worker exists, and closing the lifeline is
-enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2 and the one pipe for
-its events, whose number it is told on its command line and which it moves to descriptor 3 itself: subprocess passes a
-descriptor on under its own number only, and code between fork and exec is not safe in a program with threads.
+enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2, its folder if it confines
+itself to that, and the one pipe for its events, whose number it is told on its command line and which it moves to descriptor 3
+itself: subprocess passes a descriptor on under its own number only, and code between fork and exec is not safe in a program with
+threads.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.platform import process
+from daemon.platform.files import path_of
 
 _CHUNK = 1 << 16
 #: Chunks of output taken in one go: a worker that prints without end must not keep the loop from the others. It is also more
@@ -45,14 +47,21 @@ class WorkerProcess:
         argv: the worker's command; `--events-fd N` is appended.
         guardian_argv: the guardian's command.
         environment: the worker's whole environment.
-        folder: its working directory.
+        folder: its working directory, open.
+        inherited: further descriptors that it gets, under their numbers.
 
     Raises:
         OSError: a process or a pipe could not be made; nothing is left running or open.
     """
 
     def __init__(
-        self, argv: Sequence[str], guardian_argv: Sequence[str], *, environment: Mapping[str, str], folder: bytes
+        self,
+        argv: Sequence[str],
+        guardian_argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: int,
+        inherited: Sequence[int] = (),
     ) -> None:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self.lifeline, lifeline = socket.socketpair()
@@ -80,9 +89,9 @@ class WorkerProcess:
                 stdin=commands,
                 stdout=output,
                 stderr=output,
-                pass_fds=(events,),
+                pass_fds=(events, *inherited),
                 env=environment,
-                cwd=folder,
+                cwd=path_of(folder),
                 process_group=self.group,
             )
             self.pid = self._identify()

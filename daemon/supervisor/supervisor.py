@@ -1,5 +1,6 @@
 """The supervisor: starts workers, early or with a job, and sees that every job ends. Lives in the service's loop, no threads."""
 
+import contextlib
 import importlib.util
 import os
 import selectors
@@ -12,7 +13,7 @@ from typing import Protocol
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
-from daemon.fs import FileSystem
+from daemon.fs import FileSystem, HeldFolder
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
@@ -61,6 +62,13 @@ class Listener(Protocol):
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         """A job's processes are gone. The listener may start the next job at once."""
+
+
+def _made(above: HeldFolder, name: bytes) -> HeldFolder:
+    """A folder in an open folder, made if it is missing; NotADirectoryError where a link or a file has its name."""
+    with contextlib.suppress(FileExistsError):
+        above.mkdir(name)
+    return above.enter(name)
 
 
 class Supervisor:
@@ -207,19 +215,17 @@ class Supervisor:
         return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
-        tmp = os.path.join(folder, b"tmp")
-        for path in (folder, tmp):
-            try:
-                self._fs.mkdir(path)
-            except FileExistsError:
-                continue
         argv = [*self._argv, "--warm", warm]
-        worker = WorkerProcess(
-            fenced(argv, self._fence, folder) if self._fence else argv,
-            self._guardian,
-            environment=worker_environment(os.environ, tmp=tmp, threads=self._rules.threads),
-            folder=tmp,
-        )
+        above, name = os.path.split(folder)
+        # A worker gets the very folders that are opened here: others may exchange one for a link before it has started.
+        with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
+            worker = WorkerProcess(
+                fenced(argv, self._fence, own.fd) if self._fence else argv,
+                self._guardian,
+                environment=worker_environment(os.environ, tmp=os.path.join(folder, b"tmp"), threads=self._rules.threads),
+                folder=tmp.fd,
+                inherited=(own.fd,) if self._fence else (),
+            )
         return Attempt(
             worker,
             folder,

@@ -16,6 +16,7 @@ from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
+from daemon.troubles import Troubles
 from daemon.watch import Polled
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -81,6 +82,9 @@ class ViewWriter:
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
+        #: Jobs whose folder did not take their status; somebody did something to it, and may undo it.
+        self._unwritten: dict[str, None] = {}
+        self._troubles = Troubles()
         self._written = float("-inf")
         self.state: State = "starting"
         self.problem: str | None = None
@@ -129,6 +133,7 @@ class ViewWriter:
         Raises:
             OSError: the outbox cannot be looked at.
         """
+        self._write_what_was_refused()
         self._gallery.mend()
         if not self._gallery.is_open:
             return  # what is back then is asked by the gallery itself
@@ -143,6 +148,17 @@ class ViewWriter:
                 self._back.discard(job.job_id)
                 self._gallery.removed(job.job_id)
             self._stale = True
+
+    def _write_what_was_refused(self) -> None:
+        """Tell the truth in the folders that take a status again: what they say is from before."""
+        for job_id in tuple(self._unwritten):
+            job = self._ledger.jobs.find(job_id)
+            # What is told in a folder that was thrown away and is put back is decided with that.
+            if job is None or job.discarded:
+                del self._unwritten[job_id]
+                self._troubles.over(job_id)
+            else:
+                self.rewrite(job)
 
     def _is_back(self, job: Job) -> bool:
         """Whether the folder of a job that was thrown away is in the outbox; as it was, if that cannot be told."""
@@ -257,14 +273,18 @@ class ViewWriter:
         status = self._status(job, position)
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
+            self._unwritten.pop(job.job_id, None)
+            self._troubles.over(job.job_id)
         except FileNotFoundError:
             # Somebody dragged the folder away; what that means is decided elsewhere.
             logger.debug("the folder of {} is gone", job.job_id)
+            self._unwritten[job.job_id] = None
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise
             # Somebody did something to this one folder (a file in its place, a lock): no reason to be silent about all others.
-            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+            self._troubles.tell(job.job_id, f"cannot write the status of {job.job_id}: {error}")
+            self._unwritten[job.job_id] = None
         self._dirty.pop(job.job_id, None)
 
     def _status(self, job: Job, position: int | None) -> Status:

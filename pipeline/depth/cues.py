@@ -78,7 +78,7 @@ def darkness(rgb: NDArray[np.uint8]) -> Disparity:
 def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     from pipeline import weights
 
-    return read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth)
+    return read(picture.rgb, fetch=weights.catalogue(*job.model_lists).default_depth)
 
 
 SOURCE = Source(in_words="guessed from the ground plane", read=_guess, find=_guess, is_guess=True)

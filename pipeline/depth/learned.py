@@ -10,14 +10,14 @@ def _read(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap:
     """By the default model."""
     from pipeline import weights
 
-    return _by(weights.catalogue(job.catalogue).default_depth, picture, job, progress)
+    return _by(weights.catalogue(*job.model_lists).default_depth, picture, job, progress)
 
 
 def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
     """By the first model of the list that is installed."""
     from pipeline import weights
 
-    listed = weights.catalogue(job.catalogue)
+    listed = weights.catalogue(*job.model_lists)
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
     return _by(there, picture, job, progress) if there else None
 
@@ -26,7 +26,7 @@ def _by(name: str, picture: Photo, job: JobCommand, progress: Progress) -> Depth
     from pipeline import weights
     from pipeline.depth import model
 
-    found = weights.locate(name, job.models, weights.catalogue(job.catalogue))
+    found = weights.locate(name, job.models, weights.catalogue(*job.model_lists))
     progress(0.1)  # hashing is the smaller part
     return model.read(
         picture.rgb,

@@ -22,12 +22,12 @@ TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the f
 
 @contextlib.contextmanager
 def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; neither it nor the folder it is in may be a link.
+    """Open a regular file for reading; neither it, nor the folder it is in, nor the one above may be a link.
 
-    Whoever may write to the outbox may exchange a job's source folder for a link at any moment.
+    These two are a job's folder and its `source`. Whoever may write to the outbox may exchange either for a link at any moment.
 
     Raises:
-        SourceMissing: there is no such file, or its folder is a link.
+        SourceMissing: there is no such file, or one of its two folders is a link.
         ImageUnreadable: a link, a folder, a pipe, or not readable.
         OSError: the disk fails now (`is_passing`).
     """
@@ -53,18 +53,21 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
 @contextlib.contextmanager
 def _folder_of(path: bytes) -> Iterator[int]:
     """The folder that a path is in, open for as long as the block runs; NotADirectoryError where there is a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.path.dirname(path) or b"."
-    try:
-        descriptor = os.open(folder, flags)
-    except OSError as reason:
-        if reason.errno == errno.ELOOP:  # the other answer that systems give for a link
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from reason
-        raise
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    above, source = os.path.split(os.path.dirname(path))
+    outbox, job = os.path.split(above)
+    with contextlib.ExitStack() as opened:
+        folder = os.open(outbox or b".", flags)
+        opened.callback(os.close, folder)
+        for name in filter(None, (job, source)):
+            try:
+                folder = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+            except OSError as reason:
+                if reason.errno == errno.ELOOP:  # the other answer that systems give for a link
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from reason
+                raise
+            opened.callback(os.close, folder)
+        yield folder
 
 
 def digest(path: bytes, limits: Limits) -> tuple[int, str]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least, grown, put, resize, select
+from pipeline.image.filters import at_least, put, resize, select
 from pipeline.layers.bands import Pixels, in_parallel
 from pipeline.layers.fill import Fill, Filler
 from pipeline.layers.matte import Border
@@ -127,9 +127,8 @@ def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Fill
     smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
     smooth[:, :, 3] = 255
     out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
-    if len(fill.moves):
-        textured = grown(fill.ground[:, :, 3] > 0, 3)
-        index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
+    if len(fill.moves) or fill.plate is not None:
+        index = np.flatnonzero((covered > 0) & filler.detailed(fill))
         out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
     put(photo, np.bitwise_not(at_least(covered, 1)), out)
     return out

@@ -93,6 +93,10 @@ class Pixels:
         columns = small - rows * full[1]
         return cls(index, rows.astype(np.float32), columns.astype(np.float32), full)
 
+    def some(self, places: NDArray[np.intp]) -> "Pixels":
+        """Those at these places in the list."""
+        return Pixels(self.index[places], self.rows[places], self.columns[places], self.full)
+
     def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n[, c])."""
         if coarse.shape[:2] == self.full:

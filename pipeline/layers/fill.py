@@ -1,7 +1,8 @@
 """What lies behind: the colours of a layer where nearer layers cover it.
 
-Far from what is known the fill is smooth (push-pull, Gortler et al., "The Lumigraph", 1996), near the edge it is textured.
-A layer is filled from its own pixels alone, at least as far as the preview can uncover.
+As far as the preview can uncover, the fill is smooth with texture on it. Deeper in, where only a person who takes the layers
+apart looks, the farthest layer is completed with copies of what is around (`pipeline.layers.plate`). A layer is filled from its
+own pixels alone.
 """
 
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius
+from pipeline.layers.completion import complete
+from pipeline.layers.membrane import push_pull
+from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
 from pipeline.layers.texture import find_texture
 
 MAX_PARALLAX = 0.03
 """The largest move of the nearest against the farthest layer, as a share of the picture's longer side: enough to feel depth,
 little enough that what was hidden can be made up."""
-RELAXATIONS = 1
-"""Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
 SAMPLES = 600
 """Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
 SAMPLE_ROWS = 256
@@ -48,6 +50,7 @@ class Fill:
         choice: uint8 (h', w'), which of `moves` a cell copies by.
         moves: int32 (n, 2), (dy, dx) in pixels; n is 0 where there is no texture.
         layer: which layer this is.
+        plate: what the deep part of large holes holds; None where there is none, or nothing to copy.
     """
 
     ground: NDArray[np.float32]
@@ -57,6 +60,7 @@ class Fill:
     choice: NDArray[np.uint8]
     moves: NDArray[np.int32]
     layer: int
+    plate: Plate | None
 
 
 class Filler:
@@ -112,18 +116,40 @@ class Filler:
         small_smooth, small_weight, hidden = (
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
         )
+        plate = self._plate(chosen) if everywhere and certain else None
         base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
         reach_cells = MAX_PARALLAX * max(self.small.shape)
         noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
         texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, reach_cells, noise)
         if texture is None:
             ground = stacked(smooth, np.zeros(self.grid.shape, np.float32))
-            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer)
+            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer, plate)
         strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
         plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
         ground = stacked(smooth + channels(strength) * (plain - smooth), strength)
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
-        return Fill(ground, reach, near, base, texture.choice, moves, layer)
+        return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
+
+    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
+        """The deep part of what is not `chosen`."""
+        grid = grid_of(self.photo.shape)
+        reach = MAX_PARALLAX * max(grid.shape)
+        weight = grid.share(chosen)
+        large = without_specks(weight, reach)
+        share = deep(weight, large, reach)
+        if not share.any():
+            return None
+        product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
+        return None if found is None else plate_of(found, share, grid)
+
+    def detailed(self, fill: Fill) -> NDArray[np.bool_]:
+        """The pixels, bool (H, W), at which a fill is more than its ground."""
+        there = self.grid.enlarge_mask(grown(fill.ground[:, :, 3] > 0, 3))
+        if fill.plate is not None:
+            share = grown(fill.plate.share > 0, 3)
+            there |= resize(share.view(np.uint8), self.grid.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
+        return there
 
     def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself.
@@ -190,6 +216,18 @@ class Filler:
         return out
 
     def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
+        colour = self._near_colours(fill, pixels)
+        if fill.plate is None:
+            return colour
+        share = pixels.sample(fill.plate.share)
+        some = np.flatnonzero(share)
+        if some.size:
+            copied = fill.plate.colours(self.packed, pixels.some(some))
+            colour[some, :3] += channels(share[some, None])[:, 0] * (copied - colour[some, :3])
+        return colour
+
+    def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
+        """Ground and texture."""
         colour = pixels.sample(fill.ground)
         strength = colour[:, 3:]
         if not len(fill.moves) or not cv2.hasNonZero(strength):
@@ -257,32 +295,3 @@ def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], r
     """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
     window = 2 * max(1, round(reach)) + 1
     return push_pull(box(colour * channels(weight), window), box(weight, window))
-
-
-def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill what is unknown from what surrounds it, smoothly.
-
-    Args:
-        product: float32 (h, w, 3), colour times weight.
-        weight: float32 (h, w), 0 (unknown) to 1.
-
-    Returns:
-        float32 (h, w, 3), defined everywhere; 0 if nothing is known.
-    """
-    levels = [(product, weight)]
-    while max(levels[-1][1].shape) > 1:
-        h, w = levels[-1][1].shape
-        half = (h + 1) // 2, (w + 1) // 2
-        levels.append((resize(levels[-1][0], half, cv2.INTER_AREA), resize(levels[-1][1], half, cv2.INTER_AREA)))
-    top, mass = levels[-1]
-    coarse: NDArray[np.float32] = top / channels(np.maximum(mass, np.float32(1e-12)))
-    for fine, mass in reversed(levels[:-1]):
-        coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
-        # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
-        sure = channels(np.minimum(mass * np.float32(8.0), np.float32(1.0)))
-        known = fine / channels(np.maximum(mass, np.float32(1e-6)))
-        coarse += sure * (known - coarse)
-        for _ in range(RELAXATIONS):
-            coarse = box(coarse, 3)
-            coarse += sure * (known - coarse)
-    return coarse

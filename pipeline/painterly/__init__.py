@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from daemon.contract.manifest import Painterly
 from daemon.contract.messages import JobCommand
 from daemon.contract.spec import JobSpec
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 from pipeline.painterly import strokes
-from pipeline.painterly.styles import StrokesStyle, named
+from pipeline.painterly.styles import named
 
 _SPREAD_SIDE = 256  # longer side on which colours spread below what is transparent: smooth, and nobody sees more
 
@@ -40,13 +41,13 @@ class Painting:
     pieces: NDArray[np.int32] | None = None
 
 
-def engine(spec: JobSpec) -> Literal["strokes", "diffusion"]:
+def engine(spec: JobSpec, *style_lists: str) -> Literal["strokes", "diffusion"]:
     """What will paint: strokes, also where nothing is to be painted, or diffusion.
 
     Raises:
         SpecInvalid: there is no such style.
     """
-    return "strokes" if spec.strength == 0.0 else named(spec.style)[1].engine
+    return "strokes" if spec.strength == 0.0 else named(spec.style, *style_lists)[1].engine
 
 
 def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) -> Painting:
@@ -62,7 +63,7 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
         WeightsMissing, WeightsCorrupt, ModelFailed, DeviceUnavailable: the style needs a model that is not there or fails.
     """
     spec = job.spec
-    name, style = named(spec.style)
+    name, style = named(spec.style, *job.style_lists)
     provenance = Painterly(engine=style.engine, style=name, strength=spec.strength, seed=spec.seed)
     warnings: tuple[str, ...] = ()
     pieces = None

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import DiffusionStyle
 from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
 from daemon.errors import Internal, ModelFailed, WeightsMissing
@@ -22,7 +23,6 @@ from pipeline.devices import Device
 from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
-from pipeline.painterly.styles import DiffusionStyle
 
 Rgb = NDArray[np.uint8]
 
@@ -81,7 +81,7 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     """
     candidates = _candidates(job.device)
     device = candidates[0][0]
-    parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(job.catalogue))
+    parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(*job.model_lists))
     progress(_LOADED / 2)
     if parts.lora is not None:
         style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})
@@ -117,13 +117,13 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
             by_part[entry.part].append(name)
     if style is not None and style not in listed.models:
         raise WeightsMissing(
-            f"The style's lora, {style}, is not in config/models.yaml.",
-            hint="Add it there, or correct config/styles.yaml, then: multiplane retry ID.",
+            f"The style's lora, {style}, is not in the list of models.",
+            hint="Add it to your models.yaml, or correct the style, then: multiplane retry ID.",
         )
     if style is not None and style not in by_part["style"]:
         raise Internal(
             f"The style's lora, {style}, is not the LoRA of a style.",
-            hint="Correct it in config/styles.yaml, or its part in config/models.yaml, then: multiplane retry ID.",
+            hint="Correct the style, or the part of the model in the list of models, then: multiplane retry ID.",
         )
 
     def first_installed(part: str) -> weights.Weights | None:

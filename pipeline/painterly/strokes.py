@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from pipeline.image.filters import resize
 from pipeline.painterly import surface
 from pipeline.painterly.brush import Canvas, Strokes
-from pipeline.painterly.styles import StrokesStyle
 
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]

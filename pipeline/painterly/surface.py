@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from pipeline.image.filters import resize
 from pipeline.layers.bands import in_parallel
 from pipeline.painterly.brush import Canvas
-from pipeline.painterly.styles import StrokesStyle
 
 Floats = NDArray[np.float32]
 

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.errors import JobError, Refusal
 from pipeline import weights
-from pipeline.weights import Catalogue, Entry, licences
+from pipeline.weights import licences
 from pipeline.weights.catalogue import entry_of
 from pipeline.weights.seen import Seen
 from pipeline.weights.store import State, record_of, remove, state
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         shelf = _Shelf(
             os.path.abspath(asked.folder),
-            weights.catalogue(asked.catalogue),
+            weights.catalogue(*asked.catalogue or ()),
             Console(emoji=False, highlight=False, soft_wrap=True),
             err,
         )
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
-    shared.add_argument("--catalogue", default=weights.CATALOGUE, help="the list of models")
+    shared.add_argument("--catalogue", action="append", help="a list of models; given again: one that adds to it")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")

@@ -1,7 +1,7 @@
 """Fetching: the files of a model, checked byte for byte, in place whole or not at all.
 
 They come into `<models>/.fetch-<name>/`, which stays when the fetch is interrupted and is gone on with the next time. Every file
-is compared with the hash that `config/models.yaml` pins, if it pins one, and with the one the hub announces. Then the record is
+is compared with the hash that the list of models pins, if it pins one, and with the one the hub announces. Then the record is
 written and the folder renamed into place.
 """
 
@@ -18,9 +18,10 @@ from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline.weights import first_use, hub
-from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import files_of
 from pipeline.weights.hub import RemoteFile, Snapshot
 from pipeline.weights.seen import Seen
@@ -87,7 +88,7 @@ def fetch(
     if entry.repo is None or entry.revision is None:
         raise Refusal(
             f"{name} is a folder of your own ({entry.path}); there is nothing to fetch.",
-            hint="Put its files there, or give it a repo and a revision in config/models.yaml.",
+            hint="Put its files there, or give it a repo and a revision in the list of models.",
         )
     os.makedirs(models, exist_ok=True)
     with _alone(models), _disk_space(models):
@@ -146,11 +147,11 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
             raise WeightsMissing(
                 f"{snapshot.repo} has its weights only as pickles ({', '.join(pickles[:3])}), which can run code when they are "
                 "loaded and are never fetched.",
-                hint="Choose another model, or a revision of it with safetensors, in config/models.yaml.",
+                hint="Choose another model, or a revision of it with safetensors, in the list of models.",
             )
         raise WeightsMissing(
             f"{snapshot.repo} has no {missing[0]} at commit {snapshot.commit}.",
-            hint="Correct the model's files or revision in config/models.yaml.",
+            hint="Correct the model's files or revision in the list of models.",
         )
     for file, size in entry.sizes.items():
         if snapshot.files[file].bytes != size:
@@ -168,7 +169,7 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
     for file, pinned in entry.sha256.items():
         if snapshot.files[file].sha256 not in (None, pinned):
             raise WeightsCorrupt(
-                f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than config/models.yaml knows.",
+                f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than the list of models says.",
                 hint=_DISTRUST,
             )
     return sorted((snapshot.files[file] for file in entry.files), key=lambda each: (each.bytes, each.name))
@@ -204,7 +205,7 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
     if not _is_right(part, wanted, order.entry):
         order.report.arrived(-_size(part))
         os.unlink(part)
-        witness = "config/models.yaml" if wanted.name in order.entry.sha256 else "the hub"
+        witness = "the list of models" if wanted.name in order.entry.sha256 else "the hub"
         raise WeightsCorrupt(
             f"What came as {wanted.name} is not what {witness} says it is; it was discarded.",
             hint=f"Run the same command again; if it stays so: {_DISTRUST}",

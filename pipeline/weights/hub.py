@@ -219,7 +219,7 @@ def _told(repo: str, revision: str) -> Iterator[None]:
     except (RepositoryNotFoundError, RevisionNotFoundError) as reason:
         raise Refusal(
             f"The hub at {endpoint()} has no {repo} at revision {revision}.",
-            hint="Correct the model's repo and revision in config/models.yaml.",
+            hint="Correct the model's repo and revision in the list of models.",
             exit_status=UNAVAILABLE,
         ) from reason
     except HfHubHTTPError as reason:

@@ -3,8 +3,8 @@
 import json
 import os
 
+from daemon.catalogues.models import Entry
 from daemon.errors import LicenceNotAccepted, WeightsCorrupt
-from pipeline.weights.catalogue import Entry
 from pipeline.weights.files import write_whole
 
 ACCEPTED = ".licences.json"

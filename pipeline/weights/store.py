@@ -9,10 +9,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.status import Frozen
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
-from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
 from pipeline.weights.seen import Seen
 
@@ -126,7 +127,7 @@ def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> We
     record = record_of(where)
     if record is not None:
         if wrong := _unlisted(entry, record) or _unlike_the_first(record, models):
-            raise WeightsCorrupt(f"The weights of {name} are not those that config/models.yaml lists: {wrong}.")
+            raise WeightsCorrupt(f"The weights of {name} are not those of the list of models: {wrong}.")
         _verify(name, where, record, seen)
         revision = record.revision
     elif entry.path is None:
@@ -275,7 +276,7 @@ def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
 def _own_revision(name: str, where: str, seen: Seen) -> str:
     """A name for weights without a record: the hash over their hashes."""
     if not os.path.isdir(where):
-        raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in config/models.yaml.")
+        raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in the list of models.")
     hashes = {file: seen.sha256(os.path.join(where, file)) for file in _safetensors(where)}
     whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"

@@ -17,6 +17,7 @@ import ctypes
 import errno
 import os
 import platform
+import stat
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -130,13 +131,14 @@ def has_seccomp() -> bool:
     return sys.platform == "linux" and platform.machine() in _MACHINES and _libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def confine(read: Sequence[str], devices: Sequence[str], own: str) -> None:
+def confine(read: Sequence[str], devices: Sequence[str], own: int) -> None:
     """Confine this process, its later threads and its children for good. Call it while there is one thread only.
 
     Args:
         read: files and folders that may be read, with all in them; what is not there is passed over.
         devices: devices that may be used.
-        own: the one folder in which everything may be made, changed and removed.
+        own: the one folder in which everything may be made, changed and removed, open; closed here. It is no path, as whoever
+            may write to the outbox can put a link in the folder's place at any moment.
 
     Raises:
         OSError: the kernel refused what it said it can do.
@@ -144,8 +146,11 @@ def confine(read: Sequence[str], devices: Sequence[str], own: str) -> None:
     _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
     _drop_capabilities()
     version = landlock_version()
-    if version:
-        _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices), (own, OWN)])
+    try:
+        if version:
+            _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices)], own)
+    finally:
+        os.close(own)
     if has_seccomp():
         _filter_calls()
 
@@ -161,7 +166,7 @@ def _drop_capabilities() -> None:
     _check(libc.capset(header, struct.pack("=6I", *kept)), "capset")
 
 
-def _restrict_files(version: int, rules: Sequence[tuple[str, int]]) -> None:
+def _restrict_files(version: int, rules: Sequence[tuple[str, int]], own: int) -> None:
     handled = _FIRST_RIGHTS
     for since, right in _LATER_RIGHTS:
         handled |= right if version >= since else 0
@@ -174,24 +179,30 @@ def _restrict_files(version: int, rules: Sequence[tuple[str, int]]) -> None:
     ruleset = _check(libc.syscall(_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     try:
         for path, rights in rules:
-            _allow(ruleset, path, rights & handled)
+            _allow_path(ruleset, path, rights & handled)
+        _allow(ruleset, own, OWN & handled)
         _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
     finally:
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow_path(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
-        if not os.path.isdir(path):
-            rights &= _OF_FILES
-        rule = struct.pack("=Qi", rights, fd)
-        _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), f"landlock_add_rule for {path}")
+        _allow(ruleset, fd, rights)
     finally:
         os.close(fd)
+
+
+def _allow(ruleset: int, fd: int, rights: int) -> None:
+    """Allow this with an open file, or an open folder and all in it."""
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        rights &= _OF_FILES
+    rule = struct.pack("=Qi", rights, fd)
+    _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), "landlock_add_rule")
 
 
 def _filter_calls() -> None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.acceptance.home import HotFolder, until
 from tests.waiting import SLOWEST
 
@@ -93,5 +95,9 @@ def quick_folder(home: Path, **settings: str) -> Iterator[QuickFolder]:
         yield made
     finally:
         if made.process and made.process.poll() is None:
-            made.process.kill()
+            # What was started may be strace, which leaves the daemon behind.
+            started = psutil.Process(made.process.pid)
+            for process in (*started.children(recursive=True), started):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             made.process.wait()

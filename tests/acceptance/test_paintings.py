@@ -120,7 +120,7 @@ def test_its_layers_give_back_the_painting_that_seed_and_weights_make(studio: Ho
         job_id="x", attempt="/none", source="/none", image="a.png", image_bytes=1, image_mtime_ns=1,
         spec=JobSpec(mode="painterly", style=STYLE, seed=5), limits=Limits(max_bytes=1 << 20, max_pixels=1 << 20),
         models=str(studio.home / ".state" / "models"), device="cpu", threads=1,
-        catalogue=studio.settings["MULTIPLANE_FOLDERS__CATALOGUE"],
+        model_lists=(studio.settings["MULTIPLANE_FOLDERS__CATALOGUE"],),
     )  # fmt: skip
     painting = diffusion.paint(photo, styles.styles()[STYLE], job).rgb
     seen = composited(result)

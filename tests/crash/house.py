@@ -256,6 +256,7 @@ class House:
                 supervisor=self.workers,
                 world=WellWorld(),
                 installed=INSTALLED,
+                program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self._monotonic,
                 wall_clock=lambda: self.world.seconds,

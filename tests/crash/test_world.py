@@ -21,6 +21,7 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
 from tests.by_path import ByPath
+from tests.programs import copy_program
 from tests.waiting import SLOWEST
 
 STRACE = shutil.which("strace")
@@ -257,9 +258,7 @@ def work_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itself(tmp_path: Path, daemons: list) -> None:
     """The new program speaks another protocol: a worker of it means nothing to the daemon of the old one."""
-    tree = tmp_path / "program"
-    for part in ("daemon", "pipeline", "config"):
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    tree = copy_program(tmp_path / "program")
     home = CopiedHome(tmp_path / "home")
     home.python = make_environment(tmp_path / "environment", tree)
     home.path.mkdir()
@@ -277,7 +276,7 @@ def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itse
     wait_until(lambda: home.all_done(3), 110)
     assert process.poll() is None, "it is the same process"
     said = stop(process)
-    assert "the program on the disk was changed: the daemon restarts" in said
+    assert "the program or its configuration was changed: the daemon restarts" in said
     home.check_unharmed(3)
 
 

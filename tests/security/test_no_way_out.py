@@ -22,7 +22,7 @@ RUNAWAY = """
 import json, os, sys, time
 from pipeline.worker.sandbox import confine, has_seccomp
 assert has_seccomp()
-confine(["/"], [], sys.argv[1])
+confine(["/"], [], os.open(sys.argv[1], os.O_RDONLY))
 for leave in (os.setsid, lambda: os.setpgid(0, 0)):
     try:
         leave()
@@ -36,7 +36,7 @@ DAEMON = """
 import os, sys, time
 from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.supervisor import guardian_argv
-folder = os.fsencode(sys.argv[1])
+folder = os.open(sys.argv[1], os.O_RDONLY)
 worker = WorkerProcess(
     [sys.executable, "-c", sys.argv[2], sys.argv[1]], guardian_argv(), environment=dict(os.environ), folder=folder
 )

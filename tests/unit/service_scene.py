@@ -30,6 +30,8 @@ class Files(LocalFiles):
         self.failing: dict[str, tuple[int, bytes]] = {}
         #: Ends of paths whose disk does not answer.
         self.stale: set[bytes] = set()
+        #: Ends of paths that may not be looked at.
+        self.denied: set[bytes] = set()
 
     def hold(self, path):
         return ByPath(self, path)
@@ -37,6 +39,8 @@ class Files(LocalFiles):
     def lstat(self, path):
         if path.endswith(tuple(self.stale)):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        if path.endswith(tuple(self.denied)):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
         return super().lstat(path)
 
     def _may(self, name: str, path: bytes) -> None:
@@ -72,6 +76,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.commands = []
+        self.cancelled = []
 
     def subscribe(self, listener) -> None:
         self.listener = listener
@@ -79,6 +84,10 @@ class Workers:
     def start(self, command, **_more) -> WorkerPid:
         self.commands.append(command)
         return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+
+    def cancel(self, job_id) -> bool:
+        self.cancelled.append(job_id)
+        return True
 
 
 class Unheard:
@@ -134,6 +143,7 @@ class Scene:
                 supervisor=self.workers,
                 world=self.make_world(),
                 installed=ModelInventory(os.fspath(paths.models)),
+                program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self.clock(),
                 wall_clock=lambda: self.wall_clock(),

@@ -64,5 +64,5 @@ def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     sys.stderr.flush()
     # `-P`: nothing in the working directory can pass for a module.
     command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
-    command += [f"--catalogue={paths.catalogue}", *arguments]
+    command += [*(f"--catalogue={path}" for path in paths.model_lists), *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell

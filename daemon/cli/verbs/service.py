@@ -42,11 +42,19 @@ def install(
         bool,
         typer.Option("--wait", help="With --quick-action: the Quick Action and the droplet wait for the layers and show them."),
     ] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
     """Start the daemon now, at each login and after a crash."""
+    if show and quick_action:
+        raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
     settings, its = settings_of(home), manager()
+    if show:
+        # The file alone on standard output, so that it can be piped.
+        err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
+        typer.echo(its.content(_facts(settings)), nl=False)
+        return
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
         raise Refusal(

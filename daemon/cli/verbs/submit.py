@@ -43,7 +43,7 @@ def submit(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
     mode: Annotated[str | None, typer.Option(help="photo-realistic or painterly.")] = None,
     num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
-    style: Annotated[str | None, typer.Option(help="Painterly: a style from config/styles.yaml.")] = None,
+    style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
     depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,

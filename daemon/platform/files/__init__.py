@@ -12,6 +12,7 @@ if sys.platform == "darwin":
         is_fixed,
         is_locked,
         open_for_writing_elsewhere,
+        path_of,
         permission_hint,
         request_download,
     )
@@ -25,6 +26,7 @@ else:
         is_fixed,
         is_locked,
         open_for_writing_elsewhere,
+        path_of,
         permission_hint,
         request_download,
     )
@@ -38,6 +40,7 @@ __all__ = [
     "is_fixed",
     "is_locked",
     "open_for_writing_elsewhere",
+    "path_of",
     "permission_hint",
     "request_download",
 ]

@@ -44,6 +44,11 @@ def canonical(path: bytes) -> bytes:
     return os.path.realpath(path)
 
 
+def path_of(fd: int) -> bytes:
+    """A path that leads into an open folder, for this process and for those it forks; no name on the disk has a part in it."""
+    return b"/proc/self/fd/%d" % fd
+
+
 def open_for_writing_elsewhere(fd: int) -> bool:
     """Whether somebody has this file open for writing, as far as a lease can tell.
 

@@ -42,9 +42,14 @@ def canonical(path: bytes) -> bytes:
     """The path as FSEvents will name it (F_GETPATH): links resolved, /private in front, spelt as on the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
+        return path_of(fd)
     finally:
         os.close(fd)
+
+
+def path_of(fd: int) -> bytes:
+    """Where an open file or folder lies now. There is no other path to it (/dev/fd leads to no folder): it may move away."""
+    return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
 
 
 def open_for_writing_elsewhere(fd: int) -> bool:

@@ -15,14 +15,14 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from daemon.platform.service import Facts, Step
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import LAUNCHD
 
 NAME = "Make layers"
 #: Tells ours from what a person made under the same name.
 MARK = "io.multiplane.make-layers"
 WORKFLOW, DROPLET = f"{NAME}.workflow", f"{NAME}.app"
-SHELL = PROGRAM / "launchd" / "make-layers.sh"
-APPLESCRIPT = PROGRAM / "launchd" / "make-layers.applescript"
+SHELL = LAUNCHD / "make-layers.sh"
+APPLESCRIPT = LAUNCHD / "make-layers.applescript"
 #: Within both bundles.
 INFO, DOCUMENT, RESOURCE = "Contents/Info.plist", "Contents/document.wflow", "Contents/Resources/make-layers.sh"
 
@@ -52,7 +52,7 @@ def script(facts: Facts, outbox: str, *, waits: bool) -> str:
 
 def workflow(shell: str) -> dict[str, bytes]:
     """The files of the Quick Action, by their paths in the bundle."""
-    template = PROGRAM / "launchd" / WORKFLOW
+    template = LAUNCHD / WORKFLOW
     document = plistlib.loads((template / DOCUMENT).read_bytes())
     _parameters(document)["COMMAND_STRING"] = shell
     return {INFO: (template / INFO).read_bytes(), DOCUMENT: plistlib.dumps(document, sort_keys=False)}

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from daemon.shipped import CONFIG
+
 if sys.platform == "darwin":
     from daemon.platform.sandbox.macos import DEVICES, SYSTEM, fenced, missing
 else:
@@ -51,11 +53,11 @@ def _interpreter() -> Iterable[str]:
 
 
 def _program() -> Sequence[str]:
-    """The two packages and the configuration beside them, not the folder they lie in: it may be the home with the inbox."""
+    """The two packages and the shipped configuration, not the folder they lie in: it may be the home with the inbox."""
     spec = importlib.util.find_spec("pipeline")
     places = list(spec.submodule_search_locations or ()) if spec else []
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [ours, *places, *(os.path.join(os.path.dirname(place), "config") for place in places)]
+    return [ours, *places, str(CONFIG)]
 
 
 def _library_path() -> Iterable[str]:

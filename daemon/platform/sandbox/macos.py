@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from daemon.platform.files import path_of
+
 _SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
 
@@ -45,11 +47,14 @@ _PROFILE = """(version 1)
 """
 
 
-def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
-    """The command of a worker inside this sandbox; `own`: its attempt folder."""
+def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
+    """The command of a worker inside this sandbox; `own`: its attempt folder, open.
+
+    The profile names the place of this very folder: a link that is put there later leads out of it.
+    """
     interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
     profile = _PROFILE.format(
-        own=_quoted(os.path.realpath(os.fsdecode(own))),
+        own=_quoted(os.fsdecode(path_of(own))),
         read=" ".join(f"(subpath {_quoted(path)})" for path in fence.read),
         devices=" ".join(f"(literal {_quoted(path)})" for path in fence.devices),
         # A framework build of Python starts a second program inside itself.

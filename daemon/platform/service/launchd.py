@@ -11,10 +11,10 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from daemon.platform.service import Action, Facts, Installed, Step, command
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import LAUNCHD
 
 LABEL = "io.multiplane.daemon"
-TEMPLATE = PROGRAM / "launchd" / f"{LABEL}.plist"
+TEMPLATE = LAUNCHD / f"{LABEL}.plist"
 #: launchctl's "No such process", "Operation now in progress" (it is stopping) and "Could not find specified service".
 _NOT_THERE = frozenset({3, 36, 113})
 #: ExitTimeOut of the template, and some more: after it launchd kills, and the service is gone.

@@ -9,10 +9,10 @@ import shlex
 from pathlib import Path
 
 from daemon.platform.service import Action, Facts, Installed, Step, command
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import LAUNCHD
 
 UNIT = "multiplane.service"
-TEMPLATE = PROGRAM / "launchd" / UNIT
+TEMPLATE = LAUNCHD / UNIT
 #: systemctl's "not loaded": there is nothing to reset or to stop.
 _NOT_LOADED = frozenset({1, 5})
 

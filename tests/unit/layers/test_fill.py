@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.fill import MAX_PARALLAX, Filler, push_pull
+from pipeline.layers.fill import MAX_PARALLAX, Filler
+from pipeline.layers.membrane import push_pull
 from pipeline.layers.texture import find_texture
-from tests.benchmarks.bench_layers import exposed_by_parallax, psnr
+from tests.benchmarks.pictures.bench_layers import exposed_by_parallax, psnr
 from tests.scenes import scene, wall
 
 

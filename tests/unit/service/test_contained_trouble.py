@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import re
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
+from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
@@ -71,9 +74,13 @@ def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_fai
     assert scene.jobs.ended["j"].state == "cancelled"
 
 
-def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene) -> None:
+@pytest.mark.parametrize("place", ["gone", "a link"])
+def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene, place: str) -> None:
     attempt = scene.processing("j").attempt.folder
     shutil.rmtree(os.fsdecode(scene.outbox.work))
+    if place == "a link":
+        (scene.root / ".work").mkdir()
+        (scene.root / ".work" / attempt).symlink_to(scene.root)
     scene.runs.on_end("j", Failed(Internal("the program failed on this picture").info(), False, 1.0))
     job = scene.jobs.live["j"]
     assert (job.state, job.attempts) == ("pending", 1)
@@ -92,6 +99,24 @@ def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_t
     scene.pending("next")
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["next"]
+    assert scene.runs.problem is None
+
+
+def test_a_job_whose_folder_may_not_be_read_waits_until_it_may_and_holds_nobody_up(scene: Scene) -> None:
+    shut = [f"shut{number}" for number in range(5)]
+    scene.pending(*shut)
+    denied = {f"/{job_id}/source/{job_id}.jpg".encode() for job_id in shut}
+    scene.fs.denied |= denied
+    scene.runs.start_next()
+    assert "no job can be started: Permission denied" in (scene.runs.problem or "")
+    assert [scene.jobs.live[job_id].state for job_id in shut] == ["pending"] * 5
+    scene.pending("next")
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["next"]
+    scene.runs.on_end("next", Failed(SpecInvalid("done").info(), False, 1.0))
+    scene.fs.denied -= denied
+    scene.runs.start_next()
+    assert scene.workers.commands[-1].job_id == "shut0"
     assert scene.runs.problem is None
 
 
@@ -203,8 +228,7 @@ def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, m
 def test_one_folder_that_cannot_be_looked_into_does_not_hide_that_another_was_thrown_away(scene: Scene) -> None:
     scene.pending("odd", "j")
     scene.gestures.look()
-    (scene.root / "odd").rename(scene.root.with_name("was"))
-    (scene.root / "odd").symlink_to("odd")
+    scene.fs.stale |= {b"/odd", b"/odd/status.json"}
     (scene.root / "j").rename(scene.root.with_name("trash"))
     scene.gestures.look()
     scene.gestures.look()
@@ -319,6 +343,19 @@ def test_a_retry_still_knows_the_preset_and_the_corrected_sidecar_wins_over_it(s
     assert not request.exists()
 
 
+def test_a_retry_that_no_reader_of_the_journal_would_accept_is_refused_and_the_next_one_is_done(scene: Scene) -> None:
+    for job_id in ("odd", "j"):
+        scene.processing(job_id)
+        scene.runs.on_end(job_id, Failed(SpecInvalid("wrong").info(), False, 1.0))
+    scene.jobs.ended["odd"] = replace(scene.jobs.ended["odd"], notes=("\ud800",))
+    (scene.requests_folder / "1.json").write_text('{"verb": "retry", "jobs": ["odd", "j"]}')
+    scene.requests.handle()
+    (answer,) = (json.loads(path.read_text()) for path in scene.requests_folder.iterdir())
+    assert [each["accepted"] for each in answer["answers"]] == [False, True]
+    assert "cannot be recorded, so nothing was done" in answer["answers"][0]["sentence"]
+    assert (scene.jobs.ended["odd"].state, scene.jobs.live["j"].state) == ("failed", "pending")
+
+
 def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
     scene.processing("order-7")
     scene.runs.on_end("order-7", Failed(SpecInvalid("wrong").info(), False, 1.0))
@@ -390,13 +427,13 @@ class Asked(LocalFiles):
     def __init__(self, times: int) -> None:
         self.times = times
 
-    def lock(self, path):
+    def lock_folder(self, path):
         self.times -= 1
-        return None if self.times >= 0 else super().lock(path)
+        return None if self.times >= 0 else super().lock_folder(path)
 
 
 def test_a_lock_that_is_held_for_a_moment_is_no_other_daemon(tmp_path) -> None:
-    os.close(hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77))
+    hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77).release()
     assert (tmp_path / "lock").read_text().strip() == "77"
 
 
@@ -412,3 +449,11 @@ def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> N
     assert assemble(settings, LocalFiles()).run(once=True) == 0
     assert waits
     assert not any(waits)
+
+
+def test_every_name_that_the_daemon_writes_beside_the_jobs_is_no_id(scene: Scene) -> None:
+    scene.pending("j")
+    scene.refresh()
+    scene.board.refresh(1000.0, force=True)
+    beside = {name for name in os.listdir(scene.root) if re.fullmatch(JOB_ID_PATTERN, name)} - {"j"}
+    assert beside == set(RESERVED_IDS)
