@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
-from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius
+from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
 from pipeline.layers.completion import complete
 from pipeline.layers.membrane import push_pull
 from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
@@ -134,7 +134,7 @@ class Filler:
 
     def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
         """The deep part of what is not `chosen`."""
-        grid = grid_of(self.photo.shape)
+        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
         large = without_specks(weight, reach)
@@ -209,27 +209,33 @@ class Filler:
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
         out = np.empty((index.size, 4), np.uint8)
-        for start in range(0, index.size, BLOCK):
-            block = Pixels.at(index[start : start + BLOCK], self.grid.full)
-            colour = self._block_colours(fill, block)
+
+        def block(start: int) -> None:
+            colour = self._block_colours(fill, Pixels.at(index[start : start + BLOCK], self.grid.full))
             np.clip(colour, 0.0, 255.0, out=colour)
             out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
+
+        # The layers are filled side by side too, but the farthest has the most to do by far.
+        in_parallel(block, range(0, index.size, BLOCK))
         out[:, 3] = 255
         return out
 
     def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        colour = self._near_colours(fill, pixels)
         if fill.plate is None:
-            return colour
+            return self._near_colours(fill, pixels)
         share = pixels.sample(fill.plate.share)
-        some = np.flatnonzero(share)
-        if some.size:
-            copied = fill.plate.colours(self.packed, pixels.some(some))
-            colour[some, :3] += channels(share[some, None])[:, 0] * (copied - colour[some, :3])
-        return colour
+        out = np.empty((share.size, 3), np.float32)
+        near, deep = np.flatnonzero(share < 1.0), np.flatnonzero(share)
+        out[near] = self._near_colours(fill, pixels.some(near))[:, :3]
+        copied = fill.plate.colours(self.packed, pixels.some(deep))
+        both = np.flatnonzero(share[deep] < 1.0)
+        between = out[deep[both]]
+        copied[both] = between + share[deep[both], None] * (copied[both] - between)
+        out[deep] = copied
+        return out
 
     def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        """Ground and texture."""
+        """Ground and texture, at least three channels."""
         colour = pixels.sample(fill.ground)
         strength = colour[:, 3:]
         if not len(fill.moves) or not cv2.hasNonZero(strength):
