@@ -1,7 +1,7 @@
 """What lies behind: the colours of a layer where nearer layers cover it.
 
 As far as the preview can uncover, the fill is smooth with texture on it. Deeper in, where only a person who takes the layers
-apart looks, the farthest layer is completed with copies of what is around (`pipeline.layers.plate`). A layer is filled from its
+apart looks, the farthest layer is completed with copies of what is around (`plate`). A layer is filled from its
 own pixels alone.
 """
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
-from pipeline.layers.completion import complete
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
-from pipeline.layers.texture import find_texture
+from pipeline.layers.plates.completion import complete
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
+from pipeline.layers.plates.texture import find_texture
 
 MAX_PARALLAX = 0.03
 """The largest movement of the nearest against the farthest layer, as a fraction of the picture's longer side.
