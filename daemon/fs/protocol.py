@@ -246,7 +246,7 @@ class FileSystem(Protocol):
         """`sync_file`, with a None every few milliseconds for callers with other work to do; durable when it ends."""
 
     def unlink_aside(self, path: bytes) -> Iterator[None]:
-        """`unlink` with such pauses, because freeing the space of a large file takes long."""
+        """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name; links are not followed."""

@@ -78,7 +78,7 @@ class Stopping:
         reason: why it was asked to stop; None if it was not.
         kill_at: when it is killed for ignoring the request; never if it was not asked.
         leave_by: when it is killed for not ending after its last message; never if it has not sent one.
-        flaw: what it will have done wrong then, a clause that completes "the worker …".
+    flaw: the fault to report in that case, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running
@@ -155,7 +155,7 @@ def said_started(state: State, at: float) -> State:
 
 
 def said_last_word(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
-    """The worker has sent its last message, so it should be ending. `flaw`: what it will have done wrong if it does not."""
+    """The worker has sent its last message, so it should be ending. `flaw`: the fault to report if it does not end."""
     leave_by = now + rules.grace_seconds
     match state:
         case Starting() | Ready() | Running():
