@@ -186,7 +186,7 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
         return JournalFacts(trouble=_trouble_of(error))
-    # Without a segment no folder is known.
+    # Without a segment, no folder is known.
     strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),

@@ -96,7 +96,7 @@ class JobRunner:
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def settle_accounts(self) -> None:
-        """End some of the jobs that need no worker: refused or cancelled ones, and those whose result must only be published."""
+        """End some of the jobs that need no worker: refused or cancelled ones, and those with a checked result to publish."""
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.results.publish(job)

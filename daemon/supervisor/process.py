@@ -1,11 +1,11 @@
-"""One worker's processes and pipes: the guardian that leads the group, the worker born into it, and what connects them.
+"""One worker's processes and pipes: the guardian that leads the group, the worker in that group, and what connects them.
 
-Start: guardian first, as leader of a new process group, holding one end of a socket (`lifeline`) of which only the daemon has
-the other; then the worker, into that group. So the group is guarded before the worker exists, and closing the lifeline is
-enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2, its folder if it confines
-itself to that, and the one pipe for its events, whose number it is told on its command line and which it moves to descriptor 3
-itself: subprocess passes a descriptor on under its own number only, and code between fork and exec is not safe in a program with
-threads.
+The guardian starts first, as leader of a new process group. It holds one end of a socket (`lifeline`), and only the daemon has
+the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and closing the lifeline
+is enough to kill it. Everything is fork+exec through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its
+sandbox needs that, and the one pipe for its events. It learns the number of that pipe from its command line and moves it to
+descriptor 3 itself, because subprocess passes a descriptor on only under its own number, and code between fork and exec is not
+safe in a program with threads.
 """
 
 import contextlib
@@ -48,10 +48,10 @@ class WorkerProcess:
         guardian_argv: the guardian's command.
         environment: the worker's whole environment.
         folder: its working directory, open.
-        inherited: further descriptors that it gets, under their numbers.
+        inherited: further descriptors that it inherits, under their own numbers.
 
     Raises:
-        OSError: a process or a pipe could not be made; nothing is left running or open.
+        OSError: a process or a pipe could not be created; nothing is left running or open.
     """
 
     def __init__(

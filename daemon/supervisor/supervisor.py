@@ -68,7 +68,7 @@ class Listener(Protocol):
 
 
 def _made(above: HeldFolder, name: bytes) -> HeldFolder:
-    """A folder in an open folder, made if it is missing; NotADirectoryError where a link or a file has its name."""
+    """A folder in an open folder, created if it is missing; NotADirectoryError if a link or a file has its name."""
     with contextlib.suppress(FileExistsError):
         above.mkdir(name)
     return above.enter(name)
@@ -220,7 +220,7 @@ class Supervisor:
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
         argv = [*self._argv, "--warm", warm]
         above, name = os.path.split(folder)
-        # A worker gets the very folders that are opened here: others may exchange one for a link before it has started.
+        # The worker gets the very folders that are opened here, because others may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
             worker = WorkerProcess(
                 fenced(argv, self._fence, own.fd) if self._fence else argv,

@@ -82,7 +82,7 @@ class ViewWriter:
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
-        #: Jobs whose folder did not take their status; somebody did something to it, and may undo it.
+        #: Jobs whose folder did not accept their status: somebody changed the folder, and may undo that.
         self._unwritten: dict[str, None] = {}
         self._troubles = Troubles()
         self._written = float("-inf")
@@ -150,10 +150,10 @@ class ViewWriter:
             self._stale = True
 
     def _write_what_was_refused(self) -> None:
-        """Tell the truth in the folders that take a status again: what they say is from before."""
+        """Write the status again in folders that now accept one, because their old one is out of date."""
         for job_id in tuple(self._unwritten):
             job = self._ledger.jobs.find(job_id)
-            # What is told in a folder that was thrown away and is put back is decided with that.
+            # If a folder that was thrown away is put back, other code decides what its status says.
             if job is None or job.discarded:
                 del self._unwritten[job_id]
                 self._troubles.over(job_id)

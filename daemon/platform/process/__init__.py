@@ -66,7 +66,7 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    Resident sizes count a page that forked processes share once for each process, so their sum is an upper bound. If it exceeds
+    Each resident size includes the pages that forked processes share, so the sum is an upper bound. If it exceeds
     `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which requires walking the mappings.
     """
     bound = sum(_memory(process, exact=False) for process in processes)
