@@ -7,10 +7,8 @@ durable tree) is composed from them in `compose`, so that the simulated disk see
 
 from daemon.fs.compose import (
     make_folders,
-    read_capped,
     remove_tree,
     removing_tree,
-    sync_tree,
     syncing_tree,
     write_atomic,
     write_new,
@@ -29,10 +27,8 @@ __all__ = [
     "Wanted",
     "make_folders",
     "read_at",
-    "read_capped",
     "remove_tree",
     "removing_tree",
-    "sync_tree",
     "syncing_tree",
     "write_atomic",
     "write_new",

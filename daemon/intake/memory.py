@@ -46,7 +46,7 @@ class FolderMemory:
         awaited: names that come back because their end is missing, and until when the rest is waited for.
         batch_taken: a picture of this batch folder was taken.
         next_due: when to look again at anything here.
-        listing: the waiting list of the folder; `hopeless`: nothing in it resolves by itself.
+        listing: the waiting list of the folder.
         network: it is on a network file system.
     """
 
@@ -75,7 +75,6 @@ class FolderMemory:
     batch_taken: bool = False
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
-    hopeless: bool = True
     network: bool = False
 
 
