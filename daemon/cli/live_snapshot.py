@@ -12,11 +12,9 @@ from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.looking import Looking
-from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 
-#: daemon.json is written at least every 5 s; who missed two of them has something in the way.
-FRESH_SECONDS = 12.0
 #: Between two looks of one's own at the inbox of a live screen.
 _SPACING = 2.0
 #: With less than that no result and no page is written.
@@ -115,8 +113,7 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
 
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
     """Why what a running daemon wrote last is not how things are, one sentence; none if it is. `at` is this moment."""
-    # What was said at a time that is still to come was said before the clock was set back: nobody knows how long ago.
-    silent = abs((at - datetime.fromisoformat(health.alive_at)).total_seconds()) if health else None
+    silent = health.silent_seconds(at) if health else None
     reason = _outbox_trouble(settings)
     # What the daemon itself says of its trouble is better than what can be seen from here.
     if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):

@@ -10,6 +10,7 @@ from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
+from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
 
 #: Below this no more pictures can be dropped, or the journal finds no room any more; of the outbox the settings say it.
@@ -17,8 +18,6 @@ _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: FAT and some servers stamp in steps of 2 s; what is below makes no difference.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
-#: As whoever reads daemon.json may judge: it is written every 5 s.
-_SILENT_SECONDS = 60.0
 #: Folders that are named in a sentence.
 _SOME = 3
 _BROKEN = (
@@ -261,7 +260,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
-    elif daemon.silent_seconds > _SILENT_SECONDS:
+    elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
         hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)

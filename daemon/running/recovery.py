@@ -12,7 +12,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.claims import Claims
-from daemon.contract.records import Job, Process
+from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.jobs import decide
@@ -20,7 +20,7 @@ from daemon.journal import History, prune
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of
 from daemon.running.runner import JobRunner
-from daemon.supervisor import WorkerPid, reap
+from daemon.supervisor import reap
 
 _MAX_STATUS_BYTES = 1 << 20
 #: Statuses are written in the order of the endings, so after so many right ones in a row the older ones are right as well.
@@ -74,7 +74,7 @@ class Recovery:
     def _end_leftover_workers(self, live: list[Job]) -> None:
         """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
         left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
-        for killed in reap(_pid(process) for process in left):
+        for killed in reap(left):
             logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
 
     def _resume(self, job: Job | None) -> None:
@@ -139,13 +139,3 @@ class Recovery:
         gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:
             logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
-
-
-def _pid(process: Process) -> WorkerPid:
-    return WorkerPid(
-        pid=process.pid,
-        created=process.created,
-        boot_id=process.boot_id,
-        group=process.group,
-        guardian_created=process.guardian_created,
-    )

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from daemon.contract.records import Process
 from daemon.platform import process
 from daemon.platform.files import path_of
 
@@ -24,20 +24,6 @@ _CHUNK = 1 << 16
 #: Chunks of output taken in one go: a worker that prints without end must not keep the loop from the others. It is also more
 #: than any pipe holds (1 MiB is Linux's largest for a plain user), so after the group is dead one go takes what is left.
 _CHUNKS = 17
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPid:
-    """What the journal keeps of a worker so that a later start can find it; `group` is the guardian's number too.
-
-    `created` and `guardian_created` are as `daemon.platform.process.created` gives them.
-    """
-
-    pid: int
-    created: float
-    boot_id: str
-    group: int
-    guardian_created: float
 
 
 class WorkerProcess:
@@ -99,10 +85,16 @@ class WorkerProcess:
             self.held = 0
             undo.pop_all()
 
-    def _identify(self) -> WorkerPid:
+    def _identify(self) -> Process:
         # Both are our unreaped children, so their numbers are theirs and /proc still knows them, dead or alive.
         worker, guardian = process.created(self.worker.pid), process.created(self.group)
-        return WorkerPid(self.worker.pid, worker or 0.0, process.boot_id(), self.group, guardian or 0.0)
+        return Process(
+            pid=self.worker.pid,
+            created=worker or 0.0,
+            boot_id=process.boot_id(),
+            group=self.group,
+            guardian_created=guardian or 0.0,
+        )
 
     def _kill_guardian(self) -> None:
         self.kill()

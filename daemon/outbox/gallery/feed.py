@@ -13,12 +13,13 @@ from daemon.outbox.gallery.cards import Card, card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
-from daemon.outbox.views import Health
+from daemon.outbox.views import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"
-#: The page calls the daemon silent after a minute; said four times in it, one that comes late is no alarm.
-ALIVE_SECONDS = 15.0
+#: The page is told so often that the daemon is alive: four times before it would be called silent, so that one that comes late is
+#: no alarm.
+TOLD_SECONDS = SILENT_SECONDS / 4
 #: Ended jobs that the journal is asked for at a start, to find those whose end never reached the page.
 _RECENT = 200
 #: And when there are no chunks at all: what a person may look for, and not so many that a start takes long.
@@ -121,7 +122,7 @@ class Gallery:
             del self._ended[job_id]
         chunks.flush()
         told = _told(health, [card_of(status) for status in live], self._history(chunks))
-        if told == self._told and now < self._told_at + ALIVE_SECONDS:
+        if told == self._told and now < self._told_at + TOLD_SECONDS:
             return
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **told})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
