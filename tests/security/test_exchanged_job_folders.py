@@ -111,13 +111,13 @@ def test_a_job_under_way_whose_folder_is_a_link_is_cancelled_and_says_so_when_th
     assert '"state": "processing"' in scene.status("a")
     replace_by_link(scene.root / "a", victim)
     for _ in range(3):
-        scene.gestures.look()
+        scene.trash_actions.look()
     assert scene.workers.cancelled == ["a"]
     scene.runs.on_end("a", Cancelled(1.0))
     scene.refresh()
     assert scene.jobs.ended["a"].state == "cancelled"
     put_back(scene.root / "a")
-    scene.gestures.look()
+    scene.trash_actions.look()
     assert '"state": "cancelled"' in scene.status("a")
     assert contents(victim) == before
 
@@ -138,7 +138,7 @@ def test_a_status_that_a_folder_did_not_take_is_written_when_it_is_back(scene, v
         put_back_link.symlink_to(victim)
     put_back(put_back_link)
     assert '"state": "processing"' in scene.status("a")
-    scene.gestures.look()
+    scene.trash_actions.look()
     assert '"state": "failed"' in scene.status("a")
     assert contents(victim) == before
 

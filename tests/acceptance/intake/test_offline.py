@@ -232,7 +232,7 @@ def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None
         watch._coverage._observing.stop()
         (inbox / "missed.jpg").write_bytes(b"x")
         assert watch.health(time.monotonic()).state == "ok"
-        assert watch.faults == ["the observer of the inbox had stopped; it is watched anew and read in full"]
+        assert watch.faults == ["the observer of the inbox had stopped; it is watched again and read in full"]
         seen = watch.look()
         assert b"missed.jpg" in seen.look.folders[0].entries
         woken.clear()

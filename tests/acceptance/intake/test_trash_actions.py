@@ -15,7 +15,7 @@ from tests.acceptance.quick import QuickFolder, quick_folder
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
-    with quick_folder(tmp_path_factory.mktemp("gestures") / "home") as made:
+    with quick_folder(tmp_path_factory.mktemp("trash_actions") / "home") as made:
         made.start()
         yield made
 

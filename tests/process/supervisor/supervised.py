@@ -26,7 +26,7 @@ DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
 
 class House:
-    """JobRunner jobs to their end in a folder; remembers what was reported."""
+    """Runs jobs to their end in a folder, and remembers what was reported."""
 
     def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
         self.folder = folder
