@@ -53,7 +53,7 @@ class ByPath:
 
     def _check(self, name: bytes, wanted: Wanted | None) -> None:
         if wanted and not wanted.is_it(self.lstat(name)):
-            raise OSError(errno.ESTALE, "it is not the file any more that was looked at", self._at(name))
+            raise OSError(errno.ESTALE, "it is no longer the file that was checked", self._at(name))
 
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
         self._check(name, wanted)

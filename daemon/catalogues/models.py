@@ -83,7 +83,7 @@ class Catalogue(BaseModel):
     @model_validator(mode="after")
     def _default_is_a_depth_model(self) -> Self:
         if self.default_depth not in self.models or self.models[self.default_depth].use != "depth":
-            raise ValueError(f"default_depth: {self.default_depth} is no depth model of this list")
+            raise ValueError(f"default_depth: {self.default_depth} is not a depth model of this list")
         return self
 
     def depth_models(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def catalogue(paths: Sequence[str]) -> Catalogue:
     if default is None:
         raise named_by.fault((), "default_depth is missing")
     if default not in models or models[default].use != "depth":
-        raise named_by.fault(("default_depth",), f"default_depth: {default} is no depth model of this list")
+        raise named_by.fault(("default_depth",), f"default_depth: {default} is not a depth model of this list")
     return Catalogue(default_depth=default, models=models)
 
 

@@ -1,4 +1,4 @@
-"""What the machine brings along: weights, device, sandbox. Facts in, findings out."""
+"""Turns facts about the machine into findings: weights, device, sandbox."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -27,7 +27,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="weights", grade="problem", sentence=f"{each['name']}: {each['says']}", hint=hint)
     for each in models:
         if each["state"] in ("partly fetched", "other revision"):
-            hint = f"Go on with: multiplane models fetch {each['name']}"
+            hint = f"Continue with: multiplane models fetch {each['name']}"
             yield Finding(area="weights", grade="note", sentence=f"The model {each['name']} is {each['state']}.", hint=hint)
     there = [str(each["name"]) for each in verified if each["ok"]]
     depth = [each for each in models if each["use"] == "depth"]
@@ -43,7 +43,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
 
 
 def device(facts: Facts) -> Iterator[Finding]:
-    """Where models run."""
+    """The device on which models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
@@ -90,4 +90,4 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
             hint="A newer system can; until then a picture made to attack a decoder could do that.",
         )
     else:
-        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and see only their own files.")
+        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and limited access to files.")

@@ -1,7 +1,7 @@
-"""Whose fault is it: this job's, or the world's? The one place that decides it. Pure: evidence in, a cause out.
+"""Decides whose fault a failure is: this job's, or the world's. Pure: takes evidence and returns a cause.
 
-A cause that is the world's pauses the queue, counts as no attempt and throws no finished result away. ARCHITECTURE.md has the
-table: cause, evidence, whose fault, what happens. `daemon.health.world` collects the evidence.
+A cause of the world pauses the queue, counts as no attempt and discards no finished result. ARCHITECTURE.md has the table:
+cause, evidence, whose fault, what happens. `daemon.health.world` collects the evidence.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import Literal
 
 Kind = Literal["program", "room", "writing", "memory", "start"]
 
-#: Errors that a fault of the world can cause: what a worker says that cannot write or import, and one that says nothing.
+#: Errors that the world may have caused: those of a worker that cannot write or import, and of one that died silently.
 SUSPICIOUS = ("worker_crashed", "internal", "disk_full")
 #: A full disk shows as one of these; `internal` would be a fault of another kind.
 _ROOM = ("worker_crashed", "disk_full")
-#: So often a job is excused although the world was well again in between. Then it is charged, so that every job ends.
+#: How often a job is excused although the world had recovered in between. After that it is charged, so that every job ends.
 MAX_EXCUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fault of the world: why nothing is started, one clause, and what to do about it."""
+    """A fault of the world: a clause that says why nothing is started, and what to do about it."""
 
     kind: Kind
     problem: str
@@ -69,9 +69,9 @@ class Evidence:
 
 
 def judge(failure: Failure, seen: Evidence) -> Cause | None:
-    """The cause of a failure, if it is the world's; none if it is the job's, as far as this evidence goes."""
+    """The cause of a failure if the world is at fault; None if the job is, as far as this evidence shows."""
     if seen.changed:
-        # Whatever a worker said that was made of two programs, or spoke another one's language: it is not believed.
+        # A worker made of parts of two programs, or one that speaks another version's protocol, cannot be believed.
         return program_changed()
     if seen.full and failure.code in _ROOM:
         return Cause("room", "the disk is full", "Free some space on it; work then resumes automatically. Nothing is lost.")
@@ -93,7 +93,7 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
 
 
 def program_changed(why_not: str | None = None) -> Cause:
-    """The program or its interpreter is another one, or gone. `why_not`: why the one on the disk cannot be started."""
+    """The program or its interpreter was replaced or removed. `why_not`: why the one on the disk cannot start."""
     if why_not is None:
         return Cause(
             "program",
@@ -108,7 +108,7 @@ def program_changed(why_not: str | None = None) -> Cause:
 
 
 def not_writable(why: str) -> Cause:
-    """The outbox takes nothing; `why` is the system's answer."""
+    """Nothing can be written into the outbox; `why` is the system's error."""
     return Cause(
         "writing",
         f"nothing can be written into the outbox: {why}",
@@ -126,7 +126,7 @@ def no_memory(held: int, did: str = "ended") -> Cause:
 
 
 def no_start(why: str) -> Cause:
-    """Workers do not start, whatever their job."""
+    """Workers cannot start, whatever their job."""
     return Cause(
         "start",
         f"no worker can be started: {why}",

@@ -36,7 +36,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
         Refusal: another daemon has it.
         OSError: folder or file cannot be opened or written; nobody has the lock.
     """
-    # `is_running` takes the lock for an instant to ask; that must not look like another daemon.
+    # `is_running` takes the lock for an instant to test it; that must not look like another daemon.
     for _ in range(_TRIES):
         if (lock := _take(fs, path)) is not None:
             break
@@ -47,7 +47,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
             hint="Use that one (multiplane jobs), or stop it first.",
             exit_status=75,
         )
-    # Of one width, so that a longer number of an earlier holder is covered without truncating.
+    # Padded to one width, so that it covers a longer number of an earlier holder without truncating the file.
     try:
         fs.write(lock.file, f"{pid:<{_PID_WIDTH - 1}}\n".encode())
     except OSError:

@@ -1,7 +1,7 @@
-"""Appending: one write and one sync for all records that are ready together.
+"""Appends records: one write and one sync for all that are ready together.
 
-After an error nothing is known of what reached the disk, and a second sync may wrongly succeed, so the first error poisons the
-writer: the process must end and recover from the disk at its next start.
+After an error nobody knows what reached the disk, and a second sync may wrongly succeed. So after the first error the writer
+refuses to continue: the process must end and recover from the disk at its next start.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from daemon.fs.compose import write_all
 from daemon.journal.line import Entry, checked
 
 #: What a person is to do where the disk did not take a record.
-_DISK_HINT = "Make sure that the disk of the state folder has room and works, then start again."
+_DISK_HINT = "Make sure that the disk of the state folder works and has free space, then start again."
 _GONE_HINT = (
     "If you moved it, put it back, then start again: nothing is lost. If it is gone: multiplane doctor --repair; it takes in the "
     "jobs from the outbox."
@@ -28,7 +28,7 @@ class JournalError(Exception):
 
 
 class Writer:
-    """The one who appends to a segment that this process made."""
+    """Appends to a segment that this process created."""
 
     def __init__(self, fs: FileSystem, fd: int, path: bytes, next_seq: int, clock: Callable[[], str]) -> None:
         self._fs = fs
@@ -79,5 +79,5 @@ class Writer:
         raise JournalError(self._poison, hint=_GONE_HINT)
 
     def close(self) -> None:
-        """Let go of the segment; everything in it is durable already."""
+        """Close the segment; everything in it is already durable."""
         self._fs.close(self._fd)

@@ -13,7 +13,7 @@ from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.contract.registry import DEPTH_SOURCES
 
-#: Written last by a fetch (`pipeline.weights.store`): a model with it is installed.
+#: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
 
 
@@ -42,7 +42,7 @@ class ModelInventory:
         return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 
     def places(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each of the folders, none for what is not there: a fence that is up holds for these alone."""
+        """Device and inode of each of the folders, None for a missing one: a running worker's sandbox admits only these."""
         found: list[tuple[int, int] | None] = []
         for folder in self.folders():
             try:
@@ -54,7 +54,7 @@ class ModelInventory:
         return tuple(found)
 
     def asked_of(self, job: Job) -> Warm:
-        """What the job's worker will, as far as can be known beforehand, load."""
+        """What the job's worker will load, as far as that is known in advance."""
         spec = job.spec
         if spec is None:
             return "light"

@@ -1,4 +1,4 @@
-"""The daemon's loop: gather events, let the core decide, perform. One thread; observers only wake it."""
+"""The daemon's loop: gathers events, lets the core decide, and acts. It has one thread; observers only wake it."""
 
 import contextlib
 import os
@@ -23,18 +23,18 @@ from daemon.watch.bell import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
-#: Exit status when the daemon is to start anew. None of sysexits.h: to launchd and systemd it is a failure like any other, after
-#: which they start the service again.
+#: Exit status for a restart with a new program. It is not one of sysexits.h: to launchd and systemd it is an ordinary failure,
+#: after which they start the service again.
 EXIT_ANEW = 80
-#: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
+#: Seconds of ending jobs that need no worker, before the rest of the loop has its turn.
 _OWED_SECONDS = 0.01
-#: So often while the disk fails them.
+#: Seconds between two tries while the disk reports errors.
 _TROUBLED_SECONDS = 1.0
 _RECOVERY = "recovery"
 
 
 class Service:
-    """One home's daemon, from its start to its end. `daemon.service.assembly.assemble` makes it."""
+    """The daemon of one home, from its start to its end. `daemon.service.assembly.assemble` builds it."""
 
     def __init__(self, home: Home, machine: Machine, parts: Parts, folder_health: FolderHealth, disk_space: DiskSpace) -> None:
         self._fs, self._boot, self._journal = home.fs, home.boot_id, home.journal
@@ -58,11 +58,11 @@ class Service:
     # -- the loop -----------------------------------------------------------------------------------------------------------
 
     def run(self, *, once: bool = False) -> int:
-        """Work until a signal says stop, or, with `once`, until inbox and queue are empty.
+        """Work until a signal says stop or, with `once`, until inbox and queue are empty.
 
         Returns:
-            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if the
-            daemon is to start anew, since the program on the disk was changed.
+            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if
+                the daemon should restart because the program on the disk was changed.
         """
         self._once = once
         try:
@@ -76,7 +76,7 @@ class Service:
                     self._wait(time.monotonic())
                 self._stop()
         except JournalError as error:
-            # Nothing can be recorded any more; the guardians end the workers, the next start recovers.
+            # Nothing can be recorded any more. The guardians end the workers, and the next start recovers.
             logger.critical("{}; the daemon stops. {}", error, error.hint)
             self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
@@ -87,11 +87,11 @@ class Service:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Signals, the wake-up pipe, the requests' bell and the watch, for as long as the block runs."""
+        """Listen to signals, the wake-up pipe, the requests' bell and the watch while the block runs."""
         self._selector.register(self._wakeup.bell, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)
-        # The inbox first: if the system has one observer left, it is worth most there.
+        # The inbox first: if the system has only one observer left, it is most useful there.
         self._folder.watch.start()
         self._requests_bell.tend()
         try:
@@ -111,7 +111,7 @@ class Service:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._views.next_write()]
         if self._published or self._removing:
-            due.append(now)  # a result is only half checked; or a job ended: a spare to prepare, or the same job to begin again
+            due.append(now)  # a result is half checked; or a job ended, so a warm worker or a retry may be due
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.rung))
@@ -128,7 +128,7 @@ class Service:
             key.data(mask)
 
     def _pass(self, now: float) -> None:
-        """One round: everything that is due."""
+        """One pass: do everything that is due."""
         self._supervisor.tick()
         if now >= self._health_at:
             self._check_health(now)
@@ -159,7 +159,7 @@ class Service:
         self._views.refresh(time.monotonic())
 
     def _say_how_it_is(self) -> None:
-        """Running or paused, and why."""
+        """Report whether the daemon is running or paused, and why."""
         room, world, runs = self._disk_space, self._world, self._runs
         if halt := room.problem or world.problem or runs.problem:
             self._views.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.results.kept else None))
@@ -196,13 +196,15 @@ class Service:
             self._requests.tidy()
 
     def _recover(self) -> bool:
-        """Put the home in order; false if that has to wait until the outbox can be read and written."""
+        """Recover the home; False if that must wait until the outbox can be read and written."""
         try:
             Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
         except OSError as error:
             self._problem = f"the outbox cannot be read or written: {error.strerror}"
             self._troubles.tell(_RECOVERY, self._problem)
-            self._views.say("offline", self._problem, "Make sure that the daemon may write there and that the disk has room.")
+            self._views.say(
+                "offline", self._problem, "Make sure that the daemon may write there and that the disk has free space."
+            )
             return False
         self._troubles.over(_RECOVERY)
         self._batches.recover()
@@ -216,7 +218,7 @@ class Service:
         return at_rest and not self._removing and self._folder.is_done()
 
     def _tell_rest(self) -> None:
-        """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
+        """Say that not everything in the inbox was taken, because with `once` people might think so."""
         items, rest = self._folder.waiting()
         if not rest:
             return
@@ -226,7 +228,7 @@ class Service:
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
-        """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""
+        """Stop the workers and write the final state. A stopped job loses no attempt: it is pending again at the next start."""
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)

@@ -1,8 +1,8 @@
-"""The parts of the daemon that work on its jobs, and how they hang together.
+"""The parts of the daemon that work on its jobs, and how they are connected.
 
-`wire` makes all of them, each after those it needs. Two circles are closed by events: the supervisor tells its listener, and the
-ledger tells its subscribers. What a part stands on (the records, the processes, the clocks) comes from outside: the daemon
-(`daemon.service.assembly`) gives the real ones, a test may give others.
+`wire` makes all of them, each after those it needs. Events close two circles: the supervisor notifies its listener, and the
+ledger its subscribers. What the parts depend on (the records, the processes, the clocks) is passed in. The daemon
+(`daemon.service.assembly`) passes the real ones; a test may pass others.
 """
 
 import selectors
@@ -87,7 +87,7 @@ class Parts:
 
 
 def wire(home: Home, machine: Machine) -> Parts:
-    """Make the parts of one daemon. They hear the ledger and the supervisor from now on."""
+    """Make the parts of one daemon. From now on they receive the events of the ledger and the supervisor."""
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes

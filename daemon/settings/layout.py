@@ -1,4 +1,4 @@
-"""Where everything lies, and that nothing lies where it would do harm."""
+"""Where everything is, and checks that no folder is where it would do harm."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from daemon.errors import Refusal
 PROGRAM = Path(__file__).resolve().parents[2]
 """What holds the program's packages: the checkout, which is the home until told otherwise, or a folder of installed packages."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
-"""What a drop or a result must never land in."""
+"""Folders in which nothing may be dropped and no result may appear."""
 
 
 def in_checkout(program: Path = PROGRAM) -> bool:
@@ -40,7 +40,7 @@ def set_up_again(program: Path = PROGRAM) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders and files of one home, absolute. Names on disk are bytes, so every path is there as bytes too."""
+    """The folders and files of one home, as absolute paths. Names on disk are bytes, so each path is available as bytes, too."""
 
     home: Path
     inbox: Path
@@ -56,7 +56,7 @@ class Layout:
 
     @property
     def work(self) -> Path:
-        """Attempts in the making; in the outbox, so that publishing is a rename."""
+        """The folders of running attempts. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -66,12 +66,12 @@ class Layout:
 
     @property
     def requests(self) -> Path:
-        """Where the command line drops its requests."""
+        """Where the command line writes its requests."""
         return self.state / "requests"
 
     @property
     def lock(self) -> Path:
-        """The file that one daemon per home holds."""
+        """The lock file, which lets only one daemon run per home."""
         return self.state / "lock"
 
     @property
@@ -192,25 +192,25 @@ def _check(layout: Layout) -> None:
         if _within(mine[first], mine[second]) or _within(mine[second], mine[first]):
             raise Refusal(
                 f"The {first} ({mine[first]}) and the {second} ({mine[second]}) overlap; they must be apart.",
-                hint="Set folders.inbox and folders.outbox to two folders of which neither lies in the other.",
+                hint="Set folders.inbox and folders.outbox to two separate folders, neither inside the other.",
             )
     for name, path in mine.items():
         for part in (PROGRAM / folder for folder in PROGRAM_FOLDERS):
             if _within(path, part) or _within(part, path):
                 raise Refusal(
-                    f"The {name} ({path}) lies in the program or around it ({part}).",
+                    f"The {name} ({path}) overlaps the program's folder ({part}).",
                     hint="Set folders.inbox and folders.outbox (or --home) to folders outside the program's own.",
                 )
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Whether `inner` is `outer` or lies in it, by real path and identity: a disk may not tell `Inbox` from `inbox`."""
+    """Whether `inner` is `outer` or is inside it, by real path and identity: to some disks `Inbox` and `inbox` are the same."""
     real = Path(os.path.realpath(inner))
     return _identity(Path(os.path.realpath(outer))) in (_identity(part) for part in (real, *real.parents))
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """Device and inode; the path itself where nothing is there yet."""
+    """Device and inode; the path itself if nothing exists there yet."""
     try:
         found = path.stat()
     except OSError:

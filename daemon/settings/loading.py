@@ -1,4 +1,4 @@
-"""The sources of the settings, in order, and every reason to refuse one: file or variable, line, key, what was allowed."""
+"""Reads the settings from their sources, in order. A refusal names the file or variable, line and key, and what is allowed."""
 
 import os
 import typing
@@ -26,9 +26,9 @@ HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
 SHIPPED = SHIPPED_CONFIG / "default.yaml"
 
 _MAX_DEPTH = 4
-"""Group, key, list: one more than is used, so that the sentence can name the key."""
+"""Group, key, list, and one more, so that an error message about a deeper level can name the key."""
 _NOT_DEFAULTS = ("id", "images")
-"""Every job needs an id of its own, and only a batch names pictures."""
+"""Every job needs its own id, and only batches name pictures."""
 
 Key = tuple[str, str]
 
@@ -37,7 +37,7 @@ _CEILING: Key = ("worker", "max_timeout_seconds")
 
 @dataclass(frozen=True)
 class Source:
-    """What one file, or the environment, sets; `places` says where, for sentences."""
+    """What one file, or the environment, sets. `places` says where, for messages."""
 
     values: dict[str, dict[str, object]]
     places: dict[Key, tuple[str, int | None]]
@@ -60,7 +60,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     else:
         user_file, required = Path(named).expanduser(), True
     sources = [_from_file(SHIPPED, required=True)]
-    if named != "":  # set to nothing: no user's file
+    if named != "":  # an empty variable: use no user file
         sources.append(_from_file(user_file, required=required))
     sources.append(_from_environment(environ))
     settings = _merge(sources)
@@ -111,11 +111,11 @@ def _merge(sources: list[Source]) -> Settings:
 
 
 def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: Mapping[str, object]) -> Problem:
-    """One of pydantic's errors in plain words."""
+    """One of pydantic's errors, in plain words."""
     if kind == "missing":
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
-        # How keys fit together: JobSpec's own check if it is about `defaults`, else the one of Settings.
+        # An error about several keys: JobSpec's own check if it is about `defaults`, otherwise the check of Settings.
         keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
         return _place(sources, keys, str(context["error"]))
     key = (where[0], where[1])
@@ -127,7 +127,7 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
 
 
 def _allowed(key: Key) -> str:
-    """What a key may be, to follow "must be"."""
+    """What values a key allows, to follow "must be"."""
     if key[0] == "defaults":
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
@@ -157,7 +157,7 @@ def _allowed(key: Key) -> str:
 
 
 def _size(count: int) -> str:
-    """So many bytes as one writes them in the settings, exact."""
+    """A number of bytes as people write it in the settings, without rounding."""
     for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
         if count and count % size == 0:
             return f"{count // size} {unit}"
@@ -165,7 +165,7 @@ def _size(count: int) -> str:
 
 
 def _keys() -> dict[Key, FieldInfo]:
-    """Every key there is."""
+    """Every key that exists."""
     known: dict[Key, FieldInfo] = {}
     for group, info in Settings.model_fields.items():
         model = info.annotation
@@ -234,7 +234,7 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
 
 
 def _written(text: str) -> yaml_subset.Node:
-    """A variable's value as the node it would be in the file: a list in brackets, else a scalar as it stands."""
+    """A variable's value as the node it would be in a file: a list if it is in brackets, otherwise a scalar."""
     if not text.startswith("["):
         return yaml_subset.Scalar(text, plain=True, line=1)
     (entry,) = yaml_subset.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
@@ -260,7 +260,7 @@ def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, in
 
 
 def _value(node: yaml_subset.Node, key: Key) -> str | None:
-    """A scalar as text, which pydantic reads as what the key is."""
+    """A scalar as text; pydantic converts it to the type of the key."""
     if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text

@@ -92,7 +92,7 @@ class Attempt:
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
-        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
+        """Send the job. If the worker is not ready yet, it waits in the pipe. The time limit counts from its `started`."""
         now = self._clock.now()
         self._state = states.given(self._state, now, timeout_seconds, self.rules)
         self.job_id = command.job_id
@@ -108,11 +108,11 @@ class Attempt:
         self._enter(states.stop(self._state, self._clock.now(), reason, grace_seconds))
 
     def kill(self, reason: Reason | None = None) -> None:
-        """End the worker and its group now."""
+        """Kill the worker and its group now."""
         self._enter(states.kill(self._state, self._clock.now(), reason))
 
     def step(self) -> bool:
-        """Do what the time and the state of the processes ask for; True if this was the end, told once."""
+        """Do what is due, given the time and the state of the processes. True once: when this was the end."""
         now = self._clock.now()
         if not isinstance(self._state, Killed | Gone):
             ended = self.worker.ended() is not None or self._conversation.violation is not None
@@ -124,7 +124,7 @@ class Attempt:
         return False
 
     def next_look(self) -> float:
-        """When `step` must be called next, if no descriptor is served before."""
+        """When `step` must be called at the latest, if no descriptor is served before."""
         return states.next_look(self._state, self._clock.now())
 
     @property
@@ -133,7 +133,7 @@ class Attempt:
         return isinstance(self._state, Gone)
 
     def alive(self) -> bool:
-        """Is it still fit to be given a job?"""
+        """Whether it can still be given a job."""
         return isinstance(self._state, Starting | Ready) and self.worker.ended() is None
 
     def read(self) -> None:
@@ -142,7 +142,7 @@ class Attempt:
         self._conversation.write()
 
     def end(self) -> End:
-        """How it went; once `over`."""
+        """The outcome; call it once `over`."""
         killed = states.killed(self._state)
         return End(
             reason=killed.reason,
@@ -165,7 +165,7 @@ class Attempt:
         )
 
     def _system_kills(self) -> int | None:
-        """How many processes the system ended for want of memory since the job was given; none if it does not count them."""
+        """How many processes the system killed for lack of memory since the job was given; None if it does not count them."""
         now = oom_kills()
         return None if now is None or self._oom_kills is None else now - self._oom_kills
 
@@ -195,7 +195,7 @@ class Attempt:
         self.worker.kill()
         for outsider in self._outsiders:
             try:
-                outsider.kill()  # psutil compares creation times: a number that was given away is NoSuchProcess
+                outsider.kill()  # psutil compares creation times, so a reused pid raises NoSuchProcess
             except psutil.NoSuchProcess:
                 continue
             except psutil.AccessDenied:
@@ -207,7 +207,7 @@ class Attempt:
         self.worker.close()
         self.log.close()
         if self._companion is not None:
-            self._companion.kill()  # it ends with the worker, a moment later
+            self._companion.kill()  # it would end with the worker, a moment later
             self._companion.wait()
 
     # -- limits ---------------------------------------------------------------------------------------------------------
@@ -228,9 +228,9 @@ class Attempt:
             self.kill("memory")
 
     def _look_for_outsiders(self) -> list[psutil.Process]:
-        """The worker and all below it; remembers who left the group, since SIGKILL to the group will miss them.
+        """The worker and all its descendants. Remembers those that left the group, because SIGKILL to the group misses them.
 
-        Empty if the worker has ended: who is below it can be told no more.
+        Empty if the worker has ended: then its descendants can no longer be found.
         """
         family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:
@@ -250,7 +250,7 @@ class Attempt:
                 self.ready = True
                 self._state = states.said_ready(self._state)
             case Started():
-                # The loop may have had other things to do than to hear it at once.
+                # The loop may have been too busy to read it at once.
                 said = now if event.at is None else self._clock.at(event.at)
                 self._began = self._moved = min(max(said, self._began), now)
                 self._state = states.said_started(self._state, self._began)

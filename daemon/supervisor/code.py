@@ -1,4 +1,4 @@
-"""The program on the disk: whether it is still the one that runs, whether it can be started, and its compiled form."""
+"""The program on the disk: whether it is still the one that runs, whether it can start, and its compiled form."""
 
 import compileall
 import importlib.util
@@ -11,9 +11,9 @@ from loguru import logger
 
 from daemon.shipped import CONFIG
 
-#: The imports take half a second; a cold network home needs a minute.
+#: Seconds. The imports take half a second; a cold home on a network needs a minute.
 _START_SECONDS = 60.0
-#: Of what Python says when it fails, characters: an exception's last line is read, not a page.
+#: The most characters of Python's error output that are shown: people read an exception's last line, not a page.
 _LONGEST_REASON = 300
 #: What a daemon does before anything else: its imports and its settings. What is wrong is the last line of its errors.
 _START = """
@@ -58,7 +58,7 @@ def why_not_anew(home: str) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"it does not get as far as its imports within {_START_SECONDS:.0f} s"
+        return f"its imports did not finish within {_START_SECONDS:.0f} s"
     except OSError as error:
         return error.strerror or str(error)
     if done.returncode == 0:
@@ -67,7 +67,7 @@ def why_not_anew(home: str) -> str | None:
 
 
 def compile_program() -> None:
-    """Write the bytecode of the worker's modules, where it is not there or not fresh: a confined worker cannot keep its own."""
+    """Write missing or outdated bytecode of the worker's modules, because a sandboxed worker cannot write its own."""
     for folder in _folders():
         if folder != str(CONFIG) and not compileall.compile_dir(folder, quiet=2):
             logger.debug("{} cannot be compiled in advance; workers start a little later", folder)
@@ -88,11 +88,11 @@ def _stamps(more: Iterable[str]) -> Iterator[tuple[str, int, int]]:
             for name in names:
                 if name.endswith(_SUFFIXES):
                     yield from _stamp(os.path.join(base, name))
-    yield from _stamp(sys.executable)  # a link is followed: an upgrade exchanges what it leads to
+    yield from _stamp(sys.executable)  # links are followed: an upgrade replaces their target
     for path in more:
         yield from _stamp(path)
     for path in sys.path:
-        # Installing or removing a package changes the folder it lies in.
+        # Installing or removing a package changes the folder that contains it.
         if os.path.basename(path) in ("site-packages", "dist-packages"):
             yield from _stamp(path)
 

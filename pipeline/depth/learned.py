@@ -1,4 +1,4 @@
-"""Depth from a learned model whose weights are installed. The model and the list of weights are loaded only when asked for."""
+"""Depth from an installed depth model. The model and the list of models are loaded only on request."""
 
 from daemon.contract.messages import JobCommand
 from pipeline.depth.depth_map import DepthMap
@@ -7,14 +7,14 @@ from pipeline.image.decode import Photo
 
 
 def _read(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap:
-    """By the default model."""
+    """Use the default model."""
     from pipeline import weights
 
     return _by(weights.catalogue(*job.model_lists).default_depth, picture, job, progress)
 
 
 def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
-    """By the first model of the list that is installed."""
+    """Use the first installed model in the list."""
     from pipeline import weights
 
     listed = weights.catalogue(*job.model_lists)
@@ -27,7 +27,7 @@ def _by(name: str, picture: Photo, job: JobCommand, progress: Progress) -> Depth
     from pipeline.depth import model
 
     found = weights.locate(name, job.models, weights.catalogue(*job.model_lists))
-    progress(0.1)  # hashing is the smaller part
+    progress(0.1)  # hashing takes little of the time
     return model.read(
         picture.rgb,
         found,

@@ -22,10 +22,10 @@ def catalogue(*paths: str) -> Catalogue:
 
 
 def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
-    """The lines of one model.
+    """The entry of one model.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
     found = (listed or catalogue()).models
     if name not in found:

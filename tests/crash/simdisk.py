@@ -303,6 +303,14 @@ class SimDisk:
         self._step("sync_file", path)
         file.durable = file.data
 
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        self.sync_file(path)
+        yield
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        self.unlink(path)
+        yield
+
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
 

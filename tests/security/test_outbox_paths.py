@@ -83,7 +83,11 @@ def test_the_daemon_walks_no_path_below_the_outbox(running: QuickFolder, life: s
     assert openings(log, running.outbox) > 50
 
 
-@pytest.mark.parametrize("verb", [("show",), ("waiting",), ("doctor",)])
+#: It starts PyTorch, which takes longer than all else in here.
+DOCTOR = pytest.param(("doctor",), marks=pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak"))
+
+
+@pytest.mark.parametrize("verb", [("show",), ("waiting",), DOCTOR])
 def test_a_verb_walks_no_path_below_the_outbox(running: QuickFolder, verb: tuple[str, ...]) -> None:
     if verb == ("show",):
         (after,) = running.of("after.jpg")

@@ -149,8 +149,9 @@ class Scene:
                 wall_clock=lambda: self.wall_clock(),
             ),
         )
-        self.runs, self.board, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims
-        self.mover, self.batches, self.gestures, self.requests = parts.mover, parts.batches, parts.trash_actions, parts.requests
+        self.runs, self.views, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims
+        self.mover, self.batches, self.requests = parts.mover, parts.batches, parts.requests
+        self.trash_actions = parts.trash_actions
         self._now = 0.0
 
     def make_world(self) -> object:
@@ -187,7 +188,7 @@ class Scene:
     def refresh(self) -> None:
         """Write the views, as the loop does every second."""
         self._now += 10.0
-        self.board.refresh(self._now)
+        self.views.refresh(self._now)
 
     def status(self, job_id: str) -> str:
         """What status.json says."""

@@ -1,4 +1,4 @@
-"""What the two systems know about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
+"""What the two systems report about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
 
 import sys
 

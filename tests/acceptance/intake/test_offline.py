@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
+from tests.waiting import SLOWEST
 
 
 @pytest.fixture
@@ -231,12 +232,12 @@ def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None
         watch._coverage._observing.stop()
         (inbox / "missed.jpg").write_bytes(b"x")
         assert watch.health(time.monotonic()).state == "ok"
-        assert watch.faults == ["the observer of the inbox had stopped; it is watched anew and read in full"]
+        assert watch.faults == ["the observer of the inbox had stopped; it is watched again and read in full"]
         seen = watch.look()
         assert b"missed.jpg" in seen.look.folders[0].entries
         woken.clear()
         (inbox / "seen.jpg").write_bytes(b"x")
-        assert woken.wait(5)
+        assert woken.wait(5 * SLOWEST)
     finally:
         watch.stop()
 

@@ -28,8 +28,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.layers.fill import MAX_PARALLAX, Fill, Filler
 from pipeline.layers.layering import layer_picture
+from pipeline.layers.plates.fill import MAX_PARALLAX, Fill, Filler
 from tests import scenes
 
 SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))

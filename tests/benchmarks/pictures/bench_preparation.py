@@ -286,7 +286,7 @@ def check_of_weights() -> bool:
         def job() -> object:
             return weights.locate("m", models, listed)
 
-        seen = Seen(models, anew=True)
+        seen = Seen(models, recompute=True)
         weights.record("m", str(folder), listed.models["m"], "c0ffee", seen)
         never = spent(job)
         seen.save()

@@ -72,7 +72,7 @@ def test_a_flag_of_a_constant_can_be_left_out() -> None:
         ("daemon/jobs/gone.py", "judge", Drop("x"), "No such file"),
         ("daemon/jobs/fault.py", "judged", Drop("x"), "there is no judged"),
         ("daemon/jobs/fault.py", "judge", Drop("x"), "fits 0 places in judge"),
-        ("daemon/jobs/fault.py", "judge", Never("seen"), "fits 4 places in judge"),
+        ("daemon/jobs/fault.py", "judge", Never("seen"), r"fits [2-9] places in judge"),
     ],
 )
 def test_a_mutation_that_does_not_fit_says_what_to_do(file, where, edit, why) -> None:

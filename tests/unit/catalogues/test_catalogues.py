@@ -110,7 +110,7 @@ def test_a_slip_is_told_with_its_line(file, change, said):
     [
         (("polarity: disparity", "polarity: near"), "line 7: models.mine.polarity must be 'disparity' or 'distance'"),
         (("    scale: relative\n", ""), "line 2: models.mine: a depth model needs polarity and scale, and has no part"),
-        (("models:", "default_depth: taesd\nmodels:"), "line 1: default_depth: taesd is no depth model of this list"),
+        (("models:", "default_depth: taesd\nmodels:"), "line 1: default_depth: taesd is not a depth model of this list"),
         (("mine:", "My Model:"), "line 2: models.My Model"),
     ],
 )

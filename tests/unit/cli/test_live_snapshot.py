@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
-from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, Seeing, Standstill, standstill
+from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, SnapshotReader, Standstill, standstill
 from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
@@ -55,7 +55,7 @@ def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
 
 
 def look(settings: Settings) -> LiveSnapshot:
-    return Seeing(settings, Looking(FS, settings)).look(now())
+    return SnapshotReader(settings, Looking(FS, settings)).look(now())
 
 
 def seen_here(settings: Settings) -> tuple[str, str]:

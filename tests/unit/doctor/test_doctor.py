@@ -111,9 +111,9 @@ def test_a_folder_nobody_may_look_into_is_a_matter_of_permission() -> None:
 
 def test_a_folder_nobody_may_write_in_is_a_problem_and_a_full_disk_another() -> None:
     denied = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.EROFS, text="Read-only")}))
-    assert "No file can be made in the outbox" in denied.sentence
+    assert "No file can be created in the outbox" in denied.sentence
     full = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.ENOSPC, text="No space")}))
-    assert full.hint == "Make room on the disk."
+    assert full.hint == "Free some space on the disk."
 
 
 def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_problem() -> None:

@@ -63,14 +63,14 @@ def test_no_job_is_started_or_failed_while_the_outbox_is_away(scene: Scene) -> N
 def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_failed(scene: Scene) -> None:
     scene.processing("j")
     scene.pending("next")
-    scene.gestures.look()
+    scene.trash_actions.look()
     (scene.root / "j").rename(scene.root.with_name("trash"))
     scene.runs.on_end("j", Failed(SourceMissing("there is no picture").info(), False, 1.0))
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["next"]
     assert scene.jobs.live["j"].state == "pending"
-    scene.gestures.look()
-    scene.gestures.look()
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert scene.jobs.ended["j"].state == "cancelled"
 
 
@@ -121,13 +121,14 @@ def test_a_job_whose_folder_may_not_be_read_waits_until_it_may_and_holds_nobody_
 
 
 def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Scene) -> None:
+    scene.clock = lambda: 1000.0
     scene.processing("j")
     scene.fs.stale.add(b"/j")
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     scene.fs.stale.clear()
     scene.runs.start_next()
     assert scene.workers.commands == []
-    scene.clock = lambda: time.monotonic() + 6.0
+    scene.clock = lambda: 1006.0
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["j"]
 
@@ -188,7 +189,7 @@ def test_what_kept_a_result_from_appearing_is_forgotten_with_the_job(scene: Scen
 def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, monkeypatch) -> None:
     scene.pending("j")
     scene.refresh()
-    scene.gestures.look()
+    scene.trash_actions.look()
     (scene.root / "j" / "status.json").unlink()
     tried = []
 
@@ -196,12 +197,12 @@ def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, mon
         tried.append(job.job_id)
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
-    monkeypatch.setattr(scene.board, "rewrite", full)
-    scene.gestures.look()
-    scene.gestures.look()
+    monkeypatch.setattr(scene.views, "rewrite", full)
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert tried == ["j"]
     monkeypatch.undo()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert '"state": "pending"' in scene.status("j")
 
@@ -215,7 +216,7 @@ def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, m
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     monkeypatch.setattr(scene.outbox, "has_status", stale)
-    scene.gestures.look()
+    scene.trash_actions.look()
     assert 1 <= len(asked) <= 4
     monkeypatch.setattr(scene.outbox, "has", stale)
     asked.clear()
@@ -226,11 +227,11 @@ def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, m
 
 def test_one_folder_that_cannot_be_looked_into_does_not_hide_that_another_was_thrown_away(scene: Scene) -> None:
     scene.pending("odd", "j")
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.fs.stale |= {b"/odd", b"/odd/status.json"}
     (scene.root / "j").rename(scene.root.with_name("trash"))
-    scene.gestures.look()
-    scene.gestures.look()
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert scene.jobs.ended["j"].state == "cancelled"
     assert scene.jobs.live["odd"].state == "pending"
 
@@ -255,7 +256,7 @@ def test_an_outbox_that_cannot_be_looked_into_is_away_and_ends_nothing(scene: Sc
     scene.root.symlink_to(scene.root)
     assert not scene.outbox.is_healthy()
     scene.refresh()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.runs.start_next()
     assert scene.jobs.live["j"].state == "pending"
 
@@ -317,7 +318,7 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
 
 
 def test_what_is_waiting_is_told_once(scene: Scene) -> None:
-    scene.board.show_waiting(
+    scene.views.show_waiting(
         (Waiting(path="a", reason="still there"), Waiting(path="b", reason="x"), Waiting(path="a", reason="held")), 9
     )
     scene.refresh()
@@ -453,6 +454,6 @@ def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> N
 def test_every_name_that_the_daemon_writes_beside_the_jobs_is_no_id(scene: Scene) -> None:
     scene.pending("j")
     scene.refresh()
-    scene.board.refresh(1000.0, force=True)
+    scene.views.refresh(1000.0, force=True)
     beside = {name for name in os.listdir(scene.root) if re.fullmatch(JOB_ID_PATTERN, name)} - {"j"}
     assert beside == set(RESERVED_IDS)

@@ -71,7 +71,7 @@ def writing_a_status(scene: Scene) -> tuple[bytes, Callable[[], None]]:
     scene.processing("a")
 
     def refresh() -> None:
-        scene.board._progress["a"] = Progress(stage="Filling behind objects", fraction=0.5)
+        scene.views._progress["a"] = Progress(stage="Filling behind objects", fraction=0.5)
         scene.refresh()
 
     return b"/a/status.json", refresh

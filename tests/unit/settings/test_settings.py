@@ -254,7 +254,7 @@ def test_two_names_of_one_folder_are_one_folder(tmp_path):
 
 @pytest.mark.parametrize("path", ["daemon/in", "pipeline", "config", ".git/x", "."])
 def test_nothing_is_dropped_into_the_program(tmp_path, path):
-    assert "lies in the program or around it" in refused(tmp_path, f"folders: {{inbox: {ROOT / path}}}")
+    assert "overlaps the program's folder" in refused(tmp_path, f"folders: {{inbox: {ROOT / path}}}")
 
 
 def test_the_inbox_and_outbox_of_the_checkout_are_fine():

@@ -234,7 +234,7 @@ def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched
 
 def remember(models, catalogue):
     """As `models verify` does."""
-    seen = Seen(models, anew=True)
+    seen = Seen(models, recompute=True)
     weights.locate("m", models, catalogue, seen)
     seen.save()
 

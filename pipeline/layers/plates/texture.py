@@ -1,8 +1,8 @@
-"""Texture for what is hidden: the offsets at which a layer repeats itself, and which of them serves where.
+"""Texture for what is hidden: the offsets at which a layer repeats itself, and which offset serves where.
 
-After K. He and J. Sun, "Statistics of Patch Offsets for Image Completion" (ECCV 2012): similar patches of a picture lie at few
-dominant offsets. Here these are found by correlation (FFT) instead of a patch search, and a hidden cell takes the offset at
-which its known surroundings agree best instead of a graph cut's choice. Everything happens on a grid of about 512 cells.
+After K. He and J. Sun, "Statistics of Patch Offsets for Image Completion" (ECCV 2012): similar patches of a picture are at few
+dominant offsets. Here they are found by correlation (FFT) instead of a patch search, and a hidden cell uses the offset at which
+its known surroundings agree best, instead of a graph cut's choice. Everything happens on a grid of about 512 cells.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from pipeline.image.filters import box, grown, narrowest, power
 Pixel = TypeVar("Pixel", np.bool_, np.float32)
 
 CANDIDATES = 6
-"""Offsets kept per ring of distances; more only cost time: the best few serve nearly every cell."""
+"""Offsets kept per ring of distances. The best few serve nearly every cell, and more would only take time."""
 LEAST_OVERLAP = 0.05
-"""Share of the layer that must lie over itself at an offset before their agreement means anything."""
+"""At least this fraction of the layer must overlap itself at an offset for their agreement to mean anything."""
 LEAST_STRENGTH = 0.55
-"""How much of a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
+"""How strongly a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
 TEXTURED = 8.0
-"""How many times the noise's power a texture has that is shown by half; what is flatter a smooth fill serves better."""
+"""Texture with this many times the noise's power is shown by half; for flatter surfaces a smooth fill is better."""
 UNLIKE = 2.2
-"""Disagreement over local power from which a source is of another kind: two places of one random texture have 2."""
+"""Above this ratio of disagreement to local power, a source is of another kind; two places of one random texture have 2."""
 USUAL = 3.0
-"""How many times a layer's usual power is texture still; what has more is a thing, and pieces of it elsewhere look wrong."""
+"""Up to this many times a layer's usual power, it is texture. Anything above is an object, and copied parts of it look wrong."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def find_texture(
     """Choose a source for each hidden cell of a layer.
 
     Args:
-        colour: float32 (h, w, 3), the layer less its smooth part; anything where unknown.
-        weight: float32 (h, w), 1 where the colour is known for certain.
-        wanted: bool (h, w), the hidden cells to be textured.
-        reach: how far into the hidden part texture is wanted, in cells.
-        noise: what the camera's noise alone makes of a cell's variance, summed over channels, squared levels.
+        colour: float32 (h, w, 3), the layer minus its smooth part; anything where unknown.
+        weight: float32 (h, w), 1 where the colour is certain.
+        wanted: bool (h, w), the hidden cells that need texture.
+        reach: how far into the hidden part texture is needed, in cells.
+        noise: a cell's variance from camera noise alone, summed over channels, in squared levels.
 
     Returns:
-        The choice; None where there is nothing to copy or nothing to fill.
+        The choice; None if there is nothing to copy or nothing to fill.
     """
     known = weight > 0.99
     if not wanted.any() or np.count_nonzero(known) < 64:
@@ -70,7 +70,7 @@ def find_texture(
         return None
     distance = cv2.distanceTransform(1 - known.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     fade = np.clip((1.4 * reach - distance) / max(0.4 * reach, 1.0), 0.0, 1.0).astype(np.float32)
-    # Grid cells are coarser than pixels: a source right at a border could read across it.
+    # Grid cells are coarser than pixels, so a source right at a border could read across it.
     inner = ~grown(~known, 3)
     best = np.full(known.shape, np.inf, np.float32)
     choice = np.zeros(known.shape, np.uint8)
@@ -83,7 +83,7 @@ def find_texture(
     usual = np.float32(np.median(around_it[known & around]))
     stuck = wanted & np.isinf(best) & (fade > 0.0) & (around_it < USUAL * usual)
     if stuck.any():
-        # What suits most of a layer may lead out of its corners; there any offset to the same kind of texture will do.
+        # What suits most of a layer may lead out of its corners; there, any offset to the same kind of texture will do.
         spare = _all_around(1.5 * reach)
         for number, offset in enumerate(spare, len(offsets)):
             cost = _disagreement(colour, known, inner, offset, reach)
@@ -99,10 +99,10 @@ def find_texture(
 
 
 def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], reach: float) -> NDArray[np.int32]:
-    """Offsets at which the known part agrees best with itself, best of each ring of distances first."""
+    """Offsets at which the known part agrees best with itself, starting with the best of each ring of distances."""
     radius = max(4, round(4 * reach))
     height, width = known.shape
-    # DiskSpace for every offset, and that what goes around the edge meets only zeros.
+    # Padded with zeros by the largest offset, so that what wraps around the edge meets only zeros.
     size = [cv2.getOptimalDFTSize(max(side + radius, 2 * radius + 1)) for side in (height, width)]
     padded = np.zeros((3, *size), np.float32)
     grey = colour.mean(axis=2)
@@ -128,7 +128,7 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
 
 
 def _all_around(length: float) -> NDArray[np.int32]:
-    """Eight offsets of a length, int32 (8, 2), one in each direction."""
+    """Eight offsets of a given length, int32 (8, 2), one in each direction."""
     turns = np.arange(8) * (np.pi / 4)
     return np.rint(length * np.stack([np.sin(turns), np.cos(turns)], axis=1)).astype(np.int32)
 
@@ -147,7 +147,7 @@ def _moved(picture: NDArray[Pixel], offset: NDArray[np.int32]) -> NDArray[Pixel]
     """The picture read at p + offset; zero outside, and everywhere if the offset is longer than the picture."""
     out = np.zeros_like(picture)
     height, width = picture.shape[:2]
-    # A slice that ends before 0 would count from the other end: in a strip offsets are longer than the short side.
+    # A slice that ends before 0 would count from the other end; in a strip, offsets are longer than the short side.
     dy, dx = int(np.clip(offset[0], -height, height)), int(np.clip(offset[1], -width, width))
     to = np.s_[max(0, -dy) : min(height, height - dy), max(0, -dx) : min(width, width - dx)]
     out[to] = picture[max(0, dy) : min(height, height + dy), max(0, dx) : min(width, width + dx)]

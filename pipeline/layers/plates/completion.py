@@ -1,6 +1,6 @@
 """What a large hole may hold: copies of what is around it, found from coarse to fine.
 
-The coarsest scale is grown along strong lines (`pipeline.layers.structure`). Each finer one takes over where its cells were
+The coarsest scale is grown along strong lines (`structure`). Each finer one takes over where its cells were
 copied from, improves that (C. Barnes et al., "PatchMatch", 2009) and lets overlapping copies agree (Y. Wexler, E. Shechtman,
 M. Irani, "Space-Time Completion of Video", 2007). Sources at the same height are preferred, and those of the colour that a smooth
 fill would have.
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import channels, resize
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.patches import SIDE, describe, nearest, touching, vote, whole
-from pipeline.layers.structure import grow
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vote, whole
+from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
 """Weight from which a cell is known for certain."""

@@ -1,7 +1,7 @@
 """What lies behind: the colours of a layer where nearer layers cover it.
 
 As far as the preview can uncover, the fill is smooth with texture on it. Deeper in, where only a person who takes the layers
-apart looks, the farthest layer is completed with copies of what is around (`pipeline.layers.plate`). A layer is filled from its
+apart looks, the farthest layer is completed with copies of what is around (`plate`). A layer is filled from its
 own pixels alone.
 """
 
@@ -13,29 +13,31 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
-from pipeline.layers.completion import complete
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
-from pipeline.layers.texture import find_texture
+from pipeline.layers.plates.completion import complete
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
+from pipeline.layers.plates.texture import find_texture
 
 MAX_PARALLAX = 0.03
-"""The largest move of the nearest against the farthest layer, as a share of the picture's longer side: enough to feel depth,
-little enough that what was hidden can be made up."""
+"""The largest movement of the nearest against the farthest layer, as a fraction of the picture's longer side.
+
+It is enough to feel depth, and little enough that what was hidden can be invented.
+"""
 SAMPLES = 600
-"""Pixels that decide on the exact pixel of an offset: enough for a mean, few enough to try dozens of offsets."""
+"""How many pixels decide on the exact offset: enough for a mean, few enough to try dozens of offsets."""
 SAMPLE_ROWS = 256
-"""Rows they are taken from."""
+"""The number of rows that they are taken from."""
 SURE_CELL = 0.9
-"""Share of a cell that must be the layer's own, unmixed pixels somewhere, for whole cells to be trusted."""
+"""If no cell has more than this fraction of the layer's own, unmixed pixels, mixed ones are used as well."""
 GRAIN = 2.0
-"""Levels of a camera's noise per pixel: what varies less is not texture."""
+"""Levels of camera noise per pixel; smaller variations are not texture."""
 OUTLINE_RIDGE = 1.0
-"""Squared cells added to the variances a line is fitted with: what is seen may be a single row."""
+"""In squared cells: added to the variances when a line is fitted, because a single row may be all that is visible."""
 LEAST_SEEN = 0.02
-"""Share of the surroundings that must be seen for a line through them to mean anything."""
+"""At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
-"""Cells beyond the largest move that are filled too, so that resampling in a viewer never meets the end."""
+"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Filler:
         photo: uint8 (H, W, 4), with an alpha of 255.
         visible: bool (H, W), where the picture has any colour; None for everywhere.
         labels: uint8 (H, W).
-        unsure: bool (H, W), pixels whose colours are mixed (soft borders) or not to be used.
+        unsure: bool (H, W), pixels with mixed colours (soft borders) or colours that must not be used.
     """
 
     def __init__(
@@ -92,8 +94,8 @@ class Filler:
         """Fill one layer.
 
         Args:
-            layer: which.
-            everywhere: it is the farthest that has any pixels, and exists behind everything.
+            layer: its number.
+            everywhere: it is the farthest with any pixels, and exists behind everything.
         """
         chosen = exactly(self.labels, layer) & self.sure
         weight = self.grid.share(chosen)
@@ -103,10 +105,10 @@ class Filler:
             if self.visible is not None:
                 chosen &= at_least(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
-        # A cell at a border is the mean of the layer's own pixels alone: the others' colours would run along the whole fill.
+        # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
         product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
         if certain:
-            # The less of a cell is the layer's own, the less is known of it.
+            # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
             weight = weight * weight * weight
         smooth = push_pull(product, weight)
@@ -152,9 +154,9 @@ class Filler:
         return there
 
     def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Offsets in whole pixels: those around the grid's at which a sample of the layer agrees best with itself.
+        """Offsets in whole pixels: near the grid's offsets, those at which a sample of the layer agrees best with itself.
 
-        Only those whose numbers are `used` are made precise.
+        Only offsets whose indices are `used` are refined.
         """
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
@@ -164,7 +166,7 @@ class Filler:
         pixels = self.photo.reshape(-1, 4)[picks].astype(np.int32)
 
         def agreements(places: NDArray[np.int32]) -> list[float]:
-            """Mean squared difference of the sample from itself moved, for each of m moves (m, 2)."""
+            """Mean squared difference between the sample and the shifted sample, for each of m moves (m, 2)."""
             y, x = rows + places[:, :1], columns + places[:, 1:]
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             index = np.where(inside, y * width + x, 0)
@@ -183,12 +185,12 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Hidden cells that the layer's outline, straight on, leaves to it, as far as the largest move."""
+        """Hidden cells that belong to the layer if its outline continues straight, as far as the largest move."""
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
             return np.where(own, np.float32(1), np.float32(0))
-        # Only what is wider than a border goes on behind other things: a speck would grow into a spike.
+        # Only what is wider than a border continues behind other things; a speck would grow into a spike.
         radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
         window = 2 * radius + 1
         wide = own & grown(~grown(~own, window), window)
@@ -205,7 +207,7 @@ class Filler:
         return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """The fill's colours, uint8 (n, 4), at pixels of the full picture, given by their flat indices; alpha is 255."""
+        """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
         out = np.empty((index.size, 4), np.uint8)
 
         def block(start: int) -> None:
@@ -246,7 +248,7 @@ class Filler:
         index = rows.astype(np.intp) * width + columns.astype(np.intp)
         source = Pixels(index, rows, columns, self.grid.full)
         detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
-        # Cells are coarser than pixels: what a move leads to may be another layer's, or a mixture with it.
+        # Cells are coarser than pixels: a move may lead to another layer's pixel, or to a mixture with it.
         own = (self.labels.reshape(-1)[index] == fill.layer) & (self.sure.reshape(-1)[index] > 0)
         detail *= channels(strength * own[:, None])[:, 0]
         colour[:, :3] += detail
@@ -254,14 +256,15 @@ class Filler:
 
 
 def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer lies behind nearer ones: its outline goes on as it meets them.
+    """Where a layer exists behind nearer ones: its outline continues in the direction in which it meets them.
 
-    A straight line is fitted to what is seen around each cell, 1 on the layer and −1 behind it (least squares).
+    A straight line is fitted to what is visible around each cell, 1 on the layer and −1 behind it (least squares).
 
     Args:
-        own: bool (h, w), the layer where it is seen.
-        seen: bool (h, w), the layer and all that is behind it.
-        nearest: bool (h, w), whether the seen cell next to each is the layer's own: decides where hardly anything is around.
+        own: bool (h, w), the visible part of the layer.
+        seen: bool (h, w), the visible part of the layer and of everything behind it.
+        nearest: bool (h, w), whether the visible cell nearest to each is the layer's own; decides where little is visible
+            around.
         radius: half the side of the surroundings, in cells.
     """
     mass = seen.astype(np.float64)
@@ -285,7 +288,7 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Flat indices of about `SAMPLES` of the pixels that are set, spread evenly; from few rows where those have enough."""
+    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; from few rows if those have enough."""
     height, width = mask.shape
     step = max(1, height // SAMPLE_ROWS)
     rows, columns = np.nonzero(mask[::step])
@@ -298,6 +301,6 @@ def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known colours, blurred over about the distance that is filled, and carried on smoothly behind."""
+    """The known colours, blurred over about the distance that is filled, and continued smoothly behind."""
     window = 2 * max(1, round(reach)) + 1
     return push_pull(box(colour * channels(weight), window), box(weight, window))

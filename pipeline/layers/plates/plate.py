@@ -1,6 +1,6 @@
 """The deep part of a large hole at full size: the photo's own pixels, copied from where the completion says.
 
-The completion (`pipeline.layers.completion`) works on a coarse grid. What is finer than its cells comes from the photo by the
+The completion (`completion`) works on a coarse grid. What is finer than its cells comes from the photo by the
 same moves; brightness and colour, blurred over a few cells, are the completion's, so that copies from two places meet unseen.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import grown
 from pipeline.layers.bands import Grid, Pixels
-from pipeline.layers.completion import Completion
+from pipeline.layers.plates.completion import Completion
 
 SIDE = 512
 """Most cells on the longer side."""
