@@ -17,7 +17,7 @@ from pipeline.layers.plates.completion import Completion
 
 SIDE = 512
 """Most cells on the longer side."""
-HOLE = 40_000
+HOLE = 60_000
 """About how many cells may have to be filled: they take half a second. Larger holes get coarser cells."""
 BLENDED = (0.6, 1.0)
 """The completion takes over between these fractions of the preview's reach.
@@ -90,9 +90,8 @@ class Plate:
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
     """The grid to complete a picture of shape (H, W, …) on, of which the share `filled` is to be filled."""
     height, width = shape[:2]
-    step = max(max(height, width) / SIDE, (height * width * filled / HOLE) ** 0.5)
-    whole = int(np.ceil(step))
-    return Grid((height, width), (-(-height // whole), -(-width // whole)))
+    step = max(-(-max(height, width) // SIDE), round((height * width * filled / HOLE) ** 0.5))
+    return Grid((height, width), (-(-height // step), -(-width // step)))
 
 
 def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
