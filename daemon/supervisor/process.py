@@ -143,8 +143,9 @@ class WorkerProcess:
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table."""
-        return self.worker.returncode is not None and self.guardian.returncode is not None
+        """Whether worker and guardian have left the process table, and nothing but zombies is left of their group."""
+        reaped = self.worker.returncode is not None and self.guardian.returncode is not None
+        return reaped and not process.group_runs(self.group)
 
     def close(self) -> None:
         """Close the daemon's ends. Closing the lifeline kills the group if it still exists."""
