@@ -49,6 +49,7 @@ class Depth(Frozen):
     licence: Word | None = None
     device: Word | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
     quality: Literal["fast", "best"] | None = Field(None, description="how thoroughly the model looked; none without a model")
+    figures: Count | None = Field(None, description="how many figures an estimate without a model saw; none for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
     valid: Share = Field(1.0, description="share of pixels for which the source had a reading")
 
