@@ -160,6 +160,7 @@ def _layer(
         reading.valid,
         num_layers=spec.num_layers,
         split=spec.split,
+        cuts=reading.cuts,
         pieces=pieces,
         progress=within,
     )

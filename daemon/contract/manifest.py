@@ -49,6 +49,7 @@ class Depth(Frozen):
     quality: Literal["fast", "best"] | None = Field(
         None, description="fast (one pass) or best (several passes); none without a model"
     )
+    figures: Count | None = Field(None, description="how many figures an estimate without a model found; none for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
 

@@ -25,12 +25,15 @@ class DepthMap:
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         provenance: what goes into the manifest.
         warnings: sentences for people.
+        cuts: disparities between things that the source knows to be apart, the most important first. The natural split cuts there
+            and nowhere else, so that no thing is cut in two; without any it finds its own places.
     """
 
     values: Disparity
     valid: Mask | None
     provenance: Depth
     warnings: tuple[str, ...] = ()
+    cuts: tuple[float, ...] = ()
 
 
 def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disparity:

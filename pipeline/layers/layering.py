@@ -68,6 +68,7 @@ def layer_picture(
     *,
     num_layers: int,
     split: str | Sequence[float] = "natural",
+    cuts: Sequence[float] = (),
     pieces: NDArray[np.int32] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
@@ -80,13 +81,14 @@ def layer_picture(
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
+        cuts: where the source knows its things to be apart, the most important first; for the natural split.
         pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
         progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
             filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
 
     Returns:
-        The layers; always `num_layers` of them. A picture with fewer distinct depths than layers has empty layers.
+        The layers; always `num_layers` of them. A picture with fewer distinct depths or known things than that has empty ones.
 
     Raises:
         ValueError: shapes or thresholds that do not match.
@@ -101,7 +103,7 @@ def layer_picture(
     disparity = refine(rgb, values, valid)
     begin("split", 0.25)
     visible = None if alpha is None else alpha > 0
-    thresholds = find_thresholds(disparity, visible, num_layers, split)
+    thresholds = find_thresholds(disparity, visible, num_layers, split, cuts)
     labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
     if pieces is not None:
         labels = keep_whole(labels, pieces, num_layers)

@@ -29,7 +29,11 @@ It exceeds that of any real grouping, so such a layer is used only if nothing el
 
 
 def find_thresholds(
-    disparity: NDArray[np.float32], visible: NDArray[np.bool_] | None, num_layers: int, split: str | Sequence[float]
+    disparity: NDArray[np.float32],
+    visible: NDArray[np.bool_] | None,
+    num_layers: int,
+    split: str | Sequence[float],
+    known: Sequence[float] = (),
 ) -> tuple[float, ...]:
     """Choose the `num_layers` − 1 disparities at which the picture is cut.
 
@@ -39,6 +43,8 @@ def find_thresholds(
         num_layers: at least 2.
         split: natural, equal (equal steps between the farthest and the nearest pixel), quantile (layers of equal size), or the
             thresholds themselves.
+        known: where the source of the depth knows its things to be apart, the most important first. The natural split takes as
+            many as it needs and cuts nowhere else. Layers that are left over are empty and lie just below the first cut.
 
     Returns:
         Strictly rising thresholds, each a float32 number. If the picture has fewer distinct depths than layers, every depth
@@ -52,6 +58,8 @@ def find_thresholds(
         return _given(split, num_layers)
     if split not in ("natural", "equal", "quantile"):
         raise ValueError(f"split: unknown method {split!r}; allowed are natural, equal, quantile or a list of thresholds")
+    if split == "natural" and known:
+        return _at_known(known, num_layers)
     sample = _sample(disparity, visible).astype(np.float64)
     low, high = float(sample.min()), float(sample.max())
     if high - low < SAME_DEPTH:
@@ -150,6 +158,16 @@ def _given(split: Sequence[float], num_layers: int) -> tuple[float, ...]:
     if any(b <= a for a, b in pairwise(split)):
         raise ValueError("split: the thresholds must rise from far (0) to near (1)")
     return _rising(np.asarray(split, np.float64))
+
+
+def _at_known(known: Sequence[float], num_layers: int) -> tuple[float, ...]:
+    """The first `num_layers` − 1 of them; as many more as are missing lie one float32 step apart below the first of them."""
+    chosen = [np.float32(cut) for cut in known[: num_layers - 1]]
+    spare = chosen[0]
+    while len(chosen) < num_layers - 1:
+        spare = np.nextafter(spare, np.float32(-np.inf))
+        chosen.append(spare)
+    return _rising(np.sort(np.asarray(chosen, np.float64)))
 
 
 def _rising(thresholds: NDArray[np.float64]) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.depth import cues
+from pipeline.depth import cues, figures
 from pipeline.layers.layering import layer_picture, shifts
 from pipeline.layers.plates import texture
 
@@ -92,6 +92,23 @@ def test_the_guess_of_a_strip_is_small_and_can_be_layered(shape, turned):
     assert np.isfinite(guess).all()
     if height * width < 100_000:
         recomposes(rgb, guess, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 600), st.booleans(), st.integers(0, 9), st.booleans())
+def test_figures_are_looked_for_in_any_aspect(short, long, turned, seed, noisy):
+    height, width = (long, short) if turned else (short, long)
+    rgb, depth = blocks(height, width, seed)
+    if not noisy:
+        rgb = (np.dstack([depth * 200, 255 - depth * 90, depth * 30]) + 20).astype(np.uint8)
+    found = figures.find(rgb)
+    assert found.dtype == np.int32
+    assert max(found.shape) <= figures.FINE_SIDE
+    assert set(np.unique(found)) == set(range(found.max() + 1)) or (found > 0).all()
+    reading = cues.read(rgb, fetch="x", wanted=4)
+    assert (float(reading.values.min()) >= 0.0, float(reading.values.max()) <= 1.0) == (True, True)
+    layers = layer_picture(rgb, None, reading.values, None, num_layers=4, cuts=reading.cuts)
+    assert layers.max_error <= 1
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20))

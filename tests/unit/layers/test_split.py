@@ -136,3 +136,26 @@ def test_where_three_layers_meet_no_fragments_are_left():
     parts = sum(cv2.connectedComponents((got == k).view(np.uint8))[0] - 1 for k in range(3))
     assert parts == 3
     assert (got != clean).mean() < 0.005
+
+
+def test_known_places_are_cut_first_and_nowhere_else():
+    disparity = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    assert find_thresholds(disparity, None, 2, "natural", (0.6, 0.8)) == pytest.approx((0.6,))
+    assert find_thresholds(disparity, None, 3, "natural", (0.6, 0.8, 0.7)) == pytest.approx((0.6, 0.8))
+    assert find_thresholds(disparity, None, 4, "natural", (0.6, 0.8, 0.7)) == pytest.approx((0.6, 0.7, 0.8))
+
+
+@pytest.mark.parametrize("num_layers", [4, 12])
+def test_layers_for_which_no_place_is_known_are_empty_and_lie_before_the_first_known_one(num_layers):
+    disparity = np.repeat(np.float32([0.1, 0.5, 0.9]), 3000).reshape(90, 100)
+    thresholds = find_thresholds(disparity, None, num_layers, "natural", (0.7, 0.3))
+    assert len(thresholds) == num_layers - 1
+    assert list(thresholds) == sorted(set(thresholds))
+    counts = np.bincount(label(disparity, thresholds).ravel(), minlength=num_layers)
+    assert list(counts) == [3000, 3000, *[0] * (num_layers - 3), 3000]
+
+
+@pytest.mark.parametrize("split", ["equal", "quantile", (0.2,)])
+def test_a_split_that_was_asked_for_goes_by_itself(split):
+    disparity = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    assert find_thresholds(disparity, None, 2, split, (0.7,)) == find_thresholds(disparity, None, 2, split)

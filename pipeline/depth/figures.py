@@ -1,0 +1,145 @@
+"""Which things of a photo are figures on a ground, without a model: the best of several proposals, if it is good enough.
+
+A proposal is judged by what figures have in common: they are large, stay clear of the sides of the picture, stand out, are in
+focus, and are found from more than one start. Where no proposal is good enough, no figure is seen.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.depth.proposals import Evidence, Mask, components, cut, proposals
+from pipeline.image.filters import grown, resize
+
+SIDE = 256
+"""Pixels on the longer side at which figures are looked for; at 160, thin parts of them get lost."""
+FINE_SIDE = 512
+"""Pixels on the longer side at which their outline is drawn."""
+NARROWEST = 48
+"""Pixels that the shorter side must then have: in a strip there is no figure on a ground."""
+SMALLEST, LARGEST = 0.025, 0.8
+"""Shares of the picture between which a figure lies; less is a detail, more is the picture."""
+STANDS = 0.6
+"""Share of the picture's height, from the top, that a figure reaches down to: what ends above it, like a picture on a wall, does
+not stand on the ground before everything else."""
+GATE = 0.56
+"""Score from which a figure is believed in. The score foretells how well a proposal overlaps with the figure of the photo:
+weights from ridge regression over the proposals for 26 photos with figures, outlined by hand, and 14 scenes without. With each
+photo left out of the fit in turn, the best-scored proposals had a mean overlap of 0.64 and a median of 0.72, and held 92 % of the
+figure in the median; the best proposals by their true overlap had a mean of 0.80."""
+BASE, AREA, SIDES, CONTRAST, FOCUS, AGREEMENT = -0.29, 1.38, -0.51, 0.13, 0.17, 0.19
+SECOND_FINE = 0.2
+"""Share of the largest figure's size from which another counts, once outlines are drawn: a little less than among proposals, so
+that the drawing of an outline drops none."""
+BAND = 0.015
+"""Half the width of the band, as a share of the longer side, in which the outline is drawn anew at the finer size."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a proposal is judged by.
+
+    Attributes:
+        area: share of the picture.
+        sides: share of the left or of the right edge that it covers, whichever is more.
+        contrast: mean contrast to the picture's edge inside, less that outside, over the picture's mean.
+        focus: logarithm of mean focus inside over outside.
+        agreement: mean overlap (intersection over union) with the three proposals that are most like it.
+    """
+
+    area: float
+    sides: float
+    contrast: float
+    focus: float
+    agreement: float
+
+
+def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Look for figures in a photo.
+
+    Args:
+        rgb: uint8 (H, W, 3), upright, of any size.
+
+    Returns:
+        int32 (h, w), at most `FINE_SIDE` on the longer side: 0 for the ground, 1 to n for the figures. All 0 where none is seen.
+        The same photo gives the same numbers on any number of threads.
+    """
+    fine = _reduced(rgb, FINE_SIDE)
+    nothing = np.zeros(fine.shape[:2], np.int32)
+    small = _reduced(fine, SIDE)
+    if min(small.shape[:2]) < NARROWEST:
+        return nothing
+    evidence = Evidence(small, fine)
+    masks = [_standing(mask) for mask in proposals(evidence)]
+    judged = [(score(traits), number) for number, traits in enumerate(judge(masks, evidence)) if traits is not None]
+    if not judged or max(judged)[0] < GATE:
+        return nothing
+    return components(_outlined(masks[max(judged)[1]], fine))[0]
+
+
+def _standing(mask: Mask) -> Mask:
+    """The parts of a proposal that reach far enough down."""
+    parts, sizes = components(mask)
+    below = np.unique(parts[int(STANDS * len(parts)) :])
+    return np.isin(parts, below[below > 0]) if len(sizes) else mask
+
+
+def judge(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
+    """The traits of each proposal; None where it is too small or too large to be a figure."""
+    fit = [SMALLEST <= mask.mean() <= LARGEST for mask in masks]
+    overlap = np.array([[_overlap(a, b) for a in masks] for b in masks])
+    np.fill_diagonal(overlap, 0.0)
+    return [_traits(mask, row, evidence) if fits else None for mask, row, fits in zip(masks, overlap, fit, strict=True)]
+
+
+def score(traits: Traits) -> float:
+    """How good a figure a proposal makes, from below 0 to about 1; comparable between photos."""
+    return (
+        BASE
+        + AREA * traits.area
+        + SIDES * traits.sides
+        + CONTRAST * min(max(traits.contrast, -1.0), 3.0)
+        + FOCUS * min(max(traits.focus, -1.5), 1.5)
+        + AGREEMENT * traits.agreement
+    )
+
+
+def _traits(mask: Mask, overlaps: NDArray[np.float64], evidence: Evidence) -> Traits:
+    mean = float(evidence.contrast.mean())
+    return Traits(
+        area=float(mask.mean()),
+        sides=float(max(mask[:, 0].mean(), mask[:, -1].mean())),
+        contrast=float(evidence.contrast[mask].mean() - evidence.contrast[~mask].mean()) / (mean + 0.01),
+        focus=float(np.log((evidence.focus[mask].mean() + 0.01) / (evidence.focus[~mask].mean() + 0.01))),
+        agreement=float(np.sort(overlaps)[-3:].mean()),
+    )
+
+
+def _reduced(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = rgb.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return resize(rgb, (max(1, round(height * scale)), max(1, round(width * scale))), cv2.INTER_AREA)
+
+
+def _overlap(a: Mask, b: Mask) -> float:
+    return int((a & b).sum()) / max(1, int((a | b).sum()))
+
+
+def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
+    """Draw the outline anew on a larger picture of the same view, in a band around where it was."""
+    shape = fine.shape[:2]
+    rough = resize(mask.view(np.uint8), shape, cv2.INTER_LINEAR) > 0
+    reach = 2 * max(2, round(BAND * max(shape))) + 1
+    start = np.where(rough, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+    start[~grown(rough, reach)] = cv2.GC_BGD
+    start[~grown(~rough, reach)] = cv2.GC_FGD
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    found = cut(fine, start, rounds=2).view(np.uint8)
+    tidy = cv2.morphologyEx(cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc)
+    parts, sizes = components(np.asarray(tidy, np.uint8).reshape(shape).view(np.bool_))
+    if not len(sizes):
+        return rough
+    large = np.concatenate([[False], sizes >= SECOND_FINE * sizes.max()])
+    return large[parts]

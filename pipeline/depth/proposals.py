@@ -1,0 +1,160 @@
+"""Where a figure may be: several first guesses at it, each cut out by colour.
+
+A guess comes from contrast to the edge of the picture, from focus, from the usual places of a subject, or from several of them.
+GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) makes a figure of each.
+Which of them is one, if any, is decided in `pipeline.depth.figures`.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.depth.saliency import Map, border_contrast, focus
+from pipeline.depth.superpixels import patches
+from pipeline.layers.bands import in_parallel
+
+ROUNDS = 4
+"""Rounds of GrabCut; the cut of most photos has come to rest by then."""
+FEWEST = 64
+"""Pixels that each side must have for a colour model."""
+SMOOTH = 0.012
+"""Share of the longer side: what is thinner is no part of a figure, and gaps as narrow are no gaps."""
+LARGEST_HOLE = 0.1
+"""Share of the figure up to which what it surrounds belongs to it: a face and a coat surround a shirt."""
+SECOND = 0.25
+"""Share of the largest part's size from which a part that stands alone is a figure of its own; smaller ones are crumbs."""
+
+Mask = NDArray[np.bool_]
+
+
+class Evidence:
+    """What speaks for a figure in a small picture.
+
+    Attributes:
+        rgb: uint8 (h, w, 3).
+        contrast: float32 (h, w), 0 to 1, to everything that runs on to the edge of the picture.
+        standing: the same with the lower edge left out.
+        focus: float32 (h, w), 0 to 1.
+    """
+
+    def __init__(self, rgb: NDArray[np.uint8], larger: NDArray[np.uint8]) -> None:
+        """Gather it from the small picture and, for the focus, from a larger one of the same view."""
+        pieces = patches(rgb)
+        self.rgb = rgb
+        self.contrast = border_contrast(pieces, bottom=True)
+        self.standing = border_contrast(pieces, bottom=False)
+        self.focus = focus(larger, (rgb.shape[0], rgb.shape[1]))
+
+
+def proposals(evidence: Evidence) -> list[Mask]:
+    """Cut out what may be figures.
+
+    Returns:
+        Masks bool (h, w), each with its holes filled and without crumbs; some may be empty or nonsense. The same picture gives
+        the same masks on any number of threads.
+    """
+    rgb = evidence.rgb
+    masks = in_parallel(lambda start: whole(cut(rgb, start)), _starts(evidence))
+    plausible = [mask for mask in masks if 0.02 < mask.mean() < 0.75]
+    if len(plausible) > 1:
+        votes = np.mean(plausible, axis=0)
+        masks.append(whole(cut(rgb, _unsure(votes > votes.max() / 2, never=votes < votes.max() / 10))))
+    return masks
+
+
+def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8], rounds: int = ROUNDS) -> Mask:
+    """Run GrabCut.
+
+    Args:
+        rgb: uint8 (h, w, 3).
+        start: uint8 (h, w) of OpenCV's GC_ values.
+        rounds: how many.
+
+    Returns:
+        bool (h, w); nowhere if either side has too few pixels for a colour model.
+    """
+    inside = (start == cv2.GC_FGD) | (start == cv2.GC_PR_FGD)
+    if min(int(inside.sum()), int((~inside).sum())) < FEWEST:
+        return np.zeros(start.shape, np.bool_)
+    # k-means draws from the calling thread's generator.
+    cv2.setRNGSeed(0)
+    ours, theirs = np.zeros((1, 65)), np.zeros((1, 65))
+    mask, _, _ = cv2.grabCut(rgb, start.copy(), (0, 0, 1, 1), ours, theirs, rounds, cv2.GC_INIT_WITH_MASK)
+    found = np.asarray(mask, np.uint8).reshape(start.shape)
+    figure: Mask = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
+    return figure
+
+
+def whole(mask: Mask) -> Mask:
+    """Fill the holes of a figure, smooth its outline, and drop its crumbs: bool (h, w) → bool (h, w)."""
+    height, width = mask.shape
+    radius = max(1, round(SMOOTH * max(height, width)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    smooth = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, disc)
+    smooth = np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_OPEN, disc), np.uint8).reshape(height, width).copy()
+    most = LARGEST_HOLE * int(smooth.sum()) + 0.01 * smooth.size
+    _, holes, boxes, _ = cv2.connectedComponentsWithStats(1 - smooth, connectivity=4)
+    for number, (x, y, w, h, size) in enumerate(boxes[1:], start=1):
+        if x > 0 and y > 0 and x + w < width and y + h < height and size < most:
+            smooth[holes == number] = 1
+    parts, sizes = components(smooth.view(np.bool_))
+    if len(sizes) < 2:
+        return smooth.view(np.bool_)
+    large = np.concatenate([[False], sizes >= SECOND * sizes.max()])
+    return large[parts]
+
+
+def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The connected parts of a mask: int32 (h, w) numbers from 1, 0 for none, and their sizes in pixels, int32 (n,)."""
+    _, parts, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    return np.asarray(parts, np.int32).reshape(mask.shape), np.asarray(boxes, np.int32)[1:, cv2.CC_STAT_AREA]
+
+
+def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
+    """First guesses for GrabCut."""
+    height, width = evidence.contrast.shape
+    x, y = (np.arange(width) + 0.5)[None, :] / width, (np.arange(height) + 0.5)[:, None] / height
+    edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y))
+    head = _ellipse(x, y, (0.5, 0.45), (0.2, 0.33))
+    shoulders = _ellipse(x, y, (0.5, 1.05), (0.42, 0.45))
+    middle = np.exp(-((x - 0.5) ** 2 + np.maximum(0.0, 0.6 - y) ** 2) / (2 * 0.25**2))
+    centre = np.exp(-((x - 0.5) ** 2 / (2 * 0.22**2) + (y - 0.55) ** 2 / (2 * 0.25**2)))
+    return [
+        _unsure(_above(evidence.contrast)),
+        _unsure(_above(evidence.standing)),
+        _unsure(edge > 0.1, never=edge <= 0.1),
+        _unsure(_ellipse(x, y, (0.5, 0.5), (0.33, 0.36)), never=edge < 0.03),
+        _unsure(head | shoulders, never=(y < 0.03) | ((y < 0.6) & (np.minimum(x, 1 - x) < 0.06))),
+        _unsure(_ellipse(x, y, (0.5, 0.62), (0.3, 0.34)), never=(y < 0.05) | (np.minimum(x, 1 - x) < 0.03)),
+        _unsure(_above(evidence.focus)),
+        _unsure(_above(0.5 * _stretched(evidence.standing) + 0.5 * evidence.focus + 0.3 * middle)),
+        _unsure(_above(0.4 * _stretched(evidence.contrast) + 0.4 * evidence.focus + 0.6 * centre)),
+    ]
+
+
+def _unsure(inside: Mask, never: Mask | None = None) -> NDArray[np.uint8]:
+    """A start from a probable figure, and from where there certainly is none."""
+    start = np.where(inside, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+    if never is not None:
+        start[np.broadcast_to(never, start.shape) & ~inside] = cv2.GC_BGD
+    return start
+
+
+def _ellipse(x: NDArray[np.float64], y: NDArray[np.float64], centre: tuple[float, float], radii: tuple[float, float]) -> Mask:
+    inside: Mask = ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1.0
+    return inside
+
+
+def _stretched(values: Map) -> Map:
+    most = float(values.max())
+    return values / np.float32(most) if most > 0.0 else values
+
+
+def _above(values: NDArray[np.floating]) -> Mask:
+    """Otsu's split of a map into what is high and what is low."""
+    most = float(values.max())
+    if most <= 0.0:
+        return np.zeros(values.shape, np.bool_)
+    levels = (values * (255.0 / most)).astype(np.uint8)
+    level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return levels > level

@@ -1,0 +1,113 @@
+"""What stands out in a picture: by colour against all that runs on to the edge of the picture, and by being in focus.
+
+Both are weak evidence. `pipeline.depth.figures` asks for more before it believes in a figure.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.depth.superpixels import Superpixels
+from pipeline.image.filters import resize
+
+REACH = 7.0
+"""Difference of colour along a path, in Lab units, within which two patches count as one surface; Zhu et al. use 7 to 15."""
+NEARBY = 0.4
+"""Share of the longer side over which patches are compared with one another (Zhu et al.)."""
+ALIKE = 10.0
+"""Difference of colour up to which neighbouring patches are expected to belong together (Zhu et al.)."""
+FLOOR = 0.1
+"""Background evidence below this is taken for none (Zhu et al.)."""
+FOCUS_SIDE = 640
+"""Pixels on the longer side at which focus is judged: what is blurred at the size at which one looks at a photo."""
+FINE = 1.2
+"""Detail finer than this many of those pixels is what focus adds."""
+STRONGEST = 25.0
+"""Levels of such detail above which an edge counts no more: a hard edge is no better focused for its contrast."""
+
+Map = NDArray[np.float32]
+
+
+def border_contrast(pieces: Superpixels, *, bottom: bool) -> Map:
+    """How much each pixel stands out against what is connected to the edge of the picture.
+
+    W. Zhu et al., "Saliency optimization from robust background detection", 2014: a patch is background if the surface that it
+    belongs to is long at the edge of the picture for its size; patches are weighed by their contrast to background, and both
+    are reconciled by least squares over neighbours.
+
+    Args:
+        pieces: the patches of a picture of shape (h, w).
+        bottom: whether the lower edge counts as background; people in portraits run on to it.
+
+    Returns:
+        float32 (h, w), 0 to 1.
+    """
+    count = len(pieces.colours)
+    difference = _distances(pieces.colours)
+    rim = pieces.rim(bottom=bottom)
+    surface = np.exp(-(_along_paths(pieces, difference, rim) ** 2) / (2 * REACH**2))
+    length = surface[:, rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
+    background = 1.0 - np.exp(-(length**2) / 2)
+    near = np.exp(-(_distances(pieces.places) ** 2) / (2 * NEARBY**2))
+    contrast = (difference * near) @ background / near.sum(axis=1)
+    spread = float(np.ptp(contrast))
+    if spread < 1e-6:
+        return np.zeros(pieces.labels.shape, np.float32)
+    contrast = (contrast - contrast.min()) / spread
+    beside = np.zeros((count, count), np.bool_)
+    first, second = pieces.neighbours.T
+    beside[first, second] = beside[second, first] = True
+    # Neighbours of neighbours too: a thin patch must not part what belongs together.
+    beside |= (beside.astype(np.float32) @ beside.astype(np.float32)) > 0
+    np.fill_diagonal(beside, False)
+    tie = np.where(beside, np.exp(-(difference**2) / (2 * ALIKE**2)) + 0.1, 0.0)
+    held = np.where(background < FLOOR, 0.0, 5.0 * background) + contrast + 1e-9
+    solved = np.linalg.solve(np.diag(tie.sum(axis=1) + held) - tie, contrast)
+    return np.clip(solved, 0.0, 1.0).astype(np.float32)[pieces.labels]
+
+
+def focus(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> Map:
+    """How much fine detail there is around each pixel.
+
+    Args:
+        rgb: uint8 (H, W, 3), the picture at `FOCUS_SIDE` or above.
+        shape: (h, w) of the result.
+
+    Returns:
+        float32 (h, w), 0 to 1; 1 is the most in this picture.
+    """
+    scale = min(1.0, FOCUS_SIDE / max(rgb.shape[:2]))
+    size = max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))
+    grey = np.asarray(cv2.cvtColor(resize(rgb, size, cv2.INTER_AREA), cv2.COLOR_RGB2GRAY), np.float32).reshape(size)
+    soft = np.asarray(cv2.GaussianBlur(grey, (0, 0), FINE), np.float32).reshape(size)
+    fine = resize(np.minimum(np.abs(grey - soft), np.float32(STRONGEST)), shape, cv2.INTER_AREA)
+    wide = cv2.GaussianBlur(fine, (0, 0), max(0.5, 0.025 * max(shape)), borderType=cv2.BORDER_REPLICATE)
+    around = np.asarray(wide, np.float32).reshape(shape)
+    most = float(around.max())
+    return around / np.float32(most) if most > 0.0 else around
+
+
+def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean distance of each pair of n points (n, c): float64 (n, n)."""
+    gaps: NDArray[np.float64] = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
+    return gaps
+
+
+def _along_paths(pieces: Superpixels, difference: NDArray[np.float64], rim: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Least sum of differences of colour along any path of touching patches (Floyd and Warshall); (n, n).
+
+    Patches at the edge of the picture count as touching, since what lies beyond it connects them. The smallest differences,
+    which one surface has by itself, are left out.
+    """
+    steps = np.full(difference.shape, np.inf)
+    first, second = pieces.neighbours.T
+    steps[first, second] = steps[second, first] = difference[first, second]
+    edge = np.ix_(np.flatnonzero(rim), np.flatnonzero(rim))
+    steps[edge] = np.minimum(steps[edge], difference[edge])
+    least = np.where(steps > 0.0, steps, np.inf).min(axis=1)
+    usual = float(least[np.isfinite(least)].mean()) if np.isfinite(least).any() else 0.0
+    steps = np.maximum(steps - usual, 0.0)
+    np.fill_diagonal(steps, 0.0)
+    for k in range(len(steps)):
+        np.minimum(steps, steps[:, k : k + 1] + steps[k : k + 1], out=steps)
+    return steps
