@@ -93,16 +93,10 @@ def make_folders(fs: FileSystem, path: bytes) -> None:
     fs.sync_dir(os.path.dirname(path))
 
 
-def sync_tree(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and everything in it durable. Anything but files and folders raises OSError (EINVAL)."""
-    for _ in syncing_tree(fs, path):
-        pass
-
-
 def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`sync_tree` with a pause after each file, and during large ones, for callers with other work to do.
+    """Make a folder and everything in it durable, with a pause after each file, and during large ones.
 
-    The tree's depth must have been checked.
+    The tree's depth must have been checked. Anything but files and folders raises OSError (EINVAL).
     """
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
@@ -175,9 +169,3 @@ def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
     except PermissionError:
         fs.open_up(folder)
         return do()
-
-
-def read_capped(fs: FileSystem, path: bytes, limit: int) -> bytes | None:
-    """The whole file, or None if it has more than `limit` bytes."""
-    data = fs.read(path, limit + 1)
-    return data if len(data) <= limit else None

@@ -75,11 +75,6 @@ class Layout:
         return self.state / "lock"
 
     @property
-    def home_bytes(self) -> bytes:
-        """`home` as bytes."""
-        return os.fsencode(self.home)
-
-    @property
     def inbox_bytes(self) -> bytes:
         """`inbox` as bytes."""
         return os.fsencode(self.inbox)
@@ -93,11 +88,6 @@ class Layout:
     def state_bytes(self) -> bytes:
         """`state` as bytes."""
         return os.fsencode(self.state)
-
-    @property
-    def models_bytes(self) -> bytes:
-        """`models` as bytes."""
-        return os.fsencode(self.models)
 
     @property
     def work_bytes(self) -> bytes:

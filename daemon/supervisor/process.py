@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from daemon.contract.records import Process
 from daemon.platform import process
 from daemon.platform.files import path_of
 
@@ -24,20 +24,6 @@ _CHUNK = 1 << 16
 #: The most chunks of output read at a time: a worker that prints without end must not keep the loop from the others. It is also
 #: more than any pipe holds (1 MiB is Linux's maximum for an ordinary user), so after the group is dead, one read gets the rest.
 _CHUNKS = 17
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPid:
-    """What the journal records about a worker so that a later start can find it; `group` is also the guardian's pid.
-
-    `created` and `guardian_created` are as `daemon.platform.process.created` returns them.
-    """
-
-    pid: int
-    created: float
-    boot_id: str
-    group: int
-    guardian_created: float
 
 
 class WorkerProcess:
@@ -99,10 +85,16 @@ class WorkerProcess:
             self.held = 0
             undo.pop_all()
 
-    def _identify(self) -> WorkerPid:
+    def _identify(self) -> Process:
         # Both are unreaped children of this process, so their pids are theirs, and /proc still has them, dead or alive.
         worker, guardian = process.created(self.worker.pid), process.created(self.group)
-        return WorkerPid(self.worker.pid, worker or 0.0, process.boot_id(), self.group, guardian or 0.0)
+        return Process(
+            pid=self.worker.pid,
+            created=worker or 0.0,
+            boot_id=process.boot_id(),
+            group=self.group,
+            guardian_created=guardian or 0.0,
+        )
 
     def _kill_guardian(self) -> None:
         self.kill()
@@ -143,8 +135,9 @@ class WorkerProcess:
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table."""
-        return self.worker.returncode is not None and self.guardian.returncode is not None
+        """Whether worker and guardian have left the process table, and nothing but zombies is left of their group."""
+        reaped = self.worker.returncode is not None and self.guardian.returncode is not None
+        return reaped and not process.group_runs(self.group)
 
     def close(self) -> None:
         """Close the daemon's ends. Closing the lifeline kills the group if it still exists."""

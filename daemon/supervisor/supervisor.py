@@ -16,13 +16,14 @@ from typing import Protocol
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
+from daemon.contract.records import Process
 from daemon.fs import FileSystem, HeldFolder
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
-from daemon.supervisor.process import WorkerPid, WorkerProcess
+from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.states import NEVER
 from daemon.supervisor.working_clock import WorkingClock
@@ -148,7 +149,7 @@ class Supervisor:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
         """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
         Args:

@@ -23,8 +23,8 @@ from pipeline.export.format import Pictures, Progress, load
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
 from pipeline.image import png
-from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.layering import shifts
+from pipeline.layers.plates.fill import MAX_PARALLAX
 
 #: The time for the page per layer (the composite counts as one more), relative to the PNG file of one layer; measured on photos
 #: of 12 and 48 megapixels with four and five layers.

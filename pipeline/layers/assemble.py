@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, put, resize, select
 from pipeline.layers.bands import Pixels, in_parallel
-from pipeline.layers.fill import Fill, Filler
 from pipeline.layers.matte import Border
+from pipeline.layers.plates.fill import Fill, Filler
 
 
 @dataclass(frozen=True)

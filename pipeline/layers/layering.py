@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pipeline.image.filters import at_least
 from pipeline.layers.assemble import build
 from pipeline.layers.bands import band_radius
-from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.matte import find_borders
+from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.recompose import compose, solve
 from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label, without_slivers

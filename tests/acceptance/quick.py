@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.home import HotFolder, until
+from tests.waiting import SLOWEST
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).parent / "programs" / "quick_daemon.py"
@@ -26,7 +27,7 @@ class QuickFolder(HotFolder):
         super().__init__(home)
         self.settings |= {
             "MULTIPLANE_INTAKE__GRACE_SECONDS": "1",
-            "MULTIPLANE_WORKER__GRACE_SECONDS": "2",
+            "MULTIPLANE_WORKER__GRACE_SECONDS": str(2 * SLOWEST),
             "PYTHONPATH": str(ROOT),
         }
 

@@ -15,6 +15,7 @@ from daemon.contract.spec import JobSpec
 from pipeline.run import _BEGINNINGS_DIFFUSED
 from tests import diffusion_models
 from tests.acceptance.home import ENDED, HotFolder, composited, picture, until
+from tests.waiting import SLOWEST
 
 # A worker's imports for diffusion take more of this module's time than all it paints: one job is cancelled, and one painting is
 # looked at by every other test.
@@ -58,7 +59,7 @@ def watched(
 ) -> list[tuple[str, float]]:
     """What status.json said of progress until the job ended, or until it made a step if no state is named."""
     seen: list[tuple[str, float]] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
         now = status(studio, of)
         if now["state"] in until_state:

@@ -22,6 +22,7 @@ from daemon.settings import load
 from tests.acceptance.home import picture
 from tests.by_path import ByPath
 from tests.programs import copy_program
+from tests.waiting import SLOWEST
 
 STRACE = shutil.which("strace")
 #: The calls by which Python's subprocess makes a process, the second where the first fails; its threads come by another.
@@ -93,7 +94,7 @@ def daemons() -> Iterator[list[subprocess.Popen]]:
 def stop(process: subprocess.Popen) -> str:
     """End a daemon; what it said."""
     process.send_signal(signal.SIGTERM)
-    _out, said = process.communicate(timeout=30)
+    _out, said = process.communicate(timeout=30 * SLOWEST)
     assert process.returncode == 0, said
     assert "Traceback" not in said, said
     return said

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from daemon.platform.sandbox.linux import missing
+from tests.waiting import SLOWEST
 
 import results  # noqa: F401  isort: skip - finds the modules below
 from supervised import members  # isort: skip
@@ -55,7 +56,7 @@ def test_a_worker_cannot_outlive_the_daemon_by_leaving_its_group(tmp_path):
         born = psutil.Process(worker).create_time()
         daemon.kill()
         daemon.wait()
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 20 * SLOWEST
     while _lives(worker, born) and time.monotonic() < limit:
         time.sleep(0.02)
     outlived = _lives(worker, born)

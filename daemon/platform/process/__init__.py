@@ -39,6 +39,17 @@ def kill_group(group: int, signal: int) -> bool:
     return True
 
 
+def group_runs(group: int) -> bool:
+    """Whether any process of a group is more than a zombie."""
+    for member in psutil.process_iter():
+        try:
+            if os.getpgid(member.pid) == group and member.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            continue
+    return False
+
+
 def signal_process(pid: int, signal: int) -> bool:
     """Signal one process; False if it does not exist. The caller must know that the pid still belongs to it.
 

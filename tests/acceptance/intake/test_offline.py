@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
+from tests.waiting import SLOWEST
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None
         assert b"missed.jpg" in seen.look.folders[0].entries
         woken.clear()
         (inbox / "seen.jpg").write_bytes(b"x")
-        assert woken.wait(5)
+        assert woken.wait(5 * SLOWEST)
     finally:
         watch.stop()
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,7 +91,6 @@ def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tm
     huge(tmp_path / "huge.jpg")
     (tmp_path / "small.jpg").write_bytes(b"good")
     huge(tmp_path / "small.depth.png")
-    start = time.monotonic()
     for argv, said in (
         (("submit", str(tmp_path / "huge.jpg")), "huge.jpg has 429,496.7 MB"),
         (("submit", str(tmp_path / "small.jpg")), "small.depth.png has 429,496.7 MB"),
@@ -102,5 +100,4 @@ def test_the_command_line_refuses_it_before_it_is_copied(folder: QuickFolder, tm
         done = folder.verb(*argv)
         assert done.returncode != 0
         assert said in done.stdout + done.stderr
-    assert time.monotonic() - start < 60
     assert os.listdir(folder.inbox) == [".multiplane"]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.quick import QuickFolder, quick_folder
+from tests.waiting import SLOWEST
 
 #: Endings of names, and what Pillow calls the kind.
 KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "avif": "AVIF"}
@@ -80,7 +81,7 @@ def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]
 def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], seconds: float) -> list[str]:
     """The pictures that did not become one whole job each, within so many seconds."""
     wrong = ["not looked yet"]
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWEST
     while wrong and time.monotonic() < deadline:
         time.sleep(0.5)
         statuses = running.statuses()

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.layering import Layers, layer_picture
+from pipeline.layers.plates.fill import MAX_PARALLAX
 from tests.scenes import NAMES, Scene, camera_depth, scene
 
 SIZES = ((300, 400), (480, 640), (600, 800))

@@ -103,20 +103,18 @@ class FakeLaunchd:
 
     def settle(self) -> int | None:
         """Wait for the agent to end by itself; start it again if it failed. Returns the new pid, if there is one."""
-        status = self.process.wait(START_SECONDS)
+        status = self.process.wait(START_SECONDS * SLOWEST)
         wanted = self.listed["KeepAlive"]["SuccessfulExit"]
         return self.start() if (status == 0) == wanted else None
 
-    def stop(self) -> tuple[int, float]:
-        """What bootout does. Returns the exit status and the seconds it took."""
-        began = time.monotonic()
+    def stop(self) -> int:
+        """What bootout does. Returns the exit status: -9 if it did not end in time."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(EXIT_TIMEOUT)
+            return self.process.wait(EXIT_TIMEOUT * SLOWEST)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            status = self.process.wait()
-        return status, time.monotonic() - began
+            return self.process.wait()
 
 
 @pytest.fixture
@@ -147,9 +145,7 @@ def test_launchd_starts_it_restarts_it_after_a_kill_and_stops_it_in_time(home, l
     again = agent.settle()
     assert again is not None
     until(lambda: home.is_run_by(again))
-    status, seconds = agent.stop()
-    assert status == 0
-    assert seconds < EXIT_TIMEOUT
+    assert agent.stop() == 0
     assert home.health().state == "stopped"
     # A clean end is left alone.
     assert agent.settle() is None
@@ -230,7 +226,7 @@ class FakeSystemd:
             self.process = subprocess.Popen(words, cwd="/", env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def hear(self, seconds: float = START_SECONDS) -> str:
-        self.listener.settimeout(seconds)
+        self.listener.settimeout(seconds * SLOWEST)
         return self.listener.recv(4096).decode()
 
 
@@ -255,7 +251,7 @@ def test_systemd_hears_when_it_is_ready_alive_and_stopping(home, systemd) -> Non
     systemd.process.send_signal(signal.SIGTERM)
     last = next(said for said in iter(systemd.hear, None) if said != "WATCHDOG=1")
     assert last == "STOPPING=1"
-    assert systemd.process.wait(EXIT_TIMEOUT) == 0
+    assert systemd.process.wait(EXIT_TIMEOUT * SLOWEST) == 0
 
 
 def test_a_daemon_that_hangs_is_not_heard_any_more(systemd) -> None:
@@ -271,7 +267,7 @@ def test_a_daemon_that_hangs_is_not_heard_any_more(systemd) -> None:
 def test_a_refusal_ends_with_a_status_after_which_systemd_does_not_restart(home, systemd) -> None:
     home.settled().damage()
     systemd.start(watchdog_usec=60_000_000)
-    assert str(systemd.process.wait(START_SECONDS)) in systemd.one("RestartPreventExitStatus").split()
+    assert str(systemd.process.wait(START_SECONDS * SLOWEST)) in systemd.one("RestartPreventExitStatus").split()
     assert home.health().state == "refused"
 
 

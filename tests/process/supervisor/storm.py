@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.home import ENDED, HotFolder, picture, until
+from tests.waiting import SLOWEST
 
 #: How long a worker, a guardian or a grandchild may be left after its daemon was killed, seconds.
 ORPHAN_SECONDS = 5.0
@@ -58,7 +59,7 @@ class Storm:
         self.home.stop(signal.SIGKILL)
         killed = time.monotonic()
         while left := [each for each in (*family, *self.home.workers()) if _lives(each)]:
-            assert time.monotonic() - killed < ORPHAN_SECONDS, f"left by the daemon: {left}"
+            assert time.monotonic() - killed < ORPHAN_SECONDS * SLOWEST, f"left by the daemon: {left}"
             time.sleep(0.01)
         return time.monotonic() - killed
 

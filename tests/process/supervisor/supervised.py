@@ -13,14 +13,16 @@ from workers.driver import ACTOR, command
 from workers.driver import __file__ as driver_file
 
 from daemon.contract.messages import JobCommand
+from daemon.contract.records import Process
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import Fence
-from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
-from daemon.supervisor.working_clock import GLANCE_SECONDS
+from daemon.supervisor import Outcome, Supervisor, SupervisorRules
 from tests.waiting import SLOWEST
 
-#: Short enough for a test, long enough for two busy cores.
-QUICK = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2, "sample_seconds": 0.1, "start_seconds": 20.0, "threads": 1}
+#: No test waits for one of these limits: who heeds a request or ends by itself has all the time that it takes on a slow machine.
+QUICK = {"grace_seconds": 300.0, "shutdown_grace_seconds": 300.0, "sample_seconds": 0.1, "start_seconds": 300.0, "threads": 1}
+#: For workers that nothing but SIGKILL ends, so that a test does not wait for the grace.
+DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
 
 class House:
@@ -33,7 +35,7 @@ class House:
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
         self.ends: list[tuple[str, Outcome]] = []
-        self.pids: list[WorkerPid] = []
+        self.pids: list[Process] = []
         self.selector = selectors.DefaultSelector()
         self.supervisor = Supervisor(
             self.selector,
@@ -51,15 +53,18 @@ class House:
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         self.ends.append((job_id, outcome))
 
-    def start(self, job_id: str = "job", *, timeout: float = 30.0, job: JobCommand | None = None) -> WorkerPid:
+    def start(self, job_id: str = "job", *, timeout: float = 300.0, job: JobCommand | None = None) -> Process:
         log = os.fsencode(self.log)
         pid = self.supervisor.start(job or command(str(self.folder), job_id), log=log, timeout_seconds=timeout)
         self.pids.append(pid)
         return pid
 
     def loop(self, until, seconds: float = 30.0) -> None:
-        """Serve until the condition holds; fails after so many seconds. Waits as a service does: until something is due."""
-        limit = time.monotonic() + seconds
+        """Serve until the condition holds, waiting as a service does: until something is due.
+
+        Fails after so many seconds of a quiet machine.
+        """
+        limit = time.monotonic() + seconds * SLOWEST
         while not until():
             assert time.monotonic() < limit, "it did not happen in time"
             due = self.supervisor.next_deadline()
@@ -71,8 +76,8 @@ class House:
     def passes(self, seconds: float) -> None:
         """Let so much time pass for the supervisor, in steps that it takes for rounds of a busy loop and not for a standstill."""
         while seconds > 0:
-            self.jumped += min(seconds, GLANCE_SECONDS)
-            seconds -= GLANCE_SECONDS
+            self.jumped += 1.0
+            seconds -= 1.0
             self.supervisor.tick()
 
     def end(self) -> Outcome:

@@ -17,6 +17,7 @@ from daemon.jobs import decide
 from daemon.journal import History
 from daemon.service import assemble
 from daemon.settings import load
+from tests.waiting import SLOWEST
 
 #: What a worker may have, bytes: much more than Python, and soon eaten.
 MEMORY = 256 << 20
@@ -35,9 +36,10 @@ ENDINGS = {
     "close_stdin": (None, 1, ""),
     "good": (None, 1, ""),
 }
-LIMIT, GRACE = 0.5, 0.2
+#: The grace is also what an orderly end may take on a machine with other work.
+LIMIT, GRACE = 0.5, 5.0
 #: Beyond limit and grace a kill takes milliseconds; the rest is for machines with other work.
-PATIENCE = 10.0
+PATIENCE = 10.0 * SLOWEST
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def day(tmp_path_factory):
     inbox.mkdir()
     then = time.time() - 3600
     for name, (code, _attempts, _words) in ENDINGS.items():
-        seconds = LIMIT if code == "timeout" else 30
+        seconds = LIMIT if code == "timeout" else 30 * SLOWEST
         for path, text in (
             (f"{name}.png", name),
             (f"{name}.png.yaml", f"id: {name.replace('_', '-')}\ntimeout_seconds: {seconds}\n"),

@@ -12,6 +12,7 @@ import pytest
 from supervised import deaf, drive, end, members, wait_until
 
 from daemon.supervisor.supervisor import guardian_argv
+from tests.waiting import SLOWEST
 
 ORPHAN_SECONDS = 5.0
 
@@ -60,10 +61,10 @@ def test_a_guardian_whose_daemon_dies_at_once_kills_whoever_joins_its_group():
         child = subprocess.Popen(["sleep", "600"], process_group=watch.pid)
     except PermissionError:
         # It was gone before anybody could join: no orphan either.
-        assert watch.wait(ORPHAN_SECONDS) == -signal.SIGKILL
+        assert watch.wait(ORPHAN_SECONDS * SLOWEST) == -signal.SIGKILL
         return
-    assert child.wait(ORPHAN_SECONDS) == -signal.SIGKILL
-    assert watch.wait(ORPHAN_SECONDS) == -signal.SIGKILL
+    assert child.wait(ORPHAN_SECONDS * SLOWEST) == -signal.SIGKILL
+    assert watch.wait(ORPHAN_SECONDS * SLOWEST) == -signal.SIGKILL
 
 
 def test_signals_to_the_group_do_not_end_the_guardian():
@@ -75,7 +76,7 @@ def test_signals_to_the_group_do_not_end_the_guardian():
             os.killpg(watch.pid, number)
         with pytest.raises(subprocess.TimeoutExpired):
             watch.wait(0.2)
-    assert watch.wait(ORPHAN_SECONDS) == -signal.SIGKILL
+    assert watch.wait(ORPHAN_SECONDS * SLOWEST) == -signal.SIGKILL
 
 
 def test_a_guardian_that_leads_no_group_kills_nothing():

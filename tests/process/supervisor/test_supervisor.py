@@ -5,12 +5,13 @@ import gc
 import json
 import os
 import re
+import signal
 import sys
 import time
 
 import psutil
 import pytest
-from supervised import QUICK, House, acting, members
+from supervised import House, acting, members, wait_until
 from workers.driver import command
 
 from daemon.contract.spec import JobSpec
@@ -21,6 +22,7 @@ from daemon.supervisor.states import Stopping
 
 def test_a_job_is_done_and_says_what_it_made(tmp_path):
     house = House(tmp_path, acting("good"))
+    before = time.monotonic()
     pid = house.start()
     assert process.is_same(pid.pid, pid.created)
     assert process.is_same(pid.group, pid.guardian_created)
@@ -31,7 +33,7 @@ def test_a_job_is_done_and_says_what_it_made(tmp_path):
     assert outcome.result.outputs[0].path == "result/composite.png"
     assert outcome.result.warnings == ("the sky is low",)
     assert outcome.peak_bytes >= 2_000_000
-    assert 0 < outcome.seconds < 30
+    assert 0 < outcome.seconds < time.monotonic() - before
     assert house.progress == [("job", "decode", 0.25), ("job", "export", 1.0)]
     assert house.log.read_text() == "working\n"
     assert house.supervisor.idle()
@@ -93,13 +95,13 @@ def test_a_command_larger_than_a_pipe_arrives_whole(tmp_path):
 
 
 def test_a_cancelled_job_ends_by_its_own_doing(tmp_path):
-    house = House(tmp_path, acting("polite"), cancel_seconds=20)
+    house = House(tmp_path, acting("polite"), cancel_seconds=300.0)
     house.start()
     house.loop(lambda: house.progress)
+    (attempt,) = house.supervisor._jobs.values()
     assert house.supervisor.cancel("job")
-    outcome = house.end()
-    assert isinstance(outcome, Cancelled)
-    assert outcome.seconds < 15, "it was not told and had to be killed"
+    assert isinstance(house.end(), Cancelled)
+    assert attempt.end().status == 50
     assert not house.supervisor.cancel("job")
 
 
@@ -134,11 +136,12 @@ def test_a_spare_takes_the_job_of_its_folder(tmp_path):
 
 
 def test_a_worker_that_does_not_start_its_job_is_ended_in_the_time_for_getting_ready(tmp_path):
-    house = House(tmp_path, acting("never_started"), start_seconds=1.0)
+    house = House(tmp_path, acting("never_started"), start_seconds=200.0)
     folder = os.fsencode(tmp_path / "attempt")
     house.supervisor.prepare(folder)
     house.loop(lambda: house.supervisor.spares()[0].ready)
     house.start()
+    house.passes(200.0)
     outcome = house.end()
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
     assert "did not load everything it needs in time" in outcome.error.message
@@ -156,7 +159,7 @@ def test_a_spare_that_died_is_replaced_when_its_job_comes(tmp_path):
     house.loop(lambda: house.supervisor.spares()[0].ready)
     (waiting,) = [child for child in psutil.Process().children() if "actor.py" in " ".join(child.cmdline())]
     waiting.kill()
-    psutil.wait_procs([waiting], timeout=0.1)
+    wait_until(lambda: waiting.status() == psutil.STATUS_ZOMBIE, 30)
     assert house.start().pid != waiting.pid
     house.loop(house.supervisor.idle)
     assert isinstance(house.end(), Completed)
@@ -229,12 +232,13 @@ def test_no_descriptor_is_lost_over_many_jobs(tmp_path):
 
 
 def test_shutdown_ends_everything_within_its_grace_and_is_no_attempt(tmp_path):
-    house = House(tmp_path, acting("ignore_sigterm"), grace_seconds=60)
+    house = House(tmp_path, acting("ignore_sigterm"), shutdown_grace_seconds=0.2)
     house.supervisor.prepare(os.fsencode(tmp_path / "spare"))
     pid = house.start()
-    before = time.monotonic()
+    house.loop(lambda: house.progress)
+    (attempt,) = house.supervisor._jobs.values()
     house.supervisor.shutdown()
-    assert time.monotonic() - before < QUICK["shutdown_grace_seconds"] + 5
+    assert attempt.end().status == -signal.SIGKILL
     assert house.supervisor.idle()
     assert members(pid.group) == []
     ((job, outcome),) = house.ends
@@ -243,7 +247,7 @@ def test_shutdown_ends_everything_within_its_grace_and_is_no_attempt(tmp_path):
 
 
 def test_a_result_that_arrives_during_the_shutdown_is_kept(tmp_path):
-    house = House(tmp_path, acting("polite_but_late"), shutdown_grace_seconds=20)
+    house = House(tmp_path, acting("polite_but_late"))
     house.start()
     house.loop(lambda: house.progress)
     house.supervisor.shutdown()

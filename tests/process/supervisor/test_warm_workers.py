@@ -19,6 +19,7 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.warm_workers import LEAD_SECONDS, WarmWorkers
 from daemon.settings import load
 from daemon.supervisor import Supervisor, SupervisorRules
+from tests.waiting import SLOWEST
 
 GIB = 1 << 30
 
@@ -63,7 +64,7 @@ class Home:
         self.spares.tend(self.now, **options)
 
     def serve(self, until, seconds: float = 20.0) -> None:
-        limit = time.monotonic() + seconds
+        limit = time.monotonic() + seconds * SLOWEST
         while not until():
             assert time.monotonic() < limit, "it did not happen in time"
             for key, mask in self.selector.select(0.02):

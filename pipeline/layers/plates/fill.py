@@ -1,7 +1,7 @@
 """Fills what is hidden: the colours of a layer where nearer layers cover it.
 
 As far as the preview can uncover, the fill is smooth with texture on it. Deeper parts only show when a person takes the layers
-apart. There, the farthest layer is completed with copies of its surroundings (`pipeline.layers.plate`). A layer is filled from
+apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from
 its own pixels alone.
 """
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
-from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius
-from pipeline.layers.completion import complete
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.plate import Plate, deep, grid_of, plate_of, without_specks
-from pipeline.layers.texture import find_texture
+from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.plates.completion import complete
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
+from pipeline.layers.plates.texture import find_texture
 
 MAX_PARALLAX = 0.03
 """The largest movement of the nearest against the farthest layer, as a fraction of the picture's longer side.
@@ -136,7 +136,7 @@ class Filler:
 
     def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
         """The deep part of what is not `chosen`."""
-        grid = grid_of(self.photo.shape)
+        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
         large = without_specks(weight, reach)
@@ -211,27 +211,33 @@ class Filler:
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
         out = np.empty((index.size, 4), np.uint8)
-        for start in range(0, index.size, BLOCK):
-            block = Pixels.at(index[start : start + BLOCK], self.grid.full)
-            colour = self._block_colours(fill, block)
+
+        def block(start: int) -> None:
+            colour = self._block_colours(fill, Pixels.at(index[start : start + BLOCK], self.grid.full))
             np.clip(colour, 0.0, 255.0, out=colour)
             out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
+
+        # The layers are filled side by side too, but the farthest has the most to do by far.
+        in_parallel(block, range(0, index.size, BLOCK))
         out[:, 3] = 255
         return out
 
     def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        colour = self._near_colours(fill, pixels)
         if fill.plate is None:
-            return colour
+            return self._near_colours(fill, pixels)
         share = pixels.sample(fill.plate.share)
-        some = np.flatnonzero(share)
-        if some.size:
-            copied = fill.plate.colours(self.packed, pixels.some(some))
-            colour[some, :3] += channels(share[some, None])[:, 0] * (copied - colour[some, :3])
-        return colour
+        out = np.empty((share.size, 3), np.float32)
+        near, deep = np.flatnonzero(share < 1.0), np.flatnonzero(share)
+        out[near] = self._near_colours(fill, pixels.some(near))[:, :3]
+        copied = fill.plate.colours(self.packed, pixels.some(deep))
+        both = np.flatnonzero(share[deep] < 1.0)
+        between = out[deep[both]]
+        copied[both] = between + share[deep[both], None] * (copied[both] - between)
+        out[deep] = copied
+        return out
 
     def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        """The colours of ground and texture."""
+        """Ground and texture, at least three channels."""
         colour = pixels.sample(fill.ground)
         strength = colour[:, 3:]
         if not len(fill.moves) or not cv2.hasNonZero(strength):

@@ -1,12 +1,11 @@
 """The deep part of a large hole at full size: the photo's own pixels, copied from the sources of the completion.
 
-The completion (`pipeline.layers.completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in
+The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in
 the same way. Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies
 from two places.
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import cv2
 import numpy as np
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import grown
 from pipeline.layers.bands import Grid, Pixels
-from pipeline.layers.completion import Completion
+from pipeline.layers.plates.completion import Completion
 
 SIDE = 512
-"""Cells on the longer side: a hole of a third of the picture then takes half a second."""
+"""Most cells on the longer side."""
+HOLE = 60_000
+"""About how many cells may have to be filled: they take half a second. Larger holes get coarser cells."""
 BLENDED = (0.6, 1.0)
 """The completion takes over between these fractions of the preview's reach.
 
@@ -27,7 +28,9 @@ is half lost, and a later change would leave a blurred outline.
 SPECK = 3.0
 """How many cells around specks, whose own pixels stay, the completion needs to take over: little more than their soft border."""
 MOSTLY = 0.5
-"""From this fraction on, a cell counts as known where only distances matter."""
+"""Share of a cell from which it counts as known where only distances matter."""
+SEAM = 0.17
+"""Half the width in cells over which two copies go over into each other: together they have less contrast than each."""
 BLUR = 2.0
 """Standard deviation, in cells, of the blur. Only the blurred tone comes from the completion; detail comes from the copy."""
 
@@ -40,56 +43,54 @@ class Plate:
         share: float32 (h, w), how far the copy replaces what would be there without it, 0 to 1.
         tone: float32 (h, w, 3), the completion, blurred.
         moves: int16 (h, w, 2), (dy, dx) in pixels from each cell to its source.
-        seam: bool (h, w), whether a cell's moves differ from a neighbour's.
     """
 
     share: NDArray[np.float32]
     tone: NDArray[np.float32]
     moves: NDArray[np.int16]
-    seam: NDArray[np.bool_]
 
     def colours(self, packed: NDArray[np.uint32], pixels: Pixels) -> NDArray[np.float32]:
         """The copy's colours, float32 (n, 3), at some pixels of the photo, given as packed RGBA (H · W,)."""
-        height, width = self.seam.shape
-        cells = pixels.cells(self.seam.shape)
-        out = self._copied(packed, pixels, cells)
-        mixed = np.flatnonzero(self.seam.reshape(-1)[cells])
-        if not mixed.size:
-            return out
-        few = pixels.some(mixed)
-        y = (few.rows + np.float32(0.5)) * np.float32(height / few.full[0]) - np.float32(0.5)
-        x = (few.columns + np.float32(0.5)) * np.float32(width / few.full[1]) - np.float32(0.5)
-        above, left = np.floor(y), np.floor(x)
-        down, across = _smooth(y - above), _smooth(x - left)
-        blend = np.zeros((mixed.size, 3), np.float32)
-        for dy, vertical in ((0, 1 - down), (1, down)):
-            for dx, level in ((0, 1 - across), (1, across)):
-                weight = vertical * level
-                some = np.flatnonzero(weight)
-                row = np.clip(above[some] + dy, 0, height - 1).astype(np.int32)
-                column = np.clip(left[some] + dx, 0, width - 1).astype(np.int32)
-                copied = self._copied(packed, few.some(some), row * np.int32(width) + column)
-                blend[some] += copied * weight[some, None]
-        out[mixed] = blend
+        height, width = self.share.shape
+        y = (pixels.rows + np.float32(0.5)) * np.float32(height / pixels.full[0]) - np.float32(0.5)
+        x = (pixels.columns + np.float32(0.5)) * np.float32(width / pixels.full[1]) - np.float32(0.5)
+        row, column = (np.rint(place).astype(np.int32) for place in (y, x))
+        own = row * np.int32(width) + column
+        out = self._copied(packed, pixels, own)
+        # The next cell up or down, and the next to the left or right, as far as their copies are seen through.
+        down, across = y - row, x - column
+        vertical, level = _seen_through(down), _seen_through(across)
+        next_row = np.clip(row + np.sign(down).astype(np.int32), 0, height - 1) * np.int32(width)
+        next_column = np.clip(column + np.sign(across).astype(np.int32), 0, width - 1)
+        moves = self.moves.view(np.int32).reshape(-1)
+        change = np.zeros_like(out)
+        for cell, weight in (
+            (next_row + column, vertical * (1 - level)),
+            (row * np.int32(width) + next_column, (1 - vertical) * level),
+            (next_row + next_column, vertical * level),
+        ):
+            some = np.flatnonzero((weight > 0) & (moves[cell] != moves[own]))
+            change[some] += (self._copied(packed, pixels.some(some), cell[some]) - out[some]) * weight[some, None]
+        out += change
+        out += pixels.sample(self.tone)
         return out
 
     def _copied(self, packed: NDArray[np.uint32], pixels: Pixels, cells: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The colours that the moves of these cells bring to these pixels."""
+        """What the moves of these cells bring to these pixels, less its tone."""
         height, width = pixels.full
         moves = self.moves.reshape(-1, 2)[cells]
         rows = np.clip(pixels.rows + moves[:, 0], 0, height - 1)
         columns = np.clip(pixels.columns + moves[:, 1], 0, width - 1)
         index = rows.astype(np.intp) * width + columns.astype(np.intp)
         colour = packed[index].view(np.uint8).reshape(-1, 4)[:, :3].astype(np.float32)
-        colour += pixels.sample(self.tone)
         colour -= Pixels(index, rows, columns, pixels.full).sample(self.tone)
         return np.asarray(colour, np.float32)
 
 
-def grid_of(shape: tuple[int, ...]) -> Grid:
-    """The grid on which a picture of shape (H, W, …) is completed."""
+def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
+    """The grid to complete a picture of shape (H, W, …) on, of which the share `filled` is to be filled."""
     height, width = shape[:2]
-    step = -(-max(height, width) // SIDE)
+    step = max(-(-max(height, width) // SIDE), round((height * width * filled / HOLE) ** 0.5))
     return Grid((height, width), (-(-height // step), -(-width // step)))
 
 
@@ -137,14 +138,11 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
     y, x = np.mgrid[:height, :width].astype(np.int32)
     moves = np.dstack([(down - y) * (grid.full[0] / height), (across - x) * (grid.full[1] / width)])
     moves = np.where(found.hole[..., None], np.rint(moves), 0).astype(np.int16)
-    change = np.zeros(grid.shape, np.bool_)
-    change[1:] |= (moves[1:] != moves[:-1]).any(axis=2)
-    change[:, 1:] |= (moves[:, 1:] != moves[:, :-1]).any(axis=2)
     tone = np.asarray(cv2.GaussianBlur(found.colour, (0, 0), BLUR), np.float32)
-    return Plate(share, tone, cast(NDArray[np.int16], moves), grown(change, 3))
+    return Plate(share, tone, np.ascontiguousarray(moves))
 
 
-def _smooth(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A step from 0 to 1 that is steeper than a straight line, so that two copies overlap visibly as little as possible."""
-    steep = np.clip(share * np.float32(2) - np.float32(0.5), 0, 1)
-    return np.asarray(steep * steep * (3 - 2 * steep), np.float32)
+def _seen_through(place: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far the next cell's copy is seen at a place in a cell, −0.5 to 0.5: half at the edge, not at all in the middle."""
+    near = np.clip((np.abs(place) - np.float32(0.5 - SEAM)) / np.float32(2 * SEAM), 0, 1)
+    return np.asarray(near * near * (3 - 2 * near), np.float32)

@@ -1,12 +1,12 @@
-"""Promises of pipeline.layers.fill and pipeline.layers.texture."""
+"""Promises of pipeline.layers.plates.fill and pipeline.layers.plates.texture."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.fill import MAX_PARALLAX, Filler
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.texture import find_texture
+from pipeline.layers.plates.fill import MAX_PARALLAX, Filler
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.texture import find_texture
 from tests.benchmarks.pictures.bench_layers import exposed_by_parallax, psnr
 from tests.scenes import scene, wall
 

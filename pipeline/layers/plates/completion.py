@@ -1,6 +1,6 @@
 """Fills large holes with copies of their surroundings, from coarse to fine.
 
-The coarsest scale is grown along strong lines (`pipeline.layers.structure`). Each finer scale starts from the sources of the
+The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the
 one before, improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M.
 Irani, "Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth
 fill.
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import channels, resize
-from pipeline.layers.membrane import push_pull
-from pipeline.layers.patches import SIDE, describe, nearest, touching, vote, whole
-from pipeline.layers.structure import grow
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vote, whole
+from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
 """From this weight on, a cell counts as known for certain."""
@@ -32,9 +32,14 @@ HEIGHT_WEIGHT = 0.12
 TONE_WEIGHT = 0.4
 """The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
 TONE_SCALE = 0.04
-"""Blur of the smooth fill, as a fraction of the longer side: it should give brightness and colour, not content."""
-TOGETHER = 1.1
-"""How much worse a source may be if it continues a neighbour's copy: whole areas are copied, not crumbs."""
+"""Blur of the smooth fill, as a share of the longer side: it is to say how bright and what colour, not what is there."""
+TOGETHER = 0.5
+"""Discount for a source that lies beside those of all eight neighbours: whole pieces are copied, not crumbs."""
+GRAIN = 250.0
+"""Squared levels that patches differ by for noise alone: where nothing is to be seen, only the discount counts."""
+SETTLINGS = 3
+"""Rounds in which cells go along with their neighbours."""
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
 """Random sources are tried at distances up to these fractions of the longer side, then ever nearer."""
 SEED = 20240
@@ -169,24 +174,49 @@ def _search(
     cost = cost_of(now)
     field = source.reshape(-1).copy()
 
-    def try_(candidates: NDArray[np.int32], bonus: float) -> None:
+    def try_(candidates: NDArray[np.int32]) -> None:
         nonlocal now, cost
         there = cost_of(candidates)
-        better = there < cost * np.float32(bonus)
+        better = there < cost
         now, cost = np.where(better, candidates, now), np.where(better, there, cost)
 
-    def ask_neighbours(bonus: float) -> None:
+    def beside(theirs: NDArray[np.int32], down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
+        return at(theirs // np.int32(width) - down, theirs % np.int32(width) - across)
+
+    def ask_neighbours() -> None:
         field[targets] = now
         for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
             y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
-            theirs = field[y * np.int32(width) + x]
-            try_(at(theirs // np.int32(width) + rows - y, theirs % np.int32(width) + columns - x), bonus)
+            try_(beside(field[y * np.int32(width) + x], y - rows, x - columns))
 
-    ask_neighbours(1.0)
+    def settle(odd: int) -> None:
+        # Every second cell, as on a chessboard: neighbours that changed places at once would never agree.
+        field[targets] = now
+        some = np.flatnonzero((rows + columns) % 2 == odd)
+        y, x = rows[some], columns[some]
+        around = []
+        for down, across in NEIGHBOURS:
+            v, u = np.clip(y + down, 0, height - 1), np.clip(x + across, 0, width - 1)
+            around.append(beside(field[v * np.int32(width) + u], v - y, u - x))
+        neighbours = np.stack(around)
+        best = np.full(some.size, np.inf, np.float32)
+        for candidate in (now[some], *around[:4]):
+            difference = described.take(candidate, axis=0)
+            difference -= wanted[some]
+            there = np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
+            support = (neighbours == candidate).sum(axis=0, dtype=np.float32)
+            price = (there + np.float32(GRAIN)) * (1 - np.float32(TOGETHER / 8) * support)
+            better = price < best
+            best = np.where(better, price, best)
+            now[some[better]], cost[some[better]] = candidate[better], there[better]
+
+    ask_neighbours()
     for reach in (*(max(height, width) // share for share in REACHES), 4, 1):
         steps = chance.integers(-reach, reach + 1, (2, targets.size), dtype=np.int32)
-        try_(at(now // np.int32(width) + steps[0], now % np.int32(width) + steps[1]), 1.0)
-    ask_neighbours(TOGETHER)
+        try_(at(now // np.int32(width) + steps[0], now % np.int32(width) + steps[1]))
+    for _ in range(SETTLINGS):
+        for odd in (0, 1):
+            settle(odd)
     field[targets] = now
     costs = np.full(field.shape, np.inf, np.float32)
     costs[targets] = cost

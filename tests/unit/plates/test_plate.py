@@ -1,13 +1,13 @@
-"""Promises of pipeline.layers.plate, completion, structure and patches: what lies deep in large holes."""
+"""Promises of pipeline.layers.plates.plate, completion, structure and patches: what lies deep in large holes."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.completion import complete
-from pipeline.layers.fill import MAX_PARALLAX, Filler
 from pipeline.layers.layering import layer_picture
-from pipeline.layers.patches import describe, whole
+from pipeline.layers.plates.completion import complete
+from pipeline.layers.plates.fill import MAX_PARALLAX, Filler
+from pipeline.layers.plates.patches import describe, whole
 from tests.benchmarks.pictures.bench_plates import beyond, figure, measures, ours
 from tests.scenes import meadow, scene, sky, wall
 

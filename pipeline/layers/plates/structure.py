@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, grown, narrowest, power
-from pipeline.layers.patches import RADIUS, SIDE
+from pipeline.layers.plates.patches import RADIUS, SIDE
 
 MOST_SOURCES = 4000
 """How many patches are compared at each step, evenly picked: their pixels fit in a core's cache."""
