@@ -1,4 +1,4 @@
-"""Text that somebody else wrote (names, keys, sentences of other programs), fit to be shown to people."""
+"""Makes text that somebody else wrote (names, keys, sentences of other programs) safe to show to people."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ def _dot(_character: str) -> str:
 
 
 def legible(text: str, *, instead: Callable[[str], str] = _dot, keep: str = "") -> str:
-    """The text without what does not print: controls, line ends, marks that hide or turn text around, halves of characters.
+    """The text without unprintable characters: controls, line ends, marks that hide or reverse text, unpaired surrogates.
 
     Args:
-        text: as it came.
-        instead: what stands for a character that does not print.
-        keep: characters that stay although they do not.
+        text: as it was received.
+        instead: replaces each unprintable character.
+        keep: unprintable characters that stay.
     """
     return "".join(c if c.isprintable() or c in keep else instead(c) for c in text)

@@ -39,11 +39,11 @@ class PolledFolder(Frozen):
     trouble: str | None = Field(None, description="why the system does not watch it, if it should")
 
 
-#: daemon.json says `alive_at` at least so often.
+#: The longest time, in seconds, between two updates of `alive_at` in daemon.json.
 ALIVE_SECONDS = 5.0
-#: Whoever missed two of them has something in the way: what it says may be out of date.
+#: If daemon.json is two updates late, something is wrong, and its content may be out of date.
 FRESH_SECONDS = 2 * ALIVE_SECONDS + 2.0
-#: A daemon that has said nothing for so long is called silent, here and on the page.
+#: After this many seconds without an update, the daemon is called silent, here and on the page.
 SILENT_SECONDS = 60.0
 
 
@@ -74,9 +74,9 @@ class Health(Frozen):
     )
 
     def silent_seconds(self, at: datetime) -> float:
-        """How long the daemon has said nothing. `at` is this moment.
+        """How many seconds ago the daemon last reported. `at` is the current time.
 
-        A time that is still to come is from before the clock was set back, however long ago that is; it counts as far from now.
+        A report from the future was written before the clock was set back. Its age is unknown, so it counts as far from now.
         """
         return abs((at - datetime.fromisoformat(self.alive_at)).total_seconds())
 

@@ -160,7 +160,7 @@ def whole_number(text: str) -> int | None:
 
 
 def number(text: str) -> float | int | None:
-    """A finite number of the YAML 1.2 core schema, else None; `.nan`, `.inf` and what overflows are none."""
+    """A finite number of the YAML 1.2 core schema; None for anything else, such as `.nan`, `.inf` or a number that overflows."""
     if (whole := whole_number(text)) is not None:
         return whole
     if len(text) > MAX_NUMBER_CHARACTERS or not _DECIMAL.fullmatch(text):

@@ -135,7 +135,7 @@ class WorkerProcess:
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table, and nothing but zombies is left of their group."""
+        """Whether worker and guardian have left the process table, and only zombies are left in their group."""
         reaped = self.worker.returncode is not None and self.guardian.returncode is not None
         return reaped and not process.group_runs(self.group)
 

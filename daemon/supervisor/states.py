@@ -227,7 +227,7 @@ def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: 
 def look_for_rest(state: Killed, now: float, rules: SupervisorRules, *, gone: bool, reaped: bool) -> Step:
     """What is due once the worker is killed.
 
-    `gone`: its group is empty; `reaped`: nothing but zombies is left of it, and neither worker nor guardian is among them.
+    `gone`: its group is empty. `reaped`: only zombies are left in the group, and neither worker nor guardian is among them.
     """
     patience = LINGER_SECONDS if reaped else rules.kill_seconds
     return (Gone(state), Do.BURY) if gone or now - state.at >= patience else (state, Do.NOTHING)

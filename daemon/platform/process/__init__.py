@@ -40,7 +40,7 @@ def kill_group(group: int, signal: int) -> bool:
 
 
 def group_runs(group: int) -> bool:
-    """Whether any process of a group is more than a zombie."""
+    """Whether a group contains any process other than zombies."""
     for member in psutil.process_iter():
         try:
             if os.getpgid(member.pid) == group and member.status() != psutil.STATUS_ZOMBIE:

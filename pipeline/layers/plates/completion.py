@@ -1,9 +1,8 @@
 """Fills large holes with copies of their surroundings, from coarse to fine.
 
-The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the
-one before, improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M.
-Irani, "Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth
-fill.
+The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the one before,
+improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M. Irani,
+"Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth fill.
 """
 
 from dataclasses import dataclass
@@ -32,13 +31,13 @@ HEIGHT_WEIGHT = 0.12
 TONE_WEIGHT = 0.4
 """The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
 TONE_SCALE = 0.04
-"""Blur of the smooth fill, as a share of the longer side: it is to say how bright and what colour, not what is there."""
+"""Blur of the smooth fill, as a fraction of the longer side: it should give brightness and colour, not content."""
 TOGETHER = 0.5
-"""Discount for a source that lies beside those of all eight neighbours: whole pieces are copied, not crumbs."""
+"""Discount for a source that continues those of all eight neighbours: whole areas are copied, not crumbs."""
 GRAIN = 250.0
-"""Squared levels that patches differ by for noise alone: where nothing is to be seen, only the discount counts."""
+"""Squared levels by which patches differ through noise alone. Below that, only the discount counts."""
 SETTLINGS = 3
-"""Rounds in which cells go along with their neighbours."""
+"""Rounds in which cells adopt their neighbours' sources."""
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
 """Random sources are tried at distances up to these fractions of the longer side, then ever nearer."""
@@ -190,7 +189,7 @@ def _search(
             try_(beside(field[y * np.int32(width) + x], y - rows, x - columns))
 
     def settle(odd: int) -> None:
-        # Every second cell, as on a chessboard: neighbours that changed places at once would never agree.
+        # Every second cell, as on a chessboard: neighbours that changed at the same time would never agree.
         field[targets] = now
         some = np.flatnonzero((rows + columns) % 2 == odd)
         y, x = rows[some], columns[some]

@@ -1,8 +1,8 @@
 """Fills what is hidden: the colours of a layer where nearer layers cover it.
 
 As far as the preview can uncover, the fill is smooth with texture on it. Deeper parts only show when a person takes the layers
-apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from
-its own pixels alone.
+apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from its own pixels
+alone.
 """
 
 from dataclasses import dataclass
@@ -217,7 +217,7 @@ class Filler:
             np.clip(colour, 0.0, 255.0, out=colour)
             out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
 
-        # The layers are filled side by side too, but the farthest has the most to do by far.
+        # The layers are also filled in parallel, but the farthest has by far the most work.
         in_parallel(block, range(0, index.size, BLOCK))
         out[:, 3] = 255
         return out
@@ -237,7 +237,7 @@ class Filler:
         return out
 
     def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        """Ground and texture, at least three channels."""
+        """The colours of ground and texture, in at least three channels."""
         colour = pixels.sample(fill.ground)
         strength = colour[:, 3:]
         if not len(fill.moves) or not cv2.hasNonZero(strength):

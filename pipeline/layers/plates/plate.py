@@ -1,8 +1,7 @@
 """The deep part of a large hole at full size: the photo's own pixels, copied from the sources of the completion.
 
-The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in
-the same way. Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies
-from two places.
+The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in the same way.
+Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies from two places.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from pipeline.layers.bands import Grid, Pixels
 from pipeline.layers.plates.completion import Completion
 
 SIDE = 512
-"""Most cells on the longer side."""
+"""The most cells on the longer side."""
 HOLE = 60_000
-"""About how many cells may have to be filled: they take half a second. Larger holes get coarser cells."""
+"""About how many cells can be filled in half a second. Larger holes get coarser cells."""
 BLENDED = (0.6, 1.0)
 """The completion takes over between these fractions of the preview's reach.
 
@@ -28,9 +27,9 @@ is half lost, and a later change would leave a blurred outline.
 SPECK = 3.0
 """How many cells around specks, whose own pixels stay, the completion needs to take over: little more than their soft border."""
 MOSTLY = 0.5
-"""Share of a cell from which it counts as known where only distances matter."""
+"""From this fraction on, a cell counts as known where only distances matter."""
 SEAM = 0.17
-"""Half the width in cells over which two copies go over into each other: together they have less contrast than each."""
+"""Half the width, in cells, over which two copies are blended: a blend has less contrast than either copy."""
 BLUR = 2.0
 """Standard deviation, in cells, of the blur. Only the blurred tone comes from the completion; detail comes from the copy."""
 
@@ -57,7 +56,7 @@ class Plate:
         row, column = (np.rint(place).astype(np.int32) for place in (y, x))
         own = row * np.int32(width) + column
         out = self._copied(packed, pixels, own)
-        # The next cell up or down, and the next to the left or right, as far as their copies are seen through.
+        # The nearest cell above or below, and the nearest to the left or right, as far as their copies show here.
         down, across = y - row, x - column
         vertical, level = _seen_through(down), _seen_through(across)
         next_row = np.clip(row + np.sign(down).astype(np.int32), 0, height - 1) * np.int32(width)
@@ -76,7 +75,7 @@ class Plate:
         return out
 
     def _copied(self, packed: NDArray[np.uint32], pixels: Pixels, cells: NDArray[np.int32]) -> NDArray[np.float32]:
-        """What the moves of these cells bring to these pixels, less its tone."""
+        """The colours that the moves of these cells bring to these pixels, minus the source's tone."""
         height, width = pixels.full
         moves = self.moves.reshape(-1, 2)[cells]
         rows = np.clip(pixels.rows + moves[:, 0], 0, height - 1)
@@ -88,7 +87,7 @@ class Plate:
 
 
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
-    """The grid to complete a picture of shape (H, W, …) on, of which the share `filled` is to be filled."""
+    """The grid on which a picture of shape (H, W, …) is completed, if the fraction `filled` of it must be filled."""
     height, width = shape[:2]
     step = max(-(-max(height, width) // SIDE), round((height * width * filled / HOLE) ** 0.5))
     return Grid((height, width), (-(-height // step), -(-width // step)))
@@ -143,6 +142,6 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
 
 
 def _seen_through(place: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far the next cell's copy is seen at a place in a cell, −0.5 to 0.5: half at the edge, not at all in the middle."""
+    """How much of the next cell's copy shows at a place in a cell, −0.5 to 0.5: half at the edge, none in the middle."""
     near = np.clip((np.abs(place) - np.float32(0.5 - SEAM)) / np.float32(2 * SEAM), 0, 1)
     return np.asarray(near * near * (3 - 2 * near), np.float32)
