@@ -111,7 +111,8 @@ def lay_out(
         home: the home folder, absolute.
         inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
         outbox: where results appear; None for `outbox` in the home.
-        models: where the weights lie; None for `models` in the state folder.
+        models: where the weights lie; None for one folder that all homes of this user share, or for `models` in the state folder
+            where an earlier version has put some there.
         catalogue: the list of models; None for the program's own.
         is_network: whether a path lies on a network file system.
 
@@ -124,7 +125,7 @@ def lay_out(
         inbox=_absolute(home, inbox or Path("inbox")),
         outbox=_absolute(home, outbox or Path("outbox")),
         state=state,
-        models=_absolute(home, models) if models else state / "models",
+        models=_absolute(home, models) if models else _models_of_user(state),
         catalogue=_absolute(home, catalogue) if catalogue else PROGRAM / "config" / "models.yaml",
     )
     _check(layout)
@@ -133,6 +134,20 @@ def lay_out(
 
 def _absolute(home: Path, path: Path) -> Path:
     return Path(os.path.abspath(home / path.expanduser()))
+
+
+def _models_of_user(state: Path) -> Path:
+    """Weights are large and the same for every home, so they lie once per user. Those that a home has of its own stay in use."""
+    own = state / "models"
+    return own if _holds_something(own) else Path(platformdirs.user_data_dir("multiplane")) / "models"
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:  # not there, or not to be read: nothing that could be used
+        return False
 
 
 def _state_of_share(home: Path) -> Path:

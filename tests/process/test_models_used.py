@@ -81,6 +81,7 @@ def command_line(tmp_path, hub, *arguments, catalogue=None):
     """`multiplane …`, as a person runs it, with the hub where the environment says."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MULTIPLANE_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address,
+        "MULTIPLANE_FOLDERS__MODELS": ".state/models",
     }  # fmt: skip
     if catalogue:
         environment["MULTIPLANE_FOLDERS__CATALOGUE"] = catalogue

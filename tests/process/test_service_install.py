@@ -101,14 +101,17 @@ def calls(user: Path) -> list[str]:
     return found
 
 
-def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, capsys) -> None:
+def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, capsys, monkeypatch) -> None:
     home = mac / "Layers"
+    monkeypatch.setenv("XDG_DATA_HOME", str(mac / "data"))
     service.install(quick_action=True, home=home)
     assert calls(mac) == ["bootout", "print", "enable", "bootstrap"]
     assert f"watches {home / 'inbox'}" in capsys.readouterr().out
     agent = mac / "Library" / "LaunchAgents" / f"{LABEL}.plist"
     action, droplet = mac / "Library" / "Services" / WORKFLOW, mac / "Applications" / DROPLET
     assert all(path.exists() for path in (agent, action, droplet))
+    # It finds the models where this terminal's commands do.
+    assert plistlib.loads(agent.read_bytes())["EnvironmentVariables"]["XDG_DATA_HOME"] == str(mac / "data")
 
     # As Finder starts it: none of this session's settings are there.
     photo = mac / "my photo.png"

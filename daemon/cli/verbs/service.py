@@ -28,6 +28,8 @@ EXIT_NOT_RUNNING = 3
 #: A start reads the journal and loads Python: seconds, also on a busy machine.
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+#: Where a user's settings, models and state lie, if not where they usually do: a service must find the same as a terminal.
+_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 #: Of the log at once; more than anybody reads.
 _TAIL_BYTES = 1 << 20
 
@@ -199,9 +201,8 @@ def _await_start(settings: Settings, before: Health | None) -> None:
 
 def _facts(settings: Settings) -> Facts:
     """What this installation is. A settings file is named by its absolute path: a service has no working directory."""
-    environ = {
-        key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") and key != "MULTIPLANE_HOME"
-    }
+    environ = {key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
+    environ.pop("MULTIPLANE_HOME", None)
     if environ.get("MULTIPLANE_CONFIG"):
         environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
     return Facts(

@@ -30,7 +30,7 @@ class Facts:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
         errors: the file for what is said before the daemon's own log is open.
-        environ: settings (`MULTIPLANE_…`) that the service is to have as this session has them.
+        environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) that the service is to have as this session has them.
     """
 
     python: str
