@@ -21,7 +21,14 @@ os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
 
 #: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
 #: one after the other.
-_NETWORKS = ("test_paintings.py", "test_models_used.py", "test_diffusion.py", "test_depth_model.py", "test_depth_choose.py")
+_NETWORKS = (
+    "test_paintings.py",
+    "test_models_used.py",
+    "test_diffusion.py",
+    "test_depth_model.py",
+    "test_depth_choose.py",
+    "test_default_model.py",
+)
 #: These files take longest. They begin first, so that none of them is left to run alone at the end.
 _LONGEST = (
     *_NETWORKS,

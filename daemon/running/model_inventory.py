@@ -33,7 +33,9 @@ class ModelInventory:
 
     def __init__(self, models: str, catalogue: Path = _CONFIG / "models.yaml") -> None:
         self._models, self._catalogue = models, catalogue
-        self._listed = {name: _mapping(entry) for name, entry in _mapping(_read(catalogue).get("models")).items()}
+        read = _read(catalogue)
+        self._listed = {name: _mapping(entry) for name, entry in _mapping(read.get("models")).items()}
+        self._default = str(read.get("default_depth"))
         self._styles = _read(_CONFIG / "styles.yaml")
 
     def folders(self) -> list[bytes]:
@@ -66,6 +68,12 @@ class ModelInventory:
         else:
             learned = any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth)
         return "depth" if learned else "light"
+
+    def missing_depth_model(self) -> str | None:
+        """The model to fetch, the default one, while no depth model is installed; none if one is, or the default has no repo."""
+        if "repo" not in self._listed.get(self._default, {}) or self._has_depth_model():
+            return None
+        return self._default
 
     def _has_depth_model(self) -> bool:
         return any(entry.get("use") == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())

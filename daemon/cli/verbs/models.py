@@ -33,7 +33,7 @@ def fetch(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Fetch a model's weights from the hub, resuming an interrupted fetch. The only verb that uses the network."""
+    """Fetch a model's weights from the hub, resuming an interrupted fetch."""
     _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
 
 

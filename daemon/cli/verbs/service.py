@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
+from daemon.cli.default_model import fetch_default_model
 from daemon.cli.looking import Looking
 from daemon.cli.service_status import installed, is_managed, look, told
 from daemon.cli.verbs.quick_action import put, take_away
@@ -44,6 +45,9 @@ def install(
         bool,
         typer.Option("--wait", help="With --quick-action: the Quick Action and the droplet wait for the layers and show them."),
     ] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="Don't fetch the default depth model if none is installed.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Start the daemon now, at each login and after a crash."""
@@ -69,6 +73,8 @@ def install(
             hint="Stop it first (Ctrl-C where it runs), then install the service.",
             exit_status=75,
         )
+    if not no_model:
+        fetch_default_model(settings)
     facts = _facts(settings)
     make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
     make_folders(fs, os.fsencode(its.path().parent))
