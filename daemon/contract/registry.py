@@ -32,12 +32,14 @@ class DepthSource:
             only in its functions.
         in_manifest: what the manifest calls it; the word itself where empty.
         learned: whether it asks a model, so that a worker loads torch and transformers in advance.
+        estimated: whether it knows no depth and only estimates it, so that the page says so beside the picture.
     """
 
     word: str
     module: str
     in_manifest: str = ""
     learned: bool = False
+    estimated: bool = False
 
     @property
     def name(self) -> str:
@@ -53,5 +55,7 @@ DEPTH_SOURCES = (
     DepthSource("file", "pipeline.depth.supplied"),
     DepthSource("photo", "pipeline.depth.photo"),
     DepthSource("model", "pipeline.depth.learned", learned=True),
-    DepthSource("cues", "pipeline.depth.cues", in_manifest="heuristic"),
+    DepthSource("cues", "pipeline.depth.cues", in_manifest="heuristic", estimated=True),
 )
+#: What the manifest calls depth that is only estimated.
+ESTIMATES = frozenset(source.name for source in DEPTH_SOURCES if source.estimated)

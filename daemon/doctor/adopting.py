@@ -150,6 +150,7 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
         # Nothing is learned from times that nobody vouches for.
         timings={},
         processing_seconds=seconds if 0 <= seconds < _MAX_SECONDS else 0.0,
+        depth_source=status.depth_source,
     )
 
 

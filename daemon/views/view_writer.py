@@ -51,6 +51,7 @@ class ViewWriter:
         progress: of the running jobs, by id; kept up to date by its owner.
         ended_before: finds the jobs that ended before this start, newest first, at most so many.
         rest: tells how long a job still rests.
+        fetch_model: the command that fetches a depth model, none while one is installed.
         settings: a digest of those the daemon was started with.
     """
 
@@ -61,6 +62,7 @@ class ViewWriter:
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
         rest: Rest,
+        fetch_model: Callable[[], str | None],
         settings: str | None = None,
     ) -> None:
         self._outbox = outbox
@@ -69,6 +71,7 @@ class ViewWriter:
         self._ended_before = ended_before
         self._settings = settings
         self._rest = rest
+        self._fetch_model = fetch_model
         #: Of the running jobs, as it was last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
@@ -286,6 +289,7 @@ class ViewWriter:
             waiting_total=self._waiting_total,
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
+            fetch_model=self._fetch_model(),
             settings=self._settings,
             polled=tuple(
                 PolledFolder(folder=to_text(one.folder), share=one.share, trouble=one.trouble)
