@@ -123,8 +123,10 @@ def run(case: Case, arguments: Sequence[str], *, output: int | None = None) -> s
         python = _copy(case, checkout)
         environment = _environment(case, Path(base))
         if case.user and os.geteuid() == 0:
-            for folder in (base, *(part for part in Path(base).rglob("*") if not part.is_symlink())):
-                shutil.chown(folder, case.user)
+            closed = Path(base, NO_HOME).parent
+            for part in (Path(base), *Path(base).rglob("*")):
+                if part != closed and not part.is_symlink():
+                    shutil.chown(part, case.user)
         return subprocess.run(
             [*_as_one_core(case), *_as_user(case), python, "-P", *arguments],
             cwd=checkout,

@@ -143,7 +143,7 @@ def test_a_picture_whose_stat_fails_with_estale_waits_visibly_and_is_taken_when_
         pytest.skip("strace is not allowed to trace here")
     folder.pair("stale.jpg")
     folder.start(before=tracing)
-    folder.waits("stale.jpg", "cannot be looked at")
+    folder.waits("stale.jpg", "cannot be read")
     folder.pair("fresh.jpg")
     folder.done("fresh.jpg")
     folder.done("stale.jpg")

@@ -100,7 +100,7 @@ def preset(running: QuickFolder, request: pytest.FixtureRequest) -> Iterator[str
 
 def test_a_sidecar_just_before_the_end_of_the_grace_is_used(running: QuickFolder, preset: str) -> None:
     running.write("in time.jpg", folder=preset)
-    running.waits(f"{preset}/in time.jpg", "is taken with the preset in a moment")
+    running.waits(f"{preset}/in time.jpg", "will be taken with the preset in a moment")
     running.write("in time.jpg.yaml", b"num_layers: 2\n", folder=preset)
     assert running.done("in time.jpg")["spec"]["num_layers"] == 2
 

@@ -105,5 +105,5 @@ def test_a_run_until_all_is_done_ends_when_only_such_pictures_are_left_and_says_
     assert folder.of("mine.jpg")[0]["state"] == "completed"
     assert len(list(shut.glob("*.jpg"))) == 5
     [last] = [line for line in done.stderr.splitlines() if "stay in the inbox" in line]
-    assert "5 things" in last
+    assert "5 items stay" in last
     assert REASON in last

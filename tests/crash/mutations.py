@@ -95,8 +95,8 @@ MUTATIONS = (
     _one("the journal is not synced", "daemon/journal/writer.py", "Writer.append", Drop("sync")),
     _one("a failed sync of the journal is tried again", "daemon/journal/writer.py", "Writer.append", RetryInHandler("sync")),
     _one("an error does not poison the writer", "daemon/journal/writer.py", "Writer.append", Never("_poison")),
-    _one("a new segment is renamed before it is synced", "daemon/journal/journal.py", "Journal.begin", Drop("sync")),
-    _one("the folder of the segments is not synced", "daemon/journal/journal.py", "Journal.begin", Drop("sync_dir")),
+    _one("a new segment is renamed before it is synced", "daemon/journal/journal.py", "Journal._begin", Drop("sync")),
+    _one("the folder of the segments is not synced", "daemon/journal/journal.py", "Journal._begin", Drop("sync_dir")),
     _one(
         "a snapshot forgets a job",
         "daemon/journal/ledger.py",
@@ -146,7 +146,7 @@ MUTATIONS = (
         "files are moved before the job is in the journal",
         "daemon/claiming/claims.py",
         "Claims._take",
-        Insert(_MOVE_THE_PICTURE, before="_ledger.record"),
+        Insert(_MOVE_THE_PICTURE, before="self._record"),
         Keyword("_finish", "again", "True"),
     ),
     _one(
@@ -187,7 +187,7 @@ MUTATIONS = (
     ),
     _one("a copy's name is not durable when the original goes", "daemon/claiming/moving.py", "Mover._carry", Drop("sync_dir")),
     # -- folders that strangers exchange
-    _one("a folder may be a link", "daemon/fs/held.py", "LocalFolder.enter", Without("O_NOFOLLOW"), suite=HELD),
+    _one("a folder may be a link", "daemon/fs/below.py", "_FOLDER", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file may be a link", "daemon/fs/held.py", "SAFE", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file that is opened may be another one", "daemon/fs/held.py", "regular", Never("wanted"), suite=HELD),
     _one(

@@ -112,7 +112,7 @@ def test_the_interpreter_moved_away_and_back_under_load_fails_no_job(home: Home,
     assert home.says("Nothing is lost")
     (own / "away").rename(own / "bin")
     wait_until(lambda: home.all_done(10), 90)
-    assert "work goes on" in stop(process)
+    assert "work resumes" in stop(process)
     home.check_unharmed(10)
 
 
@@ -124,7 +124,7 @@ def test_no_more_processes_pause_the_queue_and_are_no_attempt(home: Home, daemon
     status, said = home.run("--once", before=(str(STRACE), "-qq", "-o", os.devnull, "-e", inject), seconds=90)
     assert status == 0, said
     assert "no worker can be started: Resource temporarily unavailable" in said
-    assert "work goes on" in said
+    assert "work resumes" in said
     home.check_unharmed(3)
 
 

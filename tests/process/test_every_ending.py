@@ -27,7 +27,7 @@ ENDINGS = {
     "ignore_sigterm": ("timeout", 1, "0.5 seconds"),
     "close_stdin_and_hang": ("timeout", 1, "0.5 seconds"),
     "fork_50_and_hang": ("worker_crashed", 1, "more than 32 processes"),
-    "eat_memory": ("out_of_memory", 1, "may have 256 MiB"),
+    "eat_memory": ("out_of_memory", 1, "the limit is 256 MiB"),
     "segfault": ("worker_crashed", 3, "SIGSEGV"),
     "vanish": ("worker_crashed", 3, "ended without a result"),
     "lie": ("worker_crashed", 3, "its checksum differs"),

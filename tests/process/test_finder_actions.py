@@ -227,7 +227,7 @@ def test_a_droplet_that_cannot_be_made_leaves_nothing_and_is_told(mac, tmp_path,
 
 def test_elsewhere_it_is_refused_before_anything_is_installed(monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(Refusal, match="no Mac"):
+    with pytest.raises(Refusal, match="isn't a Mac"):
         install(quick_action=True)
 
 

@@ -140,7 +140,7 @@ def test_a_worker_that_does_not_start_its_job_is_ended_in_the_time_for_getting_r
     house.start()
     outcome = house.end()
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
-    assert "did not get ready" in outcome.error.message
+    assert "did not load everything it needs in time" in outcome.error.message
 
 
 def test_the_time_of_a_job_begins_when_its_worker_says_not_when_that_is_heard(tmp_path):

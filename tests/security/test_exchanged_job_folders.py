@@ -62,7 +62,7 @@ def test_what_is_behind_a_link_is_neither_a_jobs_status_nor_its_result_nor_its_p
     (victim / "source" / "a.jpg").write_bytes(b"a picture")
     os.utime(victim / "source" / "a.jpg", ns=(0, job.image.mtime_ns))
     replace_by_link(scene.root / "a", victim)
-    health = FolderHealth(scene.fs, scene.settings, scene.outbox)
+    health = FolderHealth(scene.fs, scene.settings, scene.outbox, lambda: ())
     assert not scene.outbox.has_status("a")
     assert not scene.outbox.has_result("a")
     assert not health._has(job)

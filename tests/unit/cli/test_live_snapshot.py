@@ -209,9 +209,9 @@ def test_show_says_beside_a_job_that_the_daemon_does_nothing(settings: Settings,
     word, stale = HALTS[halted]
     waits, runs = said(settings, "show", "first"), said(settings, "show", "runs")
     assert joined("state pending", "next in line", word) in waits
-    assert joined("state pending", "2 in line", word) in said(settings, "show", "second")
+    assert joined("state pending", "number 2 in line", word) in said(settings, "show", "second")
     assert joined("state processing", "Filling behind objects 23 %", "as of the last report" if stale else "") in runs
-    why = [line for line in waits if line.startswith(("The daemon is ", "Jobs may stand still: "))]
+    why = [line for line in waits if line.startswith(("The daemon is", "Jobs may not be progressing: "))]
     assert len(why) == bool(word)
     assert [line for line in runs if line in why] == why
 
@@ -220,7 +220,7 @@ def test_service_status_says_beside_the_next_job_that_the_daemon_does_nothing(se
     word, stale = HALTS[halted]
     lines = said(settings, "service", "status")
     assert joined("next first", word) in lines
-    assert "waiting 1 in the inbox (multiplane waiting tells why)" in lines
+    assert "waiting 1 in the inbox (multiplane waiting says why)" in lines
     if halted == "dead":
         assert not any(line.startswith("running ") for line in lines)
     else:
@@ -242,7 +242,7 @@ def test_jobs_says_beside_each_job_that_the_daemon_does_nothing(settings: Settin
     word, stale = HALTS[halted]
     text = " ".join(said(settings, "jobs"))
     assert joined("next in line", word) in text
-    assert joined("2 in line", word) in text
+    assert joined("number 2 in line", word) in text
     assert joined("Filling behind objects 23 %", "as of the last report" if stale else "") in text
     assert ("as of the last report" in text) is stale
 
@@ -252,8 +252,8 @@ def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: 
         "running": "",
         "paused": "multiplane: the daemon is paused: no worker can be started",
         "offline": "multiplane: the daemon is offline: no worker can be started",
-        "silent": "multiplane: the daemon runs, but hasn't responded for",
-        "dead": "The daemon is not running; this is what is in the inbox now.",
+        "silent": "multiplane: the daemon is running, but hasn't responded for",
+        "dead": "The daemon isn't running. This is in the inbox now:",
     }
     text = " ".join(said(settings, "waiting"))
     assert expected[halted] in text
@@ -267,7 +267,7 @@ def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> 
         assert "not running" in text
         assert "the disk of the outbox is full" not in text
         assert "Make room." not in text
-    assert "waiting 1 in the inbox (multiplane waiting tells why)" in said(settings, "service", "status")
+    assert "waiting 1 in the inbox (multiplane waiting says why)" in said(settings, "service", "status")
     tell(settings, age=3600, state="refused", problem="the journal is damaged", hint="Restore it.")
     for verb in (("watch",), ("service", "status")):
         assert "the journal is damaged" in " ".join(said(settings, *verb))

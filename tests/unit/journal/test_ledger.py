@@ -7,7 +7,6 @@ import pytest
 from service_scene import Scene
 
 from daemon.contract.records import Accepted, CancelRequested, Ended, Noted
-from daemon.contract.status import Progress
 from daemon.journal.ledger import Ledger
 
 
@@ -53,7 +52,7 @@ def test_progress_alone_is_told_without_any_record(scene):
     assert json.loads(scene.status("a"))["progress"] is None
     quiet = scene.board.next_write()
     for fraction in (0.23, 0.57):
-        scene.runs.progress["a"] = Progress(stage="Filling behind objects", fraction=fraction)
+        scene.runs.on_progress("a", "fill", fraction)
         assert scene.board.next_write() < quiet, "sooner than when nothing moves"
         scene.refresh()
         assert json.loads(scene.status("a"))["progress"]["fraction"] == fraction
