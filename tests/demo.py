@@ -19,7 +19,7 @@ import typer
 from skimage import data
 
 from daemon.cli.common import settings_of
-from daemon.cli.default_model import fetch_default_model
+from daemon.cli.verbs.models import fetch_default_model
 
 HOME = Path(__file__).resolve().parents[1]
 INBOX, OUTBOX = HOME / "inbox", HOME / "outbox"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDoneError
 
+from huggingface_hub import get_session
 from rich.console import Console
 from rich.markup import escape
 
@@ -58,7 +59,7 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
     if not why:
         console.print(f"{name} is installed in {models}.", markup=False)
         return True
-    console.print(f"No depth model yet. {why} Until then depth is estimated. To fetch the model later: {later}", markup=False)
+    console.print(f"No depth model yet. {why} Depth is estimated for now. To fetch the model later: {later}", markup=False)
     return False
 
 
@@ -77,6 +78,7 @@ def answer_within(seconds: float) -> Callable[[str, str, Collection[str]], Snaps
     """
 
     def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
+        get_session()  # loads certificates: not the hub's time
         answer: Future[Snapshot] = Future()
 
         def ask() -> None:
@@ -149,7 +151,7 @@ class Patience:
             return
         if self._came < SLOWEST * passed:
             raise Refusal(
-                f"The hub at {hub.endpoint()} is too slow: {self._came / 1e3:,.0f} kB came in {passed:.0f} s. They are kept.",
+                f"The hub at {hub.endpoint()} is too slow: {self._came / 1e3:,.0f} kB came in {passed:.0f} s.",
                 hint="Fetch the model when the network is faster.",
                 exit_status=hub.UNAVAILABLE,
             )

@@ -1,10 +1,11 @@
 """models: what models there are, and fetching, checking and removing their weights.
 
 The work is the pipeline's, which the daemon never imports: this process becomes `python -m pipeline models …`, so that its
-output, its exit status and Ctrl-C are the terminal's own.
+output, its exit status and Ctrl-C are the terminal's own. Verbs that go on afterwards have the default model fetched beside them.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,6 +13,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.cli.common import Home, Json, settings_of
+from daemon.running.model_inventory import ModelInventory
+from daemon.settings import Settings
+from daemon.settings.typed_command import typed_command
+
+#: 128 + SIGINT, as shells count.
+_INTERRUPTED = 130
 
 models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
@@ -57,12 +64,42 @@ def _if(wanted: bool, option: str) -> list[str]:
     return [option] if wanted else []
 
 
+def fetch_default_model(settings: Settings) -> None:
+    """Fetch the default depth model if none is installed, or say in one line why that cannot be done now; the caller goes on.
+
+    For a person who starts here: without a model, a bare photo is cut by an estimate. The fetch is a process of its own, which
+    ends with this one.
+
+    Raises:
+        typer.Exit: the person pressed Ctrl-C.
+    """
+    paths = settings.paths
+    name = ModelInventory(str(paths.models), paths.catalogue).missing_depth_model()
+    if name is None:
+        return
+    later = typed_command(settings, os.environ, "models", "fetch", name)
+    # It reads no line of its standard input, but takes the end of it as a Ctrl-C.
+    with subprocess.Popen(_command(settings, "fetch-default", f"--later={later}"), stdin=subprocess.PIPE) as fetching:
+        try:
+            status = fetching.wait()
+        except KeyboardInterrupt:
+            # The terminal sent it to both; the other one says what was kept.
+            fetching.wait()
+            status = _INTERRUPTED
+    if status == _INTERRUPTED:
+        raise typer.Exit(_INTERRUPTED)
+
+
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     """Go on as the pipeline's program, on the models folder of this home."""
-    paths = settings_of(home).paths
+    command = _command(settings_of(home), verb, *arguments)
+    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
+
+
+def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
+    """The pipeline's program on the models of this home. What was printed so far comes before what it prints."""
     sys.stdout.flush()
     sys.stderr.flush()
     # `-P`: nothing in the working directory can pass for a module.
-    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
-    command += [f"--catalogue={paths.catalogue}", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
+    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={settings.paths.models}"]
+    return [*command, f"--catalogue={settings.paths.catalogue}", *arguments]

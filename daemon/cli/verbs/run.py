@@ -8,9 +8,9 @@ import typer
 from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
-from daemon.cli.default_model import fetch_default_model
 from daemon.cli.looking import Looking
 from daemon.cli.startup_refusal import explained, refuse
+from daemon.cli.verbs.models import fetch_default_model
 from daemon.errors import Refusal
 from daemon.fs import make_folders
 from daemon.journal import JournalError

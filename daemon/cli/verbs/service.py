@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
-from daemon.cli.default_model import fetch_default_model
 from daemon.cli.looking import Looking
 from daemon.cli.service_status import installed, is_managed, look, told
+from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import put, take_away
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
