@@ -22,6 +22,7 @@ os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
 #: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
 #: one after the other.
 _NETWORKS = (
+    "test_wheel.py",
     "test_paintings.py",
     "test_models_used.py",
     "test_diffusion.py",

@@ -147,9 +147,9 @@ def _copy(case: Case, checkout: Path) -> Path:
     ).stdout  # fmt: skip
     for name in filter(None, names.split(b"\0")):
         source, target = ROOT / os.fsdecode(name), checkout / os.fsdecode(name)
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy2(source, target, follow_symlinks=False)
     if case.samples and (samples := ROOT.parent / "shared").is_dir():
         (checkout.parent / "shared").symlink_to(samples)
     venv = checkout / ".venv"
@@ -211,6 +211,9 @@ def _as_user(case: Case) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the cases and print a table; returns the exit status."""
+    if not (ROOT / ".git").exists():
+        print(f"{ROOT} is not a git checkout, and only git knows which files belong to it. Run this in a clone.", file=sys.stderr)
+        return 2
     names, _, files = " ".join(arguments).partition("--")
     chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CASES)
     table = []

@@ -1,6 +1,6 @@
 """What people and programs see of the jobs: the job folders, status.json, daemon.json and index.html.
 
-Everything here but `result/` and `source/` is a view: it can be made again from the journal.
+Everything here except `result/` and `source/` is a view: it can be rebuilt from the journal.
 """
 
 from daemon.outbox.outbox import NotDurableError, Outbox

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 
-from daemon.settings.layout import PROGRAM
+from daemon.settings.layout import default_home
 from daemon.settings.loading import CONFIG, PREFIX
 from daemon.settings.model import Settings
 
@@ -19,12 +19,12 @@ def typed_command(settings: Settings, environ: Mapping[str, str], *words: str) -
         settings: of the home that it is for.
         environ: what the settings were read from; what says where things lie goes along, since the person's terminal may not
             have it.
-        words: the verb and its arguments. They must know `--home`, which is added unless the home is the checkout.
+        words: the verb and its arguments. They must know `--home`, which is added unless the home is the one without it.
     """
     script = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "multiplane")
     program = [script] if os.access(script, os.X_OK) else [os.path.abspath(sys.executable), "-P", "-m", "daemon.cli"]
     home = settings.paths.home
-    where = [] if home == PROGRAM else ["--home", str(home)]
+    where = [] if home == default_home().expanduser() else ["--home", str(home)]
     given = {name: value for name, value in sorted(environ.items()) if name == CONFIG or name.startswith(_FOLDERS)}
     if given.get(CONFIG):
         given[CONFIG] = os.path.abspath(os.path.expanduser(given[CONFIG]))

@@ -1,4 +1,4 @@
-"""Every job ends: workers in processes of their own, watched, limited, ended with all they started, and reaped."""
+"""Runs jobs in worker processes: watches and limits them, ends them with everything they started, and reaps them."""
 
 from daemon.supervisor.outcome import Cancelled, Completed, Failed, Outcome, Stopped
 from daemon.supervisor.process import WorkerPid

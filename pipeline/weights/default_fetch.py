@@ -16,9 +16,10 @@ from huggingface_hub import get_session
 from rich.console import Console
 from rich.markup import escape
 
+from daemon.catalogues.models import Catalogue
 from daemon.errors import JobError, LicenceNotAccepted, Refusal
 from pipeline.weights import hub, licences
-from pipeline.weights.catalogue import Catalogue, entry_of
+from pipeline.weights.catalogue import entry_of
 from pipeline.weights.fetch_progress import Progress
 from pipeline.weights.fetching import fetch
 from pipeline.weights.hub import Snapshot

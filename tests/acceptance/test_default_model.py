@@ -25,7 +25,7 @@ from pipeline import weights
 from tests import depth_models
 from tests.acceptance.home import HotFolder, picture, until
 from tests.acceptance.terminal import Terminal, plain
-from tests.process.hub import Hub
+from tests.process.models.hub import Hub
 
 NAME = "depth-anything-v2-small"
 SHIPPED = weights.catalogue().models[NAME]

@@ -256,12 +256,13 @@ class House:
                 supervisor=self.workers,
                 world=WellWorld(),
                 installed=INSTALLED,
+                program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self._monotonic,
                 wall_clock=lambda: self.world.seconds,
             ),
         )
-        self.runs, self.board, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
+        self.runs, self.views, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
         self.recovered = False
 
     def _now(self) -> str:
@@ -284,14 +285,14 @@ class House:
         self.runs.start_next()
         self.runs.publish_made()
         if not self.world.in_hurry:
-            self.board.refresh(self._monotonic, force=True)
+            self.views.refresh(self._monotonic, force=True)
 
     def stop(self) -> None:
         """What `Service` does at a stop that somebody asked for."""
         self.runs.begin_stop()
         self.workers.shutdown()
         self.runs.stop()
-        self.board.refresh(self._monotonic, force=True)
+        self.views.refresh(self._monotonic, force=True)
         self.journal.close()
 
     def _recover(self) -> bool:

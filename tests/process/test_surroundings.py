@@ -28,7 +28,7 @@ def done(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.parametrize("name", ["bare", "crowded"])
 def test_jobs_are_done_elsewhere(name: str) -> None:
-    made = done(name, *PYTEST, "tests/acceptance/test_drops.py", "-k", "original or names_it or preset")
+    made = done(name, *PYTEST, "tests/acceptance/intake/test_drops.py", "-k", "original or names_it or preset")
     assert made.returncode == 0, made.stdout.decode(errors="replace")
     assert b"3 passed" in made.stdout
 

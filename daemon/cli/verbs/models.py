@@ -1,7 +1,8 @@
-"""models: what models there are, and fetching, checking and removing their weights.
+"""models: lists models, and fetches, checks and removes their weights.
 
-The work is the pipeline's, which the daemon never imports: this process becomes `python -m pipeline models …`, so that its
-output, its exit status and Ctrl-C are the terminal's own. Verbs that go on afterwards have the default model fetched beside them.
+The pipeline does the work, and the daemon never imports it. So this process turns into `python -m pipeline models …`, and its
+output, exit status and Ctrl-C belong to the terminal. Verbs that continue afterwards run it beside
+them to fetch the default model.
 """
 
 import os
@@ -36,7 +37,7 @@ def fetch(
     name: Name,
     accept_licence: Annotated[
         str | None,
-        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence without commercial use, by its name."),
+        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence that forbids commercial use, by its name."),
     ] = None,
     home: Home = None,
 ) -> None:
@@ -74,7 +75,7 @@ def fetch_default_model(settings: Settings) -> None:
         typer.Exit: the person pressed Ctrl-C.
     """
     paths = settings.paths
-    name = ModelInventory(str(paths.models), paths.catalogue).missing_depth_model()
+    name = ModelInventory(str(paths.models), paths.model_lists, paths.style_lists).missing_depth_model()
     if name is None:
         return
     later = typed_command(settings, os.environ, "models", "fetch", name)
@@ -91,15 +92,16 @@ def fetch_default_model(settings: Settings) -> None:
 
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
-    """Go on as the pipeline's program, on the models folder of this home."""
+    """Replace this process by the pipeline's program, with this home's models folder."""
     command = _command(settings_of(home), verb, *arguments)
     os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
 
 
 def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
-    """The pipeline's program on the models of this home. What was printed so far comes before what it prints."""
+    """The pipeline's program, with this home's models folder. What was printed so far comes before what it prints."""
+    paths = settings.paths
     sys.stdout.flush()
     sys.stderr.flush()
-    # `-P`: nothing in the working directory can pass for a module.
-    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={settings.paths.models}"]
-    return [*command, f"--catalogue={settings.paths.catalogue}", *arguments]
+    # `-P`: no module is imported from the working directory.
+    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
+    return [*command, *(f"--catalogue={path}" for path in paths.model_lists), *arguments]

@@ -1,4 +1,4 @@
-"""The page itself: its frame, style and script in one file, the same for every home and every moment."""
+"""The page itself: frame, style and script in one file, the same for every home at any time."""
 
 import base64
 import hashlib
@@ -12,10 +12,10 @@ _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 
 
 def render() -> str:
-    """The whole of index.html, of the frame, style and scripts beside this file."""
+    """The whole of index.html, made from the frame, style and scripts next to this file."""
     folder = files("daemon.outbox.gallery")
     frame, style, *scripts = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS))
-    # A block of their own: what the scripts share with each other is not the window's.
+    # In a block of their own, so that what the scripts share does not become part of the window.
     formats = f"const FORMATS = {inert([[each.word, each.label] for each in FORMATS])};\n"
     script = '"use strict";\n{\n' + formats + "".join(scripts) + "}\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
-from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, Seeing, Standstill, standstill
+from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, SnapshotReader, Standstill, standstill
 from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def daemon(settings: Settings):
     """Somebody holds the lock of the home, as a running daemon does."""
-    held = FS.lock(settings.paths.lock_bytes)
+    held = FS.lock_folder(settings.paths.state_bytes)
     yield
     os.close(held)
 
@@ -55,7 +55,7 @@ def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
 
 
 def look(settings: Settings) -> LiveSnapshot:
-    return Seeing(settings, Looking(FS, settings)).look(now())
+    return SnapshotReader(settings, Looking(FS, settings)).look(now())
 
 
 def seen_here(settings: Settings) -> tuple[str, str]:
@@ -136,7 +136,7 @@ def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(setti
     tell(settings)
     halt = standstill(settings, looking, now())
     assert (halt.word, halt.stale) == ("the daemon is not running", True)
-    held = FS.lock(settings.paths.lock_bytes)
+    held = FS.lock_folder(settings.paths.state_bytes)
     try:
         assert standstill(settings, looking, now()) is None
         tell(settings, age=FRESH_SECONDS + 5)
@@ -189,7 +189,7 @@ def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pyte
     state = "running" if how in ("silent", "dead") else how
     trouble = {"problem": "no worker can be started", "hint": "Look at it."} if state != "running" else {}
     tell(settings, age=FRESH_SECONDS + 5 if how == "silent" else 0.0, state=state, processing=("runs",), **trouble)
-    held = FS.lock(settings.paths.lock_bytes) if how != "dead" else None
+    held = FS.lock_folder(settings.paths.state_bytes) if how != "dead" else None
     yield how
     if held is not None:
         os.close(held)

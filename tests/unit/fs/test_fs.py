@@ -233,5 +233,5 @@ def test_a_file_that_is_not_the_one_that_was_looked_at_is_not_read(tmp_path, rea
         path.rename(tmp_path / "kept.jpg")
         path.write_bytes(b"the mixture")
         os.utime(path, ns=(0, found.st_mtime_ns))
-        with pytest.raises(OSError, match="not the file any more"):
+        with pytest.raises(OSError, match="no longer the file that was checked"):
             do()

@@ -10,7 +10,7 @@ from service_scene import Scene
 
 from daemon.contract.messages import Result
 from daemon.contract.status import Source
-from daemon.errors import ImageType, Internal, WorkerCrashed
+from daemon.errors import ImageType, Internal, OutOfMemory, WorkerCrashed
 from daemon.health.disk_space import DiskSpace
 from daemon.health.world import World
 from daemon.jobs import fault
@@ -219,6 +219,26 @@ def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: Here) -> None
     assert "held only 71 MiB" in here.world.problem
     here.later(20.0)
     assert here.world.problem is not None
+    here.free = 2 << 30
+    here.later(31.0)
+    assert here.world.problem is None
+
+
+@pytest.mark.parametrize(
+    ("wanting", "free", "blamed"), [(71 << 20, 100 << 20, "world"), (71 << 20, 2 << 30, "job"), (None, 100 << 20, "job")]
+)
+def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_short_of_it(
+    here: Here, wanting: int | None, free: int, blamed: str
+) -> None:
+    here.processing("j")
+    here.free = free
+    here.runs.on_end("j", Failed(OutOfMemory("there was not enough memory").info(), False, 1.0, wanting=wanting))
+    if blamed == "job":
+        assert here.attempts() == ("failed", 1)
+        assert here.world.problem is None
+        return
+    assert here.attempts() == ("pending", 0)
+    assert "gave no more to a worker that held only 71 MiB" in here.world.problem
     here.free = 2 << 30
     here.later(31.0)
     assert here.world.problem is None

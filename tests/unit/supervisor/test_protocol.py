@@ -8,7 +8,7 @@ import pytest
 
 from daemon.contract.messages import EVENT, EVENT_FD, MAX_LINE_BYTES, PROTOCOL_VERSION, Error, Result
 from daemon.contract.status import ErrorInfo, Source
-from daemon.errors import BY_CODE, ImageUnreadable
+from daemon.errors import BY_CODE, ImageUnreadable, OutOfMemory
 from daemon.fs import LocalFiles
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.events import EventReader, ProtocolError
@@ -183,6 +183,14 @@ def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(ki
     outcome = judge(ended(status=-9, oom_kills=kills, peak_bytes=peak << 30, memory_bytes=10 << 30))
     assert (outcome.error.code, outcome.retryable) == (code, code == "worker_crashed")
     assert outcome.starved == (peak << 30 if starved else None)
+
+
+@pytest.mark.parametrize(("peak", "wanting"), [(1, True), (5, False)])
+def test_a_worker_that_held_half_of_the_memory_and_finds_no_more_has_only_itself_to_blame(peak, wanting):
+    error = Error(error=OutOfMemory("There was not enough memory for the job.").info())
+    outcome = judge(ended(status=OutOfMemory.exit_status, error=error, peak_bytes=peak << 30, memory_bytes=10 << 30))
+    assert outcome.error.code == "out_of_memory"
+    assert outcome.wanting == (peak << 30 if wanting else None)
 
 
 @pytest.mark.parametrize(
