@@ -14,7 +14,7 @@ from daemon.doctor.model import Report
 from daemon.outbox import Waiting
 from daemon.stats import Stats
 from tests.acceptance.home import HotFolder, picture, until
-from tests.acceptance.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain
 
 HOME = "\x1b[H"
 ENTER_SCREEN, LEAVE_SCREEN, HIDE_CURSOR, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"

@@ -24,7 +24,7 @@ from daemon.settings.layout import PROGRAM
 from pipeline import weights
 from tests import depth_models
 from tests.acceptance.home import HotFolder, picture, until
-from tests.acceptance.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain
 from tests.process.models.hub import Hub
 
 NAME = "depth-anything-v2-small"
