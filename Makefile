@@ -32,11 +32,14 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 	@echo "Ready: $(BIN)/multiplane"
 
-demo: $(READY) ## Turn two real photos into layers and say where they are
-	@$(BIN)/python -P tests/demo.py
+# MODEL=none leaves out the depth model, which is fetched if there is none. A misspelt value must not fetch it.
+WITHOUT_MODEL = $(if $(filter none,$(MODEL)),--no-model,$(if $(filter command,$(origin MODEL)),$(error MODEL can only be none)))
 
-run: $(READY) ## Run the hot folder here in the foreground (Ctrl-C stops it)
-	@$(BIN)/multiplane run
+demo: $(READY) ## Turn two real photos into layers and say where they are (MODEL=none: fetch no depth model)
+	@$(BIN)/python -P tests/demo.py $(WITHOUT_MODEL)
+
+run: $(READY) ## Run the hot folder here in the foreground; Ctrl-C stops it (MODEL=none: fetch no depth model)
+	@$(BIN)/multiplane run $(WITHOUT_MODEL)
 
 # Four processes on two cores, since half of their time is waiting; so no library's threads may wait by spinning.
 test: export OMP_WAIT_POLICY := passive

@@ -131,6 +131,7 @@ def run(command: JobCommand, report: Report) -> Result:
         source=source,
         outputs=outputs,
         manifest=manifest,
+        depth_source=reading.provenance.source,
         warnings=photo.warnings + (painted.warnings if painted else ()) + reading.warnings,
         timings=progress.timings,
     )

@@ -16,6 +16,9 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
 
+#: Each home of a test has models of its own: whoever runs the tests may have installed some, which a picture would be cut by.
+os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
+
 #: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
 #: one after the other.
 _NETWORKS = (
@@ -25,6 +28,7 @@ _NETWORKS = (
     "test_diffusion.py",
     "test_depth_model.py",
     "test_depth_choose.py",
+    "test_default_model.py",
 )
 #: These files take longest. They begin first, so that none of them is left to run alone at the end.
 _LONGEST = (

@@ -1,9 +1,11 @@
 """`make demo`: two real photos through the hot folder of this checkout, as a person would drop them.
 
 A motorcycle with the depth that was measured with it (photo, sidecar and depth picture), and a cup of coffee, bare, through a
-shipped preset. Both pictures come with scikit-image.
+shipped preset: by the default depth model, which is fetched first if no depth model is installed (`--no-model` leaves it out).
+Both pictures come with scikit-image.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,7 +15,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import typer
 from skimage import data
+
+from daemon.cli.common import settings_of
+from daemon.cli.verbs.models import fetch_default_model
 
 HOME = Path(__file__).resolve().parents[1]
 INBOX, OUTBOX = HOME / "inbox", HOME / "outbox"
@@ -50,7 +56,14 @@ def depth_picture(disparity: np.ndarray) -> np.ndarray:
 
 
 def main() -> int:
-    """Drop, run until everything is done, say where to look."""
+    """Fetch the model, drop, run until everything is done, say where to look."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Two real photos through the hot folder of this checkout.")
+    parser.add_argument("--no-model", action="store_true", help="fetch no depth model (make demo MODEL=none)")
+    if not parser.parse_args().no_model:
+        try:
+            fetch_default_model(settings_of(HOME))
+        except typer.Exit as ended:
+            return ended.exit_code
     start = time.monotonic()
     before = set(OUTBOX.glob("*/status.json"))
     left, _, disparity = data.stereo_motorcycle()
@@ -59,7 +72,7 @@ def main() -> int:
     drop(INBOX, "motorcycle.png.yaml", SIDECAR.encode())
     drop(PRESET, "coffee.png", encoded(data.coffee()))
     print(f"Dropped motorcycle.png with its depth into {INBOX}\nand coffee.png, bare, into {PRESET}\n")
-    status = subprocess.run([MULTIPLANE, "run", "--once", "--home", HOME], check=False).returncode
+    status = subprocess.run([MULTIPLANE, "run", "--once", "--no-model", "--home", HOME], check=False).returncode
     if status == ALREADY_RUNNING:
         print("A daemon is already running here; it does the work.")
         status = await_daemon(before)
@@ -71,6 +84,7 @@ def main() -> int:
     print(f"  everything      {OUTBOX / 'index.html'}")
     for job in (path.parent for path in made):
         print(f"  {source_name(job):<15} {job / 'result' / 'preview.html'}")
+        print(f"  {'':<15} depth: {depth_of(job)}")
     print(f"\nNow try your own: start the hot folder with `make run` and drop a picture into\n  {PRESET}")
     return 0
 
@@ -89,6 +103,13 @@ def await_daemon(before: set[Path]) -> int:
 def source_name(job: Path) -> str:
     """The picture a job was made from."""
     return next(name for name in sorted(os.listdir(job / "source")) if not name.endswith((".yaml", ".depth.png")))
+
+
+def depth_of(job: Path) -> str:
+    """Where the depth of a job came from, in words."""
+    depth = json.loads((job / "result" / "layer_manifest.json").read_text())["depth"]
+    words = {"file": "measured, dropped beside the photo", "heuristic": "estimated without a model"}
+    return words.get(depth["source"]) or f"found by {depth['model']}"
 
 
 if __name__ == "__main__":

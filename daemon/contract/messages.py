@@ -103,6 +103,7 @@ class Result(Frozen):
     source: Source
     outputs: tuple[Output, ...] = Field(max_length=MAX_FILES)
     manifest: Path
+    depth_source: Word | None = None
     warnings: Warnings = ()
     timings: Timings = Field(default_factory=dict)
     peak_rss: Bytes = 0

@@ -191,6 +191,7 @@ class Publishing:
     warnings: tuple[str, ...] = ()
     timings: KeptTimings = field(default_factory=dict)
     processing_seconds: float
+    depth_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

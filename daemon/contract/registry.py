@@ -32,12 +32,14 @@ class DepthSource:
             large libraries only inside functions.
         in_manifest: its name in the manifest; if empty, the word itself.
         learned: whether it uses a model. If so, workers load torch and transformers in advance.
+        estimated: whether it has no depth and only estimates it. If so, the page says so on the picture.
     """
 
     word: str
     module: str
     in_manifest: str = ""
     learned: bool = False
+    estimated: bool = False
 
     @property
     def name(self) -> str:
@@ -53,5 +55,7 @@ DEPTH_SOURCES = (
     DepthSource("file", "pipeline.depth.supplied"),
     DepthSource("photo", "pipeline.depth.photo"),
     DepthSource("model", "pipeline.depth.learned", learned=True),
-    DepthSource("cues", "pipeline.depth.cues", in_manifest="heuristic"),
+    DepthSource("cues", "pipeline.depth.cues", in_manifest="heuristic", estimated=True),
 )
+#: What the manifest calls depth that is only estimated.
+ESTIMATES = frozenset(source.name for source in DEPTH_SOURCES if source.estimated)

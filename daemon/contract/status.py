@@ -88,3 +88,4 @@ class Status(Frozen):
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")
+    depth_source: Word | None = Field(None, description="where the depth of a completed job came from, as in its manifest")

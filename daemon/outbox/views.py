@@ -67,6 +67,9 @@ class Health(Frozen):
     waiting: tuple[Waiting, ...] = ()
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
+    fetch_model: str | None = Field(
+        None, description="while no depth model is installed: the command that fetches one; until then depth is estimated"
+    )
     settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
     last_fault: str | None = Field(None, description="when watching the inbox last failed and was repaired, and how")
     polled: tuple[PolledFolder, ...] = Field(
@@ -137,6 +140,7 @@ def status_of(
         warnings=_warnings(job),
         outputs=published.outputs if published else (),
         manifest=published.manifest if published else None,
+        depth_source=published.depth_source if published else None,
     )
 
 

@@ -33,7 +33,8 @@ class ModelInventory:
         self, models: str, model_lists: Sequence[str] = (SHIPPED["models"],), style_lists: Sequence[str] = (SHIPPED["styles"],)
     ) -> None:
         self._models, self._lists = models, (*model_lists, *style_lists)
-        self._listed = catalogue(model_lists).models
+        listed = catalogue(model_lists)
+        self._listed, self._default = listed.models, listed.default_depth
         self._engines = {name: style.engine for name, style in styles(style_lists).items()}
 
     def folders(self) -> list[bytes]:
@@ -66,6 +67,10 @@ class ModelInventory:
         else:
             learned = any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth)
         return "depth" if learned else "light"
+
+    def missing_depth_model(self) -> str | None:
+        """The model to fetch, the default one, while no depth model is installed; None if one is, or the default has no repo."""
+        return None if self._listed[self._default].repo is None or self._has_depth_model() else self._default
 
     def _has_depth_model(self) -> bool:
         return any(entry.use == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())

@@ -165,6 +165,7 @@ class Results:
             warnings=result.warnings,
             timings=result.timings,
             processing_seconds=round(seconds, 3),
+            depth_source=result.depth_source,
         )
         try:
             self.ledger.record(publishing)

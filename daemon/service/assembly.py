@@ -5,6 +5,7 @@ import selectors
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from loguru import logger
 
@@ -65,7 +66,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         folder_health.prepare()
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
     installed = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
-    make_folders(fs, os.fsencode(paths.models))  # a worker's sandbox admits only existing folders; models may come later
+    _make_models_folder(fs, paths.models)
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
         selector,
@@ -82,3 +83,11 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
     machine = Machine(selector, Wakeup(), supervisor, world, installed, program, is_local)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)
+
+
+def _make_models_folder(fs: FileSystem, models: Path) -> None:
+    """A worker's fence opens what there is, and models may come later. It can lie where this user may not write."""
+    try:
+        make_folders(fs, os.fsencode(models))
+    except OSError as error:
+        logger.warning("the folder for models, {}, cannot be made: {}; set folders.models to another one", models, error.strerror)

@@ -5,6 +5,7 @@ ledger its subscribers. What the parts depend on (the records, the processes, th
 (`daemon.service.assembly`) passes the real ones; a test may pass others.
 """
 
+import os
 import selectors
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from daemon.service.requests import Requests
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
+from daemon.settings.typed_command import typed_command
 from daemon.supervisor import Supervisor
 from daemon.views.view_writer import ViewWriter
 
@@ -108,7 +110,14 @@ def wire(home: Home, machine: Machine) -> Parts:
     settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
     pauses = Pauses(jobs, clock, machine.wall_clock)
     progress: dict[str, Progress] = {}
-    views = ViewWriter(outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, settings.digest)
+
+    def fetch_model() -> str | None:
+        name = machine.installed.missing_depth_model()
+        return typed_command(settings, os.environ, "models", "fetch", name) if name else None
+
+    views = ViewWriter(
+        outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, fetch_model, settings.digest
+    )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
         settings,

@@ -130,7 +130,8 @@ def lay_out(
         inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is
             expanded.
         outbox: where results appear; None for `outbox` in the home.
-        models: where the weights are; None for `models` in the state folder.
+        models: where the weights are; None for one folder that all homes of this user share, or for `models` in the state folder
+            if an earlier version has put some there.
         catalogue: the first list of models; None for the program's own.
         beside: the user's settings file, absolute: `models.yaml` and `styles.yaml` in its folder add to the lists. None: no
             such file.
@@ -146,7 +147,7 @@ def lay_out(
         inbox=_absolute(home, inbox or Path("inbox")),
         outbox=_absolute(home, outbox or Path("outbox")),
         state=state,
-        models=_absolute(home, models) if models else state / "models",
+        models=_absolute(home, models) if models else _models_of_user(state),
         model_lists=(str(_absolute(home, catalogue)) if catalogue else SHIPPED["models"], *_there(own_models)),
         style_lists=(SHIPPED["styles"], *_there(own_styles)),
         own_models=own_models,
@@ -169,6 +170,20 @@ def _there(own: tuple[str, ...]) -> tuple[str, ...]:
 
 def _absolute(home: Path, path: Path) -> Path:
     return Path(os.path.abspath(home / path.expanduser()))
+
+
+def _models_of_user(state: Path) -> Path:
+    """Weights are large and the same for every home, so they lie once per user. Those that a home has of its own stay in use."""
+    own = state / "models"
+    return own if _holds_something(own) else Path(platformdirs.user_data_dir("multiplane")) / "models"
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:  # not there, or not to be read: nothing that could be used
+        return False
 
 
 def _state_of_share(home: Path) -> Path:

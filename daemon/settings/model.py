@@ -27,7 +27,7 @@ class Folders(Group):
 
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
-    models: Path | None = Field(description="where the models' weights are kept; null: `models` in the state folder")
+    models: Path | None = Field(description="where the models' weights are kept; null: one folder for all homes of the user")
     catalogue: Path | None = Field(description="a list of models in place of the program's `config/models.yaml`")
 
 

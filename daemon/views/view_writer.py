@@ -50,6 +50,7 @@ class ViewWriter:
         progress: of the running jobs, by id; its owner keeps it up to date.
         ended_before: returns at most the given number of jobs that ended before this start, newest first.
         rest: returns how long a job still pauses before its next attempt.
+        fetch_model: returns the command that fetches a depth model, None while one is installed.
         settings: a digest of the settings that the daemon was started with.
     """
 
@@ -60,6 +61,7 @@ class ViewWriter:
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
         rest: Rest,
+        fetch_model: Callable[[], str | None],
         settings: str | None = None,
     ) -> None:
         self._outbox = outbox
@@ -68,6 +70,7 @@ class ViewWriter:
         self._ended_before = ended_before
         self._settings = settings
         self._rest = rest
+        self._fetch_model = fetch_model
         #: The progress of the running jobs, as last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
@@ -304,6 +307,7 @@ class ViewWriter:
             waiting_total=self._waiting_total,
             last_refusal=self.last_refusal,
             last_fault=self.last_fault,
+            fetch_model=self._fetch_model(),
             settings=self._settings,
             polled=tuple(
                 PolledFolder(folder=to_text(one.folder), share=one.share, trouble=one.trouble)

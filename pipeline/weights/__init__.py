@@ -3,7 +3,7 @@
 The catalogue lists the models (`daemon.catalogues.models`). Fetched ones are in `<models>/<name>/`, next to a record of every
 file's SHA-256, which is checked each time they are used. A person's own folder (`path:`) may have such a record; without one,
 its weights are identified by their own hash. Only safetensors are ever loaded, and never code. Nothing imported here opens a
-network connection: only `pipeline.weights.fetching` and `hub` do, and only `python -m pipeline models fetch` imports them.
+network connection: only `fetching`, `default_fetch` and `hub` do, and only `models fetch` and `models fetch-default` import them.
 """
 
 from daemon.catalogues.models import Catalogue, Entry, Polarity

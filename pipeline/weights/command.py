@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one verb and return the exit status."""
     # Only `fetch` may open a connection, whatever a library tries.
     asked = _parser().parse_args(arguments)
-    if asked.verb != "fetch":
+    if asked.verb not in ("fetch", "fetch-default"):
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
@@ -70,6 +70,8 @@ def main(arguments: Sequence[str]) -> int:
                 return _list(shelf, as_json=asked.json)
             case "fetch":
                 return _fetch(shelf, asked.name, asked.accept_licence)
+            case "fetch-default":
+                return _fetch_default(shelf, asked.later)
             case "verify":
                 return _verify(shelf, asked.name, as_json=asked.json)
             case _:
@@ -96,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch = verbs.add_parser("fetch", parents=[shared], help="get a model's weights from the hub")
     fetch.add_argument("name")
     fetch.add_argument("--accept-licence", metavar="LICENCE", help="accept a non-commercial licence, by its name")
+    default = verbs.add_parser(
+        "fetch-default", parents=[shared], help="get the default depth model soon or not at all; ends when standard input closes"
+    )
+    default.add_argument("--later", required=True, help="the command that a person can fetch it with later")
     verify = verbs.add_parser("verify", parents=[shared, as_json], help="compare weights with their records")
     verify.add_argument("name", nargs="?")
     verbs.add_parser("remove", parents=[shared], help="remove a model's fetched weights").add_argument("name")
@@ -170,6 +176,15 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
     total = sum(each.bytes for each in made.files.values())
     said = "is installed" if fetched else "was already installed and is undamaged"
     shelf.out.print(f"{escape(name)} {said}: {_amount(total)}, revision {made.revision[:12]}.")
+    return 0
+
+
+def _fetch_default(shelf: _Shelf, later: str) -> int:
+    """Get the default depth model for somebody who goes on whatever comes of it."""
+    from pipeline.weights.default_fetch import end_with_standard_input, fetch_default
+
+    end_with_standard_input()
+    fetch_default(shelf.models, shelf.listed, later, shelf.err)
     return 0
 
 

@@ -38,10 +38,13 @@ class Progress:
     def begin(self, commit: str, total: int, have: int) -> None:
         """Start: `total` bytes are needed in all, of which `have` are there from an earlier fetch."""
         self._total, self._have = total, have
-        gone_on = f", {have / 1e6:,.1f} MB already here" if have else ""
-        self._console.print(f"  {total / 1e6:,.1f} MB at revision {commit[:12]}{gone_on}")
+        self._announce(commit, total, have)
         self._bar.reset(self._task, total=total, completed=have)
         self._bar.start()
+
+    def _announce(self, commit: str, total: int, have: int) -> None:
+        gone_on = f", {have / 1e6:,.1f} MB already here" if have else ""
+        self._console.print(f"  {total / 1e6:,.1f} MB at revision {commit[:12]}{gone_on}")
 
     def arrived(self, count: int) -> None:
         """`count` more bytes have arrived; fewer if negative."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +30,8 @@ from pipeline.weights.store import PARTIAL, Record, locate, put_away, record, re
 _CHUNK = 1 << 20
 _ROUGHLY = 0.02  # the list of models gives some sizes only in whole millions of bytes
 _DISTRUST = "Do not trust the source of the files: HF_ENDPOINT, if it is set, or a proxy in your network."
+
+LookUp = Callable[[str, str, Collection[str]], Snapshot]
 
 
 class Report(Protocol):
@@ -64,6 +66,7 @@ def fetch(
     listed: Catalogue | None = None,
     free: Callable[[str], int] = lambda folder: shutil.disk_usage(folder).free,
     pause: Callable[[float], None] = time.sleep,
+    look_up: LookUp | None = None,
 ) -> tuple[Record, bool]:
     """Fetch a model's weights, or continue an interrupted fetch. The caller must have made sure that the licence was accepted.
 
@@ -74,6 +77,7 @@ def fetch(
         listed: the catalogue; the shipped one by default.
         free: returns the free bytes on the disk of a folder.
         pause: waits for that many seconds between attempts to connect.
+        look_up: asks the hub what there is; `hub.look_up` by default.
 
     Returns:
         The record, and whether anything had to be fetched.
@@ -94,7 +98,7 @@ def fetch(
     with _alone(models), _disk_space(models):
         if entry.commit and (there := _whole(name, models, entry.commit, listed)):
             return there, False
-        snapshot = hub.look_up(entry.repo, entry.revision, entry.files)
+        snapshot = (look_up or hub.look_up)(entry.repo, entry.revision, entry.files)
         if snapshot.repo.casefold() != entry.repo.casefold() and not entry.pinned:
             raise WeightsCorrupt(f"The hub at {hub.endpoint()} gave {snapshot.repo} instead of {entry.repo}.", hint=_DISTRUST)
         if entry.commit not in (None, snapshot.commit):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from daemon import clock
+from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
 from daemon.fs import LocalFiles
 from daemon.outbox import Health, Outbox, Waiting
@@ -498,3 +499,61 @@ def test_text_is_easy_to_read_in_both_themes(home: Home, open_page: Open, scheme
     assert [entry for entry in ratios if entry[1] < 4.5] == []
     paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == {"light": "rgb(244, 243, 240)", "dark": "rgb(19, 19, 20)"}[scheme]
+
+
+COMMAND = "/Users/me/multi plane/.venv/bin/multiplane models fetch depth-anything-v2-small --home '/Users/me/my <b>layers</b>'"
+
+
+def test_a_picture_cut_by_an_estimate_says_so_and_the_page_says_how_to_get_real_depth(home: Home, open_page: Open) -> None:
+    home.ended("guessed", minutes=1, depth_source="heuristic")
+    home.ended("measured", minutes=2, depth_source="file")
+    home.ended("learned", minutes=3, depth_source="model")
+    home.ended("of-old", minutes=4)
+    home.tell(fetch_model=COMMAND)
+    page = open_page()
+    filled(page, 4)
+    badges = page.eval_on_selector_all(
+        ".badge", "nodes => nodes.map(node => [node.closest('.card').querySelector('h3').textContent, node.textContent])"
+    )
+    assert badges == [["guessed.jpg", "Estimated depth"]]
+    assert page.locator("#model").is_visible()
+    assert page.text_content("#model code") == COMMAND
+    home.tell()  # somebody fetched it
+    page.wait_for_function("() => document.querySelector('#model').hidden")
+    assert page.locator(".badge").count() == 1
+
+
+def test_no_model_is_asked_for_where_none_would_have_been_used(home: Home, open_page: Open) -> None:
+    home.ended("measured", minutes=1, depth_source="file")
+    home.ended("wished", minutes=2, depth_source="heuristic", spec=JobSpec(depth="cues"))
+    home.tell(fetch_model=COMMAND)
+    page = open_page()
+    filled(page, 2)
+    assert page.locator(".badge").count() == 1
+    assert not page.locator("#model").is_visible()
+
+
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_the_command_for_the_model_is_copied_as_it_stands(home: Home, open_page: Open, clipboard: bool) -> None:
+    home.ended("guessed", depth_source="heuristic")
+    home.tell(fetch_model=COMMAND)
+    page = open_page()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('before')")
+    if not clipboard:
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not here')); }")
+    page.click("#model button")
+    page.wait_for_function("() => document.querySelector('#model button').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == COMMAND
+    page.wait_for_function("() => document.querySelector('#model button').textContent === 'Copy'")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1000])
+def test_a_long_command_stays_on_the_page(home: Home, open_page: Open, width: int, scheme: str) -> None:
+    home.ended("guessed", depth_source="heuristic")
+    home.tell(fetch_model=COMMAND.replace("my <b>", "x" * 300))
+    page = open_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
+    filled(page, 1)
+    assert page.locator("#model").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -1,10 +1,12 @@
 """models: lists models, and fetches, checks and removes their weights.
 
 The pipeline does the work, and the daemon never imports it. So this process turns into `python -m pipeline models …`, and its
-output, exit status and Ctrl-C belong to the terminal.
+output, exit status and Ctrl-C belong to the terminal. Verbs that continue afterwards run it beside
+them to fetch the default model.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,6 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.cli.common import Home, Json, settings_of
+from daemon.running.model_inventory import ModelInventory
+from daemon.settings import Settings
+from daemon.settings.typed_command import typed_command
+
+#: 128 + SIGINT, as shells count.
+_INTERRUPTED = 130
 
 models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
@@ -33,7 +41,7 @@ def fetch(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Fetch a model's weights from the hub, resuming an interrupted fetch. The only verb that uses the network."""
+    """Fetch a model's weights from the hub, resuming an interrupted fetch."""
     _become(home, "fetch", *([f"--accept-licence={accept_licence}"] if accept_licence is not None else []), "--", name)
 
 
@@ -57,12 +65,43 @@ def _if(wanted: bool, option: str) -> list[str]:
     return [option] if wanted else []
 
 
+def fetch_default_model(settings: Settings) -> None:
+    """Fetch the default depth model if none is installed, or say in one line why that cannot be done now; the caller goes on.
+
+    For a person who starts here: without a model, a bare photo is cut by an estimate. The fetch is a process of its own, which
+    ends with this one.
+
+    Raises:
+        typer.Exit: the person pressed Ctrl-C.
+    """
+    paths = settings.paths
+    name = ModelInventory(str(paths.models), paths.model_lists, paths.style_lists).missing_depth_model()
+    if name is None:
+        return
+    later = typed_command(settings, os.environ, "models", "fetch", name)
+    # It reads no line of its standard input, but takes the end of it as a Ctrl-C.
+    with subprocess.Popen(_command(settings, "fetch-default", f"--later={later}"), stdin=subprocess.PIPE) as fetching:
+        try:
+            status = fetching.wait()
+        except KeyboardInterrupt:
+            # The terminal sent it to both; the other one says what was kept.
+            fetching.wait()
+            status = _INTERRUPTED
+    if status == _INTERRUPTED:
+        raise typer.Exit(_INTERRUPTED)
+
+
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     """Replace this process by the pipeline's program, with this home's models folder."""
-    paths = settings_of(home).paths
+    command = _command(settings_of(home), verb, *arguments)
+    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
+
+
+def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
+    """The pipeline's program, with this home's models folder. What was printed so far comes before what it prints."""
+    paths = settings.paths
     sys.stdout.flush()
     sys.stderr.flush()
     # `-P`: no module is imported from the working directory.
     command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
-    command += [*(f"--catalogue={path}" for path in paths.model_lists), *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
+    return [*command, *(f"--catalogue={path}" for path in paths.model_lists), *arguments]

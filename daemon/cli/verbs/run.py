@@ -8,7 +8,9 @@ import typer
 from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
+from daemon.cli.looking import Looking
 from daemon.cli.startup_refusal import explained, refuse
+from daemon.cli.verbs.models import fetch_default_model
 from daemon.errors import Refusal
 from daemon.fs import make_folders
 from daemon.journal import JournalError
@@ -21,6 +23,10 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 def run(
     once: Annotated[
         bool, typer.Option("--once", help="Stop when everything that can be taken is done; exit 1 if a job failed.")
+    ] = False,
+    no_model: Annotated[
+        bool,
+        typer.Option("--no-model", help="On a terminal: don't fetch the default depth model if none is installed."),
     ] = False,
     home: Home = None,
     launchd: Launchd = False,
@@ -35,6 +41,8 @@ def run(
     try:
         settings = settings_at(home)
         _start_log(settings, terminal=not launchd)
+        if not no_model and sys.stdin.isatty() and sys.stderr.isatty() and not Looking(fs, settings).daemon_runs():
+            fetch_default_model(settings)
         service = assemble(settings, fs)
     except Refusal as refusal:
         refuse(refusal, settings, home=home, launchd=launchd)
@@ -52,8 +60,10 @@ def _start_anew() -> None:
     """Turn into the program that is on the disk now, in the same process and with the same arguments."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # Nobody may be looking any more: what was left to be fetched at the start is not fetched now.
+    options = [] if "--no-model" in sys.orig_argv else ["--no-model"]
     try:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *options])  # noqa: S606 - no shell is wanted
     except OSError as error:
         logger.critical("the daemon cannot restart itself: {}; start it with: multiplane run", error.strerror)
 

@@ -12,6 +12,7 @@ import typer
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
 from daemon.cli.looking import Looking
 from daemon.cli.service_status import installed, is_managed, look, status_lines
+from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import put, take_away
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
@@ -28,6 +29,8 @@ EXIT_NOT_RUNNING = 3
 #: A start reads the journal and loads Python, which takes seconds even on a busy machine.
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+#: Where a user's settings, models and state lie, if not where they usually do: a service must find the same as a terminal.
+_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 #: The most bytes of the log that are read at once; more than anybody reads.
 _TAIL_BYTES = 1 << 20
 
@@ -41,6 +44,9 @@ def install(
     wait: Annotated[
         bool,
         typer.Option("--wait", help="With --quick-action: the Quick Action and the droplet wait for the layers and show them."),
+    ] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="Don't fetch the default depth model if none is installed.")
     ] = False,
     show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
@@ -75,6 +81,8 @@ def install(
             hint="Stop it first (Ctrl-C where it runs), then install the service.",
             exit_status=75,
         )
+    if not no_model:
+        fetch_default_model(settings)
     facts = _facts(settings)
     make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
     make_folders(fs, os.fsencode(its.path().parent))
@@ -207,9 +215,8 @@ def _await_start(settings: Settings, before: Health | None) -> None:
 
 def _facts(settings: Settings) -> Facts:
     """The facts of this installation. A settings file is named by its absolute path: a service has no working directory."""
-    environ = {
-        key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") and key != "MULTIPLANE_HOME"
-    }
+    environ = {key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
+    environ.pop("MULTIPLANE_HOME", None)
     if environ.get("MULTIPLANE_CONFIG"):
         environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
     return Facts(

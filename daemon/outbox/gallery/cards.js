@@ -44,8 +44,11 @@ function endedCard(job) {
   title.title = `${nameOf(job)}\n${job.id}`;
   const words = make("div", "words", title, make("p", "meta", about(job)), linksOf(job));
   if (job.warnings) words.append(notes(job.warnings));
-  return make("li", `card ${job.state}`, well(job), words);
+  const card = make("li", `card ${job.state}`, well(job), words);
+  if (job.estimated) card.append(Object.assign(make("p", "badge", "Estimated depth"), { title: ESTIMATED }));
+  return card;
 }
+const ESTIMATED = "Depth was estimated without a model, so the layers may cut through things.";
 
 function about(job) {
   const parts = [];

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from daemon.contract.names import to_bytes
-from daemon.contract.registry import FORMATS
+from daemon.contract.registry import ESTIMATES, FORMATS
 from daemon.contract.status import ENDED, Output, Status
 from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.outbox.stage_names import stage_name
@@ -46,10 +46,16 @@ def card_of(status: Status) -> Card:
         "fraction": progress.fraction if progress else None,
         "left": progress.eta_seconds if progress else None,
         "error": [_short(error.message), _short(error.hint)] if error else None,
+        "estimated": _asked(status) if status.depth_source in ESTIMATES else None,
         "warnings": [_short(warning) for warning in status.warnings[:_MAX_WARNINGS]],
         **_files(status.job_id, status.outputs),
     }
     return {name: value for name, value in card.items() if value is not None and value not in ([], {})}
+
+
+def _asked(status: Status) -> str:
+    """The depth that a job was to have: a picture whose depth was to be estimated needs no model."""
+    return status.spec.depth if status.spec else "auto"
 
 
 def _files(job_id: str, outputs: Sequence[Output]) -> dict[str, object | None]:

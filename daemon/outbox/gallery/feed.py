@@ -182,6 +182,7 @@ def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
         "problem": health.problem,
         "hint": health.hint,
         "fault": health.last_fault,
+        "fetch": health.fetch_model,
         "pending": health.pending,
         "running": len(health.processing),
         "jobs": live,

@@ -47,6 +47,7 @@ function render() {
   const shown = hits.filter(shows);
   const ended = shown.filter((job) => job.state !== "processing" && job.state !== "pending");
   renderHealth();
+  renderModel(all);
   renderFilters(all, hits);
   renderNow(shown.filter((job) => job.state === "processing"));
   renderQueue(shown.filter((job) => job.state === "pending"));
@@ -97,6 +98,23 @@ function renderHealth() {
   if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${live.fault}`);
   set($("foot"), foot.join(" · "));
 }
+
+/** While pictures are cut by an estimate that a model would replace: the command that fetches one. */
+function renderModel(all) {
+  const command = all.some((job) => job.estimated === "auto") ? state.live?.fetch : undefined;
+  $("model").hidden = !command;
+  if (command) set($("model").querySelector("code"), command);
+}
+
+$("model").querySelector("button").addEventListener("click", async ({ target }) => {
+  const code = $("model").querySelector("code");
+  getSelection().selectAllChildren(code);
+  let copied = true;
+  // A page from disk may not always use the clipboard; the older way, or the selection, is left then.
+  try { await navigator.clipboard.writeText(code.textContent); } catch { copied = document.execCommand("copy"); }
+  set(target, copied ? "Copied" : "Selected");
+  setTimeout(() => set(target, "Copy"), 2000);
+});
 
 function renderFilters(all, hits) {
   const nav = $("filters");

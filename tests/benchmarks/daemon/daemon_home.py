@@ -39,7 +39,11 @@ class Home:
             "from daemon.service import assemble\nfrom daemon.settings import load\nlogger.remove()\n"
             f"assemble(load(Path({str(self.home)!r}), os.environ), LocalFiles(), argv={WORKER!r}).run()"
         )
-        environment = os.environ | {"MULTIPLANE_CONFIG": "", "PYTHONPATH": str(ROOT)} | self._settings
+        environment = (
+            os.environ
+            | {"MULTIPLANE_CONFIG": "", "MULTIPLANE_FOLDERS__MODELS": ".state/models", "PYTHONPATH": str(ROOT)}
+            | self._settings
+        )
         process = subprocess.Popen([sys.executable, "-P", "-c", code], env=environment)
         try:
             while not (self.home / "outbox" / "daemon.json").exists():

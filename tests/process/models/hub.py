@@ -46,6 +46,10 @@ class Hub:
     announces: dict[str, dict[str, object]] = field(default_factory=dict)
     #: Instead of what it holds.
     answer: bytes | None = None
+    #: What it answers everything with, as a server that is broken.
+    broken: int | None = None
+    #: By file name, or "api" for the answer on a repository: so many bytes at a time, with so many seconds in between.
+    drips: dict[str, tuple[int, float]] = field(default_factory=dict)
     #: What it calls a repository, if not by the name that was asked for.
     claims: str | None = None
     #: As the log-in page of a network: a page instead of an answer or a file, at once or by way of a portal.
@@ -113,7 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path = urlsplit(self.path).path
         self.hub.asked.append(Asked(self.command, path, self.headers.get("Range"), self.headers.get("Authorization")))
-        if path == "/portal" or (self.hub.portal == "page" or (self.hub.portal == "file" and "/resolve/" in path)):
+        if self.hub.broken is not None:
+            self._say(self.hub.broken, b"", {})
+        elif path == "/portal" or (self.hub.portal == "page" or (self.hub.portal == "file" and "/resolve/" in path)):
             self._say(200, b"<!DOCTYPE html><title>Welcome on board</title>", {"Content-Type": "text/html; charset=utf-8"})
         elif self.hub.portal == "redirect":
             self._say(302, b"", {"Location": f"{self.hub.elsewhere}/portal"})
@@ -138,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [_sibling(name, data) | self.hub.announces.get(name, {}) for name, data in files.items()]
             named = self.hub.claims or repo
             about = {"id": named, "modelId": named, "sha": self.hub.commit, "siblings": siblings, "tags": [], "private": False}
-            self._say(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
+            self._say(200, json.dumps(about).encode(), {"Content-Type": "application/json"}, "api")
 
     def _resolve(self, repo, revision, name):
         data = self.hub.repos.get(repo, {}).get(name)
@@ -191,6 +197,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.stalled.set()
             self.hub.go_on.wait(30)
             self.close_connection = True
+            return
+        if name in self.hub.drips:
+            count, seconds = self.hub.drips[name]
+            for start in range(0, len(body), count):
+                self.wfile.write(body[start : start + count])
+                if self.hub.go_on.wait(seconds):
+                    self.close_connection = True
+                    return
             return
         self.wfile.write(body)
 

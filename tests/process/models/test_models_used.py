@@ -16,7 +16,7 @@ from daemon.contract.spec import JobSpec
 from daemon.supervisor.environment import worker_environment
 from pipeline import weights
 from pipeline.depth import model
-from tests import diffusion_models
+from tests import depth_models, diffusion_models
 
 #: Who imports torch, imports it once: such tests run in one process.
 NAME = "depth-anything-v2-small"
@@ -35,26 +35,7 @@ sys.addaudithook(note)
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """The files of a Depth Anything as small as it gets, with random weights, as its authors would publish it."""
-    import torch
-    import transformers as tf
-
-    torch.manual_seed(1)
-    backbone = tf.Dinov2Config(
-        hidden_size=24, num_hidden_layers=4, num_attention_heads=2, image_size=42, patch_size=14, mlp_ratio=2,
-        out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
-    )  # fmt: skip
-    config = tf.DepthAnythingConfig(
-        backbone_config=backbone, patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("tiny")
-    tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    preparation = {
-        "size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True,
-        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
-    return {each: (folder / each).read_bytes() for each in ("config.json", "preprocessor_config.json", "model.safetensors")}
+    return depth_models.tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -81,6 +62,7 @@ def command_line(tmp_path, hub, *arguments, catalogue=None):
     """`multiplane …`, as a person runs it, with the hub where the environment says."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MULTIPLANE_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address,
+        "MULTIPLANE_FOLDERS__MODELS": ".state/models",
     }  # fmt: skip
     if catalogue:
         environment["MULTIPLANE_FOLDERS__CATALOGUE"] = catalogue

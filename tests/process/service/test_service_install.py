@@ -101,14 +101,17 @@ def calls(user: Path) -> list[str]:
     return found
 
 
-def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, capsys) -> None:
+def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, capsys, monkeypatch) -> None:
     home = mac / "Layers"
-    service.install(quick_action=True, home=home)
+    monkeypatch.setenv("XDG_DATA_HOME", str(mac / "data"))
+    service.install(quick_action=True, no_model=True, home=home)
     assert calls(mac) == ["bootout", "print", "enable", "bootstrap"]
     assert f"watches {home / 'inbox'}" in capsys.readouterr().out
     agent = mac / "Library" / "LaunchAgents" / f"{LABEL}.plist"
     action, droplet = mac / "Library" / "Services" / WORKFLOW, mac / "Applications" / DROPLET
     assert all(path.exists() for path in (agent, action, droplet))
+    # It finds the models where this terminal's commands do.
+    assert plistlib.loads(agent.read_bytes())["EnvironmentVariables"]["XDG_DATA_HOME"] == str(mac / "data")
 
     # As Finder starts it: none of this session's settings are there.
     photo = mac / "my photo.png"
@@ -119,7 +122,7 @@ def test_an_installation_runs_serves_finder_and_is_removed_without_a_trace(mac, 
     until(lambda: (home / "outbox" / done.stdout.strip() / "source" / photo.name).exists())
 
     # Installing again is a restart.
-    service.install(quick_action=True, wait=True, home=home)
+    service.install(quick_action=True, wait=True, no_model=True, home=home)
     asked = calls(mac)
     assert asked[:2] == ["print", "bootout"]
     assert asked[-3:] == ["print", "enable", "bootstrap"]

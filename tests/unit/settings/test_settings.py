@@ -185,10 +185,23 @@ def test_everything_lies_in_the_home(tmp_path):
     assert paths.journal == tmp_path / ".state" / "journal"
     assert paths.requests == tmp_path / ".state" / "requests"
     assert paths.lock == tmp_path / ".state" / "lock"
-    assert paths.models == tmp_path / ".state" / "models"
     for name in ("inbox", "outbox", "state", "work", "journal", "requests", "lock"):
         assert getattr(paths, f"{name}_bytes") == os.fsencode(getattr(paths, name))
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_lie_once_for_all_homes_of_a_user(tmp_path, monkeypatch):
+    monkeypatch.setattr(layout.platformdirs, "user_data_dir", lambda name: str(tmp_path / "data" / name))
+    shared = tmp_path / "data" / "multiplane" / "models"
+    assert [load(tmp_path / home).paths.models for home in ("one", "other")] == [shared, shared]
+
+
+def test_weights_that_an_earlier_version_put_into_a_home_stay_in_use(tmp_path):
+    own = tmp_path / ".state" / "models"
+    own.mkdir(parents=True)  # as every daemon of that time made it
+    assert load(tmp_path).paths.models != own
+    (own / "depth-anything-v2-small").mkdir()
+    assert load(tmp_path).paths.models == own
 
 
 def test_the_home_is_the_argument_else_the_variable_else_the_checkout(tmp_path, monkeypatch):

@@ -145,7 +145,9 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
     for back in (False, True):
         if back:
             trash.rename(scene.root / "a")
-        scene.views = view_writer.ViewWriter(scene.outbox, scene.ledger, {}, scene.history.ended, scene.runs.pauses.left)
+        scene.views = view_writer.ViewWriter(
+            scene.outbox, scene.ledger, {}, scene.history.ended, scene.runs.pauses.left, lambda: None
+        )
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()
         assert on_the_page(scene) == back

@@ -1,15 +1,8 @@
 """The technician's verbs on a terminal: they fit it, leave it as it was, and answer programs by a schema."""
 
-import fcntl
 import json
-import os
-import pty
 import re
-import select
 import signal
-import struct
-import subprocess
-import termios
 
 import pytest
 from pydantic import TypeAdapter
@@ -20,52 +13,13 @@ from daemon.contract.status import Status
 from daemon.doctor.model import Report
 from daemon.outbox import Waiting
 from daemon.stats import Stats
-from tests.acceptance.home import MULTIPLANE, HotFolder, picture, until
+from tests.acceptance.home import HotFolder, picture, until
+from tests.acceptance.terminal.terminal import Terminal, plain
 
 HOME = "\x1b[H"
 ENTER_SCREEN, LEAVE_SCREEN, HIDE_CURSOR, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"
 #: What would clear the screen, if it came from a name.
 HOSTILE = "[red]x\x1b[2J\u202egnp.png"
-
-
-class Terminal:
-    """A verb with a terminal of its own, so wide and high."""
-
-    def __init__(self, folder: HotFolder, *arguments: str, columns: int, lines: int = 30) -> None:
-        self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        environ = folder.environment | {"TERM": "xterm-256color"}
-        for name in ("COLUMNS", "LINES", "NO_COLOR", "CI"):
-            environ.pop(name, None)
-        self.process = subprocess.Popen(
-            [MULTIPLANE, *arguments], env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-        )
-        os.close(theirs)
-        self.said = ""
-
-    def read(self, seconds: float = 0.2) -> str:
-        """What was printed until now."""
-        while select.select([self.ours], [], [], seconds)[0]:
-            try:
-                data = os.read(self.ours, 1 << 16)
-            except OSError:  # Linux answers EIO once nobody has the other end any more
-                break
-            if not data:
-                break
-            self.said += data.decode(errors="replace")
-        return self.said
-
-    def end(self) -> int:
-        """Wait for the verb to end by itself; returns its exit status."""
-        until(lambda: (self.read(), self.process.poll() is not None)[1])
-        self.read()
-        os.close(self.ours)
-        return self.process.returncode
-
-
-def plain(said: str) -> list[str]:
-    """The lines without colours and other controls."""
-    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +155,7 @@ def test_an_installation_that_fails_leaves_nothing_behind(folder: HotFolder, tmp
         (tmp_path / name).write_text("#!/bin/sh\necho 'no medium found' >&2; exit 1\n")
         (tmp_path / name).chmod(0o755)
     folder.settings |= {"PATH": f"{tmp_path}:/usr/bin:/bin", "XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path)}
-    done = folder.run("service", "install")
+    done = folder.run("service", "install", "--no-model")
     assert done.returncode == 71
     assert "no medium found" in done.stderr
     assert "Traceback" not in done.stderr

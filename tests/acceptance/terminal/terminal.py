@@ -1,0 +1,52 @@
+"""A verb of the command line on a terminal of its own."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+
+from tests.acceptance.home import MULTIPLANE, HotFolder, until
+
+
+class Terminal:
+    """A verb with a terminal of its own, so wide and high."""
+
+    def __init__(self, folder: HotFolder, *arguments: str, columns: int, lines: int = 30) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        environ = folder.environment | {"TERM": "xterm-256color"}
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "CI"):
+            environ.pop(name, None)
+        self.process = subprocess.Popen(
+            [MULTIPLANE, *arguments], env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self.said = ""
+
+    def read(self, seconds: float = 0.2) -> str:
+        """What was printed until now."""
+        while select.select([self.ours], [], [], seconds)[0]:
+            try:
+                data = os.read(self.ours, 1 << 16)
+            except OSError:  # Linux answers EIO once nobody has the other end any more
+                break
+            if not data:
+                break
+            self.said += data.decode(errors="replace")
+        return self.said
+
+    def end(self) -> int:
+        """Wait for the verb to end by itself; returns its exit status."""
+        until(lambda: (self.read(), self.process.poll() is not None)[1])
+        self.read()
+        os.close(self.ours)
+        return self.process.returncode
+
+
+def plain(said: str) -> list[str]:
+    """The lines without colours and other controls."""
+    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said))
