@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of processes start in the tests: none of them is to compile the program anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo run test lint bench soak lock clean
+.PHONY: help setup demo run test lint bench soak wheel lock clean
 
 help: ## List what one can do
 	@echo "Multiplane: a hot folder that turns photos into depth-ordered transparent layers."
@@ -56,10 +56,17 @@ bench: $(READY) ## Measure, and print a table
 soak: $(READY) ## Storms of kills, seeded mutations, the suite on other machines (three hours)
 	@$(BIN)/python -m tests.crash.soak
 	@MULTIPLANE_SOAK=1 $(BIN)/python -m pytest -q tests/process/test_painting_programs.py tests/acceptance/test_paintings.py \
-	  tests/acceptance/test_written_in_parts.py tests/security/test_exchanged_folders.py
-	@$(BIN)/python -m tests.process.storm
-	@$(BIN)/python -m tests.process.cancels
+	  tests/acceptance/intake/test_written_in_parts.py tests/security/test_exchanged_folders.py \
+	  tests/security/test_exchanged_job_folders.py tests/security/test_outbox_paths.py
+	@$(BIN)/python -m tests.process.supervisor.storm
+	@$(BIN)/python -m tests.process.supervisor.cancels
 	@$(BIN)/python -m tests.surroundings
+
+# What an earlier build left would go into this one.
+wheel: $(READY) ## Build a package that pipx installs, in build/
+	@rm -rf build
+	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir build .
+	@ls build/*.whl
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv \

@@ -4,5 +4,5 @@ import os
 
 __version__ = "0.1.0"
 
-# Looking for pydantic's plugins reads the description of every installed package, at each start; none shall have a say here.
+# At each start, pydantic would read the metadata of every installed package to find plugins. We use none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

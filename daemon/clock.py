@@ -1,4 +1,4 @@
-"""The wall clock, as it is written down, and as it is shown to people."""
+"""The wall clock as text: for files, and for people."""
 
 from datetime import UTC, datetime
 
@@ -9,25 +9,25 @@ def rfc3339(moment: datetime) -> str:
 
 
 def written(seconds: float) -> str:
-    """Seconds since 1970 as `rfc3339` writes them."""
+    """Seconds since 1970 in the format of `rfc3339`."""
     return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def seconds(moment: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time."""
+    """Seconds since 1970 for an RFC 3339 time."""
     return datetime.fromisoformat(moment).timestamp()
 
 
 def now() -> str:
-    """This moment, as `rfc3339` writes it."""
+    """The current time in the format of `rfc3339`."""
     return rfc3339(datetime.now(UTC))
 
 
 def local(moment: str) -> str:
-    """An RFC 3339 time as the clock on the wall shows it, to the second."""
+    """An RFC 3339 time in the local time zone, to the second, with its date."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def hour(moment: str) -> str:
-    """An RFC 3339 time of today as the clock on the wall shows it, to the second."""
+    """An RFC 3339 time of today in the local time zone, to the second, without its date."""
     return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")

@@ -1,7 +1,7 @@
 """The error tree: every way a job can end badly, each with its code, its exit status and what a person can do about it.
 
-One exception class per code. The message is one plain sentence that says what is wrong and where; the hint says what to do.
-Shared by daemon and pipeline: a worker exits with `exit_status` and sends the same code as an event.
+There is one exception class per code. The message is one plain sentence that says what is wrong and where; the hint says what
+to do. The daemon and the pipeline share the tree: a worker sends the code as an event and exits with the code's `exit_status`.
 """
 
 import errno
@@ -9,19 +9,19 @@ from typing import ClassVar, Self
 
 from daemon.contract.status import ErrorInfo
 
-#: Answers of a disk, a share or the system that may be others in a moment, and say nothing of what a file holds.
+#: Errors of a disk, a share or the system that may pass. They say nothing about what a file holds.
 PASSING = (
     errno.EIO, errno.ESTALE, errno.EBUSY, errno.EDEADLK, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE,
 )  # fmt: skip
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error is the system's own answer, and may pass; decoders raise OSErrors of their own without a number."""
+    """Whether an error comes from the system and may pass. Decoders raise OSErrors of their own, without an errno."""
     return isinstance(error, OSError) and error.errno in PASSING
 
 
 class JobError(Exception):
-    """A reason for which a job does not complete."""
+    """A reason why a job cannot complete."""
 
     code: ClassVar[str]
     exit_status: ClassVar[int]
@@ -35,7 +35,7 @@ class JobError(Exception):
         self.detail = detail
 
     def info(self) -> ErrorInfo:
-        """The error as it stands in status.json."""
+        """The error as status.json shows it."""
         return ErrorInfo(code=self.code, message=self.message, hint=self.own_hint or self.hint, detail=self.detail)
 
 
@@ -49,11 +49,11 @@ class SpecInvalid(JobError):
 
 
 class SpecUnreadable(JobError):
-    """A sidecar that is not plain YAML of a sensible size."""
+    """A sidecar is not YAML of the simple kind that is allowed, or is too large."""
 
     code, exit_status = "spec_unreadable", 11
     hint = (
-        "Write the YAML file in the job's source folder anew, as plain `field: value` lines, and drag both files back into the "
+        "Write the YAML file in the job's source folder again, as simple `field: value` lines, and drag both files back into the "
         "inbox, or run: multiplane retry ID."
     )
 
@@ -66,7 +66,7 @@ class IdTaken(JobError):
 
 
 class SourceMissing(JobError):
-    """The picture is not in source/ any more."""
+    """The picture is no longer in source/."""
 
     code, exit_status = "source_missing", 20
     hint = "Drop the picture and its YAML file into the inbox again."
@@ -80,7 +80,7 @@ class SourceChanged(JobError):
 
 
 class ImageType(JobError):
-    """Not a picture of a type on the list."""
+    """The file is not one of the supported types of picture."""
 
     code, exit_status = "image_type", 22
     hint = "Export the picture as JPEG, PNG, WebP, TIFF, HEIC or AVIF and drop it again."
@@ -94,19 +94,19 @@ class ImageTooLarge(JobError):
 
     @classmethod
     def in_bytes(cls, name: str, size: int, most: int) -> Self:
-        """The error of a file of that name and `size`, where `most` bytes are allowed."""
+        """The error for a file with this name and `size`, if at most `most` bytes are allowed."""
         return cls(f"{name} has {_amount(size)}; at most {_amount(most)} are allowed.")
 
 
 class ImageUnreadable(JobError):
-    """The picture is damaged or cut off."""
+    """The picture is damaged or incomplete."""
 
     code, exit_status = "image_unreadable", 24
-    hint = "Open the picture in another program and export it anew; if it was still being copied, drop it again."
+    hint = "Open the picture in another program and export it again; if it was still being copied, drop it again."
 
 
 class DepthMissing(JobError):
-    """The depth source that was asked for is not there."""
+    """The requested depth source is missing."""
 
     code, exit_status = "depth_missing", 30
     hint = "Drop the depth picture as NAME.depth.png beside the photo, or ask for `depth: auto`."
@@ -120,14 +120,14 @@ class DepthUnreadable(JobError):
 
 
 class WeightsMissing(JobError):
-    """A model was asked for whose weights are not installed."""
+    """The weights of a requested model are not installed."""
 
     code, exit_status = "weights_missing", 32
     hint = "Run: multiplane models list, fetch the model it names, then: multiplane retry ID."
 
 
 class WeightsCorrupt(JobError):
-    """Weights that are not what was recorded when they were fetched."""
+    """Weights differ from what was recorded when they were fetched."""
 
     code, exit_status = "weights_corrupt", 33
     hint = "Run: multiplane models verify; it names the command that fetches the model again. Then: multiplane retry ID."
@@ -141,28 +141,28 @@ class LicenceNotAccepted(JobError):
 
 
 class ModelFailed(JobError):
-    """The model gave no usable picture (NaN, black)."""
+    """The model gave no usable picture (NaN, or all black)."""
 
     code, exit_status = "model_failed", 35
-    hint = "Try again; if it stays, choose another model or set device: cpu in the settings."
+    hint = "Try again; if it keeps failing, choose another model or set device: cpu in the settings."
 
 
 class DeviceUnavailable(JobError):
-    """The configured device is not there or does not work."""
+    """The configured device is missing or does not work."""
 
     code, exit_status = "device_unavailable", 36
     hint = "Set device: auto (or cpu) in the settings, then: multiplane retry ID."
 
 
 class Timeout(JobError):
-    """The job took longer than it may. Tried again only if it had stopped moving; one that moves would run out again."""
+    """The job exceeded its time limit. It is retried only if it had hung; one that made progress would run out of time again."""
 
     code, exit_status, retryable = "timeout", 40, True
     hint = "Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: multiplane retry ID."
 
 
 class OutOfMemory(JobError):
-    """The worker needed more memory than there is or than it may have."""
+    """The worker needed more memory than the machine has or than its limit allows."""
 
     code, exit_status = "out_of_memory", 41
     hint = "Use a smaller picture or fewer layers, or close other programs, then: multiplane retry ID."
@@ -183,10 +183,10 @@ class WorkerCrashed(JobError):
 
 
 class DiskFull(JobError):
-    """No room on the disk."""
+    """The disk has no space left."""
 
     code, exit_status, retryable = "disk_full", 44, True
-    hint = "Make room on the disk of the outbox; then: multiplane retry ID."
+    hint = "Free some space on the disk of the outbox, then run: multiplane retry ID."
 
 
 class Cancelled(JobError):
@@ -197,7 +197,7 @@ class Cancelled(JobError):
 
 
 class Internal(JobError):
-    """A fault of the program itself."""
+    """A bug in the program itself."""
 
     code, exit_status = "internal", 70
     hint = "Run: multiplane retry ID. If it happens again, please report it with job.log."
@@ -216,12 +216,12 @@ def _amount(size: int) -> str:
 
 
 class Refusal(Exception):
-    """A reason for which the daemon does not start or go on; permanent until a person does something.
+    """A reason why the daemon does not start or cannot go on; only a person can remove it.
 
     Args:
         message: one plain sentence that says what is wrong and where.
         hint: what to do about it.
-        exit_status: what the process ends with (EX_CONFIG and its kin), 0 under launchd.
+        exit_status: the exit status of the process (EX_CONFIG and its like), 0 under launchd.
     """
 
     def __init__(self, message: str, *, hint: str, exit_status: int = 78) -> None:

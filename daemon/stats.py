@@ -1,8 +1,8 @@
-"""What was done in the last days, from the journal: how much a day, how long it took, what failed.
+"""Statistics of the last days, from the journal: how many jobs ended each day, how long they took, what failed.
 
-Every segment begins with a snapshot of the jobs that had not ended, so each is understood by itself: one is in memory at a time,
-the newest first, and none that is older than what was asked for. Of most records only the beginning is read, of the others the
-few fields that count: the journal's checksums vouch for the rest.
+Every segment begins with a snapshot of the jobs that had not ended, so each can be read on its own. Only one is in memory at a
+time, the newest first, and segments older than the period are not read. For speed, most records are read only as far as their
+first fields; the journal's checksums cover the rest.
 """
 
 import math
@@ -22,12 +22,12 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 Count = Annotated[int, Field(ge=0)]
-#: The last sentence told for a failure is an example, not a report.
+#: The sentence shown for a kind of failure is only an example, so it is cut at this many characters.
 _MAX_SENTENCE = 200
 
 
 class Day(Frozen):
-    """One day, from midnight to midnight where the question was asked."""
+    """One day, from midnight to midnight in the time zone of the person asking."""
 
     date: date
     completed: Count = 0
@@ -37,7 +37,7 @@ class Day(Frozen):
 
 
 class ModeTimes(Frozen):
-    """How long completed jobs of a mode took, in seconds of work; percentiles by nearest rank."""
+    """How long completed jobs of one mode took, in seconds of work. Percentiles are by nearest rank."""
 
     mode: Mode
     jobs: Count
@@ -47,7 +47,7 @@ class ModeTimes(Frozen):
 
 
 class Failures(Frozen):
-    """How often jobs failed for one reason."""
+    """How often jobs failed with one error code."""
 
     code: str
     jobs: Count
@@ -57,7 +57,7 @@ class Failures(Frozen):
 
 
 class Stats(Frozen):
-    """The whole answer. A job that was run again counts for each time it ended."""
+    """The whole answer. A job that was run again counts once for each time it ended."""
 
     schema_version: int = 1
     since: str = Field(description="UTC, RFC 3339")
@@ -70,7 +70,7 @@ class Stats(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One end of one job."""
+    """One job ended once."""
 
     job: str
     at: datetime
@@ -84,7 +84,7 @@ class Ending:
 
 @dataclass
 class Tally:
-    """Endings, added up."""
+    """A running total of endings."""
 
     zone: tzinfo
     states: Counter[tuple[date, State]] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ class Tally:
     examples: dict[str, Ending] = field(default_factory=dict)
 
     def add(self, ending: Ending) -> None:
-        """Count one more."""
+        """Count one more ending."""
         day = ending.at.astimezone(self.zone).date()
         self.states[day, ending.state] += 1
         if ending.state == "completed":
@@ -109,14 +109,14 @@ class Tally:
 
 
 def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzinfo) -> Stats:
-    """What happened in the last `days` days, today included.
+    """Count what ended in the last `days` days, today included.
 
     Args:
         fs: the disk.
-        folder: the journal's.
+        folder: the journal's folder.
         now: the end of the period.
-        days: how many, at least 1.
-        zone: in which days begin at midnight.
+        days: how many days, at least 1.
+        zone: the time zone in which a day begins at midnight.
 
     Raises:
         Refusal: a segment is damaged.
@@ -143,7 +143,7 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
 
 
 def endings(segment: Segment) -> Iterator[Ending]:
-    """The ends of jobs in one segment, in order."""
+    """Every end of a job in one segment, in order."""
     begun: dict[str, Mark] = {}
     for place in segment.marks:
         if place.event in ("accepted", "live", "requeued"):
@@ -168,7 +168,7 @@ def _ending(segment: Segment, end: Mark, begun: Mark | None) -> Ending:
 
 
 def _mode(segment: Segment, begun: Mark) -> Mode | None:
-    """What a job was to make. The spec's mode and the record's own are one; without a spec the record says it alone."""
+    """The mode of a job. The spec's mode and the record's own are the same; a record without a spec has only its own."""
     if begun.event == "accepted":
         return cast("Mode | None", segment.field(begun, "mode"))
     return cast("Mode | None", segment.fields(begun)["value"]["mode"])
@@ -193,7 +193,7 @@ def _times(mode: Mode, found: Sequence[float]) -> ModeTimes:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest of the ordered values that at least so many percent of them do not exceed (nearest rank)."""
+    """The smallest value in `ordered` that at least `percent` percent of the values do not exceed (nearest rank)."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 

@@ -1,6 +1,6 @@
--- Multiplane (io.multiplane.make-layers): a droplet. Drop pictures on it, and they become layers.
+-- Multiplane (io.multiplane.make-layers): a droplet. Drop pictures on it to turn them into layers.
 -- `multiplane service install --quick-action` compiles it with osacompile, with make-layers.sh in its Resources.
--- Only ASCII in here: osacompile takes a file without a mark for one in the Mac's old encoding.
+-- Keep this file in ASCII: without a byte-order mark, osacompile reads a file in the old Mac encoding.
 
 on open pictures
 	set theCommand to "/bin/zsh " & quoted form of POSIX path of (path to resource "make-layers.sh")
@@ -15,5 +15,5 @@ on open pictures
 end open
 
 on run
-	display dialog "Drop pictures on this icon, and they become layers." with title "Multiplane" buttons {"OK"} default button 1
+	display dialog "Drop pictures on this icon to turn them into layers." with title "Multiplane" buttons {"OK"} default button 1
 end run

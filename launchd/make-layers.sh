@@ -1,14 +1,14 @@
-# Multiplane (io.multiplane.make-layers): puts the pictures it is given into the inbox, the safe way. For zsh and bash.
-# `multiplane service install --quick-action` fills in the four lines below. By hand: replace CHECKOUT by the absolute path of the
-# checkout, and keep the quotes.
+# Multiplane (io.multiplane.make-layers): copies the pictures it is given into the inbox in the safe way. For zsh and bash.
+# `multiplane service install --quick-action` fills in the four settings below. By hand: replace CHECKOUT with the absolute path
+# of the checkout, and keep the quotes.
 python='CHECKOUT/.venv/bin/python'
 home='CHECKOUT'
 outbox='CHECKOUT/outbox'
-# yes: wait until the layers are there, then show them in Finder. no: end at once; a notification tells when they are there.
+# yes: wait for the layers, then show them in Finder. no: end at once; a notification appears when they are there.
 waits=no
 
 if [ ! -x "$python" ]; then
-  printf "Multiplane is not at %s any more. Run in its new place: multiplane service install --quick-action\n" "$python" >&2
+  printf "Multiplane is no longer at %s. Run this in its new place: multiplane service install --quick-action\n" "$python" >&2
   exit 1
 fi
 submit() {
@@ -18,12 +18,12 @@ if [ "$waits" != yes ]; then
   submit -- "$@"
   exit
 fi
-# A line for each picture that became layers: its job's id, a colon, and the folder with the result.
-told=$(submit --wait -- "$@")
+# One line for each completed job: its id, a colon, and the folder with the result.
+results=$(submit --wait -- "$@")
 ended=$?
-if [ "$#" -eq 1 ] && [ -n "$told" ]; then
-  open "${told#*: }"
-elif [ -n "$told" ]; then
+if [ "$#" -eq 1 ] && [ -n "$results" ]; then
+  open "${results#*: }"
+elif [ -n "$results" ]; then
   open "$outbox/index.html"
 fi
 exit "$ended"

@@ -1,1 +1,1 @@
-"""The pictures: from one photo to its depth-ordered layers. Runs in a worker process, one job each."""
+"""From one photo to its depth-ordered layers. Runs in worker processes, one for each job."""

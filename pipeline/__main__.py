@@ -1,4 +1,4 @@
-"""`python -m pipeline …`: what the daemon runs as programs of their own."""
+"""`python -m pipeline …`: the programs that the daemon runs as separate processes."""
 
 import argparse
 import sys
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one sub-command; returns the exit status. What a sub-command needs is imported when it is chosen."""
+    """Run one sub-command and return the exit status. Each sub-command's modules are imported only when it is chosen."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
     worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
     worker.add_argument("--warm", choices=("light", "depth", "painting"), default="light", help="what to load before the job")
-    worker.add_argument("--fence", help="the sandbox: what the worker may read and use, as JSON; it confines itself first")
+    worker.add_argument("--fence", help="the sandbox: what the worker may read and use, as JSON; it enters the sandbox first")
     commands.add_parser("guardian", help="kill the own process group when standard input closes")
     models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)

@@ -1,7 +1,7 @@
-"""Where models run: the choice for a job, and `python -m pipeline devices`, which prints what there is as JSON.
+"""Which device models run on: chooses it for a job, and `python -m pipeline devices` prints what is available, as JSON.
 
-A graphics processor that the machine has and a worker cannot use (the sandbox hides it, the driver does not answer) is an error:
-to go on on the CPU without a word would make minutes out of seconds, and nobody would know why.
+If the machine has a graphics processor that a worker cannot use (the sandbox hides it, the driver does not answer), that is an
+error. Continuing silently on the CPU would turn seconds into minutes, and nobody would know why.
 """
 
 import json
@@ -18,11 +18,11 @@ Settled = Literal["cpu", "mps", "cuda"]
 
 #: In order of preference.
 _GRAPHICS: tuple[Settled, ...] = ("cuda", "mps")
-#: Where NVIDIA's driver shows itself. In a container /proc is the host's, so a card must be there too, or its place in /dev/dri:
-#: the driver makes /dev/nvidia0 only when somebody with the right to it first asks.
+#: Files that show NVIDIA's driver. In a container, /proc is the host's, so there must also be a card, or its directory in
+#: /dev/dri: the driver creates /dev/nvidia0 only when a permitted user first opens it.
 _NVIDIA_DRIVER = ("/dev/nvidiactl", "/proc/driver/nvidia")
 _NVIDIA_CARDS = (*(f"/dev/nvidia{number}" for number in range(16)), "/dev/dri")
-#: Values of CUDA_VISIBLE_DEVICES with which somebody asks CUDA to see no card.
+#: Values of CUDA_VISIBLE_DEVICES that hide all cards from CUDA.
 _NO_CARD = ("", "-1")
 _HINT = (
     "Set worker.device: cpu to do without it, or worker.sandbox: off if the sandbox hides it; multiplane doctor "
@@ -31,7 +31,7 @@ _HINT = (
 
 
 def main() -> int:
-    """Print what there is: true, false, or a sentence for a device that is there but fails at a small sum."""
+    """Print for each device: true, false, or a sentence if the device exists but fails at a small calculation."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def choose(asked: Device) -> Settled:
-    """Where a model runs, from inside the process that will run it. Loads PyTorch unless the CPU is asked for.
+    """The device for a model, chosen inside the process that will run it. Loads PyTorch unless the CPU is asked for.
 
     Raises:
         DeviceUnavailable: as for `decide`.
@@ -58,15 +58,15 @@ def choose(asked: Device) -> Settled:
 
 
 def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, str]) -> Settled:
-    """What was asked for; for `auto` CUDA before MPS, and the CPU where there is no graphics processor for this PyTorch.
+    """The requested device. For `auto`: CUDA before MPS, and the CPU if this PyTorch supports no graphics processor here.
 
     Args:
-        asked: in the settings.
-        usable: of cuda and mps, what `main` prints: true, false or what goes wrong.
-        there: graphics processors that the machine has and this PyTorch is built for: device to a name for people.
+        asked: from the settings.
+        usable: for cuda and mps, what `main` prints: true, false or the error.
+        there: graphics processors that the machine has and this PyTorch supports: the device and its name for people.
 
     Raises:
-        DeviceUnavailable: what was asked for is not there or fails; for `auto`: a graphics processor that cannot be used.
+        DeviceUnavailable: the requested device is missing or fails; for `auto`: a graphics processor cannot be used.
     """
     if asked == "cpu":
         return "cpu"
@@ -88,13 +88,13 @@ def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, 
 
 
 def seen(system: str, machine: str, exists: Callable[[str], bool], visible: str | None) -> dict[str, str]:
-    """The graphics processors a machine shows without PyTorch: the device that would use it to its name for people.
+    """The graphics processors that a machine shows without PyTorch: the device for each, and its name for people.
 
     Args:
         system: linux or darwin.
-        machine: its processor's kind: x86_64, arm64…
-        exists: whether there is such a file. The sandbox does not hide that.
-        visible: CUDA_VISIBLE_DEVICES; none: not set.
+        machine: the kind of its processor: x86_64, arm64…
+        exists: whether a file exists. The sandbox does not hide that.
+        visible: CUDA_VISIBLE_DEVICES; None if it is not set.
     """
     if system == "darwin":
         return {"mps": "the graphics processor of Apple silicon"} if machine == "arm64" else {}
@@ -114,7 +114,7 @@ def _usable() -> dict[str, bool | str]:
 
 
 def _works(device: str) -> bool | str:
-    """Whether a device adds up, or what it says instead."""
+    """Whether a device calculates correctly, or its error."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""The recipe: one photo and one spec in, a folder of layers out.
+"""The recipe: takes one photo and one spec, makes a folder of layers.
 
 decode → stylise (painterly) → depth → refine, split, matte, fill, recompose (`pipeline.layers`) → the files of the result.
 """
@@ -33,26 +33,26 @@ from pipeline.layers.layering import Layers, layer_picture
 if TYPE_CHECKING:
     from pipeline import painterly
 
-#: Where each stage begins, as the share of the whole job; measured on 12-megapixel photos, four layers, depth given.
+#: Where each stage begins, as a fraction of the whole job; measured on 12-megapixel photos with four layers and a given depth.
 _BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
-#: A model takes most of the job's time.
+#: The same if a depth model, which takes most of the time, is used.
 _BEGINNINGS_WITH_MODEL = {"decode": 0.0, "depth": 0.02, "layers": 0.7, "export": 0.85}
-#: Promise 4: the layers give the picture back within one level.
+#: Promise 4: the layers recompose to the picture within one level.
 _MAX_ERROR = 1
-#: A painting by strokes takes a third of the job's time; one by a diffusion model nearly all of it.
+#: The same for a painting by strokes, which takes a third of the time. A diffusion model takes nearly all of it.
 _BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.43, "export": 0.75}
 _BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 _DIFFUSION_PACKAGES = ("torch", "transformers", "diffusers")
 
-#: Pixels below which a second thread saves less than the other core is worth, where the next job's worker is getting ready.
+#: In pixels. For smaller pictures, a second thread saves less than the other core is worth to the next job's worker.
 _SMALL = 500_000
 
 Report = Callable[[str, float], None]
 
 
 class Progress:
-    """Where the job is, and how long each stage took."""
+    """How far the job is, and how long each stage took."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -60,16 +60,16 @@ class Progress:
         self.timings: dict[str, float] = {}
 
     def expect_model(self) -> None:
-        """From here on the shares are those of a job that asks a model."""
+        """From here on, the fractions are those of a job that uses a depth model."""
         self._beginnings = _BEGINNINGS_WITH_MODEL
 
     def expect_painting(self, engine: str) -> None:
-        """From here on the shares are those of a job that paints the photo first."""
+        """From here on, the fractions are those of a job that paints the photo first."""
         self._beginnings = _BEGINNINGS_DIFFUSED if engine == "diffusion" else _BEGINNINGS_PAINTED
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        """A stage of the job; yields a function that reports which share of it is done."""
+        """A stage of the job. Yields a function that reports the fraction of the stage that is done, 0 to 1."""
         start = time.perf_counter()
 
         def within(share: float) -> None:
@@ -80,7 +80,7 @@ class Progress:
         self.timings[name] = round(time.perf_counter() - start, 3)
 
     def at(self, name: str, share: float, shown: str) -> None:
-        """Report `share` of the stage `name` as done, under the name `shown`."""
+        """Report `share` (0 to 1) of the stage `name` as done, under the name `shown`."""
         names = list(self._beginnings)
         following = names[names.index(name) + 1 :]
         begin = self._beginnings[name]
@@ -92,11 +92,11 @@ def run(command: JobCommand, report: Report) -> Result:
     """Do one job and write `<attempt>/result/`.
 
     Args:
-        command: the job; with more than one of `command.threads` a small picture still takes one only, with the same bytes.
-        report: called with (stage, share of the whole job done).
+        command: the job. Even if `command.threads` is larger, a small picture uses one thread; the bytes are the same.
+        report: called with the stage and the fraction of the whole job that is done, 0 to 1.
 
     Raises:
-        JobError: the job cannot be done; says why.
+        JobError: the job cannot be done; the message says why.
     """
     progress = Progress(report)
     if command.warm == "depth" and command.spec.mode != "painterly":
@@ -113,7 +113,7 @@ def run(command: JobCommand, report: Report) -> Result:
     if command.spec.mode == "painterly":
         from pipeline import painterly
 
-        progress.expect_painting(painterly.engine(command.spec))
+        progress.expect_painting(painterly.engine(command.spec, *command.style_lists))
         with progress.stage("paint") as within:
             painted = painterly.stylise(photo, command, within)
         picture = painted.photo
@@ -124,7 +124,7 @@ def run(command: JobCommand, report: Report) -> Result:
     with progress.stage("layers"):
         layers = _layer(picture, painted.pieces if painted else None, reading, command, progress)
     if layers.max_error > _MAX_ERROR:
-        raise Internal(f"the layers do not give the picture back: they are {layers.max_error} levels off somewhere")
+        raise Internal(f"the layers do not recompose to the picture: they are up to {layers.max_error} levels off")
     with progress.stage("export") as within:
         outputs, manifest = _export(command, photo, picture, painted, reading, layers, threads, within)
     return Result(
@@ -140,7 +140,7 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        return  # `images.read` says so, with its own sentence
+        return  # `decode.read` reports it
     if (found.st_size, found.st_mtime_ns) != (command.image_bytes, command.image_mtime_ns):
         raise SourceChanged(f"{command.image} was changed while it was being read")
 
@@ -176,7 +176,7 @@ def _export(
     threads: int,
     within: Callable[[float], None],
 ) -> tuple[tuple[Output, ...], str]:
-    """Write all files; returns them and the manifest's path, both relative to the attempt."""
+    """Write all files. Returns them, and the path of the manifest, both relative to the attempt."""
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem

@@ -18,13 +18,25 @@ class ByPath:
         if found.kind != "directory":
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         self.fs, self.path, self.dev, self.ino = fs, path, found.dev, found.ino
+        self._fd: int | None = None
+
+    @property
+    def fd(self) -> int:
+        """Of the real disk, where a process is to get the folder."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        return self._fd
 
     def __enter__(self) -> "ByPath":
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def _at(self, name: bytes) -> bytes:
         assert b"/" not in name
@@ -41,7 +53,7 @@ class ByPath:
 
     def _check(self, name: bytes, wanted: Wanted | None) -> None:
         if wanted and not wanted.is_it(self.lstat(name)):
-            raise OSError(errno.ESTALE, "it is not the file any more that was looked at", self._at(name))
+            raise OSError(errno.ESTALE, "it is no longer the file that was checked", self._at(name))
 
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
         self._check(name, wanted)

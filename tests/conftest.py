@@ -18,7 +18,14 @@ settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "rep
 
 #: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
 #: one after the other.
-_NETWORKS = ("test_paintings.py", "test_models_used.py", "test_diffusion.py", "test_depth_model.py", "test_depth_choose.py")
+_NETWORKS = (
+    "test_wheel.py",
+    "test_paintings.py",
+    "test_models_used.py",
+    "test_diffusion.py",
+    "test_depth_model.py",
+    "test_depth_choose.py",
+)
 #: These files take longest. They begin first, so that none of them is left to run alone at the end.
 _LONGEST = (
     *_NETWORKS,

@@ -148,7 +148,7 @@ def list_for(models: Path, *names: str) -> Path:
 
     listed = models.parent / "models-list" / "models.yaml"
     listed.parent.mkdir(exist_ok=True)
-    shipped = json.loads(weights.catalogue(str(listed) if listed.exists() else None).model_dump_json(exclude_none=True))
+    shipped = json.loads(weights.catalogue(*[str(listed)] if listed.exists() else ()).model_dump_json(exclude_none=True))
     for name in names:
         files = list(files_of(str(models / name)))
         shipped["models"][name] |= {"revision": "main", "files": files, "sizes": {}, "sha256": {}}

@@ -1,8 +1,36 @@
-"""Programs that stand in the system's place in tests."""
+"""Programs that tests run: copies of this one, and some that stand in the system's place."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: The packages, and what `daemon/shipped` links to beside the presets.
+_PARTS = ("daemon", "pipeline", "config", "launchd")
+
+
+def copy_program(target: Path, *more: str) -> Path:
+    """Copy the program as a checkout has it, without what Python compiled and without other people's drops.
+
+    Links stay links: what is changed in the copy's `config` is what the copy reads.
+
+    Args:
+        target: a folder, made here.
+        more: further files and folders of the checkout.
+
+    Returns: `target`.
+    """
+    for part in (*_PARTS, *more):
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, target / part)
+    for preset in (ROOT / "inbox").glob("*/_preset.yaml"):
+        folder = target / "inbox" / preset.parent.name
+        folder.mkdir(parents=True)
+        shutil.copy(preset, folder)
+    return target
 
 
 def write_python_program(path: Path, text: str) -> None:

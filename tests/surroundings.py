@@ -123,8 +123,10 @@ def run(case: Case, arguments: Sequence[str], *, output: int | None = None) -> s
         python = _copy(case, checkout)
         environment = _environment(case, Path(base))
         if case.user and os.geteuid() == 0:
-            for folder in (base, *(part for part in Path(base).rglob("*") if not part.is_symlink())):
-                shutil.chown(folder, case.user)
+            closed = Path(base, NO_HOME).parent
+            for part in (Path(base), *Path(base).rglob("*")):
+                if part != closed and not part.is_symlink():
+                    shutil.chown(part, case.user)
         return subprocess.run(
             [*_as_one_core(case), *_as_user(case), python, "-P", *arguments],
             cwd=checkout,
@@ -145,9 +147,9 @@ def _copy(case: Case, checkout: Path) -> Path:
     ).stdout  # fmt: skip
     for name in filter(None, names.split(b"\0")):
         source, target = ROOT / os.fsdecode(name), checkout / os.fsdecode(name)
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy2(source, target, follow_symlinks=False)
     if case.samples and (samples := ROOT.parent / "shared").is_dir():
         (checkout.parent / "shared").symlink_to(samples)
     venv = checkout / ".venv"
@@ -209,6 +211,9 @@ def _as_user(case: Case) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the cases and print a table; returns the exit status."""
+    if not (ROOT / ".git").exists():
+        print(f"{ROOT} is not a git checkout, and only git knows which files belong to it. Run this in a clone.", file=sys.stderr)
+        return 2
     names, _, files = " ".join(arguments).partition("--")
     chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CASES)
     table = []

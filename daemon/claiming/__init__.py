@@ -1,1 +1,4 @@
-"""From the inbox to source/: which job a pair becomes, the journal first and then the moves; batches and control files."""
+"""From the inbox to source/: decides which job a pair becomes, records it, then moves the files.
+
+Also batches and control files.
+"""

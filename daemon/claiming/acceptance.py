@@ -1,4 +1,4 @@
-"""Deciding on one pair: which job it becomes, under which id, to which spec or refusal. Nothing is changed here."""
+"""Decides on one pair: which job it becomes, under which id, with which spec or refusal. Changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from daemon.outbox import Outbox
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, resolve, without_effect
 
-#: The longest name, in bytes, that common file systems hold.
+#: The longest name, in bytes, that common file systems allow.
 _NAME_MAX = 255
-#: Different pairs of sidecar and preset whose reading is remembered: thousands of pictures mostly share a few.
+#: How many combinations of sidecar and preset are cached once read: thousands of pictures usually share a few.
 _MAX_UNDERSTOOD = 256
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the files of a pair ask for: a spec, or why not."""
+    """What the files of a pair ask for: a spec, or the reason why there is none."""
 
     spec: JobSpec | None
     mode: Mode | None
@@ -38,7 +38,7 @@ class Reading:
 
 
 class Acceptance:
-    """Makes the records of new jobs. `known` finds a job that ended long ago; `clock` gives the time with its zone."""
+    """Makes the records of new jobs. `known` finds jobs that ended long ago; `clock` returns the time with its zone."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class Acceptance:
         """The record of a new job, or of one whose picture waited in the inbox for its rest.
 
         Args:
-            pair: ready to be taken.
-            reserved: ids that others of the same group got; this one's is added.
-            batches: ids of the batches of the same group, by folder; this one's is added.
+            pair: a pair that is ready to be taken.
+            reserved: ids already given to others of the same group; this job's id is added.
+            batches: ids of the batches of the same group, by folder; this pair's batch is added.
 
         Raises:
-            OSError: its sidecar or the outbox cannot be read now.
+            OSError: the sidecar or the outbox cannot be read at the moment.
         """
         reading = self._read(pair)
         known = self._waiting(pair, reading)

@@ -1,7 +1,8 @@
-"""Batch folders: the id their jobs share, and the end of the folder when all its pictures are taken.
+"""Batch folders: the id that their jobs share, and the removal of the folder when all its pictures are taken.
 
-The end, and why in this order: `batch_closing` (from here a crash is rolled forward) → job.yaml into the source/ of the last job,
-by rename, synced → the empty folder removed → `batch_closed`. What is not ours keeps the folder; nobody's file is ever removed.
+The order of the removal, and why: record `batch_closing` (after a crash from here on, recovery completes it) → rename job.yaml
+into the source/ of the last job, and sync → remove the empty folder → record `batch_closed`. If the folder holds anything that
+is not ours, it stays; nobody's file is ever removed.
 """
 
 import errno
@@ -33,15 +34,15 @@ class Batches:
         self._mover = mover
 
     def id_of(self, folder: bytes, now: datetime) -> str:
-        """The id of the batch that is in this folder: a new one if none of its pictures was taken before.
+        """The id of the batch in this folder: a new one if none of its pictures has been taken yet.
 
-        It holds the time, so that the same folder dropped again on another day is another batch.
+        The id contains the time, so the same folder dropped again on another day is a new batch.
         """
         batch = self._ledger.jobs.batches.get(to_text(folder))
         return batch.batch if batch and not batch.closing else generated_id(folder + b".", now)
 
     def close(self, folder: bytes) -> str | None:
-        """End the batch in this folder; returns why that cannot be now, one clause, none if it is done.
+        """End the batch in this folder. Returns None if that worked, otherwise a clause that says why it is not possible now.
 
         Raises:
             JournalError: the process must stop.
@@ -64,7 +65,7 @@ class Batches:
         return None
 
     def recover(self) -> None:
-        """Go on with what an earlier process began.
+        """Complete what an earlier process began.
 
         Raises:
             JournalError: the process must stop.
@@ -76,7 +77,7 @@ class Batches:
                 logger.warning("the batch folder {} cannot be removed yet: {}", batch.folder, error)
 
     def forget_all_but(self, folders: Collection[bytes]) -> None:
-        """A batch whose folder somebody took out of the inbox is over; a folder of that name that comes later is another one.
+        """End all batches but these, because somebody took their folders away. A later folder with the same name is a new batch.
 
         Raises:
             JournalError: the process must stop.
@@ -86,7 +87,7 @@ class Batches:
             self._ledger.record(*(BatchClosed(job=batch.last_job, folder=batch.folder) for batch in gone))
 
     def _not_ours(self, folder: HeldFolder) -> bytes | None:
-        """Something in the folder that keeps it, if there is anything."""
+        """The name of something in the folder that is not ours and therefore keeps it; None if there is nothing."""
         names = [entry.name for entry in folder.scan()]
         return next((name for name in sorted(names) if not is_dust(name) and not is_batch_file(name)), None)
 
@@ -100,13 +101,13 @@ class Batches:
                     inbox.sync_dir()
                     logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
         except OSError as error:
-            # Gone already, or somebody put something in this very moment, or in its place: then it is their folder now.
+            # It is gone already, or somebody has just put something in it or in its place. Then it is their folder.
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         self._ledger.record(BatchClosed(job=batch.last_job, folder=batch.folder))
 
     def _file(self, folder: HeldFolder, job_id: str) -> None:
-        """Move job.yaml into source/, and remove what a file manager left in the folder."""
+        """Move job.yaml into source/, and remove the hidden files that a file manager left in the folder."""
         with self._outbox.held_job(job_id, b"source") as source:
             for entry in folder.scan():
                 if is_dust(entry.name):
@@ -120,7 +121,7 @@ class Batches:
 
 
 def _free_name(source: HeldFolder, name: bytes) -> bytes:
-    """The name in source/, numbered where it is taken."""
+    """The name, with a number added if it is taken in source/."""
     stem, ending = os.path.splitext(name)
     taken = {entry.name for entry in source.scan()}
     names = (name, *(b"%s-%d%s" % (stem, number, ending) for number in range(2, len(taken) + 3)))

@@ -1,21 +1,22 @@
-"""Taking what intake calls ready: journal first, then the files.
+"""Takes the pairs that intake calls ready: records them first, then moves the files.
 
 The order, and why:
 
-1. Look once more: each file is what intake saw. A file that changed waits on, and so does a young picture whose end is missing:
-   a writer that opens the name anew must find it there.
-2. Read the sidecar, decide on spec and id (`daemon.claiming.acceptance`). Nothing is changed yet.
-3. `accepted` records, one sync for all. From here each pair is a job, whatever happens.
-4. The job's folder (exclusively) and `source/`, made durable: a folder that a power loss takes back takes all in it along.
-5. The image, depth picture, twins and, last, the sidecar by rename. A crash leaves some files here and some there; the record
-   knows all of them, so the claim is rolled forward.
-6. The syncs of `source/`, then of the inbox. Before this the renames may be undone by a power loss; the record still stands,
-   the files are still whole.
-7. `claimed` records, one sync for all. Only now do the inbox names mean nothing: whatever appears there is a new job.
-8. `status.json`, a view.
+1. Check that each file is still what intake saw. A file that changed keeps waiting. So does a new picture whose end is missing:
+   a writer that opens the name again must find it there.
+2. Read the sidecar; decide on spec and id (`daemon.claiming.acceptance`). Nothing has changed yet.
+3. Record `accepted`, with one sync for all. From here each pair is a job, whatever happens.
+4. Make the job's folder (which must not exist yet) and `source/`, and sync them. If a power loss undid a folder, it would take
+   everything in it along.
+5. Rename the image, depth picture, twins and, last, the sidecar. After a crash some files may be in either folder. The record
+   names them all, so recovery completes the claim.
+6. Sync `source/`, then the inbox. Until then a power loss may undo the renames, but the record remains and the files are whole.
+7. Record `claimed`, with one sync for all. From here the names in the inbox are free: whatever appears there is a new job.
+8. Write `status.json`, a view.
 """
 
 import errno
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,20 +40,27 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings
+from daemon.troubles import Troubles
 
-#: Errors that only a person can end, so long after which a job is given up that was accepted and cannot be moved: its picture
-#: waits in the inbox again. Long enough for a share whose rights are being set, short enough to be told the reason.
+#: Errors that only a person can fix. An accepted job that cannot be moved because of them is given up after `_STUCK_SECONDS`,
+#: and its picture waits in the inbox again. That is long enough to set the permissions of a share, and short enough for people
+#: to see the reason soon.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STUCK_SECONDS = 60.0
-#: Pairs taken with one sync: enough that the syncs do not count, few enough that the loop stays awake to everything else.
+#: How many pairs share one sync: enough that the syncs hardly cost anything, few enough that the loop stays responsive.
 GROUP = 256
+#: What is retried for several jobs at once; a job id contains no space.
+_CLAIMS, _FOLDERS = "the claims", "the folders"
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A pair that could not be taken now, and why, in plain words; `grew`: it had not been complete.
+    """A pair that could not be taken now, with the reason in plain words.
 
-    `for_a_person`: time alone will not help. `unfinished`: the picture whose end is missing; its rest may come within `seconds`.
+    Attributes:
+        grew: the picture had not been complete.
+        for_a_person: waiting alone will not help.
+        unfinished: the picture whose end is missing; its rest may arrive within `seconds`.
     """
 
     pair: Ready
@@ -65,7 +73,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """What came of an attempt to take pairs."""
+    """The outcome of an attempt to take pairs."""
 
     done: tuple[Ready, ...]
     dropped: tuple[Dropped, ...]
@@ -86,7 +94,7 @@ class Claims:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known` finds a job that ended long ago, for an id that is taken; `clock` gives the time with its zone."""
+        """`known` finds jobs that ended long ago, to see whether an id is taken; `clock` returns the time with its zone."""
         self._monotonic = monotonic
         self._clock = clock
         self._ledger = ledger
@@ -95,13 +103,14 @@ class Claims:
         self._most_bytes = settings.limits.max_image_bytes
         self._folders = mover.folders
         self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
-        #: Why accepted jobs are not in the outbox yet, by id.
+        #: Why accepted jobs are not in the outbox yet, by job id.
         self.held: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._turn = 0
+        self._troubles = Troubles()
 
     def take(self, ready: Sequence[Ready]) -> Taking:
-        """Accept and claim at most `GROUP` pairs. What is not as intake saw it stays where it is.
+        """Accept and claim at most `GROUP` pairs. A pair that is not as intake saw it stays where it is.
 
         Raises:
             JournalError: the process must stop.
@@ -119,11 +128,13 @@ class Claims:
         for pair in ready[:GROUP]:
             why = self._is_held(pair, under_way) or self._hindrance(pair)
             if why is None:
+                about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
                     accepted.append((pair, self._acceptance.decide(pair, reserved, batches)))
+                    self._troubles.over(about)
                     continue
                 except OSError as error:
-                    logger.warning("cannot read what belongs to {} yet: {}", to_text(pair.image.name), error)
+                    self._troubles.tell(about, f"cannot read what belongs to {about} yet: {error}")
                     why = Dropped(pair, f"it cannot be read now: {error.strerror}")
             dropped.append(why)
         accepted, unrecorded = self._record(accepted)
@@ -137,12 +148,12 @@ class Claims:
     def _record(
         self, accepted: list[tuple[Ready, Accepted | Retaken]]
     ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[Dropped]]:
-        """Record all of them with one sync; a pair of which no reader of the journal would accept the record is left out."""
+        """Record all of them with one sync. Leave out a pair whose record no reader of the journal would accept."""
         try:
             if accepted:
                 self._ledger.record(*(record for _, record in accepted))
         except UnreplayableError as error:
-            # Nothing was recorded. Which of them it was shows when each is recorded by itself.
+            # Nothing was recorded. Recording them one by one shows which of them was refused.
             if len(accepted) == 1:
                 [(pair, record)] = accepted
                 logger.error("{} cannot be recorded: {}", record.job, error)
@@ -158,7 +169,7 @@ class Claims:
         return recorded, dropped
 
     def try_again(self) -> None:
-        """Move what could not be moved: those that somebody cancels, and some of the others, of whom each has its turn.
+        """Move jobs that could not be moved before: all that somebody cancelled, and some of the others in turn.
 
         Raises:
             JournalError: the process must stop.
@@ -171,7 +182,7 @@ class Claims:
         self.finish(chosen, again=True)
 
     def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
-        """Move the files of accepted jobs; what cannot be moved now stays accepted and is tried again later.
+        """Move the files of accepted jobs. What cannot be moved now stays accepted and is retried later.
 
         Raises:
             JournalError: the process must stop.
@@ -195,8 +206,9 @@ class Claims:
         given_up = [job for job, error in stuck if self._hold(job, error)]
         try:
             self._mover.settle(whole)
+            self._troubles.over(_CLAIMS)
         except OSError as error:
-            logger.warning("cannot make the claim of {} jobs durable yet: {}", len(whole), error)
+            self._troubles.tell(_CLAIMS, f"claims cannot be made durable yet: {error}")
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
         records += [Withdrawn(job=job.job_id) for job in (*gone, *planted, *given_up)]
@@ -209,10 +221,10 @@ class Claims:
             logger.info("{} was taken back before it could be claimed", job.job_id)
 
     def _hold(self, job: Job, error: Exception) -> bool:
-        """An accepted job whose files cannot be moved now: said once, shown in the waiting list, tried again later.
+        """Note an accepted job whose files cannot be moved now: log it once, show it in the waiting list, retry it later.
 
-        Returns whether it is given up instead, with all its files still in the inbox: somebody cancelled it, or only a person can
-        end what hinders it.
+        Returns whether the job is given up instead, with all its files still in the inbox. That happens if somebody cancelled
+        it, or if only a person can remove the obstacle.
         """
         since = self._since.setdefault(job.job_id, self._monotonic())
         hopeless = getattr(error, "errno", None) in _DENIED and self._monotonic() - since >= _STUCK_SECONDS
@@ -235,7 +247,7 @@ class Claims:
     def _make_room(
         self, jobs: Sequence[Job], *, again: bool
     ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | PlantedError]]]:
-        """The jobs whose folders are there and durable, those whose id something else has, and those that cannot have one now."""
+        """Sort jobs into those whose folders exist and are durable, those whose id is taken, and those that must wait."""
         roomy: list[Job] = []
         planted: list[Job] = []
         stuck: list[tuple[Job, OSError | PlantedError]] = []
@@ -250,20 +262,21 @@ class Claims:
                 stuck.append((job, error))
         try:
             self._mover.anchor(roomy)
+            self._troubles.over(_FOLDERS)
         except OSError as error:
-            logger.warning("cannot make the folders of {} jobs durable yet: {}", len(roomy), error)
+            self._troubles.tell(_FOLDERS, f"the folders of accepted pictures cannot be made durable yet: {error}")
             roomy = []
         return roomy, planted, stuck
 
     def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> Dropped | None:
-        """Whether the picture is a job already and only lies in the inbox still because it could not be moved."""
+        """Whether the picture is a job already, and is only still in the inbox because it could not be moved."""
         job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None
         return Dropped(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
 
     def _hindrance(self, pair: Ready) -> Dropped | None:
-        """Why a pair is not what intake saw, or not free; none if nothing speaks against taking it."""
+        """Why a pair is not as intake saw it, or cannot be moved; None if it can be taken."""
         for entry in pair.entries:
             try:
                 folder = self._folders.open(pair.folder)
@@ -278,7 +291,7 @@ class Claims:
             if folder.written_elsewhere(entry.name):
                 return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
             if entry.size > self._most_bytes and found.dev != self._outbox.device():
-                # Claiming it would copy all of it, for hours perhaps, and nobody else would be served meanwhile.
+                # Claiming it would copy all of it, perhaps for hours, and hold up everybody else.
                 said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return Dropped(pair, why, for_a_person=True)
@@ -288,7 +301,7 @@ class Claims:
                 try:
                     seconds = self._rest_may_come(folder, entry)
                 except OSError as error:
-                    # A worker could not read it either, and the job would fail for what may pass.
+                    # A worker could not read it either, and the job would fail because of an error that may pass.
                     denied = error.errno in _DENIED
                     why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
                     return Dropped(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
@@ -297,7 +310,7 @@ class Claims:
         return None
 
     def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
-        """For how many seconds the rest of a picture may still come; 0 if its end is there, it is old, or nothing can be told.
+        """For how many seconds the rest of a picture may still arrive; 0 if its end is there, it is old, or nobody can tell.
 
         Raises:
             OSError: it cannot be read.

@@ -11,9 +11,9 @@ from daemon.sidecar import MAX_BYTES, parse
 
 
 def read_control(folder: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
-    """What a control file in an open folder says of the pictures beside it; what is wrong is said in the answer, nothing raised.
+    """What a control file in an open folder says about the pictures next to it. Errors are part of the answer; nothing is raised.
 
-    A disk or server that refuses the file for a moment is told from what is written in it: the former is asked again.
+    A passing error of the disk or server is kept apart from an error in the content: after the former, the file is read again.
     """
     wanted = Wanted(entry.size, entry.mtime_ns, entry.ino, entry.dev)
     try:

@@ -1,4 +1,4 @@
-"""Asking iCloud for pictures whose content is not on this disk, without waiting for it."""
+"""Asks iCloud to download pictures that are not on this disk, without waiting for them."""
 
 import subprocess
 from collections.abc import Callable, Iterable
@@ -7,14 +7,17 @@ from loguru import logger
 
 from daemon.platform.files import request_download
 
-#: Programs that ask at once; each lives for a moment.
+#: How many requesting programs may run at once; each ends after a moment.
 _MAX_AT_ONCE = 4
-#: Seconds after which the same file is asked for again: the request may have been forgotten with the network.
+#: Seconds until the same file is requested again: iCloud may forget a request when the network fails.
 _AGAIN_SECONDS = 600.0
 
 
 class Downloads:
-    """Remembers what was asked for. `request` starts a program that asks, and returns it; none where there is nothing to ask."""
+    """Remembers what was requested. `request` starts a program that asks iCloud, and returns it.
+
+    None if there is nothing to ask.
+    """
 
     def __init__(self, request: Callable[[bytes], subprocess.Popen[bytes] | None] = request_download) -> None:
         self._request = request
@@ -22,7 +25,7 @@ class Downloads:
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def ask(self, paths: Iterable[bytes], now: float) -> None:
-        """Ask for these files, and forget all others; what is too much at once is asked for the next time."""
+        """Request these files, and forget all others. If there are too many at once, the rest are requested next time."""
         wanted = set(paths)
         self._asked = {path: at for path, at in self._asked.items() if path in wanted}
         self._programs = [program for program in self._programs if program.poll() is None]

@@ -1,8 +1,7 @@
-"""The folders of the inbox, each opened once and held while pairs of it are taken.
+"""The folders of the inbox, each opened once and held open while pairs in it are taken.
 
-Whoever may write to the inbox may exchange a folder for a link at any moment. So between the look and the rename no path is
-walked twice: everything is done through the folder that was opened, which is no link, and a folder that has to be opened once
-more must be the same one.
+Anybody who can write to the inbox can swap a folder for a link at any moment. So between check and rename no path is resolved
+twice: everything goes through the open folder, which is not a link. A folder that must be opened again must be the same one.
 """
 
 import errno
@@ -11,21 +10,21 @@ from collections.abc import Callable
 from daemon.fs import FileSystem, HeldFolder, Wanted
 from daemon.intake.model import INBOX, Entry
 
-#: Folders held at once: enough for those of one group, few enough for the 256 descriptors that a process has on macOS.
+#: How many folders are held open at once: enough for one group, few enough for the 256 descriptors of a process on macOS.
 _MAX_HELD = 32
 
 
 class ExchangedError(FileNotFoundError):
-    """The folder that was looked at is not there any more; another one has its name."""
+    """The folder that was checked is gone; another one has its name."""
 
 
 class InboxFolders:
-    """Holds folders of the inbox until `release`.
+    """Holds folders of the inbox open until `release`.
 
     Args:
         fs: the disk.
         inbox: path of the inbox; links in it are the owner's own.
-        is_local: whether inodes say which file it is; on network file systems they may change over a remount.
+        is_local: whether inodes identify files. On network file systems they may change when the share is mounted again.
     """
 
     def __init__(self, fs: FileSystem, inbox: bytes, is_local: Callable[[], bool] = lambda: True) -> None:
@@ -38,25 +37,27 @@ class InboxFolders:
 
     @property
     def local(self) -> bool:
-        """Whether the inbox is on a local disk, asked once until `release`."""
+        """Whether the inbox is on a local disk. The answer is kept until `release`."""
         if self._local is None:
             self._local = self._is_local()
         return self._local
 
     def open(self, name: bytes, ino: int = 0) -> HeldFolder:
-        """A folder of the inbox, or the inbox itself (an empty name); held until others have pushed it out, or `release`.
+        """Open a folder of the inbox, or the inbox itself (an empty name).
+
+        It is held open until `release`, or until too many are open.
 
         Args:
             name: of the folder.
-            ino: which folder it must be, if that is known from before a restart; asked on local disks only.
+            ino: the inode it must have, if known from before a restart; checked only on local disks.
 
         Raises:
-            ExchangedError: the name stands for another folder than before.
-            OSError: it is not there, is no folder (a link, for instance), or cannot be opened.
+            ExchangedError: the name now belongs to another folder.
+            OSError: it is missing, is not a folder (but a link, for instance), or cannot be opened.
         """
         held = self._held.get(name) or self._open(name)
         if ino and self.local and held.ino != ino:
-            raise ExchangedError(errno.ENOENT, "another folder has its name by now", held.path)
+            raise ExchangedError(errno.ENOENT, "another folder has this name now", held.path)
         return held
 
     def _open(self, name: bytes) -> HeldFolder:
@@ -64,7 +65,7 @@ class InboxFolders:
         identity = held.dev, held.ino
         if self._known.setdefault(name, identity) != identity:
             held.release()
-            raise ExchangedError(errno.ENOENT, "another folder has its name by now", held.path)
+            raise ExchangedError(errno.ENOENT, "another folder has this name now", held.path)
         if len(self._held) >= _MAX_HELD:
             oldest = next(other for other in self._held if other != INBOX)
             self._held.pop(oldest).release()
@@ -72,11 +73,11 @@ class InboxFolders:
         return held
 
     def wanted(self, entry: Entry) -> Wanted:
-        """The file that was looked at, for who opens it."""
+        """The file that was checked, as a condition for opening it."""
         return Wanted(entry.size, entry.mtime_ns, *((entry.ino, entry.dev) if self.local else ()))
 
     def release(self) -> None:
-        """Hold none of them any longer."""
+        """Close all of them."""
         for held in self._held.values():
             held.release()
         self._held.clear()

@@ -1,7 +1,7 @@
-"""The claim's second half: moving what was accepted from the inbox into source/.
+"""The second half of a claim: moves accepted files from the inbox to source/.
 
-Every step can be repeated: the same functions claim, go on after an error and roll a half-done claim forward after a crash.
-The order is argued in `daemon.claiming.claims`.
+Every step can be repeated. The same functions claim, continue after an error, and complete a half-done claim after a crash.
+`daemon.claiming.claims` explains the order.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from daemon.outbox import Outbox
 from daemon.sidecar import render
 
 _SOURCE = b"source"
-#: A copy in the making.
+#: The prefix of an unfinished copy.
 _HALF = TEMPORARY + b"claim"
 
 
 class Moved(Enum):
-    """How a claim came out."""
+    """The outcome of a claim."""
 
     WHOLE = "whole"
-    TAKEN_BACK = "taken back"  # the picture is not in the inbox any more, nothing was moved
+    TAKEN_BACK = "taken back"  # the picture is no longer in the inbox; nothing was moved
 
 
 class PlantedError(Exception):
@@ -45,14 +45,14 @@ class Mover:
         is_local: Callable[[], bool] = lambda: True,
         most_bytes: float = float("inf"),
     ) -> None:
-        """Makes a mover.
+        """Create a mover.
 
         Args:
             fs: the disk.
             inbox: its path.
-            outbox: where to.
-            is_local: whether the inbox is on a local disk, where an inode says which file it is.
-            most_bytes: the largest file that is copied where it cannot be renamed; a copy holds up everything else.
+            outbox: the target.
+            is_local: whether the inbox is on a local disk, where an inode identifies a file.
+            most_bytes: the largest file that is copied if it cannot be renamed; a copy holds up everything else.
         """
         self._fs = fs
         self._most_bytes = most_bytes
@@ -60,11 +60,11 @@ class Mover:
         self.folders = InboxFolders(fs, inbox, is_local)
 
     def make_room(self, job: Job, *, again: bool) -> None:
-        """Make a job's folder and its source/; `again` if it was tried before, perhaps by an earlier process.
+        """Make a job's folder and its source/. `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
-            PlantedError: the name is taken: by anything if this is the first try, by something that is no folder if not.
-            OSError: it could not be done now; try again later.
+            PlantedError: the name is taken: by anything on the first try, later by anything but a folder.
+            OSError: it failed for now; try again later.
         """
         name = job.job_id.encode()
         with self._outbox.hold() as outbox:
@@ -76,15 +76,15 @@ class Mover:
                 raise PlantedError(job.job_id) from error
 
     def anchor(self, jobs: Sequence[Job]) -> None:
-        """Wait until the rooms are durable. Before this nothing may be moved in: a folder that is lost takes all in it along."""
+        """Make the job folders durable. Nothing may be moved in before: a lost folder takes everything in it along."""
         if jobs:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 
     def move(self, job: Job) -> Moved:
-        """Bring a job's files into its source/. The renames are not durable before `settle`.
+        """Move a job's files into its source/. The renames are not durable before `settle`.
 
         Raises:
-            OSError: it could not be finished now; try again later.
+            OSError: it could not be completed now; try again later.
         """
         with self._outbox.held_job(job.job_id, _SOURCE) as source:
             picture, *others = job.accepted.files
@@ -93,13 +93,14 @@ class Mover:
                 for file in others:
                     self._move_one(job, file, source)
                 if job.accepted.effective and job.spec:
-                    # Beside preset and batch jobs, so that source/ is a complete pair that can be dropped again.
+                    # For preset and batch jobs, write the spec next to the picture, so that source/ is a complete pair that can
+                    # be dropped again.
                     write_atomic(source, to_bytes(job.accepted.effective), render(job.spec), durable=False)
                 return Moved.WHOLE
         return self._give_up_room(job)
 
     def settle(self, jobs: Sequence[Job]) -> None:
-        """Wait until the moves of these jobs are durable: new names first, then the old names' absence."""
+        """Make the moves of these jobs durable: first the new names, then the removal of the old ones."""
         if jobs:
             sources = {job.job_id: self._outbox.job(job.job_id, b"source") for job in jobs}
             specs = [
@@ -110,13 +111,13 @@ class Mover:
             try:
                 self.folders.open(to_bytes(folder), ino).sync_dir()
             except (FileNotFoundError, NotADirectoryError):
-                continue  # somebody removed the folder; then the names in it are gone as well
+                continue  # somebody removed the folder, and with it the names
 
     def withdraw(self, job: Job) -> bool:
-        """Give an accepted job up whose files are all in the inbox still: its room is removed. False if some were moved.
+        """Give up an accepted job whose files are all still in the inbox, and remove its folders. False if some files were moved.
 
         Raises:
-            OSError: it cannot be told, or not be removed, now.
+            OSError: this cannot be determined or done now.
         """
         try:
             with self._outbox.held_job(job.job_id, _SOURCE) as source:
@@ -127,7 +128,10 @@ class Mover:
         return self._give_up_room(job) is Moved.TAKEN_BACK
 
     def _give_up_room(self, job: Job) -> Moved:
-        """Remove the folders of a job without files; if somebody put something there, the job stays, to fail without picture."""
+        """Remove the folders of a job without files.
+
+        If somebody put something there, the job stays and fails without a picture.
+        """
         try:
             with self._outbox.hold() as outbox:
                 with outbox.enter(job.job_id.encode()) as folder:
@@ -144,7 +148,7 @@ class Mover:
         return Moved.TAKEN_BACK
 
     def _move_one(self, job: Job, file: ClaimedFile, source: HeldFolder) -> bool:
-        """Whether the file is in source/ now."""
+        """Move one file, and return whether it is in source/ now."""
         name, to = to_bytes(file.name), to_bytes(file.to)
         here, wanted = _look(source, to), self._wanted(file)
         try:
@@ -165,7 +169,10 @@ class Mover:
         return True
 
     def bring(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
-        """Move a file to a free name, also to another file system. Between two names of one file system not durable yet."""
+        """Move a file to a free name, if necessary to another file system.
+
+        Within one file system, the move is not durable yet.
+        """
         try:
             folder.move(name, source, to)
         except OSError as error:
@@ -176,10 +183,10 @@ class Mover:
             self._carry(folder, name, source, to, wanted)
 
     def _is_leftover(self, file: ClaimedFile, folder: HeldFolder, there: Stat, source: HeldFolder, here: Stat) -> bool:
-        """Whether the inbox name is only what a crash left of a move that is done; else it is a new drop that looks the same.
+        """Whether the inbox name is only left over from a move before a crash; otherwise it is a new drop that looks the same.
 
-        Within one file system a crash leaves two names of one file. Between two, or two mounts of one, it leaves the original
-        beside its finished copy.
+        Within one file system, a crash leaves two names of one file. Between two file systems, or two mounts of one, it leaves
+        the original and its finished copy.
         """
         is_copied = here.ino != file.ino == there.ino
         if here.dev == there.dev and not is_copied:
@@ -188,18 +195,18 @@ class Mover:
         return same and folder.digest(to_bytes(file.name)) == source.digest(to_bytes(file.to))
 
     def _carry(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
-        """Move to another file system: copy, compare, rename, and only then remove the original."""
+        """Move a file to another file system: copy, compare, rename, and only then remove the original."""
         _remove_if_there(source, _HALF)
         try:
             _copy(folder, name, source, wanted)
             source.rename(_HALF, to)
         except OSError:
-            # Half a copy must not hold the room that the other jobs need until it is tried again.
+            # Half a copy must not occupy the space that other jobs need until the next try.
             with contextlib.suppress(OSError):
                 _remove_if_there(source, _HALF)
             raise
         source.sync_dir()
-        # What has come under the name meanwhile is somebody's new drop.
+        # A file that appeared under this name in the meantime is a new drop.
         if (there := _look(folder, name)) is not None and wanted.is_it(there):
             folder.unlink(name)
 
@@ -211,12 +218,12 @@ class Mover:
         return True
 
     def _wanted(self, file: ClaimedFile) -> Wanted:
-        """The file that was accepted. Its inode is asked on local disks only: on a share it changes over a remount."""
+        """The accepted file. Its inode is compared only on local disks: on a share it may change with each mount."""
         return Wanted(file.size, file.mtime_ns, file.ino if self.folders.local else None)
 
 
 def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> None:
-    """Make a folder in a folder, or find it there."""
+    """Make a folder in a folder; with `may_be_there`, it may exist already."""
     try:
         folder.mkdir(name)
     except FileExistsError as error:

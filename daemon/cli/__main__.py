@@ -1,4 +1,4 @@
-"""`python -m daemon.cli`: the command line by the interpreter's own path, as service managers start it."""
+"""`python -m daemon.cli`: the command line through the interpreter's own path, as service managers start it."""
 
 from daemon.cli import main
 

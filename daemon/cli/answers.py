@@ -1,4 +1,4 @@
-"""What each verb prints with `--json`: the models, and the schemas that `multiplane schema` prints of them."""
+"""What each verb prints with `--json`: the models, and their schemas for `multiplane schema`."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from daemon.stats import Stats
 
 
 class Event(BaseModel):
-    """A record of the journal about one job; what it has beside these fields goes by `event`."""
+    """A record of the journal about one job. Its further fields depend on `event`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -25,14 +25,14 @@ class Event(BaseModel):
 
 
 class Story(Frozen):
-    """What `show` tells: the job as it is, and what happened, in order."""
+    """The output of `show`: the job as it is now, and what happened, in order."""
 
     status: Status
     events: tuple[Event, ...]
 
 
 class Checked(Frozen):
-    """What `check` finds of one file."""
+    """The result of `check` for one file."""
 
     file: str
     ok: bool
@@ -40,7 +40,10 @@ class Checked(Frozen):
 
 
 class ListedModel(Frozen):
-    """A model of `models list`; `bytes` is the size of its weights, `part` what it is a part of, `pinned` if they are known."""
+    """A model in `models list`. `bytes`: size of its weights.
+
+    `part`: what it is a part of; `pinned`: the list has their hashes.
+    """
 
     name: str
     use: str
@@ -59,21 +62,21 @@ class ListedModel(Frozen):
 
 
 class VerifiedModel(Frozen):
-    """What `models verify` finds of one model."""
+    """The result of `models verify` for one model."""
 
     name: str
     ok: bool
     says: str
 
 
-#: The files that programs read.
+#: Files that other programs read.
 FILES: dict[str, TypeAdapter[Any]] = {
     "status": TypeAdapter(Status),
     "manifest": TypeAdapter(Manifest),
     "health": TypeAdapter(Health),
 }
 _ASKED: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
-#: The verbs. `submit` without --wait prints the ids alone.
+#: The verbs' output. `submit` without --wait prints only the ids.
 VERBS: dict[str, TypeAdapter[Any]] = {
     "submit": TypeAdapter(list[str] | list[Status]),
     "jobs": TypeAdapter(list[Status]),
@@ -93,5 +96,5 @@ VERBS: dict[str, TypeAdapter[Any]] = {
 
 
 def schema(which: str) -> dict[str, Any]:
-    """The JSON Schema of a file, or of a verb's answer, by its name in `FILES` or `VERBS`."""
+    """The JSON Schema of a file or of a verb's output, by its name in `FILES` or `VERBS`."""
     return (FILES | VERBS)[which].json_schema(mode="serialization")

@@ -1,4 +1,4 @@
-"""The command `multiplane`: its verbs and what is true for all of them."""
+"""The command `multiplane`: its verbs, and what applies to all of them."""
 
 import os
 import sys
@@ -10,17 +10,20 @@ import typer
 from daemon import __version__
 from daemon.cli.common import Home, tell_error
 from daemon.errors import Refusal
+from daemon.settings.layout import in_checkout, make
 
-#: In the order of the help; each is a module of this package, but for the three of `control`.
+#: In the order of the help. Each is a module of this package, except for the three in `control`.
 VERBS = (
     *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
     *("check", "schema", "doctor", "models", "service"),
 )
+#: Targets of the Makefile that people may type as verbs.
+OF_THE_CHECKOUT = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command with all its verbs, or with the one asked for: the others' modules cost more time than most verbs take."""
+    """The command with all its verbs, or with one. Loading the other modules would take longer than most verbs do."""
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",
@@ -47,22 +50,30 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
     home: Home = None,
 ) -> None:
-    # Before the verb it means the same as behind it, where the verb reads it.
+    # An option before the verb means the same as after it, where the verb reads it.
     if home:
         os.environ["MULTIPLANE_HOME"] = os.fspath(home)
 
 
 def _verb_typed() -> str | None:
-    """The first word behind the command; when the tab key asks, the shell has put the line into the environment (zsh, bash)."""
+    """The first word after the command. For a completion, the shell puts the line into the environment (zsh, bash)."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
     words = line.split() if line else sys.argv
     return words[1] if len(words) > 1 else None
 
 
+def _not_a_verb(name: str) -> Refusal:
+    hint = f"Run: {make(name)}" if in_checkout() else "An installed package has none. multiplane --help lists the verbs."
+    return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
+
+
 def main() -> None:
-    """Run the command line; every refusal, and what the disk refuses, is one sentence and a next step, never a traceback."""
+    """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
-        command_line(_verb_typed())()
+        verb = _verb_typed()
+        if verb in OF_THE_CHECKOUT:
+            raise _not_a_verb(verb)
+        command_line(verb)()
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)

@@ -1,4 +1,4 @@
-"""Asking the daemon: drop a request, wait for its answer."""
+"""Requests to the daemon: writes one, and waits for the answer."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from daemon.fs import make_folders, write_atomic
 from daemon.jobs import decide
 from daemon.settings import Settings
 
-#: How long a running daemon may take to answer before the verb says that the request stays.
+#: Seconds in which a running daemon should answer; after that the verb says that the request will be done later.
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
@@ -29,7 +29,7 @@ _DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
 
 
 def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
-    """Ask for something about jobs, or all of a batch, and print what became of it; exit 1 if it was refused for any job."""
+    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job."""
     settings = settings_in_use(home)
     looking = Looking(fs, settings)
     runs = looking.daemon_runs()
@@ -54,7 +54,7 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
 
 
 def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
-    """The sentence and the hint for a job that is none or, while no daemon is there to say so, for which it cannot be done."""
+    """The sentence and the hint if there is no such job or, without a daemon to answer, if the request is impossible for it."""
     job = looking.job(job_id) if is_job_id(job_id) else None
     if job is None:
         return no_such_job(looking, job_id)
@@ -63,7 +63,7 @@ def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[
 
 
 def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
-    """Drop the request and wait for its answer; without one it stays, to be done later."""
+    """Write the request and wait for its answer. Without an answer the request stays, to be done later."""
     folder = settings.paths.requests_bytes
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
     try:

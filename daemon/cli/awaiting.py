@@ -1,4 +1,4 @@
-"""Waiting for what was submitted: until every job has ended, or there is nothing to wait for."""
+"""Waits for submitted pictures until every job has ended, or until waiting makes no sense."""
 
 import os
 import re
@@ -17,18 +17,18 @@ from daemon.errors import Refusal
 from daemon.outbox import status_of
 from daemon.settings import Settings
 
-#: A service manager starts a daemon that crashed again after 30 s; who waits should not give up before that.
+#: A service manager restarts a crashed daemon after 30 s; do not give up before that.
 NO_DAEMON_SECONDS = 60.0
-#: EX_TEMPFAIL of sysexits.h: nothing is wrong with the pictures, and later it may work.
+#: EX_TEMPFAIL of sysexits.h: the pictures are fine, and a later try may work.
 EXIT_NO_DAEMON = 75
 _POLL_SECONDS = 0.1
-#: How often it is asked whether the daemon still runs, and what hinders it.
+#: Seconds between two checks of whether the daemon runs and what holds it up.
 _ASK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A picture that was put into the inbox: the id that its job will have, and where its sidecar waits until it is taken."""
+    """A picture in the inbox: the id its job will have, and the path of its sidecar until it is taken."""
 
     job_id: str
     sidecar: bytes
@@ -36,7 +36,7 @@ class Dropped:
 
 @dataclass
 class _Watched:
-    """What became of each so far. `gone`: without ever having been a job, or removed."""
+    """What has happened to each job so far. `gone`: removed, or never became a job."""
 
     ended: dict[str, Status] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -56,22 +56,22 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Tell each job as it ends, or all of them at the end as JSON; exit 1 if one did not complete.
+    """Print each job as it ends, or all of them at the end as JSON. Exit 1 if a job did not complete.
 
     Args:
-        dropped: what is waited for.
+        dropped: what to wait for.
         settings: of the home.
         as_json: print the statuses of the jobs that ended, in their order, as one list.
-        patience: seconds without a running daemon after which it is given up, with exit 75; what was dropped stays.
-        clock: monotonic seconds.
-        sleep: lets so many seconds pass.
+        patience: seconds without a running daemon after which to give up with exit 75; the pictures stay in the inbox.
+        clock: returns monotonic seconds.
+        sleep: waits for that many seconds.
     """
     looking, seen, asked_at = Looking(fs, settings), _Watched(), float("-inf")
     given_up = False
     while left := [one for one in dropped if seen.is_left(one)]:
         tick = clock()
         expired = seen.idle_since is not None and tick - seen.idle_since >= patience
-        # Who gives up has looked once more: the daemon may have just begun, or ended just after the last job.
+        # Look once more before giving up: the daemon may have just started, or stopped right after the last job.
         asks = expired or tick - asked_at >= _ASK_SECONDS
         if asks:
             asked_at = tick
@@ -97,7 +97,7 @@ def wait_for(
 
 
 def _look_at_the_daemon(looking: Looking, seen: _Watched, settings: Settings, tick: float, patience: float) -> None:
-    """Say once, and again when it changes, why nothing goes on."""
+    """Say why nothing progresses: once, and again when the reason changes."""
     if not looking.daemon_runs():
         seen.idle_since = tick if seen.idle_since is None else seen.idle_since
         why: str | None = f"The daemon isn't running; waiting {patience:g} s for it (multiplane run)."
@@ -107,7 +107,7 @@ def _look_at_the_daemon(looking: Looking, seen: _Watched, settings: Settings, ti
         why = health.problem if health and health.state in ("paused", "offline") else None
         why = silence(settings, health, now()) or why
         why = why and f"Waiting: {why}"
-    # Seconds are counted in some of the sentences; one of a kind is enough.
+    # Some sentences contain a number of seconds, so compare them without numbers: each kind is printed once.
     if why and _kind(why) != seen.told:
         err.print(printable(why), markup=False)
     seen.told = why and _kind(why)
@@ -120,7 +120,8 @@ def _kind(sentence: str) -> str:
 def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool) -> None:
     status = looking.status(one.job_id)
     if status is None and thoroughly and not os.path.lexists(one.sidecar):
-        # Taken, or taken back, or removed: the journal knows. It was asked second, so a claim in between is in it.
+        # It was taken, taken back or removed; the journal knows which. The journal was read second, so it has any claim in
+        # between.
         try:
             job = looking.job(one.job_id)
         except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""What the verbs share: where the home is, how things are printed, how errors are told."""
+"""What the verbs share: finding the home, printing, and reporting errors."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from daemon.contract.legible import legible
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
@@ -17,7 +18,11 @@ from daemon.settings import Settings, load
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", envvar="MULTIPLANE_HOME", help="The folder that holds inbox and outbox. Default: the checkout."),
+    typer.Option(
+        "--home",
+        envvar="MULTIPLANE_HOME",
+        help="The folder that holds inbox and outbox. Default: the checkout, or ~/Multiplane for an installed package.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -27,7 +32,7 @@ fs = LocalFiles()
 
 
 def settings_of(home: Path | None) -> Settings:
-    """The settings of a home; ends the program with one sentence if they are wrong."""
+    """The settings of a home. If they are wrong, ends the program with one sentence."""
     try:
         return settings_at(home)
     except Refusal as refusal:
@@ -35,7 +40,7 @@ def settings_of(home: Path | None) -> Settings:
 
 
 def settings_in_use(home: Path | None) -> Settings:
-    """The settings of a home that is there already; ends the program with one sentence if it is not, or they are wrong."""
+    """The settings of an existing home. If it does not exist or they are wrong, ends the program with one sentence."""
     settings = settings_of(home)
     paths = settings.paths
     if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
@@ -49,7 +54,7 @@ def settings_in_use(home: Path | None) -> Settings:
 
 
 def settings_at(home: Path | None) -> Settings:
-    """The settings of a home, in whose outbox no link is followed from then on.
+    """The settings of a home. From then on, no link in its outbox is followed.
 
     Raises:
         Refusal: they are wrong.
@@ -60,7 +65,7 @@ def settings_at(home: Path | None) -> Settings:
 
 
 def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
-    """The error that a picture, or depth picture, of so many bytes would end with; none if its size is allowed, or not known."""
+    """The error with which a picture or depth picture of this size would fail; None if it is allowed or the size is unknown."""
     most = settings.limits.max_image_bytes
     try:
         size = os.stat(picture).st_size
@@ -70,23 +75,21 @@ def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
 
 
 def give_up(refusal: Refusal) -> NoReturn:
-    """End the program with the sentence and the hint."""
+    """Print the message and the hint, and end the program."""
     tell_error(refusal.message, refusal.hint)
     raise typer.Exit(refusal.exit_status)
 
 
 def tell_error(message: str, hint: str | None = None) -> None:
-    """One sentence that says what is wrong, and one what to do. Never read as markup: names come from anyone."""
+    """Print one sentence about what is wrong and one about what to do. They are never read as markup: names come from anyone."""
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
         err.print(printable(hint), markup=False)
 
 
 def printable(text: str) -> str:
-    """Text without the characters that would move the cursor, hide or reverse it (names come from anyone)."""
-    return "".join(
-        c if c == "\n" or (c.isprintable() and c not in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068") else "·" for c in text
-    )
+    """The text without characters that would move the cursor, hide text or reverse it (names come from anyone)."""
+    return legible(text, keep="\n")
 
 
 def print_json(value: object) -> None:

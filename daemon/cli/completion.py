@@ -1,4 +1,4 @@
-"""What the shell may put in the place of a job: the ids in the outbox. `multiplane --install-completion` sets the shell up."""
+"""Completes job ids: the names of the folders in the outbox. `multiplane --install-completion` sets up the shell."""
 
 import os
 from pathlib import Path
@@ -11,15 +11,15 @@ from daemon.errors import Refusal
 
 
 def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin like this, by the names of the folders; none where the outbox cannot be looked into.
+    """The ids that begin with `incomplete`, from the names of the folders; none if the outbox cannot be read.
 
-    Only names are read: nobody wants to wait for a tabulator, and which of them fits is for the verb to say.
+    Only names are read, because completion must be fast. The verb then says which of them fits.
     """
     home = ctx.params.get("home")
     try:
         outbox = settings_at(Path(home) if home else None).paths.outbox_bytes
         names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
     except (Refusal, OSError):
-        # Whatever is wrong is told by the verb; here it would be written into somebody's command line.
+        # The verb reports what is wrong; here it would be written into the command line.
         return []
     return sorted(name for name in names if name.startswith(incomplete) and is_job_id(name))

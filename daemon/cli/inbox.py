@@ -1,4 +1,4 @@
-"""What is in the inbox, seen by the command line itself: with the rules of the daemon, and without touching anything."""
+"""What is in the inbox, read by the command line itself with the daemon's rules, without touching anything."""
 
 import os
 from dataclasses import replace
@@ -11,16 +11,16 @@ from daemon.settings import Settings
 from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Scanner
 
-#: As if nothing had changed for so long: longer than any rule waits, so that what is left waits for a person.
+#: Judge as if nothing had changed for this long, which is longer than any rule waits: what still waits, waits for a person.
 _LONG = 7200.0
 
 
 def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], int]:
-    """What is in the inbox, by the rules of the daemon as if it had rested for long: the first of it, and how much it is.
+    """The first entries of the waiting list, and their total, by the daemon's rules as if no file had changed for hours.
 
     Args:
         settings: of the home.
-        alive: whether a daemon runs, which then does not get to it.
+        alive: whether a daemon is running, but busy with something else.
     """
     scanner = Scanner(settings.paths.inbox_bytes, network=False, read_control=read_control)
     look = scanner.look(0.0)

@@ -1,17 +1,17 @@
-"""Jobs by the names people give them: an id that is none, and the ones that were probably meant."""
+"""Jobs by the names that people type: recognises unknown ids, and suggests what was probably meant."""
 
 import difflib
 from itertools import chain, islice
 
 from daemon.cli.looking import Looking
 
-#: How far back is looked for an id that is like the one given; older ones are hardly typed by heart.
+#: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000
 _MAX_NAMED = 3
 
 
 def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
-    """The sentence and the hint for an id that no job has.
+    """The sentence and the hint for an unknown id.
 
     Raises:
         Refusal: a segment of the journal is damaged.
@@ -26,7 +26,7 @@ def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
 
 
 def _alike(looking: Looking, job_id: str) -> list[str]:
-    """Ids with these letters in them, else ids that differ little, the newest first."""
+    """Ids that contain these letters, or else ids that differ little; newest first."""
     live = reversed(looking.history.now().live)
     ids = list(islice(chain(live, (past.job_id for past in looking.history.past())), _MAX_LOOKED_AT))
     wanted = job_id.lower()

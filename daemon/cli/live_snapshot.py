@@ -1,7 +1,7 @@
-"""What is going on at this moment, also when the daemon cannot say it: it is not there, or cannot write its daemon.json.
+"""What is going on right now, even if the daemon cannot say: it does not run, or cannot write its daemon.json.
 
-While daemon.json is fresh it is the truth. Otherwise this command looks into the inbox itself, with the same rules and without
-touching anything, and says what it sees of the outbox.
+A fresh daemon.json is correct. Otherwise this code reads the inbox itself, with the same rules and without touching anything,
+and reports what it finds in the outbox.
 """
 
 import os
@@ -12,27 +12,25 @@ from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.looking import Looking
-from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 
-#: daemon.json is written at least every 5 s; who missed two of them has something in the way.
-FRESH_SECONDS = 12.0
-#: Between two looks of one's own at the inbox of a live screen.
+#: Seconds between two scans of the inbox by a live screen.
 _SPACING = 2.0
-#: With less than that no result and no page is written.
+#: With fewer free bytes than this, no result and no page can be written.
 _ENOUGH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSnapshot:
-    """One look.
+    """The state at one moment.
 
     Attributes:
-        alive: a daemon holds this home.
-        health: what it wrote last; none if there is no daemon.json.
-        problem: why that is not how things are now, one sentence; none if it is, or if no daemon runs.
-        waiting: what is in the inbox and not taken, the first of it.
-        waiting_total: how much that is.
+        alive: a daemon runs in this home.
+        health: what it last wrote; None if there is no daemon.json.
+        problem: a sentence that says why `health` is out of date; None if it is not, or if no daemon runs.
+        waiting: the first entries of the waiting list.
+        waiting_total: how many there are.
     """
 
     alive: bool
@@ -42,13 +40,13 @@ class LiveSnapshot:
     waiting_total: int
 
 
-class Seeing:
-    """Looks at one home again and again.
+class SnapshotReader:
+    """Reads the state of one home repeatedly.
 
     Args:
         settings: of the home.
         looking: reads what the daemon wrote.
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, settings: Settings, looking: Looking, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,13 +57,13 @@ class Seeing:
         self._looked_at = float("-inf")
 
     def look(self, at: datetime) -> LiveSnapshot:
-        """What is going on. `at` is this moment."""
+        """The state now. `at` is the current time."""
         health, alive = self._looking.health(), self._looking.daemon_runs()
         problem = silence(self._settings, health, at) if alive else None
         if health and alive and problem is None:
             return LiveSnapshot(alive, health, None, health.waiting, health.waiting_total)
         if self._clock() - self._looked_at >= _SPACING:
-            # Loads half of the daemon; while that speaks for itself, nobody has to pay for it.
+            # Importing this loads half of the daemon, so do it only if the daemon is silent.
             from daemon.cli.inbox import in_inbox
 
             self._own = in_inbox(self._settings, alive=alive)
@@ -75,12 +73,12 @@ class Seeing:
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """Why jobs do not go on.
+    """Why jobs make no progress.
 
     Attributes:
-        word: fit to stand beside a job that is in line.
-        sentence: the whole of it.
-        stale: nobody keeps the progress of running jobs true.
+        word: one word, to print next to a waiting job.
+        sentence: the full reason.
+        stale: nobody updates the progress of running jobs.
     """
 
     word: str
@@ -89,17 +87,17 @@ class Standstill:
 
 
 def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
-    """Why jobs do not go on; none if they do. `at` is this moment."""
+    """Why jobs make no progress; None if they do. `at` is the current time."""
     health, alive = looking.health(), looking.daemon_runs()
     return standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
 
 
 def standstill_of(health: Health | None, *, alive: bool, problem: str | None) -> Standstill | None:
-    """Why jobs don't progress, by what these say; none if they do.
+    """Why jobs make no progress, judged by these values; None if they do.
 
     Args:
-        health: what the daemon wrote last.
-        alive: a daemon holds this home.
+        health: what the daemon last wrote.
+        alive: a daemon runs in this home.
         problem: why `health` is out of date.
     """
     if problem is not None:
@@ -114,17 +112,16 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
 
 
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
-    """Why what a running daemon wrote last is not how things are, one sentence; none if it is. `at` is this moment."""
-    # What was said at a time that is still to come was said before the clock was set back: nobody knows how long ago.
-    silent = abs((at - datetime.fromisoformat(health.alive_at)).total_seconds()) if health else None
+    """A sentence that says why a running daemon's last report is out of date; None if it is not. `at` is the current time."""
+    silent = health.silent_seconds(at) if health else None
     reason = _outbox_trouble(settings)
-    # What the daemon itself says of its trouble is better than what can be seen from here.
+    # What the daemon says about its own trouble is better than what can be seen from here.
     if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):
         return None
     if reason:
         return reason
     if health is None or health.state in ("stopped", "refused"):
-        # The last words of the one before.
+        # The last report of the daemon before this one.
         return "the daemon is starting and hasn't reported anything yet"
     if datetime.fromisoformat(health.alive_at) > at:
         return "the daemon is running, but hasn't responded since the clock was set back"
@@ -132,7 +129,7 @@ def silence(settings: Settings, health: Health | None, at: datetime) -> str | No
 
 
 def _outbox_trouble(settings: Settings) -> str | None:
-    """Why nothing can be written into the outbox, as far as anybody can see; one sentence."""
+    """A sentence that says why nothing can be written into the outbox, as far as this command can see."""
     root = settings.paths.outbox_bytes
     try:
         if not Outbox(fs, root).is_healthy():
@@ -145,7 +142,7 @@ def _outbox_trouble(settings: Settings) -> str | None:
         return f"the outbox cannot be read ({error.strerror}): {os.fsdecode(root)}"
     if found.f_flag & os.ST_RDONLY:
         return f"the outbox is read-only: {os.fsdecode(root)}"
-    # A file system that knows no sizes says 0 blocks in all.
+    # A file system that does not know its size reports a total of 0 blocks.
     if found.f_blocks and found.f_bavail * found.f_frsize < _ENOUGH_BYTES:
         return f"the disk of the outbox is full: {os.fsdecode(root)}"
     return None

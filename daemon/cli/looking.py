@@ -1,6 +1,5 @@
-"""What the verbs know of the jobs: read from the journal, without disturbing the daemon that writes it."""
+"""What the verbs know about the jobs: read from the journal without disturbing the daemon that writes it."""
 
-import fcntl
 import os
 import time
 from collections.abc import Collection
@@ -30,25 +29,22 @@ class Looking:
         self.history = History(fs, self._paths.journal_bytes)
 
     def daemon_runs(self) -> bool:
-        """Whether a daemon holds this home.
+        """Whether a daemon runs in this home.
 
         Raises:
-            OSError: that cannot be asked.
+            OSError: this cannot be determined.
         """
-        try:
-            return is_running(self._fs, self._paths.lock_bytes)
-        except PermissionError:
-            return _is_held(self._paths.lock_bytes)
+        return is_running(self._fs, self._paths.lock_bytes)
 
     def health(self) -> Health | None:
-        """daemon.json as it was last written; none if there never was one."""
+        """daemon.json as it was last written; None if there is none."""
         try:
             return Health.model_validate_json(self._fs.read(os.path.join(self._paths.outbox_bytes, b"daemon.json"), _MAX_BYTES))
         except (OSError, ValidationError):
             return None
 
     def status(self, job_id: str) -> Status | None:
-        """A job's status.json as it was last written; none if there is none, or none that can be read."""
+        """A job's status.json as it was last written; None if it is missing or cannot be read."""
         try:
             path = os.path.join(self._paths.outbox_bytes, job_id.encode(), b"status.json")
             return Status.model_validate_json(self._fs.read(path, _MAX_BYTES))
@@ -58,11 +54,11 @@ class Looking:
     def statuses(
         self, first: int, most: int, *, state: State | None = None, batches: Collection[str] | None = None
     ) -> list[Status]:
-        """Running jobs, then pending ones in their order, then ended ones, the last first; so many of them from `first` on.
+        """Running jobs, then pending ones in order, then ended ones, newest first.
 
         Args:
-            first: how many are left out.
-            most: how many are told.
+            first: how many to skip.
+            most: the maximum number to return.
             state: only jobs in this state.
             batches: only jobs of these batches.
 
@@ -74,20 +70,20 @@ class Looking:
         now = time.time()
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
-        # Accepted, and not to be moved out of the inbox yet: jobs all the same.
+        # These are accepted but cannot be moved out of the inbox yet; they are jobs all the same.
         live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
 
         def wanted(one: Status | Past) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)
 
         live = [status for status in live if wanted(status)]
-        # Of what ended only the page is read, wherever in the history it is.
+        # Of the ended jobs only this page is read, wherever in the history it is.
         past = (past for past in self.history.past() if wanted(past))
         begin, end = max(0, first - len(live)), max(0, first + most - len(live))
         return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
 
     def batches(self, name: str) -> set[str]:
-        """The ids of the batches that a person means: the one with that id, or all that came in a folder of that name.
+        """The ids of the batches that a person means: the one with that id, or all that came in a folder with that name.
 
         Raises:
             Refusal: a segment of the journal is damaged.
@@ -95,18 +91,5 @@ class Looking:
         return {job.accepted.batch for job in self.history.batch(name) if job.accepted.batch is not None}
 
     def job(self, job_id: str) -> Job | None:
-        """What the journal knows of a job."""
+        """What the journal knows about a job."""
         return self.history.job(job_id)
-
-
-def _is_held(path: bytes) -> bool:
-    """Whether another process holds the lock, asked by a user who may read the file and not write it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        # Shared: two who ask at once are no daemon to each other.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -13,7 +13,7 @@ from daemon.contract.status import State, Status
 from daemon.outbox import attempt_of, stage_name
 
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
-#: Beside progress that may be out of date.
+#: Printed next to progress that may be out of date.
 LAST_HEARD = "as of the last report"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -30,7 +30,7 @@ def state_cell(state: State) -> Text:
 
 
 def remark(status: Status, halt: Standstill | None = None) -> str:
-    """What to say about a job beside its state; `halt`: why jobs don't progress, if they don't."""
+    """The remark next to a job's state. `halt`: why jobs make no progress, if so."""
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
@@ -45,7 +45,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
 
 
 def how_far(status: Status, halt: Standstill | None = None) -> str:
-    """The place of a pending job in the queue or the progress of a running one, and whether jobs stand still."""
+    """The queue position of a pending job or the progress of a running one, and whether jobs are standing still."""
     said: tuple[str, ...] = ()
     if status.state == "pending":
         place = status.queue_position
@@ -106,12 +106,12 @@ def ago(moment: str, now: datetime) -> str:
 
 
 def now() -> datetime:
-    """This moment, UTC."""
+    """The current time, UTC."""
     return datetime.now(UTC)
 
 
 def bar(share: float, width: int, *, ground: bool = False) -> str:
-    """A bar over `share` of `width` columns, drawn in eighths; with `ground`, light dots fill the rest."""
+    """A bar that fills `share` (0 to 1) of `width` columns, drawn in eighths. With `ground`, light dots fill the rest."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     filled = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
     return filled + "·" * (width - len(filled)) if ground else filled

@@ -1,4 +1,4 @@
-"""How the service is: what is installed, whether it runs, what the daemon says of itself."""
+"""The status of the service: what is installed, whether it runs, and what the daemon reports."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,21 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
-from daemon.cli.live_snapshot import Seeing, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, standstill_of
 from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.jobs.resting import rest_left
-from daemon.outbox import Health
+from daemon.outbox import SILENT_SECONDS, Health
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
 _MAX_BYTES = 1 << 20
-#: Who is silent for so long hangs: daemon.json is written every 5 s.
-_SILENT_SECONDS = 60.0
 
 
 class JobAtAGlance(Frozen):
-    """One job of the status."""
+    """One job in the service status."""
 
     job_id: str
     state: State
@@ -39,31 +37,30 @@ class ServiceStatus(Frozen):
     file: str
     installed: bool
     installed_home: str | None = None
-    managed: bool | None = Field(description="whether the service manager runs it; none if there is no manager to be asked")
+    managed: bool | None = Field(description="whether the service manager runs it; none if there is no service manager")
     home: str
     alive: bool = Field(description="whether a daemon holds this home and said so within the last minute")
     health: Health | None
-    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     last_job: JobAtAGlance | None = None
     next_job: JobAtAGlance | None = None
-    waiting_total: int = Field(0, description="how much is in the inbox and not taken")
+    waiting_total: int = Field(0, description="how many entries the waiting list has")
 
 
 def look(settings: Settings, its: Manager) -> ServiceStatus:
-    """How the service and the daemon are."""
+    """The current status of the service and the daemon."""
     looking = Looking(fs, settings)
-    sight = Seeing(settings, looking).look(now())
-    health = sight.health
+    snapshot = SnapshotReader(settings, looking).look(now())
+    health = snapshot.health
     file = installed(its)
     try:
         managed: bool | None = is_managed(its)
     except Refusal:
         managed = None
     queue = list(looking.history.now().queue)
-    # Who rests until another attempt keeps nobody waiting, and is next only if nobody else is there.
+    # A job that pauses before its next attempt holds nobody up, so it is only next if no other job waits.
     waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(looking.history.ended(1)), None)
-    silent = abs(now().timestamp() - seconds(health.alive_at)) if health else 0.0
     return ServiceStatus(
         manager="launchd" if its.name == "launchd" else "systemd",
         file=str(its.path()),
@@ -71,17 +68,17 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         installed_home=file.home if file else None,
         managed=managed,
         home=str(settings.paths.home),
-        alive=sight.alive and health is not None and silent <= _SILENT_SECONDS,
+        alive=snapshot.alive and health is not None and health.silent_seconds(now()) <= SILENT_SECONDS,
         health=health,
-        problem=sight.problem,
+        problem=snapshot.problem,
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,
         next_job=JobAtAGlance(job_id=waiting.job_id, state=waiting.state) if waiting else None,
-        waiting_total=sight.waiting_total,
+        waiting_total=snapshot.waiting_total,
     )
 
 
-def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
-    """The lines for people: a name and what there is to say."""
+def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
+    """The lines for people: names and values."""
     health, at = found.health, now()
     if not found.installed:
         yield "service", "not installed (multiplane service install)"
@@ -101,7 +98,7 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
         yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
     if found.problem:
         yield "problem", found.problem
-    # The trouble of a daemon that is gone says nothing of now, unless it refused to start because of it.
+    # The trouble of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
     elif health and health.problem and (found.alive or health.state == "refused"):
         yield "problem", health.problem
         if health.hint:
@@ -119,10 +116,10 @@ def told(found: ServiceStatus) -> Iterator[tuple[str, str]]:
 
 
 def installed(its: Manager) -> Installed | None:
-    """What the installed file says; none if there is none.
+    """The content of the installed service file; None if there is none.
 
     Raises:
-        Refusal: there is a file of that name that is none of ours.
+        Refusal: there is a file with that name that is not ours.
     """
     try:
         return its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
@@ -136,7 +133,7 @@ def is_managed(its: Manager) -> bool:
     """Whether the service manager runs it.
 
     Raises:
-        Refusal: there is no such service manager here.
+        Refusal: this system has no such service manager.
     """
     answer = ask(its.question())
     return answer is not None and its.runs(answer)

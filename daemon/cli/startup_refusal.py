@@ -1,4 +1,4 @@
-"""When the daemon does not start: said where people and programs look, and in the way the service manager understands."""
+"""When the daemon refuses to start: shows people and programs the reason, and exits as the service manager expects."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
 
-#: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus of the unit), the second may pass.
+#: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus in the unit); the second may pass.
 EXIT_PERMISSION, EXIT_DISK = 77, 74
 _NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def explained(error: OSError | JournalError) -> Refusal:
-    """Why the daemon cannot start, from what the disk said."""
+    """Why the daemon cannot start, from a disk error."""
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     if isinstance(error, JournalError):
@@ -33,30 +33,29 @@ def explained(error: OSError | JournalError) -> Refusal:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (bytes, str)) else "the home folder"
         message = f"{name} cannot be read or written: {error.strerror}"
     if number in _NO_FOLDER:
-        return Refusal(message, hint="Check --home and MULTIPLANE_HOME: a home is a folder, or one that can be made.")
+        hint = "A file or a link is where a folder belongs. Move it away, or choose another home with --home or MULTIPLANE_HOME."
+        return Refusal(message, hint=hint)
     if isinstance(cause, OSError) and _is_unmounted(cause.filename):
-        return Refusal(
-            message, hint="Connect the disk or the share; as a service the daemon then starts by itself.", exit_status=EXIT_DISK
-        )
+        return Refusal(message, hint="Connect the disk or the share. A service then starts automatically.", exit_status=EXIT_DISK)
     if number in _NO_PERMISSION:
         return Refusal(message, hint=f"{_sentence(permission_hint())}.", exit_status=EXIT_PERMISSION)
-    return Refusal(message, hint="Make sure that the disk has room and works, then start again.", exit_status=EXIT_DISK)
+    return Refusal(message, hint="Make sure that the disk works and has free space, then start again.", exit_status=EXIT_DISK)
 
 
 def _is_unmounted(path: object) -> bool:
-    """Whether macOS has not mounted the volume of a path: nobody may make folders in /Volumes, which looks like a refusal."""
+    """Whether macOS has not mounted the volume of a path. Nobody may create folders in /Volumes, so this looks like a refusal."""
     parts = Path(os.fsdecode(path)).parts if isinstance(path, (bytes, str)) else ()
     return parts[:2] == ("/", "Volumes") and len(parts) > 2 and not os.path.lexists(os.path.join(*parts[:3]))
 
 
 def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, launchd: bool) -> NoReturn:
-    """Write the reason to daemon.json and the log, tell it, and end.
+    """Write the reason to daemon.json and the log, print it, and exit.
 
-    launchd starts again whatever fails, so there a refusal that only a person can settle ends with exit status 0.
+    launchd restarts after every failure, so under launchd a refusal that only a person can fix exits with status 0.
     """
     passing = refusal.exit_status == EXIT_DISK
     if settings:
-        # Into the log; on the terminal it is told below.
+        # This goes into the log; the message is printed on the terminal below.
         logger.bind(told=True).critical("{} {}", refusal.message, refusal.hint)
     settings = settings or _without_own_settings(home)
     if settings and not passing:
@@ -66,7 +65,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
 
 def _show(refusal: Refusal, settings: Settings) -> None:
-    """Write daemon.json; that of another daemon, which runs, is its own."""
+    """Write daemon.json, unless another daemon is running: then the file belongs to that one."""
     now = clock.now()
     health = Health(
         version=__version__,
@@ -79,19 +78,19 @@ def _show(refusal: Refusal, settings: Settings) -> None:
     )
     outbox = Outbox(fs, settings.paths.outbox_bytes)
     try:
-        # The process that was refused because of what it found holds the lock itself.
+        # If the process refused because of what it found, it holds the lock itself.
         if refusal.exit_status != _EXIT_SECOND and outbox.is_healthy():
             outbox.write_health(health)
     except OSError as error:
         logger.warning("cannot write daemon.json: {}", error)
 
 
-#: What `daemon.journal.lock` refuses a second daemon with.
+#: The exit status with which `daemon.journal.lock` refuses a second daemon.
 _EXIT_SECOND = 75
 
 
 def _without_own_settings(home: Path | None) -> Settings | None:
-    """The home as it is without a person's settings, which are wrong; none where a daemon is at work in it, or all is wrong."""
+    """The home without the person's settings, which are wrong; None if a daemon runs there, or if everything is wrong."""
     kept = {key: value for key, value in os.environ.items() if key == "MULTIPLANE_HOME"}
     try:
         settings = load(home, kept | {"MULTIPLANE_CONFIG": ""})

@@ -1,1 +1,1 @@
-"""What the daemon, the pipeline and the outside world agree on: pydantic models and nothing else."""
+"""What the daemon, the pipeline and outside programs agree on: pydantic models only."""

@@ -1,4 +1,4 @@
-"""layer_manifest.json: what the layers are and what made them. No times, no ids: the same job gives the same bytes."""
+"""layer_manifest.json: what the layers are and what made them. Without times and ids, so the same job gives the same bytes."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ MANIFEST_VERSION = 1
 MANIFEST_NAME = "layer_manifest.json"
 
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     SourceName = str
 else:
     SourceName = Literal[tuple(source.name for source in DEPTH_SOURCES)]
@@ -26,10 +26,8 @@ class Layer(Frozen):
     name: Word
     file: Path
     depth_range: tuple[Finite, Finite] = Field(description="[far, near] disparity, 0 to 1")
-    coverage: Share = Field(description="share of the picture's pixels where this layer is visible in the composite")
-    bbox: tuple[Count, Count, Count, Count] | None = Field(
-        description="x, y, width, height of what is not transparent; none if empty"
-    )
+    coverage: Share = Field(description="fraction of the picture's pixels where this layer is visible in the composite")
+    bbox: tuple[Count, Count, Count, Count] | None = Field(description="x, y, width, height of the visible part; none if empty")
     sha256: Checksum
 
 
@@ -41,17 +39,19 @@ class Split(Frozen):
 
 
 class Depth(Frozen):
-    """Where the depth came from. `heuristic`: estimated without a model, from classical cues."""
+    """Where the depth came from. `heuristic` means estimated without a model."""
 
     source: SourceName
     model: Word | None = None
     revision: Word | None = None
     licence: Word | None = None
     device: Word | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
-    quality: Literal["fast", "best"] | None = Field(None, description="how thoroughly the model looked; none without a model")
+    quality: Literal["fast", "best"] | None = Field(
+        None, description="fast (one pass) or best (several passes); none without a model"
+    )
     figures: Count | None = Field(None, description="how many figures an estimate without a model saw; none for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
-    valid: Share = Field(1.0, description="share of pixels for which the source had a reading")
+    valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
 
 
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -68,21 +68,21 @@ class Painterly(Frozen):
     seed: int = Field(ge=0, le=2**63 - 1)
     steps: Count | None = None
     device: Word | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
-    precision: Precision | None = Field(None, description="of a model's arithmetic")
+    precision: Precision | None = Field(None, description="precision of the model's arithmetic")
 
 
 class Recomposition(Frozen):
-    """How well the layers give the picture back, in 8-bit levels."""
+    """How closely the layers recompose to the picture, in 8-bit levels."""
 
     max_error: int = Field(ge=0, le=255, description="largest difference in any channel, 0 to 255")
     raised_alpha: Count = Field(description="pixels whose alpha was raised so that an exact colour exists")
     mean_colour_distance: Finite = Field(
-        0.0, ge=0.0, description="mean distance of solved from estimated colour in the bands, levels"
+        0.0, ge=0.0, description="mean distance between solved and estimated colour along soft borders, in levels"
     )
 
 
 class Manifest(Frozen):
-    """The whole of layer_manifest.json; layers back to front."""
+    """The whole of layer_manifest.json, with the layers from back to front."""
 
     schema_version: int = MANIFEST_VERSION
     width: Extent

@@ -1,4 +1,4 @@
-"""What daemon and worker say to each other: JSON lines, commands on the worker's stdin, events on its descriptor 3."""
+"""The messages between daemon and worker: JSON lines, commands on the worker's stdin, events on its descriptor 3."""
 
 from typing import Annotated, Literal
 
@@ -11,22 +11,22 @@ from daemon.contract.status import ErrorInfo, Frozen, Output, Source
 PROTOCOL_VERSION = 1
 EVENT_FD = 3
 MAX_LINE_BYTES = 1 << 20
-#: Of a result, which has some thirty.
+#: The most files in a result. A usual result has about thirty.
 MAX_FILES = 1000
 
-#: What a worker has loaded before its job, each more than the one before it.
+#: What a worker has loaded before its job. Each level includes the one before it.
 Warm = Literal["light", "depth", "painting"]
 
 
 class Limits(Frozen):
-    """What a picture may be, checked before its pixels are loaded."""
+    """Limits for a picture, checked before its pixels are loaded."""
 
     max_bytes: int
     max_pixels: int
 
 
 class JobCommand(Frozen):
-    """Do this job. File names are text made by `daemon.contract.names`."""
+    """Do this job. File names are text as `daemon.contract.names` encodes them."""
 
     type: Literal["job"] = "job"
     job_id: str
@@ -39,14 +39,17 @@ class JobCommand(Frozen):
     spec: JobSpec
     limits: Limits
     models: str = Field(description="absolute path of the folder with the installed weights")
-    catalogue: str | None = Field(None, description="absolute path of the list of models; none: the program's own")
+    model_lists: tuple[str, ...] = Field(
+        (), description="absolute paths of the lists of models, in order; none: the program's own"
+    )
+    style_lists: tuple[str, ...] = Field((), description="the same of the lists of styles")
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
     warm: Warm = Field("light", description="what is loaded before the job begins, if it is not yet")
 
 
 class CancelCommand(Frozen):
-    """Stop what you are doing, soon."""
+    """Stop the job soon."""
 
     type: Literal["cancel"] = "cancel"
 
@@ -56,7 +59,7 @@ COMMAND: TypeAdapter[JobCommand | CancelCommand] = TypeAdapter(Command)
 
 
 class Hello(Frozen):
-    """The first words of a worker, before the heavy imports."""
+    """The first message of a worker, sent before the heavy imports."""
 
     type: Literal["hello"] = "hello"
     protocol: Count
@@ -64,14 +67,14 @@ class Hello(Frozen):
 
 
 class Ready(Frozen):
-    """Imports done; a job may come. `warm` names what is loaded."""
+    """The imports are done and the worker can take a job. `warm` names what is loaded."""
 
     type: Literal["ready"] = "ready"
     warm: Warm = "light"
 
 
 class Started(Frozen):
-    """The job was understood, what it needs is loaded, and it has begun."""
+    """The worker understood the job, loaded what it needs, and has begun."""
 
     type: Literal["started"] = "started"
     job_id: JobId
@@ -79,7 +82,7 @@ class Started(Frozen):
 
 
 class ProgressEvent(Frozen):
-    """Movement: the stage, and the share of the whole job that is done."""
+    """Progress: the stage, and the fraction of the whole job that is done, 0 to 1."""
 
     type: Literal["progress"] = "progress"
     stage: Word
@@ -87,7 +90,7 @@ class ProgressEvent(Frozen):
 
 
 class Heartbeat(Frozen):
-    """Life: sent every few seconds by a thread of its own. `rss` in bytes."""
+    """A sign of life, sent every few seconds by a separate thread. `rss` is in bytes."""
 
     type: Literal["heartbeat"] = "heartbeat"
     rss: Bytes
@@ -106,7 +109,7 @@ class Result(Frozen):
 
 
 class Error(Frozen):
-    """The job cannot be done; the worker exits with the code's exit status."""
+    """The job cannot be done; the worker exits with the exit status of the code."""
 
     type: Literal["error"] = "error"
     error: ErrorInfo

@@ -1,7 +1,7 @@
-r"""File names as text and back. A name on disk is bytes; JSON and pydantic hold only valid Unicode.
+r"""File names as text, and back. A name on disk is bytes; JSON and pydantic hold only valid Unicode.
 
-A valid UTF-8 name without a backslash is its own text. Bytes that are not UTF-8 become ``\xNN`` and a backslash is doubled,
-so that every name has exactly one text and comes back byte for byte.
+A valid UTF-8 name without a backslash is its own text. A byte that is not valid UTF-8 becomes ``\xNN``, and a backslash is
+doubled. So every name has exactly one text, and converting back gives the same bytes.
 """
 
 import re
@@ -10,12 +10,12 @@ _ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
 
 def to_text(name: bytes) -> str:
-    r"""The one text of a file name; ``b'a\\xff'`` (a broken byte) becomes ``'a\\xff'``."""
+    r"""The text of a file name; ``b'a\\xff'`` (with an invalid byte) becomes ``'a\\xff'``."""
     return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 def to_bytes(text: str) -> bytes:
-    """The file name that has this text."""
+    """The file name for a text from `to_text`."""
 
     def unescape(match: re.Match[bytes]) -> bytes:
         return bytes([int(match[1], 16)]) if match[1] else b"\\"

@@ -1,7 +1,8 @@
-"""The journal's records: every fact about a job that must survive, each one line of the journal.
+"""The journal's records: every fact about a job that must survive, one line of the journal each.
 
-The envelope (`v, seq, group, ts, crc`) belongs to `daemon.journal`; what a record means for a job is told by `daemon.jobs.fold`.
-File names are text made by `daemon.contract.names`. Slotted dataclasses, as tens of thousands are held at once.
+`daemon.journal` adds the envelope (`v, seq, group, ts, crc`); `daemon.jobs.fold` says what a record means for a job. File names
+are text as `daemon.contract.names` encodes them. The records are slotted dataclasses, because tens of thousands are in memory
+at once.
 """
 
 from dataclasses import dataclass, field
@@ -14,12 +15,12 @@ from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, Source, State
 
 RECORD_VERSION = 1
-#: Seconds: the longest pause that was ever decided by a version whose snapshots do not say it.
+#: Seconds: the longest pause that older versions used. Their snapshots do not state the pause.
 LONGEST_PAUSE = 60.0
 
 
 def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - validators take and give what comes
-    """The source without what is out of bounds: records of before there were bounds are still read."""
+    """Leave out values of the source that are out of bounds, so that records from before there were bounds can still be read."""
     try:
         return read(value)
     except ValidationError as error:
@@ -30,7 +31,7 @@ def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa
 
 
 def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - as above
-    """The timings without those that are out of bounds: JSON has no NaN, so older versions wrote null for it."""
+    """Leave out timings that are out of bounds. JSON has no NaN, so older versions wrote null for it."""
     try:
         return read(value)
     except ValidationError:
@@ -52,7 +53,7 @@ Place = Literal["source", "returning", "inbox"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedFile:
-    """One file of a claim: `name` in its inbox folder, `to` in source/, and what it looked like when it was accepted."""
+    """One file of a claim: its `name` in the inbox folder, its name `to` in source/, and its fingerprint when it was accepted."""
 
     role: Role
     name: str
@@ -64,9 +65,9 @@ class ClaimedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A worker so that it is recognised after a restart: pids are reused, creation times within one boot are not.
+    """What identifies a worker after a restart. Pids are reused, but creation times within one boot are not.
 
-    `group` is the process group, and the guardian's pid; the times are as `daemon.platform.process.created` gives them.
+    `group` is the process group and also the guardian's pid. The times are as `daemon.platform.process.created` gives them.
     """
 
     pid: int
@@ -78,12 +79,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The commit point: from here on this is a job.
+    """The commit point: from here on, the pair is a job.
 
-    `folder` is the inbox subfolder it was dropped in, empty for the inbox itself, and `folder_ino` the inode of that subfolder
-    (0: not known); `refusal`: it will be claimed, and then fails with this; `effective` is the name under which the effective
-    spec is written into source/; `preset` is what the preset or batch file said, kept where no effective spec could be written,
-    so that a retry still knows it.
+    Attributes:
+        folder: the inbox subfolder it was dropped in; empty for the inbox itself.
+        folder_ino: the inode of that subfolder; 0 if unknown.
+        refusal: the error with which the job fails once it has been claimed.
+        effective: the name under which the effective spec is written into source/.
+        preset: what the preset or batch file said. It is kept if no effective spec could be written, so that a retry can use
+            it.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -103,7 +107,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """All files are in source/; the inbox names mean nothing to this job any more."""
+    """All files are in source/. From here on, the names in the inbox no longer belong to this job."""
 
     event: Literal["claimed"] = "claimed"
     job: str
@@ -111,7 +115,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawn:
-    """The files were taken back between look and claim; there is no such job."""
+    """The files were removed between check and claim, so there is no such job."""
 
     event: Literal["withdrawn"] = "withdrawn"
     job: str
@@ -129,9 +133,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt came to nothing and the job is pending again, not before `retry_at` (seconds since 1970).
+    """An attempt failed or was interrupted, and the job is pending again, but not before `retry_at` (seconds since 1970).
 
-    `counts`: it is one of the attempts that a job has; a reboot or a stop of the service is none.
+    `counts`: whether it uses up one of the job's attempts. A reboot or a stop of the service does not.
     """
 
     event: Literal["attempt_ended"] = "attempt_ended"
@@ -143,9 +147,10 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returning:
-    """The picture is cut off and was written to a moment ago: its files go back to their places in the inbox, from here on.
+    """The picture is incomplete and was written a moment ago: from here on, its files go back to their places in the inbox.
 
-    The job stays, under its id, and waits for the rest until `until` (seconds since 1970); size and time are the picture's now.
+    The job keeps its id and waits for the rest until `until` (seconds since 1970). Size and time are the picture's current
+    ones.
     """
 
     event: Literal["returning"] = "returning"
@@ -158,7 +163,7 @@ class Returning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """The files are in the inbox again, and not in source/."""
+    """The files are in the inbox again, and no longer in source/."""
 
     event: Literal["returned"] = "returned"
     job: str
@@ -166,7 +171,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retaken:
-    """The picture of a job that waited in the inbox is accepted anew, as it is now; what follows is a claim like any other."""
+    """The picture of a job that waited in the inbox is accepted again, as it is now. A claim follows, like any other."""
 
     event: Literal["retaken"] = "retaken"
     job: str
@@ -175,7 +180,7 @@ class Retaken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """The attempt's files are checked and durable; what follows is one rename."""
+    """The attempt's files are checked and durable; only the rename to result/ is left."""
 
     event: Literal["publishing"] = "publishing"
     job: str
@@ -190,7 +195,7 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
-    """Somebody wants this job to end. `discarded`: by taking its folder out of the outbox."""
+    """Somebody wants to end this job. `discarded`: they removed its folder from the outbox."""
 
     event: Literal["cancel_requested"] = "cancel_requested"
     job: str
@@ -199,7 +204,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The last word on a job, until somebody asks for it to be retried."""
+    """The job has ended, unless somebody retries it."""
 
     event: Literal["ended"] = "ended"
     job: str
@@ -212,7 +217,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """Somebody asked for a failed or cancelled job to run again; `value` is the job as it is now, its sidecar read anew."""
+    """Somebody retried a failed or cancelled job. `value` is the job as it is now, with its sidecar read again."""
 
     event: Literal["requeued"] = "requeued"
     job: str
@@ -221,7 +226,7 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """Somebody removed the job and its folder; the id is free."""
+    """Somebody removed the job and its folder; its id is free again."""
 
     event: Literal["removed"] = "removed"
     job: str
@@ -229,7 +234,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """Something came to light about a job after it was accepted; one sentence for its status."""
+    """A late warning about an accepted job: one sentence for its status."""
 
     event: Literal["noted"] = "noted"
     job: str
@@ -238,7 +243,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchUnderWay:
-    """In a snapshot: a batch folder of the inbox of which pictures were taken, `job` the last of them."""
+    """In a snapshot: a batch folder in the inbox from which pictures were taken. `job` is the last of them."""
 
     event: Literal["batch_under_way"] = "batch_under_way"
     job: str
@@ -248,7 +253,7 @@ class BatchUnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClosing:
-    """A batch folder has had no pictures for a while: job.yaml is moved into the source/ of `job`, the folder removed."""
+    """A batch folder has held no pictures for a while: its job.yaml moves to source/ of `job`, and the folder is removed."""
 
     event: Literal["batch_closing"] = "batch_closing"
     job: str
@@ -258,7 +263,7 @@ class BatchClosing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClosed:
-    """The batch folder means nothing any more: it is gone, or what is in it now is somebody's new batch."""
+    """The batch is over: its folder is gone, or what is in it now is a new batch."""
 
     event: Literal["batch_closed"] = "batch_closed"
     job: str
@@ -267,7 +272,7 @@ class BatchClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """An attempt under way."""
+    """A running attempt."""
 
     folder: str
     process: Process | None = None
@@ -276,12 +281,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """All that is known of one job: what its records fold to, and what a snapshot holds.
+    """Everything known about one job: the sum of its records, and the content of a snapshot.
 
-    `sequence` is that of the accepted record, the order of arrival; `pause`: how many seconds it rests in all until `retry_at`;
-    `last_error` is of the attempt before, while a retry is due; `discarded`: somebody took its folder away before it had ended;
-    `notes` are warnings that came later; `place` is where the files of a claimed job are, and `back` why and how they went back
-    to the inbox the last time.
+    Attributes:
+        sequence: the `seq` of the accepted record, which gives the order of arrival.
+        pause: the whole length of the pause that ends at `retry_at`, in seconds.
+        last_error: the error of the last attempt, while a retry is due.
+        discarded: somebody removed its folder before it had ended.
+        notes: warnings that were added later.
+        place: where the files of a claimed job are.
+        back: why and how they last went back to the inbox.
     """
 
     job_id: str
@@ -315,13 +324,13 @@ class Job:
 
     @property
     def priority(self) -> int:
-        """Higher runs first; a refused spec has the middle one."""
+        """Higher runs first; a job whose spec was refused has 0."""
         return self.spec.priority if self.spec else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preceding:
-    """What a segment goes on from: the number of the segment before, and the last record in it that counts."""
+    """What a segment continues: the number of the segment before it, and the last valid record in that segment."""
 
     segment: int
     seq: int
@@ -329,11 +338,14 @@ class Preceding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentStart:
-    """The first line of a segment: who writes it and how many jobs the snapshot behind it holds.
+    """The first line of a segment: which program wrote it, and how many jobs its snapshot holds.
 
-    `number` is that of the segment, so that a file in another one's place is known; `after` is none in the first of all;
-    `reckoned`: the time by the journal's own reckoning, in seconds since 1970 (`daemon.journal.reckoning`). Segments of older
-    versions say none of these.
+    Attributes:
+        number: the segment's own number, which shows whether a file is in another segment's place.
+        after: the segment and record it continues; none in the first segment.
+        reckoned: the time by the journal's own count, in seconds since 1970 (`daemon.journal.reckoning`).
+
+    Segments of older versions have none of these three.
     """
 
     event: Literal["segment"] = "segment"
@@ -347,7 +359,7 @@ class SegmentStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveJob:
-    """One job that had not ended when the segment began."""
+    """In a snapshot: a job that had not ended when the segment began."""
 
     event: Literal["live"] = "live"
     job: str

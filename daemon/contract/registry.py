@@ -1,7 +1,7 @@
-"""The output formats and the depth sources that a YAML file can name: one line each.
+"""The output formats and depth sources that a YAML file can name: one line each.
 
-A line holds what the daemon must know, and the module of the pipeline that does the work. The daemon never imports that module.
-Everything that lists formats or sources (the YAML reader, the JSON Schema, status, manifest and the pages) follows from here.
+A line holds what the daemon must know, and names the pipeline module that does the work. The daemon never imports that module.
+Everything that lists formats or sources uses this registry: the YAML reader, the JSON Schema, status, manifest and pages.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A word that may stand in `formats`.
+    """A word that `formats` can contain.
 
     Attributes:
-        word: in the YAML file; also the kind of its files in status.json. Lower case, with dashes.
-        module: has a `FORMAT` (`pipeline.export.format.Format`).
-        label: of the link to its first file on the page of all jobs.
+        word: the word in the YAML file, and the kind of its files in status.json. Lower case, with dashes.
+        module: the module that defines `FORMAT` (`pipeline.export.format.Format`).
+        label: the text of the link to its first file on the page of all jobs.
     """
 
     word: str
@@ -24,14 +24,14 @@ class OutputFormat:
 
 @dataclass(frozen=True)
 class DepthSource:
-    """A word that `depth` may be.
+    """A value of `depth`.
 
     Attributes:
-        word: in the YAML file.
-        module: has a `SOURCE` (`pipeline.depth.source.Source`). It is imported by every worker, so it imports large libraries
-            only in its functions.
-        in_manifest: what the manifest calls it; the word itself where empty.
-        learned: whether it asks a model, so that a worker loads torch and transformers in advance.
+        word: the word in the YAML file.
+        module: the module that defines `SOURCE` (`pipeline.depth.source.Source`). Every worker imports it, so it must import
+            large libraries only inside functions.
+        in_manifest: its name in the manifest; if empty, the word itself.
+        learned: whether it uses a model. If so, workers load torch and transformers in advance.
     """
 
     word: str
@@ -41,14 +41,14 @@ class DepthSource:
 
     @property
     def name(self) -> str:
-        """What the manifest calls it."""
+        """Its name in the manifest."""
         return self.in_manifest or self.word
 
 
-#: Files and links come in this order.
+#: Files and links are listed in this order.
 FORMATS = (OutputFormat("psd", "pipeline.export.psd", label="PSD"),)
 
-#: `auto` takes the first that has depth for the picture.
+#: `auto` uses the first source that has depth for the picture.
 DEPTH_SOURCES = (
     DepthSource("file", "pipeline.depth.supplied"),
     DepthSource("photo", "pipeline.depth.photo"),

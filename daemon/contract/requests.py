@@ -1,4 +1,4 @@
-"""What the command line and the daemon say to each other: one small file each way, in .state/requests/."""
+"""Requests from the command line to the daemon, and the answers: one small file each, in .state/requests/."""
 
 import re
 from typing import Annotated, Literal
@@ -9,18 +9,18 @@ from daemon.contract.status import Frozen
 
 Verb = Literal["cancel", "retry", "rm"]
 
-#: As in a sidecar, and upper case besides: generated ids have a T in their time.
+#: As in a sidecar, but with upper case as well: generated ids contain a T between date and time.
 _ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
 AnyJobId = Annotated[str, Field(pattern=_ANY_JOB_ID)]
 
 
 def is_job_id(text: str) -> bool:
-    """Whether a job could have this id."""
+    """Whether this text could be a job id."""
     return re.fullmatch(_ANY_JOB_ID, text) is not None
 
 
 class Request(Frozen):
-    """What is asked of the daemon, for these jobs and those of this batch, which is named by its id or by its folder."""
+    """A request to the daemon about these jobs, and about all jobs of this batch (named by its id or by its folder)."""
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
@@ -28,7 +28,7 @@ class Request(Frozen):
 
 
 class JobAnswer(Frozen):
-    """What became of it for one job."""
+    """The outcome for one job."""
 
     job_id: str
     accepted: bool
@@ -36,7 +36,7 @@ class JobAnswer(Frozen):
 
 
 class RequestAnswer(Frozen):
-    """The answer: one for each job, or why there is none."""
+    """The answer: one outcome for each job, or why there is none."""
 
     answers: tuple[JobAnswer, ...] = ()
     problem: str | None = None

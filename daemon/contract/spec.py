@@ -1,6 +1,6 @@
 """JobSpec: what a person asked for, complete and checked.
 
-Where the fields come from (configuration, preset, sidecar) and how hostile YAML is read is the business of `daemon.sidecar`.
+`daemon.sidecar` reads hostile YAML, and combines the fields from configuration, preset and sidecar.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -14,7 +14,7 @@ DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     DepthChoice = str
     Format = str
 else:
@@ -22,13 +22,15 @@ else:
     Format = Literal[tuple(each.word for each in FORMATS)]
 
 JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+#: Names that fit the pattern but are reserved: the daemon writes its own files under them in the outbox.
+RESERVED_IDS = ("daemon.json", "index.html")
 MIN_LAYERS, MAX_LAYERS = 2, 12
 
 
 class JobSpec(BaseModel):
-    """One job's wishes, as in the sidecar; every field has a value.
+    """What one job should do: every field of the sidecar, each with a value.
 
-    Thresholds in `split` are disparities (0 far, 1 near), strictly rising, `num_layers` − 1 of them.
+    Thresholds in `split` are disparities (0 far, 1 near): `num_layers` − 1 of them, strictly rising.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,24 +39,24 @@ class JobSpec(BaseModel):
         "photo-realistic", description="photo-realistic: layers of the photo; painterly: layers of a painting of it"
     )
     num_layers: int = Field(4, ge=MIN_LAYERS, le=MAX_LAYERS, strict=True, description="how many layers to make")
-    style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: a name from config/styles.yaml")
-    strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is painted most freely")
+    style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: the name of a style")
+    strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is the loosest painting")
     seed: int = Field(42, ge=0, le=2**63 - 1, strict=True, description="painterly: the same seed gives the same painting")
-    depth: DepthChoice = Field("auto", description="where depth comes from; auto takes the best source there is")
+    depth: DepthChoice = Field("auto", description="where depth comes from; auto uses the best source available")
     depth_kind: DepthKind = Field(
-        "disparity", description="of photo.depth.png: disparity (near is bright) or distance (far is bright)"
+        "disparity", description="how to read photo.depth.png: disparity (near is bright) or distance (far is bright)"
     )
     depth_quality: DepthQuality = Field(
         "fast",
-        description="of learned depth: fast looks once; best also looks at the mirrored picture and, of large photos, at parts",
+        description="how a depth model works: fast (one pass) or best (the average of several passes; slower)",
     )
-    formats: tuple[Format, ...] = Field(("psd",), description="what is made beside the PNG layers; [] for none")
+    formats: tuple[Format, ...] = Field(("psd",), description="what to make besides the PNG layers; [] for nothing")
     split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
         "natural",
         description="natural, equal, quantile, or num_layers − 1 rising thresholds between 0 (far) and 1 (near)",
     )
     priority: int = Field(0, ge=-10, le=10, strict=True, description="higher runs first")
-    timeout_seconds: float = Field(600, gt=0, description="how long the job may take, up to the configured ceiling")
+    timeout_seconds: float = Field(600, gt=0, description="how many seconds the job may take, up to the configured limit")
     id: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = Field(
         None, description="the name of the job's folder in the outbox; not in presets and batches"
     )

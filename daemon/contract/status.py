@@ -1,4 +1,4 @@
-"""status.json: what a person or a workflow reads about one job. Only ever gains fields."""
+"""status.json: what a person or a workflow reads about one job. New versions only add fields."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -10,10 +10,10 @@ from daemon.contract.spec import JobSpec, Mode
 
 STATUS_VERSION = 1
 
-#: Files that every result has, and the format words: in this order they are listed, the manifest after them.
+#: The kinds of files in a result, in the order in which they are listed.
 KINDS = ("layer", "depth", "composite", *(each.word for each in FORMATS), "preview", "contact_sheet", "manifest")
 if TYPE_CHECKING:
-    # A type checker does not run the registry.
+    # Type checkers do not run the registry.
     Kind = str
 else:
     Kind = Literal[KINDS]
@@ -23,7 +23,7 @@ ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 
 
 class Frozen(BaseModel):
-    """A value: immutable, and strict about its fields."""
+    """A base for immutable values that refuse unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class ErrorInfo(Frozen):
 
 
 class Source(Frozen):
-    """The picture as it was dropped. Width and height are those of the upright picture; unknown until it was read."""
+    """The picture as it was dropped. Width and height, in pixels, are of the upright picture; unknown until it has been read."""
 
     image: Name
     bytes: Bytes
@@ -48,7 +48,7 @@ class Source(Frozen):
 
 
 class Progress(Frozen):
-    """Where a running job is. `fraction` is 0 to 1 over the whole job."""
+    """How far a running job is. `fraction` is 0 to 1 over the whole job."""
 
     stage: Word
     fraction: Share
@@ -71,9 +71,9 @@ class Status(Frozen):
     job_id: str
     requested_id: str | None = None
     state: State
-    mode: Mode | None = Field(None, description="none when the sidecar could not be read that far")
+    mode: Mode | None = Field(None, description="none if the sidecar could not be read")
     batch: str | None = None
-    spec: JobSpec | None = Field(None, description="the effective spec; none when it was refused")
+    spec: JobSpec | None = Field(None, description="the effective spec; none if it was refused")
     source: Source | None = None
     created_at: str
     started_at: str | None = None
@@ -81,10 +81,10 @@ class Status(Frozen):
     processing_seconds: float | None = None
     timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
     attempts: int = 0
-    retry_at: str | None = Field(None, description="while it rests after an attempt: when it is tried again by itself")
-    queue_position: int | None = Field(None, description="1 is next; none while it rests")
+    retry_at: str | None = Field(None, description="when the next attempt may start, while it pauses after a failed one")
+    queue_position: int | None = Field(None, description="1 is next; none while it pauses before a retry")
     progress: Progress | None = None
-    error: ErrorInfo | None = Field(None, description="how it ended; while it is pending, how the attempt before did")
+    error: ErrorInfo | None = Field(None, description="why it did not complete; while it is pending, why the last attempt failed")
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")

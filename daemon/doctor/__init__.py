@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that work hangs on, and says what is wrong and what to do.
+"""The doctor: checks everything that work depends on, and says what is wrong and what to do.
 
-`facts` asks the machine, `judging` makes findings of the answers and touches nothing, `model` is what is printed.
+`facts` examines the machine. `judging` turns the facts into findings and touches nothing. `model` is what is printed.
 """

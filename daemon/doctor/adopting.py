@@ -1,9 +1,9 @@
-"""Taking a job into the journal that it does not know, from its folder. Anybody who can write in the outbox may have made it.
+"""Adds a job that the journal does not list, from its folder. Anybody who can write in the outbox may have made that folder.
 
-What is believed of status.json: the spec, the times and the sentences, all of them bounded. What is not: that a picture is there,
-that a result is whole, that the job still runs. The picture must be a plain file in source/, a result must match its checksums
-and its manifest, no link is followed, and no worker is started: what had not ended is taken in as failed, to be retried by
-whoever wants it. So a forged folder comes to no more than a line in `multiplane jobs`, and a `retry` of it to no more than a
+Accepted from status.json: the spec, the times and the sentences, all within bounds. Not accepted: that a picture is there, that
+a result is complete, that the job is still running. The picture must be a regular file in source/, and a result must match its
+checksums and its manifest. No link is followed, and no worker is started. A job that had not ended is added as failed, and
+people can retry it. So a forged folder gains only a line in `multiplane jobs`, and a `retry` of it can do no more than a
 picture dropped into the inbox.
 """
 
@@ -23,38 +23,38 @@ from daemon.fs import FileSystem
 from daemon.intake.names import classify
 from daemon.outbox import Outbox, check_result
 
-#: Of a sentence that somebody may have made up.
+#: The most characters of a sentence that somebody may have made up.
 _MAX_TEXT = 500
-#: Longer than any job may take.
+#: Longer than any job may take, in seconds.
 _MAX_SECONDS = 1e6
 _SIDECARS = (b".yaml", b".yml")
 _DEPTHS = (b".depth.png", b".depth.tif", b".depth.tiff")
 
 
 class UnfitError(Exception):
-    """A folder that cannot be taken in; says why, as the end of a sentence."""
+    """A folder that cannot be added; the message is the end of a sentence that says why."""
 
 
 def adopt(
     fs: FileSystem, outbox: Outbox, name: str, *, sequence: int, max_bytes: int, max_seconds: float
 ) -> tuple[AnyRecord, ...]:
-    """The records of the job that a folder of the outbox tells of; written as one group, they are the whole job, ended.
+    """The records of the job in a folder of the outbox. Written as one group, they are the whole job, already ended.
 
     Args:
         fs: the disk.
         outbox: of the home.
         name: of the folder, which is the job's id.
         sequence: its place in the order of arrival.
-        max_bytes: the largest result that is allowed.
-        max_seconds: the longest time limit that is allowed.
+        max_bytes: the largest allowed result.
+        max_seconds: the longest allowed time limit.
 
     Raises:
-        UnfitError: it is no job's folder, or not whole.
+        UnfitError: it is not a job's folder, or is incomplete.
         OSError: it cannot be read.
     """
     status = read_status(fs, outbox.root, name)
     if status is None:
-        raise UnfitError("its status.json cannot be read, or speaks of another job")
+        raise UnfitError("its status.json cannot be read, or is about another job")
     if status.spec and status.spec.timeout_seconds > max_seconds:
         raise UnfitError("its spec asks for more time than is allowed")
     accepted = _accepted(fs, outbox, status)
@@ -65,7 +65,7 @@ def adopt(
             publishing = _published(fs, outbox, status, max_bytes)
         except UnfitError as why:
             error = Internal(f"the result is not what status.json says: {why}").info()
-    note = f"The journal did not know this job; it was taken in from its folder on {clock.local(clock.now())}."
+    note = f"The journal did not list this job; it was added from its folder on {clock.local(clock.now())}."
     job = Job(
         job_id=name,
         accepted=accepted,
@@ -73,7 +73,8 @@ def adopt(
         created_at=_moment(status.created_at),
         spec=status.spec,
         mode=status.mode,
-        # A crash before the end is recorded ends it in the same way: it is refused with this, or its result is there.
+        # Recovery would end a job that crashed before its end was recorded in the same way: with this error, or with its
+        # result.
         refusal=None if publishing else error,
         claimed=True,
         state="processing" if publishing else "pending",
@@ -92,12 +93,12 @@ def adopt(
 
 
 def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
-    """The claim, as the files in source/ are now."""
+    """The claim, with the files that are in source/ now."""
     if status.source is None:
         raise UnfitError("its status.json names no picture")
     folder, image = outbox.job(status.job_id, b"source"), to_bytes(status.source.image)
     if classify(image, in_inbox=True).role != "image" or b"/" in image or b"\0" in image:
-        raise UnfitError("what its status.json names is no picture")
+        raise UnfitError("its status.json names a file that is not a picture")
     if not _is(fs, folder, "directory"):
         raise UnfitError("it has no source folder")
     stem = os.path.splitext(image)[0]
@@ -107,12 +108,12 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
         *_files(fs, folder, "depth", [stem + end for end in _DEPTHS]),
     ]
     if not files or files[0].role != "image":
-        raise UnfitError("its picture is not in source/, or is no plain file")
+        raise UnfitError("its picture is not in source/, or is not a regular file")
     return Accepted(job=status.job_id, files=tuple(files), spec=status.spec, mode=status.mode)
 
 
 def _files(fs: FileSystem, folder: bytes, role: Role, names: Sequence[bytes]) -> list[ClaimedFile]:
-    """The first of these names that is a plain file, as it is now."""
+    """The first of these names that is a regular file, as it is now."""
     for name in names:
         try:
             found = fs.lstat(os.path.join(folder, name))
@@ -147,7 +148,7 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
         outputs=result.outputs,
         manifest=result.manifest,
         warnings=tuple(warning[:_MAX_TEXT] for warning in status.warnings[:20]),
-        # Nothing is learned from times that nobody vouches for.
+        # The estimator must not learn from times that nothing confirms.
         timings={},
         processing_seconds=seconds if 0 <= seconds < _MAX_SECONDS else 0.0,
     )
@@ -156,24 +157,24 @@ def _published(fs: FileSystem, outbox: Outbox, status: Status, max_bytes: int) -
 def _source(source: Source) -> Source:
     for number in (source.bytes, source.width or 1, source.height or 1):
         if not 0 <= number < 1 << 53:
-            raise UnfitError("it names a picture of a size that none has")
+            raise UnfitError("it gives the picture an impossible size")
     return source
 
 
 def _error(status: Status) -> ErrorInfo:
-    """Why the job ended as it did; for one that had not ended, that nobody knows."""
+    """Why the job failed or was cancelled. If it had not ended, the reason is unknown."""
     if status.error is not None and status.state in ENDED and status.error.code in BY_CODE:
         error = status.error
         return ErrorInfo(code=error.code, message=error.message[:_MAX_TEXT], hint=error.hint[:_MAX_TEXT])
     return (
-        Internal(f"the journal lost sight of this job while it was {status.state}")
+        Internal(f"the journal lost this job while it was {status.state}")
         .info()
         .model_copy(update={"hint": "Run it again: multiplane retry ID"})
     )
 
 
 def _moment(text: str) -> str:
-    """A time as we write it; this moment if it is none."""
+    """A time in our format; the current time if the text is not one."""
     try:
         return clock.written(clock.seconds(text))
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Asking the machine. Everything that is asked is answered, if only by why it cannot be: trouble is what is looked for."""
+"""Examines the machine. If a question cannot be answered, the reason is recorded: the doctor is looking for trouble."""
 
 import concurrent.futures
 import json
@@ -42,16 +42,16 @@ from daemon.settings.layout import PROGRAM
 from daemon.watch import MARKER
 
 _MAX_BYTES = 64 << 20
-#: Reading all weights byte by byte takes a minute on a slow disk; loading PyTorch some seconds.
+#: Reading all weights byte by byte takes a minute on a slow disk; loading PyTorch takes some seconds.
 _PROGRAM_SECONDS = 600.0
 
 
 def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
-    """Look at a home and at this machine.
+    """Examine a home and this machine.
 
     Args:
-        settings: loads them; Refusal is a finding.
-        fs: the disk. A file is made in each folder and removed.
+        settings: loads the settings; a Refusal becomes a finding.
+        fs: the disk. In each folder a file is made and removed.
     """
     try:
         loaded = settings()
@@ -65,9 +65,9 @@ def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
 
 
 def gather(settings: Settings, fs: FileSystem) -> Facts:
-    """The facts of a home and of this machine."""
+    """The facts about a home and this machine."""
     paths = settings.paths
-    models = ("--folder", str(paths.models), "--catalogue", str(paths.catalogue), "--json")
+    models = ("--folder", str(paths.models), *(f"--catalogue={path}" for path in paths.model_lists), "--json")
     with concurrent.futures.ThreadPoolExecutor() as programs:
         listed = programs.submit(_pipeline, "models", "list", *models)
         verified = programs.submit(_pipeline, "models", "verify", *models)
@@ -106,12 +106,12 @@ def _folder(fs: FileSystem, name: Literal["inbox", "outbox", "state folder"], pa
     trouble = writing = None
     there, found, free = False, False, None
     try:
-        # A link to a folder is a folder here, as for the daemon: `scan` follows it.
+        # A link to a folder counts as a folder here, as it does for the daemon: `scan` follows it.
         names = {entry.name for entry in fs.scan(raw)}
         there, found, free = True, MARKER in names, fs.free_bytes(raw)
         writing = _trouble(lambda: _touch(fs, raw))
     except OSError as error:
-        trouble = _told(error)
+        trouble = _trouble_of(error)
     mount = mount_of(raw)
     return Folder(
         name=name,
@@ -135,7 +135,7 @@ def _guarded(path: Path) -> str | None:
 
 
 def _touch(fs: FileSystem, folder: bytes) -> float:
-    """Make a file, remove it; returns its stamp. Dotfiles are ignored in every folder."""
+    """Make a file and remove it; returns its modification time. Dotfiles are ignored in every folder."""
     path = _new_name(folder)
     fs.close(fs.create(path))
     try:
@@ -149,15 +149,15 @@ def _new_name(folder: bytes) -> bytes:
 
 
 def _moving(fs: FileSystem, inbox: bytes, work: bytes) -> Trouble | None:
-    """Whether a rename leads from the inbox into the outbox."""
+    """The error of a rename from the inbox into the outbox; None if it works."""
     start = _new_name(inbox)
     end = os.path.join(work, os.path.basename(start))
     try:
         fs.close(fs.create(start))
     except OSError as error:
-        return _told(error)
+        return _trouble_of(error)
     trouble = _trouble(lambda: fs.rename(start, end))
-    _trouble(lambda: fs.unlink(start if trouble else end))  # a daemon that starts at this moment sweeps it away
+    _trouble(lambda: fs.unlink(start if trouble else end))  # a daemon that starts at this moment removes it
     return trouble
 
 
@@ -165,28 +165,27 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
     try:
         holds = is_running(fs, settings.paths.lock_bytes)
     except OSError:
-        holds = False  # what is wrong with the folder is found elsewhere
+        holds = False  # another check reports what is wrong with the folder
     try:
         data = fs.read(os.path.join(settings.paths.outbox_bytes, b"daemon.json"), _MAX_BYTES)
         health = Health.model_validate_json(data)
     except (OSError, ValidationError):
         return DaemonFacts(holds=holds)
-    # A time that is still to come is from before the clock was set back, however long ago that is.
-    silent = abs(datetime.now(UTC) - datetime.fromisoformat(health.alive_at))
-    return DaemonFacts(holds=holds, health=health, silent_seconds=silent.total_seconds())
+    return DaemonFacts(holds=holds, health=health, silent_seconds=health.silent_seconds(datetime.now(UTC)))
 
 
 def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:
-    """What the journal in a folder is like; every segment is read. In the outbox: which folders it does not know."""
+    """The state of the journal in a folder; reads every segment. With `outbox`, also finds job folders that it does not list."""
     survey = Survey(fs, folder)
     try:
-        # What is written later is looked at earlier: a daemon may be at work.
+        # What is written later is read earlier, because a daemon may be at work.
         folders = job_folders(fs, outbox) if outbox is not None else []
         survey.look()
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
-        return JournalFacts(trouble=_told(error))
-    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else ([], 0)
+        return JournalFacts(trouble=_trouble_of(error))
+    # Without a segment, no folder is known.
+    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),
         aside=tuple(os.fsdecode(name) for name in aside),
@@ -202,7 +201,7 @@ def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:
         try:
             stamp = _touch(fs, folder)
         except OSError:
-            stamp = None  # it was writable a moment ago; the next examination says more
+            stamp = None  # it was writable a moment ago; the next run will show more
     return ClockFacts(wall=wall, stamp=stamp, program=os.stat(PROGRAM / "daemon" / "__init__.py").st_mtime)
 
 
@@ -249,9 +248,9 @@ def _trouble(what: Callable[[], object]) -> Trouble | None:
     try:
         what()
     except OSError as error:
-        return _told(error)
+        return _trouble_of(error)
     return None
 
 
-def _told(error: OSError) -> Trouble:
+def _trouble_of(error: OSError) -> Trouble:
     return Trouble(number=error.errno or 0, text=error.strerror or str(error))

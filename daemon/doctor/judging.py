@@ -1,4 +1,4 @@
-"""Facts in, findings out: what is well, what is worth knowing, what is wrong and what to do about it."""
+"""Turns facts into findings: what is fine, what is worth knowing, and what is wrong and what to do about it."""
 
 import errno
 import os
@@ -10,28 +10,27 @@ from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
+from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
 
-#: Below this no more pictures can be dropped, or the journal finds no room any more; of the outbox the settings say it.
+#: Free bytes below which no more pictures can be dropped, or the journal runs out of space. The settings name the outbox's.
 _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
-#: FAT and some servers stamp in steps of 2 s; what is below makes no difference.
+#: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
-#: As whoever reads daemon.json may judge: it is written every 5 s.
-_SILENT_SECONDS = 60.0
-#: Folders that are named in a sentence.
+#: How many folders a sentence names.
 _SOME = 3
 _BROKEN = (
     "Restore what is missing from a backup; until then no daemon starts. To continue without it, stop the daemon, then run: "
     "multiplane doctor --repair"
 )
 _GAP = (
-    "Put it back from a backup. Work goes on without it: only part of the history is missing. To leave it at that, stop the "
+    "Put it back from a backup. Work continues without it: only part of the history is missing. To do without it, stop the "
     "daemon, then: multiplane doctor --repair"
 )
 _STRANGERS = (
-    "If they are yours, stop the daemon and take them in: multiplane doctor --repair. They are only listed then, and nothing "
-    "runs unless you ask for it. If not, remove them."
+    "If they are yours, stop the daemon and add them: multiplane doctor --repair. This only lists them; nothing "
+    "runs unless you retry it. If they are not yours, remove them."
 )
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -76,7 +75,7 @@ def _folders(facts: Facts) -> Iterator[Finding]:
             sentence = (
                 f"The {folder.name} {folder.path} lacks its marker file .multiplane: is it the mount point of an unmounted disk?"
             )
-            hint = f"Mount the disk; if this is the {folder.name} after all, make the marker: touch '{folder.path}/.multiplane'"
+            hint = f"Mount the disk; if this really is the {folder.name}, create the marker: touch '{folder.path}/.multiplane'"
             yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
         elif folder.network and folder.name == "state folder":
             sentence = (
@@ -115,22 +114,22 @@ def _permissions(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="permissions", grade="note", sentence=sentence, hint=hint)
         if folder.writing:
             full = folder.writing.number in (errno.ENOSPC, errno.EDQUOT)
-            sentence = f"No file can be made in the {folder.name} {folder.path}: {folder.writing.text}."
-            hint = "Make room on the disk." if full else f"{_capital(permission_hint())}."
+            sentence = f"No file can be created in the {folder.name} {folder.path}: {folder.writing.text}."
+            hint = "Free some space on the disk." if full else f"{_capital(permission_hint())}."
             yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
     if len(there) < len(facts.folders) or any(folder.writing for folder in there):
         return
     if facts.moving is None:
-        sentence = "Files can be made, and renamed from the inbox into the outbox."
+        sentence = "Files can be created, and renamed from the inbox into the outbox."
         yield Finding(area="permissions", grade="ok", sentence=sentence)
     elif facts.moving.number == errno.EXDEV:
         sentence = "Inbox and outbox are on different file systems: pictures are copied, compared and removed instead of renamed."
         yield Finding(
-            area="permissions", grade="note", sentence=sentence, hint="With both on one disk, taking a picture costs nothing."
+            area="permissions", grade="note", sentence=sentence, hint="With both on one disk, taking a picture is instant."
         )
     else:
         sentence = f"A file cannot be renamed from the inbox into the outbox: {facts.moving.text}."
-        hint = "Give the user that runs the daemon the right to write in both, and in outbox/.work."
+        hint = "Let the daemon's user write in both, and in outbox/.work."
         yield Finding(area="permissions", grade="problem", sentence=sentence, hint=hint)
 
 
@@ -143,11 +142,11 @@ def _space(facts: Facts) -> Iterator[Finding]:
         amount = _amount(folder.free)
         if folder.free < least[folder.name]:
             sentence = f"The disk of the {folder.name} is full: {amount} are free, {_amount(least[folder.name])} are needed."
-            hint = "Make room on it: the queue pauses until then, and goes on by itself. Nothing is lost."
+            hint = "Free some space on it: the queue pauses until then and resumes automatically. Nothing is lost."
             yield Finding(area="space", grade="problem", sentence=sentence, hint=hint)
         elif folder.name == "outbox" and folder.free < wanted:
             sentence = f"{amount} are free for results; one may take up to {_amount(wanted)} (limits.max_output_bytes)."
-            yield Finding(area="space", grade="note", sentence=sentence, hint="Make room before large pictures come.")
+            yield Finding(area="space", grade="note", sentence=sentence, hint="Free some space before large pictures arrive.")
         elif folder.name == "outbox":
             yield Finding(area="space", grade="ok", sentence=f"{amount} are free for results.")
 
@@ -181,7 +180,9 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         yield Finding(area="journal", grade="problem", sentence=sentence, hint=f"{_capital(permission_hint())}.")
         return
     yield from _order(journal)
-    if not journal.segments and not journal.faults:
+    if not journal.segments:
+        if journal.faults or journal.strangers:
+            return
         yield Finding(area="journal", grade="ok", sentence="The journal is empty: nothing was ever dropped here.")
         return
     last = journal.segments[-1] if journal.segments else None
@@ -196,7 +197,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
                 hint=_way_on(segment.path, is_last=segment is last),
             )
         elif segment.torn_line and not (segment is last and facts.daemon.holds):
-            # While the daemon runs, the end of the last segment may just be being written.
+            # While the daemon runs, it may just be writing the end of the last segment.
             sentence = f"The last write to {segment.path} was cut off in line {segment.torn_line}; nothing depended on it."
             yield Finding(
                 area="journal", grade="note", sentence=sentence, hint="You need not do anything: the next start sets it aside."
@@ -213,7 +214,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
 
 
 def _order(journal: JournalFacts) -> Iterator[Finding]:
-    """Segments that are missing or in the wrong place, and job folders that none knows."""
+    """Findings about segments that are missing or in the wrong place, and about job folders that none of them lists."""
     for fault in journal.faults:
         hint = _BROKEN if fault.kind == "break" else _GAP
         yield Finding(area="journal", grade="problem", sentence=f"The journal is incomplete: {fault.text}.", hint=hint)
@@ -235,8 +236,8 @@ def _way_on(path: str, *, is_last: bool) -> str:
     if not is_last:
         return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: mv '{path}' '{aside}'"
     return (
-        f"Restore it from a backup. To go on without it, stop the daemon, then: mv '{path}' '{aside}'. "
-        "Jobs that came since the file was begun are not known then, until multiplane doctor --repair takes them in; jobs that "
+        f"Restore it from a backup. To continue without it, stop the daemon, then: mv '{path}' '{aside}'. "
+        "Jobs accepted since the file was begun are then unknown until multiplane doctor --repair adds them; jobs that "
         "ended since may run once more."
     )
 
@@ -259,7 +260,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
-    elif daemon.silent_seconds > _SILENT_SECONDS:
+    elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
         hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
@@ -295,7 +296,7 @@ def _service(facts: Facts) -> Iterator[Finding]:
         hint = "To start it automatically: multiplane service install"
         yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
     elif not service.python_there:
-        sentence = f"The service is to start {service.python}, which no longer exists."
+        sentence = f"The service should start {service.python}, which no longer exists."
         yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it again: multiplane service install")
     elif os.path.realpath(service.home) != os.path.realpath(facts.home):
         sentence = f"The service is installed for another home, {service.home}."

@@ -1,9 +1,10 @@
-"""What the machine brings along: weights, device, sandbox. Facts in, findings out."""
+"""Turns facts about the machine into findings: weights, device, sandbox."""
 
 from collections.abc import Iterator
 from typing import cast
 
 from daemon.doctor.model import Facts, Finding
+from daemon.settings.layout import set_up_again
 
 
 def weights(facts: Facts) -> Iterator[Finding]:
@@ -26,7 +27,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
             yield Finding(area="weights", grade="problem", sentence=f"{each['name']}: {each['says']}", hint=hint)
     for each in models:
         if each["state"] in ("partly fetched", "other revision"):
-            hint = f"Go on with: multiplane models fetch {each['name']}"
+            hint = f"Continue with: multiplane models fetch {each['name']}"
             yield Finding(area="weights", grade="note", sentence=f"The model {each['name']} is {each['state']}.", hint=hint)
     there = [str(each["name"]) for each in verified if each["ok"]]
     depth = [each for each in models if each["use"] == "depth"]
@@ -42,15 +43,15 @@ def weights(facts: Facts) -> Iterator[Finding]:
 
 
 def device(facts: Facts) -> Iterator[Finding]:
-    """Where models run."""
+    """The device on which models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
-        yield Finding(area="device", grade="problem", sentence=sentence, hint="Set the program up again: make setup")
+        yield Finding(area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: {set_up_again()}")
         return
     if answer.get("error"):
         sentence = f"PyTorch cannot be loaded: {answer['error']}."
-        hint = "Set the program up again (make setup); without it, only pictures that need no model can be done."
+        hint = f"Set the program up again ({set_up_again()}); without it, only pictures that need no model can be done."
         yield Finding(area="device", grade="problem", sentence=sentence, hint=hint)
         return
     working = [name for name in ("cuda", "mps") if answer.get(name) is True]
@@ -89,4 +90,4 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
             hint="A newer system can; until then a picture made to attack a decoder could do that.",
         )
     else:
-        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and see only their own files.")
+        yield Finding(area="sandbox", grade="ok", sentence="Workers have no network and limited access to files.")

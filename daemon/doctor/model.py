@@ -1,4 +1,4 @@
-"""What the doctor finds, and the facts it is found from."""
+"""The doctor's findings, and the facts behind them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ Area = Literal[
 
 
 class Finding(Frozen):
-    """One thing that was looked at. A note is worth knowing; a problem is to be solved."""
+    """The result of one check. A note is worth knowing; a problem needs to be solved."""
 
     area: Area
     grade: Grade
@@ -37,18 +37,18 @@ class Finding(Frozen):
 
 
 class Report(Frozen):
-    """Everything that was found."""
+    """All findings."""
 
     schema_version: int = 1
     version: str
-    home: str | None = Field(description="none where the settings are wrong")
+    home: str | None = Field(description="none if the settings are wrong")
     healthy: bool = Field(description="whether there is no problem")
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What the system answered: errno and its text."""
+    """A system error: errno and its text."""
 
     number: int
     text: str
@@ -59,15 +59,15 @@ class Folder:
     """One of the home's folders.
 
     Attributes:
-        name: as in a sentence: inbox, outbox, state folder.
-        path: where it is.
-        there: whether it is a folder (of nothing else).
-        marked: whether its marker file is there; none where it needs none.
-        trouble: with looking into it.
-        writing: with making a file in it and removing it.
-        free: bytes; none if unknown.
-        network: the type of a network file system it lies on.
-        guarded: the guarded folder of macOS that it lies in.
+        name: as used in a sentence: inbox, outbox, state folder.
+        path: of the folder.
+        there: whether it exists and is a folder.
+        marked: whether its marker file is there; None if it needs none.
+        trouble: the error when reading it.
+        writing: the error when making and removing a file in it.
+        free: free bytes; None if unknown.
+        network: the type of the network file system that it is on.
+        guarded: the protected macOS folder that it is in.
     """
 
     name: Literal["inbox", "outbox", "state folder"]
@@ -83,9 +83,9 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One file of the journal: how many records, from which line on it is torn, what is damaged.
+    """One file of the journal: the number of records, the line from which it is torn, and its damage.
 
-    `newer`: than this program, and not damaged; `unreadable`: the disk did not give it, so that nobody knows.
+    `newer`: a newer program wrote it, and it is not damaged. `unreadable`: the disk could not read it, so its state is unknown.
     """
 
     path: str
@@ -98,9 +98,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalFacts:
-    """All segments, oldest first, the torn tails that were set aside, and what is wrong with the order of the segments.
+    """All segments, oldest first, the torn tails that were set aside, and the faults in the order of the segments.
 
-    `strangers`: job folders that the journal does not know, `forgotten` those of jobs that are older than what is left of it.
+    `strangers`: job folders that the journal does not list. `forgotten`: folders of jobs older than the rest of the journal.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -113,7 +113,7 @@ class JournalFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
-    """Whether the lock is held, what daemon.json says, and how many seconds ago it said so."""
+    """Whether the lock is held, the content of daemon.json, and its age in seconds."""
 
     holds: bool
     health: Health | None = None
@@ -122,7 +122,7 @@ class DaemonFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
-    """Seconds since 1970: the machine's clock, the stamp of a file made at that moment, and the program's own age."""
+    """Seconds since 1970: the machine's clock, the timestamp of a file made at that moment, and the program's own date."""
 
     wall: float
     stamp: float | None
@@ -131,7 +131,7 @@ class ClockFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a program of the pipeline said: its JSON, or why there is none."""
+    """The JSON answer of a program of the pipeline, or the reason why there is none."""
 
     value: object = None
     failure: str | None = None
@@ -150,7 +150,7 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything the machine was asked."""
+    """Everything that is known about the machine."""
 
     home: str
     python: str

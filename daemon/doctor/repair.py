@@ -1,6 +1,6 @@
-"""`doctor --repair`: the journal in order again, and in it every job whose folder is there. Only while no daemon runs.
+"""`doctor --repair`: puts the journal in order, and adds every job whose folder exists. Only while no daemon runs.
 
-Nothing is deleted: a file that is not what its name says is renamed, a damaged one is set aside, a lost one gets a marker.
+Nothing is deleted: a file in the wrong place is renamed, a damaged one is set aside, a lost one gets a marker.
 """
 
 import os
@@ -11,7 +11,7 @@ from daemon.contract.records import AnyRecord
 from daemon.doctor.adopting import UnfitError, adopt
 from daemon.doctor.survey import Survey, job_folders
 from daemon.errors import Refusal
-from daemon.fs import FileSystem, write_atomic
+from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.jobs.fold import Jobs
 from daemon.journal import Journal, hold_lock
 from daemon.journal.chain import Link
@@ -21,17 +21,17 @@ from daemon.outbox import Outbox
 from daemon.platform.process import boot_id
 from daemon.settings import Settings
 
-#: Jobs that are taken in with one sync.
+#: How many jobs are added with one sync.
 _AT_ONCE = 100
 _MOVING = b"moving-"
 
 
 def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
-    """Do what can be done, and say each thing that was done, one sentence each.
+    """Repair what can be repaired, and yield one sentence for each step.
 
     Raises:
-        Refusal: a daemon runs, the home was never used, or a newer version wrote the journal.
-        OSError: the disk does not let it be done; what was done stays, and it can be tried again.
+        Refusal: a daemon is running, the home was never used, or a newer version wrote the journal.
+        OSError: a disk error; what was done stays, and the repair can be repeated.
     """
     paths = settings.paths
     try:
@@ -42,7 +42,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
         yield from _order(fs, paths.journal_bytes)
         yield from _strangers(settings, fs)
     finally:
-        fs.close(lock)
+        lock.release()
 
 
 def _survey(fs: FileSystem, folder: bytes) -> Survey:
@@ -57,6 +57,7 @@ def _survey(fs: FileSystem, folder: bytes) -> Survey:
 
 
 def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
+    make_folders(fs, folder)  # somebody may have removed it
     _go_on(fs, folder)
     survey = _survey(fs, folder)
     for number, segment in zip(survey.numbers, survey.segments, strict=True):
@@ -76,7 +77,7 @@ def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 
 
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
-    """Rename the segments that have another one's name; of two that are the same segment the longer one counts."""
+    """Rename segments that have another one's name. If two files are the same segment, the longer one counts."""
     right = _right_numbers(links)
     wrong = [link for link in links if right[link.number] != link.number]
     for link in wrong:
@@ -86,16 +87,16 @@ def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[
         number = right[link.number]
         if number in staying:
             target = _free(fs, aside_path(folder, number, "damaged").replace(b"damaged-", b"double-"))
-            what = f"is {number:08}.jsonl once more, and was set aside as {os.fsdecode(os.path.basename(target))}"
+            what = f"is {number:08}.jsonl a second time, and was set aside as {os.fsdecode(os.path.basename(target))}"
         else:
             staying[number] = link
-            target, what = segment_path(folder, number), f"is {number:08}.jsonl, and has its name again"
+            target, what = segment_path(folder, number), f"is {number:08}.jsonl, and was renamed accordingly"
         fs.rename(_waiting(folder, link), target)
         yield f"{link.number:08}.jsonl {what}."
 
 
 def _go_on(fs: FileSystem, folder: bytes) -> None:
-    """Give files a number again that a repair which was cut off had just renamed."""
+    """Complete the renames of an interrupted repair."""
     for entry in fs.scan(folder):
         if entry.name.startswith(_MOVING):
             numbers = segment_numbers(fs, folder)
@@ -105,7 +106,7 @@ def _go_on(fs: FileSystem, folder: bytes) -> None:
 
 
 def _right_numbers(links: list[Link]) -> dict[int, int]:
-    """By the number in its name: which segment a file is. Older versions say it only by the numbers of their records."""
+    """Which segment each file is, by the number in its name. Older versions show it only by the numbers of their records."""
     right = {link.number: link.start.number for link in links if link.start.number is not None}
     old = [link for link in links if link.start.number is None]
     right |= {
@@ -122,7 +123,7 @@ def _waiting(folder: bytes, link: Link) -> bytes:
 
 
 def _free(fs: FileSystem, path: bytes) -> bytes:
-    """This name, or one like it that nothing has."""
+    """This name, or a similar one that is free."""
     free, count = path, 1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Looking at the journal as a whole: every segment, their order, and the job folders that none of them knows."""
+"""Reads the whole journal: every segment, their order, and the job folders that none of them lists."""
 
 import os
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ _MAX_STATUS_BYTES = 1 << 20
 
 
 class Survey:
-    """What there is of a journal. Never changes anything.
+    """The state of a journal. Never changes anything.
 
     Attributes:
         numbers: of the segments, oldest first.
-        segments: what each is like.
-        links: of those that can be read.
-        jobs: the ids that any of them names.
-        known: the segments of which somebody knows that they are damaged or lost.
+        segments: the state of each.
+        links: those that can be read, for checking their order.
+        jobs: the ids that appear in any of them.
+        known: the segments already known to be damaged or lost.
     """
 
     def __init__(self, fs: FileSystem, folder: bytes) -> None:
@@ -45,7 +45,7 @@ class Survey:
         """Read all of it.
 
         Raises:
-            OSError: the folder cannot be looked into.
+            OSError: the folder cannot be read.
         """
         self._head = read_head(self._fs, self._folder)
         self.numbers = segment_numbers(self._fs, self._folder)
@@ -68,13 +68,13 @@ class Survey:
         return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
 
     def faults(self) -> Iterator[Fault]:
-        """What is wrong with the order of the segments that can be read."""
+        """The faults in the order of the readable segments."""
         for link in self.links:
             if fault := misplaced(link):
                 yield fault
         readable = {link.number: link for link in self.links}
         for number, following in zip(self.numbers, self.numbers[1:], strict=False):
-            # Next to a damaged one nothing can be told.
+            # Next to a damaged segment, nothing can be said.
             if (
                 number in readable
                 and following in readable
@@ -86,15 +86,15 @@ class Survey:
             yield fault
 
     def sort(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
-        """Of the job folders: those that the journal does not know, and how many belong to jobs that it has long forgotten."""
+        """Of the job folders: those that the journal does not list, and the number that belong to jobs it has long forgotten."""
         strange = [name for name in folders if name not in self.jobs]
-        # As long as the first segment is there, nothing was forgotten.
+        # As long as the first segment exists, nothing has been forgotten.
         forgets = self.numbers[0] > 1 and self._began is not None
         old = {name for name in strange if forgets and self._is_older(outbox, name)}
         return [name for name in strange if name not in old], len(old)
 
     def _is_older(self, outbox: bytes, name: str) -> bool:
-        """Whether a job ended before the oldest segment began, by its own word: nothing but a sentence hangs on it."""
+        """Whether a job ended before the oldest segment began, by its own status. Only a sentence depends on this."""
         status = read_status(self._fs, outbox, name)
         if status is None or status.completed_at is None or self._began is None:
             return False
@@ -105,7 +105,7 @@ class Survey:
 
 
 def job_folders(fs: FileSystem, outbox: bytes) -> list[str]:
-    """The folders of the outbox that have the name of a job and a status.json or a source; links are none."""
+    """The folders in the outbox that have a job's name and contain a status.json or a source. Links do not count."""
     try:
         names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def _looks_like_a_job(fs: FileSystem, folder: bytes) -> bool:
 
 
 def read_status(fs: FileSystem, outbox: bytes, name: str) -> Status | None:
-    """A job's status.json; none if there is none that is whole and speaks of this job. Anybody may have written it."""
+    """A job's status.json; None if it is missing, incomplete or about another job. Anybody may have written it."""
     try:
         status = Status.model_validate_json(fs.read(os.path.join(outbox, name.encode(), b"status.json"), _MAX_STATUS_BYTES))
     except (OSError, ValidationError):

@@ -1,16 +1,14 @@
 """The only module of the daemon that changes files.
 
-`FileSystem` is the seam: about ten primitive operations, as the operating system has them. `LocalFiles` is the real one;
-the crash tests put a simulated disk in its place. What needs several operations in the right order (an atomic file, a
-durable tree) is composed from them in `compose`, so that the simulated disk sees every step.
+`FileSystem` is the interface: primitive operations like those of the operating system. `LocalFiles` implements it on the real
+disk; the crash tests use a simulated disk instead. Tasks that need several operations in the right order (an atomic file, a
+durable tree) are composed in `compose`, so that the simulated disk sees every step.
 """
 
 from daemon.fs.compose import (
     make_folders,
-    read_capped,
     remove_tree,
     removing_tree,
-    sync_tree,
     syncing_tree,
     write_atomic,
     write_new,
@@ -29,10 +27,8 @@ __all__ = [
     "Wanted",
     "make_folders",
     "read_at",
-    "read_capped",
     "remove_tree",
     "removing_tree",
-    "sync_tree",
     "syncing_tree",
     "write_atomic",
     "write_new",

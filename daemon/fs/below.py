@@ -1,4 +1,4 @@
-"""Paths below a folder in which strangers write: each folder of them is opened from the one above, and no link is followed."""
+"""Paths in a folder where strangers can write: each folder is opened from the one above it, and no link is followed."""
 
 import contextlib
 import errno
@@ -12,17 +12,17 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A name and the open folder that it is in; none: the name is a whole path."""
+    """A name and the open folder that contains it; without a folder, the name is a whole path."""
 
     name: bytes
     folder: int | None
 
 
 def names_below(root: bytes | None, path: bytes) -> list[bytes]:
-    """The names that lead from a folder to a path; none if the path is not below it. `root` ends with a slash.
+    """The names that lead from a folder to a path; none if the path is not in the folder. `root` ends with a slash.
 
     Raises:
-        OSError: one of them leads up again (EINVAL).
+        OSError: one of the names leads up again (EINVAL).
     """
     if root is None or not path.startswith(root):
         return []
@@ -33,11 +33,11 @@ def names_below(root: bytes | None, path: bytes) -> list[bytes]:
 
 
 def descend(root: bytes, names: Sequence[bytes]) -> int:
-    """Open a folder, name by name from `root` on; the caller closes it.
+    """Open a folder, name by name from `root`; the caller closes it.
 
     Raises:
-        NotADirectoryError: a link or a file is in the place of one of the folders.
-        OSError: one cannot be opened.
+        NotADirectoryError: there is a link or a file in the place of a folder.
+        OSError: a folder cannot be opened.
     """
     fd = os.open(root.rstrip(b"/") or b"/", _ROOT)
     for name in names:
@@ -51,23 +51,23 @@ def descend(root: bytes, names: Sequence[bytes]) -> int:
 
 
 def enter(folder: int, name: bytes) -> int:
-    """Open a folder in an open folder, no link; the caller closes both.
+    """Open a folder (not a link) in an open folder; the caller closes both.
 
     Raises:
-        NotADirectoryError: something else has the name; a link says so.
+        NotADirectoryError: the name belongs to something else, such as a link.
         OSError: it cannot be opened.
     """
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # systems give either answer for a link
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # for a link, some systems report one, some the other
             raise
         raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the place of this folder", name) from error
 
 
 @contextlib.contextmanager
 def place_below(root: bytes, names: Sequence[bytes]) -> Iterator[At]:
-    """The last of the names, and its folder, which is open for as long as the block runs; raises as `descend` does."""
+    """The last of the names with its folder, which stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
         yield At(names[-1], folder)

@@ -13,16 +13,16 @@ from daemon.fs.protocol import FileSystem, HeldFolder
 
 _Done = TypeVar("_Done")
 
-#: The prefix of files that are being written; whoever finds one after a crash may remove it. Dotfiles are ignored everywhere.
+#: The prefix of unfinished files. Anybody who finds one after a crash may remove it. Dotfiles are ignored everywhere.
 TEMPORARY = b".tmp-"
-#: How much longer than the tree's own a path in it may become, in bytes: far below what systems take (1,024 on macOS).
+#: How many bytes longer than the tree's own path a path in it may become: far below the limits of systems (1,024 on macOS).
 _LONG = 400
-#: The longest name, in bytes, that common file systems hold.
+#: The longest name, in bytes, that common file systems allow.
 _NAME_MAX = 255
 
 
 def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
-    """Write all of `data`, over as many writes as it takes; the last short write raises what stopped it."""
+    """Write all of `data`, in as many writes as it takes. Raises OSError if the file accepts no more bytes."""
     view = memoryview(data)
     while view:
         taken = fs.write(fd, bytes(view))
@@ -32,7 +32,7 @@ def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
 
 
 def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Make a new file with these bytes; interrupted, it may stay in part: use `write_atomic` where that matters."""
+    """Write a new file. If interrupted, part of it may remain: use `write_atomic` where that matters."""
     fd = fs.create(path)
     try:
         write_all(fs, fd, data)
@@ -43,17 +43,17 @@ def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable:
 
 
 def write_atomic(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Put these bytes at `path`, whole or not at all, also for readers who look meanwhile. In a held folder it is a name.
+    """Put these bytes at `path` atomically: readers see either the old file or the new one. In a held folder, `path` is a name.
 
-    Not durable: after a power loss the old bytes, the new bytes or, where the file system orders nothing, an empty file may be
-    there; so only views that can be rebuilt are written so. Durable: the new bytes are there when this returns.
+    If not durable, a power loss may leave the old bytes, the new bytes or, on file systems that keep no order, an empty file.
+    So this is only for views that can be rebuilt. If durable, the new bytes are on the disk when this returns.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, TEMPORARY + _short(name))
     try:
         write_new(fs, temporary, data, durable=durable)
     except FileExistsError:
-        # Left by a crash: this process is the only writer of the folder's views, so it is nobody's work in progress.
+        # Left over from a crash: only this process writes views in this folder, so nobody is still working on it.
         fs.unlink(temporary)
         write_new(fs, temporary, data, durable=durable)
     except OSError:
@@ -69,18 +69,18 @@ def write_atomic(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durab
 
 
 def _short(name: bytes) -> bytes:
-    """The name, or what stands for it where `TEMPORARY` would make it longer than a name can be."""
+    """The name, or a short substitute if `TEMPORARY` would make it too long."""
     return name if len(TEMPORARY + name) <= _NAME_MAX else hashlib.sha256(name).hexdigest().encode()
 
 
 def _forget(fs: FileSystem | HeldFolder, path: bytes) -> None:
-    """Remove a file that could not be finished; if that fails too, the first error is the one to tell."""
+    """Remove a file that could not be completed. If that fails too, the first error is the one to report."""
     with contextlib.suppress(OSError):
         fs.unlink(path)
 
 
 def make_folders(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and its missing parents, durable; an existing folder is fine."""
+    """Make a folder and its missing parents, durable. An existing folder is fine."""
     try:
         fs.mkdir(path)
     except FileExistsError:
@@ -93,35 +93,32 @@ def make_folders(fs: FileSystem, path: bytes) -> None:
     fs.sync_dir(os.path.dirname(path))
 
 
-def sync_tree(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and all in it durable; anything but files and folders raises OSError (EINVAL)."""
-    for _ in syncing_tree(fs, path):
-        pass
-
-
 def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`sync_tree` with a pause after each file, for whoever has other things to do. For trees of a depth that was checked."""
+    """Make a folder and everything in it durable, with a pause after each file, and during large ones.
+
+    The tree's depth must have been checked. Anything but files and folders raises OSError (EINVAL).
+    """
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
         if entry.kind == "directory":
             yield from syncing_tree(fs, child)
         else:
-            fs.sync_file(child)
+            yield from fs.sync_file_aside(child)
             yield
     fs.sync_dir(path)
 
 
 def remove_tree(fs: FileSystem, path: bytes) -> None:
-    """Remove a folder and all in it; links are removed, not followed. What is gone already is fine."""
+    """Remove a folder and everything in it. Links are removed, not followed. What is already gone is fine."""
     for _ in removing_tree(fs, path):
         pass
 
 
 def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`remove_tree` with a pause after each name, for whoever has other things to do.
+    """`remove_tree` with a pause after each name, and during large files, for callers with other work to do.
 
-    Without recursion: how deep a worker nests its folders must not matter. Nor how long their paths are: a folder that could
-    soon not be named any more is moved up first. Nor their modes, which may keep even their owner out.
+    It does not recurse, so a worker may nest its folders as deep as it likes. A folder whose path would become too long is
+    moved up first. Modes that keep out even the owner are changed.
     """
     found = [path]
     for folder in found:
@@ -137,8 +134,7 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
             if entry.kind == "directory":
                 found.append(_within_reach(fs, child, path))
             else:
-                with contextlib.suppress(FileNotFoundError):
-                    _insist(fs, folder, partial(fs.unlink, child))
+                yield from _removing(fs, folder, child)
             yield
     for folder in reversed(found):
         with contextlib.suppress(FileNotFoundError):
@@ -146,26 +142,30 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
         yield
 
 
+def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
+    """Remove a name in a folder, even if the folder's mode forbids that to its owner. What is already gone is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            yield from fs.unlink_aside(path)
+        except PermissionError:
+            fs.open_up(folder)
+            yield from fs.unlink_aside(path)
+
+
 def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
-    """A folder of a tree that is being removed, moved up if the paths below it might become too long; where it is now."""
+    """Move up a folder of a tree that is being removed, if paths in it might become too long. Returns its current path."""
     if len(folder) <= len(tree) + _LONG:
         return folder
     target = os.path.join(tree, TEMPORARY + uuid.uuid4().hex.encode())
-    # To give a folder another parent is to change all three of them.
+    # Moving a folder to another parent changes all three of them.
     _insist(fs, folder, partial(_insist, fs, os.path.dirname(folder), partial(fs.rename, folder, target)))
     return target
 
 
 def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
-    """Do something in a folder that is to be removed, also where its mode forbids it to its owner."""
+    """Do something in a folder that is being removed, even if its mode forbids that to its owner."""
     try:
         return do()
     except PermissionError:
         fs.open_up(folder)
         return do()
-
-
-def read_capped(fs: FileSystem, path: bytes, limit: int) -> bytes | None:
-    """The whole file, or none if it has more than `limit` bytes."""
-    data = fs.read(path, limit + 1)
-    return data if len(data) <= limit else None

@@ -1,4 +1,4 @@
-"""A folder of the real disk that is held open, and files opened in it: no path is walked twice, no link is followed."""
+"""A folder on the real disk that is held open, and files opened in it: no path is resolved twice, no link is followed."""
 
 import contextlib
 import errno
@@ -17,18 +17,18 @@ from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
-#: Opens the name itself, and does not wait for the other end of a FIFO.
+#: Open the name itself, and do not wait for the other end of a FIFO.
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_ASKED = "not asked yet"
 
 
 def as_stat(found: os.stat_result) -> Stat:
-    """What lstat or fstat said."""
+    """Convert the result of lstat or fstat."""
     return Stat(kind_of(found.st_mode), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
-    """What `scandir` says of a name."""
+    """The kind of an entry from `scandir`."""
     if entry.is_symlink():
         return "symlink"
     if entry.is_dir(follow_symlinks=False):
@@ -38,15 +38,15 @@ def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
 
 @contextlib.contextmanager
 def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
-    """Open a regular file for reading, and nothing else, for as long as the block runs.
+    """Open a regular file, and nothing else, for reading while the block runs.
 
     Args:
-        path: of the file; in the open folder `folder`, if there is one.
-        folder: descriptor.
+        path: of the file; relative to the open folder `folder`, if given.
+        folder: descriptor of a folder.
         wanted: which file it must be.
 
     Raises:
-        OSError: it cannot be opened, is no regular file (EINVAL), or another one than was wanted (ESTALE).
+        OSError: it cannot be opened, is not a regular file (EINVAL), or is not the wanted file (ESTALE).
     """
     fd = os.open(path, os.O_RDONLY | SAFE, dir_fd=folder)
     try:
@@ -54,20 +54,20 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
         if wanted and not wanted.is_it(as_stat(found)):
-            raise OSError(errno.ESTALE, "it is not the file any more that was looked at", path)
+            raise OSError(errno.ESTALE, "it is no longer the file that was checked", path)
         yield fd
     finally:
         os.close(fd)
 
 
 def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
-    """At most `limit` bytes of a regular file in an open folder; raises OSError as `regular` does."""
+    """At most `limit` bytes of a regular file in an open folder. Raises the same OSErrors as `regular`."""
     with regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
         return file.read(limit)
 
 
 def copy_open(reading: int, writing: int) -> str:
-    """Copy bytes, attributes and times between open files, durable; closes `writing`. Returns the SHA-256 of what was read."""
+    """Copy bytes, attributes and times between open files, durably; closes `writing`. Returns the SHA-256 of what was read."""
     digest = hashlib.sha256()
     try:
         times = os.fstat(reading)
@@ -88,7 +88,7 @@ def sync_folder(fd: int) -> None:
     try:
         full_sync(fd)
     except OSError as error:
-        # SMB and some FUSE file systems have no fsync for folders and say so with these; nothing better can be done there.
+        # SMB and some FUSE file systems have no fsync for folders and answer with these errors. There is nothing better to do.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
 
@@ -97,7 +97,7 @@ class LocalFolder:
     """`HeldFolder` on the real disk."""
 
     def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
-        """Takes over the descriptor. `published`: what is made in it is for everybody who may enter it."""
+        """Take over the descriptor. `published`: whatever is made in it can be read by everybody who can enter it."""
         found = os.fstat(fd)
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
@@ -106,9 +106,9 @@ class LocalFolder:
 
     @property
     def fd(self) -> int:
-        """The descriptor; an error if the folder is not held any more."""
+        """The descriptor; raises an error once the folder has been released."""
         if self._fd is None:
-            raise OSError(errno.EBADF, "the folder is not held any more", self.path)
+            raise OSError(errno.EBADF, "the folder is no longer open", self.path)
         return self._fd
 
     def __enter__(self) -> Self:
@@ -118,13 +118,13 @@ class LocalFolder:
         self.release()
 
     def release(self) -> None:
-        """Hold it no longer."""
+        """Close it."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
             os.close(fd)
 
     def enter(self, name: bytes) -> Self:
-        """Open a folder in it, no link."""
+        """Open a folder in it, not a link."""
         return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
@@ -141,7 +141,7 @@ class LocalFolder:
         return read_at(self.fd, name, limit, wanted)
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
-        """At most `most` bytes from either end of the wanted file."""
+        """At most `most` bytes from the beginning and from the end of the wanted file."""
         with regular(name, folder=self.fd, wanted=wanted) as fd:
             head = os.pread(fd, most, 0)
             return head, head if wanted.size <= most else os.pread(fd, most, wanted.size - most)
@@ -157,10 +157,10 @@ class LocalFolder:
             with regular(name, folder=self.fd) as fd:
                 return open_for_writing_elsewhere(fd)
         except OSError:
-            return False  # what is odd about it is for others to find out
+            return False  # other checks report what is wrong with it
 
     def keeps(self, name: bytes) -> str | None:
-        """Why the name cannot be taken out of the folder."""
+        """Why the name cannot be removed from the folder; None if it can."""
         if self._shut == _NOT_ASKED:
             self._shut = shut_folder(self.fd)
         if self._shut is None:

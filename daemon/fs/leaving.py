@@ -1,7 +1,8 @@
-"""Whether a file can be taken out of a folder, asked before anything is promised about it.
+"""Whether a file can be removed from a folder. This is checked before anything is promised about the file.
 
-Asked of the open folder with the rights that this process really has (`faccessat` with effective ids), so that it holds for root,
-for groups and for access lists. What nobody can foretell (a server's own rules) shows when the file is moved.
+The check uses the open folder and this process's effective rights (`faccessat` with effective ids), so it holds for root, for
+groups and for access lists. Obstacles that nobody can predict (such as a server's own rules) only appear when the file is
+moved.
 """
 
 import os
@@ -12,9 +13,9 @@ from daemon.platform.files import is_fixed
 
 
 def shut_folder(folder: int) -> str | None:
-    """Why nothing can be taken out of an open folder, one clause with what to do about it; none if that is possible."""
+    """A clause that says why nothing can be removed from an open folder, and what to do; None if files can be removed."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
-        return "the folder is on a disk that can only be read: mount it so that it can be written to"
+        return "the folder is on a read-only disk: mount it with write access"
     if is_fixed(folder):
         return "the folder is locked against every change: unlock it (chattr -ia, or in Finder)"
     if os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=os.access in os.supports_effective_ids):
@@ -29,7 +30,7 @@ def shut_folder(folder: int) -> str | None:
 
 
 def kept_file(folder: int, name: bytes) -> str | None:
-    """Why this one name cannot be taken out of a folder whose other names can; none if it can, or is not there."""
+    """Why this one name cannot be removed from a folder whose other names can; None if it can, or does not exist."""
     mine, parent = os.geteuid(), os.fstat(folder)
     if not parent.st_mode & stat.S_ISVTX or mine in (0, parent.st_uid):
         return None

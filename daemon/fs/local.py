@@ -1,7 +1,8 @@
-"""The file operations on the real disk, through the system's calls.
+"""The file operations on the real disk, through system calls.
 
-Below the folder of `publish_below` no path is given to the system: strangers may exchange a folder in it for a link at any
-moment. The folder itself is opened by its path, every folder below it from there, links refused (`daemon.fs.below`).
+Below the folder given to `publish_below`, the system never gets a path, because strangers may swap a folder there for a link at
+any moment. That folder itself is opened by its path; every folder below it is opened from the one above, and links are refused
+(`daemon.fs.below`).
 """
 
 import contextlib
@@ -10,8 +11,10 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from daemon.fs.aside import LARGE, done_aside
 from daemon.fs.below import At, descend, names_below, place_below
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
@@ -19,18 +22,18 @@ from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
-#: So few are synced one by one: a sync of the whole disk would also wait for what others are writing.
+#: Up to this many files are synced one by one. A sync of the whole disk would also wait for what others are writing.
 _FEW = 8
 _CHUNK = 1 << 20
 
 
 class LocalFiles:
-    """`FileSystem` on the real disk; see there for what each operation does not guarantee."""
+    """`FileSystem` on the real disk. The protocol says what each operation does not guarantee."""
 
     _published: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """What is made below this folder is for everybody who may enter it."""
+        """From now on, what is made below this folder can be read by everybody who can enter it."""
         self._published = root + b"/"
 
     def _is_published(self, path: bytes) -> bool:
@@ -38,7 +41,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _place(self, path: bytes) -> Iterator[At]:
-        """Where a path leads: a name in an open folder below the published one, else the path as it is."""
+        """Where a path leads: below the published folder a name in an open folder, otherwise the path itself."""
         names = names_below(self._published, path)
         if not names or self._published is None:
             yield At(path, None)
@@ -65,7 +68,10 @@ class LocalFiles:
         return os.write(fd, data)
 
     def copy(self, source: bytes, target: bytes) -> str:
-        """Copy a regular file's bytes, attributes and times; durable, its name excepted. Returns the SHA-256 of what was read."""
+        """Copy a regular file's bytes, attributes and times, durable except for its name.
+
+        Returns the SHA-256 of what was read.
+        """
         with self._regular(source) as reading:
             return copy_open(reading, self.create(target))
 
@@ -109,7 +115,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _folder(self, path: bytes) -> Iterator[int]:
-        """Open a folder for as long as the block runs."""
+        """Open a folder while the block runs."""
         fd = self._open_folder(path)
         try:
             yield fd
@@ -123,7 +129,7 @@ class LocalFiles:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def sync_many(self, paths: Sequence[bytes]) -> None:
-        """Wait until these files and the names in these folders are on the disk."""
+        """Wait until these files, and the names in these folders, are on the disk."""
         if len(paths) > _FEW and sync_together(paths, self._anything):
             return
         for path in paths:
@@ -134,7 +140,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _anything(self, path: bytes) -> Iterator[int]:
-        """Open a file or folder for as long as the block runs, no link."""
+        """Open a file or folder (not a link) while the block runs."""
         with self._place(path) as at:
             fd = os.open(at.name, os.O_RDONLY | SAFE, dir_fd=at.folder)
         try:
@@ -142,13 +148,37 @@ class LocalFiles:
         finally:
             os.close(fd)
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path."""
+        try:
+            there = self.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        found = os.fstat(fd)
+        return (there.dev, there.ino) == (found.st_dev, found.st_ino)
+
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
         with self._regular(path) as fd:
             full_sync(fd)
 
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """Wait until a file is on the disk, with pauses."""
+        yield from self._aside(path, partial(self.sync_file, path))
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """Remove a name, with pauses."""
+        yield from self._aside(path, partial(self.unlink, path))
+
+    def _aside(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
+        """Do something to a file; in a separate thread if the file is large."""
+        if self.lstat(path).size < LARGE:
+            do()
+        else:
+            yield from done_aside(do)
+
     def lstat(self, path: bytes) -> Stat:
-        """What is at the name, links not followed."""
+        """What is at the name; links are not followed."""
         with self._place(path) as at:
             return as_stat(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False))
 
@@ -169,7 +199,7 @@ class LocalFiles:
             if not hasattr(os, "O_PATH"):
                 os.chmod(at.name, stat.S_IRWXU, dir_fd=at.folder, follow_symlinks=False)
                 return
-            # Linux opens a folder that may not be read, and changes its mode, by no other way that follows no link.
+            # On Linux, only this can open a folder that may not be read, and change its mode, without following a link.
             fd = os.open(at.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.folder)
         try:
             os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
@@ -187,7 +217,7 @@ class LocalFiles:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
-        """The SHA-256 of a regular file, after a None for each piece."""
+        """The SHA-256 of a regular file; yields None after each chunk, and the digest last."""
         digest = hashlib.sha256()
         with self._regular(path) as fd:
             while piece := os.read(fd, _CHUNK):
@@ -196,12 +226,12 @@ class LocalFiles:
         yield digest.hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
-        """How much can still be written."""
+        """How many bytes can still be written."""
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files it can hold; btrfs and some servers say 0 of 0."""
+        """How many more files the disk can hold; None if it does not say (btrfs and some servers report 0 of 0)."""
         found = os.statvfs(path)
         return found.f_favail if found.f_files else None
 
@@ -210,11 +240,31 @@ class LocalFiles:
         return LocalFolder(self._open_folder(path), path, self._is_published(path))
 
     def lock(self, path: bytes) -> int | None:
-        """Open or make a file and lock it; none if another process has it."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        return fd
+        """Open or create a file and lock it; None if another process holds the lock."""
+        return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644))
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """Lock a folder; None if another process holds the lock."""
+        return _locked(self._open_folder(path))
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has locked a folder."""
+        # A shared lock: two processes that test at the same time must not take each other for a holder.
+        fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
+        if fd is None:
+            return True
+        os.close(fd)
+        return False
+
+
+def _locked(fd: int, how: int = fcntl.LOCK_EX) -> int | None:
+    """Lock an open file or folder; if another process holds the lock, close it and return None."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

@@ -1,19 +1,19 @@
-"""Who may read what the daemon makes: one rule for all that it publishes, whatever its umask."""
+"""Who can read what the daemon makes: one rule for everything it publishes, whatever its umask."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
-#: Files 0644, folders 0755: as the workers make their results.
+#: The umask for files 0644 and folders 0755, like those that workers make.
 _READABLE = 0o022
 
 
 @contextlib.contextmanager
 def readable(published: bool) -> Iterator[None]:
-    """Let what is made in the block be readable for everybody who may enter its folder, if it is published.
+    """If `published`, make what is created in the block readable for everybody who can enter its folder.
 
-    A changed umask rather than a chmod: it holds from the first moment, keeps what the folder hands down (setgid, ACLs), and
-    cannot fail on disks that have no modes. One thread alone makes files in the daemon.
+    This changes the umask instead of calling chmod. It works from the first moment, keeps what the folder passes on (setgid,
+    ACLs), and cannot fail on disks without modes. Only one thread of the daemon creates files.
     """
     if not published:
         yield

@@ -1,10 +1,10 @@
-"""The primitive file operations and what each does *not* guarantee. Paths are absolute and bytes, as the disk has them."""
+"""The primitive file operations, and what each does *not* guarantee. Paths are absolute bytes, as the disk has them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
-#: Blocks are rounded up, and some file systems reserve more of them in advance.
+#: Bytes by which used blocks may exceed a file's length: blocks are rounded up, and some file systems reserve more in advance.
 _SLACK = 1 << 20
 
 Kind = Literal["file", "directory", "symlink", "other"]
@@ -12,7 +12,7 @@ Kind = Literal["file", "directory", "symlink", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What lstat says of one name. `mtime_ns` since 1970; `dev` may change over a remount."""
+    """What lstat reports for one name. `mtime_ns` counts from 1970; `dev` may change when a disk is mounted again."""
 
     kind: Kind
     dev: int
@@ -23,9 +23,9 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The file that a name must stand for: its size and time and, where they are given, its inode and device.
+    """The file that a name must refer to: its size and time, and on local disks also its inode and device.
 
-    They are given on local disks only: a network file system may number its files anew over a remount.
+    A network file system may renumber its files when it is mounted again, so there inode and device are left out.
     """
 
     size: int
@@ -34,7 +34,7 @@ class Wanted:
     dev: int | None = None
 
     def is_it(self, found: Stat) -> bool:
-        """Whether this is that file."""
+        """Whether this is the wanted file."""
         return (
             found.kind == "file"
             and (found.size, found.mtime_ns) == (self.size, self.mtime_ns)
@@ -45,20 +45,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class DirEntry:
-    """A name in a folder and what it is; symbolic links are not followed."""
+    """A name in a folder, and its kind. Symbolic links are not followed."""
 
     name: bytes
     kind: Kind
 
 
 class HeldFolder(Protocol):
-    """A folder that is held open. What is done through it is done in this very folder, wherever its path leads by now.
+    """A folder that is held open. Every operation acts on this very folder, even if its path now leads elsewhere.
 
-    Names are single names in the folder, never paths. Links are neither followed nor entered. The methods that `FileSystem` has
-    as well guarantee as much as there, so `write_atomic` can write through it.
+    Names are single names in the folder, never paths. Links are neither followed nor entered. Methods that `FileSystem` also
+    has give the same guarantees as there, so `write_atomic` can write through a held folder.
 
     Attributes:
-        dev, ino: which folder it is.
+        dev, ino: the folder's identity.
         path: where it was when it was opened; for messages.
     """
 
@@ -69,44 +69,57 @@ class HeldFolder(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
+    @property
+    def fd(self) -> int:
+        """Its descriptor, for a process that must get this very folder; OSError (EBADF) once it has been released."""
+
     def release(self) -> None:
-        """Hold it no longer; may be called again."""
+        """Close it; calling this again does nothing."""
 
     def enter(self, name: bytes) -> "HeldFolder":
-        """Open a folder in it; NotADirectoryError for anything else, a link to a folder included."""
+        """Open a folder in it. NotADirectoryError for anything else, including a link to a folder."""
 
     def lstat(self, name: bytes) -> Stat:
-        """What is at the name, links not followed."""
+        """What is at the name; links are not followed."""
 
     def scan(self) -> list[DirEntry]:
-        """The names in the folder, in no order."""
+        """The names in the folder, in no particular order."""
 
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
-        """At most `limit` bytes of a regular file; OSError (ESTALE) before a byte of it is read if it is not the wanted one."""
+        """At most `limit` bytes of a regular file. If it is not the wanted one: OSError (ESTALE), before anything is read."""
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
-        """At most `most` bytes from either end of a regular file; OSError (ESTALE) before one is read if it is another file."""
+        """At most `most` bytes from each end of a regular file.
+
+        If it is another file: OSError (ESTALE), before anything is read.
+        """
 
     def digest(self, name: bytes) -> str:
-        """The SHA-256 of a regular file, read piece by piece."""
+        """The SHA-256 of a regular file, read in chunks."""
 
     def written_elsewhere(self, name: bytes) -> bool:
-        """Whether another program has the file open for writing, as far as the system tells; False if it cannot be opened."""
+        """Whether another program has the file open for writing, as far as the system reports it.
+
+        False if it cannot be opened.
+        """
 
     def keeps(self, name: bytes) -> str | None:
-        """Why the name cannot be taken out of the folder (rights, a disk that is read-only), one clause; none if it can."""
+        """A clause that says why the name cannot be removed from the folder (permissions, a read-only disk); None if it can."""
 
     def move(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
         """`FileSystem.rename` into another held folder of the same file system."""
 
     def link(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
-        """Give a regular file a second name in another held folder; FileExistsError if anything has it.
+        """Give a regular file a second name in another held folder; FileExistsError if the name is taken.
 
-        Not durable before `sync_dir`. A symbolic link is refused. Not every file system can do it.
+        Not durable before `sync_dir`. Refuses a symbolic link. Some file systems cannot do this.
         """
 
     def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
-        """`FileSystem.copy` into another held folder; OSError (ESTALE) before a byte is copied if it is not the wanted file."""
+        """`FileSystem.copy` into another held folder.
+
+        If it is not the wanted file: OSError (ESTALE), before anything is copied.
+        """
 
     def create(self, name: bytes) -> int:
         """See `FileSystem.create`."""
@@ -121,7 +134,7 @@ class HeldFolder(Protocol):
         """See `FileSystem.close`."""
 
     def rename(self, source: bytes, target: bytes) -> None:
-        """Give a name in the folder another name in it."""
+        """Rename within the folder."""
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""
@@ -133,14 +146,14 @@ class HeldFolder(Protocol):
         """Remove an empty folder in it."""
 
     def sync_dir(self, path: bytes = b"") -> None:
-        """Wait until the names in the folder are on the disk. `path` is empty: the folder itself."""
+        """Wait until the names in the folder are on the disk. `path` is empty and means the folder itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """Something in a tree that is walked: `trail` are the names of the folders that lead to it, the walker's own list.
+    """Something found while walking a tree. `trail` lists the names of the folders that lead to it; the walker owns the list.
 
-    `size` is a file's length, `used` what it takes on the disk, both in bytes: either may be the larger one by far.
+    `size` is a file's length and `used` its space on the disk, both in bytes. Either may be much larger than the other.
     """
 
     trail: Sequence[bytes]
@@ -151,116 +164,139 @@ class Below:
 
     @property
     def charge(self) -> int:
-        """What a file counts for: its length, or its blocks where they are far more than the length asks for."""
+        """The bytes a file counts for: its length, or its blocks if they take up far more than the length needs."""
         if self.kind != "file":
             return 0
         return self.used if self.used > 2 * self.size + _SLACK else self.size
 
 
 class FileSystem(Protocol):
-    """What the daemon may do to a disk. Every method raises OSError as the system gives it; none retries."""
+    """What the daemon may do to a disk. Every method raises OSError as the system reports it; none retries."""
 
     def publish_below(self, root: bytes) -> None:
-        """Make files and folders below this one readable for everybody who may enter it (0644, 0755), whatever the umask.
+        """Make files and folders below this one readable for everybody who can enter it (0644, 0755), whatever the umask.
 
-        It holds from now on, and not for the folder itself. What is made elsewhere follows the umask.
+        This applies from now on, but not to the folder itself. What is made elsewhere follows the umask.
 
-        Strangers may write in it as well. So from now on no operation follows a link below it, wherever in a path the link is:
-        NotADirectoryError where one is in the place of a folder.
+        Strangers may write in the folder as well. So from now on, no operation follows a link below it, at any place in a path:
+        NotADirectoryError if a link is in the place of a folder.
         """
 
     def create(self, path: bytes) -> int:
-        """Make a new, empty file and open it for writing; FileExistsError if the name is there, even as a broken link.
+        """Make a new, empty file and open it for writing; FileExistsError if the name exists, even as a broken link.
 
         Neither the file nor its name survives a power loss before `sync` and `sync_dir`.
         """
 
     def append(self, path: bytes) -> int:
-        """Open an existing or new regular file for appending; links are refused. Appends of other processes may interleave."""
+        """Open an existing or new regular file for appending; refuses links. Other processes' appends may be interleaved."""
 
     def write(self, fd: int, data: bytes) -> int:
-        """One write; returns how many bytes were taken, which may be fewer than given. Not on the disk before `sync`."""
+        """One write. Returns how many bytes were written, possibly fewer than given. They are not on the disk before `sync`."""
 
     def copy(self, source: bytes, target: bytes) -> str:
-        """Copy a regular file's bytes, times and extended attributes into a new file and return the SHA-256 of what was read.
+        """Copy a regular file's bytes, times and extended attributes into a new file, and return the SHA-256 of what was read.
 
-        Links are refused. Durable when it returns, its name in the folder excepted. Interrupted, part of `target` stays. Owners
-        are not copied, nor attributes that the other file system cannot hold.
+        Refuses links. The copy is durable when this returns, except for its name in the folder. If interrupted, part of
+        `target` remains. Owners are not copied, nor attributes that the other file system cannot hold.
         """
 
     def sync(self, fd: int) -> None:
         """Wait until the file's bytes and length are on the disk.
 
-        Says nothing of its name in the folder. After an error the state of the written bytes is unknown and a second sync
+        This does not cover its name in the folder. After an error, the state of the written bytes is unknown, and a second sync
         may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that lies about its cache is believed.
         """
 
     def close(self, fd: int) -> None:
-        """Close the descriptor. Writes nothing through."""
+        """Close the descriptor. This does not sync."""
 
     def rename(self, source: bytes, target: bytes) -> None:
-        """Move within one file system; a file at `target` is replaced atomically. Not durable before both folders' `sync_dir`.
+        """Move within one file system. Replaces a file at `target` atomically. Not durable before `sync_dir` of both folders.
 
-        Durability of the two folders is independent: after a power loss the file may be seen under both names or, on some
-        file systems, under neither until the journal of the file system is replayed.
+        Each folder becomes durable separately. After a power loss the file may be visible under both names. On some file
+        systems it is visible under neither until the file system has replayed its journal.
         """
 
     def unlink(self, path: bytes) -> None:
         """Remove a name. Not durable before `sync_dir`."""
 
     def mkdir(self, path: bytes) -> None:
-        """Make a folder; FileExistsError if anything has the name. Not durable before `sync_dir` of the parent."""
+        """Make a folder; FileExistsError if the name is taken. Not durable before `sync_dir` of the parent."""
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
 
     def sync_dir(self, path: bytes) -> None:
-        """Wait until the names in the folder are on the disk; on network file systems this may mean nothing."""
+        """Wait until the names in the folder are on the disk. On network file systems this may have no effect."""
 
     def sync_many(self, paths: Sequence[bytes]) -> None:
-        """`sync_file` for files and `sync_dir` for folders, all of one file system, for little more than the price of one.
+        """`sync_file` for files and `sync_dir` for folders on one file system, for little more than the cost of one.
 
-        Where the system can only sync a whole file system at once, bytes that other programs wrote are waited for as well.
+        If the system can only sync a whole file system, this also waits for bytes that other programs wrote.
         """
 
+    def is_at(self, fd: int, path: bytes) -> bool:
+        """Whether an open file is the one at this path, and not a link; False if nothing is there."""
+
     def sync_file(self, path: bytes) -> None:
-        """`sync` for a file another process wrote; links are refused."""
+        """`sync` for a file that another process wrote; refuses links."""
+
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        """`sync_file`, with a None every few milliseconds for callers with other work to do; durable when it ends."""
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
-        """What is at the name, links not followed."""
+        """What is at the name; links are not followed."""
 
     def scan(self, path: bytes) -> list[DirEntry]:
-        """The names in a folder, in no order."""
+        """The names in a folder, in no particular order."""
 
     def tree(self, path: bytes) -> Iterator[Below]:
-        """Everything below a folder, however deep, links not followed; what vanishes meanwhile is passed over.
+        """Everything below a folder, at any depth. Links are not followed; what disappears meanwhile is skipped.
 
-        No moment in time: what is moved meanwhile may be told twice or not at all (OSError, ESTALE, where the way back is lost).
+        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if the way back up is
+        lost.
         """
 
     def open_up(self, path: bytes) -> None:
-        """Let the owner of a folder read and change it, whatever its mode; links are refused. Nobody else gains a right."""
+        """Let the owner of a folder read and change it, whatever its mode; refuses links. Nobody else gains any access."""
 
     def read(self, path: bytes, limit: int) -> bytes:
-        """At most `limit` bytes of a regular file, opened without following a link and without waiting for a FIFO's writer."""
+        """At most `limit` bytes of a regular file. Opening it follows no link and does not wait for a FIFO's writer."""
 
     def digest(self, path: bytes) -> str:
-        """The SHA-256 of a regular file, links refused, read piece by piece."""
+        """The SHA-256 of a regular file, read in chunks; refuses links."""
 
     def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
-        """`digest`, with a None after each few megabytes for whoever has other things to do; what comes last is the digest."""
+        """`digest` for callers with other work to do: yields None after each few megabytes, and the digest last."""
 
     def free_bytes(self, path: bytes) -> int:
-        """How much an unprivileged process can still write to the disk that holds the path."""
+        """How many bytes an unprivileged process can still write to the disk that holds the path."""
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files and folders that disk can hold (its free inodes); none if it does not count them."""
+        """How many more files and folders that disk can hold (free inodes); None if it does not count them."""
 
     def hold(self, path: bytes) -> HeldFolder:
-        """Open the folder at a path and hold it. Links in the path are followed: it must be one that no stranger can change."""
+        """Open the folder at a path and hold it.
+
+        Links in the path are followed, so no stranger must be able to change the path.
+        """
 
     def lock(self, path: bytes) -> int | None:
-        """Open or make a file and lock it against other processes until it is closed; none if another one has it.
+        """Open or create a file and lock it against other processes until it is closed; None if another process holds the lock.
 
-        Advisory, and only on a local disk: a network file system may grant it to two machines at once.
+        The lock is advisory and holds only on a local disk: a network file system may grant it to two machines at once. Anybody
+        who can change the folder can remove the file, and lock another one under its name.
+        """
+
+    def lock_folder(self, path: bytes) -> int | None:
+        """`lock` for a folder, which must exist. Changes to its contents do not affect the lock."""
+
+    def is_locked(self, path: bytes) -> bool:
+        """Whether another process has locked a folder.
+
+        The test takes a shared lock for an instant, in which nobody else can lock it.
         """

@@ -1,6 +1,6 @@
-"""Walking a tree that somebody else made: by descriptors, one at a time, so that neither depth nor length of paths matters.
+"""Walks a tree that somebody else made, one descriptor at a time: neither its depth nor the length of its paths matters.
 
-A path longer than the system takes (4,096 bytes on Linux) cannot be named, but what is there takes up room like everything else.
+A path longer than the system's limit (4,096 bytes on Linux) cannot be used, but its files take up space like all others.
 """
 
 import errno
@@ -14,7 +14,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def kind_of(mode: int) -> Kind:
-    """What a file's mode says it is."""
+    """The kind of file that a mode stands for."""
     if stat.S_ISREG(mode):
         return "file"
     if stat.S_ISDIR(mode):
@@ -23,7 +23,7 @@ def kind_of(mode: int) -> Kind:
 
 
 def walk(folder: int) -> Iterator[Below]:
-    """Everything below an open folder, whose descriptor it closes; see `FileSystem.tree`."""
+    """Everything below an open folder, whose descriptor this closes; see `FileSystem.tree`."""
     walker = _Walker(folder)
     try:
         yield from walker.look()
@@ -34,7 +34,7 @@ def walk(folder: int) -> Iterator[Below]:
 
 
 class _Walker:
-    """Stands in one folder at a time, of which alone it holds a descriptor, and knows the way back."""
+    """Is in one folder at a time, the only one it holds a descriptor for, and knows the way back."""
 
     def __init__(self, folder: int) -> None:
         self.fd = folder
@@ -56,7 +56,7 @@ class _Walker:
                 yield below
 
     def go_on(self) -> bool:
-        """Go to the next folder: the first below, or else the next of one above; false if there is none."""
+        """Go to the next folder: the first one below, or else the next one further up. False if there is none."""
         while True:
             while self._folders:
                 if self._enter(self._folders.pop()):
@@ -67,13 +67,13 @@ class _Walker:
             self._trail.pop()
             identity, self._folders = self._above.pop()
             if self._identity() != identity:
-                raise OSError(errno.ESTALE, "a folder was moved while it was looked through")
+                raise OSError(errno.ESTALE, "a folder was moved while it was read")
 
     def _enter(self, name: bytes) -> bool:
         try:
             child = os.open(name, _FOLDER, dir_fd=self.fd)
         except (FileNotFoundError, NotADirectoryError):
-            return False  # gone meanwhile, or something else now
+            return False  # it is gone, or is something else now
         self._above.append((self._identity(), self._folders))
         self._trail.append(name)
         self._folders = []

@@ -1,1 +1,1 @@
-"""Whether the daemon can work: its folders are there, its disks have room, workers start and files can be written."""
+"""Whether the daemon can work: the folders are there, the disks have space, workers start and files can be written."""

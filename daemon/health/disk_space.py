@@ -1,8 +1,8 @@
-"""Disk space: a full disk pauses the queue with a reason that can be read, and work goes on by itself when there is room.
+"""Disk space: a full disk pauses the queue with a clear reason, and work resumes automatically when there is space.
 
-`shortage` decides; `DiskSpace` looks. What is under way goes on: a job that fails because the disk is full waits for room and
-has lost no attempt, unless its own result is what filled the disk; then it is tried again as after any other failure, so that a
-picture too large for this disk comes to an end.
+`shortage` decides; `DiskSpace` measures. Running jobs continue. A job that fails because the disk is full waits for space and
+loses no attempt, unless its own result filled the disk. Then it is retried as after any other failure, so that a picture that
+is too large for this disk comes to an end.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from daemon.journal.journal import RESERVE_BYTES
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 
-#: What is held back in the outbox and given up when its disk is full to the last byte: daemon.json with 200 waiting pictures,
-#: the page and some status files, which have to say that it is full.
+#: A reserve in the outbox that is given up when its disk is completely full. It holds daemon.json with 200 waiting pictures,
+#: the page and some status files, which must still be able to say that the disk is full.
 HELD_BACK_BYTES = 1 << 20
 HELD_BACK = b".multiplane-room"
-#: How often a disk is asked, seconds; a person who made room does not want to wait.
+#: Seconds between two checks of a disk: a person who has made space does not want to wait.
 _LOOK_SECONDS = 2.0
-#: How many files (inodes) must be free: a result has some thirty, and job, status and page are made beside it. A disk can be
-#: full of small files while most of its bytes are free.
+#: How many files (inodes) must be free. A result has about thirty, and job, status and page need some more. Small files can
+#: fill a disk while most of its bytes are free.
 MIN_FREE_FILES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A folder's disk: how many bytes are free, and how many must be; how many more files it holds, none if it counts none."""
+    """The disk of a folder: free bytes, required bytes, and how many more files it can hold (None if it does not count them)."""
 
     what: str
     free: int
@@ -40,14 +40,14 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a folder holds: bytes of the files in it and below, and how many files and folders there are."""
+    """What a folder contains, including its subfolders: bytes, and the number of files and folders."""
 
     bytes: int = 0
     files: int = 0
 
 
 def shortage(disks: Sequence[Disk]) -> str | None:
-    """Why nothing is accepted or started now, one sentence; none if every disk has room."""
+    """A sentence that says why nothing is accepted or started now; None if every disk has space."""
     for disk in disks:
         if disk.free < disk.wanted:
             return f"the disk of the {disk.what} is full: {disk.free >> 20:,} MiB are free, {disk.wanted >> 20:,} MiB are needed"
@@ -60,10 +60,10 @@ def shortage(disks: Sequence[Disk]) -> str | None:
 
 
 class DiskSpace:
-    """Whether there is room, asked every few seconds.
+    """Whether there is disk space, checked every few seconds.
 
     Attributes:
-        problem: why the queue pauses, one sentence; none if there is room.
+        problem: a sentence that says why the queue pauses; None if there is space.
         hint: what to do about it.
     """
 
@@ -78,26 +78,29 @@ class DiskSpace:
         self.hint: str | None = None
 
     def look(self, now: float) -> None:
-        """Ask the disks if it is time. `now`: monotonic seconds."""
+        """Check the disks if it is time. `now`: monotonic seconds."""
         if now < self._asked + _LOOK_SECONDS:
             return
         self._asked = now
         before, self.problem = self.problem, shortage(self._disks())
         self.hint = "Free some space on it; work then resumes automatically. Nothing is lost." if self.problem else None
         if (self.problem is None) != (before is None):
-            # How much is free changes all the time, and is told in daemon.json.
+            # The free space changes all the time; daemon.json reports it.
             logger.warning("{}", f"paused: {self.problem}" if self.problem else "the disks have space again; work resumes")
         self._hold_back()
 
     def next_look(self, now: float) -> float:
-        """When `look` is due by time alone, monotonic seconds; while there is room, the loop's other business is often enough."""
+        """When the next check is due, monotonic seconds.
+
+        While there is space, the loop's other work triggers checks often enough.
+        """
         return max(now, self._asked + _LOOK_SECONDS) if self.problem else float("inf")
 
     def lacks(self, attempt: str | None) -> bool:
-        """Whether there is no room, and would be none without what this attempt wrote: then that is not of its making.
+        """Whether space is missing that this attempt did not use up, so that the attempt is not at fault.
 
         Args:
-            attempt: the attempt's folder in .work/; none if it is gone.
+            attempt: the attempt's folder in .work/; None if it is gone.
         """
         self._asked = float("-inf")
         own = self.used_by(attempt)
@@ -108,16 +111,16 @@ class DiskSpace:
         return free + own.bytes < self._wanted or (files is not None and files + own.files < MIN_FREE_FILES)
 
     def fills(self, attempt: str | None) -> bool:
-        """Whether an attempt wrote so much that without it there would be room, also where the disk does not say what is free."""
+        """Whether the disk would have space if this attempt's files were gone, even if it does not report its free space."""
         own = self.used_by(attempt)
         return own.bytes >= self._wanted or own.files >= MIN_FREE_FILES
 
     def used_by(self, attempt: str | None) -> Used:
-        """What an attempt wrote; nothing if it is gone."""
+        """What an attempt wrote; nothing if its folder is gone."""
         return self._in(self._outbox.attempt(attempt)) if attempt else Used()
 
     def _disks(self) -> list[Disk]:
-        """What can be asked of; a folder that cannot is not full but away, which is judged elsewhere."""
+        """The disks that can be measured. A folder that cannot be measured is away, not full; other code handles that."""
         found = []
         for what, path, wanted in (
             ("outbox", self._outbox.root, self._wanted),
@@ -129,17 +132,17 @@ class DiskSpace:
         return found
 
     def _in(self, folder: bytes) -> Used:
-        """What is in a folder and below; what cannot be looked at counts for nothing."""
+        """What a folder contains, including its subfolders. What cannot be read counts as nothing."""
         size = files = 0
         with contextlib.suppress(OSError):
             for below in self._fs.tree(folder):
                 files += 1
-                # What a file takes, not what it claims to be: a sparse one of a terabyte fills no disk.
+                # Count the space a file takes up, not its length: a sparse file of a terabyte fills no disk.
                 size += min(below.used, below.charge) if below.kind == "file" else 0
         return Used(size, files)
 
     def _hold_back(self) -> None:
-        """Keep some bytes for the views while there is room, and give them up when there is none."""
+        """Keep the reserve for the views while there is space, and give it up when there is none."""
         with contextlib.suppress(OSError):
             if self.problem is None:
                 self._keep()
@@ -148,9 +151,9 @@ class DiskSpace:
 
     def _keep(self) -> None:
         if not self._outbox.is_healthy():
-            return  # what is at its place is not the outbox
+            return  # the folder in its place is not the outbox
         try:
             self._fs.lstat(self._held_back)
         except FileNotFoundError:
-            # Random, so that no disk packs them into less.
+            # Random bytes, so that no disk can compress them.
             write_new(self._fs, self._held_back, os.urandom(HELD_BACK_BYTES), durable=False)

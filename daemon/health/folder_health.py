@@ -1,4 +1,4 @@
-"""Are inbox and outbox there, and are they the right ones? While they are not, nothing is taken, started, failed or deleted."""
+"""Are inbox and outbox there, and are they the right ones? If not, nothing is taken, started, failed or deleted."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -14,13 +14,14 @@ from daemon.health.proof import Proof
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.settings import Settings
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
+from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
 from daemon.watch.bell import Bell
 
 _PRESET = PRESET_NAME.encode()
-#: Of the last jobs, one whose picture is there proves the outbox.
+#: How many of the last jobs are tried: one whose picture is there proves that this is the outbox.
 _MAX_JOBS = 50
 OFFLINE_HINT = (
     "Nothing is lost; work resumes as soon as the folder is back. If this is a new folder that you want to use from now on, "
@@ -29,10 +30,10 @@ OFFLINE_HINT = (
 
 
 class FolderHealth:
-    """Makes the two folders, and sees whether they are there.
+    """Creates the two folders, and checks whether they are there.
 
     Args:
-        known: gives jobs whose folders should be in the outbox, the surest first.
+        known: returns jobs whose folders should be in the outbox, the most certain first.
     """
 
     def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
@@ -43,12 +44,16 @@ class FolderHealth:
         self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
         self._shares: set[Polled] = set()
-        #: What is wrong with the watching while work goes on, and what to do about it, one sentence each.
+        self._troubles = Troubles()
+        #: What is wrong with watching while work continues, and what to do about it, one sentence each.
         self.degraded: str | None = None
         self.hint: str | None = None
 
     def prepare(self) -> None:
-        """On the first start only: later a missing folder is an unmounted one, not to be made anew on the mount point."""
+        """Create the folders on the first start only.
+
+        Later, a missing folder means an unmounted disk; do not create it on the mount point.
+        """
         if self._is_new():
             make_folders(self._fs, self._inbox)
             self._put_presets()
@@ -63,19 +68,19 @@ class FolderHealth:
         return False
 
     def _put_presets(self) -> None:
-        """Give a new inbox the shipped presets, so that a bare picture can be dropped on the first day."""
-        shipped = os.path.join(os.fsencode(PROGRAM), b"inbox")
+        """Copy the shipped presets into a new inbox, so that people can drop single pictures from the first day."""
+        shipped = os.fsencode(PRESETS)
         try:
             with self._fs.hold(self._inbox) as inbox:
                 for entry in self._fs.scan(shipped):
-                    source = os.path.join(shipped, entry.name, _PRESET)
+                    source = os.path.realpath(os.path.join(shipped, entry.name, _PRESET))
                     if entry.kind == "directory" and (data := self._preset(source)) is not None:
                         inbox.mkdir(entry.name)
                         with inbox.enter(entry.name) as folder:
                             write_atomic(folder, _PRESET, data, durable=False)
                 inbox.sync_dir()
         except OSError as error:
-            # A kindness: the inbox works without them.
+            # The presets are optional: the inbox works without them.
             logger.warning("cannot put the shipped presets into the new inbox: {}", error)
 
     def _preset(self, path: bytes) -> bytes | None:
@@ -90,7 +95,7 @@ class FolderHealth:
             write_atomic(inbox, MARKER, text, durable=True)
 
     def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
-        """Why nothing can be done now, one sentence; none if both folders are there. `now` in monotonic seconds."""
+        """A sentence that says why nothing can be done now; None if both folders are there. `now` in monotonic seconds."""
         deaf = bell.tend()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_the_persons():
@@ -114,7 +119,7 @@ class FolderHealth:
         return None
 
     def _is_the_same(self, name: str, folder: bytes) -> bool:
-        """Whether all that is wrong with a folder is that it lacks its marker."""
+        """Whether a folder is the right one and only lacks its marker."""
         try:
             with self._fs.hold(folder) as held:
                 held.lstat(MARKER)
@@ -125,9 +130,10 @@ class FolderHealth:
         return False
 
     def _has_its_jobs(self) -> bool:
-        """Whether the outbox holds a picture of a job, as it was taken; or no job is known that could have one there.
+        """Whether the outbox holds the unchanged picture of a job, or no known job could have one there.
 
-        A folder that somebody deleted and made anew may get the number of the old one; without its jobs it is not the outbox.
+        If somebody deletes a folder and creates a new one, the new one may get the old one's inode. Without its jobs it is not
+        the outbox.
         """
         jobs = [job for job in islice(self._known(), _MAX_JOBS) if job.claimed]
         return not jobs or any(self._has(job) for job in jobs)
@@ -140,17 +146,18 @@ class FolderHealth:
         return (found.kind, found.size, found.mtime_ns) == ("file", job.image.size, job.image.mtime_ns)
 
     def _put_back(self, name: str, mark: Callable[[], None]) -> bool:
-        """Give a folder its marker again; false if the disk does not let it be done."""
+        """Put the marker back into a folder; False if the disk does not allow it."""
         try:
             mark()
         except OSError as error:
-            logger.warning("the marker file .multiplane of the {} cannot be put back: {}", name, error.strerror)
+            self._troubles.tell(name, f"the marker file .multiplane of the {name} cannot be put back: {error.strerror}")
             return False
+        self._troubles.over(name)
         logger.warning("the marker file .multiplane of the {} had been removed; the folder is the same, so it was put back", name)
         return True
 
     def _tell(self, health: Health, deaf: OSError | None) -> None:
-        """Take down, and log when it changes, what is polled that should be watched."""
+        """Note which folders are polled although they should be watched, and log each change."""
         sentences = [health.problem] if health.problem else []
         if deaf is not None:
             sentences.append(
@@ -163,7 +170,7 @@ class FolderHealth:
         self.hint = health.hint or (remedy(deaf) if deaf else None)
 
     def _tell_shares(self, watch: Watch) -> None:
-        """Log which folders are on network file systems, each once."""
+        """Log once for each folder that it is on a network file system."""
         shares = {polled for polled in watch.polled if polled.share}
         for polled in sorted(shares - self._shares, key=lambda polled: polled.folder):
             name = os.fsdecode(os.path.join(self._inbox, polled.folder)).rstrip("/")

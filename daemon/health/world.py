@@ -1,8 +1,8 @@
-"""Collects the evidence of whose fault a failure is (`daemon.jobs.fault` decides), and holds the queue while it is the world's.
+"""Collects evidence of whose fault a failure is (`daemon.jobs.fault` decides), and pauses the queue while the world is at fault.
 
-What is asked: is the program on the disk, its interpreter and configuration, still the one that this daemon was started from?
-Is there room? Can something be written into the outbox, really? Does a worker without a job (a canary) start and get ready?
-While a cause lasts it is looked at again with a growing pause, and work goes on by itself when it is gone.
+The questions: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
+disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? A
+lasting cause is checked again after growing pauses, and work resumes automatically when it is gone.
 """
 
 import contextlib
@@ -20,23 +20,22 @@ from daemon.jobs import fault
 from daemon.jobs.fault import Cause, Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.supervisor import Supervisor
-from daemon.supervisor.code import fingerprint, why_not_anew
 
-#: Pauses between two looks at a cause that lasts, seconds: a person who mended it does not want to wait, and a machine in trouble
-#: is not to be kept busy.
+#: Seconds between two checks of a lasting cause: short at first, because a person who fixed it does not want to wait; longer
+#: later, so as not to keep a troubled machine busy.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-#: When the world was well for so long, the pauses begin again from the first.
+#: After this many seconds without a fault, the pauses start again from the first.
 _WELL_SECONDS = 60.0
-#: How often the program is looked at while nothing is started; before each start it is anyway.
+#: Seconds between two checks of the program while nothing starts. It is also checked before each start.
 _PROGRAM_SECONDS = 60.0
-#: A program that is being exchanged file by file is left alone until nothing changed for so long.
+#: A program that is being replaced file by file counts as complete when nothing has changed for this many seconds.
 _SETTLE_SECONDS = 2.0
-#: How soon it is seen that the last job has ended.
+#: Seconds until the end of the last job is noticed.
 _BUSY_SECONDS = 0.5
-#: Where the memory ran out, so much must be free again, bytes: what the smallest job holds.
+#: After memory ran out, this many bytes must be free again: what the smallest job needs.
 _ENOUGH_MEMORY = 500 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-#: What a real write puts on the disk, bytes: more than a file system packs into a folder's own block.
+#: Bytes of the test file: more than a file system stores in a folder's own block.
 _PROBE_BYTES = 8192
 _PROBE = b".multiplane-probe"
 
@@ -45,21 +44,21 @@ UNDECIDED: Undecided = "undecided"
 
 
 class Canary:
-    """A worker without a job: whether it gets ready tells whether workers can start at all."""
+    """A worker without a job: if it becomes ready, workers can start."""
 
     def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
         self._outbox, self._supervisor = outbox, supervisor
         self._name: str | None = None
-        #: Why the last one did not get ready; none if it did.
+        #: Why the last one did not become ready; None if it did.
         self.why_not: str | None = None
 
     @property
     def flies(self) -> bool:
-        """Whether there is one whose answer is awaited."""
+        """Whether one is running whose answer is still missing."""
         return self._name is not None
 
     def send(self) -> None:
-        """Start one, if none is under way; where that is impossible, the answer is there at once."""
+        """Start one, unless one is running. If it cannot be started, the answer is there at once."""
         if self._name is not None:
             return
         try:
@@ -69,7 +68,7 @@ class Canary:
             self._end(error.strerror or str(error))
 
     def look(self) -> None:
-        """See whether it got ready, or died."""
+        """Check whether it became ready, or died."""
         if self._name is None:
             return
         folder = self._outbox.attempt(self._name)
@@ -83,21 +82,21 @@ class Canary:
     def _end(self, why_not: str | None) -> None:
         self.why_not = why_not
         if self._name is not None:
-            with contextlib.suppress(OSError):  # out of sight, and swept at the next start
+            with contextlib.suppress(OSError):  # it is hidden, and removed at the next start
                 self._outbox.discard_attempt(self._name)
             self._name = None
 
 
 class World:
-    """Whether work can go on, as far as it does not hang on the jobs.
+    """Whether work can continue, as far as that does not depend on the jobs.
 
     Args:
-        program: a number that changes with the program on the disk.
-        why_not_anew: why the program on the disk cannot be started; none if it can.
-        available: bytes of memory that are free for use.
+        program: returns a number that changes when the program on the disk changes.
+        why_not_anew: says why the program on the disk cannot start; None if it can.
+        available: returns how many bytes of memory are available.
 
     Attributes:
-        restart: the daemon is to start anew, with the program that is on the disk now.
+        restart: the daemon should restart with the program that is on the disk now.
     """
 
     def __init__(
@@ -107,8 +106,8 @@ class World:
         room: DiskSpace,
         supervisor: Supervisor,
         *,
-        program: Callable[[], int] = fingerprint,
-        why_not_anew: Callable[[], str | None] = why_not_anew,
+        program: Callable[[], int],
+        why_not_anew: Callable[[], str | None],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
         clock: Callable[[], float],
     ) -> None:
@@ -119,14 +118,14 @@ class World:
         self._own = self._seen = program()
         self._cause: Cause | None = None
         self._pause = _FIRST_PAUSE
-        #: A canary was sent to see whether workers start again.
+        #: A canary was sent to find out whether workers start again.
         self._asked = False
         self._next, self._well_since = clock() + _PROGRAM_SECONDS, clock()
         self.restart = False
 
     @property
     def problem(self) -> str | None:
-        """Why nothing is started, one clause; none if nothing is wrong."""
+        """A clause that says why nothing is started; None if nothing is wrong."""
         return None if self._cause is None else self._cause.problem
 
     @property
@@ -137,15 +136,15 @@ class World:
     # -- what the jobs ask ------------------------------------------------------------------------------------------------
 
     def may_start(self) -> bool:
-        """Whether a job may be started; asked before each, since the program may have been exchanged a moment ago."""
+        """Whether a job may start. Checked before each start, because the program may have been replaced a moment ago."""
         if self._cause is None and self._program() != self._own:
             self.blame(fault.program_changed())
         return self._cause is None
 
     def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
-        """The cause of a failure, if it is the world's; none if it is the job's; undecided until a canary has answered.
+        """The cause of a failure if the world is at fault; None if the job is; undecided until a canary has answered.
 
-        From a cause of the world's on the queue rests. `ask`: a canary may be sent.
+        If the world is at fault, the queue pauses from now on. `ask`: a canary may be sent.
         """
         suspicious = failure.code in fault.SUSPICIOUS
         trouble = self._try_writing() if suspicious else None
@@ -153,7 +152,10 @@ class World:
         if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
             writing = None  # its own result filled the disk
         seen = Evidence(
-            changed=self._program() != self._own, full=suspicious and self._disk_space.lacks(failure.attempt), writing=writing
+            changed=self._program() != self._own,
+            full=suspicious and self._disk_space.lacks(failure.attempt),
+            short=failure.wanting is not None and self._available() < _ENOUGH_MEMORY,
+            writing=writing,
         )
         cause = fault.judge(failure, seen)
         if cause is not None:
@@ -164,7 +166,7 @@ class World:
         return cause
 
     def answer(self, failure: Failure) -> Cause | Undecided | None:
-        """The same of a failure that was undecided, when the canary has answered."""
+        """The cause of an undecided failure, as `judge` returns it, once the canary has answered."""
         if self._canary.flies:
             return UNDECIDED
         cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
@@ -173,7 +175,7 @@ class World:
         return cause
 
     def blame(self, cause: Cause) -> None:
-        """Something of the world is wrong: the queue rests until it is well again. Disk space is looked after by `DiskSpace`."""
+        """Pause the queue until this cause of the world is gone. `DiskSpace` looks after disk space."""
         if cause.kind == "room" or self._cause is not None:
             return
         now = self._clock()
@@ -183,14 +185,14 @@ class World:
         logger.warning("paused: {}", cause.problem)
 
     def doubt_disk(self) -> None:
-        """A result could not be shown: if nothing else can be written either, the queue rests."""
+        """A result could not be published. If nothing else can be written either, the queue pauses."""
         if self._cause is None and (trouble := self._try_writing()) is not None and trouble.errno not in _NO_ROOM:
             self.blame(fault.not_writable(trouble.strerror or str(trouble)))
 
     # -- time -------------------------------------------------------------------------------------------------------------
 
     def look(self, *, busy: bool) -> None:
-        """See whether what is wrong still is, if it is time. `busy`: a worker has a job."""
+        """If it is time, check whether what was wrong still is. `busy`: a worker has a job."""
         self._canary.look()
         now = self._clock()
         if now < self._next or self._canary.flies:
@@ -209,7 +211,7 @@ class World:
             self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
 
     def next_look(self) -> float:
-        """When `look` is due by time alone, monotonic seconds; what a canary does is news of its own."""
+        """When the next check is due, monotonic seconds. A canary's answer also triggers a check."""
         return float("inf") if self._canary.flies else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:
@@ -223,7 +225,7 @@ class World:
         elif (why := self._why_not_anew()) is not None:
             self._again(now, fault.program_changed(why))
         else:
-            logger.warning("the program on the disk was changed: the daemon restarts")
+            logger.warning("the program or its configuration was changed: the daemon restarts")
             self.restart = True
 
     def _look_at_start(self, now: float) -> None:
@@ -235,7 +237,7 @@ class World:
             self._canary.send()
 
     def _again(self, now: float, cause: Cause | None) -> None:
-        """It was looked at: the cause is still there, perhaps another one by now, or gone."""
+        """After a check: the cause remains, perhaps changed, or is gone."""
         if cause is None:
             logger.warning("work resumes; this is over: {}", self.problem)
             self._well_since, self._next = now, now + _PROGRAM_SECONDS
@@ -247,9 +249,9 @@ class World:
         self._cause = cause
 
     def _try_writing(self) -> OSError | None:
-        """Make a file where results are made, move it to where they are shown, remove it: what the system answers if it cannot.
+        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, if any.
 
-        An outbox that is away is no disk that fails: that is seen elsewhere, and nothing is put in its place.
+        If the outbox is away, its disk has not failed: other code handles that, and nothing is created in its place.
         """
         if not self._outbox.is_healthy():
             return None

@@ -1,6 +1,6 @@
-"""Intake: (what was seen, what is seen now, the time) → what can be taken, and why the rest waits.
+"""Intake: from what was seen before, what is seen now and the time, decides what can be taken and why the rest waits.
 
-The functional core of the hot folder. It opens nothing, reads no clock and touches no file.
+This is the functional core of the hot folder. It opens nothing, reads no clock and touches no file.
 """
 
 from daemon.intake.judge import Taken

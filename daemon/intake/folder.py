@@ -1,7 +1,7 @@
-"""How a look at one folder changes what is remembered of it.
+"""How a scan of one folder changes what is remembered of it.
 
-Only families that changed or whose time has come are judged again, and a folder that did not change costs nothing: a rescan of
-unchanged files must be hardly dearer than the scan itself.
+Only families that changed, or that are due, are judged again, and an unchanged folder costs nothing: a rescan of unchanged
+files must cost little more than the scan itself.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from daemon.contract.names import to_text
 from daemon.intake.judge import Place, judge
-from daemon.intake.memory import FolderMemory, Standing
+from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
 from daemon.intake.names import classify, is_batch_file, is_dust
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What holds for the whole step. `network`: the inbox is on a network file system."""
+    """What is true for the whole step. `network`: the inbox is on a network file system."""
 
     network: bool
     now: float
@@ -32,7 +32,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A folder after a look: its memory, and what is said only once."""
+    """A folder after a scan: its memory, and what is reported only once."""
 
     memory: FolderMemory
     late: tuple[Late, ...] = ()
@@ -40,10 +40,10 @@ class Update:
 
 
 def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances) -> Update:
-    """The folder after a look at it, with the hints for its names."""
+    """The folder after a scan, with the hints for its names."""
     if folder.problem is not None:
         notice = (Waiting(b"", memory.name, folder.problem, True),)
-        return Update(replace(memory, problem=folder.problem, listing=notice, hopeless=False))
+        return Update(replace(memory, problem=folder.problem, listing=notice))
     hinted = tuple(hints)
     network = step.network if folder.network is None else folder.network
     same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
@@ -61,9 +61,9 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
 
 
 def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
-    """How fast files come to rest in this folder."""
+    """How long files in this folder must stay unchanged."""
     rules = step.rules
-    # The inbox's own birth time is left out: it is ours, and a stuck one would hold everything.
+    # The inbox's own birth time is ignored: the program created it, and a wrong one would hold up everything.
     copying = bool(memory.name) and copy_under_way(memory.birth)
     return Pace(
         rules=rules,
@@ -78,8 +78,8 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
 
 
 def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
-    """The end of a batch folder: pictures were taken from it, and none has been there for a while."""
-    control = memory.standing.control
+    """The end of a batch folder, if pictures were taken from it and it has held none for a while."""
+    control = memory.control_state.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
     if step.now < memory.empty_since + step.rules.batch_farewell:
@@ -88,12 +88,12 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
 
 
 def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
-    """What is in a batch folder beside its job.yaml and what a file manager put there."""
+    """What is in a batch folder besides its job.yaml and a file manager's hidden files."""
     return tuple(name for name in memory.entries if name not in memory.gone and not is_dust(name) and not is_batch_file(name))
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
-    """The folder after a file in it grew although it had counted as complete: settle times double, up to the ceiling."""
+    """The folder after a file in it grew although it had counted as complete: settle times double, up to the maximum."""
     factor = pace_of(memory, step).factor * 2
     factor = min(factor, step.rules.settle_ceiling / step.rules.settle_closed)
     return replace(memory, factor=factor, factor_since=step.now, closed_once=0)
@@ -102,48 +102,48 @@ def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
 def _observe(
     memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances
 ) -> tuple[FolderMemory, dict[str, None]]:
-    """The facts of a look taken over, and the families they touch, in order. Judges nothing."""
+    """The memory after a scan, and the families that the scan affects, in order. Judges nothing."""
     now, looked = step.now, folder.looked
     back, gone = _taken_names(memory, looked)
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
-    pace, roll = pace_of(before, step), NameIndex(before)
-    # Equal histories become one object: of a hundred thousand files that came together there is one.
+    pace, index = pace_of(before, step), NameIndex(before)
+    # Equal histories share one object: a hundred thousand files that arrived together need only one.
     arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
     changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
     came: list[bytes] = []
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
     fresh += [name for name in back if name in folder.entries and folder.entries[name] is memory.entries.get(name)]
     for name in fresh:
-        entry, known = folder.entries[name], roll.histories.get(name)
+        entry, known = folder.entries[name], index.histories.get(name)
         if gone.get(name) is entry:
             continue
         if known is None:
             awaits = memory.awaited.get(name)
-            label = roll.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
+            label = index.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
             came += [] if awaits is None else [name]
             reopened = reopened or (label.role == "image" and _taken_lately(before, label.key, step))
         else:
-            label, old = roll.label(name), memory.entries[name]
+            label, old = index.label(name), memory.entries[name]
             grew = grew or grew_again(Track(old, label, known), entry, pace)
-            roll.histories[name] = follow(known, old, entry, now)
+            index.histories[name] = follow(known, old, entry, now)
         touched.add(name)
         changed[label.family] = None
-        if roll.histories[name].since == now:
+        if index.histories[name].since == now:
             arrivals.add(name)
             lively = lively or label.role != "ignored"
     for name in looked or ():
-        if name in roll.histories and name not in touched:
-            roll.histories[name] = looked_again(roll.histories[name])
+        if name in index.histories and name not in touched:
+            index.histories[name] = looked_again(index.histories[name])
     for hint in hints:
-        if hint.name in roll.histories:
-            history = roll.histories[hint.name] = vouched(roll.histories[hint.name], hint, hint.name in arrivals)
-            label = roll.label(hint.name)
+        if hint.name in index.histories:
+            history = index.histories[hint.name] = vouched(index.histories[hint.name], hint, hint.name in arrivals)
+            label = index.label(hint.name)
             reopened = reopened or (label.role in ("image", "depth") and history.closes > 1)
             changed[label.family] = None
     if folder.entries is not memory.entries:
-        changed |= {roll.leave(name).family: None for name in memory.histories.keys() - folder.entries.keys()}
+        changed |= {index.leave(name).family: None for name in memory.histories.keys() - folder.entries.keys()}
     after = replace(
-        roll.closed(),
+        index.closed(),
         full_look=now if looked is None else memory.full_look,
         quiet_since=now if lively else memory.quiet_since,
     )
@@ -154,13 +154,13 @@ def _observe(
 
 
 def _taken_lately(memory: FolderMemory, key: str, step: Circumstances) -> bool:
-    """Whether a picture of that name was taken a moment ago."""
+    """Whether a picture with that name was taken a moment ago."""
     taken = memory.recent.get(key)
     return taken is not None and step.now - taken.at < step.rules.reopened_within
 
 
 def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
-    """Of the names that were taken: those looked at since, where what is seen is true again, and the rest."""
+    """Split the taken names: those scanned again since, for which the scan now counts, and the rest."""
     if not memory.gone:
         return [], {}
     back = [name for name in memory.gone if looked is None or name in looked]
@@ -174,48 +174,48 @@ def _empty_since(memory: FolderMemory, now: float) -> float | None:
     return now if memory.empty_since is None else memory.empty_since
 
 
-def _standing(memory: FolderMemory, step: Circumstances) -> Standing:
-    """Which preset or batch holds here, and whether it can be used yet: it has to settle like any file."""
+def _control_state(memory: FolderMemory, step: Circumstances) -> ControlState:
+    """Which preset or batch applies here, and whether it can be used yet: it must settle like any file."""
     if not memory.controls:
-        return Standing(bare=bool(memory.name))
+        return ControlState(bare=bool(memory.name))
     names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
     if len(memory.controls) > 1:
-        return Standing(hold=f"{names} are both in this folder: keep one of them")
+        return ControlState(hold=f"{names} are both in this folder: keep one of them")
     control = memory.controls[0]
     if control.problem is not None:
-        # The sentence about a wrong line names its file already.
+        # The sentence about an invalid line already names the file.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
         if control.passing:
-            return Standing(control, said, True, look_at=step.now + step.rules.outside_pause)
-        return Standing(control, hold=said)
+            return ControlState(control, said, True, look_at=step.now + step.rules.outside_pause)
+        return ControlState(control, hold=said)
     entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
     if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:
-        return Standing(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
+        return ControlState(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
     track = Track(entry, classify(entry.name, in_inbox=not memory.name), history)
     state = rest(track, pace_of(memory, step), go=None, busy=False)
     if not state.settled:
-        return Standing(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
-    return Standing(control)
+        return ControlState(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
+    return ControlState(control)
 
 
 def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances) -> Update:
-    """The verdicts on all families that changed, whose time has come, or for which another preset holds now."""
-    standing = _standing(memory, step)
-    if (standing.control, standing.hold, standing.bare) != (
-        memory.standing.control,
-        memory.standing.hold,
-        memory.standing.bare,
+    """The verdicts on all families that changed, that are due, or to which another preset applies now."""
+    control_state = _control_state(memory, step)
+    if (control_state.control, control_state.hold, control_state.bare) != (
+        memory.control_state.control,
+        memory.control_state.hold,
+        memory.control_state.bare,
     ):
         changed = dict.fromkeys((*memory.families, *memory.waits, *memory.ready))
     else:
         changed |= {family: None for family, at in memory.due.items() if at <= step.now}
-    memory = replace(memory, standing=standing)
+    memory = replace(memory, control_state=control_state)
     place = Place(
         name=memory.name,
         pace=pace_of(memory, step),
-        control=standing.control,
-        hold=standing.hold,
-        hold_will_resolve=standing.will_resolve,
+        control=control_state.control,
+        hold=control_state.hold,
+        hold_will_resolve=control_state.will_resolve,
         quiet_since=memory.quiet_since,
         recent=memory.recent,
     )
@@ -224,7 +224,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
     late, notices = list[Late](), list[Waiting]()
     for family in changed:
         members = memory.families.get(family)
-        if members is None or standing.bare:
+        if members is None or control_state.bare:
             continue
         verdict = judge(_tracks(memory, members), place)
         if verdict.waiting:
@@ -242,9 +242,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         noticed = {name: replace(memory.histories[name], noticed=True) for name in said}
         memory = replace(memory, histories={**memory.histories, **noticed})
     memory = replace(memory, waits=waits, ready=ready, due=due, downloads=downloads)
-    listing = _listing(memory)
-    hopeless = not any(w.will_resolve for w in listing)
-    memory = replace(memory, next_due=_next_due(memory, step), listing=listing, hopeless=hopeless)
+    memory = replace(memory, next_due=_next_due(memory, step), listing=_listing(memory))
     return Update(memory, tuple(late), tuple(notices))
 
 
@@ -255,21 +253,21 @@ def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str
         for family in changed:
             left.pop(family, None)
         return left
-    # Not copied first: where all of a flood is judged anew, the room for it would be taken twice.
+    # Not copied first: when a whole flood of files is judged again, a copy would need twice the memory.
     return {family: verdict for family, verdict in verdicts.items() if family not in changed}
 
 
 def _tracks(memory: FolderMemory, names: Iterable[bytes]) -> list[Track]:
-    """The names as they are judged."""
+    """The names, in the form in which they are judged."""
     return [Track(memory.entries[n], classify(n, in_inbox=not memory.name), memory.histories[n]) for n in names]
 
 
 def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
-    """When anything in the folder is worth another look."""
+    """When anything in the folder must be checked again."""
     times = list(memory.due.values())
-    if memory.standing.look_at is not None:
-        times.append(memory.standing.look_at)
-    control = memory.standing.control
+    if memory.control_state.look_at is not None:
+        times.append(memory.control_state.look_at)
+    control = memory.control_state.control
     if control is not None and control.kind == "batch" and memory.batch_taken and memory.empty_since is not None:
         farewell = memory.empty_since + step.rules.batch_farewell
         if farewell > step.now:
@@ -278,17 +276,17 @@ def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
 
 
 def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
-    """The waiting list of the folder: a line for the folder itself where there is something to say, then its files."""
-    name, standing = memory.name, memory.standing
+    """The folder's part of the waiting list: a line for the folder itself if there is something to say, then its files."""
+    name, state = memory.name, memory.control_state
     lines = [w for waits in memory.waits.values() for w in waits]
-    if standing.hold:
-        lines = [Waiting(name, c.entry.name, standing.hold, standing.will_resolve) for c in memory.controls] + lines
-    if standing.bare:
+    if state.hold:
+        lines = [Waiting(name, c.entry.name, state.hold, state.will_resolve) for c in memory.controls] + lines
+    if state.bare:
         pictures = memory.roles.get("image", 0)
         what = f"{pictures} pictures in a folder" if pictures != 1 else "a picture in a folder"
         reason = f"{what} without _preset.yaml or job.yaml: put one in" if memory.histories else "an empty folder"
         return (Waiting(b"", name, reason, False),)
-    if standing.control and standing.control.kind == "batch" and memory.empty_since is not None and not standing.hold:
+    if state.control and state.control.kind == "batch" and memory.empty_since is not None and not state.hold:
         lines.append(_end_of_batch(memory))
     return tuple(lines)
 

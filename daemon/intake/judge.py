@@ -1,4 +1,4 @@
-"""The verdict on one family: what of it can be taken now, and why the rest waits."""
+"""The verdict on one family of files: what can be taken now, and why the rest waits."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was taken, remembered for sidecars that come too late. `sidecar`: the one it was taken with."""
+    """A picture that was taken, remembered to recognise late sidecars. `sidecar`: the one it was taken with."""
 
     name: bytes
     at: float
@@ -22,14 +22,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The folder a family lies in.
+    """The folder that contains a family.
 
     Attributes:
         name: empty for the inbox itself.
-        control: the preset or batch that holds here.
-        hold: why nothing can be taken under the control at the moment, if so; `hold_will_resolve`: time alone will settle it.
-        quiet_since: when something last came to this folder or changed in it.
-        recent: pictures taken here, by key and by stem.
+        control: the preset or batch that applies here.
+        hold: why nothing can be taken under the control at the moment, if so. `hold_will_resolve`: waiting is enough.
+        quiet_since: when something last arrived or changed in this folder.
+        recent: pictures taken from here, by key and by stem.
     """
 
     name: bytes
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(slots=True)
 class Verdict:
-    """What was decided on a family. `look_at`: when to look at it again, None if only a change can alter the verdict."""
+    """The decision on a family. `look_at`: when to check it again; None if only a change can alter the verdict."""
 
     ready: list[Ready] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Verdict:
     look_at: float | None = None
 
     def look_again(self, at: float) -> None:
-        """Ask for a look at that time, if not for an earlier one."""
+        """Request a check at that time, unless an earlier one is due."""
         self.look_at = at if self.look_at is None else min(self.look_at, at)
 
 
@@ -80,11 +80,11 @@ def judge(members: Sequence[Track], place: Place) -> Verdict:
 
 
 def _refuse(track: Track, reason: str, place: Place, verdict: Verdict) -> None:
-    """Show what is never taken; what may pass by itself is looked at again for a while."""
+    """Show a file that is never taken. If the reason may pass, check it again for a while."""
     passing = track.entry.kind == "unreadable" or (
         track.entry.kind == "file" and place.pace.now < track.history.since + _link_hold(place)
     )
-    # Nobody tells of a file that is unlocked.
+    # Nothing reports that a file has been unlocked.
     if passing or track.entry.kind == "locked":
         verdict.look_again(place.pace.now + place.pace.rules.outside_pause)
     verdict.waiting.append(Waiting(place.name, track.entry.name, reason, passing))
@@ -95,7 +95,7 @@ def _link_hold(place: Place) -> float:
 
 
 def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict) -> None:
-    """One picture: ready, or waiting with all that belongs to it for the first reason there is."""
+    """Judge one picture: it is ready, or it waits with its other files for the first reason found."""
     image, sidecar, depth = found.image, found.sidecar, found.depth
     group = [t for t in (image, sidecar, depth) if t is not None]
     if found.clash:
@@ -105,7 +105,7 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
         verdict.waiting += [Waiting(place.name, t.entry.name, place.hold, place.hold_will_resolve) for t in group]
         return
     if (absence := _without_sidecar(found, place, verdict)) is not None:
-        # What still grows says so first; what it lacks is the smaller news.
+        # If it is still growing, say that first; what is missing matters less.
         state = _member_rest(image, family, place.pace, go=None)
         shown = absence if state.settled else state
         verdict.waiting += [Waiting(place.name, t.entry.name, shown.reason or "", shown.look_at is not None) for t in group]
@@ -127,7 +127,7 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
         if track.entry.size == 0 and track.label.role in ("image", "depth"):
             problem = problem or f"{name_text(track)} has been empty for {place.pace.rules.empty_hold / 60:.0f} minutes."
     if image.entry.size == 0:
-        # Only a placeholder is given up. What came with it belongs to the picture that may still follow under the name.
+        # Only the placeholder is given up. Its other files belong to the picture that may still follow under this name.
         reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
         verdict.waiting += [Waiting(place.name, t.entry.name, reason, False) for t in group if t is not image]
         found, twins = Match(image), family.twins.get(image.label.key, [])
@@ -135,13 +135,13 @@ def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict)
 
 
 def _of(culprit: Track, shown: Track, state: Rest) -> str:
-    """The reason as it reads at the culprit itself, and at the files that wait with it."""
+    """The reason in the words for the file that causes it, or for the files that wait with it."""
     reason = state.reason or ""
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
 def _member_rest(track: Track, family: Family, pace: Pace, *, go: float | None) -> Rest:
-    """Whether one member of a pair is at rest; a picture without a byte is so only when it is hopeless."""
+    """Whether one member of a pair has settled. An empty picture only counts as settled once there is no hope for it."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
         return Rest("still empty", track.history.since + pace.rules.empty_hold)
     if track.label.role == "twin" and go is not None:
@@ -151,7 +151,7 @@ def _member_rest(track: Track, family: Family, pace: Pace, *, go: float | None) 
 
 
 def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | None:
-    """Why a picture is not taken for want of a sidecar or a turn in its batch; None if nothing is wanting."""
+    """Why a picture is not taken because it lacks a sidecar or a turn in its batch; None if it lacks nothing."""
     image, control, pace = found.image, place.control, place.pace
     if control is not None and control.kind == "batch":
         if control.images is not None and not _named(image, control.images):
@@ -180,7 +180,7 @@ def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | Non
 
 
 def _named(image: Track, patterns: tuple[str, ...]) -> bool:
-    """Whether `images:` names this picture; plain names and globs, compared as names are."""
+    """Whether `images:` names this picture, by exact names or globs, compared like all names."""
     return any(fnmatch.fnmatchcase(image.label.key, key_of(pattern.encode("utf-8", "surrogatepass"))) for pattern in patterns)
 
 
@@ -200,7 +200,7 @@ def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) 
 
 
 def _judge_alone(track: Track, unused: str | None, family: Family, place: Place, verdict: Verdict) -> None:
-    """A sidecar or depth picture that belongs to no picture here."""
+    """Judge a sidecar or depth picture that belongs to no picture here."""
     reason, base = unused, track.label.base
     if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
         reason = "its picture is a camera raw file: export it as TIFF or HEIC"
@@ -212,10 +212,10 @@ def _judge_alone(track: Track, unused: str | None, family: Family, place: Place,
 
 
 def _after_its_picture(track: Track, taken: Taken, place: Place, verdict: Verdict) -> str | None:
-    """Why a sidecar is alone whose picture, it seems, was taken; none if it rather is the first half of another pair.
+    """Why a sidecar is alone if its picture seems to have been taken; None if it is more likely the first half of a new pair.
 
-    Whoever drops a pair anew may drop the sidecar first. So one of the name that the picture was taken with is never late, and
-    another only after it was alone for a while.
+    Somebody who drops a pair again may drop the sidecar first. So a sidecar with the name that the picture was taken with is
+    never late. One with another name is late only after it has been alone for a while.
     """
     rules, picture, arrived = place.pace.rules, to_text(taken.name), track.history.arrived
     if arrived < taken.at:
@@ -232,7 +232,7 @@ def _after_its_picture(track: Track, taken: Taken, place: Place, verdict: Verdic
 
 
 def _likely_picture(track: Track) -> str:
-    """How the picture of a lone sidecar or depth picture is likely called."""
+    """The likely name of the picture that a lone sidecar or depth picture belongs to."""
     stem = to_text(track.entry.name[: len(track.entry.name) - len(_ending(track))])
     return stem if "." in stem else f"{stem}.jpg or another picture of that name"
 

@@ -1,4 +1,4 @@
-"""What intake remembers between two looks. Frozen values; mappings in them are never changed, only replaced."""
+"""What intake remembers between two scans. The values are frozen; mappings in them are replaced, never changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from daemon.intake.settle import History
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Which preset or batch holds in a folder.
+class ControlState:
+    """Which preset or batch applies in a folder.
 
     Attributes:
-        hold: why nothing there can be taken at the moment. `will_resolve`: time alone will settle it.
-        bare: a folder of the inbox with neither preset nor batch; nothing in it is looked at closer.
-        look_at: when to look at the preset or batch file again.
+        hold: why nothing there can be taken at the moment. `will_resolve`: waiting is enough.
+        bare: a folder of the inbox with neither preset nor batch; its contents are not examined.
+        look_at: when to check the preset or batch file again.
     """
 
     control: Control | None = None
@@ -29,24 +29,24 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class FolderMemory:
-    """All that is remembered of a folder.
+    """What is remembered of a folder.
 
     Attributes:
         entries: as last seen.
-        histories: what is remembered of each name that is here and was not taken.
-        roles: how many of these names there are of each role.
-        gone: what was taken and may still show in a look at other names.
-        families: names by family; `waits`, `ready`, `downloads` and `due` (the next look) hold the verdicts by family.
-        full_look: when every name was last looked at.
-        factor: on the settle times here, since `factor_since`.
-        closed_once: how many pictures in a row their writers closed once; see `daemon.intake.step.taken`.
-        quiet_since: when something last came here or changed.
-        empty_since: since when no picture is here.
-        recent: pictures taken here, by key and by stem.
-        awaited: names that come back because their end is missing, and until when the rest is waited for.
+        histories: the history of each name that is here and was not taken.
+        roles: the number of these names per role.
+        gone: files that were taken but may still appear in a scan of other names.
+        families: names by family. `waits`, `ready`, `downloads` and `due` (the next check) hold the verdicts by family.
+        full_look: when every name was last scanned.
+        factor: the factor on the settle times here, since `factor_since`.
+        closed_once: how many pictures in a row were each closed once by their writers; see `daemon.intake.step.taken`.
+        quiet_since: when something last arrived or changed here.
+        empty_since: since when there has been no picture here.
+        recent: pictures taken from here, by key and by stem.
+        awaited: names that come back because their end is missing, and until when the rest may arrive.
         batch_taken: a picture of this batch folder was taken.
-        next_due: when to look again at anything here.
-        listing: the waiting list of the folder; `hopeless`: nothing in it resolves by itself.
+        next_due: when anything here must be checked again.
+        listing: the folder's part of the waiting list.
         network: it is on a network file system.
     """
 
@@ -62,7 +62,7 @@ class FolderMemory:
     ready: Mapping[str, tuple[Ready, ...]] = field(default_factory=dict)
     downloads: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
+    control_state: ControlState = field(default_factory=ControlState)
     controls: tuple[Control, ...] = ()
     birth: float | None = None
     problem: str | None = None
@@ -75,13 +75,12 @@ class FolderMemory:
     batch_taken: bool = False
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
-    hopeless: bool = True
     network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All that intake remembers. A fresh one knows nothing, and everything settles anew."""
+    """Everything intake remembers. A new one is empty, so every file must settle again."""
 
     rules: Rules = field(default_factory=Rules)
     folders: Mapping[bytes, FolderMemory] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""What intake is told and what it answers: plain frozen values.
+"""Intake's input and output: frozen values.
 
-A look is what the shell saw in the inbox, names as the bytes `scandir` gave. Times called `now` are monotonic seconds; the wall
-clock is never used for a decision, because it jumps.
+A look is what the shell saw in the inbox, with names as the bytes from `scandir`. Times called `now` are monotonic seconds. No
+decision uses the wall clock, because it jumps.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ INBOX = b""
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in a folder as lstat saw it.
+    """One name in a folder, as lstat saw it.
 
     Attributes:
-        name: the bytes `scandir` gave.
-        kind: `locked` is a plain file that its owner locked in Finder; `unreadable` where lstat itself failed.
+        name: the bytes from `scandir`.
+        kind: `locked` is a regular file that its owner locked in Finder; `unreadable` means that lstat itself failed.
         dev, ino, size, mtime_ns: the fingerprint, as in `stat_result`.
         nlink: number of hard links.
-        birth: birth time in seconds since 1970 where lstat tells it (macOS).
-        dataless: the content is in iCloud only.
+        birth: birth time in seconds since 1970, if lstat reports it (macOS).
+        dataless: the content is only in iCloud.
     """
 
     name: bytes
@@ -38,18 +38,18 @@ class Entry:
 
     @property
     def fingerprint(self) -> tuple[int, int, int, int]:
-        """What must stay the same for a file to be complete: dev, ino, size, mtime_ns."""
+        """What must not change for a file to be complete: dev, ino, size, mtime_ns."""
         return self.dev, self.ino, self.size, self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A `_preset.yaml` or `job.yaml` as the shell read it.
+    """A `_preset.yaml` or `job.yaml`, as the shell read it.
 
     Attributes:
-        images: which pictures of a batch are meant, names or globs; None for all.
-        problem: why it cannot be used, one sentence; its pictures wait with it.
-        passing: it could not be read this time, which says nothing about what is in it; it is read again with the next looks.
+        images: the pictures that belong to the batch, as names or globs; None for all.
+        problem: a sentence that says why it cannot be used; its pictures wait with it.
+        passing: it could not be read this time, which says nothing about its content; it is read again at the next scans.
     """
 
     kind: Literal["preset", "batch"]
@@ -64,12 +64,13 @@ class Folder:
     """The inbox itself (`name` is empty) or a folder in it, one level deep.
 
     Attributes:
-        entries: what is in it. The same object as in the look before says "nothing changed"; the mapping is never changed.
-        looked: the names that were looked at this time, None for all of them. The others are as they were last seen.
-        birth: birth time of the folder itself in seconds since 1970, where known.
+        entries: what it contains. If it is the same object as in the last look, nothing changed; the mapping itself never
+            changes.
+        looked: the names that were scanned this time; None for all of them. The others are as they were last seen.
+        birth: birth time of the folder itself in seconds since 1970, if known.
         controls: its `_preset.yaml` and `job.yaml`, if any.
-        problem: why it could not be read this time, one sentence; `entries` are then the last known ones.
-        network: whether it is on a network file system; None: as the inbox.
+        problem: a sentence that says why it could not be read this time; `entries` is then the last known state.
+        network: whether it is on a network file system; None: the same as the inbox.
     """
 
     name: bytes
@@ -83,7 +84,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen. `now` is monotonic seconds; `network`: the inbox is on a network file system."""
+    """The result of a scan. `now` is monotonic seconds; `network`: the inbox is on a network file system."""
 
     folders: tuple[Folder, ...]
     network: bool
@@ -92,7 +93,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What the operating system told about a name before it was looked at: its writer closed it, or it was renamed in."""
+    """What the operating system reported about a name before the scan: its writer closed it, or it was renamed in."""
 
     folder: bytes
     name: bytes
@@ -102,14 +103,14 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A picture that can be taken, with all that belongs to it.
+    """A picture that can be taken, with everything that belongs to it.
 
     Attributes:
-        twins: the AppleDouble halves (`._x`) of image, sidecar and depth picture.
-        control: the preset or batch it falls under.
+        twins: the AppleDouble files (`._x`) of image, sidecar and depth picture.
+        control: the preset or batch that applies to it.
         warnings: sentences for the job's status.
-        arrived: monotonic seconds; what came first is taken first.
-        problem: it must be taken and failed (`image_unreadable`) with this sentence; it was empty for too long.
+        arrived: monotonic seconds; the earliest is taken first.
+        problem: it must be taken and must fail (`image_unreadable`) with this sentence, because it was empty for too long.
     """
 
     folder: bytes
@@ -124,13 +125,13 @@ class Ready:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All that moves, in the order of the claim: image, depth picture, twins, sidecar last."""
+        """All files that move, in the order of the claim: image, depth picture, twins, sidecar last."""
         return tuple(e for e in (self.image, self.depth, *self.twins, self.sidecar) if e is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something in the inbox that is not taken. `will_resolve`: time alone will settle it, nobody has to do anything."""
+    """Something in the inbox that is not taken. `will_resolve`: waiting is enough, nobody has to do anything."""
 
     folder: bytes
     name: bytes
@@ -140,7 +141,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A sidecar that came after its picture was taken; `image` is the picture's name then."""
+    """A sidecar that arrived after its picture was taken; `image` is the name the picture had."""
 
     folder: bytes
     sidecar: Entry
@@ -149,7 +150,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch folder that is done. `leftovers`: what is in it that somebody may miss, for which it cannot be removed."""
+    """A batch folder that is done. `leftovers`: files that somebody may miss, because of which the folder must stay."""
 
     folder: bytes
     control: Entry

@@ -1,4 +1,4 @@
-"""The names in a folder, their histories and their families, opened to be changed."""
+"""The names in a folder with their histories and families, in a form that can be changed."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from daemon.intake.settle import History
 
 
 class NameIndex:
-    """The roll of one folder: begins as a memory has it, and gives the memory after the changes.
+    """The names of one folder: starts from a memory, and returns the memory after the changes.
 
     Attributes:
-        histories: by name; those of names that are on the roll may be replaced.
+        histories: by name; those of indexed names may be replaced.
         families: names by family.
     """
 
@@ -22,11 +22,11 @@ class NameIndex:
         self._roles: dict[Role, int] = dict(memory.roles)
 
     def label(self, name: bytes) -> Label:
-        """What a name means in this folder. Made anew each time: kept, it would be most of what a waiting file costs."""
+        """What a name means in this folder. It is not stored, because it would need most of the memory of a waiting file."""
         return classify(name, in_inbox=not self._memory.name)
 
     def enter(self, name: bytes, history: History) -> Label:
-        """Put a new name on the roll."""
+        """Add a new name."""
         label = self.label(name)
         self.histories[name] = history
         self.families[label.family] = (*self.families.get(label.family, ()), name)
@@ -34,7 +34,7 @@ class NameIndex:
         return label
 
     def leave(self, name: bytes) -> Label:
-        """Strike a name off the roll."""
+        """Remove a name."""
         label = self.label(name)
         del self.histories[name]
         self._roles[label.role] -= 1
@@ -45,5 +45,5 @@ class NameIndex:
         return label
 
     def closed(self) -> FolderMemory:
-        """The memory with this roll."""
+        """The memory with these names."""
         return replace(self._memory, histories=self.histories, families=self.families, roles=self._roles)

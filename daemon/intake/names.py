@@ -1,7 +1,7 @@
 """What a name in the inbox means: picture, sidecar, depth picture, or nothing of ours.
 
-Names are compared as NFC, case-folded text, because a Mac may write the same name in two ways and on two file systems; what is
-opened is always the bytes that `scandir` gave. Pure and without state.
+Names are compared as NFC, case-folded text, because a Mac may write the same name in two ways on two file systems. Files are
+always opened by the bytes from `scandir`. Pure and stateless.
 """
 
 import re
@@ -14,23 +14,24 @@ Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "downloa
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
-# What a phone puts beside a picture; it belongs to the person, not to the job.
+# Files that a phone stores next to a picture; they belong to the person, not to the job.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
-# Camera raw of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One, Sigma,
+# Camera raw formats of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One,
+# Sigma, Kodak, Minolta and Epson.
 # Kodak, Minolta, Epson.
 RAW_EXTENSIONS = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
     ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw",
 )  # fmt: skip
-# Names under which programs write what is not finished yet.
+# Endings of files that programs have not finished writing.
 UNFINISHED_EXTENSIONS = (
     ".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart", ".uploading", ".opdownload", ".aria2",
 )  # fmt: skip
-# Beside these, the name without the ending is already there and still being filled (Firefox, aria2).
+# With these, the file without the ending already exists and is still being filled (Firefox, aria2).
 BUSY_EXTENSIONS = (".part", ".aria2")
 IGNORED_NAMES = frozenset({"icon\r", "thumbs.db", "desktop.ini"})
 IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "#recycle"})
-# What file managers put into a folder for their own view of it; made anew at will, so it keeps no empty folder alive.
+# Files in which file managers store their view of a folder. They are recreated at any time, so they keep no empty folder alive.
 DUST_NAMES = frozenset({".ds_store", "._.ds_store", ".localized", ".directory", "icon\r", "._icon\r", "thumbs.db", "desktop.ini"})
 PRESET_NAME = "_preset.yaml"
 BATCH_NAME = "job.yaml"
@@ -43,9 +44,9 @@ class Label:
     """What a name means.
 
     Attributes:
-        role: what kind of file it says it is.
-        key: the name as it is compared; of a twin or an unfinished download the name of the file it belongs to.
-        base: the key without the extension that gives the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
+        role: what kind of file its name says it is.
+        key: the name in the form in which it is compared; for a twin or an unfinished download, that of the file it belongs to.
+        base: the key without the extension that determines the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
         family: the base without any known extension; only files of one family can belong together.
     """
 
@@ -56,32 +57,32 @@ class Label:
 
 
 def key_of(name: bytes) -> str:
-    """The text under which a name is compared: NFC and case-folded; bytes that are not UTF-8 stay distinct (PEP 383)."""
+    """The text by which a name is compared: NFC and case-folded. Bytes that are not UTF-8 stay distinct (PEP 383)."""
     if _PLAIN_ASCII.match(name):
         return name.decode("ascii")
     text = name.decode("utf-8", "surrogateescape")
-    # Case folding can undo normalization (Unicode 3.13, D146), hence once more.
+    # Case folding can undo the normalization (Unicode 3.13, D146), so normalize again.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def ignored_folder(name: bytes) -> bool:
-    """Whether a folder is left alone without a word."""
+    """Whether a folder is ignored without being listed."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
 
 
 def is_dust(name: bytes) -> bool:
-    """Whether a file is only a file manager's note about its folder."""
+    """Whether a file only holds a file manager's notes about its folder."""
     return key_of(name) in DUST_NAMES
 
 
 def is_batch_file(name: bytes) -> bool:
-    """Whether a file in a folder of the inbox is its `job.yaml`, or the AppleDouble half of that."""
+    """Whether a file in an inbox folder is its `job.yaml`, or the AppleDouble file of that."""
     return key_of(name) in (BATCH_NAME, "._" + BATCH_NAME)
 
 
 def classify(name: bytes, *, in_inbox: bool) -> Label:
-    """What a file name means. `in_inbox`: directly in the inbox, where `job.yaml` is just the sidecar of `job.jpg`."""
+    """What a file name means. `in_inbox`: it is directly in the inbox, where `job.yaml` is only the sidecar of `job.jpg`."""
     key = key_of(name)
     if key.startswith("."):
         return _hidden(key)
@@ -103,7 +104,7 @@ def classify(name: bytes, *, in_inbox: bool) -> Label:
 
 
 def stray_ending(name: bytes, *, in_inbox: bool) -> str | None:
-    """What stands behind a name that would mean something without it, such as a blank; None if nothing does."""
+    """The extra characters at the end of a name, such as a space, that keep it from being recognised; None if there are none."""
     text = name.decode("utf-8", "surrogateescape")
     end = len(text)
     while end and (text[end - 1] == "." or text[end - 1].isspace() or unicodedata.category(text[end - 1]) in ("Cc", "Cf")):
@@ -126,7 +127,7 @@ _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:
-    """A dotfile is ignored; the AppleDouble half `._photo.jpg` remembers whose it is."""
+    """The label of a dotfile, which is ignored; an AppleDouble file `._photo.jpg` keeps the name it belongs to."""
     if key.startswith("._") and len(key) > 2:
         return _label("twin", key[2:], key[2:])
     return _label("ignored", key, key)
@@ -140,7 +141,7 @@ def _label(role: Role, key: str, base: str) -> Label:
 
 
 def _extension(key: str, extensions: tuple[str, ...]) -> str:
-    """The first of the extensions that the key ends with and is longer than, or nothing."""
+    """The first of the extensions that the key ends with (and is longer than), or an empty string."""
     if not key.endswith(extensions):
         return ""
     return next((e for e in extensions if key.endswith(e) and len(key) > len(e)), "")

@@ -1,6 +1,6 @@
-"""Which files of one family belong together: picture, sidecar, depth picture, and what is in the way of it.
+"""Which files of one family belong together: picture, sidecar, depth picture, and what prevents a pair.
 
-A family is the few files whose names share the part before the known extensions; nothing outside it can change the verdict on it.
+A family is the few files whose names have the same part before the known extensions. Nothing outside it can change its verdict.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SYMBOLS = {
 
 @dataclass(slots=True)
 class Family:
-    """The members of a family by what they are; refused and foreign ones with their reason."""
+    """The members of a family by role; refused files and files of other kinds with the reason."""
 
     images: list[Track] = field(default_factory=list)
     sidecars: list[Track] = field(default_factory=list)
@@ -36,12 +36,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What belongs to one picture.
+    """The files that belong to one picture.
 
     Attributes:
-        clash: why nothing can be said for certain; then nothing is taken.
-        clashing: the files that are in each other's way, the picture not among them.
-        unused: files of less rank, with the reason each is shown with.
+        clash: why the files cannot be assigned; then nothing is taken.
+        clashing: the files that contradict each other, without the picture.
+        unused: files of lower rank, each with the reason shown for it.
     """
 
     image: Track
@@ -53,7 +53,7 @@ class Match:
 
 
 def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
-    """The members by role. Only plain files with one name can be taken."""
+    """The members by role. Only regular files with a single name can be taken."""
     family = Family()
     for track in members:
         role = track.label.role
@@ -84,10 +84,10 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
 
 
 def match(family: Family) -> list[Match]:
-    """What belongs to each picture of the family.
+    """The files that belong to each picture of the family.
 
-    Sidecars in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short form
-    counts only if one picture alone has that stem, and a full form only if one picture alone has that name.
+    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short
+    form counts only if exactly one picture has that stem, and a full form only if exactly one picture has that name.
     """
     return [_match_one(image, family) for image in family.images]
 
@@ -115,11 +115,11 @@ def _match_one(image: Track, family: Family) -> Match:
 
 
 def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tuple[str, ...]) -> list[list[Track]]:
-    """The tracks that name the image, the stronger form first; those of one rank together."""
+    """The files that name this picture, best form first; those of equal rank together."""
     names = {i.label.key for i in images}
     ranks = []
     for base in (image.label.key, image.label.base):
-        # `a.jpg.yaml` is the full form for `a.jpg` and only then not the short form for `a.jpg.png`.
+        # `a.jpg.yaml` is the full form for `a.jpg`, so it is not the short form for `a.jpg.png`.
         if base != image.label.key and base in names:
             continue
         ranks += [[t for t in tracks if t.label.base == base and t.label.key.endswith(end)] for end in endings]
@@ -127,7 +127,7 @@ def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tup
 
 
 def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> str | None:
-    """Why the best rank does not decide, one sentence, or None."""
+    """A sentence that says why the best rank does not decide, or None."""
     if len(rank) > 1:
         return f"ambiguous: {' and '.join(sorted(name_text(t) for t in rank))} name the same picture"
     base = rank[0].label.base

@@ -1,41 +1,42 @@
-"""Whether the end of a picture is missing, by its first and last bytes.
+"""Whether the end of a picture is missing, judged by its first and last bytes.
 
-A writer that opens the name anew for each part must find the picture where it left it, so this is asked before the picture is
-taken. Nothing is decoded. The answer is yes only where the file's own structure says so; of everything else, also of a kind that
-is not known here, the worker finds out.
+A writer that opens the file again by name for each part must find the picture where it left it, so this is checked before the
+picture is taken. Nothing is decoded. The answer is yes only if the file's own structure says so. Everything else, including
+kinds that are not known here, is left to the worker.
 """
 
 import re
 import struct
 from collections.abc import Sequence
 
-#: Bytes of each end that are looked at: room for the metadata in front of most pictures and for what programs append to them.
+#: How many bytes of each end are read: enough for the metadata before most pictures and for what programs append to them.
 END_BYTES = 1 << 16
-#: Fewer bytes than any kind needs to say what it is.
+#: Fewer bytes than any kind needs to identify itself.
 _SIGNATURE_BYTES = 12
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 _TIFF = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _SIGNATURES = (b"\xff\xd8\xff", _PNG, b"RIFF", *_TIFF)
-#: Markers within the picture data of a JPEG (ITU-T T.81, B.1.1.2): stuffed bytes, restarts, and what stands between two scans.
+#: Markers that may occur in the picture data of a JPEG (ITU-T T.81, B.1.1.2): stuffed bytes, restarts, and headers between
+#: scans.
 _IN_SCANS = frozenset([b"\0", b"\xc4", b"\xda", b"\xdb", b"\xdc", b"\xdd", *(bytes([0xD0 + n]) for n in range(8))])
 _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
-#: Tags that say where the pixels of a TIFF lie: strips and tiles, the offsets and the byte counts of each (TIFF 6.0).
+#: The tags that locate the pixels of a TIFF: offsets and byte counts of its strips and tiles (TIFF 6.0).
 _OFFSETS, _COUNTS = (273, 324), (279, 325)
-#: Bytes and code of the types these tags may have: SHORT, LONG, LONG8.
+#: Size in bytes and struct code of the types that these tags may have: SHORT, LONG, LONG8.
 _INTEGERS = {3: (2, "H"), 4: (4, "I"), 16: (8, "Q")}
-_MOST_TAGS = 4096
+_MAX_TAGS = 4096
 
 
 class _Ends:
-    """The two ends of a file, read by position."""
+    """The two ends of a file, readable by position."""
 
     def __init__(self, head: bytes, tail: bytes, size: int) -> None:
         self.head, self.tail, self.size = head, tail, size
         self.tail_at = size - len(tail)
 
     def at(self, start: int, count: int) -> bytes | None:
-        """So many bytes from there; none if they lie between the ends or behind the file."""
+        """`count` bytes from `start`; None if they are between the two ends or past the end of the file."""
         if start + count <= len(self.head):
             return self.head[start : start + count]
         if start >= self.tail_at and start + count <= self.size:
@@ -74,10 +75,10 @@ def _may_become_a_picture(head: bytes) -> bool:
 
 
 def _jpeg_ends_early(ends: _Ends) -> bool:
-    """By the end mark behind the headers, which may hold whole small pictures of their own.
+    """Look for the end mark after the headers, which may contain whole small pictures.
 
-    Phones append films and other things, often larger than what is looked at. So where the headers are out of sight the tail must
-    also look like picture data.
+    Phones append films and other data, often larger than the part that is read. So if the headers go beyond that part, the tail
+    must also look like picture data.
     """
     at, in_scan = 2, False
     while not in_scan and at < len(ends.head):
@@ -87,7 +88,7 @@ def _jpeg_ends_early(ends: _Ends) -> bool:
             break
         if ends.head[at] != 0xFF or ends.head[at + 1] == 0xD9:
             return False
-        if ends.head[at + 1] == 0xFF:  # filling
+        if ends.head[at + 1] == 0xFF:  # fill bytes
             at += 1
             continue
         in_scan = ends.head[at + 1] == 0xDA
@@ -101,13 +102,16 @@ def _jpeg_ends_early(ends: _Ends) -> bool:
 
 
 def _is_scan(data: bytes) -> bool:
-    """Whether bytes can be entropy-coded data. Text and zeros, which have none of the markers either, are not."""
-    is_text = len(data.decode("utf-8", "ignore").encode()) >= len(data) - 6  # a character may be cut in two at either end
+    """Whether these bytes can be entropy-coded data. Text and zeros contain none of the markers, but they cannot be."""
+    is_text = len(data.decode("utf-8", "ignore").encode()) >= len(data) - 6  # either end may cut a character in two
     return not is_text and {match[1] for match in _MARKER.finditer(data)} <= _IN_SCANS
 
 
 def _boxes_end_early(ends: _Ends) -> bool:
-    """By the top-level boxes, which cover a HEIC or AVIF file (ISO 14496-12, 4.2); pixels are in `mdat`, or few in `idat`."""
+    """Check the top-level boxes, which cover a HEIC or AVIF file (ISO 14496-12, 4.2).
+
+    Pixels are in `mdat`, or a few in `idat`.
+    """
     at, has_pixels = 0, b"idat" in ends.head
     while at < ends.size:
         header = ends.at(at, 8)
@@ -127,14 +131,14 @@ def _boxes_end_early(ends: _Ends) -> bool:
 
 
 def _tiff_ends_early(ends: _Ends, order: str, is_big: bool) -> bool:
-    """By the first directory and by where its strips or tiles end, as far as these can be seen."""
+    """Check the first directory, and where its strips or tiles end, as far as these bytes are in the two ends."""
     word, entry = ("Q", "HHQ8s") if is_big else ("I", "HHI4s")
     start, width = (8, 8) if is_big else (4, 4)
     first = ends.at(start, width)
     if first is None:
         return True
     (at,) = struct.unpack(order + word, first)
-    if at == 0 or at >= ends.size:  # many writers fill the offset in when they are done
+    if at == 0 or at >= ends.size:  # many writers fill in the offset last
         return True
     count_width = 8 if is_big else 2
     counted = ends.at(at, count_width)
@@ -142,7 +146,7 @@ def _tiff_ends_early(ends: _Ends, order: str, is_big: bool) -> bool:
         return bool(at + count_width > ends.size)
     count = int.from_bytes(counted, "little" if order == "<" else "big")
     length = count * struct.calcsize(order + entry)
-    if count > _MOST_TAGS:
+    if count > _MAX_TAGS:
         return False
     table = ends.at(at + count_width, length)
     if table is None:

@@ -1,34 +1,37 @@
-"""The times and sizes of intake, each with its reason. All of them can be overridden by building another `Rules`."""
+"""The times and limits of intake, each with its reason. Build another `Rules` to override any of them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How patient intake is. All times in seconds.
+    """How long intake waits. All times in seconds.
 
     Attributes:
-        settle_local: the same fingerprint for so long on a local disk; longer than programs pause between two writes.
-        settle_network: the same on a network file system, whose clients hold back sizes and times for a few seconds.
-        settle_closed: the same after a rename, or after a close in a folder whose writers close once; others close and reopen
-            with pauses of 0.2 to 4 s (scanners, converters).
-        once_needed: so many pictures in a row must have been closed once: whoever closes several times does it with each.
-        reopened_within: a picture that comes under the name of one that was taken so short a time ago may be its rest, written by
-            a program that opened the name anew.
-        settle_ceiling: what doubling the settle time ends at.
-        patience: for so long a doubled settle time is kept after a file grew again.
-        preset_grace: a picture alone is taken with a preset only then, so that its own sidecar may still come.
-        batch_quiet: nothing came to or changed in a batch folder for so long; Finder copies files one after another.
-        copy_hold: a birth time that says "copy under way" can stay on finished files; it is believed for so long without change.
-        empty_sidecar_hold: an empty sidecar means "all defaults", or that its writer has only just begun.
-        empty_hold: a picture without a byte is taken, and fails, only then.
-        lonely_notice: a picture that has waited for its sidecar for so long is worth one notice.
-        batch_farewell: a batch folder that has been without pictures for so long is done.
-        hard_link_hold: a program may link a file in and remove its own name a moment later; for so long that is looked at again.
-        look_spacing: looks for files that come to rest are no closer than this, so that many of them share one look.
-        outside_pause: how often something is looked at again that nobody will tell about (a download, another program).
-        late_within: a sidecar that comes so long after a picture of its name was taken has nothing to do with that one.
-        late_grace: a sidecar must have been alone for so long before it is reported as late; its picture may be on the way.
+        settle_local: how long a fingerprint must stay the same on a local disk; longer than programs pause between two writes.
+        settle_network: the same on a network file system, which may report new sizes and times a few seconds late.
+        settle_closed: the same after a rename, or after a close in a folder whose writers close once. Other writers (scanners,
+            converters) close and reopen with pauses of 0.2 to 4 s.
+        once_needed: how many pictures in a row must have been closed once. A program that closes several times does so with
+            every picture.
+        reopened_within: a picture that appears within this time under the name of a taken one may be its rest, from a program
+            that opened the name again.
+        settle_ceiling: the maximum that a doubled settle time can reach.
+        patience: how long a doubled settle time lasts after a file grew again.
+        preset_grace: how long a picture alone waits for its own sidecar before it is taken with a preset.
+        batch_quiet: how long nothing must arrive or change in a batch folder; Finder copies files one after another.
+        copy_hold: a birth time that says "copy in progress" can remain on finished files; without changes it is believed for
+            this long.
+        empty_sidecar_hold: how long an empty sidecar waits: it means "all defaults", or its writer has only just begun.
+        empty_hold: how long an empty picture waits before it is taken and fails.
+        lonely_notice: how long a picture waits for its sidecar before one notice is given.
+        batch_farewell: a batch folder without pictures for this long is done.
+        hard_link_hold: how long a hard-linked file is checked again: a program may link a file in and remove its own name
+            later.
+        look_spacing: the shortest time between checks of files that are settling, so that many share one check.
+        outside_pause: how often to check something again that nothing reports (a download, another program).
+        late_within: a sidecar that arrives longer than this after a picture of its name was taken does not belong to it.
+        late_grace: how long a sidecar must be alone before it is reported as late; its picture may be on the way.
     """
 
     settle_local: float = 2.0

@@ -1,12 +1,13 @@
-"""When a file is complete: the same fingerprint for long enough, and nothing that says its writer is still at work.
+"""When a file is complete: its fingerprint has not changed for long enough, and nothing says that its writer is still at work.
 
 Edge cases, each with the rule that covers it:
-- slow chunks with pauses: every change starts the time anew; growth after it had come to rest doubles the patience of its folder
-- open, write, close, several times over: a close shortens nothing, unless the last pictures of the folder were closed only once
-- preallocated, then filled: the modification time moves, or Linux tells of the close; what neither shows, the decode finds
-- modification time restored, in 1970 or in the future: it is compared with itself, never with a clock
-- a new inode with the same size and time: another fingerprint
-- Finder: three birth times that say "copy under way", on the file or a folder above it, believed for ten minutes without change
+- slow chunks with pauses: every change restarts the wait; growth after a file had settled doubles the settle time of its folder
+- open, write, close, several times: a close shortens nothing, unless the last pictures of the folder were closed only once
+- preallocated, then filled: the modification time changes, or Linux reports the close; the decode finds the rest
+- modification time restored, in 1970 or in the future: it is only compared with itself, never with a clock
+- a new inode with the same size and time: the fingerprint differs
+- Finder: three birth times that mean "copy in progress", on the file or a folder above it, are believed for ten minutes without
+  change
 """
 
 import math
@@ -17,33 +18,32 @@ from daemon.intake.model import Entry, Hint, How
 from daemon.intake.names import Label
 from daemon.intake.rules import Rules
 
-# Finder and the Mac's copy engine date a file of which a copy is under way 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
+# Finder and the Mac's copy engine give a file that is being copied the date 1984-01-24 (the first Mac), 1904-01-01 (HFS zero)
 # or 1946-02-14 (`kMagicBusyCreationDate` of the File Manager).
 COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
 END_MISSING = "its end is missing; waiting for the rest"
-#: So long after it was last written to the rest of a picture is waited for, in seconds: no scanner pauses for longer.
+#: How many seconds after the last write the rest of a picture may still arrive: no scanner pauses for longer.
 REST_SECONDS = 600.0
-#: A picture whose end was missing must rest for twice the pause before it went on, at least for so many seconds.
+#: A picture whose end was missing must stay unchanged for twice its last pause, and at least for this many seconds.
 _PAUSES, _LEAST_REST = 2.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is remembered of a name beside what was last seen there. Files that came together share one.
+    """What is remembered of a name besides what was last seen there. Files that arrived together share one.
 
     Attributes:
         arrived: when the name was first seen.
         since: when this fingerprint was first seen.
-        looked: when it was last looked at.
-        vouch: what the operating system told of this very fingerprint; `vouched_at`: when it happened.
-        closes: how often its writer closed it, as far as was heard; a change after a close counts as another.
-        patience: factor on the settle time of this file alone; grows each time a claim found it not at rest after all.
+        looked: when it was last checked.
+        vouch: what the operating system reported about this very fingerprint; `vouched_at`: when that happened.
+        closes: how often its writer closed it, as far as was reported; a change after a close counts as another.
+        patience: factor on the settle time of this file alone. It grows each time a claim finds that the file had not settled.
         held: why a claim was dropped.
         noticed: its one notice has been given.
-        awaits: until when its rest is waited for, because its end was found to be missing: `REST_SECONDS` after it was last
-            written to; 0 if it was not.
-        looked_into: that was found in the inbox, without taking it, and will be with each part that comes.
-        least: seconds that it must rest at least, because it paused for long before.
+        awaits: until when its rest may arrive, because its end is missing: `REST_SECONDS` after the last write; otherwise 0.
+        looked_into: the missing end was found in the inbox, without taking the file; it is checked again with each new part.
+        least: the minimum settle time in seconds, because it paused for long before.
     """
 
     arrived: float
@@ -62,7 +62,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One name as it is judged: what is there, what the name means, and what is remembered of it."""
+    """One name in the form in which it is judged: what is there, what the name means, and its history."""
 
     entry: Entry
     label: Label
@@ -71,15 +71,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast files come to rest in one folder.
+    """How long files in one folder must stay unchanged.
 
     Attributes:
-        settle: seconds of the same fingerprint, before any shortening.
-        factor: on all settle times, because a file grew again here.
-        full_look: when every name of the folder was last looked at.
-        copying_until: until when the folder's own birth time holds everything in it.
-        local: renames and closes of this machine are all there are.
-        closed_once: writers here close a picture once, and then it is whole.
+        settle: seconds with the same fingerprint, before any shortening.
+        factor: a factor on all settle times, because a file here grew again.
+        full_look: when every name in the folder was last scanned.
+        copying_until: until when the folder's own birth time holds up everything in it.
+        local: all renames and closes happen on this machine.
+        closed_once: writers here close a picture once, when it is complete.
     """
 
     rules: Rules
@@ -94,14 +94,14 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Whether a file is at rest, and if not, why and when it is worth another look (None: only if something changes)."""
+    """Whether a file has settled, and if not, why, and when to check it again (None: only after a change)."""
 
     reason: str | None = None
     look_at: float | None = None
 
     @property
     def settled(self) -> bool:
-        """Nothing speaks against taking it."""
+        """Whether nothing speaks against taking it."""
         return self.reason is None
 
 
@@ -109,18 +109,18 @@ SETTLED = Rest()
 
 
 def copy_under_way(birth: float | None) -> bool:
-    """Whether a birth time says that a copy is under way."""
+    """Whether a birth time means that a copy is in progress."""
     return birth is not None and int(birth // 1) in COPY_UNDER_WAY
 
 
 def follow(history: History, before: Entry, entry: Entry, now: float) -> History:
-    """The history after another entry was seen under the name."""
+    """The history after a new entry was seen under the name."""
     if entry.fingerprint == before.fingerprint and entry.kind == before.kind:
         return replace(history, looked=now)
     closes = history.closes + 1 if history.closes else 0
     least = history.least if entry.ino == before.ino else 0.0
     if history.awaits and not history.looked_into and entry.ino == before.ino:
-        # Whoever paused for so long may do so again.
+        # A writer that paused for this long may do so again.
         pause = now - (history.awaits - REST_SECONDS)
         least = max(least, min(_PAUSES * pause, REST_SECONDS), _LEAST_REST)
     after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
@@ -128,19 +128,20 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
 
 
 def vouched(history: History, hint: Hint, fresh: bool) -> History:
-    """The history after the operating system told something of its name.
+    """The history after the operating system reported something about its name.
 
-    A rename says more than a close and is kept, unless the close belongs to a fingerprint that is new in this look (`fresh`).
+    A rename is stronger evidence than a close. So a close replaces it only if the close belongs to a fingerprint that is new in
+    this scan (`fresh`).
     """
     if hint.how == "changed" or (hint.how == "closed" and history.vouch == "renamed_in" and not fresh):
         return history
-    # The first close that is heard after a change is the one that the change was counted for already.
+    # The first close reported after a change was already counted when the change was seen.
     closes = history.closes if hint.how != "closed" or (fresh and history.closes) else history.closes + 1
     return replace(history, vouch=hint.how, vouched_at=hint.at, closes=closes)
 
 
 def settle_seconds(history: History, pace: Pace) -> float:
-    """How long this file must keep its fingerprint."""
+    """How many seconds this file must keep its fingerprint."""
     seconds = pace.settle
     if pace.local and (history.vouch == "renamed_in" or (history.vouch == "closed" and pace.closed_once)):
         seconds = min(seconds, pace.rules.settle_closed)
@@ -148,7 +149,7 @@ def settle_seconds(history: History, pace: Pace) -> float:
 
 
 def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
-    """Whether a picture that counted as complete grew: the same file, larger."""
+    """Whether a picture that had counted as complete grew: the same file, now larger."""
     return (
         before.label.role in ("image", "depth")
         and not before.history.looked_into
@@ -160,10 +161,10 @@ def grew_again(before: Track, entry: Entry, pace: Pace) -> bool:
 
 
 def is_freed(history: History, go: float, pace: Pace) -> bool:
-    """Whether the producer's "go" at that time holds for a file.
+    """Whether the producer's "go" at that time also covers this file.
 
-    It does if the file was renamed in before, or is the sidecar itself. A close says less: a scanner may write on after it, and
-    the sidecar may come from somebody else meanwhile; so it must be a folder whose writers close once.
+    It does if the file was renamed in before that time, or is the sidecar itself. A close says less: a scanner may write on
+    after it, and the sidecar may come from somebody else. So a close counts only in a folder whose writers close once.
     """
     if history.held is not None or history.least or history.vouched_at > go:
         return False
@@ -176,8 +177,8 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
     Args:
         track: the file.
         pace: of its folder.
-        go: when the producer renamed the sidecar in, which says that all before it is whole; none if that is not so.
-        busy: an unfinished download beside it says that it is being filled.
+        go: when the producer renamed the sidecar in, which says that everything before it is complete; None if it did not.
+        busy: an unfinished download next to it shows that it is still being filled.
     """
     rules, entry, history = pace.rules, track.entry, track.history
     if busy:
@@ -195,7 +196,7 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
         return Rest(
             "still empty; if it stays empty for a minute, the defaults are used", history.since + rules.empty_sidecar_hold
         )
-    # Two looks, the second so long after the first that found this fingerprint: one look proves nothing.
+    # Two checks, far enough apart, must find this fingerprint: one check proves nothing.
     until = history.since + settle_seconds(history, pace)
     if max(history.looked, pace.full_look) < until:
         return Rest(history.held or "just arrived or still growing", until)
@@ -203,10 +204,10 @@ def rest(track: Track, pace: Pace, *, go: float | None, busy: bool) -> Rest:
 
 
 def is_empty_too_long(track: Track, pace: Pace) -> bool:
-    """Whether a picture has been without a byte for so long that nothing will come any more."""
+    """Whether a picture has been empty for so long that nothing more will arrive."""
     return track.entry.size == 0 and track.history.since + pace.rules.empty_hold <= pace.now
 
 
 def name_text(track: Track) -> str:
-    """The name for people."""
+    """The name as shown to people."""
     return to_text(track.entry.name)

@@ -1,4 +1,4 @@
-"""The decision: from what is remembered and what is seen now to what can be taken, and why the rest waits."""
+"""The decision: from what is remembered and what is seen now, what can be taken and why the rest waits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from daemon.intake.names import key_of
 from daemon.intake.settle import END_MISSING
 
 _TURN = attrgetter("arrived", "folder", "image.name")
-#: Names of taken pictures that are remembered for sidecars that come too late: the last five thousand pictures.
+#: How many names of taken pictures are remembered, to recognise late sidecars: the last five thousand pictures.
 _MAX_RECENT = 10_000
 
 
@@ -24,21 +24,19 @@ class Decision:
 
     Attributes:
         memory: for the next step.
-        ready: what can be taken, first come first. Stays in the answers until `taken` or `put_back` is told of it, or it changes.
+        ready: what can be taken, in order of arrival. A pair stays here until `taken` or `put_back` reports it, or it changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         look_again_at: monotonic seconds; None if only a change can alter anything.
-        only_people_can_help: nothing is ready, and every waiting item needs a person.
-        late: sidecars that came after their picture was taken; each is said once.
-        finished: batch folders that are done, as long as they are there.
-        notices: pictures that have waited for their sidecar for long; each is said once.
-        downloads: names by folder whose content is in iCloud only; ask for the download.
+        late: sidecars that arrived after their picture was taken; each is reported once.
+        finished: batch folders that are done, as long as they exist.
+        notices: pictures that have waited a long time for their sidecar; each is reported once.
+        downloads: names, by folder, whose content is only in iCloud; request their download.
     """
 
     memory: Memory
     ready: tuple[Ready, ...]
     waiting: tuple[Waiting, ...]
     look_again_at: float | None
-    only_people_can_help: bool
     late: tuple[Late, ...]
     finished: tuple[Finished, ...]
     notices: tuple[Waiting, ...]
@@ -46,7 +44,7 @@ class Decision:
 
     @property
     def look_at(self) -> Mapping[bytes, frozenset[bytes]]:
-        """The names, by folder, that are worth a look at `look_again_at`."""
+        """The names, by folder, that must be checked at `look_again_at`."""
         return {} if self.look_again_at is None else names_due(self.memory, self.look_again_at)
 
 
@@ -54,9 +52,9 @@ def step(memory: Memory, look: Look, hints: Iterable[Hint] = ()) -> Decision:
     """Decide what can be taken.
 
     Args:
-        memory: of the decision before; `Memory()` at the start.
+        memory: from the decision before; `Memory()` at the start.
         look: what was seen.
-        hints: what the operating system told since the look before, all of it before this look began.
+        hints: what the operating system reported between the last look and the start of this one.
     """
     circumstances = Circumstances(look.network, look.now, memory.rules)
     by_folder: dict[bytes, list[Hint]] = {}
@@ -89,7 +87,6 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
         ready=tuple(ready),
         waiting=waiting,
         look_again_at=next_due,
-        only_people_can_help=bool(waiting) and not ready and not over and all(f.hopeless for f in folders),
         late=late,
         finished=over,
         notices=notices,
@@ -98,7 +95,7 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
 
 
 def names_due(memory: Memory, at: float) -> dict[bytes, frozenset[bytes]]:
-    """The names, by folder, that are worth a look at that time."""
+    """The names, by folder, that must be checked at that time."""
     folders = [f for f in memory.folders.values() if f.problem is None]
     return {f.name: names for f in folders if (names := _names_due(f, at))}
 
@@ -107,18 +104,18 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
     if memory.next_due is None or memory.next_due > at:
         return frozenset()
     names = {n for family, due in memory.due.items() if due <= at for n in memory.families.get(family, ())}
-    if memory.standing.look_at is not None and memory.standing.look_at <= at:
+    if memory.control_state.look_at is not None and memory.control_state.look_at <= at:
         names |= {c.entry.name for c in memory.controls}
     return frozenset(names)
 
 
 def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
-    """The memory after these were taken out of the inbox. What comes later under the same names is new.
+    """The memory after these were taken out of the inbox. Whatever arrives later under the same names is new.
 
-    A picture that its writer closed exactly once, as far as was heard, counts for the folder: after `Rules.once_needed` of them
-    in a row a close is believed there. The row breaks where a picture is closed again or changes after a close, where one grows
-    that had counted as complete, and where a picture comes under the name of one that was taken a moment ago. Pictures that were
-    renamed in say nothing.
+    A picture that its writer closed exactly once, as far as was reported, counts for the folder: after `Rules.once_needed` of
+    them in a row, a close is believed there. The count restarts if a picture is closed again or changes after a close, if one
+    grows that had counted as complete, and if a picture arrives under the name of one taken a moment ago. Pictures that were
+    renamed in do not count.
     """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:
@@ -133,14 +130,14 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemory:
     entries = {e.name: e for ready in group for e in ready.entries}
     once = sum(_was_closed_once(memory, ready.image.name) for ready in group)
-    roll, ready, due = NameIndex(memory), dict(memory.ready), dict(memory.due)
+    index, ready, due = NameIndex(memory), dict(memory.ready), dict(memory.due)
     for name in entries:
-        if name not in roll.histories:
+        if name not in index.histories:
             continue
-        family = roll.leave(name).family
+        family = index.leave(name).family
         ready.pop(family, None)
-        # What is left of the family is judged anew at the next step.
-        if family in roll.families:
+        # The rest of the family is judged again at the next step.
+        if family in index.families:
             due[family] = now
         else:
             due.pop(family, None)
@@ -151,7 +148,7 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
     if len(recent) > 2 * _MAX_RECENT:
         recent = dict(islice(recent.items(), len(recent) - _MAX_RECENT, None))
     return replace(
-        roll.closed(),
+        index.closed(),
         ready=ready,
         due=due,
         next_due=min(due.values(), default=memory.next_due),
@@ -168,63 +165,65 @@ def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
 
 
 def _as_recent(one: Taken) -> dict[str, Taken]:
-    """A picture that was taken, under the names that a sidecar may call it by."""
+    """A taken picture under the names by which a sidecar may refer to it."""
     key = key_of(one.name)
     return {key: one, key.rpartition(".")[0]: one}
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
-    """The memory after a claim was dropped: what belongs to it settles anew, twice as long, and waits with that reason.
+    """The memory after a claim was dropped: its files settle again, for twice as long, and wait with that reason.
 
     Args:
-        memory: as of the last decision.
+        memory: from the last decision.
         ready: what could not be taken.
         now: monotonic seconds.
         reason: in plain words, for the waiting list ("still open in another program").
-        grew: it turned out to be incomplete although it had settled; its whole folder gets more patience.
+        grew: it turned out to be incomplete although it had settled; the settle times of its whole folder grow.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None:
         return memory
-    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
+    index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
     for entry in ready.entries:
-        if (history := roll.histories.get(entry.name)) is not None:
+        if (history := index.histories.get(entry.name)) is not None:
             doubted = replace(history, since=now, looked=now, vouch=None, held=reason, patience=history.patience * 2)
-            roll.histories[entry.name] = doubted
-            family = roll.label(entry.name).family
+            index.histories[entry.name] = doubted
+            family = index.label(entry.name).family
             verdicts.pop(family, None)
             due[family] = now
-    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
+    folder = replace(index.closed(), ready=verdicts, due=due, next_due=min(due.values(), default=None))
     if grew:
         folder = with_growth(folder, Circumstances(False, now, memory.rules))
     return replace(memory, folders={**memory.folders, ready.folder: folder})
 
 
 def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: float) -> Memory:
-    """The memory after a claim was dropped because the end of a picture is missing, and until when its rest may come.
+    """The memory after a claim was dropped because the end of a picture is missing.
 
-    Nobody was mistaken about anything: what comes with it needs no more patience, nor does its folder when it grows.
+    `until` is when its rest may arrive at the latest.
+
+    Unlike after `put_back`, settle times do not grow, neither for its files nor for its folder.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None or image.name not in folder.histories:
         return memory
-    roll, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
-    roll.histories[image.name] = replace(roll.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
-    family = roll.label(image.name).family
+    index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
+    index.histories[image.name] = replace(index.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
+    family = index.label(image.name).family
     verdicts.pop(family, None)
     due[family] = now
-    folder = replace(roll.closed(), ready=verdicts, due=due, next_due=min(due.values()))
+    folder = replace(index.closed(), ready=verdicts, due=due, next_due=min(due.values()))
     return replace(memory, folders={**memory.folders, ready.folder: folder})
 
 
 def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory told, after a restart, that pictures of this batch folder were taken before."""
+    """The memory after a restart, with the fact that pictures of this batch folder were taken before."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
 
 
 def grew(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory told that a picture taken from this folder was not complete after all; the folder gets more patience."""
+    """The memory after a picture taken from this folder turned out to be incomplete; the folder's settle times grow."""
     known = memory.folders.get(folder)
     if known is None:
         return memory
@@ -233,14 +232,14 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
 
 
 def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: float) -> Memory:
-    """The memory told that a picture comes back to its place because its end is missing, and until when its rest may come."""
+    """The memory after a picture returned to its place because its end is missing; its rest may arrive `until` then."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     known = replace(known, awaited={**known.awaited, image: until})
     return replace(memory, folders={**memory.folders, folder: known})
 
 
 def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
-    """The memory told, after a restart, which pictures were lately taken from a folder, for sidecars that come too late."""
+    """The memory after a restart, with the pictures taken lately from a folder, to recognise late sidecars."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
     recent = dict(known.recent)
     for one in pictures:

@@ -7,7 +7,7 @@ from daemon.intake.model import Ready
 
 
 def in_turns(ready: Iterable[Ready]) -> list[Ready]:
-    """The pairs, with the folders taking turns, so that a full one keeps nobody waiting; each folder keeps its own order."""
+    """The pairs, with the folders taking turns so that a full one holds nobody up. Each folder keeps its own order."""
     before = Counter[bytes]()
     numbered = list[tuple[int, Ready]]()
     for pair in ready:

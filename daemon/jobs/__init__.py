@@ -1,1 +1,1 @@
-"""Decisions about jobs: what the records add up to, who is next, what follows from an event. Touches nothing."""
+"""Decisions about jobs: what the records add up to, which job is next, what follows from an event. Touches nothing."""

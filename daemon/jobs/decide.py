@@ -1,4 +1,4 @@
-"""What follows from an event: which record is to be written. The shell writes it, then acts on it."""
+"""What follows from an event: decides which record to write. The shell writes it, then acts on it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,26 +7,26 @@ from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, En
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
 
-#: A crash, a timeout or a full disk is tried again by itself, at most twice.
+#: The total number of attempts after a crash, a timeout or a full disk.
 MAX_ATTEMPTS = 3
-#: Seconds before the second and the third attempt: long enough for memory or disk to be freed, short enough to wait for.
+#: Seconds before the second and the third attempt: long enough to free memory or disk space, short enough to wait for.
 PAUSES = (10.0, 60.0)
-#: A picture that changed under the reader is probably still being written; the pauses grow, as a copy may take long.
+#: A picture that changed while it was read is probably still being written. The pauses grow, because a copy may take long.
 SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
-#: Seconds until a job runs again whose folder went away: by then it was looked for, and a share that comes and goes keeps no
-#: worker busy with starting and failing.
+#: Seconds until a job runs again whose folder disappeared. By then the folder has been searched for, and a share that comes and
+#: goes does not keep a worker busy with starting and failing.
 SIGHT_PAUSE = 5.0
-#: What the detail of `image_unreadable` begins with where the file ends too early.
+#: How the detail of `image_unreadable` begins if the file ends too early.
 CUT_OFF = "truncated"
-#: A picture that was written to so short a time before it was accepted may still be in the making.
+#: A picture written to this many seconds before it was accepted may still be incomplete.
 YOUNG_SECONDS = 60.0
-#: So long after it was last written to nothing more is expected to come: no scanner pauses for longer.
+#: This many seconds after the last write, nothing more is expected: no scanner pauses for longer.
 REST_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request comes to: the records it causes, and one sentence for who asked. `accepted`: it will be done."""
+    """The outcome of a request: the records it causes, and one sentence for the person. `accepted`: it will be done."""
 
     accepted: bool
     sentence: str
@@ -43,9 +43,9 @@ def after_failure(
     warnings: tuple[str, ...] = (),
     retryable: bool | None = None,
 ) -> AnyRecord:
-    """The record for an attempt that failed: one more attempt after a pause, or the end.
+    """The record for a failed attempt: another attempt after a pause, or the end.
 
-    `retryable` if whoever saw it fail knows better than the error's code whether another attempt may go better.
+    `retryable`: whether another attempt may succeed, if the caller knows better than the error's code.
     """
     if job.cancel_requested:
         return cancelled(job, seconds=seconds)
@@ -64,14 +64,16 @@ def after_failure(
 
 
 def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float, tries: int) -> AnyRecord | None:
-    """A picture that cannot be read and was written to under a minute ago goes back to settling; none if it does not apply.
+    """The record that lets an unreadable picture settle again if it was written to under a minute ago.
+
+    None if this does not apply.
 
     Args:
         job: the job whose attempt failed.
         error: why.
         changed_at: when the picture was last written to, seconds since 1970.
         now: seconds since 1970.
-        tries: how often this job went back to settling already.
+        tries: how often this job has settled again already.
     """
     fresh = -60 < now - changed_at < 60
     unread = error.code == "source_changed" or (error.code == "image_unreadable" and fresh)
@@ -81,15 +83,15 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
 
 
 def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
-    """The record that sends a picture back to the inbox that is cut off and may still be written to; none if that is not so.
+    """The record that returns an incomplete picture to the inbox because its rest may still arrive; None if this does not apply.
 
-    It is young if it was written to less than a minute before it was accepted, whatever the queue took since, and goes back only
-    if it has grown or changed since it went back the last time: otherwise it has had its time.
+    The picture counts as new if it was written to less than a minute before it was accepted, however long the queue took. It
+    returns again only if it has grown or changed since its last return; otherwise its time is up.
 
     Args:
         job: the job whose attempt failed.
         error: why.
-        size: of the picture as it is, bytes.
+        size: current size of the picture in bytes.
         mtime_ns: when it was last written to, nanoseconds since 1970.
         now: seconds since 1970.
     """
@@ -101,11 +103,11 @@ def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: flo
 
 
 def rest_until(mtime_ns: int, *, since: float, now: float) -> float | None:
-    """Until when the rest of a picture may come, in seconds since 1970; none if it is not young, or had its time.
+    """Until when the rest of a picture may arrive, in seconds since 1970; None if it is not new, or its time is up.
 
     Args:
         mtime_ns: when it was last written to, nanoseconds since 1970.
-        since: when it was to be taken, seconds since 1970.
+        since: when it was due to be taken, seconds since 1970.
         now: seconds since 1970.
     """
     changed = mtime_ns / 1e9
@@ -114,18 +116,18 @@ def rest_until(mtime_ns: int, *, since: float, now: float) -> float | None:
 
 
 def is_cut_off(error: ErrorInfo) -> bool:
-    """Whether a picture could not be read because it ends too early."""
+    """Whether a picture could not be read because its end is missing."""
     return error.code == ImageUnreadable.code and (error.detail or "").startswith(CUT_OFF)
 
 
 def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
-    """The error of a picture that is cut off, with what may have become of its rest.
+    """The error of an incomplete picture, with a guess at what happened to its rest.
 
     Args:
-        job: that fails with it.
-        error: of the worker.
+        job: the job that fails with it.
+        error: from the worker.
         now: seconds since 1970.
-        other: bytes of another file that has its name in the inbox by now; none if there is none.
+        other: size in bytes of another file that now has its name in the inbox; None if there is none.
     """
     if other is not None:
         rest = (
@@ -140,12 +142,12 @@ def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> Err
 
 
 def not_its_fault(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for a job that failed by a fault of the world (`fault.judge`): no attempt; it runs again when that is over."""
+    """The record for a job that failed because of the world (`fault.judge`): no attempt counts, and it runs again afterwards."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
 
 
 def refused(job: Job, refusal: ErrorInfo) -> Ended:
-    """The end of a job whose spec was refused when it was accepted."""
+    """The end of a job whose spec was refused when the job was accepted."""
     return Ended(job=job.job_id, state="failed", error=refusal, warnings=job.accepted.warnings)
 
 
@@ -156,26 +158,26 @@ def cancelled(job: Job, *, seconds: float | None = None) -> Ended:
 
 
 def taken_back(job: Job) -> Ended:
-    """The end of a job whose picture somebody took out of the inbox while it waited there for its rest."""
+    """The end of a job whose picture somebody removed from the inbox while it waited there for its rest."""
     message = f"{job.image.name} was removed from the inbox while it waited there for the rest of the file"
     return Ended(job=job.job_id, state="cancelled", error=Cancelled(message).info(), warnings=job.accepted.warnings)
 
 
 def interrupted(job: Job) -> AnyRecord:
-    """The record for a job whose worker was stopped because the daemon stops: no attempt, unless it was to be cancelled."""
+    """The record for a job whose worker was stopped with the daemon: no attempt counts, unless the job was being cancelled."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False)
 
 
 def out_of_sight(job: Job, *, now: float) -> AnyRecord:
-    """The record for a job whose folder went away under its worker: no attempt; it runs again a while after it is back."""
+    """The record for a job whose folder disappeared while it ran: no attempt counts, and the job runs again later."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + SIGHT_PAUSE)
 
 
 def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
-    """The record for a job that was being processed when the daemon ended without a word; none for any other job.
+    """The record for a job that was running when the daemon died; None for any other job.
 
-    A power cut or reboot is no attempt. Within one boot the daemon was killed, perhaps by this very job: that counts, so that a
-    job that takes the daemon down with it comes to an end.
+    A power cut or reboot counts as no attempt. If the machine did not reboot, the daemon was killed, perhaps because of this
+    very job. That counts, so that a job that kills the daemon comes to an end.
     """
     if job.attempt is None:
         return None
@@ -183,12 +185,12 @@ def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
     if not same_boot and not job.cancel_requested:
         return AttemptEnded(job=job.job_id, error=error, counts=False)
     record = after_failure(job, error, now=now, seconds=None)
-    # The pause is for a machine in trouble; after a restart the time has passed already.
+    # The pause is for a machine in trouble; at a restart, enough time has passed already.
     return AttemptEnded(job=job.job_id, error=error, counts=True) if isinstance(record, AttemptEnded) else record
 
 
 def cancel(job: Job) -> Answer:
-    """Whether a job can be cancelled. The record only notes the wish; the shell stops the worker, then the job ends."""
+    """Whether a job can be cancelled. The record only notes the request; the shell stops the worker, then the job ends."""
     if job.ended:
         return Answer(False, f"{job.job_id} has already ended ({job.state})")
     if job.cancel_requested:

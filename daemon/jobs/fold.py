@@ -30,7 +30,7 @@ from daemon.contract.records import (
 )
 from daemon.jobs.queue import Queue
 
-#: Ended jobs kept in memory for the gallery and for quick answers; older ones are in the history.
+#: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.
 RECENT = 200
 
 
@@ -47,7 +47,7 @@ class Dated(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch folder of the inbox: its id, its last job, and whether it is being removed."""
+    """A batch folder in the inbox: its id, its last job, and whether it is being removed."""
 
     folder: str
     batch: str
@@ -56,21 +56,21 @@ class Batch:
 
 
 class Jobs:
-    """The jobs as the records tell them, and by what is to be done about them, so that nobody has to look through all.
+    """The jobs according to the records, grouped by what is to be done with them, so that nobody has to search through all.
 
     Attributes:
-        keep: how many of the ended jobs are kept; none: all.
-        live: not ended, by arrival.
-        ended: the last of them, oldest first.
+        keep: how many of the ended jobs are kept; None: all.
+        live: jobs that have not ended, by arrival.
+        ended: the last of the ended ones, oldest first.
         turns: when each batch (None: single drops) last had its turn, as the sequence number of the start.
-        queue: those that wait for their turn.
-        pending: how many are pending, the ones still in the claim among them.
-        processing, unclaimed: those that run; those whose files are not all in source/ yet.
-        postponed: pending, to be tried again at a certain time.
-        returned: those that wait in the inbox for the rest of their picture; they are not among the pending.
-        owed: those that go on without a worker: refused, cancelled, on their way back to the inbox, or with a result that is only
+        queue: the jobs that wait for their turn.
+        pending: how many are pending, including those still being claimed.
+        processing, unclaimed: the running jobs; those whose files are not all in source/ yet.
+        postponed: pending jobs that are retried at a certain time.
+        returned: jobs that wait in the inbox for the rest of their picture; they are not counted as pending.
+        owed: jobs that need no worker to continue: refused, cancelled, returning to the inbox, or with a result that only has
             to be published.
-        batches: the batch folders in the inbox of which pictures were taken.
+        batches: the batch folders in the inbox from which pictures were taken.
     """
 
     def __init__(self, *, keep: int | None = RECENT) -> None:
@@ -89,11 +89,11 @@ class Jobs:
         self.batches: dict[str, Batch] = {}
 
     def find(self, job_id: str) -> Job | None:
-        """A live or recently ended job."""
+        """A live or recently ended job; None if there is none with this id."""
         return self.live.get(job_id) or self.ended.get(job_id)
 
     def apply(self, entry: Dated) -> None:
-        """Take one more record into account. Records of jobs that are not known are of ended jobs in older segments."""
+        """Apply one more record. A record of an unknown job belongs to a job that ended in an older segment."""
         record = entry.record
         match record:
             case SegmentStart():
@@ -123,7 +123,7 @@ class Jobs:
                     self.turns[job.accepted.batch] = entry.seq
 
     def batch_records(self) -> list[AnyRecord]:
-        """What a snapshot has to say of `batches`."""
+        """The records about `batches` for a snapshot."""
         return [
             (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
             for batch in self.batches.values()
@@ -156,7 +156,7 @@ class Jobs:
             del self.ended[next(iter(self.ended))]
 
     def _put(self, job: Job) -> None:
-        """The job as it is now, in `live` and wherever else it belongs."""
+        """Store the current state of the job in `live` and wherever else it belongs."""
         if job.job_id in self.live:
             self._unlist(self.live[job.job_id])
         self.live[job.job_id] = job
@@ -226,7 +226,7 @@ def _advance(job: Job, record: _Step, ts: str) -> Job:
             )
         case AttemptEnded(error=error, counts=counts, retry_at=retry_at):
             attempts = job.attempts if counts else job.attempts - 1
-            # Both times are of one clock at one moment, so their difference holds whatever the clock says later.
+            # Both times were read from one clock at one moment, so their difference stays valid whatever the clock shows later.
             pause = max(0.0, retry_at - clock.seconds(ts))
             return replace(
                 job,

@@ -1,4 +1,4 @@
-"""Who is next: priority, then fair turns between batches and single drops, then arrival."""
+"""Which job is next: by priority, then fair turns between batches and single drops, then by arrival."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,12 @@ _Lines = dict[str | None, list[str]]
 
 
 class Queue:
-    """The jobs that wait for their turn, kept in order as they come and go; what one change costs does not grow with the others.
+    """The jobs that wait for their turn, kept in order as jobs are added and removed.
 
-    Within one priority each batch, and all single drops together, have a line of their own; the lines take turns, the one whose
-    last turn is longest ago first. So 10,000 holiday pictures starve nobody.
+    The cost of a change does not grow with their number.
+
+    Within one priority, each batch has a line of its own, and so have all single drops together. The lines take turns: the one
+    whose last turn is longest ago goes first. So 10,000 holiday pictures hold nobody up.
 
     Args:
         jobs: the jobs by id; a job in the queue stays there until it is removed.
@@ -25,12 +27,12 @@ class Queue:
         self._priorities: dict[int, _Lines] = {}
 
     def add(self, job: Job) -> None:
-        """Put a job in its line, at the place of its arrival."""
+        """Add a job to its line, in order of arrival."""
         line = self._priorities.setdefault(job.priority, {}).setdefault(job.accepted.batch, [])
         line.insert(self._rank(line, job), job.job_id)
 
     def remove(self, job: Job) -> None:
-        """Take a job out that was added with the same priority."""
+        """Remove a job that was added with the same priority."""
         lines = self._priorities[job.priority]
         line = lines[job.accepted.batch]
         del line[self._rank(line, job)]
@@ -40,7 +42,7 @@ class Queue:
                 del self._priorities[job.priority]
 
     def __iter__(self) -> Iterator[Job]:
-        """The jobs in the order in which they will run. Whoever changes the queue meanwhile starts again."""
+        """The jobs in the order in which they will run. If the queue changes, start again."""
         for priority in sorted(self._priorities, reverse=True):
             lines = self._by_turn(self._priorities[priority])
             rank = 0
@@ -69,6 +71,6 @@ class Queue:
         return bisect_left(line, job.sequence, key=lambda job_id: self._jobs[job_id].sequence)
 
     def _by_turn(self, lines: _Lines) -> list[list[str]]:
-        """The lines in the order of their turns; those that never had one by the arrival of their first job."""
+        """The lines in the order of their turns; those that never had one are ordered by the arrival of their first job."""
         first = sorted(lines, key=lambda batch: (self._turns.get(batch, 0), self._jobs[lines[batch][0]].sequence))
         return [lines[batch] for batch in first]

@@ -1,17 +1,17 @@
-"""How long a job still rests before its next attempt. Never longer than the pause that was decided, whatever the clock says."""
+"""How long a job still pauses before its next attempt: never longer than the pause that was decided, whatever the clock says."""
 
 from collections.abc import Callable
 
 from daemon.contract.records import Job
 
-#: Seconds that a job still rests; 0 if it may run when it is its turn.
+#: Returns the seconds that a job still pauses; 0 if it may run when it is its turn.
 Rest = Callable[[Job], float]
 
 
 def rest_left(job: Job, at: float) -> float:
-    """Seconds that a job still rests, by the wall clock; 0 if it may run.
+    """Seconds that a job still pauses, by the wall clock; 0 if it may run.
 
-    The clock may have been set back since: then nobody knows how much of the pause has passed, and all of it is left.
+    If the clock was set back, nobody knows how much of the pause has passed, so the whole pause remains.
 
     Args:
         job: what is known of it.
@@ -23,5 +23,5 @@ def rest_left(job: Job, at: float) -> float:
 
 
 def by_the_clock(at: float) -> Rest:
-    """`rest_left` at this moment, seconds since 1970."""
+    """`rest_left` at one moment, given in seconds since 1970."""
     return lambda job: rest_left(job, at)

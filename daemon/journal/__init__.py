@@ -1,8 +1,8 @@
-"""The journal: what has been decided, in JSON lines, durable before anything acts on it.
+"""The journal: everything that was decided, as JSON lines, durable before anybody acts on it.
 
-`line` is the format, `segment` reads one file and tells a torn tail from damage, `writer` appends, `journal` opens the whole
-folder, `chain` tells whether the segments follow one another, with `head` for the last, `history` looks back over all segments,
-`pruning` forgets old ones, by the time that `reckoning` tells, `lock` keeps a second daemon out.
+`line` is the format. `segment` reads one file and tells a torn tail from damage. `writer` appends. `journal` opens the whole
+folder. `chain` checks that the segments follow one another, with `head` for the last one. `history` reads back over all
+segments. `pruning` removes old ones, by the time that `reckoning` counts. `lock` keeps a second daemon out.
 """
 
 from daemon.journal.history import History

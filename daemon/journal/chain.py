@@ -1,7 +1,7 @@
-"""Do the segments follow one another? Each says what it goes on from, those of older versions by the numbers of their records.
+"""Checks that the segments follow one another. Each says which segment it continues; older versions only by the record numbers.
 
-What is wrong is of two kinds. A *gap*: part of the history is missing, but the last segment tells of every live job, and work
-goes on. A *break*: the last segment is not the last, or not whole; who went on from it would forget jobs, or do them again.
+There are two kinds of fault. A *gap*: part of the history is missing, but the last segment describes every live job, and work
+goes on. A *break*: the last segment is missing or incomplete, and continuing from it would forget jobs or repeat them.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from daemon.journal.head import Head
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is known of a segment: the number in its file's name, what it says of itself, its first and its last record."""
+    """What is known of a segment: the number in its file's name, its first line, and the numbers of its first and last record."""
 
     number: int
     start: SegmentStart
@@ -24,9 +24,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong with the order of the segments; `text` is a sentence without its end.
+    """A fault in the order of the segments. `text` is a sentence without its full stop.
 
-    `lost`: the segments of which something is missing; whoever marks them as lost goes on without.
+    `lost`: the segments that are missing or incomplete; once they are marked as lost, work goes on without them.
     """
 
     kind: Literal["gap", "break"]
@@ -35,16 +35,16 @@ class Fault:
 
 
 def misplaced(link: Link) -> Fault | None:
-    """Whether a file has the name of another segment than it is."""
+    """Whether a file has another segment's name."""
     if link.start.number in (None, link.number):
         return None
-    return Fault("break", f"{_name(link.number)} is segment {link.start.number} of the journal by what it says")
+    return Fault("break", f"{_name(link.number)} contains segment {link.start.number} of the journal")
 
 
 def between(before: Link, link: Link, known: Collection[int] = ()) -> Fault | None:
-    """What is wrong between two segments of which no file lies between; none if nothing is.
+    """The fault between two segments with no other file between them; None if there is none.
 
-    `known`: the segments of which somebody knows that they are damaged or lost.
+    `known`: the segments already known to be damaged or lost.
     """
     return _unless_known(_between(before, link, known), known)
 
@@ -55,7 +55,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
     if old and link.first <= before.last:
         return Fault("break", f"{_name(link.number)} begins before {_name(before.number)} ends: each is in the other's place")
     if not old and (after is None or after.segment < before.number):
-        text = f"{_name(link.number)} was begun without {_name(before.number)}, and knows nothing of what it says"
+        text = f"{_name(link.number)} was begun without {_name(before.number)}, and contains nothing of it"
         return Fault("gap", text, (before.number,))
     if after is None or after.segment > before.number:
         missing = tuple(number for number in range(before.number + 1, link.number) if number not in known)
@@ -71,13 +71,13 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
         text = f"the end of {_name(before.number)} is missing, records {before.last + 1} to {expected}"
         return Fault("gap", text, (before.number,))
     if before.last > expected:
-        text = f"{_name(link.number)} knows nothing of the last records of {_name(before.number)}"
+        text = f"{_name(link.number)} does not continue the last records of {_name(before.number)}"
         return Fault("gap", text, (before.number,))
     return None
 
 
 def behind(last: Link | None, head: Head | None, known: Collection[int] = ()) -> Fault | None:
-    """Whether something is missing at the end of the journal. `known`: as in `between`."""
+    """The fault at the end of the journal, if records are missing there. `known`: as in `between`."""
     if head is None or (last and last.number > head.segment):
         return None
     fault = None

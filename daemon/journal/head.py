@@ -1,8 +1,8 @@
-"""How far the journal had got, kept beside its folder: what tells that the last segment, or its end, is not there any more.
+"""How far the journal had got, in a file next to its folder. It shows whether the last segment, or its end, is missing.
 
-Segments vouch for the ones before them; nothing in the folder vouches for the last. So each new segment and each clean stop note
-the last segment and the last record that is surely on the disk. Losing this file, or its last change, only means that less can be
-told.
+Each segment confirms the ones before it, but nothing in the folder confirms the last. So each new segment and each clean stop
+record the last segment and a record that is certainly on the disk. If this file or its last change is lost, a missing end may
+go unnoticed, but nothing becomes wrong.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last segment, and a record of it that is on the disk: no earlier end is the journal's end."""
+    """The last segment, and one of its records that is on the disk: the journal cannot end before it."""
 
     segment: int
     seq: int
@@ -26,15 +26,15 @@ _HEAD = TypeAdapter(Head)
 
 
 def head_path(folder: bytes) -> bytes:
-    """Where it lies, for the journal in this folder."""
+    """Its path, for the journal in this folder."""
     return folder + b".head"
 
 
 def read_head(fs: FileSystem, folder: bytes) -> Head | None:
-    """How far the journal had got; none if that is not known.
+    """How far the journal had got; None if that is unknown.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         return _HEAD.validate_json(fs.read(head_path(folder), _MAX_BYTES))
@@ -43,7 +43,7 @@ def read_head(fs: FileSystem, folder: bytes) -> Head | None:
 
 
 def write_head(fs: FileSystem, folder: bytes, head: Head) -> None:
-    """Write down how far the journal has got. What stays written if that fails tells less, and nothing wrong."""
+    """Record how far the journal has got. If that fails, the older content stays: it says less, but is not wrong."""
     try:
         write_atomic(fs, head_path(folder), _HEAD.dump_json(head) + b"\n", durable=False)
     except OSError:

@@ -1,7 +1,7 @@
-"""Looking back over all segments, one segment in memory at a time. Never changes anything.
+"""Reads back over all segments, with one in memory at a time. Never changes anything.
 
-Every segment begins with a snapshot of the jobs that had not ended, so each tells the whole of what happened while it was written
-and the oldest may be missing (`pruning`). Of most records only the beginning is read (`outline`).
+Every segment begins with a snapshot of the jobs that had not ended. So each is complete for the time it covers, and the oldest
+may be missing (`pruning`). Most records are read only as far as their first fields (`outline`).
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +22,9 @@ from daemon.journal.segment import NEWER_HINT, Segment, lines
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A job that ended, unread: its records are decoded when `job` is asked for.
+    """A job that ended, not read yet: `job` decodes its records.
 
-    `begun` is the line of the record that it began with in its segment, `end` that of its last one.
+    `begun` is the line of its first record in its segment, `end` that of its last.
     """
 
     job_id: str
@@ -44,7 +44,7 @@ class Past:
 
 
 class History:
-    """All that was ever recorded and not yet pruned."""
+    """Everything that was recorded and not yet pruned."""
 
     def __init__(self, fs: FileSystem, folder: bytes) -> None:
         self._fs = fs
@@ -60,7 +60,7 @@ class History:
             yield from segment.entries()
 
     def segments(self, *, backwards: bool = False) -> Iterator[Segment]:
-        """The segments in order, or the last first; read one at a time.
+        """The segments in order, or the last first; one is read at a time.
 
         Raises:
             Refusal: a segment is damaged.
@@ -73,7 +73,7 @@ class History:
                 continue  # pruned a moment ago
 
     def now(self) -> Jobs:
-        """The jobs as the last segment tells them: all live ones, and the last of those that ended since it began.
+        """The jobs according to the last segment: all live ones, and the last of those that ended since it began.
 
         Raises:
             Refusal: the segment is damaged.
@@ -85,10 +85,10 @@ class History:
         return jobs
 
     def story(self, job_id: str) -> list[Entry]:
-        """The records of one job in order; reads only lines that name it.
+        """The records of one job in order. Only lines that contain its id are read.
 
         Raises:
-            Refusal: a record comes from a newer version.
+            Refusal: a newer version wrote a record.
         """
         needle = b'"job":"' + job_id.encode() + b'"'
         found: list[Entry] = []
@@ -97,14 +97,14 @@ class History:
         return found
 
     def job(self, job_id: str) -> Job | None:
-        """What became of a job, live or ended; none if nothing is known of it."""
+        """The last known state of a job, live or ended; None if it is unknown."""
         jobs = Jobs()
         for entry in self.story(job_id):
             jobs.apply(entry)
         return jobs.find(job_id)
 
     def batch(self, name: str) -> list[Job]:
-        """The jobs of a batch, or of all batches that came in a folder of that name, in the order of arrival."""
+        """The jobs of a batch, or of all batches that came in a folder with that name, by arrival."""
         found: dict[str, Job] = {}
         live: dict[str, Job] = {}
         for segment in self.segments():
@@ -116,7 +116,7 @@ class History:
         return sorted((found | live).values(), key=lambda job: job.sequence)
 
     def endings(self) -> Iterator[tuple[str, str]]:
-        """The id of each job that ended and when, the last first; no more segments are read than are asked for."""
+        """The id of each ended job and when it ended, newest first. Segments are read only as the caller needs them."""
         for number in reversed(segment_numbers(self._fs, self._folder)):
             for line in reversed(self._lines(number, b'"event":"ended"')):
                 found = mark(line, 0, len(line))
@@ -124,22 +124,22 @@ class History:
                     yield found.job, ts_of(line)
 
     def past(self) -> Iterator[Past]:
-        """The jobs that ended and were not removed, the last first, unread.
+        """The jobs that ended and were not removed, newest first, not read yet.
 
         Raises:
             Refusal: a segment is damaged.
         """
-        told: set[str] = set()
+        newer: set[str] = set()
         for segment in self.segments(backwards=True):
             outline = Outline(segment)
             for job_id, places in reversed(outline.ended.items()):
-                if job_id not in told:
+                if job_id not in newer:
                     yield _past(outline, job_id, places)
-            # What a newer segment says of a job is what holds, also that it runs again or was removed.
-            told |= outline.removed | outline.ended.keys() | outline.live.keys()
+            # The newest segment that mentions a job counts, even if it says that the job runs again or was removed.
+            newer |= outline.removed | outline.ended.keys() | outline.live.keys()
 
     def backwards(self) -> Iterator[Job]:
-        """The jobs that ended and were not removed, the last first.
+        """The jobs that ended and were not removed, newest first.
 
         Raises:
             Refusal: a segment is damaged, or a newer version wrote it.
@@ -147,11 +147,11 @@ class History:
         return (past.job() for past in self.past())
 
     def ended(self, most: int) -> list[Job]:
-        """The jobs that ended last, newest first, at most `most`; see `backwards`."""
+        """At most `most` jobs that ended, newest first; see `backwards`."""
         return list(islice(self.backwards(), most))
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
-        """The lines of a segment with these bytes in them, up to a torn tail or damage: what is behind it is not relied on."""
+        """The lines of a segment that contain these bytes, up to a torn tail or damage: what follows it is not trusted."""
         try:
             data = read_file(self._fs, segment_path(self._folder, number))
         except FileNotFoundError:
@@ -181,7 +181,7 @@ def _past(outline: Outline, job_id: str, places: list[Mark]) -> Past:
 
 
 def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:
-    """Those of the jobs that belong to a batch; only these are read."""
+    """The jobs that belong to a batch; only these are read."""
     found = {}
     for job_id, places in several.items():
         if b'"batch":null' in outline.segment.line(places[0]):

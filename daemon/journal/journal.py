@@ -1,8 +1,8 @@
-"""The journal as a folder of segments: open it, know what was decided, and go on in a new segment.
+"""The journal as a folder of segments: opens it, returns what was decided, and continues in a new segment.
 
-Nothing is ever appended behind a tail that this process did not write: each start, and every `RECORDS_PER_SEGMENT` records, a
-new segment begins with a snapshot of the live jobs, is made durable under a temporary name and put in place by one rename. So
-start-up reads one segment, whatever the history holds.
+A process never appends behind a tail that it did not write. At each start, and after `RECORDS_PER_SEGMENT` records, a new
+segment begins with a snapshot of the live jobs. It is made durable under a temporary name and put in place by one rename. So a
+start reads one segment, however long the history is.
 """
 
 import os
@@ -30,14 +30,15 @@ from daemon.journal.segment import DamageError, Segment, Torn, damaged
 from daemon.journal.writer import JournalError, Writer
 
 RECORDS_PER_SEGMENT = 10_000
-#: Room for the records of all jobs under way when the disk fills up, some 16,000 of 1 KB: with less, nothing new may begin.
+#: Disk space for the records of all running jobs when the disk fills up: about 16,000 of 1 KB. With less, nothing new may
+#: begin.
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
     "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
-    "it puts the files in their places and takes in the jobs that the journal does not know."
+    "it puts the files in their places and adds the jobs that the journal does not list."
 )
-#: A segment holds a snapshot and some 10,000 records of about 1 KB; what is far beyond that was not written by us.
+#: A segment holds a snapshot and about 10,000 records of 1 KB. Anything much larger was not written by this program.
 _MAX_SEGMENT_BYTES = 1 << 30
 _NAME = re.compile(rb"(\d{8})\.jsonl")
 _ASIDE = re.compile(rb"(?:damaged|lost)-(\d{8})\.jsonl")
@@ -45,9 +46,10 @@ _ASIDE = re.compile(rb"(?:damaged|lost)-(\d{8})\.jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the last segment says: the records that still matter in order, and what had to be set aside.
+    """What the last segment says: the records that still matter, in order, and what was set aside.
 
-    `segment` is the highest number that a segment ever had; `gap` says what is missing of the history before the last one.
+    `segment` is the highest number that a segment ever had; `gap` says what is missing from the history before the last
+    segment.
     """
 
     entries: list[Entry]
@@ -59,27 +61,31 @@ class Recovered:
 
 
 def segment_path(folder: bytes, number: int) -> bytes:
-    """Where a segment lies."""
+    """The path of a segment."""
     return os.path.join(folder, b"%08d.jsonl" % number)
 
 
 def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
-    """The segments that are there, oldest first."""
-    try:
-        names = [entry.name for entry in fs.scan(folder)]
-    except FileNotFoundError:
-        return []
-    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    """The numbers of the existing segments, oldest first."""
+    return sorted(int(match[1]) for name in _names(fs, folder) if (match := _NAME.fullmatch(name)))
 
 
 def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> bytes:
-    """Where a damaged segment is moved, or what marks a segment as lost."""
+    """The path to which a damaged segment is moved, or of the file that marks a segment as lost."""
     return os.path.join(folder, b"%s-%08d.jsonl" % (what.encode(), number))
 
 
 def set_aside(fs: FileSystem, folder: bytes) -> set[int]:
-    """The numbers of the segments of which somebody knows that they are damaged or lost, and goes on without them."""
-    return {int(match[1]) for entry in fs.scan(folder) if (match := _ASIDE.fullmatch(entry.name))}
+    """The numbers of the segments that are known to be damaged or lost, and that the journal does without."""
+    return {int(match[1]) for name in _names(fs, folder) if (match := _ASIDE.fullmatch(name))}
+
+
+def _names(fs: FileSystem, folder: bytes) -> list[bytes]:
+    """The names in the journal's folder; none if the folder is missing."""
+    try:
+        return [entry.name for entry in fs.scan(folder)]
+    except FileNotFoundError:
+        return []
 
 
 def read_file(fs: FileSystem, path: bytes) -> bytes:
@@ -88,10 +94,10 @@ def read_file(fs: FileSystem, path: bytes) -> bytes:
 
 
 def load_segment(fs: FileSystem, path: bytes) -> Segment:
-    """Read one segment whole.
+    """Read one whole segment.
 
     Raises:
-        Refusal: it is damaged; says where.
+        Refusal: it is damaged; the message says where.
     """
     name = path.decode(errors="replace")
     try:
@@ -103,7 +109,7 @@ def load_segment(fs: FileSystem, path: bytes) -> Segment:
 
 
 def link_of(segment: Segment, number: int) -> Link:
-    """What the order of the segments is told from, of a segment that was read.
+    """What the order of the segments is checked with, for a segment that was read.
 
     Raises:
         DamageError: it does not begin with a snapshot.
@@ -117,11 +123,11 @@ def link_of(segment: Segment, number: int) -> Link:
 def _check_snapshot(segment: Segment) -> None:
     first = next(segment.entries(), None)
     if not (first and isinstance(first.record, SegmentStart) and len(segment.marks) > first.record.live):
-        raise DamageError(1, 0, "the segment does not begin with a whole snapshot")
+        raise DamageError(1, 0, "the segment does not begin with a complete snapshot")
 
 
 class Journal:
-    """The one writer of a home's journal."""
+    """The only writer of a home's journal."""
 
     def __init__(
         self,
@@ -142,19 +148,19 @@ class Journal:
         self._limit = records_per_segment
         self._monotonic = monotonic
         self._writer: Writer | None = None
-        #: How many records the segment had when no new one could be begun.
+        #: How many records the segment had when no new one could be started.
         self._postponed_at = 0
         self._after: Preceding | None = None
-        #: The time by the journal's own reckoning, and what the two clocks said then; see `reckoning`.
+        #: The time by the journal's own count, and what the two clocks showed then; see `reckoning`.
         self._reckoned: tuple[float, float, float | None] | None = None
         self.segment = 0
 
     def recover(self) -> Recovered:
-        """Read the last segment; a torn tail is copied aside and reported, and so is what is missing just before the segment.
+        """Read the last segment. A torn tail is copied aside and reported, and so is a gap just before the segment.
 
         Raises:
             Refusal: the segment is damaged, or is not where the journal ended.
-            JournalError: it cannot be read, or its tail cannot be set aside; nothing is lost by trying again.
+            JournalError: it cannot be read, or its tail cannot be set aside; trying again loses nothing.
         """
         try:
             return self._recover()
@@ -162,12 +168,13 @@ class Journal:
             raise JournalError(f"cannot read the journal in {self._folder.decode(errors='replace')}: {error.strerror}") from error
 
     def _recover(self) -> Recovered:
-        make_folders(self._fs, self._folder)
         numbers = segment_numbers(self._fs, self._folder)
         head, moved = read_head(self._fs, self._folder), set_aside(self._fs, self._folder)
         highest = max([*numbers, *moved, head.segment if head else 0, 0])
         if not numbers:
             self._refuse(behind(None, head, moved))
+            # Not earlier: an empty folder would be in the way if somebody puts a moved one back.
+            make_folders(self._fs, self._folder)
             return Recovered([], highest, 1, None, None)
         number = numbers[-1]
         path = segment_path(self._folder, number)
@@ -190,12 +197,12 @@ class Journal:
         moments = [clock.seconds(segment.ts(segment.marks[i])) for i in some(len(segment.marks))]
         began = moments[0] if link.start.reckoned is None else link.start.reckoned
         self._reckoned = (began + passed(moments), moments[-1], None)
-        # The numbers of a torn tail are given again: it counts for nothing, in whatever segment it stays.
+        # A torn tail's numbers are used again: it does not count, in whatever segment it remains.
         entries = list(segment.entries(Outline(segment).what_matters(RECENT)))
         return Recovered(entries, highest, link.last + 1, torn, report, gap)
 
     def _fault_before(self, link: Link, numbers: list[int], aside: set[int]) -> Fault | None:
-        """What is wrong between the last segment and the one before; what cannot be read there hides only history."""
+        """The fault between the last segment and the one before it. If that one cannot be read, only history is hidden."""
         if len(numbers) == 1:
             return None
         number = numbers[-2]
@@ -207,32 +214,32 @@ class Journal:
 
     def _refuse(self, fault: Fault | None) -> None:
         if fault:
-            raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is not whole: {fault.text}", hint=BROKEN_HINT)
+            raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is incomplete: {fault.text}", hint=BROKEN_HINT)
 
     def _reckon(self, ts: str) -> float:
-        """The time by the journal's own reckoning at the beginning of a segment, and remember it."""
+        """The time by the journal's own count at the beginning of a segment, which is remembered."""
         wall, ticks = clock.seconds(ts), self._monotonic()
         if self._reckoned is None:
             reckoned = wall
         else:
             before, at, since = self._reckoned
-            # Within one process the monotonic clock has seen all of it.
+            # Within one process, the monotonic clock has counted all of it.
             reckoned = before + (passed((at, wall)) if since is None else ticks - since)
         self._reckoned = (reckoned, wall, ticks)
         return reckoned
 
     def begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Start a new segment with a snapshot of the live jobs, and `more` that must not be forgotten.
+        """Start a new segment with a snapshot of the live jobs, and with `more` records that must not be forgotten.
 
         Raises:
-            Refusal: the snapshot could not be read back, so it was not written; the journal is as it was.
-            JournalError: it could not be written; the journal is as it was.
+            Refusal: the snapshot could not be read back, so it was not written; the journal is unchanged.
+            JournalError: it could not be written; the journal is unchanged.
         """
         try:
             self._begin(segment, next_seq, live, more)
         except UnreplayableError as error:
             raise Refusal(
-                f"the journal in {self._folder.decode(errors='replace')} cannot go on: {error}",
+                f"the journal in {self._folder.decode(errors='replace')} cannot continue: {error}",
                 hint="Nothing was changed. This is a fault of Multiplane itself: please report it, with the log.",
             ) from error
 
@@ -257,7 +264,7 @@ class Journal:
         try:
             self._remove_leftover(temporary)
             fd = self._fs.create(temporary)
-            # Piece by piece: the text of tens of thousands of jobs need not be in memory at once.
+            # Written in chunks, so that the text of tens of thousands of jobs is never in memory at once.
             try:
                 while piece := b"".join(islice(lines, _LINES_PER_WRITE)):
                     write_all(self._fs, fd, piece)
@@ -283,7 +290,7 @@ class Journal:
             return
 
     def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
-        """Make records durable as one group; only then may anybody act on them.
+        """Make records durable as one group. Nobody may act on them before this returns.
 
         Raises:
             JournalError: see `Writer.append`.
@@ -292,16 +299,25 @@ class Journal:
             raise JournalError("the journal was not begun")
         return self._writer.append(records)
 
-    def is_full(self, live: int) -> bool:
-        """Whether it is time for a new segment, with so many live jobs.
+    def check(self) -> None:
+        """Check that the next start can find what is written.
 
-        A segment has at least as many records as its snapshot will have, so that writing the snapshots never costs more than
-        writing the records.
+        Raises:
+            JournalError: see `Writer.check`.
+        """
+        if self._writer is not None:
+            self._writer.check()
+
+    def is_full(self, live: int) -> bool:
+        """Whether it is time for a new segment, given the number of live jobs.
+
+        A segment gets at least as many records as its snapshot will have, so that writing snapshots never costs more than
+        writing records.
         """
         return self._writer is not None and self._writer.count - self._postponed_at >= max(self._limit, live)
 
     def rotate(self, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Go on in a new segment; if its snapshot could not be read back, in this one: all that it holds can be.
+        """Continue in a new segment. If its snapshot could not be read back, stay in this one, whose records are all readable.
 
         Raises:
             JournalError: see `begin`.
@@ -312,11 +328,11 @@ class Journal:
         try:
             self._begin(self.segment + 1, self._writer.next_seq, live, more)
         except UnreplayableError as error:
-            logger.error("the journal goes on in segment {}, as a new one could not begin: {}", self.segment, error)
+            logger.error("the journal continues in segment {}, because a new one could not begin: {}", self.segment, error)
             self._postponed_at = self._writer.count
 
     def close(self) -> None:
-        """Let go of the segment."""
+        """Close the segment."""
         if self._writer:
             write_head(self._fs, self._folder, Head(self.segment, self._writer.next_seq - 1))
             self._writer.close()

@@ -1,4 +1,4 @@
-"""The journal and what it adds up to, kept in step: nothing is known that is not durable."""
+"""The journal and the jobs it adds up to, kept in step: nothing is known that is not durable."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Subscriber = Callable[[AnyRecord], None]
 
 
 class Ledger:
-    """Records decisions, and tells its subscribers of each. Whoever acts on a decision has recorded it here first."""
+    """Records decisions, and publishes each to its subscribers. Every decision is recorded here before anybody acts on it."""
 
     def __init__(self, journal: Journal, jobs: Jobs) -> None:
         self._journal = journal
@@ -20,21 +20,23 @@ class Ledger:
         self.jobs = jobs
 
     def subscribe(self, *subscribers: Subscriber) -> None:
-        """From now on call each of them, in this order, with every record after it took effect. Said once, for all of them.
+        """From now on, call each subscriber, in this order, with every record after it took effect.
 
-        A subscriber shows or remembers; it must not raise, and it records nothing itself. A disk that fails it is logged: the
-        record stands, and the other subscribers hear of it.
+        Call this once, for all of them.
+
+        A subscriber shows or remembers something. It must not raise, and it records nothing itself. If it fails because of a
+        disk, that is logged: the record stands, and the other subscribers still get it.
         """
         if self._subscribers:
             raise AssertionError("the ledger has its subscribers already")
         self._subscribers = subscribers
 
     def record(self, *records: AnyRecord) -> list[Entry]:
-        """Make the records durable, all with one sync, and take them into account.
+        """Make the records durable with one sync, and apply them.
 
         Raises:
             UnreplayableError: one of them could not be read back; nothing was recorded.
-            JournalError: the process must stop; whether they are durable shows at the next start.
+            JournalError: the process must stop; the next start shows whether they are durable.
         """
         entries = self._journal.append(records)
         for entry in entries:

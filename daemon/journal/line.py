@@ -1,10 +1,10 @@
 """One record as one line: `{"v":1,"seq":7,"group":6,"ts":"…","event":"claimed","job":"…","crc":"0a1b2c3d"}`.
 
-The line is closed by the CRC-32 of all its bytes before `,"crc"`, so that `tail -f | jq` reads it and any damage shows.
-`group` is the `seq` of the first record that shared the write and the sync.
+The line ends with the CRC-32 of all its bytes before `,"crc"`, so any damage shows, and `tail -f | jq` can read it. `group` is
+the `seq` of the first record in the same write and sync.
 
-Reading a record costs 30 µs, reading the beginning of its line 1 µs. So who looks for something in a long history reads the
-beginnings (`mark`), perhaps one field (`field`), and decodes only what matters: the CRC vouches that we wrote it.
+Reading a record takes 30 µs, reading the beginning of its line 1 µs. So a search through a long history reads the beginnings
+(`mark`), perhaps one field (`field`), and decodes only what it needs. The CRC proves that this program wrote the line.
 """
 
 import json
@@ -17,26 +17,26 @@ from pydantic import ValidationError
 
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 
-#: How every record begins, also one whose line was joined to the one before it.
+#: How every record begins, even one whose line was joined to the one before it.
 BEGINNING = b'{"v":'
 _CLOSING = b',"crc":"%08x"}'
 _CLOSING_LENGTH = len(_CLOSING % 0)
 _ENVELOPE = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":(\d+),"ts":"([^"\\]*)",')
-#: `event` and `job` are the first fields of every record; an id has nothing in it that JSON would escape.
+#: `event` and `job` are the first fields of every record. An id contains nothing that JSON would escape.
 _HEAD = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":\d+,"ts":"[^"\\]*","event":"([a-z_]+)"(?:,"job":"([^"\\]*)")?')
 _EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
 _VERSION = re.compile(rb'\{"v":(\d{1,9})[,}]')
 _JSON = json.JSONDecoder()
-#: How much of a reader's complaint is told.
+#: How many characters of a reader's error message are shown.
 _SHOWN = 200
 
 
 class UnknownRecordError(Exception):
-    """An intact line that this version does not understand; a newer version wrote it. Says what is strange about it."""
+    """An intact line that this version does not understand: a newer version wrote it. The message says what is unknown."""
 
 
 class UnreplayableError(Exception):
-    """A record that says something no reader of the journal accepts. It was not written; the journal is as it was."""
+    """A record that no reader of the journal would accept. It was not written; the journal is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,10 @@ class Entry:
 
 
 class Mark(NamedTuple):
-    """How a line begins, and where it is: from `start` to `end`, without its newline. `job` of a segment's start is empty."""
+    """How a line begins, and where it is: from `start` to `end`, without its newline.
+
+    `job` is empty for a segment's first line.
+    """
 
     seq: int
     event: str
@@ -60,17 +63,17 @@ class Mark(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """The line of a record, newline included, whether or not anybody can read it; what is written goes through `checked`."""
+    """The line of a record, with its newline. This does not check whether it can be read back; writers use `checked`."""
     envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
     body = envelope + RECORD.dump_json(entry.record)[1:-1]
     return body + _CLOSING % zlib.crc32(body) + b"\n"
 
 
 def checked(entry: Entry) -> bytes:
-    """The line of a record, after it was read back as a start of the daemon will read it.
+    """The line of a record, after reading it back as a start of the daemon would.
 
     Raises:
-        UnreplayableError: nobody could read it.
+        UnreplayableError: it could not be read back.
     """
     try:
         line = encode(entry)
@@ -83,15 +86,15 @@ def checked(entry: Entry) -> bytes:
 
 
 def is_intact(line: bytes) -> bool:
-    """Whether a line without its newline carries its own CRC."""
+    """Whether a line, without its newline, has the right CRC."""
     return line.endswith(_CLOSING % zlib.crc32(line[:-_CLOSING_LENGTH]))
 
 
 def mark(data: bytes, start: int, end: int) -> Mark:
-    """How the intact line at this place begins.
+    """The beginning of the intact line at this place.
 
     Raises:
-        UnknownRecordError: the line says something that this version does not know.
+        UnknownRecordError: the line contains something that this version does not know.
     """
     head = _HEAD.match(data, start, end)
     if head is None:
@@ -115,9 +118,9 @@ def ts_of(line: bytes) -> str:
 
 
 def field(line: bytes, name: str) -> object:
-    """The first field of this name in an intact line, alone; none if there is none. Its value may be any JSON."""
+    """The first field with this name in an intact line, without decoding the rest; None if there is none. It may be any JSON."""
     key = b'"%s":' % name.encode()
-    # Within a string the quotes would be escaped, so this is a key.
+    # Inside a string the quotes would be escaped, so this is a key.
     at = line.find(key)
     if at < 0:
         return None
@@ -129,14 +132,14 @@ def decode(line: bytes) -> Entry:
     """The record of an intact line.
 
     Raises:
-        UnknownRecordError: the line is intact but says something this version does not know.
+        UnknownRecordError: the line contains something that this version does not know.
     """
     envelope = _envelope(line)
     version, seq, group, ts = envelope.groups()
     if int(version) > RECORD_VERSION:
         raise UnknownRecordError(f"record version {int(version)}")
     try:
-        # The record's own JSON, read in one go.
+        # The record's own JSON, parsed in one pass.
         record = RECORD.validate_json(b"{" + line[envelope.end() : -_CLOSING_LENGTH] + b"}")
     except ValidationError as error:
         raise UnknownRecordError(str(error).splitlines()[0]) from error
@@ -152,6 +155,6 @@ def _envelope(line: bytes) -> re.Match[bytes]:
 
 
 def _version_of(line: bytes) -> str | None:
-    """What is said of a line's version, if it is a newer one."""
+    """A text about a line's version, if it is a newer one."""
     found = _VERSION.match(line)
     return f"record version {int(found[1])}" if found and int(found[1]) > RECORD_VERSION else None

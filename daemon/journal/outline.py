@@ -1,7 +1,7 @@
-"""What became of which job in one segment, told from the beginnings of its lines.
+"""What happened to each job in one segment, taken from the beginnings of its lines.
 
-Which jobs live, which ended, and where their records are; who asks decodes what matters, mostly a small part of it.
-It follows the same rules as `daemon.jobs.fold`, which says what the records mean; a job's records, folded, are the job.
+It shows which jobs are live, which ended, and where their records are; callers decode only the few they need. It follows the
+same rules as `daemon.jobs.fold`, which defines what the records mean: folding a job's records gives the job.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 _BEGINNINGS = frozenset(("accepted", "live", "requeued"))
-#: Of the segment itself, or of a batch folder.
+#: Records about the segment itself or about a batch folder.
 _OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_closed"))
 
 
 class Outline:
-    """The jobs of a segment by what became of them, each with the places of its records.
+    """The jobs of a segment, grouped by what happened to them, each with the places of its records.
 
     Attributes:
-        live: not ended, by arrival.
-        ended: ended and not removed, by their ends.
-        removed: removed, and not begun again.
-        others: the places of records that are of no single job.
+        live: jobs that have not ended, by arrival.
+        ended: jobs that ended and were not removed, in the order of their ends.
+        removed: jobs that were removed, and not begun again.
+        others: the places of records that belong to no single job.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -58,7 +58,7 @@ class Outline:
             self.live[job].append(place)
 
     def job(self, places: Iterable[Mark]) -> Job:
-        """The job that these records tell of.
+        """The job that these records describe.
 
         Raises:
             Refusal: a newer version wrote one of them.
@@ -70,9 +70,9 @@ class Outline:
         return job
 
     def what_matters(self, most_ended: int) -> list[Mark]:
-        """The places of all records but those of jobs that ended before the last so many: what a start needs, in order.
+        """The places, in order, of all records that a start needs: only the last `most_ended` of the ended jobs are included.
 
-        A batch folder is remembered by the jobs that came out of it, so those are never left out.
+        A batch folder is remembered through the jobs that came from it, so those are never left out.
         """
         left_out = {
             job

@@ -1,7 +1,7 @@
-"""Forgetting: whole segments that are older than anybody wants to look back. The oldest go first, the last one always stays.
+"""Removes whole segments that are too old, the oldest first. The last one always stays.
 
-Every segment begins with a snapshot of what is live, so nothing that still matters is only in an old one. The journal's own
-reckoning tells how old a segment is, not the clock of this start, which may be wrong.
+Every segment begins with a snapshot of the live jobs, so nothing that still matters is only in an old one. The age of a segment
+comes from the journal's own count of time, not from the clock at this start, which may be wrong.
 """
 
 import re
@@ -14,13 +14,13 @@ from daemon.fs import FileSystem
 from daemon.journal.journal import segment_numbers, segment_path
 from daemon.journal.line import UnknownRecordError, decode, is_intact
 
-#: The first line of a segment is about 300 bytes.
+#: How much is read for the first line of a segment, which has about 300 bytes.
 _HEAD_BYTES = 4096
 _TORN = re.compile(rb"torn-(\d{8})-\d+")
 
 
 def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
-    """Remove the segments whose records are all older than so much, and what was set aside of them.
+    """Remove the segments whose records are all older than `keep`, and what was set aside of them.
 
     Returns:
         How many segments were removed.
@@ -51,7 +51,7 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
 
 
 def _began(fs: FileSystem, path: bytes) -> float | None:
-    """When a segment began, by the journal's reckoning; none if it cannot be read, which is not for pruning to judge."""
+    """When a segment began, by the journal's own count; None if it cannot be read, which pruning does not judge."""
     line = fs.read(path, _HEAD_BYTES).split(b"\n", 1)[0]
     try:
         first = decode(line) if is_intact(line) else None

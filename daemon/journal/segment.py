@@ -1,10 +1,10 @@
-"""Reading one segment: which lines hold, where a torn tail begins, and what is damage.
+"""Reads one segment: which lines are valid, where a torn tail begins, and what is damage.
 
-The pages of one write that was never synced may reach the disk in any order, or not at all, or as zeros. So an invalid line
-is the trace of a power loss, a *torn tail*, if nothing behind it was written later than the write it belongs to. As a record's
-`group` is the sequence number of the first record of its write, that is: every intact record behind the hole has one and the
-same group, and this group began no later than the first missing record. Anything else means that synced records were changed
-on the disk: *damage*, which nobody may guess away.
+The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line comes from a
+power loss, and is a *torn tail*, if nothing behind it was written later than its own write. A record's `group` is the sequence
+number of the first record of its write. So the rule is: every intact record behind the hole has the same group, and this group
+began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
+*damage*, which nothing may guess away.
 """
 
 import json
@@ -15,15 +15,15 @@ from typing import Any, cast
 from daemon.errors import Refusal
 from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, decode, field, group_of, is_intact, mark, ts_of
 
-#: Whoever moved the journal away to get on with an older version would lose sight of every job.
+#: Somebody who moved the journal away to continue with an older version would lose track of every job.
 NEWER_HINT = (
-    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is whole."
+    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is intact."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """What a power loss left of the last write: it begins at `offset` bytes, line `line` (1-based)."""
+    """What a power loss left of the last write. It begins `offset` bytes into the file, in line `line` (1-based)."""
 
     offset: int
     line: int
@@ -31,11 +31,11 @@ class Torn:
 
 
 class DamageError(Exception):
-    """A segment that does not say what was written into it.
+    """A segment does not contain what was written into it.
 
     Args:
         line: number of the first bad line, 1-based.
-        offset: its place in the file, in bytes.
+        offset: its position in the file, in bytes.
         reason: what is wrong with it.
     """
 
@@ -47,22 +47,22 @@ class DamageError(Exception):
 
 
 class NewerError(DamageError):
-    """A segment that says something this version does not understand: a newer one wrote it, and it is not damaged."""
+    """A segment contains something that this version does not understand: a newer one wrote it, and it is not damaged."""
 
 
 class Segment:
-    """One segment's bytes and where its records are in them, up to its torn tail; each is decoded when it is asked for.
+    """One segment's bytes, and where its records are, up to its torn tail. Records are decoded on request.
 
     Args:
         data: the file.
-        name: of the file, for what is to be said about it.
+        name: of the file, for messages.
 
     Attributes:
-        marks: the records that count, in order.
-        torn: what is behind them, if anything is.
+        marks: the valid records, in order.
+        torn: what is behind them, if anything.
 
     Raises:
-        DamageError: a record that had been synced is not intact or is missing.
+        DamageError: a synced record is changed or missing.
         NewerError: a newer version wrote it.
     """
 
@@ -80,11 +80,11 @@ class Segment:
         return ts_of(self.line(place))
 
     def field(self, place: Mark, name: str) -> object:
-        """The first field of this name in a record, without reading the rest; none if there is none."""
+        """The first field with this name in a record, without reading the rest; None if there is none."""
         return field(self.line(place), name)
 
     def fields(self, place: Mark) -> dict[str, Any]:
-        """All fields of a line as JSON has them, those of the envelope among them."""
+        """All fields of a line as JSON, including those of the envelope."""
         return cast("dict[str, Any]", json.loads(self.line(place).decode()))
 
     def entry(self, place: Mark) -> Entry:
@@ -109,7 +109,7 @@ class Segment:
 
 
 def damaged(name: str, damage: DamageError) -> Refusal:
-    """What a person is told of damage in a file of this name, or of what a newer version wrote there."""
+    """The refusal that tells a person about damage in the file with this name, or about a newer version's records in it."""
     if isinstance(damage, NewerError):
         return Refusal(
             f"the journal was written by a newer Multiplane ({damage.reason}): {name}, line {damage.line}",
@@ -117,12 +117,12 @@ def damaged(name: str, damage: DamageError) -> Refusal:
         )
     return Refusal(
         f"the journal is damaged: {name}, {damage}",
-        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to go on without it.",
+        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to continue without it.",
     )
 
 
 def lines(data: bytes) -> Iterator[tuple[int, int, bool]]:
-    """(offset, end without the newline, whether a newline closed it)."""
+    """Yields (offset, end without the newline, whether there is a newline)."""
     offset = 0
     while offset < len(data):
         end = data.find(b"\n", offset)
@@ -134,7 +134,7 @@ def lines(data: bytes) -> Iterator[tuple[int, int, bool]]:
 
 
 def _buried(data: bytes, offset: int, end: int) -> int | None:
-    """Where an intact record begins at the end of a line that is not intact: the newline before it is what was lost."""
+    """Where an intact record begins in the rest of an invalid line: only the newline before it was lost."""
     start = data.find(BEGINNING, offset + 1, end)
     while start > 0:
         if is_intact(data[start:end]):
@@ -152,7 +152,7 @@ def _survey(data: bytes) -> tuple[list[Mark], Torn | None]:
         start = offset
         if not (closed and is_intact(data[offset:end])):
             if not marks:
-                raise DamageError(number, offset, "a segment is put in place whole, but its first record is not intact")
+                raise DamageError(number, offset, "a segment is put in place complete, but its first record is not intact")
             torn = torn or Torn(offset, number, data[offset:])
             buried = _buried(data, offset, end) if closed else None
             if buried is None:

@@ -1,7 +1,7 @@
-"""Appending: one write and one sync for all records that are ready together.
+"""Appends records: one write and one sync for all that are ready together.
 
-After an error nothing is known of what reached the disk, and a second sync may wrongly succeed, so the first error poisons the
-writer: the process must end and recover from the disk at its next start.
+After an error nobody knows what reached the disk, and a second sync may wrongly succeed. So after the first error the writer
+refuses to continue: the process must end and recover from the disk at its next start.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +11,24 @@ from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 from daemon.journal.line import Entry, checked
 
+#: What to do if the disk did not accept a record.
+_DISK_HINT = "Make sure that the disk of the state folder works and has free space, then start again."
+_GONE_HINT = (
+    "If you moved it, put it back, then start again: nothing is lost. If it is gone: multiplane doctor --repair; it takes in the "
+    "jobs from the outbox."
+)
+
 
 class JournalError(Exception):
-    """The journal could not be written; the process must stop."""
+    """The journal could not be written; the process must stop. `hint`: what to do about it."""
+
+    def __init__(self, message: str, *, hint: str = _DISK_HINT) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Writer:
-    """The one who appends to a segment that this process made."""
+    """Appends to a segment that this process created."""
 
     def __init__(self, fs: FileSystem, fd: int, path: bytes, next_seq: int, clock: Callable[[], str]) -> None:
         self._fs = fs
@@ -29,11 +40,12 @@ class Writer:
         self.count = 0
 
     def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
-        """Write the records as one group and wait until they are on the disk.
+        """Write the records as one group, and wait until they are on the disk.
 
         Raises:
-            UnreplayableError: one of them could not be read back; none was written, and the next append is as good as any.
-            JournalError: they may or may not be on the disk; nothing more can be appended by this process.
+            UnreplayableError: one of them could not be read back; none was written, and later appends may succeed.
+            JournalError: they may or may not be on the disk, or are not where the next start will look for them; this process
+                can append nothing more.
         """
         if self._poison:
             raise JournalError(self._poison)
@@ -46,10 +58,26 @@ class Writer:
         except OSError as error:
             self._poison = f"cannot write the journal {self._path.decode(errors='replace')}: {error.strerror}"
             raise JournalError(self._poison) from error
+        self.check()
         self.next_seq += len(entries)
         self.count += len(entries)
         return entries
 
+    def check(self) -> None:
+        """Check that the segment is where the next start will look for it.
+
+        Raises:
+            JournalError: it was removed, moved with its folder, or replaced by another file; this process can append nothing
+                more.
+        """
+        try:
+            if self._fs.is_at(self._fd, self._path):
+                return
+        except OSError:
+            return  # the system does not say, which is not a reason to stop
+        self._poison = f"the journal {self._path.decode(errors='replace')} was removed or moved while the daemon was writing it"
+        raise JournalError(self._poison, hint=_GONE_HINT)
+
     def close(self) -> None:
-        """Let go of the segment; everything in it is durable already."""
+        """Close the segment; everything in it is already durable."""
         self._fs.close(self._fd)

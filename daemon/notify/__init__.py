@@ -1,1 +1,1 @@
-"""Telling the person at the machine: notifications, and colours in Finder."""
+"""Informs the person at the machine: notifications, and colours in Finder."""

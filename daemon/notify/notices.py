@@ -1,33 +1,34 @@
-"""Which notifications there are to be: one for a batch when it has ended, one for what failed. Decides, and shows nothing.
+"""Decides which notifications to show: one for each batch that ended, one for what failed. Shows nothing itself.
 
-A batch has ended when none of its jobs is left to be done and its folder is gone from the inbox, or when nothing of it moved for
-a minute: somebody may still be putting pictures into the folder. What was dropped singly counts as one batch that ends as soon
-as nothing of it is left to be done. A hundred failures in a minute are not a hundred notifications: what failed within a few
-seconds of the one told last is put together. Of a batch that was under way at a restart the numbers are counted anew where the
-jobs are recorded; where that cannot be, its end is told without them.
+A batch has ended when all its jobs have ended and its folder is gone from the inbox. If the folder stays, it has ended when
+nothing changed for a minute, because somebody may still be adding pictures. All single drops count as one batch, which ends
+when all of them have ended. A hundred failures in a minute must not be a hundred notifications, so failures within a few
+seconds of each other share one. For a batch that was running at a restart, the journal supplies the numbers; if it cannot, the
+notification has none.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from daemon.contract.legible import legible
 from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.settings.model import Notifications
 
-#: A batch whose folder stays, say for a file that is none of ours, is over when nothing of it has ended for so long.
+#: A batch whose folder stays (because of somebody's other file, say) is over when none of its jobs has ended for this long.
 _BATCH_QUIET_SECONDS = 60.0
-#: Between the end of one single drop and the acceptance of the next that was dropped with it.
+#: The longest time from the end of one single drop to the acceptance of the next that still counts as the same group.
 _SINGLES_QUIET_SECONDS = 2.0
-#: Failures that follow each other faster are told together.
+#: Failures that follow each other faster share one notification.
 _FAILURES_SPACING_SECONDS = 5.0
-#: Names in one notification, and the length of its text: what macOS shows of it.
+#: The number of names in a notification, and the length of its text: as much as macOS shows.
 _MAX_NAMES, _MAX_CHARACTERS = 3, 240
 _ENDINGS: tuple[State, ...] = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notification. Text for people: one line each, nothing in it that moves a cursor or reverses it."""
+    """One notification. Its texts are single lines and contain nothing that moves a cursor or reverses text."""
 
     title: str
     text: str
@@ -35,7 +36,7 @@ class Notice:
 
 @dataclass(slots=True)
 class _Group:
-    """The jobs of one batch, or those that came singly. `whole`: all of them were heard of from their beginning."""
+    """The jobs of one batch, or all single drops. `whole`: this process knows of all of them."""
 
     name: str
     whole: bool = True
@@ -47,11 +48,11 @@ class _Group:
 
 
 class Notices:
-    """Hears of jobs, says what is to be told.
+    """Follows the jobs and says which notifications are due.
 
     Args:
-        wanted: which notifications there are to be.
-        recount: how many jobs of a batch ended in each state, by all that is recorded; none if that cannot be told.
+        wanted: which kinds of notification are switched on.
+        recount: returns how many jobs of a batch ended in each state, from the journal; None if that is unknown.
     """
 
     def __init__(self, wanted: Notifications, recount: Callable[[str], Mapping[State, int] | None]) -> None:
@@ -62,17 +63,17 @@ class Notices:
         self._failures_at = float("-inf")
 
     def found(self, job: Job) -> None:
-        """A job that was there before this start, and is not ended."""
+        """Add a job from before this start that has not ended."""
         group = self._group(job)
         group.whole = False
         group.live.add(job.job_id)
 
     def begun(self, job: Job) -> None:
-        """A job was accepted, or is to run again."""
+        """Add a job that was accepted, or that runs again."""
         self._group(job).live.add(job.job_id)
 
     def ended(self, job: Job, now: float) -> None:
-        """A job has ended; `now` on the monotonic clock."""
+        """Note that a job has ended; `now` is on the monotonic clock."""
         group = self._group(job)
         group.live.discard(job.job_id)
         group.last = now
@@ -85,26 +86,26 @@ class Notices:
             group.cancelled += 1
 
     def gone(self, job_id: str) -> None:
-        """There is no such job any more: its files were taken back, or it was removed."""
+        """Forget a job that no longer exists: its files were taken back, or it was removed."""
         for group in self._groups.values():
             group.live.discard(job_id)
 
     def due(self, open_batches: Collection[str], now: float) -> list[Notice]:
-        """What is to be told now; each thing is told once.
+        """The notifications that are due now, each returned once.
 
         Args:
-            open_batches: the ids of the batches whose folder is in the inbox.
+            open_batches: the ids of the batches whose folders are in the inbox.
             now: on the monotonic clock.
         """
-        told = []
+        notices = []
         if self._failed and now >= self._failures_at:
-            told += [_failures(self._failed)] if self._wanted.failures else []
+            notices += [_failures(self._failed)] if self._wanted.failures else []
             self._failed, self._failures_at = [], now + _FAILURES_SPACING_SECONDS
         for batch, group in list(self._groups.items()):
             if _is_over(batch, group, open_batches, now):
                 del self._groups[batch]
-                told += self._end(batch, group)
-        return told
+                notices += self._end(batch, group)
+        return notices
 
     def _group(self, job: Job) -> _Group:
         batch = job.accepted.batch
@@ -140,7 +141,7 @@ def _failures(jobs: Sequence[Job]) -> Notice:
         return Notice(f"Multiplane: {len(jobs):,} pictures failed", plain(text))
     job = jobs[0]
     why = job.ended.error.message if job.ended and job.ended.error else "no reason is known"
-    # The sentence often names the picture itself.
+    # The sentence often names the picture already.
     named = why if job.image.name in why else f"{job.image.name}: {why}"
     return Notice("Multiplane: a picture failed", plain(named))
 
@@ -156,7 +157,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """One line of at most 240 characters; what is not printed (controls, marks that reverse the text) becomes a dot."""
-    # The joiner holds the parts of an emoji together.
-    shown = "".join(c if c.isprintable() or c == "\u200d" else "·" for c in text)
+    """The text on one line of at most 240 characters; unprintable ones (controls, direction marks) become dots."""
+    # The zero-width joiner holds the parts of an emoji together.
+    shown = legible(text, keep="\u200d")
     return shown if len(shown) <= _MAX_CHARACTERS else shown[: _MAX_CHARACTERS - 1] + "…"

@@ -1,6 +1,6 @@
-"""Telling the person at the machine: the colour of a job's folder in Finder, and notifications.
+"""Informs the person at the machine: the colour of each job's folder in Finder, and notifications.
 
-Both follow the journal: what is recorded is told, and what cannot be told stops no work.
+Both follow the journal. If they cannot be shown, work continues.
 """
 
 import errno
@@ -26,24 +26,24 @@ from daemon.platform.mounts import mount_of
 from daemon.platform.notify.desktop import Desktop
 from daemon.settings import Settings
 
-#: Somebody took the folder away, or put something else in its place.
+#: Somebody removed the folder, or put something else in its place.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-#: The time at the beginning of a batch's id; those of the records have marks in between.
+#: The time at the start of a batch id. Times in records have separators.
 _BEGINNING = re.compile(r"\d{8}T\d{6}(?=-)")
 _NO_MARKS = str.maketrans("", "", "-:")
 
 
 class UserNotifications:
-    """Hears every record after it took effect.
+    """Receives every record after it took effect.
 
     Args:
-        settings: which colours and notifications are wanted.
-        jobs: as the records made them.
-        outbox: where the folders of the jobs are.
+        settings: which colours and notifications are switched on.
+        jobs: the current jobs.
+        outbox: where the job folders are.
         desktop: shows the notifications.
-        tags: whether folders get tags; None: as the settings, the system and the disk of the outbox have it.
-        clock: monotonic seconds.
-        history: what was recorded before this start; None: the journal of the home.
+        tags: whether folders get tags; None: decide by the settings, the system and the outbox's disk.
+        clock: returns monotonic seconds.
+        history: the records from before this start; None: read the home's journal.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class UserNotifications:
             self._notices.found(job)
 
     def heard(self, record: AnyRecord) -> None:
-        """A record is durable, and `jobs` are as it made them."""
+        """Handle a durable record, after `jobs` has been updated."""
         if isinstance(record, SegmentStart):
             return
         job = self._jobs.find(record.job)
@@ -84,7 +84,7 @@ class UserNotifications:
             self.colour(job)
 
     def colour(self, job: Job) -> None:
-        """Give the folder of a job the colour of its state."""
+        """Give a job's folder the colour of its state."""
         if not self._tags or not job.claimed:
             return
         try:
@@ -95,12 +95,15 @@ class UserNotifications:
                 self._tags = False
 
     def catch_up(self) -> None:
-        """After a start: the colours that the last one did not come to write."""
+        """After a start, set the colours that the last process did not get to."""
         for job in (*self._jobs.ended.values(), *self._jobs.live.values()):
             self.colour(job)
 
     def _recount(self, batch: str) -> Mapping[State, int] | None:
-        """How many jobs of a batch ended in each state. Reads back to the time in the batch's id: nothing of it is older."""
+        """How many jobs of a batch ended in each state.
+
+        Reads back to the time in the batch's id, because nothing of it is older.
+        """
         counted: Counter[State] = Counter()
         found = _BEGINNING.match(batch)
         began = found[0] if found else ""

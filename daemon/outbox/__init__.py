@@ -1,14 +1,24 @@
 """What people and programs see of the jobs: the job folders, status.json, daemon.json and index.html.
 
-Everything here but `result/` and `source/` is a view: it can be made again from the journal.
+Everything here except `result/` and `source/` is a view: it can be rebuilt from the journal.
 """
 
 from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result, checking_result
 from daemon.outbox.stage_names import stage_name
-from daemon.outbox.views import Health, PolledFolder, Waiting, attempt_of, in_line, status_of
+from daemon.outbox.views import (
+    ALIVE_SECONDS,
+    FRESH_SECONDS,
+    SILENT_SECONDS,
+    Health,
+    PolledFolder,
+    Waiting,
+    attempt_of,
+    in_line,
+    status_of,
+)  # fmt: skip
 
 __all__ = [
-    "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line",
-    "stage_name", "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting",
+    "attempt_of", "check_result", "checking_result", "in_line", "stage_name", "status_of",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The outbox folder: job folders, attempts in the making, and the views written into it."""
+"""The outbox folder: job folders, running attempts, and the views written into it."""
 
 import contextlib
 import errno
@@ -14,12 +14,12 @@ from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
 from daemon.outbox.views import Health
 
-#: Its presence says that this is the outbox and not the empty mount point of an unmounted share.
+#: This file shows that the folder is the outbox, and not the empty mount point of an unmounted share.
 MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
 _RESULT = b"result"
-#: What is removed at a time, in seconds: a worker may leave 200,000 files, and they take two seconds or more.
+#: Seconds of removing at a time: a worker may leave 200,000 files, which take two seconds or more.
 _SLICE = 0.02
 
 
@@ -32,7 +32,7 @@ def _holds(folder: HeldFolder, name: bytes) -> bool:
 
 
 class NotDurableError(OSError):
-    """A result that appeared but may be taken back by a power loss."""
+    """A result appeared, but a power loss might undo it."""
 
 
 class Outbox:
@@ -45,29 +45,29 @@ class Outbox:
         self.work = os.path.join(root, WORK)
         self._page = b""
         self._clock = clock
-        #: What is left to be removed from .work/.
+        #: What is still to be removed from .work/.
         self._leftovers: deque[Iterator[None]] = deque()
 
     def prepare(self) -> None:
-        """Make the folders and the marker that belong here, if they are missing."""
+        """Make the folders and the marker, if they are missing."""
         make_folders(self._fs, self.work)
         marker = os.path.join(self.root, MARKER)
         if not self._exists(marker):
             write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
 
     def is_healthy(self) -> bool:
-        """Whether the outbox is there and can be looked into; an unmounted one is not."""
+        """Whether the outbox is there, with its marker, and can be read."""
         try:
             return self._exists(os.path.join(self.root, MARKER))
         except OSError:
-            return False  # no permission, a stale handle, a link to itself: nothing in it can be relied on now
+            return False  # no permission, a stale handle, a link to itself: nothing in it is reliable now
 
     def job(self, job_id: str, *more: bytes) -> bytes:
         """The path of a job's folder, or of something in it."""
         return os.path.join(self.root, job_id.encode(), *more)
 
     def hold(self) -> HeldFolder:
-        """The outbox, held open. What is in it is reached through it wherever a person may exchange a folder for a link."""
+        """The outbox, held open. Wherever a person may swap a folder for a link, its contents are reached through this."""
         return self._fs.hold(self.root)
 
     def device(self) -> int:
@@ -77,7 +77,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def held_job(self, job_id: str, *more: bytes) -> Iterator[HeldFolder]:
-        """A job's folder, or a folder in it, held for as long as the block runs; NotADirectoryError where there is a link."""
+        """A job's folder, or a folder in it, held open while the block runs; NotADirectoryError if it is a link."""
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(self.hold())
             for name in (job_id.encode(), *more):
@@ -85,21 +85,28 @@ class Outbox:
             yield folder
 
     def has(self, job_id: str) -> bool:
-        """Whether anything has the name of this job in the outbox."""
+        """Whether anything in the outbox has this job's name."""
         return self._exists(self.job(job_id))
 
+    def has_folder(self, job_id: str) -> bool:
+        """Whether the job's folder is in the outbox. A link in its place does not count."""
+        try:
+            return self._fs.lstat(self.job(job_id)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def surely_has(self, job_id: str) -> bool:
-        """Whether outbox and folder are certainly there."""
+        """Whether the outbox and the job's folder are certainly there."""
         try:
             return self.is_healthy() and self.has(job_id)
         except OSError:
             return False
 
     def has_lost(self, job_id: str) -> bool:
-        """Whether the job's folder alone is missing.
+        """Whether the job's folder is missing although the outbox is there.
 
         Raises:
-            OSError: it cannot be told.
+            OSError: this cannot be determined.
         """
         return not self.has(job_id) and self.is_healthy()
 
@@ -121,7 +128,7 @@ class Outbox:
     # -- attempts ---------------------------------------------------------------------------------------------------------
 
     def new_attempt(self) -> str:
-        """Make the folder of an attempt, with its `tmp`; returns its name in .work/."""
+        """Make the folder of an attempt, with its `tmp`. Returns its name in .work/."""
         self._see_to_work()
         name = uuid.uuid4().hex
         self._fs.mkdir(self.attempt(name))
@@ -129,7 +136,7 @@ class Outbox:
         return name
 
     def _see_to_work(self) -> None:
-        """Make .work/ again where somebody removed it, on a share for instance; never where the outbox itself is away."""
+        """Make .work/ again if somebody removed it (on a share, for instance), but never if the outbox itself is missing."""
         if not self._exists(self.work) and self.is_healthy():
             make_folders(self._fs, self.work)
 
@@ -138,9 +145,11 @@ class Outbox:
         return os.path.join(self.work, name.encode())
 
     def may_have_folder(self, name: str) -> bool:
-        """Whether the folder of an attempt may still be there."""
+        """Whether the folder of an attempt may still be there. A link or a file in its place does not count."""
         try:
-            return self._exists(self.attempt(name))
+            return self._fs.lstat(self.attempt(name)).kind == "directory"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError:
             return True
 
@@ -149,23 +158,23 @@ class Outbox:
         return self._exists(os.path.join(self.attempt(name), b"result"))
 
     def making_durable(self, attempt: str) -> Iterator[None]:
-        """Wait until all that the worker wrote is on the disk, with a pause after each file."""
+        """Wait until everything the worker wrote is on the disk, with a pause after each file."""
         return syncing_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
 
     def publish(self, job_id: str, attempt: str) -> None:
-        """Let the result appear, whole, by one rename; if an earlier try got as far as that, only the sync is missing.
+        """Make the result appear with one rename. If an earlier try got that far, only the sync is done.
 
-        Whatever else has the name is none of ours: it goes into the attempt's folder, and with it.
+        Anything else with that name is not ours: it moves into the attempt's folder and is removed with it.
 
         Raises:
-            NotDurableError: it appeared, but a power loss might take it back; try again later.
+            NotDurableError: it appeared, but a power loss might undo it; try again later.
             OSError: it did not appear.
         """
         with self.held_job(job_id) as job:
             if self.has_attempt(attempt):
                 with self._fs.hold(self.attempt(attempt)) as made:
                     if made.lstat(_RESULT).kind != "directory":
-                        raise NotADirectoryError(errno.ENOTDIR, "what the worker made is no folder", made.path)
+                        raise NotADirectoryError(errno.ENOTDIR, "what the worker made is not a folder", made.path)
                     if _holds(job, _RESULT):
                         job.move(_RESULT, made, b"planted")
                     made.move(_RESULT, job, _RESULT)
@@ -181,17 +190,17 @@ class Outbox:
         self.remove(self.attempt(name))
 
     def remove(self, path: bytes) -> None:
-        """Remove something in .work/. What takes longer than a few milliseconds is left to `remove_more`.
+        """Remove something in .work/. After a few milliseconds, the rest is left to `remove_more`.
 
         Raises:
-            OSError: it cannot be removed; what is left is swept at the next start.
+            OSError: it cannot be removed; the next start removes the rest.
         """
         removing = removing_tree(self._fs, path)
         if not self._remove_until(self._clock() + _SLICE, removing):
             self._leftovers.append(removing)
 
     def remove_more(self) -> bool:
-        """Go on for a few milliseconds with what was too much for one go; whether there was something."""
+        """Continue removing for a few milliseconds. Returns whether there was anything to remove."""
         if not self._leftovers:
             return False
         try:
@@ -199,16 +208,16 @@ class Outbox:
                 self._leftovers.popleft()
         except OSError as error:
             self._leftovers.popleft()
-            # Out of sight, and swept again at the next start.
+            # It is hidden, and removed at the next start.
             logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
         return True
 
     def _remove_until(self, until: float, removing: Iterator[None]) -> bool:
-        """Whether all of it could be removed until then."""
+        """Whether everything could be removed by that time."""
         return all(self._clock() <= until for _ in removing)
 
     def sweep(self, keep: Collection[str]) -> None:
-        """Remove all but the named attempts from .work/: leftovers of an earlier life. Much of it is left to `remove_more`."""
+        """Remove all but the named attempts from .work/: leftovers of an earlier process. Most of it is left to `remove_more`."""
         until = self._clock() + _SLICE
         for entry in self._fs.scan(self.work):
             if os.fsdecode(entry.name) not in keep:
@@ -217,13 +226,13 @@ class Outbox:
                     if self._clock() > until or not self._remove_until(until, removing):
                         self._leftovers.append(removing)
                 except OSError as error:
-                    # Out of sight, and swept again at the next start: no reason not to work.
+                    # It is hidden, and removed at the next start; work can continue.
                     logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
 
     # -- removal ----------------------------------------------------------------------------------------------------------
 
     def take_away(self, job_id: str) -> bytes | None:
-        """Let a job's folder disappear, whole, by one rename; returns where it is now, none if there was none."""
+        """Make a job's folder disappear with one rename. Returns its new path; None if there was none."""
         self._see_to_work()
         target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())
         try:
@@ -236,7 +245,7 @@ class Outbox:
     # -- views ------------------------------------------------------------------------------------------------------------
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
-        """Write a job's status.json; durable at the end of a job."""
+        """Write a job's status.json; durably when the job has ended."""
         data = status.model_dump_json(indent=2).encode() + b"\n"
         with self.held_job(status.job_id) as folder:
             write_atomic(folder, b"status.json", data, durable=durable)
@@ -246,7 +255,7 @@ class Outbox:
         write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), health.model_dump_json(indent=2).encode(), durable=False)
 
     def write_index(self, page: str) -> None:
-        """Write index.html if it says anything new, or is gone."""
+        """Write index.html if its content would change, or if it is missing."""
         if page.encode() != self._page or not self.has_index():
             write_atomic(self._fs, os.path.join(self.root, _INDEX), page.encode(), durable=False)
             self._page = page.encode()

@@ -1,6 +1,6 @@
-"""Before a result is published: is it really what the worker says it is?
+"""Checks, before a result is published, that it is what the worker reported.
 
-A worker's word is not enough: its files are counted, measured and hashed, and nothing but plain files may be there.
+The worker is not trusted: its files are counted, measured and hashed, and only regular files are allowed.
 """
 
 import os
@@ -19,18 +19,18 @@ _MAX_DEPTH = 8
 
 
 def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> None:
-    """`checking_result` in one go."""
+    """Run all of `checking_result` at once."""
     for _ in checking_result(fs, attempt, result, max_bytes=max_bytes):
         pass
 
 
 def checking_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> Iterator[None]:
-    """Check the files in `<attempt>/result/` against the worker's result and its manifest, piece by piece.
+    """Check the files in `<attempt>/result/` against the worker's result and its manifest, in small steps.
 
-    What a worker leaves may take long to read, so there is a pause every few milliseconds for whoever has other things to do.
+    Reading a result may take long, so this pauses every few milliseconds for callers with other work to do.
 
     Raises:
-        WorkerCrashed: they do not agree; says in what.
+        WorkerCrashed: they do not match; the message says how.
         OutputTooLarge: together they are larger than allowed.
     """
     try:
@@ -73,7 +73,7 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
 
 
 def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, Below]]:
-    """(path relative to the attempt, what it is) of all files; anything but files and a few levels of folders is refused."""
+    """(path relative to the attempt, what it is) for each file; refuses anything but files and a few levels of folders."""
     for number, below in enumerate(fs.tree(folder), start=1):
         name = os.path.join(os.path.basename(folder), *below.trail, below.name)
         if below.kind not in ("file", "directory"):

@@ -1,4 +1,4 @@
-"""The stages of a job in plain words, as people see them. status.json and the journal keep the short names."""
+"""The stages of a job in plain words, for people. status.json and the journal keep the short names."""
 
 _NAMES = {
     "decode": "Reading the picture",
@@ -16,5 +16,5 @@ _NAMES = {
 
 
 def stage_name(stage: str) -> str:
-    """A stage in plain words; one that isn't known here, as from a newer worker, stays as it is."""
+    """A stage in plain words. One that is unknown here (from a newer worker, say) stays as it is."""
     return _NAMES.get(stage, stage)

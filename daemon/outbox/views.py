@@ -1,9 +1,10 @@
-"""What is said of a job and of the daemon: pure functions from what is known to the models that are written."""
+"""What the views say about a job and about the daemon: pure functions that return the models to be written."""
 
 import math
 import re
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -15,34 +16,42 @@ from daemon.errors import DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.jobs.resting import Rest, rest_left
 
-#: In the hints of the error tree the job is called ID.
+#: The hints in the error tree call the job ID; this finds the places for its real id.
 _ANY_ID = re.compile(r"\b(retry|rm) ID\b")
-#: Decimals of seconds and of a share, as they are written: finer than anybody times a job.
+#: Decimals of seconds and of fractions, as written: finer than anybody times a job.
 _SECONDS, _SHARE = 3, 4
-#: A clock that was set by less than this changes nothing that is told.
+#: If the clock was set by less than this, recorded times are shown unchanged.
 _SAME_SECONDS = 1.0
 
 
 class Waiting(Frozen):
-    """One thing in the inbox that is not taken, and why. `path` is relative to the inbox."""
+    """Something in the inbox that was not taken, and why. `path` is relative to the inbox."""
 
     path: str
     reason: str
 
 
 class PolledFolder(Frozen):
-    """A folder that is polled instead of watched. `folder`: its name in the inbox, empty for the inbox itself."""
+    """A folder that is polled instead of watched. `folder`: its name in the inbox; empty for the inbox itself."""
 
     folder: str
     share: str | None = Field(None, description="its file system, if that is another machine's")
     trouble: str | None = Field(None, description="why the system does not watch it, if it should")
 
 
-class Health(Frozen):
-    """daemon.json: health for machines. Times are UTC, RFC 3339.
+#: daemon.json says `alive_at` at least so often.
+ALIVE_SECONDS = 5.0
+#: Whoever missed two of them has something in the way: what it says may be out of date.
+FRESH_SECONDS = 2 * ALIVE_SECONDS + 2.0
+#: A daemon that has said nothing for so long is called silent, here and on the page.
+SILENT_SECONDS = 60.0
 
-    `state`: starting; running; paused (see `problem`); offline (inbox or outbox is not there); stopped; refused (a
-    person must act).
+
+class Health(Frozen):
+    """daemon.json: the daemon's state for programs. Times are UTC, RFC 3339.
+
+    `state`: starting; running; paused (see `problem`); offline (inbox or outbox is missing); stopped; refused (a person must
+    act).
     """
 
     schema_version: int = 1
@@ -59,14 +68,21 @@ class Health(Frozen):
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
     settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
-    last_fault: str | None = Field(None, description="when the watching of the inbox last failed and was mended, and how")
+    last_fault: str | None = Field(None, description="when watching the inbox last failed and was repaired, and how")
     polled: tuple[PolledFolder, ...] = Field(
-        (), description="folders of the inbox that are looked at every few seconds; the system tells of all others"
+        (), description="folders of the inbox that are polled every few seconds; the system reports changes in all others"
     )
+
+    def silent_seconds(self, at: datetime) -> float:
+        """How long the daemon has said nothing. `at` is this moment.
+
+        A time that is still to come is from before the clock was set back, however long ago that is; it counts as far from now.
+        """
+        return abs((at - datetime.fromisoformat(self.alive_at)).total_seconds())
 
 
 def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:
-    """The jobs of the queue in their order, and the place of each, 1 is next; one that rests has none, and is passed by."""
+    """The jobs of the queue in order, each with its position (1 is next). A job that pauses has none and is not counted."""
     place = 0
     for job in queue:
         resting = rest(job) > 0
@@ -75,7 +91,7 @@ def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]
 
 
 def attempt_of(number: int) -> str:
-    """Which of the attempts that a job has."""
+    """The attempt's number and the number of attempts, such as "attempt 2 of 3"."""
     return f"attempt {number} of {MAX_ATTEMPTS}"
 
 
@@ -87,14 +103,14 @@ def status_of(
     at: float | None = None,
     rest: float | None = None,
 ) -> Status:
-    """What status.json says of a job.
+    """The status.json of a job.
 
     Args:
         job: what is known of it.
-        position: in the queue, 1 is next.
+        position: in the queue; 1 is next.
         progress: of a running job.
-        at: seconds since 1970; this moment if not given.
-        rest: seconds that it still rests before its next attempt; as the wall clock tells if not given.
+        at: seconds since 1970; the current time if not given.
+        rest: seconds that it still pauses before its next attempt; computed from the wall clock if not given.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
@@ -133,21 +149,22 @@ def _source(job: Job) -> Source:
 
 
 def _floor(share: float) -> float:
-    """A share of 0 to 1 with few decimals: 1 only if it is, and 0.57 for the number a little below it that is stored for it."""
+    """A fraction of 0 to 1, rounded down: 1 only if it is 1, but 0.57 stays 0.57 although it is stored as a little less."""
     scale: int = 10**_SHARE
     return math.floor(share * scale + 1e-6) / scale
 
 
 def _retry_at(job: Job, at: float, rest: float) -> float | None:
-    """When it is tried again, on the clock as it is set now; none if it does not rest."""
+    """When it is retried, on the clock as it is set now; None if it does not pause."""
     if rest <= 0:
         return None
-    # As recorded, unless the clock was set since: a time that changed by milliseconds would be written again and again.
+    # Use the recorded time unless the clock was set since; otherwise it would change by milliseconds and be written again and
+    # again.
     return job.retry_at if abs(at + rest - job.retry_at) < _SAME_SECONDS else at + rest
 
 
 def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
-    """The error a job ended with; while it waits to be tried again, that of the attempt before, and none while it runs."""
+    """The error of an ended job. Before a retry, the error of the last attempt; None while the job runs."""
     if job.state == "pending":
         return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, retry_at)})
     error = job.ended.error if job.ended else None
@@ -157,14 +174,14 @@ def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
 
 
 def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
-    """What comes after an attempt that was not the last."""
+    """A sentence about what follows an attempt that was not the last."""
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
-        return f"Make room on the disk of the outbox; then it is tried again by itself{which}."
+        return f"Free some space on the disk of the outbox; it is then retried automatically{which}."
     if job.place != "source":
-        return f"It waits in the inbox for the rest until {clock.hour(clock.written(job.retry_at))}; nothing to do."
+        return f"It waits in the inbox for the rest until {clock.hour(clock.written(job.retry_at))}; you need not do anything."
     when = f"at {clock.hour(clock.written(retry_at))}" if retry_at else "when it is its turn"
-    return f"It is tried again by itself {when}{which}; nothing to do."
+    return f"It is retried automatically {when}{which}; you need not do anything."
 
 
 def _warnings(job: Job) -> tuple[str, ...]:

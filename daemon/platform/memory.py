@@ -1,18 +1,18 @@
-"""How freed memory goes back to the system."""
+"""Returns freed memory to the system."""
 
 import ctypes
 
-# malloc.h of glibc: M_MMAP_THRESHOLD, and the 128 KiB that it begins with.
+# malloc.h of glibc: M_MMAP_THRESHOLD, and its initial value of 128 KiB.
 _M_MMAP_THRESHOLD = -3
 _LARGE = 128 * 1024
 
 
 def give_back_large_blocks() -> None:
-    """Let every large block go back to the system when it is freed.
+    """Return every large block to the system as soon as it is freed.
 
-    glibc raises the size from which it does so with every large block that is freed, up to 32 MiB (mallopt(3)). The tables of a
-    flood of files, replaced again and again as they grow, would stay behind as holes. Other C libraries have no such limit, and
-    nothing is done.
+    With every large block that is freed, glibc raises the size above which it does this, up to 32 MiB (mallopt(3)). During a
+    flood of files, tables are replaced again and again as they grow, and the old ones would remain as unused memory. Other C
+    libraries have no such limit, and this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

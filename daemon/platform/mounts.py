@@ -1,11 +1,11 @@
-"""On which mount a path lies, and whether that is another machine's disk."""
+"""Which mount a path is on, and whether that is another machine's disk."""
 
 import os
 from dataclasses import dataclass
 
 import psutil
 
-# File systems on which other machines make changes without an event here; types as in mount(8) of macOS and Linux.
+# File systems that other machines can change without an event here; types as in mount(8) of macOS and Linux.
 NETWORK_TYPES = frozenset({
     "smbfs", "afpfs", "nfs", "nfs4", "webdav", "cifs", "smb3", "smb2", "9p", "ncpfs", "afs", "ceph",
     "glusterfs", "lustre",
@@ -24,15 +24,15 @@ class Mount:
 
     @property
     def network(self) -> bool:
-        """Whether changes can come from elsewhere without an event. Any fuse may hide a server, but fuseblk is a local disk."""
+        """Whether files can change elsewhere without an event. Any fuse may hide a server, but fuseblk is a local disk."""
         return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
 
 
 def mount_of(path: bytes, name: bytes = b"") -> Mount:
     """The mount that holds a path, or the folder `name` in it; neither need exist.
 
-    Only the mount table is read; a server that does not answer blocks nothing here but the resolving of links in the path. The
-    name is not resolved: a stranger may make it a link at any moment.
+    This reads only the mount table. A server that does not answer can block nothing but the resolving of links in the path.
+    `name` itself is not resolved, because a stranger may turn it into a link at any moment.
     """
     real = os.path.realpath(path)
     real = os.path.join(real, name) if name else real
@@ -40,7 +40,7 @@ def mount_of(path: bytes, name: bytes = b"") -> Mount:
     for part in psutil.disk_partitions(all=True):
         point = os.fsencode(part.mountpoint)
         inside = real == point or real.startswith(point.rstrip(b"/") + b"/")
-        # Of several mounts on the same point the last one covers the others.
+        # Of several mounts at one point, the last one covers the others.
         if inside and len(point) >= len(best.point):
             best = Mount(point, part.fstype.lower(), part.device)
     return best

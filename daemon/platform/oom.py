@@ -1,15 +1,15 @@
-"""What the system says of memory that ran out, and how much there is for us."""
+"""What the system reports about memory that ran out, and how much memory this process may use."""
 
 import sys
 
 if sys.platform == "darwin":
 
     def oom_kills() -> int | None:
-        """Nothing: macOS does not count the processes that it ends for want of memory."""
+        """None: macOS does not count the processes that it kills because memory ran out."""
         return None
 
     def memory_limit() -> int | None:
-        """Nothing: macOS limits no group of processes."""
+        """None: macOS sets no limit for groups of processes."""
         return None
 
 else:

@@ -1,7 +1,7 @@
-"""Memory that ran out, as Linux counts it: for the machine in /proc/vmstat, for our control group in its own files.
+"""Memory that ran out, as Linux counts it: for the machine in /proc/vmstat, for our control group in the group's files.
 
 Version 2 has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 memory.oom_control and
-memory.limit_in_bytes (cgroup-v1/memory.rst). In a container the group's folder is often mounted at the root.
+memory.limit_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder is often mounted at the root.
 """
 
 import os
@@ -9,18 +9,18 @@ import re
 from collections.abc import Iterator
 
 _ROOT = "/sys/fs/cgroup"
-#: Version 1 says "no limit" as the largest number of whole pages; no machine has so much.
+#: Version 1 represents "no limit" as the largest number of whole pages; no machine has that much.
 _NO_LIMIT = 1 << 60
 
 
 def oom_kills() -> int | None:
-    """How many processes were ended for want of memory so far, by all counters that are there; none if there is none."""
+    """How many processes have been killed so far because memory ran out, from all available counters; None if there are none."""
     counts = [count for text in _counters() if (count := _count(text)) is not None]
     return sum(counts) if counts else None
 
 
 def memory_limit() -> int | None:
-    """Bytes that our control group may hold; none if it has no limit of its own."""
+    """Bytes that our control group may use; None if it has no limit of its own."""
     for name in ("memory.max", "memory.limit_in_bytes"):
         for folder in _folders():
             text = _read(os.path.join(folder, name)).strip()
@@ -38,7 +38,7 @@ def _counters() -> Iterator[str]:
 
 
 def _folders() -> Iterator[str]:
-    """Where the files of our group may be, ours before the root's."""
+    """The folders that may contain our group's files: ours before the root's."""
     for line in _read("/proc/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if controllers == "" or "memory" in controllers.split(","):

@@ -1,7 +1,7 @@
-"""What is recorded of an attempt that failed, by whose fault it was.
+"""Records failed attempts, according to whose fault the failure was.
 
-Whose fault a failure is, this job's or the world's, is decided in one place, `daemon.jobs.fault`. Where it is the world's, no
-attempt counts and the queue rests.
+`daemon.jobs.fault` alone decides whether the job is at fault or the world. If it is the world, no attempt counts and the queue
+pauses.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from daemon.supervisor import Failed
 
 @dataclass
 class Blame:
-    """The failures, and those of which nobody knows yet whose fault they are.
+    """Handles failures, including those that are still undecided.
 
-    `end` records what became of a job. `world` judges. `asks` says whether a canary may still be sent.
+    `end` records the outcome for a job. `world` judges. `asks` says whether a canary may still be sent.
     """
 
     ledger: Ledger
@@ -36,16 +36,16 @@ class Blame:
     world: World
     asks: Callable[[], bool]
     wall_clock: Callable[[], float]
-    #: Failures of which a canary has not told yet whose fault they are; in the journal these jobs are processing.
+    #: Failures that a canary has not decided yet; in the journal their jobs are still processing.
     _suspects: dict[str, tuple[Failure, Failed]] = field(default_factory=dict)
-    #: How often a job failed by the fault of the world.
+    #: How often a job failed because of the world.
     _excused: dict[str, int] = field(default_factory=dict)
 
     def failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
-        """An attempt failed. `disk`: what the disk answered to the daemon itself."""
+        """An attempt failed. `disk`: the error that the disk gave the daemon itself."""
         job, error = self.ledger.jobs.live[job_id], failed.error
         if not self.outbox.surely_has(job_id):
-            # That says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
+            # This says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
             return
@@ -57,6 +57,7 @@ class Blame:
             job.attempt.folder if job.attempt else None,
             ready=failed.ready,
             starved=failed.starved,
+            wanting=failed.wanting,
             disk=disk,
             excused=self._excused.get(job_id, 0),
         )
@@ -67,7 +68,7 @@ class Blame:
             self._settle(job, failed, verdict)
 
     def judge(self) -> None:
-        """Settle the failures of which a canary has told by now whose fault they are."""
+        """Record the failures that a canary has decided by now."""
         for job_id, (failure, failed) in list(self._suspects.items()):
             verdict = self.world.answer(failure)
             if verdict != UNDECIDED:
@@ -75,13 +76,13 @@ class Blame:
                 self._settle(self.ledger.jobs.live[job_id], failed, verdict)
 
     def release(self) -> None:
-        """The daemon stops before it is known whose fault they are: then it was no attempt."""
+        """The daemon stops before these failures are decided, so they count as no attempt."""
         for job_id in self._suspects:
             self.end(self.ledger.jobs.live[job_id], decide.interrupted(self.ledger.jobs.live[job_id]))
         self._suspects.clear()
 
     def _settle(self, job: Job, failed: Failed, cause: Cause | None) -> None:
-        """Record a failure by whose fault it is."""
+        """Record a failure according to whose fault it was."""
         if cause is None:
             self.charge(job, failed)
             return
@@ -90,7 +91,7 @@ class Blame:
         self.end(job, decide.not_its_fault(job, failed.error))
 
     def charge(self, job: Job, failed: Failed) -> None:
-        """The job's own fault, as far as anybody can tell."""
+        """The job itself is at fault, as far as anybody can tell."""
         now = self.wall_clock()
         record = self.returns.proposal(job, failed.error, now=now) or self.settling.after_failure(job, failed.error, now=now)
         if record is None:
@@ -107,9 +108,9 @@ class Blame:
         self.end(job, record)
 
     def doubt_disk(self) -> None:
-        """A result could not be shown: what the disk takes is to be looked at."""
+        """A result could not be published: check whether the disk can be written."""
         self.world.doubt_disk()
 
     def forget(self, job_id: str) -> None:
-        """The job is over."""
+        """Forget a job that has ended."""
         self._excused.pop(job_id, None)

@@ -1,4 +1,4 @@
-"""What a worker is told of a job."""
+"""The command that gives a worker its job."""
 
 import os
 
@@ -12,12 +12,12 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
     """The command for a job with a spec.
 
     Args:
-        job: to be done.
+        job: the job.
         outbox: where its files are.
         settings: of the home.
         attempt: name of the attempt's folder in .work/.
-        seen: the picture's size in bytes and modification time in nanoseconds as they are now.
-        warm: what is loaded before the job begins.
+        seen: the picture's current size in bytes and modification time in nanoseconds.
+        warm: what the worker must load before the job begins.
     """
     if job.spec is None:
         raise AssertionError(f"{job.job_id} has no spec and was started")
@@ -33,7 +33,8 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         spec=job.spec,
         limits=Limits(max_bytes=settings.limits.max_image_bytes, max_pixels=settings.limits.max_image_pixels),
         models=str(settings.paths.models),
-        catalogue=str(settings.paths.catalogue),
+        model_lists=settings.paths.model_lists,
+        style_lists=settings.paths.style_lists,
         device=settings.worker.device,
         threads=threads(settings),
         warm=warm,
@@ -41,6 +42,6 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
 
 
 def threads(settings: Settings) -> int:
-    """Threads of one job: as configured, else the cores shared among the jobs that may run at once."""
+    """Threads of one job: as configured, or else the cores divided by the number of jobs that may run at once."""
     chosen = settings.worker.threads
     return chosen if isinstance(chosen, int) else max(1, (os.cpu_count() or 1) // settings.queue.max_concurrent_jobs)

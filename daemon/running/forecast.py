@@ -1,4 +1,4 @@
-"""What status.json says of a running job's progress: its stage, the share done, and how long it will still take."""
+"""What status.json says about a running job's progress: its stage, the fraction done, and the remaining time."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,7 +7,7 @@ from daemon.contract.records import Job
 from daemon.contract.status import Progress
 from daemon.jobs.estimate import Estimator
 
-#: While a worker says nothing, as in a model's long pass, the remaining time is counted down this often.
+#: Seconds between two updates of the remaining time while a worker is silent, as in a model's long pass.
 _COUNTDOWN_SECONDS = 1.0
 
 
@@ -15,9 +15,9 @@ class Forecast:
     """Keeps the progress of the running jobs.
 
     Args:
-        progress: of the running jobs, by id; kept up to date here, and read by the writer of the views.
-        clock: monotonic seconds.
-        past: gives the jobs of the past to learn from, oldest first; asked when the first job begins.
+        progress: of the running jobs, by id; updated here, and read by the view writer.
+        clock: returns monotonic seconds.
+        past: returns past jobs to learn from, oldest first; called when the first job begins.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Forecast:
         self._estimator.begin(job, self._clock())
 
     def moved(self, job_id: str, stage: str, fraction: float) -> None:
-        """A worker reports where its job is."""
+        """A worker reports the progress of its job."""
         now = self._clock()
         self._estimator.moved(job_id, stage, fraction, now)
         self._show(job_id, stage, fraction, now)
 
     def count_down(self) -> None:
-        """Let the remaining time go on where a worker has nothing to report."""
+        """Reduce the remaining time while a worker has nothing to report."""
         now = self._clock()
         if now - self._shown_at >= _COUNTDOWN_SECONDS:
             for job_id, seen in tuple(self._progress.items()):
@@ -58,11 +58,11 @@ class Forecast:
         self._estimator.end(job_id, self._clock(), completed=completed)
 
     def checking(self, job_id: str) -> None:
-        """What its worker made is looked at, and that takes a while."""
+        """The result is being checked, which takes a while."""
         self._show(job_id, "checking", 1.0, self._clock())
 
     def forget(self, job_id: str) -> None:
-        """The job is not running any more."""
+        """The job is no longer running."""
         self._progress.pop(job_id, None)
 
     def learn(self, job: Job) -> None:
@@ -70,7 +70,7 @@ class Forecast:
         self._estimator.learn(job)
 
     def remaining(self, jobs: Iterable[str]) -> float | None:
-        """Seconds until the first of these running jobs is done; none if that is not known."""
+        """Seconds until the first of these running jobs is done; None if unknown."""
         now = self._clock()
         known = (self._left(job_id, now) for job_id in jobs)
         return min((left for left in known if left is not None), default=None)
@@ -81,6 +81,6 @@ class Forecast:
         self._shown_at = now
 
     def _left(self, job_id: str, now: float) -> float | None:
-        """Seconds a job will still take; none if that is not known, or absurd: shares and times are a worker's own word."""
+        """Seconds until a job is done; None if that is unknown or absurd: workers report the fractions, and may be wrong."""
         left = self._estimator.remaining(job_id, now)
         return left if left is not None and 0.0 <= left <= MAX_SECONDS else None

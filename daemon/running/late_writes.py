@@ -1,6 +1,6 @@
-"""Pictures in source/ that are not what was accepted: their writer still held them open when they were claimed.
+"""Pictures in source/ that differ from what was accepted, because their writer still had them open when they were claimed.
 
-Such a picture must rest before it is read, as it would have had to in the inbox.
+Such a picture must settle before it is read, as it would in the inbox.
 """
 
 import contextlib
@@ -18,17 +18,19 @@ from daemon.outbox import Outbox
 
 #: Size in bytes and modification time in nanoseconds.
 Fingerprint = tuple[int, int]
-#: A picture that was written to after its claim must rest as long as one in the inbox before it is read.
+#: Seconds that a picture written to after its claim must stay unchanged before it is read, as in the inbox.
 _REST_SECONDS = 2.0
-#: After so many folders that do not answer it is the disk: each may have taken its time.
+#: If this many folders do not answer, the disk is at fault: each of them may have taken long.
 _MAX_ODD = 3
-#: Answers that say: there is no such picture here, whatever else may be there.
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+#: Errors that mean: there is no such picture, whatever else may be there.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+#: Errors that come at once and concern only one folder: somebody changed its permissions, and may change them back.
+_DENIED = (errno.EACCES, errno.EPERM)
 
 
 @dataclass
 class Unsettled:
-    """What a picture looked like, since when, and how often it was read in vain."""
+    """A picture's fingerprint, since when it is unchanged, and how often it could not be read."""
 
     fingerprint: Fingerprint
     since: float
@@ -39,7 +41,7 @@ class Unsettled:
 class LateWrites:
     """The pictures of accepted jobs that still change, by job.
 
-    `clock` gives monotonic seconds; `grew` is called with a job each time its picture has grown since it was accepted.
+    `clock` returns monotonic seconds. `grew` is called with a job each time its picture has grown since it was accepted.
     """
 
     fs: FileSystem
@@ -49,19 +51,20 @@ class LateWrites:
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
     def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:
-        """The first job that may be started, and its picture as it is now; none if there is none.
+        """The first job that may start, and its picture's current fingerprint; None if there is none.
 
-        Passed by are those whose folder is lost (thrown away, it seems: the looks for folders will say so, and cancel them) and
-        those whose folder does not answer: it keeps nobody from the jobs behind it.
+        It skips jobs whose folder is missing: the folder was probably thrown away, and the check for missing folders will
+        cancel the job. It also skips jobs whose folder does not answer, so that they do not hold up those behind them.
 
         Args:
             queue: in the order of their turns.
-            rest: tells how long a job still rests.
+            rest: returns how long a job still pauses.
 
         Raises:
-            OSError: none of those that may be ready can be told of, or it is not one folder alone.
+            OSError: more than one folder is at fault, or nothing is known about any job that may be ready.
         """
         odd: list[OSError] = []
+        slow = 0
         for job in queue:
             if rest(job) > 0:
                 continue
@@ -70,32 +73,33 @@ class LateWrites:
                     return job, self.fingerprint(job)
             except OSError as error:
                 odd.append(error)
-                if len(odd) >= _MAX_ODD or not self.outbox.is_healthy():
+                slow += error.errno not in _DENIED
+                if slow >= _MAX_ODD or not self.outbox.is_healthy():
                     break
         if odd:
             raise odd[-1]
         return None
 
     def fingerprint(self, job: Job) -> Fingerprint | None:
-        """The picture in source/ as it is now; none if it is not there.
+        """The current fingerprint of the picture in source/; None if it is missing.
 
         Raises:
-            OSError: it cannot be told.
+            OSError: this cannot be determined.
         """
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
         except OSError as error:
-            # What somebody did to this one folder (a link to itself, no permission) must not stop the jobs behind it.
+            # If something is wrong with this one folder (a link to itself), the jobs behind it must still run.
             if error.errno in _NOT_THERE:
                 return None
             raise
         return found.size, found.mtime_ns
 
     def must_rest(self, job: Job) -> bool:
-        """Whether the picture was written to a moment ago, through a handle that its writer still holds.
+        """Whether the picture was written to a moment ago, by a writer that still has it open.
 
         Raises:
-            OSError: it cannot be told.
+            OSError: this cannot be determined.
         """
         waiting = self.unsettled.get(job.job_id)
         if waiting is None or job.state != "pending":
@@ -107,7 +111,7 @@ class LateWrites:
         return seen is not None and self.clock() - waiting.since < _REST_SECONDS
 
     def has_changed(self, job: Job, seen: Fingerprint) -> bool:
-        """Whether a picture that is about to be read is another than was accepted; from then on it must rest. Said once."""
+        """Whether a picture that is about to be read differs from what was accepted. If so, it must settle first; logged once."""
         if seen == (job.image.size, job.image.mtime_ns) or job.job_id in self.unsettled:
             return False
         self._compare(job, (job.image.size, job.image.mtime_ns), seen)
@@ -115,12 +119,12 @@ class LateWrites:
         return True
 
     def _compare(self, job: Job, before: Fingerprint, seen: Fingerprint) -> None:
-        """Only growth says that a writer takes longer pauses than was thought; what is merely damaged stays as long as it is."""
+        """Only growth shows that a writer pauses for longer than expected; a picture that is merely damaged keeps its length."""
         if seen[0] > before[0]:
             self.grew(job)
 
     def after_failure(self, job: Job, error: ErrorInfo, *, now: float) -> AnyRecord | None:
-        """The record that lets a picture settle which could not be read and may still be growing; none if that is not why.
+        """The record that lets an unreadable picture settle because it may still be growing; None if that is not the reason.
 
         `now` in seconds since 1970.
         """
@@ -138,7 +142,7 @@ class LateWrites:
         self.unsettled.pop(job.job_id, None)
 
     def _last_seen(self, job: Job) -> Fingerprint:
-        """The picture's fingerprint; zeros if it cannot be had."""
+        """The picture's fingerprint; zeros if it is unknown."""
         with contextlib.suppress(OSError):
             return self.fingerprint(job) or (0, 0)
         return 0, 0

@@ -1,48 +1,48 @@
-"""Which models the daemon may expect a worker to use: what the list of models names and what of it is there.
+"""Which models a worker can be expected to use: those in the lists of models that are installed.
 
-Only for choosing what a spare loads and what a worker may read; whether weights are whole is for the worker to say.
+This only decides what a warm worker loads and what a worker may read. The worker checks whether weights are complete.
 """
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import yaml
-from loguru import logger
-
+from daemon.catalogues.models import Entry, catalogue
+from daemon.catalogues.reading import SHIPPED
+from daemon.catalogues.styles import styles
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.contract.registry import DEPTH_SOURCES
-from daemon.settings.layout import PROGRAM
 
-#: Libyaml's, where PyYAML was built with it: a start reads two long files of comments.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: Written last by a fetch (`pipeline.weights.store`): a model with it is installed.
+#: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
-_CONFIG = PROGRAM / "config"
 
 
 class ModelInventory:
-    """The models of one home. Files are read when it is made; what is installed is looked up each time.
+    """The models of one home. The lists are read when this is created; what is installed is checked each time.
 
     Args:
         models: the folder with the installed weights.
-        catalogue: the list of models.
+        model_lists: the lists of models; each adds to the one before it.
+        style_lists: the lists of styles, in the same way.
+
+    Raises:
+        Refusal: a list cannot be read or is not valid.
     """
 
-    def __init__(self, models: str, catalogue: Path = _CONFIG / "models.yaml") -> None:
-        self._models, self._catalogue = models, catalogue
-        self._listed = {name: _mapping(entry) for name, entry in _mapping(_read(catalogue).get("models")).items()}
-        self._styles = _read(_CONFIG / "styles.yaml")
+    def __init__(
+        self, models: str, model_lists: Sequence[str] = (SHIPPED["models"],), style_lists: Sequence[str] = (SHIPPED["styles"],)
+    ) -> None:
+        self._models, self._lists = models, (*model_lists, *style_lists)
+        self._listed = catalogue(model_lists).models
+        self._engines = {name: style.engine for name, style in styles(style_lists).items()}
 
     def folders(self) -> list[bytes]:
-        """Everything that a worker may need to read for a model: the models' folder, folders of one's own, and the list."""
-        own = [self._own(entry["path"]) for entry in self._listed.values() if isinstance(entry.get("path"), str)]
-        return [os.fsencode(path) for path in (Path(self._models), *own, self._catalogue)]
+        """Everything a worker may need to read for a model: the models' folder, people's own model folders, and the lists."""
+        own = (entry.path for entry in self._listed.values() if entry.path is not None)
+        return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 
     def places(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each of the folders, none for what is not there: a fence that is up holds for these alone."""
+        """Device and inode of each of the folders, None for a missing one: a running worker's sandbox admits only these."""
         found: list[tuple[int, int] | None] = []
         for folder in self.folders():
             try:
@@ -54,11 +54,11 @@ class ModelInventory:
         return tuple(found)
 
     def asked_of(self, job: Job) -> Warm:
-        """What the job's worker will, as far as can be known beforehand, load."""
+        """What the job's worker will load, as far as that is known in advance."""
         spec = job.spec
         if spec is None:
             return "light"
-        if spec.mode == "painterly" and _mapping(self._styles.get(spec.style or "")).get("engine") == "diffusion":
+        if spec.mode == "painterly" and self._engines.get(spec.style or "") == "diffusion":
             return "painting"
         if spec.depth == "auto":
             given = any(file.role == "depth" for file in job.accepted.files)
@@ -68,27 +68,9 @@ class ModelInventory:
         return "depth" if learned else "light"
 
     def _has_depth_model(self) -> bool:
-        return any(entry.get("use") == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())
+        return any(entry.use == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())
 
-    def _is_there(self, name: str, entry: Mapping[str, Any]) -> bool:
-        own = entry.get("path")
-        if isinstance(own, str):
-            return os.path.isdir(self._own(own))
+    def _is_there(self, name: str, entry: Entry) -> bool:
+        if entry.path is not None:
+            return os.path.isdir(entry.path)
         return os.path.lexists(os.path.join(self._models, name, _RECORD))
-
-    def _own(self, path: str) -> Path:
-        """A folder of one's own; a relative path is relative to the list that names it."""
-        return self._catalogue.parent / os.path.expanduser(path)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return _mapping(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 - both are safe loaders
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        # The worker refuses a job that needs it, and says where the fault is.
-        logger.warning("{} cannot be read: {}", path, error)
-        return {}
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return {str(key): each for key, each in value.items()} if isinstance(value, dict) else {}

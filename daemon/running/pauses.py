@@ -1,7 +1,7 @@
-"""The pauses before another attempt, measured on the monotonic clock: a wall clock that is set neither ends nor prolongs one.
+"""The pauses before another attempt, measured on the monotonic clock, so that setting the wall clock has no effect on them.
 
-The journal says until when a job rests on the wall clock, for the next start and for people. In here that is read once, when the
-pause is first heard of; what a start finds is cut to the pause that was decided.
+The journal records the wall-clock time at which a pause ends, for the next start and for people. It is read once, when the
+pause is first seen. A pause found at a start is never longer than the one that was decided.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from daemon.contract.records import Job
 from daemon.jobs.fold import Jobs
 from daemon.jobs.resting import rest_left
 
-#: Pauses that are over are forgotten when there are so many more of them than jobs that rest.
+#: Pauses that are over are forgotten when there are this many more of them than pausing jobs.
 _LEFTOVERS = 100
 
 
@@ -19,23 +19,23 @@ class Pauses:
 
     Args:
         jobs: all of them.
-        clock: monotonic seconds.
-        wall_clock: seconds since 1970.
+        clock: returns monotonic seconds.
+        wall_clock: returns seconds since 1970.
     """
 
     def __init__(self, jobs: Jobs, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
         self._jobs = jobs
         self._clock = clock
         self._wall_clock = wall_clock
-        #: By job: which pause it is (until when the journal says it is), and its end on the monotonic clock.
+        #: By job: which pause it is (its end according to the journal), and its end on the monotonic clock.
         self._ends: dict[str, tuple[float, float]] = {}
 
     def begin(self, job: Job) -> None:
-        """A pause was decided at this moment, if the job has one."""
+        """Start the job's pause, if it has one; it was decided just now."""
         self.left(job)
 
     def left(self, job: Job) -> float:
-        """Seconds that a job still rests; 0 if it may run when it is its turn."""
+        """Seconds that a job must still pause before its next attempt; 0 if its pause is over."""
         if job.state != "pending" or job.retry_at <= 0:
             return 0.0
         now = self._clock()
@@ -47,7 +47,7 @@ class Pauses:
         return max(0.0, end - now)
 
     def next_end(self) -> float | None:
-        """Seconds until the first of the pauses ends; none if no job rests."""
+        """Seconds until the first pause ends; None if no job pauses."""
         return min((left for job in self._jobs.postponed.values() if (left := self.left(job)) > 0), default=None)
 
     def _forget(self) -> None:

@@ -1,18 +1,19 @@
-"""What workers have made, until it is shown: checked, made durable, published.
+"""Checks what workers have made, makes it durable and publishes it.
 
 The order at the end of a job, and why:
 
-1. The worker's files are checked against its word and made durable. Nothing is visible yet.
-2. `publishing`: all that status.json will say of the result. From here a crash is rolled forward.
-3. One rename to `result/`, synced. The result is there, whole. If it is there and the sync fails, the job stays at this step
-   and the sync is tried again: what `ended` says must be true for good. (Unlike a file's bytes, a folder's names are not
-   dropped after a failed sync: a file system that cannot write its own records goes read-only.)
-4. `ended`. The job is over.
-5. `status.json`, durable: whoever reads `completed` finds the files. Then the attempt's folder goes.
+1. Check the worker's files against what it reported, and make them durable. Nothing is visible yet.
+2. Record `publishing`, with everything that status.json will say about the result. After a crash from here on, recovery
+   completes the publishing.
+3. Rename the folder to `result/`, and sync. If the rename worked and the sync fails, the job stays at this step and the sync is
+   retried: what `ended` says must stay true. (Unlike a file's bytes, a folder's names are not dropped after a failed sync: a
+   file system that cannot write its own records becomes read-only.)
+4. Record `ended`. The job is over.
+5. Write `status.json` durably, so that whoever reads `completed` finds the files. Then remove the attempt's folder.
 
-Step 1 takes as long as the result is large: 20 GB are allowed. So it is done piece by piece, a few milliseconds in each round of
-the daemon's loop, and the job can be cancelled meanwhile. Its time limit is the worker's, and does not run here. A crash or a
-stop before 2 runs the job again.
+Step 1 takes longer the larger the result is, and 20 GB are allowed. So it is done in small steps, a few milliseconds in each
+pass of the daemon's loop, and the job can be cancelled meanwhile. The job's time limit covers only the worker, not this step.
+After a crash or a stop before step 2, the job runs again.
 """
 
 import errno
@@ -29,23 +30,23 @@ from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import NotDurableError, Outbox, checking_result
 from daemon.running.blame import Blame
-from daemon.running.troubles import Troubles
 from daemon.supervisor import Completed, Failed
+from daemon.troubles import Troubles
 
-#: What a round of the loop gives to the results that wait, in seconds: nobody notices, and hashing loses next to nothing by it.
+#: Seconds per pass of the loop for the waiting results: nobody notices, and hashing hardly slows down.
 _SLICE = 0.02
-#: What a check that is under way gets when the daemon stops: enough for what workers usually make.
+#: Seconds for a check that is running when the daemon stops: enough for usual results.
 _LAST_SECONDS = 2.0
-#: A check that takes longer than that is shown as the job's stage.
+#: A check that takes longer than this many seconds is shown as the job's stage.
 _SHOWN_AFTER = 0.5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-#: What a person is told while a result that is made cannot be shown.
+#: The hint while a finished result cannot be published.
 KEPT_HINT = "It is finished and kept, and appears automatically as soon as possible."
 
 
 @dataclass
 class _Made:
-    """What a worker made. `check` is what is left of step 1; `since` on the monotonic clock."""
+    """What a worker made. `check` is the rest of step 1; `since` is on the monotonic clock."""
 
     job_id: str
     result: Result
@@ -57,9 +58,9 @@ class _Made:
 
 @dataclass
 class Results:
-    """The results that are not shown yet; in the journal their jobs are processing.
+    """The results that are not published yet; in the journal their jobs are processing.
 
-    `end` records what became of a job; `checking` is told the id of a job whose check takes a while.
+    `end` records the outcome for a job; `checking` receives the id of a job whose check takes a while.
     """
 
     fs: FileSystem
@@ -71,20 +72,20 @@ class Results:
     checking: Callable[[str], None]
     clock: Callable[[], float]
     _made: deque[_Made] = field(default_factory=deque)
-    #: Why results that are checked cannot be shown, by job.
+    #: Why checked results cannot be published, by job.
     _troubles: Troubles = field(default_factory=Troubles)
 
     def __len__(self) -> int:
-        """How many are still to be checked."""
+        """How many still have to be checked."""
         return len(self._made)
 
     @property
     def kept(self) -> str | None:
-        """Why a finished result is not shown yet, a clause; none if all are."""
+        """A clause that says why a finished result is not published yet; None if all are."""
         return self._troubles.first
 
     def take(self, job_id: str, made: Completed) -> None:
-        """A worker is done with a job; `go_on` does the rest."""
+        """A worker has finished a job; `go_on` does the rest."""
         job = self.ledger.jobs.live[job_id]
         if job.attempt is None:
             raise AssertionError(f"{job_id} was completed without an attempt")
@@ -97,7 +98,7 @@ class Results:
         yield from self.outbox.making_durable(attempt)
 
     def go_on(self) -> bool:
-        """Check and publish what workers have made, for some milliseconds; whether there was something.
+        """Check and publish results for some milliseconds. Returns whether there was anything to do.
 
         Large results take turns with each other and with small ones.
         """
@@ -112,7 +113,7 @@ class Results:
         return there_was
 
     def stop(self) -> None:
-        """The daemon stops: what cannot be checked in a moment was no attempt."""
+        """The daemon stops: a result that cannot be checked in a moment counts as no attempt."""
         until = self.clock() + _LAST_SECONDS
         while self._made and self.clock() <= until:
             self.go_on()
@@ -123,7 +124,7 @@ class Results:
             self.end(job, decide.interrupted(job))
 
     def _advance(self, made: _Made, until: float) -> bool:
-        """Go on with one of them; false if it is not through yet."""
+        """Continue with one of them; False if it is not finished yet."""
         job = self.ledger.jobs.live[made.job_id]
         if job.cancel_requested:
             made.check.close()
@@ -138,7 +139,7 @@ class Results:
             self.blame.failed(job.job_id, Failed(error.info(), error.retryable, made.seconds, made.result.source))
             return True
         except OSError as error:
-            # After a failed sync nobody knows what of the result is on the disk: it is made anew.
+            # After a failed sync nobody knows what is on the disk, so the job runs again.
             trouble = _disk_trouble(error)
             failed = Failed(trouble.info(), trouble.retryable, made.seconds, made.result.source)
             self.blame.failed(job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error))
@@ -152,7 +153,7 @@ class Results:
             self.checking(made.job_id)
 
     def _checked(self, job: Job, result: Result, seconds: float) -> None:
-        """Steps 2 to 5 of a result that is checked and durable."""
+        """Do steps 2 to 5 for a result that is checked and durable."""
         if job.attempt is None:
             raise AssertionError(f"{job.job_id} was completed without an attempt")
         publishing = Publishing(
@@ -174,7 +175,7 @@ class Results:
         self.publish(self.ledger.jobs.live[job.job_id])
 
     def publish(self, job: Job) -> None:
-        """Let a checked result appear and end the job; also the way a half-done publication is rolled forward."""
+        """Make a checked result appear, and end the job; recovery completes a half-done publishing in the same way."""
         publishing = job.attempt.publishing if job.attempt else None
         if publishing is None:
             raise AssertionError(f"{job.job_id} has nothing to publish")
@@ -198,7 +199,7 @@ class Results:
         )
 
     def _not_shown(self, job: Job, publishing: Publishing, error: OSError) -> None:
-        """It is made, and checked: all it lacks is a name. Whatever keeps it from that, it is kept, and tried again."""
+        """The result is made and checked, and only cannot be renamed. Keep it, and try again later."""
         if job.cancel_requested:
             self.end(job, decide.cancelled(job, seconds=publishing.processing_seconds))
             return
@@ -210,19 +211,19 @@ class Results:
         self.blame.doubt_disk()
 
     def _is_gone(self, job_id: str, attempt: str) -> bool:
-        """Whether a finished result is certainly not there any more, while its job is."""
+        """Whether a finished result is certainly gone, while its job's folder is there."""
         try:
             return self.outbox.surely_has(job_id) and not self.outbox.has_attempt(attempt)
         except OSError:
             return False
 
     def forget(self, job_id: str) -> None:
-        """It appeared, or nobody waits for it any more."""
+        """The result was published, or nobody needs it any more."""
         self._troubles.over(job_id)
 
 
 def unrecordable(error: UnreplayableError) -> JobError:
-    """What is said of a job whose worker used words that no journal holds."""
+    """The error of a job whose worker sent texts that the journal cannot hold."""
     return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 

@@ -1,6 +1,7 @@
-"""Putting a home in order at start: every job that was under way goes on, or ends, whatever interrupted it.
+"""Puts a home in order at a start: every interrupted job continues or ends.
 
-Each step only looks at the journal and the disk, and does what is still missing; so a crash in here is recovered the same way.
+Each step only compares the journal with the disk and does what is still missing. So a crash during recovery is recovered in the
+same way.
 """
 
 import time
@@ -12,7 +13,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.claims import Claims
-from daemon.contract.records import Job, Process
+from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.jobs import decide
@@ -20,12 +21,13 @@ from daemon.journal import History, prune
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of
 from daemon.running.runner import JobRunner
-from daemon.supervisor import WorkerPid, reap
+from daemon.supervisor import reap
 
 _MAX_STATUS_BYTES = 1 << 20
-#: Statuses are written in the order of the endings, so after so many right ones in a row the older ones are right as well.
+#: Statuses are written in the order in which jobs end. After this many correct ones in a row, the older ones are correct as
+#: well.
 _RIGHT_IN_A_ROW = 200
-#: Each end of a job is written through before the next one; only the last few can have been cut off.
+#: Each end of a job is made durable before the next one, so a crash can only have interrupted the last few.
 _LATELY = 4
 
 
@@ -42,11 +44,11 @@ class Recovery:
     wall_clock: Callable[[], float] = time.time
 
     def perform(self) -> None:
-        """Bring the home in order.
+        """Put the home in order.
 
         Raises:
             JournalError: the process must stop.
-            OSError: the outbox cannot be read; the same can be done again when it can.
+            OSError: the outbox cannot be read; this can be repeated when it can.
         """
         live = list(self.ledger.jobs.live.values())
         self._end_leftover_workers(live)
@@ -57,7 +59,7 @@ class Recovery:
             except OSError as error:
                 if not self.outbox.is_healthy():
                     raise
-                # One folder that does not answer: its job goes on, or begins anew, when it does.
+                # One folder does not answer. Its job continues, or begins again, when it does.
                 logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
         self.runs.settle_accounts()
         self._tidy()
@@ -72,9 +74,9 @@ class Recovery:
             logger.warning("cannot tidy up after the last start: {}", error)
 
     def _end_leftover_workers(self, live: list[Job]) -> None:
-        """Kill workers of the life before whose guardian failed them, so that no two work on one job."""
+        """Kill workers of an earlier process whose guardian failed, so that no two work on one job."""
         left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
-        for killed in reap(_pid(process) for process in left):
+        for killed in reap(left):
             logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
 
     def _resume(self, job: Job | None) -> None:
@@ -90,10 +92,10 @@ class Recovery:
             self.runs.end(job, record)
 
     def _rewrite_views(self) -> None:
-        """Write the status of every job whose status.json does not say what the journal says.
+        """Write the status of every job whose status.json differs from the journal.
 
-        Of the ended ones the last are looked at, across segments: the crash may have been in the start before this one. One that
-        is wrong makes it worth to look further back.
+        Of the ended jobs, only the last are checked, across segments, because the crash may have interrupted an earlier start.
+        If one is wrong, older ones are checked as well.
         """
         for job in self.ledger.jobs.live.values():
             if job.claimed and not self._says(job.job_id, job.state, None):
@@ -107,7 +109,7 @@ class Recovery:
             seen.add(job_id)
             right += 1
             if right <= _LATELY and self.outbox.has(job_id):
-                # Right in memory, but the crash may have come before the name was on the disk.
+                # The content is correct, but the crash may have come before the name was on the disk.
                 self.fs.sync_dir(self.outbox.job(job_id))
             if not self._says(job_id, None, ended_at):
                 right = 0
@@ -118,7 +120,7 @@ class Recovery:
                 return
 
     def _says(self, job_id: str, state: State | None, completed_at: str | None) -> bool:
-        """Whether a job's status.json is whole and has this state, or this end; a job without a folder needs no status."""
+        """Whether a job's status.json is complete and has this state, or this end. A job without a folder needs no status."""
         if not self.outbox.has(job_id):
             return True
         try:
@@ -134,18 +136,8 @@ class Recovery:
             logger.warning("cannot write the status of {}: {}", job.job_id, error)
 
     def _forget(self) -> None:
-        """Let go of the journal's oldest segments."""
+        """Remove the journal's oldest segments."""
         paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
         gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:
             logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
-
-
-def _pid(process: Process) -> WorkerPid:
-    return WorkerPid(
-        pid=process.pid,
-        created=process.created,
-        boot_id=process.boot_id,
-        group=process.group,
-        guardian_created=process.guardian_created,
-    )

@@ -1,19 +1,19 @@
-"""Sending a picture back to the inbox whose end is missing: its writer, who opens it by its path, finds it where it was.
+"""Returns a picture whose end is missing to the inbox, so that a writer that opens it by its path finds it where it was.
 
-The job stays, pending, under its id; status.json says what is waited for. The order, and why:
+The job stays pending under its id, and status.json says what it waits for. The order, and why:
 
-1. `returning`: from here a crash is rolled forward, before anything in the inbox is looked at.
-2. Each file gets its old name in the inbox as a second one, the picture first: a name that is taken is never replaced. If it is
-   the picture's, nothing has moved yet, and the job settles in source/ as if nothing had been tried.
-3. The sync of the inbox folder: the names there are durable before those in source/ go.
-4. The names in source/ go; its sync. A file that came back there after a power loss would be in the way of the next claim.
-5. `returned`. The next claim of a picture of this name goes on with this job (`daemon.claiming.acceptance`).
+1. Record `returning`. After a crash from here on, recovery completes the return before anything reads the inbox.
+2. Link each file to its old name in the inbox, the picture first. A name that is taken is never replaced. If the picture's name
+   is taken, nothing has moved yet, and the picture settles in source/ instead.
+3. Sync the inbox folder: the names there must be durable before those in source/ are removed.
+4. Remove the names in source/, and sync it. If a power loss brought one back, it would block the next claim.
+5. Record `returned`. The next claim of a picture with this name continues this job (`daemon.claiming.acceptance`).
 
 Most pictures without their end are not even taken (`daemon.intake.picture_end`); this is for those whose bytes do not show it.
-A writer that opens the name while such a one is away, between its claim and its return, makes a second file. That is not mended:
-nobody can tell what belongs together. Both are named on the job when it fails.
+If a writer opens the name while the picture is away, between its claim and its return, it makes a second file. That cannot be
+repaired, because nobody can tell what belongs together. When the job fails, its message names both files.
 
-A crash between 2 and 4 leaves two names of one file, which the second try recognises.
+A crash between 2 and 4 leaves two names of one file, which the next try recognises.
 """
 
 import contextlib
@@ -34,24 +34,24 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.late_writes import LateWrites
 
-#: Answers that may be others in a moment; all the rest say that a file cannot have the name.
+#: Errors that may pass; all others mean that a file cannot have the name.
 _PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBUSY, errno.EAGAIN)
 
 
 @dataclass
 class Returns:
-    """The way of pictures back to the inbox."""
+    """Returns pictures to the inbox."""
 
     fs: FileSystem
     inbox: bytes
     outbox: Outbox
     ledger: Ledger
     settling: LateWrites
-    #: Jobs whose picture was not there at the last look.
+    #: Jobs whose picture was missing at the last check.
     _missing: set[str] = field(default_factory=set)
 
     def proposal(self, job: Job, error: ErrorInfo, *, now: float) -> Returning | None:
-        """The record that sends a job's picture back, if its end is missing, it may still come, and its name is free."""
+        """The record that returns a job's picture, if its end is missing and may still arrive, and if its name is free."""
         try:
             seen = self.settling.fingerprint(job)
             if seen is None or self._look(job, job.image) is not None:
@@ -61,15 +61,15 @@ class Returns:
         return decide.going_back(job, error, size=seen[0], mtime_ns=seen[1], now=now)
 
     def go_on(self, job: Job) -> AnyRecord:
-        """Do what is still to be done for a job that is not in its source folder; the record of what came of it.
+        """Complete the return of a job that is not in its source folder. Returns the record of the outcome.
 
         Raises:
-            OSError: it could not be finished now; try again later.
+            OSError: it could not be completed now; try again later.
         """
         return self._send_back(job) if job.place == "returning" else self._fetch(job)
 
     def explained(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
-        """The error of a picture that is cut off, with what may have become of its rest. `now` in seconds since 1970."""
+        """The error of an incomplete picture, with a guess at what happened to its rest. `now` in seconds since 1970."""
         if not decide.is_cut_off(error):
             return error
         try:
@@ -79,7 +79,7 @@ class Returns:
         return decide.in_vain(job, error, now=now, other=other.size if other else None)
 
     def missing(self) -> list[Job]:
-        """The jobs whose picture was not in the inbox in two looks running; the inbox itself must be there."""
+        """The jobs whose picture was missing from the inbox in two checks in a row, while the inbox itself was there."""
         returned = list(self.ledger.jobs.returned.values())
         gone = {job.job_id for job in returned if self._is_gone(job)}
         twice, self._missing = gone & self._missing, gone
@@ -97,7 +97,7 @@ class Returns:
                 with self._inbox_folder(job) as folder:
                     came_of_it = self._move_back(job, source, folder)
             except (FileNotFoundError, NotADirectoryError):
-                # Somebody removed the folder. What went back before went with it, and is missed there.
+                # Somebody removed the folder, and with it any file that was already returned; it is reported as missing there.
                 came_of_it = _look_in(source, to_bytes(job.image.to)) is None
         if not came_of_it:
             return self._stay(job)
@@ -105,7 +105,7 @@ class Returns:
         return Returned(job=job.job_id)
 
     def _move_back(self, job: Job, source: HeldFolder, folder: HeldFolder) -> bool:
-        """Bring a job's files to their old names; False if the picture cannot have its own, and nothing has moved."""
+        """Link a job's files to their old names; False if the picture cannot have its own, and nothing has moved."""
         moved = list[bytes]()
         for file in job.accepted.files:
             try:
@@ -122,7 +122,7 @@ class Returns:
             source.unlink(name)
         effective = to_bytes(job.accepted.effective) if job.accepted.effective else None
         if effective and _look_in(source, effective) is not None:
-            source.unlink(effective)  # made anew with the next claim
+            source.unlink(effective)  # the next claim makes it again
         source.sync_dir()
         return True
 
@@ -132,7 +132,7 @@ class Returns:
         return AttemptEnded(job=job.job_id, error=job.last_error, counts=True, retry_at=written + pause)
 
     def _fetch(self, job: Job) -> AnyRecord:
-        """Take a cancelled job's files out of the inbox, as they are: they must not become a job again."""
+        """Remove a cancelled job's files from the inbox, as they are, so that they do not become a job again."""
         files = []
         for file in job.accepted.files:
             found = self._look(job, file)
@@ -144,7 +144,7 @@ class Returns:
 
     @contextlib.contextmanager
     def _inbox_folder(self, job: Job) -> Iterator[HeldFolder]:
-        """The folder of the inbox that the job was dropped in, held for as long as the block runs."""
+        """The inbox folder that the job was dropped in, held open while the block runs."""
         folders = InboxFolders(self.fs, self.inbox)
         try:
             yield folders.open(to_bytes(job.accepted.folder))
@@ -152,7 +152,7 @@ class Returns:
             folders.release()
 
     def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
-        """What has a file's name in the inbox; None if nothing has, or its folder is gone."""
+        """What has a file's name in the inbox; None if nothing has, or if the folder is gone."""
         try:
             with self._inbox_folder(job) as folder:
                 return _look_in(folder, to_bytes(file.name))
@@ -161,7 +161,7 @@ class Returns:
 
 
 def _name_again(file: ClaimedFile, source: HeldFolder, folder: HeldFolder) -> bool:
-    """Give a file of `source` its old name in `folder`; whether it is still in source/ as well.
+    """Give a file in `source` its old name in `folder` as well. Returns whether it is still in source/.
 
     Raises:
         OSError: it cannot have the name.

@@ -1,11 +1,10 @@
-"""Bringing jobs to their end: start the next one, hear what became of the others, record how they ended.
+"""Brings jobs to their end: starts the next one, receives what happens to the others, and records how they ended.
 
-What a worker made is checked and published in `daemon.running.publishing`; whose fault a failure is, is settled in
-`daemon.running.blame`.
+`daemon.running.publishing` checks and publishes what a worker made; `daemon.running.blame` handles failures.
 
-The next job begins as soon as the worker is gone, before its result is looked at: the two have no file in common, what is said
-here of a job speaks of that job's records alone, and the disk's work falls into the time in which the next worker computes. A
-crash in between finds two jobs `started`: the one that was made is made again.
+The next job begins as soon as the worker has exited, before its result is checked. The two jobs share no file, each job's order
+of records concerns only that job, and the disk works while the next worker computes. After a crash in between, two jobs are
+`started`, and the finished one runs again.
 """
 
 import errno
@@ -15,7 +14,7 @@ from itertools import islice
 
 from loguru import logger
 
-from daemon.contract.records import AnyRecord, Ended, Job, Process, Started
+from daemon.contract.records import AnyRecord, Ended, Job, Started
 from daemon.errors import SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.health.world import World
@@ -32,24 +31,24 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.publishing import Results, unrecordable
 from daemon.running.returning import Returns
-from daemon.running.troubles import Troubles
 from daemon.running.warm_workers import WarmWorkers
 from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
+from daemon.troubles import Troubles
 
-#: Each end is a few syncs; more at once would keep the loop from everything else for too long.
+#: The most jobs ended at once. Each end takes a few syncs, and the loop has other work.
 _ENDED_AT_ONCE = 50
-#: Where a job's id stands otherwise; no id has a blank in it.
+#: Used in place of a job id; no id contains a space.
 _START = "the start"
 _RETURN = "the way back"
 
 
 @dataclass
 class JobRunner:
-    """The jobs that run, and the one that is next.
+    """The running jobs, and the one that is next.
 
-    The supervisor tells `on_progress` and `on_end`. `world` says whether work can go on at all, and whose fault a failure is.
-    `clock` gives monotonic seconds, `wall_clock` seconds since 1970.
+    The supervisor calls `on_progress` and `on_end`. `world` says whether work can continue, and whose fault a failure is.
+    `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
     """
 
     fs: FileSystem
@@ -67,7 +66,7 @@ class JobRunner:
     wall_clock: Callable[[], float]
     failures: int = 0
     _stopping: bool = False
-    #: What keeps jobs from their start or from the inbox (`_START`, `_RETURN`).
+    #: What keeps jobs from starting or from returning to the inbox (`_START`, `_RETURN`).
     _troubles: Troubles = field(default_factory=Troubles)
 
     def __post_init__(self) -> None:
@@ -97,7 +96,7 @@ class JobRunner:
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def settle_accounts(self) -> None:
-        """End some of the jobs that need no worker: refused or cancelled ones, and those whose result is only to be published."""
+        """End some of the jobs that need no worker: refused or cancelled ones, and those with a checked result to publish."""
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.results.publish(job)
@@ -109,7 +108,7 @@ class JobRunner:
                 self.end(job, decide.refused(job, job.refusal))
 
     def _return(self, job: Job) -> None:
-        """Go on with a job whose files are on their way back to the inbox, or from there."""
+        """Continue with a job whose files are being returned to the inbox, or taken from it."""
         try:
             record = self.returns.go_on(job)
         except OSError as error:
@@ -119,14 +118,14 @@ class JobRunner:
         self.end(job, record)
 
     def look_for_returned(self) -> None:
-        """End the jobs whose picture somebody took out of the inbox while it waited for its rest."""
+        """End the jobs whose picture somebody removed from the inbox while it waited for its rest."""
         for job in self.returns.missing():
             self.end(job, decide.taken_back(job))
 
     def start_next(self) -> None:
         """Start as many jobs as may run at once."""
         most = self.settings.queue.max_concurrent_jobs
-        # Results that wait to be checked take up room: workers must not run away from the checks.
+        # Unchecked results take up disk space, so workers must not get too far ahead of the checks.
         while not self._stopping and self._at_work() < most and len(self.results) <= most:
             try:
                 ready = self.settling.first_ready(self.ledger.jobs.queue, self.pauses.left)
@@ -139,27 +138,30 @@ class JobRunner:
                 return
 
     def _at_work(self) -> int:
-        """How many jobs keep a worker or are about to be judged; a finished result that waits to be shown keeps nobody back."""
+        """How many jobs keep a worker busy or are about to be judged.
+
+        A finished result that waits to be published does not count.
+        """
         unfinished = [job for job in self.ledger.jobs.processing.values() if not (job.attempt and job.attempt.publishing)]
         return len(unfinished) - len(self.results)
 
     def is_busy(self) -> bool:
-        """Whether a job is being worked on or to be judged."""
+        """Whether a job is running or waiting for a verdict."""
         return self._at_work() > 0 or len(self.results) > 0
 
     @property
     def problem(self) -> str | None:
-        """What keeps jobs from going on, until it is tried again."""
+        """What keeps jobs from continuing, until it is retried."""
         return self._troubles.first or self.results.kept
 
     def _start(self, job: Job, seen: Fingerprint | None) -> bool:
-        """Start one job, whose picture was seen so; false if nothing can be started now.
+        """Start one job, whose picture has this fingerprint. False if nothing can be started now.
 
         Raises:
             OSError: the outbox cannot be read or written.
         """
         if not self.outbox.is_healthy():
-            # Between two looks at its health the outbox went away: no job must fail for that.
+            # The outbox disappeared between two health checks: no job must fail for that.
             raise FileNotFoundError(errno.ENOENT, "the outbox is not there")
         if seen is None and self.outbox.has_lost(job.job_id):
             return True
@@ -176,20 +178,17 @@ class JobRunner:
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
-            pid = self.supervisor.start(
+            process = self.supervisor.start(
                 command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
             )
         except OSError as error:
-            # Nothing of the job had a part in it.
+            # The job itself had no part in this.
             cause = no_start(error.strerror or str(error))
             self.world.blame(cause)
             self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
             return False
-        process = Process(
-            pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
-        )
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
         logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)
@@ -198,11 +197,11 @@ class JobRunner:
     # -- what the supervisor tells ----------------------------------------------------------------------------------------
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
-        """A worker moved on."""
+        """A worker reported progress."""
         self.forecast.moved(job_id, stage, fraction)
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
-        """A worker is gone, and its whole group with it. What it completed waits for `publish_made`."""
+        """A worker and its whole process group are gone. What it completed waits for `publish_made`."""
         self.forecast.end(job_id, completed=isinstance(outcome, Completed))
         job = self.ledger.jobs.live.get(job_id)
         if job is None or job.attempt is None:
@@ -218,24 +217,24 @@ class JobRunner:
                 self.end(job, decide.interrupted(job))
 
     def publish_made(self) -> bool:
-        """Go on with checking and publishing what workers have made; whether there was something."""
+        """Continue checking and publishing results. Returns whether there was anything to do."""
         return self.results.go_on()
 
     def begin_stop(self) -> None:
-        """The daemon stops: nothing is started any more."""
+        """The daemon stops: start no more jobs."""
         self._stopping = True
 
     def stop(self) -> None:
-        """The workers are gone since the daemon stops: settle what they left. Whose fault is not known was no attempt."""
+        """The daemon stops and the workers are gone: record what they left. Undecided failures count as no attempt."""
         self.results.stop()
         self.blame.release()
 
     def end(self, job: Job, record: AnyRecord) -> None:
-        """Record the end of an attempt or of a job, then tidy up."""
+        """Record the end of an attempt or of a job, then clean up."""
         try:
             self.ledger.record(record)
         except UnreplayableError as error:
-            # Without a word of the worker's nothing is left in it that could not be read back.
+            # Without the worker's own texts, nothing is left in it that could not be read back.
             seconds = record.processing_seconds if isinstance(record, Ended) else None
             self.ledger.record(
                 Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)
@@ -256,7 +255,7 @@ class JobRunner:
             self.pauses.begin(after)
             if job.state == "processing":
                 why = after.last_error.message if after.last_error else "it was stopped"
-                logger.info("{} will be tried again: {}", job.job_id, why)
+                logger.info("{} will be retried: {}", job.job_id, why)
         if job.attempt:
             self._discard(job.attempt.folder)
 
@@ -264,7 +263,7 @@ class JobRunner:
         try:
             self.outbox.discard_attempt(attempt)
         except OSError as error:
-            # It is swept at the next start; nobody sees it in .work/.
+            # It is removed at the next start; in .work/ nobody sees it.
             logger.warning("cannot remove the attempt {}: {}", attempt, error)
 
     # -- stopping ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The settings for workers as the supervisor takes them: limits, and their sandbox."""
+"""The limits and the sandbox of workers, made from the settings for the supervisor."""
 
 import psutil
 from loguru import logger
@@ -12,7 +12,7 @@ from daemon.supervisor.code import compile_program
 
 
 def rules(settings: Settings, threads: int) -> SupervisorRules:
-    """The limits and delays of workers that compute with so many threads."""
+    """The limits and delays of workers that use `threads` threads each."""
     worker = settings.worker
     total = int(psutil.virtual_memory().total)
     return SupervisorRules(
@@ -27,7 +27,7 @@ def rules(settings: Settings, threads: int) -> SupervisorRules:
 
 
 def fence(settings: Settings, installed: ModelInventory) -> sandbox.Fence | None:
-    """The sandbox of workers, or none; the log says what is missing of it on this system."""
+    """The sandbox policy of workers, or None; the log says which protection is missing on this system."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")
         return None

@@ -1,12 +1,12 @@
-"""The warm worker: one that is already loaded, so that the next job has its own process without waiting for one.
+"""The warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
 
-When it is started matters on two cores: its imports are half a second of computing (several with a model) that a running job
-would share its cores with. So it is started when nothing runs, or when the running job is about to end: as long before as the
-last spares took to get ready. (A lower priority for the time of the imports would be no way out: an ordinary process may lower
-its priority, but not raise it again for the job.)
+On two cores, the time of its start matters: its imports take half a second of computing (several seconds with a model), and a
+running job would share its cores with them. So it is started when nothing runs, or when the running job is about to end: as
+long before as the last warm workers took to become ready. (A lower priority during the imports would not help: an ordinary
+process can lower its priority, but cannot raise it again for the job.)
 
-A spare belongs to no job and no record of the journal names it: after a crash its guardian ends it, its closed standard input
-does so too, and the next start sweeps its folder.
+A warm worker belongs to no job, and no record of the journal names it. After a crash its guardian ends it, its closed standard
+input does so as well, and the next start removes its folder.
 """
 
 import os
@@ -25,27 +25,30 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Spare, Supervisor
-from daemon.supervisor.code import fingerprint
+from daemon.troubles import Troubles
 
-#: How long before the end of the running job a spare is started, seconds, while it is not known how long one takes to get ready:
-#: twice what its imports take on two busy cores.
+#: How many seconds before the end of the running job a warm worker is started, until it is known how long one takes to become
+#: ready: twice the time of its imports on two busy cores.
 LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0}
-#: In this order each has loaded what the one before it has, and more.
+#: In this order, each kind has loaded everything that the one before it has, and more.
 _KINDS = tuple(LEAD_SECONDS)
-#: Once it is known: so many times the median of the last few, since the end of a job is foretold to about a quarter.
+#: Once that time is known: this many times the median of the last few, because the end of a job is predicted to about a
+#: quarter.
 _LEAD_SHARE, _LAST_FEW, _LONGEST_LEAD = 1.5, 5, 60.0
-#: What a spare holds, bytes: measured 110, 460 and 530 MB. Where less is free it gives way; it comes back at three times that.
+#: Bytes that a warm worker holds: measured 110, 460 and 530 MB. With less free memory it is dismissed, and comes back at three
+#: times that.
 _HOLDS: dict[Warm, int] = {"light": 150 << 20, "depth": 500 << 20, "painting": 600 << 20}
 _COMES_BACK = 3
-#: The least between two looks whether it is time.
+#: The shortest time between two checks of whether to start one.
 _LEAST_PAUSE = 0.05
-#: How often age and memory are looked at.
+#: Seconds between two checks of its age and of the memory.
 _LOOK_SECONDS = 10.0
-#: How often the program's files are, all some 200 of them: that would be half of what an idle daemon does, and before a spare is
-#: given a job it is asked anyway.
+#: Seconds between two checks of the program's files. There are about 200, so this would be half of what an idle daemon does.
+#: They are also checked before a warm worker gets a job.
 _PROGRAM_SECONDS = 60.0
-#: After a spare died or could not be started: one attempt a minute keeps a broken installation from keeping the machine busy.
+#: Seconds after a warm worker died or could not be started: a broken installation must not keep the machine busy.
 _PAUSE_SECONDS = 60.0
+_SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,9 @@ class WarmWorkers:
     """Keeps one warm worker, if the settings want one.
 
     Args:
-        remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
-        available: bytes of memory that are free for use.
+        remaining: returns the seconds until the first of the running jobs is done; None if unknown.
+        program: returns a number that changes with the program on the disk.
+        available: returns how many bytes of memory are available.
     """
 
     def __init__(
@@ -74,25 +78,26 @@ class WarmWorkers:
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
+        program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
-        program: Callable[[], int] = fingerprint,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
         self._spare: Waiting | None = None
         self._wanted = self._ready = False
+        self._troubles = Troubles()
         self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
-        """How long before the end of the running job a worker with `warm` is started."""
+        """How many seconds before the end of the running job a worker with `warm` is started."""
         took = self._took[warm]
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
     def take(self, asked: Warm) -> str | None:
-        """The attempt folder of the spare, for the job that starts now and asks for so much; none where a new worker is as good.
+        """The attempt folder of the warm worker, for a job that starts now and needs `asked`; None if a new worker is as good.
 
-        One that still loads what it has to is ahead of a new one; but not if that is more than the job asks for.
+        A warm worker that is still loading is ahead of a new one, unless it loads more than the job needs.
         """
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
@@ -108,13 +113,13 @@ class WarmWorkers:
             self.discard(f"it is still loading for {spare.warm}")
             return None
         if not seen.ready:
-            # It was started too late, by so much at least.
+            # It was started too late, by at least this much.
             self._took[spare.warm].append(min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD))
         self._spare = None
         return spare.name
 
     def tend(self, now: float, *, wanted: bool = True) -> None:
-        """Make sure that there is a good warm worker. `now`: monotonic seconds; `wanted`: another job may come."""
+        """Make sure that there is a suitable warm worker. `now`: monotonic seconds; `wanted`: another job may arrive."""
         self._wanted = wanted and self._settings.worker.spare
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
@@ -127,7 +132,7 @@ class WarmWorkers:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
-        """When `tend` is due by time alone, monotonic seconds; the end of a running job is news of its own."""
+        """When `tend` is due, monotonic seconds. The end of a running job triggers it separately."""
         if self._spare is not None:
             return self._looked + _LOOK_SECONDS
         if not self._wanted or self._not_before > now:
@@ -145,14 +150,14 @@ class WarmWorkers:
     # -- inside -----------------------------------------------------------------------------------------------------------
 
     def _seen(self, spare: Waiting) -> Spare | None:
-        """What the supervisor says of it; none if it died."""
+        """What the supervisor knows about it; None if it died."""
         folder = self._outbox.attempt(spare.name)
         return next((each for each in self._supervisor.spares() if each.attempt == folder), None)
 
     def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
-            self._took[spare.warm].append(seen.age_seconds)
+            self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
         wanted = self._warm()
         if _KINDS.index(wanted) > _KINDS.index(spare.warm) and self._jobs.processing and self._is_time(wanted):
             self.discard(f"the next job asks for more than {spare.warm}")
@@ -180,18 +185,19 @@ class WarmWorkers:
             self._spare = Waiting(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
+            self._troubles.over(_SPARE)
         except OSError as error:
-            logger.warning("no warm worker can be started: {}", error.strerror)
+            self._troubles.tell(_SPARE, f"no warm worker can be started: {error.strerror}")
             self._not_before = now + _PAUSE_SECONDS
             if self._spare is not None:
                 self._forget(self._spare)
         self._looked = now
 
     def _is_time(self, warm: Warm) -> bool:
-        """Nothing runs, or what runs is about to end.
+        """Whether nothing runs, or what runs is about to end.
 
-        Where its end cannot be told, as for the first job of its kind, a spare is started if another job waits: that costs the
-        running job a part of a core for a while, without it the next one would wait for all of it.
+        If the end is unknown, as for the first job of a kind, a warm worker is started if another job waits. That costs the
+        running job part of a core for a while; without it, the next job would wait for the whole start.
         """
         if not self._jobs.processing:
             return True
@@ -199,7 +205,7 @@ class WarmWorkers:
         return self._following() is not None if left is None else left <= self.lead_seconds(warm)
 
     def _started_from(self) -> tuple[object, ...]:
-        """The program, and the folders that a fence opens when a worker is started: another one must not be taken for them."""
+        """The program, and the folders that the sandbox admits when a worker starts: later ones must not be mistaken for them."""
         return self._program(), self._installed.places()
 
     def _following(self) -> Job | None:
@@ -214,5 +220,5 @@ class WarmWorkers:
         try:
             self._outbox.discard_attempt(spare.name)
         except OSError as error:
-            # Out of sight, and swept at the next start.
+            # It is hidden, and removed at the next start.
             logger.warning("cannot remove {}: {}", os.fsdecode(self._outbox.attempt(spare.name)), error)

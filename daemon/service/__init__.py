@@ -1,7 +1,7 @@
-"""The daemon itself: `assembly` makes it, `loop` gathers events, lets the core decide, and performs.
+"""The daemon itself: `assembly` builds it, and `loop` gathers events, lets the core decide, and acts.
 
-`parts` says how the parts hang together. `hotfolder` is the inbox as the loop sees it, `requests` hears the command line,
-`trash_actions` what a person does to the folders of jobs. All else lies in the rooms by subject: `daemon.claiming`,
+`parts` connects the parts. `hotfolder` is the inbox as the loop sees it. `requests` answers the command line, and
+`trash_actions` handles what people do with job folders. Everything else is in the rooms by subject: `daemon.claiming`,
 `daemon.running`, `daemon.views`, `daemon.health` and `daemon.notify`.
 """
 

@@ -1,9 +1,10 @@
-"""The one place that makes a daemon: it takes the lock, reads the journal, and makes every part after those it needs."""
+"""The one place that builds a daemon: takes the lock, reads the journal, and makes each part after those it needs."""
 
 import os
 import selectors
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from loguru import logger
 
@@ -27,18 +28,19 @@ from daemon.service.past import ended_before
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
+from daemon.supervisor.code import fingerprint, why_not_anew
 
-#: Jobs that ended last and are asked for to know the outbox by.
+#: How many of the last ended jobs are used to recognise the outbox.
 _PROVING = 20
 
 
 def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None = None) -> Service:
-    """The daemon of one home, ready to run.
+    """Build the daemon of one home, ready to run.
 
     Args:
         settings: of the home.
         fs: the disk.
-        argv: the command of a worker, if not the real one; one of one's own is not confined.
+        argv: the command of a worker, if not the real one; such a worker gets no sandbox.
 
     Raises:
         Refusal: another daemon runs here, or the journal is damaged.
@@ -55,15 +57,15 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.report:
         logger.warning("{}", recovered.report)
     if recovered.gap:
-        logger.warning("the journal's history is not whole: {}; multiplane doctor says what to do", recovered.gap)
+        logger.warning("the journal's history is incomplete: {}; multiplane doctor says what to do", recovered.gap)
     outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
     if recovered.segment == 0:
-        # Before the first segment: a start that is cut off in here begins from the beginning the next time.
+        # Before the first segment: if the start is interrupted here, the next one begins from the beginning.
         folder_health.prepare()
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
-    installed = ModelInventory(os.fspath(paths.models), paths.catalogue)
-    make_folders(fs, os.fsencode(paths.models))  # a worker's fence opens what there is; models may come later
+    installed = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
+    make_folders(fs, os.fsencode(paths.models))  # a worker's sandbox admits only existing folders; models may come later
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
         selector,
@@ -73,8 +75,10 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         fence=None if argv else fence(settings, installed),
     )
     disk_space = DiskSpace(fs, settings, outbox)
-    world = World(fs, outbox, disk_space, supervisor, clock=time.monotonic)
+    program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
+    anew = partial(why_not_anew, os.fspath(paths.home))
+    world = World(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
-    machine = Machine(selector, Wakeup(), supervisor, world, installed, is_local)
+    machine = Machine(selector, Wakeup(), supervisor, world, installed, program, is_local)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)

@@ -1,4 +1,4 @@
-"""The inbox, seen from the loop: look when it is time, take what is ready, say why the rest waits."""
+"""The inbox, as the loop sees it: scan when it is time, take what is ready, say why the rest waits."""
 
 import os
 import time
@@ -35,6 +35,7 @@ from daemon.intake import (
 )
 from daemon.intake import Waiting as Unready
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Waiting
 from daemon.platform.memory import give_back_large_blocks
@@ -42,17 +43,17 @@ from daemon.settings import Settings
 from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Watch
 
-#: Whoever waits for the end is told what is waited for, if it is longer than for a file to come to rest.
+#: With `--once`, the log explains waits longer than this many seconds, which is longer than files take to settle.
 _WORTH_TELLING = 5.5
 _MAX_TOLD = 10
-#: Seconds of taking for each second of looking while there is more to take.
+#: Seconds of taking for each second of scanning, while there is more to take.
 _TAKING_PER_LOOKING = 9.0
-#: Pairs that were taken and are in the memory as well as among the jobs.
+#: The most pairs that are taken but still in intake's memory.
 _MAX_UNTOLD = 4000
 
 
 class HotFolder:
-    """Brings what is dropped to the claims.
+    """Passes what is dropped to the claims.
 
     Args:
         fs: the disk.
@@ -60,8 +61,8 @@ class HotFolder:
         ledger: the jobs.
         claims: takes the pairs.
         batches: ends the batch folders.
-        wake: called from other threads when it is worth to look.
-        clock: monotonic seconds.
+        wake: called from other threads when there is a reason to scan.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -104,17 +105,19 @@ class HotFolder:
         self._looked_at = float("-inf")
         self._told: set[tuple[bytes, bytes]] = set()
         self._done: list[Ready] = []
-        #: Names of pairs that were taken since the last look.
+        #: Names of pairs that were taken since the last scan.
         self._left: dict[bytes, set[bytes]] = {}
         self._unlooked = False
         self._kept: dict[bytes, str] = {}
-        #: Names, with their folders, of pairs that could not be taken and wait for a person.
-        self._stuck: set[tuple[bytes, bytes]] = set()
+        #: Why pairs could not be taken since the last scan, by folder and name of the picture; the next scan reports it.
+        self._put_back: dict[tuple[bytes, bytes], str] = {}
+        #: Pairs that could not be taken and need a person: their names with folders, and why.
+        self._stuck: dict[tuple[bytes, bytes], str] = {}
         self._not_before = float("-inf")
         self._closed: str | None = None
 
     def remember(self, now: float) -> None:
-        """Take up what the jobs say of pictures that were taken by an earlier process."""
+        """Load from the jobs which pictures an earlier process took."""
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
         by_folder: dict[str, list[Taken]] = {}
@@ -127,7 +130,7 @@ class HotFolder:
             self.came_back(job, now)
 
     def close(self, why: str | None) -> None:
-        """Take nothing for this reason, whatever is ready; with none, take again."""
+        """Stop taking pairs, for this reason. None: start again."""
         self._closed = why
 
     # -- when -------------------------------------------------------------------------------------------------------------
@@ -146,20 +149,20 @@ class HotFolder:
         return bool(self._backlog) and self._closed is None and self._vacant() > 0
 
     def _vacant(self) -> int:
-        """How many pairs the queue has room for. What is accepted and cannot be moved takes nobody's place in it."""
+        """How many more pairs the queue can hold. What is accepted but cannot be moved does not count."""
         jobs = self._ledger.jobs
         return self._limit - (jobs.pending - len(jobs.unclaimed))
 
     # -- looking and taking -----------------------------------------------------------------------------------------------
 
     def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
-        """Look if it is time, and take a group of what is ready as far as the queue has room.
+        """Scan if it is time, and take a group of what is ready if the queue has room.
 
-        While much is still to be taken, looking may only cost a fraction of the time: a flood is looked at as a whole, not once
-        for each group of it, and what comes meanwhile has its turn behind it anyway.
+        While much is still to be taken, scanning may only use a small part of the time. A flood is scanned as a whole, not once
+        for each group, and what arrives meanwhile has its turn behind it anyway.
 
         Returns:
-            Whether the inbox was looked at.
+            Whether the inbox was scanned.
 
         Raises:
             JournalError: the process must stop.
@@ -178,9 +181,10 @@ class HotFolder:
     def _look(self, now: float) -> None:
         self._tell_taken(now)
         names = names_due(self._memory, now)
-        # Looked at once more: what of a claim came to nothing is still there.
+        # Scan these again: the files of a dropped claim are still there.
         names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
         self._left, self._unlooked = {}, False
+        self._put_back = {}
         seen = self.watch.look(names)
         if seen is None:
             self._backlog.clear()
@@ -206,14 +210,14 @@ class HotFolder:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
     def _tell_taken(self, now: float) -> None:
-        """Many at once: what a memory costs to be replaced grows with what is in it."""
+        """Report many at once: replacing a memory costs more the larger it is."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
             self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
         self._done = []
 
     def _report(self, several: Collection[Late]) -> None:
-        """Sidecars that came after their picture was taken: said on the job that the picture became."""
+        """Report sidecars that arrived after their picture was taken, in the status of that picture's job."""
         jobs = self._ledger.jobs
         taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in chain(jobs.ended.values(), jobs.live.values())}
         for late in several:
@@ -221,34 +225,40 @@ class HotFolder:
             logger.warning("{} came after its picture {} had been taken", sidecar, image)
             job_id = taken_as.get((to_text(late.folder), image))
             job = jobs.find(job_id) if job_id is not None else None
-            # True for good, also when the picture is dropped again with it.
+            # This stays true, even if the picture is dropped again with it.
             warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
-                self._ledger.record(Noted(job=job_id, warning=warning))
+                try:
+                    self._ledger.record(Noted(job=job_id, warning=warning))
+                except UnreplayableError as error:
+                    logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
         came = self._claims.take(ready)
         self._done += came.done
         if len(self._done) >= _MAX_UNTOLD:
             self._tell_taken(now)
-        self._stuck -= {(pair.folder, entry.name) for pair in ready for entry in pair.entries}
+        for pair in ready:
+            for entry in pair.entries:
+                self._stuck.pop((pair.folder, entry.name), None)
         for one in came.dropped:
+            self._put_back[one.pair.folder, one.pair.image.name] = one.reason
             if one.for_a_person:
-                self._stuck |= {(one.pair.folder, entry.name) for entry in one.pair.entries}
+                self._stuck |= {(one.pair.folder, entry.name): one.reason for entry in one.pair.entries}
             if one.unfinished is not None:
                 self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
             else:
                 self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._unlooked = True
-        # What is left of their families, and what was put back, is judged anew.
+        # What remains of their families, and what was put back, is judged again.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
     def was_incomplete(self, job: Job) -> None:
-        """A picture that was taken turned out not to be complete after all: its folder gets more patience."""
+        """A picture that was taken turned out to be incomplete: its folder's settle times grow."""
         self._memory = grew(self._memory, to_bytes(job.accepted.folder), self._clock())
 
     def heard(self, record: AnyRecord) -> None:
-        """A record took effect: a picture may be in the inbox again."""
+        """Handle a record that took effect: a picture may be in the inbox again."""
         if isinstance(record, Returned):
             self.came_back(self._ledger.jobs.live[record.job], self._clock())
 
@@ -263,16 +273,17 @@ class HotFolder:
     # -- saying -----------------------------------------------------------------------------------------------------------
 
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
-        """What is in the inbox and not taken, in plain words: the first of it, and how much it is."""
-        unready, held = self._unready or (), self._held()
+        """The first entries of the waiting list, in plain words, and their total."""
+        unready, held = self._unready or (), self._put_back | self._held()
+        known = self._stuck | held
         items = [
             Waiting(
                 path=_shown(item.folder, item.name),
-                reason=held.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
+                reason=known.get((item.folder, item.name)) or self._kept.get(item.name, item.reason),
             )
             for item in unready[:MAX_WAITING]
         ]
-        # What is held waits mostly for another reason as well, and is one thing all the same.
+        # A held file usually also waits for another reason, but counts only once.
         for item in unready if held else ():
             held.pop((item.folder, item.name), None)
         items += [
@@ -288,7 +299,7 @@ class HotFolder:
         return tuple(items), len(unready) + backlog
 
     def _held(self) -> dict[tuple[bytes, bytes], str]:
-        """The pictures that are accepted and cannot be moved, and why."""
+        """The accepted pictures that cannot be moved, and why."""
         jobs = self._ledger.jobs.unclaimed
         return {
             (to_bytes(job.accepted.folder), to_bytes(job.image.name)): f"it cannot be moved yet: {why}"
@@ -297,14 +308,14 @@ class HotFolder:
         }
 
     def hindrance(self) -> str | None:
-        """What keeps accepted pictures from being moved into the outbox, one sentence; none if nothing does."""
+        """A sentence that says why accepted pictures cannot be moved into the outbox; None if they can."""
         why = next(iter(self._claims.held.values()), None)
         return why and f"{len(self._claims.held):,} accepted pictures cannot be moved into the outbox yet: {why}"
 
     def is_done(self) -> bool:
-        """Whether nothing is left that time alone would bring: all that waits, waits for a person.
+        """Whether waiting longer would change nothing: everything that waits needs a person.
 
-        What takes longer is said once in the log: whoever asks, waits.
+        Longer waits are explained once in the log, because somebody is waiting for the end.
         """
         if self._unready is None or self._backlog or self._unlooked:
             return False
@@ -322,7 +333,7 @@ class HotFolder:
 
 
 def _taken(job: Job, now: float) -> Taken:
-    """A picture that an earlier process took; `now` on the monotonic clock."""
+    """A picture that an earlier process took; `now` is on the monotonic clock."""
     age = max(0.0, time.time() - datetime.fromisoformat(job.created_at).timestamp())
     sidecar = next((to_bytes(file.name) for file in job.accepted.files if file.role == "sidecar"), None)
     return Taken(to_bytes(job.image.name), now - age, sidecar)

@@ -1,4 +1,4 @@
-"""The daemon's loop: gather events, let the core decide, perform. One thread; observers only wake it."""
+"""The daemon's loop: gathers events, lets the core decide, and acts. It has one thread; observers only wake it."""
 
 import contextlib
 import os
@@ -17,22 +17,24 @@ from daemon.platform.notify.systemd import Notifier
 from daemon.running.publishing import KEPT_HINT
 from daemon.running.recovery import Recovery
 from daemon.service.parts import Home, Machine, Parts
+from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS
 from daemon.watch.bell import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
-#: Exit status when the daemon is to start anew. None of sysexits.h: to launchd and systemd it is a failure like any other, after
-#: which they start the service again.
+#: Exit status for a restart with a new program. It is not one of sysexits.h: to launchd and systemd it is an ordinary failure,
+#: after which they start the service again.
 EXIT_ANEW = 80
-#: Jobs that end without a worker are ended piece by piece, with the rest of the loop in between.
+#: Seconds of ending jobs that need no worker, before the rest of the loop has its turn.
 _OWED_SECONDS = 0.01
-#: So often while the disk fails them.
+#: Seconds between two tries while the disk reports errors.
 _TROUBLED_SECONDS = 1.0
+_RECOVERY = "recovery"
 
 
 class Service:
-    """One home's daemon, from its start to its end. `daemon.service.assembly.assemble` makes it."""
+    """The daemon of one home, from its start to its end. `daemon.service.assembly.assemble` builds it."""
 
     def __init__(self, home: Home, machine: Machine, parts: Parts, folder_health: FolderHealth, disk_space: DiskSpace) -> None:
         self._fs, self._boot, self._journal = home.fs, home.boot_id, home.journal
@@ -48,16 +50,19 @@ class Service:
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
         self._health_at = float("-inf")
+        #: Why nothing can be done now: a folder is away, or the home could not be recovered yet.
         self._problem: str | None = None
+        self._absent: str | None = None
+        self._troubles = Troubles()
 
     # -- the loop -----------------------------------------------------------------------------------------------------------
 
     def run(self, *, once: bool = False) -> int:
-        """Work until a signal says stop, or, with `once`, until inbox and queue are empty.
+        """Work until a signal says stop or, with `once`, until inbox and queue are empty.
 
         Returns:
-            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if the
-            daemon is to start anew, since the program on the disk was changed.
+            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if
+                the daemon should restart because the program on the disk was changed.
         """
         self._once = once
         try:
@@ -71,11 +76,9 @@ class Service:
                     self._wait(time.monotonic())
                 self._stop()
         except JournalError as error:
-            # Nothing can be recorded any more; the guardians end the workers, the next start recovers.
-            logger.critical("{}; the daemon stops, and goes on from the journal at its next start", error)
-            self._views.say(
-                "stopped", str(error), "Make sure that the disk of the state folder has room and works, then start again."
-            )
+            # Nothing can be recorded any more. The guardians end the workers, and the next start recovers.
+            logger.critical("{}; the daemon stops. {}", error, error.hint)
+            self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
         if self._world.restart and self._stop_signal is None:
@@ -84,11 +87,11 @@ class Service:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Signals, the wake-up pipe, the requests' bell and the watch, for as long as the block runs."""
+        """Listen to signals, the wake-up pipe, the requests' bell and the watch while the block runs."""
         self._selector.register(self._wakeup.bell, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)
-        # The inbox first: if the system has one observer left, it is worth most there.
+        # The inbox first: if the system has only one observer left, it is most useful there.
         self._folder.watch.start()
         self._requests_bell.tend()
         try:
@@ -108,7 +111,7 @@ class Service:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._views.next_write()]
         if self._published or self._removing:
-            due.append(now)  # a result is only half checked; or a job ended: a spare to prepare, or the same job to begin again
+            due.append(now)  # a result is half checked; or a job ended, so a warm worker or a retry may be due
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.rung))
@@ -125,7 +128,7 @@ class Service:
             key.data(mask)
 
     def _pass(self, now: float) -> None:
-        """One round: everything that is due."""
+        """One pass: do everything that is due."""
         self._supervisor.tick()
         if now >= self._health_at:
             self._check_health(now)
@@ -156,7 +159,7 @@ class Service:
         self._views.refresh(time.monotonic())
 
     def _say_how_it_is(self) -> None:
-        """Running or paused, and why."""
+        """Report whether the daemon is running or paused, and why."""
         room, world, runs = self._disk_space, self._world, self._runs
         if halt := room.problem or world.problem or runs.problem:
             self._views.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.results.kept else None))
@@ -172,11 +175,17 @@ class Service:
         self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
-        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted."""
+        """Check that inbox and outbox are there. While they are not, nothing is taken, started, failed or deleted.
+
+        Raises:
+            JournalError: the journal is no longer there.
+        """
         self._health_at = now + HEALTH_SECONDS
-        before, self._problem = self._problem, self._folder_health.absence(self._folder.watch, self._requests_bell, now)
-        if self._problem != before:
-            logger.warning("{}", self._problem or "the folders are there again")
+        self._journal.check()
+        before = self._absent
+        self._absent = self._problem = self._folder_health.absence(self._folder.watch, self._requests_bell, now)
+        if self._absent != before:
+            logger.warning("{}", self._absent or "the folders are there again")
         if self._problem:
             self._warm_workers.discard("its folder may be gone")
             self._views.say("offline", self._problem, OFFLINE_HINT)
@@ -187,14 +196,17 @@ class Service:
             self._requests.tidy()
 
     def _recover(self) -> bool:
-        """Put the home in order; false if that has to wait until the outbox can be read and written."""
+        """Recover the home; False if that must wait until the outbox can be read and written."""
         try:
             Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
         except OSError as error:
             self._problem = f"the outbox cannot be read or written: {error.strerror}"
-            logger.warning("{}", self._problem)
-            self._views.say("offline", self._problem, "Make sure that the daemon may write there and that the disk has room.")
+            self._troubles.tell(_RECOVERY, self._problem)
+            self._views.say(
+                "offline", self._problem, "Make sure that the daemon may write there and that the disk has free space."
+            )
             return False
+        self._troubles.over(_RECOVERY)
         self._batches.recover()
         self._folder.remember(time.monotonic())
         self._notifications.catch_up()
@@ -206,7 +218,7 @@ class Service:
         return at_rest and not self._removing and self._folder.is_done()
 
     def _tell_rest(self) -> None:
-        """Say that not everything in the inbox was taken: whoever asked for `once` might think so."""
+        """Say that not everything in the inbox was taken, because with `once` people might think so."""
         items, rest = self._folder.waiting()
         if not rest:
             return
@@ -216,7 +228,7 @@ class Service:
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
-        """Stop the workers, write the last words. A stopped job is no attempt: it is pending again at the next start."""
+        """Stop the workers and write the final state. A stopped job loses no attempt: it is pending again at the next start."""
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)

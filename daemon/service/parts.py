@@ -1,8 +1,8 @@
-"""The parts of the daemon that work on its jobs, and how they hang together.
+"""The parts of the daemon that work on its jobs, and how they are connected.
 
-`wire` makes all of them, each after those it needs. Two circles are closed by events: the supervisor tells its listener, and the
-ledger tells its subscribers. What a part stands on (the records, the processes, the clocks) comes from outside: the daemon
-(`daemon.service.assembly`) gives the real ones, a test may give others.
+`wire` makes all of them, each after those it needs. Events close two circles: the supervisor notifies its listener, and the
+ledger its subscribers. What the parts depend on (the records, the processes, the clocks) is passed in. The daemon
+(`daemon.service.assembly`) passes the real ones; a test may pass others.
 """
 
 import selectors
@@ -52,10 +52,10 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the parts stand on.
+    """What the parts depend on.
 
-    `inbox_is_local` says whether the inbox is on a local disk now. `clock` gives monotonic seconds, `wall_clock` seconds since
-    1970.
+    `program` returns a number that changes with the program on the disk. `inbox_is_local` returns whether the inbox is on a
+    local disk now. `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
     """
 
     selector: selectors.BaseSelector
@@ -63,6 +63,7 @@ class Machine:
     supervisor: Supervisor
     world: World
     installed: ModelInventory
+    program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -86,7 +87,7 @@ class Parts:
 
 
 def wire(home: Home, machine: Machine) -> Parts:
-    """Make the parts of one daemon. They hear the ledger and the supervisor from now on."""
+    """Make the parts of one daemon. From now on they receive the events of the ledger and the supervisor."""
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes
@@ -110,7 +111,13 @@ def wire(home: Home, machine: Machine) -> Parts:
     views = ViewWriter(outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, settings.digest)
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
-        settings, outbox, jobs, machine.installed, machine.supervisor, remaining=lambda: forecast.remaining(jobs.processing)
+        settings,
+        outbox,
+        jobs,
+        machine.installed,
+        machine.supervisor,
+        program=machine.program,
+        remaining=lambda: forecast.remaining(jobs.processing),
     )
     runs = JobRunner(
         fs,

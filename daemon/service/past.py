@@ -1,4 +1,4 @@
-"""The jobs that ended before, as far as the journal can be read."""
+"""The jobs that ended before this start, as far as the journal can be read."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +11,7 @@ from daemon.journal import History
 
 
 def ended_before(history: History, most: int) -> Iterator[Job]:
-    """The jobs that ended last, at most so many. Damage in an old segment hides what is in it from the page; it stops no work."""
+    """At most `most` jobs that ended last. Damage in an old segment hides its jobs from the page, but stops no work."""
     try:
         yield from islice(history.backwards(), most)
     except Refusal as refusal:

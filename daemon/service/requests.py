@@ -1,7 +1,7 @@
-"""What the command line asks for: small files in .state/requests/, answered by a file beside each.
+"""Requests from the command line: small files in .state/requests/, each answered by a file next to it.
 
-A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. The request is removed for good when it is
-done and before anything new is taken, so one that a crash interrupts is done again, to the same jobs: every verb can be repeated.
+A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. A request is removed durably when it is
+done, before anything new is taken. If a crash interrupts one, it is done again to the same jobs, so every verb can be repeated.
 """
 
 import os
@@ -20,22 +20,26 @@ from daemon.contract.status import ErrorInfo
 from daemon.errors import JobError
 from daemon.fs import FileSystem, write_atomic
 from daemon.jobs import decide
+from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.settings import Settings
 from daemon.sidecar import MAX_BYTES, Sidecar, parse, resolve
+from daemon.troubles import Troubles
 
 _MAX_REQUEST_BYTES = 1 << 20
 SUFFIX = b".json"
 ANSWER_SUFFIX = b".answer.json"
-#: The command line waits 20 s for its answer; one that is so much older will not be fetched.
+#: Seconds. The command line waits 20 s for its answer; a much older answer will never be read.
 _STALE_SECONDS = 600.0
+#: Used in place of a request's name if reading the folder fails; no request's name contains a space.
+_LOOKING = "looking for requests"
 
 
 @dataclass
 class Requests:
-    """Hears and answers requests. `known` finds a job that ended long ago, `batch` the jobs of a batch."""
+    """Reads and answers requests. `known` finds a job that ended long ago, `batch` the jobs of a batch."""
 
     fs: FileSystem
     settings: Settings
@@ -47,8 +51,9 @@ class Requests:
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
-    #: Answers that nobody has fetched yet, since when, on the monotonic clock: their stamps say nothing if the clock was set.
+    #: Answers that nobody has read yet, and since when, on the monotonic clock: file times mean nothing if the clock was set.
     _unfetched: dict[bytes, float] = field(default_factory=dict)
+    _troubles: Troubles = field(default_factory=Troubles)
 
     def handle(self) -> None:
         """Do all requests that are there.
@@ -60,8 +65,9 @@ class Requests:
         try:
             names = sorted(entry.name for entry in self.fs.scan(folder) if entry.kind == "file")
         except OSError as error:
-            logger.warning("cannot look for requests: {}", error)
+            self._troubles.tell(_LOOKING, f"cannot look for requests: {error}")
             return
+        self._troubles.over(_LOOKING)
         for name in names:
             if name.endswith(SUFFIX) and not name.endswith(ANSWER_SUFFIX) and not name.startswith(b"."):
                 path = os.path.join(folder, name)
@@ -71,7 +77,7 @@ class Requests:
                 self._put_away(folder, name)
 
     def tidy(self) -> None:
-        """Remove the answers that nobody came for: whoever asked was interrupted, or did not want to wait any longer."""
+        """Remove answers that nobody read: the command was interrupted, or stopped waiting."""
         folder = self.settings.paths.requests_bytes
         now = self.clock()
         try:
@@ -81,7 +87,7 @@ class Requests:
                 if now - since > _STALE_SECONDS:
                     self.fs.unlink(os.path.join(folder, name))
         except FileNotFoundError:
-            return  # just fetched, after all; the others have their turn with the next look
+            return  # it was read just now; the others have their turn next time
         except OSError as error:
             logger.debug("cannot look for answers that nobody fetched: {}", error)
 
@@ -92,13 +98,15 @@ class Requests:
             logger.warning("a request is done, but its answer cannot be written: {}", error)
 
     def _put_away(self, folder: bytes, name: bytes) -> None:
-        """Remove a request for good. One that came back after a power loss might hit a later job of the same id."""
+        """Remove a request durably. One that came back after a power loss might affect a later job with the same id."""
         try:
             self.fs.unlink(os.path.join(folder, name))
             self.fs.sync_dir(folder)
             self.done.discard(name)
         except OSError as error:
-            logger.warning("the request {} is done, but cannot be removed: {}", to_text(name), error)
+            self._troubles.tell(to_text(name), f"the request {to_text(name)} is done, but cannot be removed: {error}")
+        else:
+            self._troubles.over(to_text(name))
 
     def _do(self, path: bytes) -> RequestAnswer:
         try:
@@ -123,12 +131,15 @@ class Requests:
                 answer = verbs[request.verb](job) if job else decide.Answer(False, f"there is no job {job_id}")
             except OSError as error:
                 answer = decide.Answer(False, f"{job_id}: the disk does not allow it now ({error.strerror}); try again")
+            except UnreplayableError as error:
+                logger.error("what was asked of {} cannot be recorded: {}", job_id, error)
+                answer = decide.Answer(False, f"{job_id}: it cannot be recorded, so nothing was done: {error}")
             logger.info("{}: {}", request.verb, answer.sentence)
             answers.append(JobAnswer(job_id=job_id, accepted=answer.accepted, sentence=answer.sentence))
         return RequestAnswer(answers=tuple(answers))
 
     def _of_batch(self, batch: str) -> list[Job]:
-        """The jobs of a batch. A folder's name stands for the last batch of that folder."""
+        """The jobs of a batch. A folder's name means the last batch from that folder."""
         known = self.ledger.jobs.batches.get(batch)
         jobs = self.batch(known.batch if known else batch)
         last = max(jobs, key=lambda job: job.sequence, default=None)
@@ -173,7 +184,7 @@ class Requests:
         return answer
 
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
-        """The spec as source/ has it now, so that a person can correct the sidecar there."""
+        """The spec that is in source/ now: people may have corrected the sidecar there."""
         name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
         try:
             own = None
@@ -193,7 +204,7 @@ class Requests:
         except JobError as error:
             return None, error.info()
         except OSError:
-            # The sidecar is gone from source/; what it said is in the journal.
+            # The sidecar is gone from source/, but the journal has its content.
             return job.spec, job.refusal
         return spec, None
 
@@ -201,7 +212,7 @@ class Requests:
         answer = decide.may_remove(job)
         if not answer.accepted:
             return answer
-        # The folder first: if the record is lost in a crash, the request is still there and is done again.
+        # The folder first: if a crash prevents the record, the request is still there and is done again.
         aside = self.outbox.take_away(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
         if aside:

@@ -1,7 +1,7 @@
-"""What a person says to the daemon by moving a job's folder: into the Trash cancels or removes the job, "Put Back" is nothing.
+"""What moving a job's folder means: moving it to the Trash cancels or removes the job; "Put Back" changes nothing.
 
-A missing folder counts only in two looks running, with the outbox healthy and the same folder throughout: an outbox that is
-unmounted, renamed or replaced by an empty mount point has no marker, and is not a mass deletion.
+A missing folder counts only if two checks in a row miss it while the outbox is healthy and the same folder. An outbox that is
+unmounted, renamed or replaced by an empty mount point has no marker, so it does not look like a mass deletion.
 """
 
 from collections.abc import Callable
@@ -15,29 +15,29 @@ from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.views.view_writer import ViewWriter
 
-#: Folders asked for in one look; of more jobs each has its turn, so that a look stays short however many there are.
+#: The most folders in one check. With more jobs, they take turns, so that a check stays short.
 _PER_LOOK = 2000
 _MAX_STATUS_BYTES = 1 << 20
-#: After so many folders that do not answer it is the disk, and the look is given up: each may have taken its time.
+#: If this many folders do not answer, the disk is at fault, and the check is given up: each of them may have taken long.
 _MAX_ODD = 3
 
 
 class TrashActions:
-    """Looks for the folders of the jobs."""
+    """Checks whether the folders of the jobs are there."""
 
-    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, board: ViewWriter) -> None:
+    def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, views: ViewWriter) -> None:
         self._fs = fs
         self._ledger = ledger
         self._outbox = outbox
         self._runs = runs
-        self._views = board
+        self._views = views
         self._root: tuple[int, int] | None = None
         self._missing: set[str] = set()
         self._bare: set[str] = set()
         self._next = self._odd = 0
 
     def look(self) -> None:
-        """Look once, and act on what was missing the last time as well.
+        """Check once, and act on what was also missing the last time.
 
         Raises:
             JournalError: the process must stop.
@@ -47,11 +47,11 @@ class TrashActions:
             before, known = self._identity(), self._root
             recent, older = self._recent(), self._older()
             bare = {job_id for job_id in recent if self._lacks(self._outbox.has_status, job_id)}
-            missing = {job_id for job_id in bare | older if self._lacks(self._outbox.has, job_id)}
+            missing = {job_id for job_id in bare | older if self._lacks(self._has, job_id)}
             self._views.look()
             root = self._identity()
         except OSError as error:
-            # An outbox that cannot be looked at says nothing about what is in it.
+            # An outbox that cannot be read says nothing about its contents.
             logger.debug("cannot look for the folders of the jobs: {}", error)
             before = root = known = None
             missing = bare = set()
@@ -64,22 +64,26 @@ class TrashActions:
         for job_id in sorted(twice):
             self._gone(job_id)
         self._welcome()
-        # Twice as well: who removes a whole folder, file by file, must not find something new in it.
+        # Also twice: if somebody is removing a folder file by file, nothing new must appear in it.
         self._mend((bare & self._bare) - missing if root == known else set())
         self._bare = bare
 
     def _identity(self) -> tuple[int, int] | None:
-        """Which folder the outbox is; none if it is not healthy."""
+        """The identity of the outbox folder; None if it is not healthy."""
         if not self._outbox.is_healthy():
             return None
         found = self._fs.lstat(self._outbox.root)
         return found.dev, found.ino
 
+    def _has(self, job_id: str) -> bool:
+        """Whether a job has its folder. For an ended job, a link counts: somebody may have moved the folder to another disk."""
+        return self._outbox.has_folder(job_id) if job_id in self._ledger.jobs.live else self._outbox.has(job_id)
+
     def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
-        """Whether a job certainly has not got something. A folder that does not answer hides none of the others.
+        """Whether a job certainly lacks something. A folder that does not answer affects none of the others.
 
         Raises:
-            OSError: it is not this folder alone.
+            OSError: more than this folder is at fault.
         """
         try:
             return not has(job_id)
@@ -90,7 +94,7 @@ class TrashActions:
             return False
 
     def _recent(self) -> set[str]:
-        """The jobs that are under way or ended lately, or some of them if they are many."""
+        """The jobs that are live or ended lately, or some of them if there are many."""
         jobs = self._ledger.jobs
         ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
         ids += [job.job_id for job in self._views.shown() if not job.discarded]
@@ -108,7 +112,7 @@ class TrashActions:
         return {job_id for job_id in (*self._views.some_older(), *self._missing) if job_id not in recent}
 
     def _mend(self, several: set[str]) -> None:
-        """Write the status files again that somebody removed from the folders of their jobs."""
+        """Write status files again that somebody removed from job folders."""
         recent = {job.job_id: job for job in self._views.shown()} | self._ledger.jobs.live
         for job_id in several & recent.keys():
             if self._views.will_write(job_id):
@@ -116,7 +120,7 @@ class TrashActions:
             try:
                 self._views.rewrite(recent[job_id])
             except OSError as error:
-                # No room, or an odd folder: the next look tries again.
+                # The disk is full, or the folder has a problem: the next check tries again.
                 logger.debug("the status of {} cannot be written again: {}", job_id, error)
 
     def _gone(self, job_id: str) -> None:
@@ -130,7 +134,7 @@ class TrashActions:
             self._runs.cancel(self._ledger.jobs.live[job_id])
 
     def _welcome(self) -> None:
-        """Tell the truth in the folders that were put back after their job had been cancelled for their absence."""
+        """Update the status in folders that were put back after their job had been cancelled because they were missing."""
         for job in self._ledger.jobs.ended.values():
             if not job.discarded:
                 continue
@@ -139,4 +143,4 @@ class TrashActions:
                 if b'"state": "cancelled"' not in self._fs.read(path, _MAX_STATUS_BYTES):
                     self._views.rewrite(job)
             except OSError:
-                continue  # it is still away
+                continue  # it is still missing

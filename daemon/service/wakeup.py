@@ -1,16 +1,16 @@
-"""What wakes the loop: a pipe that any thread, and any signal, may write to."""
+"""Wakes the loop: a pipe that any thread and any signal may write to."""
 
 import contextlib
 import os
 
 
 class Wakeup:
-    """A bell at one end, a rope at the other.
+    """A pipe with two ends.
 
     Attributes:
         bell: the end that the loop waits at.
         rope: the end that signals write to.
-        rung: whether somebody rang since the last answer; true at first.
+        rung: whether somebody rang since the last answer; True at first.
     """
 
     def __init__(self) -> None:
@@ -20,8 +20,8 @@ class Wakeup:
         self.rung = True
 
     def ring(self) -> None:
-        """Let the loop look at everything again; may be called from any thread."""
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well as one more byte
+        """Make the loop check everything again; may be called from any thread."""
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop just as well
             os.write(self.rope, b"!")
 
     def drain(self, _mask: int) -> None:
@@ -31,5 +31,5 @@ class Wakeup:
                 self.rung = True
 
     def answered(self) -> None:
-        """What the ring was about was looked at."""
+        """Note that the loop has checked everything."""
         self.rung = False

@@ -1,4 +1,4 @@
-"""The configuration: `model` says what can be set, `loading` where it comes from, `layout` where everything lies."""
+"""The configuration: `model` says what can be set, `loading` reads it, `layout` says where everything is."""
 
 from daemon.settings.layout import Layout
 from daemon.settings.loading import load

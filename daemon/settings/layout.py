@@ -1,35 +1,62 @@
-"""Where everything lies, and that nothing lies where it would do harm."""
+"""Where everything is, and checks that no folder is where it would do harm."""
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from daemon.catalogues.reading import SHIPPED, Kind
 from daemon.errors import Refusal
 
 PROGRAM = Path(__file__).resolve().parents[2]
-"""The checkout: it holds the program's packages, the shipped configuration and, until told otherwise, the home."""
+"""The folder with the program's packages: the checkout, which is also the default home, or the folder of installed packages."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
-"""What a drop or a result must never land in."""
+"""Folders in which nothing may be dropped and no result may appear."""
+
+
+def in_checkout(program: Path = PROGRAM) -> bool:
+    """Whether the program runs from a checkout; otherwise a package was installed, which has neither `make` nor the tests."""
+    return (program / "pyproject.toml").is_file()
+
+
+def default_home(program: Path = PROGRAM) -> Path:
+    """The home if none is named: the checkout or, for an installed package, ``~/Multiplane``."""
+    return program if in_checkout(program) else Path("~/Multiplane")
+
+
+def make(target: str, program: Path = PROGRAM) -> str:
+    """The command that runs a target of the checkout's Makefile, from any folder."""
+    return shlex.join(["make", "-C", str(program), target])
+
+
+def set_up_again(program: Path = PROGRAM) -> str:
+    """The command that installs the program and its libraries again."""
+    return make("setup", program) if in_checkout(program) else "pipx reinstall multiplane"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders and files of one home, absolute. Names on disk are bytes, so every path is there as bytes too."""
+    """The folders and files of one home, as absolute paths. Names on disk are bytes, so each path is available as bytes, too."""
 
     home: Path
     inbox: Path
     outbox: Path
     state: Path
     models: Path
-    catalogue: Path
+    #: The lists of models and of styles: the program's, then the user's if it exists. Each adds to the one before it.
+    model_lists: tuple[str, ...]
+    style_lists: tuple[str, ...]
+    #: Where the user's lists are, or would be.
+    own_models: tuple[str, ...]
+    own_styles: tuple[str, ...]
 
     @property
     def work(self) -> Path:
-        """Attempts in the making; in the outbox, so that publishing is a rename."""
+        """The folders of running attempts. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -39,18 +66,13 @@ class Layout:
 
     @property
     def requests(self) -> Path:
-        """Where the command line drops its requests."""
+        """Where the command line writes its requests."""
         return self.state / "requests"
 
     @property
     def lock(self) -> Path:
-        """The file that one daemon per home holds."""
+        """The lock file, which lets only one daemon run per home."""
         return self.state / "lock"
-
-    @property
-    def home_bytes(self) -> bytes:
-        """`home` as bytes."""
-        return os.fsencode(self.home)
 
     @property
     def inbox_bytes(self) -> bytes:
@@ -66,11 +88,6 @@ class Layout:
     def state_bytes(self) -> bytes:
         """`state` as bytes."""
         return os.fsencode(self.state)
-
-    @property
-    def models_bytes(self) -> bytes:
-        """`models` as bytes."""
-        return os.fsencode(self.models)
 
     @property
     def work_bytes(self) -> bytes:
@@ -100,35 +117,54 @@ def lay_out(
     outbox: Path | None,
     models: Path | None,
     catalogue: Path | None = None,
+    beside: Path | None = None,
     is_network: Callable[[Path], bool],
 ) -> Layout:
-    """Where everything of this home lies. Nothing is created.
+    """Work out where everything in this home is. Nothing is created.
 
-    The state folder holds a journal that must reach the disk and a lock that must hold; network file systems promise neither, so
-    the state of a home on one lies in the user's state folder, under the home's name and a hash of its real path.
+    The state folder holds a journal that must reach the disk and a lock that must hold. Network file systems guarantee neither.
+    So if the home is on one, its state is in the user's state folder, under the home's name and a hash of its real path.
 
     Args:
         home: the home folder, absolute.
-        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
+        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is
+            expanded.
         outbox: where results appear; None for `outbox` in the home.
-        models: where the weights lie; None for `models` in the state folder.
-        catalogue: the list of models; None for the program's own.
-        is_network: whether a path lies on a network file system.
+        models: where the weights are; None for `models` in the state folder.
+        catalogue: the first list of models; None for the program's own.
+        beside: the user's settings file, absolute: `models.yaml` and `styles.yaml` in its folder add to the lists. None: no
+            such file.
+        is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: inbox, outbox and state overlap, or one of them lies in the program.
+        Refusal: inbox, outbox and state overlap, or one of them is inside the program.
     """
     state = _state_of_share(home) if is_network(home) else home / ".state"
+    own_models, own_styles = (_own_list(beside, kind) for kind in ("models", "styles"))
     layout = Layout(
         home=home,
         inbox=_absolute(home, inbox or Path("inbox")),
         outbox=_absolute(home, outbox or Path("outbox")),
         state=state,
         models=_absolute(home, models) if models else state / "models",
-        catalogue=_absolute(home, catalogue) if catalogue else PROGRAM / "config" / "models.yaml",
+        model_lists=(str(_absolute(home, catalogue)) if catalogue else SHIPPED["models"], *_there(own_models)),
+        style_lists=(SHIPPED["styles"], *_there(own_styles)),
+        own_models=own_models,
+        own_styles=own_styles,
     )
     _check(layout)
     return layout
+
+
+def _own_list(beside: Path | None, kind: Kind) -> tuple[str, ...]:
+    """The path of the user's list, even if it does not exist; None if the settings file is the program's own."""
+    path = beside.with_name(f"{kind}.yaml") if beside else None
+    return () if path is None or os.path.realpath(path) == SHIPPED[kind] else (str(path),)
+
+
+def _there(own: tuple[str, ...]) -> tuple[str, ...]:
+    # A broken link counts as existing, so that its owner is told about it.
+    return tuple(path for path in own if os.path.lexists(path))
 
 
 def _absolute(home: Path, path: Path) -> Path:
@@ -148,25 +184,25 @@ def _check(layout: Layout) -> None:
         if _within(mine[first], mine[second]) or _within(mine[second], mine[first]):
             raise Refusal(
                 f"The {first} ({mine[first]}) and the {second} ({mine[second]}) overlap; they must be apart.",
-                hint="Set folders.inbox and folders.outbox to two folders of which neither lies in the other.",
+                hint="Set folders.inbox and folders.outbox to two separate folders, neither inside the other.",
             )
     for name, path in mine.items():
         for part in (PROGRAM / folder for folder in PROGRAM_FOLDERS):
             if _within(path, part) or _within(part, path):
                 raise Refusal(
-                    f"The {name} ({path}) lies in the program or around it ({part}).",
+                    f"The {name} ({path}) overlaps the program's folder ({part}).",
                     hint="Set folders.inbox and folders.outbox (or --home) to folders outside the program's own.",
                 )
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Whether `inner` is `outer` or lies in it, by real path and identity: a disk may not tell `Inbox` from `inbox`."""
+    """Whether `inner` is `outer` or is inside it, by real path and identity: to some disks `Inbox` and `inbox` are the same."""
     real = Path(os.path.realpath(inner))
     return _identity(Path(os.path.realpath(outer))) in (_identity(part) for part in (real, *real.parents))
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """Device and inode; the path itself where nothing is there yet."""
+    """Device and inode; the path itself if nothing exists there yet."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The sources of the settings, in order, and every reason to refuse one: file or variable, line, key, what was allowed."""
+"""Reads the settings from their sources, in order. A refusal names the file or variable, line and key, and what is allowed."""
 
 import os
 import typing
@@ -12,21 +12,23 @@ from annotated_types import Ge, Gt, Le
 from pydantic import ByteSize, ValidationError
 from pydantic.fields import FieldInfo
 
+from daemon.catalogues.reading import SHIPPED as LISTS
+from daemon.catalogues.reading import StyleNames
 from daemon.errors import Refusal
-from daemon.settings.layout import PROGRAM, lay_out
+from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings
+from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
 from daemon.sidecar.problems import Problem, choice, meant, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
-SHIPPED = PROGRAM / "config" / "default.yaml"
-STYLES = PROGRAM / "config" / "styles.yaml"
+SHIPPED = SHIPPED_CONFIG / "default.yaml"
 
 _MAX_DEPTH = 4
-"""Group, key, list: one more than is used, so that the sentence can name the key."""
+"""Group, key, list, and one more, so that an error message about a deeper level can name the key."""
 _NOT_DEFAULTS = ("id", "images")
-"""Every job needs an id of its own, and only a batch names pictures."""
+"""Every job needs its own id, and only batches name pictures."""
 
 Key = tuple[str, str]
 
@@ -35,22 +37,22 @@ _CEILING: Key = ("worker", "max_timeout_seconds")
 
 @dataclass(frozen=True)
 class Source:
-    """What one file, or the environment, sets; `places` says where, for sentences."""
+    """What one file, or the environment, sets. `places` says where, for messages."""
 
     values: dict[str, dict[str, object]]
     places: dict[Key, tuple[str, int | None]]
 
 
 def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
-    """Read the settings: shipped file, user's file, environment; each overrides the one before it, key by key.
+    """Read the settings from the shipped file, the user's file and the environment. Each overrides the one before, key by key.
 
     Args:
-        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout.
+        home: the home folder; None for ``MULTIPLANE_HOME``, or else the checkout, or ``~/Multiplane`` if there is no checkout.
         environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
-        is_network: whether a path lies on a network file system.
+        is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: a file cannot be read, or a key is unknown, given twice, or has a value it may not have.
+        Refusal: a file cannot be read, or a key is unknown, is given twice, or has a value that is not allowed.
     """
     named = environ.get(CONFIG)
     if named is None:
@@ -58,16 +60,12 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     else:
         user_file, required = Path(named).expanduser(), True
     sources = [_from_file(SHIPPED, required=True)]
-    if named != "":  # set to nothing: no user's file
+    if named != "":  # an empty variable: use no user file
         sources.append(_from_file(user_file, required=required))
     sources.append(_from_environment(environ))
     settings = _merge(sources)
-    settings._styles = tuple(entry.key for entry in _entries(STYLES, required=True))
-    if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
-        style = settings.defaults.style
-        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
-        _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
-    place = Path(os.path.abspath((home or Path(environ.get(HOME) or PROGRAM)).expanduser()))
+    beside = Path(os.path.abspath(user_file)) if named != "" else None
+    place = Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
     folders = settings.folders
     settings._paths = lay_out(
         place,
@@ -75,9 +73,29 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
         outbox=folders.outbox,
         models=folders.models,
         catalogue=folders.catalogue,
+        beside=beside,
         is_network=is_network,
     )
+    _check_lists(settings.paths)
+    settings._styles = StyleNames(settings.paths.own_styles)
+    if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
+        style = settings.defaults.style
+        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
+        _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
+
+
+def _check_lists(paths: Layout) -> None:
+    """Refuse the user's own lists if they are not valid; the program's own are not checked."""
+    # Imported only when needed: this takes longer than reading everything here.
+    if paths.style_lists != (LISTS["styles"],):
+        from daemon.catalogues.styles import styles
+
+        styles(paths.style_lists)
+    if paths.model_lists != (LISTS["models"],):
+        from daemon.catalogues.models import catalogue
+
+        catalogue(paths.model_lists)
 
 
 def _merge(sources: list[Source]) -> Settings:
@@ -93,11 +111,11 @@ def _merge(sources: list[Source]) -> Settings:
 
 
 def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: Mapping[str, object]) -> Problem:
-    """One of pydantic's errors in plain words."""
+    """One of pydantic's errors, in plain words."""
     if kind == "missing":
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
-        # How keys fit together: JobSpec's own check if it is about `defaults`, else the one of Settings.
+        # An error about several keys: JobSpec's own check if it is about `defaults`, otherwise the check of Settings.
         keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
         return _place(sources, keys, str(context["error"]))
     key = (where[0], where[1])
@@ -109,7 +127,7 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
 
 
 def _allowed(key: Key) -> str:
-    """What a key may be, to follow "must be"."""
+    """What values a key allows, to follow "must be"."""
     if key[0] == "defaults":
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
@@ -139,7 +157,7 @@ def _allowed(key: Key) -> str:
 
 
 def _size(count: int) -> str:
-    """So many bytes as one writes them in the settings, exact."""
+    """A number of bytes as people write it in the settings, without rounding."""
     for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
         if count and count % size == 0:
             return f"{count // size} {unit}"
@@ -147,7 +165,7 @@ def _size(count: int) -> str:
 
 
 def _keys() -> dict[Key, FieldInfo]:
-    """Every key there is."""
+    """Every key that exists."""
     known: dict[Key, FieldInfo] = {}
     for group, info in Settings.model_fields.items():
         model = info.annotation
@@ -158,7 +176,7 @@ def _keys() -> dict[Key, FieldInfo]:
 
 
 def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
-    """The entries of one of the owner's own files; none if it may be absent and is."""
+    """The entries of a settings file; none if it is optional and missing."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -166,9 +184,7 @@ def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
     except FileNotFoundError:
         if not required:
             return []
-        hint = (
-            f"Check {CONFIG}, or unset it." if path not in (SHIPPED, STYLES) else "Restore the file; it is part of the program."
-        )
+        hint = f"Check {CONFIG}, or unset it." if path != SHIPPED else "Restore the file; it is part of the program."
         raise Refusal(f"There is no settings file {path}.", hint=hint) from None
     except OSError as error:
         raise Refusal(
@@ -218,7 +234,7 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
 
 
 def _written(text: str) -> yaml_subset.Node:
-    """A variable's value as the node it would be in the file: a list in brackets, else a scalar as it stands."""
+    """A variable's value as the node it would be in a file: a list if it is in brackets, otherwise a scalar."""
     if not text.startswith("["):
         return yaml_subset.Scalar(text, plain=True, line=1)
     (entry,) = yaml_subset.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
@@ -244,7 +260,7 @@ def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, in
 
 
 def _value(node: yaml_subset.Node, key: Key) -> str | None:
-    """A scalar as text, which pydantic reads as what the key is."""
+    """A scalar as text; pydantic converts it to the type of the key."""
     if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text
@@ -258,7 +274,7 @@ def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
 
 def _refuse(problems: list[Problem]) -> NoReturn:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    hint = "Correct it and start again; config/default.yaml explains every key."
+    hint = f"Correct it and start again; {SHIPPED} explains every key."
     if len(problems) > 1:
         hint = f"{hint} Also: {'; '.join(str(problem) for problem in problems[1:11])}"
     raise Refusal(f"{problems[0]}{more}", hint=hint)

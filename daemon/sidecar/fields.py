@@ -1,8 +1,8 @@
 """The sidecar's fields: how each one's YAML is read, and what it allows, in words.
 
-A scalar is read only as far as its field needs it, by the core rules of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema):
-`id: 0123` stays text, `seed: 1:30` is not ninety, and `no` is a word. The ranges themselves stand in `daemon.contract.spec`
-alone; the words here are made from them.
+A scalar is interpreted only as its field requires, by the core rules of YAML 1.2
+(https://yaml.org/spec/1.2.2/#103-core-schema): `id: 0123` stays text, `seed: 1:30` is not ninety, and `no` is a word. Only
+`daemon.contract.spec` defines the ranges; the words here are made from them.
 """
 
 import math
@@ -20,9 +20,9 @@ from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
 
 MAX_NUMBER_CHARACTERS = 40
-"""No number that a field may have needs more."""
+"""No valid number needs more characters."""
 MAX_DIGITS = 20
-"""Enough for every 64-bit number; Python refuses to read more than 4,300."""
+"""Enough for every 64-bit number; Python refuses to read more than 4,300 digits."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _INTEGER = re.compile(rf"[-+]?[0-9]{{1,{MAX_DIGITS}}}|0o[0-7]{{1,21}}|0x[0-9a-fA-F]{{1,16}}")
@@ -31,7 +31,7 @@ _DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Field:
-    """How a field is read, and what it allows, to follow "must be"; `choices` are its words, if it has words of its own."""
+    """How a field is read, and what it allows, to follow "must be". `choices` lists its words, if it takes words."""
 
     kind: Kind
     allowed: str
@@ -39,7 +39,7 @@ class Field:
 
 
 class Wrong(Exception):
-    """A value its field cannot have; the sentence follows the place."""
+    """A value that its field does not allow. The message follows the place in the file."""
 
     def __init__(self, sentence: str, line: int) -> None:
         super().__init__(sentence)
@@ -48,7 +48,7 @@ class Wrong(Exception):
 
 
 def _range(name: str) -> str:
-    """The bounds of a JobSpec field in words."""
+    """The bounds of a JobSpec field, in words."""
     low, high = "", ""
     for bound in JobSpec.model_fields[name].metadata:
         if isinstance(bound, Ge):
@@ -68,7 +68,7 @@ def _one_of(choices: object) -> Field:
 FIELDS: dict[str, Field] = {
     "mode": _one_of(Mode),
     "num_layers": Field("whole number", f"a whole number {_range('num_layers')}"),
-    "style": Field("text", "the name of a style (config/styles.yaml) of at most 100 characters"),
+    "style": Field("text", "the name of a style, of at most 100 characters"),
     "strength": Field("number", f"a number {_range('strength')}"),
     "seed": Field("whole number", f"a whole number {_range('seed')}"),
     "depth": _one_of(DepthChoice),
@@ -87,14 +87,14 @@ FIELDS: dict[str, Field] = {
     "id": Field("text", "1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit"),
     "images": Field("list of texts", 'a list of file names or patterns in quotation marks such as ["*.jpg"]'),
 }
-"""In the order in which a person reads them; the names are those of JobSpec."""
+"""In the order in which people read them; the names are those of JobSpec."""
 
 
 def value(name: str, node: Node) -> object:
-    """What a field's YAML says, for JobSpec to check further; None for an empty value, which counts as not given.
+    """The value of a field's YAML, which JobSpec then checks further. None for an empty value, which counts as not given.
 
     Raises:
-        Wrong: if it is of another type than the field has.
+        Wrong: it has the wrong type for this field.
     """
     field = FIELDS[name]
     if isinstance(node, Scalar) and node.plain and node.text in _NULL:
@@ -127,7 +127,7 @@ def _printing(name: str, node: Scalar) -> str:
 
 
 def describe(node: Node) -> str:
-    """What was found, for the end of a sentence."""
+    """A description of what was found, for the end of a sentence."""
     if isinstance(node, Items):
         return "a list"
     if isinstance(node, Entries):

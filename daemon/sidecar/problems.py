@@ -1,21 +1,22 @@
-"""What is wrong with a file, in sentences for people: where, what was allowed, and what was probably meant."""
+"""Puts into words what is wrong with a file: where it is, what is allowed, and what was probably meant."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from daemon.contract.legible import legible
 from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60
-"""Characters of a value that are repeated in a sentence; longer ones are cut, for the sentence's sake."""
+"""The most characters of a value that a sentence repeats."""
 MAX_LISTED = 20
-"""Problems that are worded. Nobody corrects more at a time, and a hostile file could ask for thousands of comparisons."""
+"""The most problems that are put into words. Nobody corrects more at a time, and a hostile file could cause thousands."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the file's name, the 1-based line where it is known, and what follows ``NAME, line N: ``."""
+    """One thing that is wrong: the file's name, the 1-based line if known, and the text that follows ``NAME, line N: ``."""
 
     name: str
     line: int | None
@@ -27,7 +28,7 @@ class Problem:
 
 
 def refuse(problems: Sequence[Problem]) -> NoReturn:
-    """Refuse a spec for these problems: the first is the sentence, all of them are the detail.
+    """Refuse a spec because of these problems. The first becomes the message, and all of them the detail.
 
     Raises:
         SpecInvalid: always.
@@ -42,22 +43,22 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
 
 
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
-    """Text from a file, safe in a sentence: cut, and what does not print (line ends, direction marks) as an escape."""
+    """Text from a file, safe to show in a sentence: cut, and with unprintable characters (line ends, direction marks) escaped."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in cut)
+    return legible(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
 
 
 def quoted(text: str) -> str:
-    """The same within quotation marks."""
+    """Text as `shown` returns it, in quotation marks."""
     return f'"{shown(text)}"'
 
 
 def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The end of a sentence about a name that is not known: ``; did you mean "num_layers"?``, or nothing.
+    """The end of a sentence about an unknown name: ``; did you mean "num_layers"?``, or nothing.
 
-    `prefix` is what all the known names begin with beside what is given here.
+    `prefix` is what all known names begin with in addition to the given text.
     """
-    if len(text) > MAX_SHOWN:  # no name is that long, so nothing can have been meant
+    if len(text) > MAX_SHOWN:  # no known name is that long, so there is nothing to suggest
         return ""
     by_folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(text.casefold().replace("-", "_").strip(), by_folded, n=1, cutoff=0.6)
@@ -66,5 +67,5 @@ def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
 
 
 def choice(names: Sequence[str]) -> str:
-    """``natural, equal or quantile``."""
+    """The names as a choice: ``natural, equal or quantile``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,4 +1,4 @@
-"""Bytes of a sidecar, preset or batch file → its fields, checked as far as one file alone can be."""
+"""Reads the bytes of a sidecar, preset or batch file into fields, and checks what one file alone can show."""
 
 import re
 from collections.abc import Iterator
@@ -7,20 +7,20 @@ from dataclasses import field as attribute
 
 from pydantic import ValidationError
 
-from daemon.contract.spec import JOB_ID_PATTERN, JobSpec
+from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
 from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
 
 MAX_DEPTH = 3
-"""The file, a list in it, and one more, so that the sentence about a field inside a field can name the field."""
+"""The file, a list in it, and one more, so that an error message about a field inside a field can name the field."""
 
 _ID = re.compile(JOB_ID_PATTERN)
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What one file says: `fields` holds only what it gives, `lines` the 1-based line of each; `name` is for sentences."""
+    """The content of one file. `fields` holds only the given ones, `lines` their 1-based lines; `name` is for messages."""
 
     fields: dict[str, object]
     lines: dict[str, int]
@@ -28,15 +28,16 @@ class Sidecar:
 
 
 def parse(data: bytes, *, name: str) -> Sidecar:
-    """Read a sidecar, preset or batch file. An empty file says nothing, which is allowed; so is an empty value.
+    """Read a sidecar, preset or batch file. An empty file, or an empty value, is allowed and sets nothing.
 
     Args:
-        data: the file, from anyone. Give at most `MAX_BYTES` + 1 bytes of it: more is refused unread.
-        name: the file's name as text, for the sentences.
+        data: the file, from anyone. Pass at most `MAX_BYTES` + 1 bytes; a larger file is refused unread.
+        name: the file's name as text, for messages.
 
     Raises:
-        SpecUnreadable: it is not plain YAML, too large, or not text.
-        SpecInvalid: a field is unknown, given twice, of a wrong type or out of its range. All such problems are in `detail`.
+        SpecUnreadable: it is not YAML of the simple kind that is allowed, is too large, or is not text.
+        SpecInvalid: a field is unknown, is given twice, has the wrong type or is out of range. `detail` lists all such
+            problems.
     """
     try:
         entries = list(yaml_subset.entries(data, max_depth=MAX_DEPTH))
@@ -51,9 +52,9 @@ def parse(data: bytes, *, name: str) -> Sidecar:
 
 
 def requested_id(data: bytes) -> str | None:
-    """The id a sidecar asks for, also when the sidecar is then refused: whoever dropped it waits under that id.
+    """The id that a sidecar asks for, even if the sidecar is then refused: whoever dropped it looks for the job under that id.
 
-    It is honoured if it can be read before the first fault of the YAML and stands there once.
+    It is used if it appears exactly once before the first error in the YAML and is not reserved.
     """
     found: list[str | None] = []
     try:
@@ -62,11 +63,12 @@ def requested_id(data: bytes) -> str | None:
                 usable = (
                     isinstance(entry.value, yaml_subset.Scalar)
                     and _ID.fullmatch(entry.value.text)
+                    and entry.value.text not in RESERVED_IDS
                     and not fields.is_null(entry.value)
                 )
                 found.append(entry.value.text if usable and isinstance(entry.value, yaml_subset.Scalar) else None)
     except yaml_subset.NotPlain:
-        pass  # `parse` says what is wrong; what stood before it counts
+        pass  # `parse` reports the error; the entries before it count
     return found[0] if len(found) == 1 else None
 
 
@@ -96,16 +98,18 @@ def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
 
 
 def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """The fields JobSpec does not allow by themselves, each with its sentence."""
+    """The fields whose values JobSpec does not allow, each with its sentence."""
     wrong: dict[str, str] = {}
     try:
         JobSpec.model_validate(given)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False):
-            if problem["loc"]:  # without a place: how fields fit together, which `resolve` judges when it has all of them
+            if problem["loc"]:  # without a place, it is about several fields, which `resolve` checks
                 field = str(problem["loc"][0])
                 if field not in wrong:  # a list can be wrong a thousand times over
                     wrong[field] = fields.outside(field, given[field])
+    if given.get("id") in RESERVED_IDS:
+        wrong["id"] = f"id {quoted(str(given['id']))} is reserved: a file of the outbox has this name; choose another id"
     images = given.get("images")
     for pattern in images if isinstance(images, tuple) else ():
         if "/" in pattern or "\\" in pattern or pattern in (".", ".."):

@@ -1,4 +1,4 @@
-"""Configuration defaults, preset or batch, sidecar → one JobSpec, or every reason why not."""
+"""Combines configuration defaults, preset or batch, and sidecar into one JobSpec, or lists every reason why not."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
@@ -24,21 +24,21 @@ def resolve(
     kind: JobKind,
     styles: Collection[str] | None = None,
 ) -> JobSpec:
-    """What the job is to do: each field from the sidecar, else the preset or batch, else the configuration.
+    """Work out what the job should do: each field from the sidecar, else the preset or batch, else the configuration.
 
     Args:
-        defaults: the configuration's default of each field.
+        defaults: the configuration's default for each field.
         preset: the folder's `_preset.yaml` (kind "preset") or `job.yaml` (kind "batch").
         own: the picture's own sidecar.
-        ceiling_seconds: what `timeout_seconds` may be at most.
-        kind: how the picture came.
-        styles: the names there are in the styles file; None to leave that to the worker.
+        ceiling_seconds: the largest allowed `timeout_seconds`.
+        kind: how the picture was dropped.
+        styles: the names in the styles file; None leaves that check to the worker.
 
     Returns:
-        The effective spec. `images` is that of the batch; `id` can only be the sidecar's own.
+        The effective spec. `images` comes only from the batch file, and `id` only from the sidecar.
 
     Raises:
-        SpecInvalid: the fields do not fit together, or one stands where it may not. All such problems are in `detail`.
+        SpecInvalid: fields contradict each other, or one is not allowed in its file. `detail` lists all such problems.
     """
     layers = [layer for layer in (own, preset) if layer is not None]
     merged = {**defaults, **(preset.fields if preset else {}), **(own.fields if own else {})}
@@ -64,7 +64,7 @@ def resolve(
 
 
 def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -> tuple[str, ...]:
-    """Sentences about fields a person gave that this job does not use, for the warnings of its status."""
+    """Sentences about given fields that this job does not use, for the warnings in its status."""
     if spec.mode == "painterly":
         return ()
     layers = [layer for layer in (own, preset) if layer is not None]
@@ -75,7 +75,7 @@ def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -
 
 
 def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> Iterator[Problem]:
-    """`id` and `images` where they may not stand."""
+    """Report `id` and `images` in files where they are not allowed."""
     if preset is not None:
         if "id" in preset.fields:
             sentence = "id is only allowed in a picture's own YAML file, because every job needs its own id"
@@ -87,14 +87,14 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
 
 
 def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:
-    """What JobSpec does not allow, one problem a field: a union reports each of its branches."""
+    """What JobSpec does not allow: one problem per field, although pydantic reports every branch of a union."""
     seen: set[str] = set()
     names: tuple[str, ...]
     for problem in error.errors(include_url=False):
         if problem["loc"]:
             field = str(problem["loc"][0])
             sentence, names = fields.outside(field, merged[field]), (field,)
-        else:  # JobSpec's own check of how `split` and `num_layers` fit together
+        else:  # JobSpec's own check that `split` and `num_layers` match
             field = "split"
             sentence, names = str(problem["ctx"]["error"]), ("split", "num_layers")
         if field not in seen:
@@ -103,7 +103,7 @@ def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, o
 
 
 def _at(layers: list[Sidecar], names: tuple[str, ...], sentence: str) -> Problem:
-    """A problem with these fields, placed at the first of them that a file gives, in the most particular file that gives it."""
+    """A problem with these fields, at the first of them that is given, in the most specific file that gives it."""
     for name in names:
         for layer in layers:
             if name in layer.fields:

@@ -1,4 +1,4 @@
-"""JobSpec → a sidecar that says the same, and the JSON Schema with which an editor helps to write one."""
+"""Writes a JobSpec as a sidecar, and the JSON Schema that helps an editor to write one."""
 
 import copy
 
@@ -6,21 +6,21 @@ import yaml
 
 from daemon.contract.spec import JobSpec
 
-_HEADER = "# What this job does, as it was put together from its YAML files and the configuration.\n"
+_HEADER = "# What this job does, combined from its YAML files and the configuration.\n"
 _WHOLE = 1e15
-"""Below this a float without fraction is exactly the integer that is written for it."""
+"""Below this, a float without a fraction equals the integer that is written for it exactly."""
 
 
 def render(spec: JobSpec) -> bytes:
-    """The spec as YAML in UTF-8 that `parse` reads back to the same fields; without `id` and `images`, which are not repeated."""
+    """The spec as YAML in UTF-8. `parse` reads it back to the same fields; `id` and `images` are left out."""
     said = {name: _plain(value) for name, value in spec.model_dump(exclude={"id", "images"}).items() if value is not None}
-    # One line a field, however long: a folded text would be hard to read and to correct.
+    # One line per field, however long: folded text would be hard to read and to correct.
     text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, default_flow_style=None, width=float("inf"))
     return (_HEADER + text).encode("utf-8")
 
 
 def schema() -> dict[str, object]:
-    """JSON Schema (draft 2020-12) of a sidecar: every field optional, with description, default and range."""
+    """The JSON Schema (draft 2020-12) of a sidecar: every field is optional and has a description, default and range."""
     printed = copy.deepcopy(JobSpec.model_json_schema())
     properties = printed["properties"]
     for name, field in properties.items():
@@ -36,7 +36,7 @@ def schema() -> dict[str, object]:
 
 
 def _without_null(field: dict[str, object]) -> dict[str, object]:
-    """A field that may be missing need not offer `null` to an editor."""
+    """Remove `null` from an optional field: an editor need not suggest it."""
     branches = field.get("anyOf")
     if not isinstance(branches, list) or {"type": "null"} not in branches:
         return field
@@ -46,7 +46,7 @@ def _without_null(field: dict[str, object]) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """Lists for tuples, and whole numbers without `.0`."""
+    """Convert tuples to lists, and drop `.0` from whole numbers."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE else value

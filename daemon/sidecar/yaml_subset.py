@@ -1,9 +1,9 @@
-"""Reading plain YAML from anyone: mappings, lists and scalars, nothing else, and never more work than the bytes are worth.
+"""Reads a subset of YAML from anyone: mappings, lists and scalars, nothing else, in time proportional to the bytes.
 
-The pure-Python scanner is used on purpose, token by token: libyaml crashes on 64 KB of brackets, and any loader that builds
-objects first can be held for half a minute by a merge-key bomb of 666 bytes. What YAML offers beyond plain values (anchors,
-aliases, tags, merge keys, directives, several documents) is refused where it is scanned, so nothing is ever built from it.
-Scalars stay text: only the field knows what a scalar means (`daemon.sidecar.fields`).
+It uses the pure-Python scanner on purpose, token by token. libyaml crashes on 64 KB of brackets, and a merge-key bomb of 666
+bytes keeps any loader that builds objects first busy for half a minute. Everything beyond the subset (anchors, aliases, tags,
+merge keys, directives, several documents) is refused by the scanner, so nothing is ever built from it. Scalars stay text: only
+the field knows what a scalar means (`daemon.sidecar.fields`).
 """
 
 import codecs
@@ -19,7 +19,7 @@ from yaml.scanner import Scanner
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
 MAX_VALUES = 2_000
-"""Keys and values together. The scanner needs 20 to 50 µs for each, so that this many hold nobody up for more than 0.1 s."""
+"""Keys and values together. The scanner needs 20 to 50 µs for each, so this many take at most 0.1 s."""
 
 _TAB = "a tab; YAML needs spaces there"
 _PROBLEMS = {
@@ -37,15 +37,15 @@ _PROBLEMS = {
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
     "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
 }
-"""What the parser says, for people who have never heard of a block mapping."""
+"""The parser's messages, in words for people who have never heard of a block mapping."""
 
 
 class NotPlain(Exception):
-    """The bytes are not plain YAML.
+    """The bytes are outside the subset of YAML.
 
     Args:
         reason: what is wrong, to follow "NAME, line N: ".
-        line: 1-based, where it is known.
+        line: 1-based, if known.
     """
 
     def __init__(self, reason: str, line: int | None = None) -> None:
@@ -56,7 +56,7 @@ class NotPlain(Exception):
 
 @dataclass(frozen=True)
 class Scalar:
-    """Text as it was written; `plain` if without quotation marks, so that it may also be read as a number."""
+    """Text as written. `plain`: it has no quotation marks, so it may also be read as a number."""
 
     text: str
     plain: bool
@@ -73,7 +73,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Entries:
-    """A mapping, duplicates and order kept."""
+    """A mapping that keeps duplicates and order."""
 
     entries: tuple["Entry", ...]
     line: int
@@ -84,7 +84,7 @@ Node = Scalar | Items | Entries
 
 @dataclass(frozen=True)
 class Entry:
-    """One `key: value`; `line` is the key's."""
+    """One `key: value`; `line` is the line of the key, 1-based."""
 
     key: str
     line: int
@@ -92,9 +92,9 @@ class Entry:
 
 
 class PlainParser(Reader, Scanner, Parser):
-    """PyYAML's own event parser with everything but plain values taken out.
+    """PyYAML's own event parser, reduced to the subset.
 
-    `index` says how many characters it has looked at, `values` how many keys and values it has given.
+    `index` is how many characters it has read, `values` how many keys and values it has returned.
     """
 
     def __init__(self, text: str, max_depth: int) -> None:
@@ -110,7 +110,7 @@ class PlainParser(Reader, Scanner, Parser):
         return event
 
     def refuse(self, reason: str) -> NoReturn:
-        """Refuse at the place the scanner has reached."""
+        """Refuse the file at the scanner's current position."""
         raise NotPlain(reason, self.line + 1)
 
     def count_value(self) -> None:
@@ -120,48 +120,48 @@ class PlainParser(Reader, Scanner, Parser):
             self.refuse(f"more than {MAX_VALUES:,} values; a settings file is much smaller")
 
     def check_depth(self, depth: int) -> None:
-        """Refuse what is nested too deeply, before the scanner looks ahead through it."""
+        """Refuse nesting that is too deep, before the scanner reads ahead through it."""
         if depth > self.max_depth:
             self.refuse(f"lists or fields nested more than {self.max_depth} deep")
 
     def add_indent(self, column: int) -> bool:
-        """Scanner's: a block collection begins."""
+        """Overrides the scanner: a block collection begins."""
         added = bool(super().add_indent(column))
         self.check_depth(len(self.indents))
         return added
 
     def fetch_flow_collection_start(self, TokenClass: type) -> None:  # noqa: N803  (the overridden method's name for it)
-        """Scanner's: a `[` or `{`."""
+        """Overrides the scanner: a `[` or `{`."""
         self.check_depth(len(self.indents) + self.flow_level + 1)
         super().fetch_flow_collection_start(TokenClass)
 
     def fetch_anchor(self) -> None:
-        """Scanner's: `&name`."""
+        """Overrides the scanner: `&name`."""
         self.refuse('an anchor ("&"), which is not allowed; put text that begins with "&" in quotation marks')
 
     def fetch_alias(self) -> None:
-        """Scanner's: `*name`; mostly a glob without its quotation marks."""
+        """Overrides the scanner: `*name`, usually a glob without quotation marks."""
         self.refuse('a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks, as in "*.jpg"')
 
     def fetch_tag(self) -> None:
-        """Scanner's: `!name`."""
+        """Overrides the scanner: `!name`."""
         self.refuse('a tag ("!"), which is not allowed; put text that begins with "!" in quotation marks')
 
     def fetch_directive(self) -> None:
-        """Scanner's: `%YAML`."""
+        """Overrides the scanner: `%YAML`."""
         self.refuse('a directive ("%"), which is not allowed')
 
 
 def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Iterator[Entry]:
-    """The fields of a plain YAML file, one by one as they are read; none for an empty file.
+    """Yield the fields of a YAML file one by one as they are read; none for an empty file.
 
     Args:
-        data: the file; UTF-8 with or without BOM, or UTF-16 with BOM (Windows Notepad).
-        max_depth: how deep mappings and lists may be nested, the file's own mapping included.
-        max_bytes: the largest file that is looked at.
+        data: the file, as UTF-8 with or without BOM, or UTF-16 with BOM (Windows Notepad).
+        max_depth: how deep mappings and lists may be nested, counting the file's own mapping.
+        max_bytes: the largest size that is read.
 
     Raises:
-        NotPlain: when the fields before the fault have been given.
+        NotPlain: the file is outside the subset. The fields before the error have been yielded.
     """
     text = _decode(data, max_bytes)
     try:
@@ -178,7 +178,7 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
 
 def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
     problem = error.problem or "it ends too early"
-    # These two are noticed lines after the one that is to be corrected, where the context begins.
+    # The scanner notices these two some lines late, so the error is reported where their context begins.
     late = problem in ("found unexpected end of stream", "could not find expected ':'")
     mark = error.context_mark if late else error.problem_mark
     reason = _PROBLEMS.get(problem, f"not YAML: {problem}")
@@ -199,7 +199,7 @@ def _decode(data: bytes, max_bytes: int) -> str:
 
 
 def _document(parser: PlainParser) -> Iterator[Entry]:
-    """Stream start, at most one document with one mapping, stream end."""
+    """Check the stream: start, at most one document with one mapping, end."""
     parser.take()
     if parser.check_event(yaml.StreamEndEvent):
         return

@@ -1,44 +1,43 @@
-"""One worker from its birth to its end: reads what it says, watches its limits, ends it, and knows how it went.
+"""One worker from its start to its end: reads its messages, watches its limits, ends it, and reports the outcome.
 
-Life is told by heartbeats, movement by progress; only wall time, a limit and a broken conversation end a worker. A silent one
-may be deep in C code that holds the interpreter, so silence is shown (`silent_seconds`) and named in the timeout's sentence,
-but it is no reason to kill. A worker that loses its guardian is ended at once: a second guardian could not be put in its place
-without a moment in which the death of the daemon would leave an orphan.
+`states` decides which state it is in, until when, and what follows. This module has the process itself.
 
-After each of its descriptors that was served, and whenever `next_look` has come, the supervisor calls `step`.
+Heartbeats show that a worker is alive; progress shows that it gets on. Only wall time, a limit or a broken protocol ends a
+worker. A silent one may be deep in C code that holds the interpreter. So silence is named in the message of a timeout, but does
+not end the worker. A worker that loses its guardian is ended at once: a second guardian could not replace it without a moment
+in which a dying daemon would leave an orphan.
+
+The supervisor calls `step` each time one of the descriptors was served, and whenever `next_look` has come.
 """
 
 import os
 import selectors
 import subprocess
 from collections.abc import Callable
+from typing import assert_never
 
 import psutil
 from loguru import logger
 
-from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Ready, Result, Started
+from daemon.contract.messages import CancelCommand, Error, Heartbeat, JobCommand, ProgressEvent, Result, Started
+from daemon.contract.messages import Ready as SaidReady
 from daemon.fs import FileSystem
 from daemon.platform import process
 from daemon.platform.oom import oom_kills
+from daemon.supervisor import states
 from daemon.supervisor.conversation import Conversation
 from daemon.supervisor.events import Event
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import End, Reason
 from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.states import Do, Gone, Killed, Ready, Starting, State, Step
 from daemon.supervisor.usage import Usage
-
-#: Once the group is killed its members are gone in milliseconds; a zombie whose new parent never reaps stays for ever.
-_LINGER_SECONDS = 1.0
-#: How soon to look again at a process that should be ending, growing with the time it has taken already.
-_FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
-#: With a worker at work the loop comes by every second. If it did not for so long, everything stood still (a container that was
-#: frozen, a machine or a process that was stopped), and that was not the worker's time.
-_STANDSTILL_SECONDS = 10.0
+from daemon.supervisor.working_clock import WorkingClock
 
 
 class Attempt:
-    """A worker and what is known of it. Times are of the supervisor's clock, in seconds.
+    """A worker and what is known about it. Times are seconds of the supervisor's clock.
 
     Args:
         worker: its processes, just started.
@@ -47,7 +46,7 @@ class Attempt:
         selector: the loop's, for its descriptors.
         wake: called after a descriptor was served, so that the supervisor takes a step.
         progress: called with (job_id, stage, fraction).
-        clock: monotonic seconds.
+        clock: the supervisor's.
     """
 
     def __init__(
@@ -61,23 +60,20 @@ class Attempt:
         *,
         wake: Callable[["Attempt"], None],
         progress: Callable[[str, str, float], None],
-        clock: Callable[[], float],
+        clock: WorkingClock,
     ) -> None:
         self.worker, self.folder, self.log, self.rules = worker, folder, log, rules
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
-        self.born = self._began = self._moved = self.last_sign = self._sampled = self._ended_at = self._stepped = clock()
+        self._began = self._moved = self._last_sign = clock.now()
+        #: On the clock below the supervisor's, because its age also counts while it waits for a job and no limit runs.
+        self.born = clock.moment(self._began)
+        self._state: State = states.born(self._began, rules)
         self.job_id: str | None = None
-        self.ready = self.over = self._started = False
-        self._given_at: float | None = None
+        self.ready = False
         self._timeout: float | None = None
         self._result: Result | None = None
         self._error: Error | None = None
-        self._reason: Reason | None = None
-        self._kill_at: float | None = None
-        self._leave: tuple[float, str] | None = None
-        self._killed_at: float | None = None
-        self._ending_since: float | None = None
         self._peak = 0
         self._oom_kills = oom_kills()
         self._excess: str | None = None
@@ -96,80 +92,49 @@ class Attempt:
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
-        """Hand the job over; it waits in the pipe if the worker is not ready yet. The time limit counts from its `started`."""
+        """Send the job. If the worker is not ready yet, it waits in the pipe. The time limit counts from its `started`."""
+        now = self._clock.now()
+        self._state = states.given(self._state, now, timeout_seconds, self.rules)
         self.job_id = command.job_id
         self._conversation.expect(command.job_id)
-        self._began = self._given_at = self._moved = self.last_sign = self._sampled = self._stepped = self._clock()
+        self._began = self._moved = self._last_sign = now
         self._timeout = timeout_seconds
         self._oom_kills = oom_kills()
         self._conversation.say(command)
         self._companion = process.keep_awake(self.worker.worker.pid)
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
-        """Ask the worker to stop, by message and by SIGTERM; after the grace it is killed with its group.
-
-        A cancel replaces any earlier reason, since whoever asks for it does not want another attempt; a shutdown replaces none.
-        """
-        if self._reason is None or reason == "cancel":
-            self._reason = reason
-        now = self._clock()
-        asked = self._kill_at is not None
-        self._kill_at = now + grace_seconds if self._kill_at is None else min(self._kill_at, now + grace_seconds)
-        if not asked and self._killed_at is None:
-            self._ending_since = now
-            self._look_for_outsiders()
-            self._conversation.say(CancelCommand())
-            self.worker.terminate()
+        """Ask the worker to stop, by message and by SIGTERM. After the grace period it is killed with its group."""
+        self._enter(states.stop(self._state, self._clock.now(), reason, grace_seconds))
 
     def kill(self, reason: Reason | None = None) -> None:
-        """End the worker and its group now."""
-        if self._killed_at is not None:
-            return
-        self._reason = self._reason or reason
-        self._look_for_outsiders()
-        self.worker.kill()
-        for outsider in self._outsiders:
-            try:
-                outsider.kill()  # psutil compares creation times: a number that was given away is NoSuchProcess
-            except psutil.NoSuchProcess:
-                continue
-            except psutil.AccessDenied:
-                logger.warning("process {}, started by the worker of {}, cannot be ended", outsider.pid, self.job_id)
-        self._killed_at = self._ending_since = self._ended_at = self._clock()
+        """Kill the worker and its group now."""
+        self._enter(states.kill(self._state, self._clock.now(), reason))
 
     def step(self) -> bool:
-        """Do what the time and the state of the processes ask for; True if this was the end, told once."""
-        now = self._clock()
-        if now - self._stepped > _STANDSTILL_SECONDS:
-            self._leave_out(now - self._stepped)
-        self._stepped = now
-        if self._killed_at is None:
-            self._judge_life(now)
-        if self._killed_at is not None and not self.over:
-            self._bury(now)
+        """Do what is due, given the time and the state of the processes. True once: when this was the end."""
+        now = self._clock.now()
+        if not isinstance(self._state, Killed | Gone):
+            ended = self.worker.ended() is not None or self._conversation.violation is not None
+            self._enter(states.look(self._state, now, self.rules, ended=ended))
+        if isinstance(self._state, Killed):
+            gone = self.worker.group_is_gone()
+            self._enter(states.look_for_rest(self._state, now, self.rules, gone=gone, reaped=self.worker.is_reaped()))
             return self.over
         return False
 
     def next_look(self) -> float:
-        """When `step` must be called next, if no descriptor is served before."""
-        looks = []
-        if self._ending_since is not None:
-            now = self._clock()
-            looks.append(now + min(max((now - self._ending_since) * _LOOK_SHARE, _FIRST_LOOK), _LAST_LOOK))
-        if self._killed_at is not None:
-            return looks[0]
-        if self._leave is not None:
-            looks.append(self._leave[0])
-        if self._kill_at is not None:
-            looks.append(self._kill_at)
-        elif self._timeout is not None:
-            looks += [self._deadline(), self._sampled + self.rules.sample_seconds]
-        looks.append(self._start_by())
-        return min(looks, default=float("inf"))
+        """When `step` must be called at the latest, if no descriptor is served before."""
+        return states.next_look(self._state, self._clock.now())
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left of it."""
+        return isinstance(self._state, Gone)
 
     def alive(self) -> bool:
-        """Is it still fit to be given a job?"""
-        return self._killed_at is None and self._leave is None and self.worker.ended() is None
+        """Whether it can still be given a job."""
+        return isinstance(self._state, Starting | Ready) and self.worker.ended() is None
 
     def read(self) -> None:
         """Serve all descriptors now, for a caller without the loop."""
@@ -177,17 +142,18 @@ class Attempt:
         self._conversation.write()
 
     def end(self) -> End:
-        """How it went; once `over`."""
+        """The outcome; call it once `over`."""
+        killed = states.killed(self._state)
         return End(
-            reason=self._reason,
+            reason=killed.reason,
             status=self.worker.worker.returncode,
             result=self._result,
             error=self._error,
-            violation=self._conversation.violation,
+            violation=killed.flaw or self._conversation.violation,
             tail=self.log.tail(),
-            seconds=self._ended_at - self._began,
-            silent_seconds=self._ended_at - self.last_sign,
-            still_seconds=self._ended_at - self._moved,
+            seconds=killed.at - self._began,
+            silent_seconds=killed.at - self._last_sign,
+            still_seconds=killed.at - self._moved,
             peak_bytes=max(self._peak, self.worker.held),
             timeout_seconds=self._timeout or 0.0,
             max_memory_bytes=self.rules.max_memory_bytes,
@@ -199,75 +165,54 @@ class Attempt:
         )
 
     def _system_kills(self) -> int | None:
-        """How many processes the system ended for want of memory since the job was given; none if it does not count them."""
+        """How many processes the system killed for lack of memory since the job was given; None if it does not count them."""
         now = oom_kills()
         return None if now is None or self._oom_kills is None else now - self._oom_kills
 
-    def _leave_out(self, seconds: float) -> None:
-        """Let a time in which everything stood still count for nothing: no limit runs in it."""
-        now = self._clock()
-        self.born, self._began, self._moved, self.last_sign = (
-            min(at + seconds, now) for at in (self.born, self._began, self._moved, self.last_sign)
-        )
-        if self._given_at is not None:
-            self._given_at = min(self._given_at + seconds, now)
-        if self._kill_at is not None:
-            self._kill_at += seconds
-        if self._leave is not None:
-            self._leave = (self._leave[0] + seconds, self._leave[1])
+    # -- what a transition asks for -------------------------------------------------------------------------------------
 
-    # -- ending ---------------------------------------------------------------------------------------------------------
+    def _enter(self, step: Step) -> None:
+        """Enter the next state, then do what it asks for."""
+        self._state, do = step
+        match do:
+            case Do.NOTHING:
+                pass
+            case Do.ASK:
+                self._look_for_outsiders()
+                self._conversation.say(CancelCommand())
+                self.worker.terminate()
+            case Do.KILL:
+                self._kill_all()
+            case Do.MEASURE:
+                self._measure()
+            case Do.BURY:
+                self._bury()
+            case _:
+                assert_never(do)
 
-    def _judge_life(self, now: float) -> None:
-        grace_is_over = self._kill_at is not None and now >= self._kill_at
-        if self.worker.ended() is not None or self._conversation.violation is not None or grace_is_over:
-            self.kill()
-        elif self._leave is not None and now >= self._leave[0]:
-            self._conversation.condemn(self._leave[1])
-            self.kill()
-        elif now >= self._start_by():
-            self.kill("start")
-        elif self._kill_at is None and now >= self._deadline():
-            self.stop("timeout", self.rules.grace_seconds)
-        elif self._timeout is not None and now >= self._sampled + self.rules.sample_seconds:
-            self._sample(now)
+    def _kill_all(self) -> None:
+        self._look_for_outsiders()
+        self.worker.kill()
+        for outsider in self._outsiders:
+            try:
+                outsider.kill()  # psutil compares creation times, so a reused pid raises NoSuchProcess
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                logger.warning("process {}, started by the worker of {}, cannot be ended", outsider.pid, self.job_id)
 
-    def _deadline(self) -> float:
-        """When the job's time is up. What it loads first is not its own time: `_start_by` bounds that."""
-        return self._began + self._timeout if self._timeout is not None and self._started else float("inf")
-
-    def _start_by(self) -> float:
-        """When a worker must be ready, and one that was given a job must have started it."""
-        if self._given_at is not None:
-            return float("inf") if self._started else self._given_at + self.rules.start_seconds
-        return float("inf") if self.ready else self.born + self.rules.start_seconds
-
-    def _bury(self, now: float) -> None:
-        assert self._killed_at is not None  # noqa: S101 - the caller's condition, for the type checker
-        gone = self.worker.group_is_gone()
-        waited = now - self._killed_at
-        patience = _LINGER_SECONDS if self.worker.is_reaped() else self.rules.kill_seconds
-        if not gone and waited < patience:
-            return
+    def _bury(self) -> None:
         self._conversation.read()
         self._conversation.close()
         self.worker.close()
         self.log.close()
         if self._companion is not None:
-            self._companion.kill()  # it ends with the worker, a moment later
+            self._companion.kill()  # it would end with the worker, a moment later
             self._companion.wait()
-        self.over = True
-
-    def _leaves(self, clause: str) -> None:
-        """It has said its last word: from now on it should be ending."""
-        now = self._clock()
-        self._leave = self._leave or (now + self.rules.grace_seconds, clause)
-        self._ending_since = self._ending_since or now
 
     # -- limits ---------------------------------------------------------------------------------------------------------
 
-    def _sample(self, now: float) -> None:
-        self._sampled = now
+    def _measure(self) -> None:
         family = self._look_for_outsiders()
         if len(family) > self.rules.max_processes:
             self.kill("processes")
@@ -283,9 +228,9 @@ class Attempt:
             self.kill("memory")
 
     def _look_for_outsiders(self) -> list[psutil.Process]:
-        """The worker and all below it; remembers who left the group, since SIGKILL to the group will miss them.
+        """The worker and all its descendants. Remembers those that left the group, because SIGKILL to the group misses them.
 
-        Empty if the worker has ended: who is below it can be told no more.
+        Empty if the worker has ended: then its descendants can no longer be found.
         """
         family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:
@@ -299,17 +244,18 @@ class Attempt:
     # -- what the worker says -------------------------------------------------------------------------------------------
 
     def _hear(self, event: Event) -> None:
-        self.last_sign = self._clock()
+        now = self._last_sign = states.lived_until(self._state, self._clock.now())
         match event:
-            case Ready():
+            case SaidReady():
                 self.ready = True
+                self._state = states.said_ready(self._state)
             case Started():
-                self._started = True
-                # The loop may have had other things to do than to hear it at once.
-                said = self.last_sign if event.at is None else event.at
-                self._began = self._moved = min(max(said, self._began), self.last_sign)
+                # The loop may have been too busy to read it at once.
+                said = now if event.at is None else self._clock.at(event.at)
+                self._began = self._moved = min(max(said, self._began), now)
+                self._state = states.said_started(self._state, self._began)
             case ProgressEvent() if self.job_id is not None:
-                self._moved = self._clock()
+                self._moved = now
                 self._progress(self.job_id, event.stage, event.fraction)
             case Heartbeat():
                 self._uses(event.rss)
@@ -319,6 +265,9 @@ class Attempt:
             case Error():
                 self._error = event
                 self._leaves("reported an error and then did not end")
+
+    def _leaves(self, flaw: str) -> None:
+        self._state = states.said_last_word(self._state, self._clock.now(), flaw, self.rules)
 
     def _hung_up(self) -> None:
         self._leaves("closed its event channel and went on running")

@@ -1,32 +1,52 @@
-"""The program on the disk: whether it is still the one that runs, whether it can be started, and its compiled form."""
+"""The program on the disk: whether it is still the one that runs, whether it can start, and its compiled form."""
 
 import compileall
 import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from loguru import logger
 
-#: The imports take half a second; a cold network home needs a minute.
+from daemon.shipped import CONFIG
+
+#: Seconds. The imports take half a second; a cold home on a network needs a minute.
 _START_SECONDS = 60.0
-#: Of what Python says when it fails, characters: an exception's last line is read, not a page.
+#: The most characters of Python's error output that are shown: people read an exception's last line, not a page.
 _LONGEST_REASON = 300
+#: What a daemon does first: its imports and its settings. An error is in the last line of its output.
+_START = """
+import sys
+import daemon.cli.verbs.run, daemon.service, pipeline.worker.entry
+from daemon.cli.common import settings_at
+from daemon.errors import Refusal
+from pathlib import Path
+try:
+    settings_at(Path(sys.argv[1]))
+except Refusal as refusal:
+    sys.exit(refusal.message)
+"""
 _SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 
 
-def fingerprint() -> int:
-    """A number that changes when a file of the program or its configuration does, the interpreter, or what is installed.
+def fingerprint(more: Iterable[str] = ()) -> int:
+    """A number that changes with the program's files, its configuration, the interpreter and the installed packages.
 
-    Sizes and times are looked at, not contents: some 200 files, about 2 ms.
+    Args:
+        more: further files that count as configuration; they need not exist.
+
+    It uses sizes and times, not contents: about 200 files in 2 ms.
     """
-    return hash(tuple(sorted(_stamps())))
+    return hash(tuple(sorted(_stamps(more))))
 
 
-def why_not_anew() -> str | None:
-    """Why a daemon could not be started now from what is on the disk; none if it could. Takes as long as its imports."""
-    command = (sys.executable, "-P", "-c", "import daemon.cli.verbs.run, daemon.service, pipeline.worker.entry")
+def why_not_anew(home: str) -> str | None:
+    """Why a daemon for this home could not be started now from what is on the disk; None if it could.
+
+    Takes as long as its imports.
+    """
+    command = (sys.executable, "-P", "-c", _START, home)
     try:
         done = subprocess.run(
             command,
@@ -38,7 +58,7 @@ def why_not_anew() -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"it does not get as far as its imports within {_START_SECONDS:.0f} s"
+        return f"its imports did not finish within {_START_SECONDS:.0f} s"
     except OSError as error:
         return error.strerror or str(error)
     if done.returncode == 0:
@@ -47,9 +67,9 @@ def why_not_anew() -> str | None:
 
 
 def compile_program() -> None:
-    """Write the bytecode of the worker's modules, where it is not there or not fresh: a confined worker cannot keep its own."""
+    """Write missing or outdated bytecode of the worker's modules, because a sandboxed worker cannot write its own."""
     for folder in _folders():
-        if not folder.endswith("config") and not compileall.compile_dir(folder, quiet=2):
+        if folder != str(CONFIG) and not compileall.compile_dir(folder, quiet=2):
             logger.debug("{} cannot be compiled in advance; workers start a little later", folder)
 
 
@@ -58,19 +78,21 @@ def _folders() -> list[str]:
     for name in ("pipeline", "daemon"):
         spec = importlib.util.find_spec(name)
         found += spec.submodule_search_locations or () if spec else ()
-    return [*found, os.path.join(os.path.dirname(found[0]), "config")] if found else []
+    return [*found, str(CONFIG)]
 
 
-def _stamps() -> Iterator[tuple[str, int, int]]:
+def _stamps(more: Iterable[str]) -> Iterator[tuple[str, int, int]]:
     for folder in _folders():
         for base, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if name != "__pycache__"]
             for name in names:
                 if name.endswith(_SUFFIXES):
                     yield from _stamp(os.path.join(base, name))
-    yield from _stamp(sys.executable)  # a link is followed: an upgrade exchanges what it leads to
+    yield from _stamp(sys.executable)  # links are followed: an upgrade replaces their target
+    for path in more:
+        yield from _stamp(path)
     for path in sys.path:
-        # Installing or removing a package changes the folder it lies in.
+        # Installing or removing a package changes the folder that contains it.
         if os.path.basename(path) in ("site-packages", "dist-packages"):
             yield from _stamp(path)
 

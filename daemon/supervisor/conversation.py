@@ -1,6 +1,6 @@
-"""What is said between the supervisor and one worker: commands to its stdin, events and output from it, its guardian's lifeline.
+"""The communication with one worker: commands to its stdin, its events and output, and its guardian's lifeline.
 
-The selector's keys carry callbacks; after each the owner is woken, so that it takes a step.
+The selector's keys hold callbacks. After each callback the owner is woken, so that it takes a step.
 """
 
 import os
@@ -19,14 +19,14 @@ class Conversation:
     Args:
         worker: its processes, just started.
         log: where its output goes.
-        selector: the loop's; the descriptors are registered here, and removed by `close` at the latest.
+        selector: the loop's. The descriptors are registered here, and removed by `close` at the latest.
         hear: called with each event.
         hung_up: called when the worker closed its event channel.
         unguarded: called when its guardian is gone.
         served: called after any descriptor was served.
 
     Attributes:
-        violation: what was wrong with the worker's manners, a clause that completes "the worker …"; nothing is heard after it.
+        violation: how the worker broke the protocol, a clause that completes "the worker …"; later events are ignored.
     """
 
     def __init__(
@@ -54,32 +54,28 @@ class Conversation:
         """The worker's `started` must name this job."""
         self._reader.expect(job_id)
 
-    def condemn(self, violation: str) -> None:
-        """Note what the worker did against the protocol, a clause."""
-        self.violation = violation
-
     def say(self, command: Command) -> None:
-        """Send a command; what the pipe has no room for waits until it has."""
+        """Send a command. What the pipe cannot hold yet is sent later."""
         self._outgoing += command.model_dump_json().encode() + b"\n"
         self._write_commands(0)
 
     def read(self) -> None:
-        """Hear what was said so far."""
+        """Read what has been sent so far."""
         self._read_events(0)
         self._read_output(0)
 
     def write(self) -> None:
-        """Go on sending what the pipe had no room for."""
+        """Send more of what the pipe could not hold before."""
         self._write_commands(0)
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         for fd in tuple(self._registered):
             self._unregister(fd)
 
     def _register(self, fd: int, callback: Callable[[int], None], mask: int = selectors.EVENT_READ) -> None:
         def serve(ready: int) -> None:
-            # One round of the loop may hold several keys of an attempt that the first of them brought to its end.
+            # One pass of the loop may contain several keys of an attempt that the first of them ended.
             if fd in self._registered:
                 callback(ready)
                 self._served()
@@ -102,7 +98,7 @@ class Conversation:
                 self._register(fd, self._write_commands, selectors.EVENT_WRITE)
             return
         except BrokenPipeError:
-            # It closed its stdin or is gone. That alone ends nothing: its events, its exit and its time limit do.
+            # It closed its stdin, or is gone. That alone ends nothing: its events, its exit and its time limit do.
             self._outgoing.clear()
         self._unregister(fd)
 

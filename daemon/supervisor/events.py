@@ -1,4 +1,4 @@
-"""The worker's side of the conversation: bytes of its descriptor 3 → events, or a sentence about what is wrong with them."""
+"""Decodes the worker's messages: turns the bytes from its descriptor 3 into events, or into a sentence about what is wrong."""
 
 from collections.abc import Iterator
 
@@ -18,22 +18,21 @@ from daemon.contract.messages import (
 )
 
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
-#: How much of an offending line is shown.
+#: The most characters shown of an invalid line.
 _SHOWN = 80
-#: And of what is wrong with it.
+#: The most characters shown of the explanation.
 _EXPLAINED = 160
 
 
 class ProtocolError(Exception):
-    """A worker that does not keep to the protocol; the message is a clause that completes "the worker …"."""
+    """A worker broke the protocol; the message is a clause that completes "the worker …"."""
 
 
 class EventReader:
-    """Cuts a stream of bytes into events and checks their order.
+    """Splits a stream of bytes into events, and checks their order.
 
-    A line is at most `MAX_LINE_BYTES`, the first event is `hello` of our version, `ready` and `started` come once and in this
-    order, `started` names the job that was given, a result comes once and after `started`, and of `result` and `error` there
-    is one at most.
+    A line has at most `MAX_LINE_BYTES`. The first event is `hello` with our version. `ready` and `started` come once each and
+    in this order, and `started` names the job that was given. There is at most one `result`, after `started`, or one `error`.
     """
 
     def __init__(self) -> None:
@@ -43,11 +42,11 @@ class EventReader:
         self._job_id: str | None = None
 
     def expect(self, job_id: str) -> None:
-        """The `started` of the worker must name this job."""
+        """The worker's `started` must name this job."""
         self._job_id = job_id
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """The events that are complete with these bytes; ProtocolError at the first that is wrong."""
+        """The events that these bytes complete. Raises ProtocolError at the first invalid one."""
         self._rest += data
         while (end := self._rest.find(b"\n")) >= 0:
             line = bytes(self._rest[:end])
@@ -96,7 +95,7 @@ class EventReader:
 
 
 def _problem(error: ValidationError) -> str:
-    """What is wrong first, and where. The worker's own words are in it, so it is cut and escaped too."""
+    """What is wrong first, and where. This contains the worker's own words, so it is cut and escaped as well."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(step) for step in first["loc"])
     return ascii(f"{where}: {first['msg']}" if where else first["msg"])[1:-1][:_EXPLAINED]

@@ -1,4 +1,4 @@
-"""job.log: what a worker prints, capped, and its last lines for an error's detail."""
+"""job.log: what a worker prints, up to a limit, and its last lines for an error's detail."""
 
 import re
 
@@ -9,7 +9,7 @@ from daemon.contract.bounds import CONTROL
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 
-#: Lines and bytes of the output that go into an error's detail: a Python traceback's end, and no more than a screen.
+#: Lines and bytes of the output in an error's detail: the end of a Python traceback, at most one screen.
 TAIL_LINES = 20
 _TAIL_BYTES = 4096
 
@@ -17,9 +17,9 @@ _ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
 
 
 class JobLog:
-    """Takes the output of one worker; holds it back until the worker has a job, then writes it to job.log up to the cap.
+    """Takes the output of one worker. Holds it back until the worker has a job, then writes it to job.log up to the limit.
 
-    A log that cannot be written (disk full) costs the log, not the job: it is reported once and the output is dropped.
+    If the log cannot be written (disk full), the job continues: this is reported once, and the output is dropped.
     """
 
     def __init__(self, fs: FileSystem, cap_bytes: int) -> None:
@@ -33,7 +33,10 @@ class JobLog:
         self._path = b""
 
     def open(self, path: bytes) -> None:
-        """Write to this file from now on, first what was held back. One of an earlier attempt is continued, and says so."""
+        """Write to this file from now on, starting with what was held back.
+
+        A log of an earlier attempt is continued, with a note.
+        """
         self._path = path
         try:
             self._fd = self._fs.append(path)
@@ -45,22 +48,22 @@ class JobLog:
         self._write(held)
 
     def feed(self, data: bytes) -> None:
-        """Take output; never blocks and never refuses."""
+        """Take output; never blocks and never fails."""
         self._tail = (self._tail + data)[-_TAIL_BYTES:]
         if self._path:
             self._write(data)
         else:
-            # One byte more than the file may have: enough to know that something was cut.
+            # One byte more than the file may have is enough to know that something was cut.
             self._held += data[: self._cap + 1 - len(self._held)]
 
     def close(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         if self._fd is not None:
             self._fs.close(self._fd)
             self._fd = None
 
     def tail(self) -> str | None:
-        """The last lines of the output, fit to be shown; none if nothing was printed."""
+        """The last lines of the output, safe to show; None if nothing was printed."""
         text = self._tail.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         text = CONTROL.sub("", _ESCAPE.sub("", text))
         lines = [line.rstrip() for line in text.split("\n") if line.strip()]

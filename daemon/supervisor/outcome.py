@@ -1,7 +1,7 @@
-"""How a job ended: what was seen of the worker → completed, failed, cancelled or stopped. Pure.
+"""How a job ended: turns what was observed of the worker into completed, failed, cancelled or stopped. Pure.
 
-A success is a `result`, exit status 0 and nothing wrong with the conversation, all of them; whether the files are what the
-result says is checked where they are published.
+Success needs all three: a `result`, exit status 0 and an unbroken protocol. `daemon.outbox.publish` checks that the files match
+the result.
 """
 
 import signal
@@ -12,17 +12,17 @@ from daemon.contract.messages import Error, Result
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, JobError, OutOfMemory, OutputTooLarge, Timeout, WorkerCrashed
 
-#: Why the supervisor ended a worker: the first reason counts, but for a cancel, which replaces any.
+#: Why the supervisor ended a worker. The first reason counts, except that a cancel replaces any other.
 Reason = Literal["timeout", "memory", "output", "processes", "guardian", "start", "cancel", "shutdown"]
 
-#: A job that shows no progress for so long, and for half of its time, counts as hanging. The longest stretch between two reports
-#: of progress of a healthy job, a model's pass over a large picture on a slow machine, stays well below.
+#: A job that shows no progress for this many seconds, and for half of its time, counts as hanging. The longest stretch without
+#: progress in a healthy job is a model's pass over a large picture on a slow machine, and stays well below this.
 HANGING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The worker did the job; its files are in the attempt folder and not yet checked. `peak_bytes` of the whole tree."""
+    """The worker did the job; its files are in the attempt folder, not checked yet. `peak_bytes` is of the whole process tree."""
 
     result: Result
     seconds: float
@@ -35,11 +35,14 @@ class Failed:
 
     Attributes:
         error: why.
-        retryable: another attempt may go better.
+        retryable: another attempt may succeed.
         seconds: how long it took.
-        source, warnings: what the worker said of its picture.
-        ready: whether the worker got ready; before that it reads nothing of its job.
-        starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
+        source, warnings: what the worker reported about its picture.
+        ready: whether the worker became ready; before that it reads nothing of its job.
+        starved: the system killed the worker because others used up the memory: how many bytes the worker held. None: it did
+            not.
+        wanting: the worker itself found no memory, although it held less than half of it: how many bytes it held. None: it did
+            not.
     """
 
     error: ErrorInfo
@@ -49,18 +52,19 @@ class Failed:
     warnings: tuple[str, ...] = ()
     ready: bool = True
     starved: int | None = None
+    wanting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The job was cancelled, whatever the worker made of it in the meantime."""
+    """The job was cancelled, whatever the worker made in the meantime."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The daemon is stopping; this was no attempt."""
+    """The daemon is stopping; this counts as no attempt."""
 
     seconds: float
 
@@ -70,23 +74,23 @@ Outcome = Completed | Failed | Cancelled | Stopped
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What was seen of a worker by the time it was gone.
+    """What was observed of a worker by the time it was gone.
 
     Attributes:
-        reason: why we ended it; none if it ended by itself.
-        status: as subprocess gives it: exit status, or minus the signal's number; none: SIGKILL did not end it.
-        result, error: what it sent last, if it did.
-        violation: what was wrong with its events, a clause that completes "the worker …".
+        reason: why the supervisor ended it; None if it ended by itself.
+        status: as subprocess reports it: exit status, or minus the signal's number; None: SIGKILL did not end it.
+        result, error: what it sent last, if anything.
+        violation: how it broke the protocol, a clause that completes "the worker …".
         tail: the last lines of its output.
-        seconds: from the job's `started`, or else its handing over, to the end.
+        seconds: from the job's `started` (or from sending the job, if it never started) to the end.
         silent_seconds: since its last sign of life.
-        still_seconds: since it last showed progress.
-        peak_bytes: the most memory its tree was seen with.
-        excess: what was too much of what it wrote, one sentence.
+        still_seconds: since its last progress.
+        peak_bytes: the most memory its process tree was seen to hold.
+        excess: a sentence about what was too much of what it wrote.
         timeout_seconds, max_memory_bytes, max_processes: its limits.
-        ready: whether it got ready for a job.
-        oom_kills: how many processes the system ended for want of memory meanwhile; none if it does not count them.
-        memory_bytes: what there is for everybody; none if unknown.
+        ready: whether it became ready for a job.
+        oom_kills: how many processes the system killed for lack of memory meanwhile; None if it does not count them.
+        memory_bytes: the total memory for all programs; None if unknown.
     """
 
     reason: Reason | None
@@ -109,44 +113,45 @@ class End:
 
 
 def judge(end: End) -> Outcome:
-    """The outcome of a job whose worker ended so."""
+    """The outcome of a job whose worker ended in this way."""
     if end.reason == "cancel":
         return Cancelled(end.seconds)
     if end.result is not None and end.status == 0 and end.violation is None:
-        # Also when it was asked to stop meanwhile: a whole result in hand is worth more than a broken limit.
+        # Even if it was asked to stop meanwhile: a complete result is worth more than a broken limit.
         return Completed(end.result, end.seconds, max(end.peak_bytes, end.result.peak_rss))
     if end.reason == "shutdown":
         return Stopped(end.seconds)
     if end.error is not None and end.reason is None and end.violation is None:
         cls = BY_CODE.get(end.error.error.code)
         if cls is not None and cls.exit_status == end.status and cls.code != "cancelled":
-            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings)
+            wanting = end.peak_bytes if cls is OutOfMemory and not _held_most(end) else None
+            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings, wanting=wanting)
     failure = _failure(end)
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
-    # Whatever makes a job start processes without end does so again.
+    # Whatever makes a job start processes without end will do so again.
     retryable = failure.retryable and not _was_moving(end) and end.reason != "processes"
     starved = end.peak_bytes if _was_killed(end) and end.oom_kills and not _held_most(end) else None
     return Failed(failure.info(), retryable, end.seconds, source, warnings, ready=end.ready, starved=starved)
 
 
 def _was_moving(end: End) -> bool:
-    """Did the time limit end a job that was getting on? Another attempt would only run out of time at the same place."""
+    """Whether the time limit ended a job that was making progress. Another attempt would only run out of time as well."""
     return end.reason == "timeout" and end.still_seconds < max(HANGING_SECONDS, end.seconds / 2)
 
 
 def _was_killed(end: End) -> bool:
-    """Did somebody else end it with SIGKILL? That is how the system frees memory, and how people end what they do not want."""
+    """Whether somebody else ended it with SIGKILL: the system does so to free memory, and people to end what they do not want."""
     return end.status == -signal.SIGKILL and end.reason is None and end.violation is None
 
 
 def _held_most(end: End) -> bool:
-    """Did the worker hold half of all the memory there is, or more? Then it is the one for which there was not enough."""
+    """Whether the worker held half of all memory or more. Then it is the one that there was not enough memory for."""
     there = end.memory_bytes if end.memory_bytes is not None else end.max_memory_bytes
     return there is not None and end.peak_bytes * 2 >= there
 
 
 def _killed(end: End) -> JobError:
-    """Killed from outside: out of memory only where the system's own count, or what the worker held, says so."""
+    """The error after a kill from outside: out of memory only if the system's count, or the worker's own size, shows it."""
     held = _mib(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(
@@ -182,7 +187,7 @@ def _failure(end: End) -> JobError:
 def _timeout(end: End) -> JobError:
     limit = end.timeout_seconds
     sentence = f"The job took longer than the allowed {'second' if limit == 1 else f'{limit:g} seconds'}"
-    # What came after the limit is the grace it was given to end by itself.
+    # The time after the limit was the grace period for ending by itself.
     silent = min(end.silent_seconds - max(0.0, end.seconds - limit), limit)
     if silent > limit / 2:
         sentence += f"; the worker gave no sign of life for the last {silent:.0f} of them"
@@ -192,7 +197,7 @@ def _timeout(end: End) -> JobError:
 
 
 def _crash(end: End) -> str:
-    """A clause that says how the worker failed us."""
+    """A clause that says how the worker failed."""
     if end.status is None:
         return "hangs in the system (a disk or a share that does not answer?) and could not be ended"
     if end.violation is not None:
@@ -217,7 +222,7 @@ def _crash(end: End) -> str:
 
 
 def _detail(end: End) -> str | None:
-    """The worker's own last report, which the exit belied, before the tail of its output."""
+    """The worker's own last report, which its exit contradicted, followed by the end of its output."""
     if end.error is None:
         return end.tail
     info = end.error.error
@@ -230,11 +235,11 @@ def _signal_name(number: int) -> str:
     try:
         name = signal.Signals(number).name
     except ValueError:
-        # Real-time signals have numbers only.
+        # Real-time signals only have numbers.
         name = "a signal without a name"
     return f"{name}, {meaning.lower()}" if meaning else name
 
 
 def _mib(size: int, *, up: bool = True) -> str:
-    """Whole MiB: of what was needed up, of a limit down, so that what went over it does not read as if it were the limit."""
+    """A size in whole MiB. A limit is rounded down and what was needed is rounded up, so that the two never look equal."""
     return f"{-(-size >> 20) if up else size >> 20:,} MiB"

@@ -1,10 +1,11 @@
-"""One worker's processes and pipes: the guardian that leads the group, the worker born into it, and what connects them.
+"""One worker's processes and pipes: the guardian that leads the group, the worker in that group, and what connects them.
 
-Start: guardian first, as leader of a new process group, holding one end of a socket (`lifeline`) of which only the daemon has
-the other; then the worker, into that group. So the group is guarded before the worker exists, and closing the lifeline is
-enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2 and the one pipe for
-its events, whose number it is told on its command line and which it moves to descriptor 3 itself: subprocess passes a
-descriptor on under its own number only, and code between fork and exec is not safe in a program with threads.
+The guardian starts first, as leader of a new process group. It holds one end of a socket (`lifeline`), and only the daemon has
+the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and closing the lifeline
+is enough to kill it. Everything is fork+exec through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its
+sandbox needs that, and the one pipe for its events. It learns the number of that pipe from its command line and moves it to
+descriptor 3 itself, because subprocess passes a descriptor on only under its own number, and code between fork and exec is not
+safe in a program with threads.
 """
 
 import contextlib
@@ -14,28 +15,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from daemon.contract.records import Process
 from daemon.platform import process
+from daemon.platform.files import path_of
 
 _CHUNK = 1 << 16
-#: Chunks of output taken in one go: a worker that prints without end must not keep the loop from the others. It is also more
-#: than any pipe holds (1 MiB is Linux's largest for a plain user), so after the group is dead one go takes what is left.
+#: The most chunks of output read at a time: a worker that prints without end must not keep the loop from the others. It is also
+#: more than any pipe holds (1 MiB is Linux's maximum for an ordinary user), so after the group is dead, one read gets the rest.
 _CHUNKS = 17
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPid:
-    """What the journal keeps of a worker so that a later start can find it; `group` is the guardian's number too.
-
-    `created` and `guardian_created` are as `daemon.platform.process.created` gives them.
-    """
-
-    pid: int
-    created: float
-    boot_id: str
-    group: int
-    guardian_created: float
 
 
 class WorkerProcess:
@@ -45,14 +33,21 @@ class WorkerProcess:
         argv: the worker's command; `--events-fd N` is appended.
         guardian_argv: the guardian's command.
         environment: the worker's whole environment.
-        folder: its working directory.
+        folder: its working directory, open.
+        inherited: further descriptors that it inherits, under their own numbers.
 
     Raises:
-        OSError: a process or a pipe could not be made; nothing is left running or open.
+        OSError: a process or a pipe could not be created; nothing is left running or open.
     """
 
     def __init__(
-        self, argv: Sequence[str], guardian_argv: Sequence[str], *, environment: Mapping[str, str], folder: bytes
+        self,
+        argv: Sequence[str],
+        guardian_argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: int,
+        inherited: Sequence[int] = (),
     ) -> None:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self.lifeline, lifeline = socket.socketpair()
@@ -80,62 +75,72 @@ class WorkerProcess:
                 stdin=commands,
                 stdout=output,
                 stderr=output,
-                pass_fds=(events,),
+                pass_fds=(events, *inherited),
                 env=environment,
-                cwd=folder,
+                cwd=path_of(folder),
                 process_group=self.group,
             )
             self.pid = self._identify()
-            #: The most memory that the worker held by itself, bytes, as the system counted it; 0 until it is reaped.
+            #: The most memory that the worker itself held, in bytes, as counted by the system; 0 until it is reaped.
             self.held = 0
             undo.pop_all()
 
-    def _identify(self) -> WorkerPid:
-        # Both are our unreaped children, so their numbers are theirs and /proc still knows them, dead or alive.
+    def _identify(self) -> Process:
+        # Both are unreaped children of this process, so their pids are theirs, and /proc still has them, dead or alive.
         worker, guardian = process.created(self.worker.pid), process.created(self.group)
-        return WorkerPid(self.worker.pid, worker or 0.0, process.boot_id(), self.group, guardian or 0.0)
+        return Process(
+            pid=self.worker.pid,
+            created=worker or 0.0,
+            boot_id=process.boot_id(),
+            group=self.group,
+            guardian_created=guardian or 0.0,
+        )
 
     def _kill_guardian(self) -> None:
         self.kill()
         self.guardian.wait()
 
     def ended(self) -> int | None:
-        """The worker's exit status, as subprocess gives it, once it has ended; it is reaped here, and what it held noted."""
+        """The worker's exit status, as subprocess reports it, once it has ended. It is reaped here, and its peak memory noted."""
         if self.worker.returncode is None:
             try:
                 pid, status, usage = os.wait4(self.worker.pid, os.WNOHANG)
             except ChildProcessError:
                 return self.worker.poll()
             if pid:
-                # subprocess's own wait would not tell what the process held: samples miss what grows fast.
+                # subprocess's own wait does not report peak memory, and samples miss what grows fast.
                 self.worker.returncode = os.waitstatus_to_exitcode(status)
                 # getrusage(2): kilobytes on Linux, bytes on macOS.
                 self.held = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return self.worker.returncode
 
     def terminate(self) -> None:
-        """Ask the worker to stop; nothing happens if it ended."""
+        """Ask the worker to stop; does nothing if it has ended."""
         if self.ended() is None:
             process.signal_process(self.worker.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the worker's group, guardian included. Only before the guardian is reaped: until then the number is ours."""
+        """SIGKILL to the worker's group, guardian included.
+
+        Allowed only before the guardian is reaped: until then the pid is ours.
+        """
         if self.guardian.returncode is None:
             process.kill_group(self.group, signal.SIGKILL)
 
     def group_is_gone(self) -> bool:
-        """After `kill`: reap what has ended; True once guardian and worker are reaped and nobody is left in their group."""
+        """After `kill`: reap what has ended. True once guardian and worker are reaped and their group is empty."""
         if self.ended() is None or self.guardian.poll() is None:
             return False
-        # The number of a group is not given away while anyone is in it, so this asks about ours or finds nobody.
+        # A group's number is not reused while it has members, so this checks our group or finds none.
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table."""
-        return self.worker.returncode is not None and self.guardian.returncode is not None
+        """Whether worker and guardian have left the process table, and nothing but zombies is left of their group."""
+        reaped = self.worker.returncode is not None and self.guardian.returncode is not None
+        return reaped and not process.group_runs(self.group)
 
     def close(self) -> None:
-        """Close the daemon's ends; the lifeline's closing kills the group if it is still there."""
+        """Close the daemon's ends. Closing the lifeline kills the group if it still exists."""
         for fd in (self.commands, self.events, self.output):
             if fd >= 0:
                 os.close(fd)
@@ -144,7 +149,7 @@ class WorkerProcess:
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe whose two ends are closed by these stacks."""
+    """A pipe whose two ends these stacks close."""
     read, write = os.pipe()
     reader.callback(os.close, read)
     writer.callback(os.close, write)
@@ -152,7 +157,7 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
 
 
 def chunks(fd: int) -> list[bytes]:
-    """What can be read at once, within reason; an empty chunk is the end of the stream."""
+    """What can be read at once, up to a limit; an empty chunk is the end of the stream."""
     chunks: list[bytes] = []
     try:
         while len(chunks) < _CHUNKS:

@@ -1,7 +1,7 @@
-"""At start: find the workers an earlier daemon left behind, and end them.
+"""At a start: finds the workers that an earlier daemon left behind, and ends them.
 
-The guardian has done that already, unless it was killed too. A number is reused by the system, so nothing is signalled on
-the strength of a number alone: the boot must be the same and the process must have been created when the journal says.
+Usually the guardian has done so, unless it was killed as well. The system reuses pids, so nothing is signalled because of its
+pid alone: the boot must be the same, and the process must have been created at the time in the journal.
 """
 
 import os
@@ -9,20 +9,20 @@ import signal
 import time
 from collections.abc import Iterable
 
+from daemon.contract.records import Process
 from daemon.platform import process
-from daemon.supervisor.process import WorkerPid
 
-#: How long to wait until the killed are gone, so that nobody writes into a folder that recovery is about to clear.
+#: Seconds to wait until the killed processes are gone, so that none writes into a folder that recovery is about to remove.
 _GONE_SECONDS = 5.0
 _PAUSE = 0.01
 
 
-def reap(records: Iterable[WorkerPid]) -> list[WorkerPid]:
-    """Kill what is left of these workers and their groups; returns those of which something was.
+def reap(records: Iterable[Process]) -> list[Process]:
+    """Kill what is left of these workers and their groups. Returns the workers of which something was left.
 
-    A worker that moved to another group is killed by its own number. Groups and processes that are ours or the system's are
-    never signalled (ValueError from `daemon.platform.process` for a record that says otherwise). Blocks until the killed are
-    gone, at most 5 s.
+    A worker that moved to another group is killed by its own pid. Groups and processes that are ours or the system's are never
+    signalled (`daemon.platform.process` raises ValueError for such a record). Blocks until the killed processes are gone, for
+    at most 5 s.
     """
     boot = process.boot_id()
     found = [record for record in records if record.boot_id == boot and _kill(record)]
@@ -32,11 +32,11 @@ def reap(records: Iterable[WorkerPid]) -> list[WorkerPid]:
     return found
 
 
-def _kill(record: WorkerPid) -> bool:
+def _kill(record: Process) -> bool:
     worker = process.is_same(record.pid, record.created)
     guardian = process.is_same(record.group, record.guardian_created)
     killed = False
-    # The number of a group stays taken while it has members: if worker or guardian is in it, the group is the one recorded.
+    # A group's number stays taken while it has members. So if worker or guardian is in it, it is the recorded group.
     if guardian or (worker and _group_of(record.pid) == record.group):
         killed = process.kill_group(record.group, signal.SIGKILL)
     if worker and _group_of(record.pid) not in (None, record.group):
@@ -51,5 +51,5 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _alive(record: WorkerPid) -> bool:
+def _alive(record: Process) -> bool:
     return process.is_same(record.pid, record.created) or process.is_same(record.group, record.guardian_created)

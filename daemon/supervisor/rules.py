@@ -9,23 +9,23 @@ class SupervisorRules:
     """The limits and delays of a supervisor.
 
     Attributes:
-        grace_seconds: between the request to stop, after a timeout, and SIGKILL.
-        cancel_seconds: the same after a cancel. Nothing that the worker could still do is wanted, so it only gets the time
-            that an orderly end takes. Long C code (OpenCV, numpy) hears no request at all.
+        grace_seconds: after a timeout, from the request to stop until SIGKILL.
+        cancel_seconds: the same after a cancel. Nobody needs the worker's output any more, so it only gets the time that an
+            orderly exit takes. Long C code (OpenCV, numpy) does not notice the request at all.
         shutdown_grace_seconds: the same when the daemon itself stops.
-        start_seconds: a worker that has not said `hello` and `ready` by then is killed, and one that was given a job and has not
-            said `started` so long after. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, a
-            minute from a cold network home.
-        kill_seconds: after SIGKILL, how long until a process that still is not gone is given up (it hangs in the system,
-            on a disk or share that does not answer); it is reaped whenever it ends.
-        max_memory_bytes: of the worker and all it started, together; none: no limit.
-        memory_bytes: what there is for everybody, of the machine or of our control group; none: unknown.
-        max_output_bytes: of all files in the attempt folder, while the job runs; none: no limit.
-        max_processes: of the worker's tree. A worker is one process; 32 leaves room for the helper programs of libraries, and
-            ends a fork bomb before it hurts the machine. (RLIMIT_NPROC is no use here: it counts all processes and threads of
-            the user, on a desktop hundreds that are not ours.)
+        start_seconds: how long a worker may take until `hello` and `ready`, and again from its job until `started`, before it
+            is killed. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, and a minute from a cold
+            network home.
+        kill_seconds: how long after SIGKILL a process that is still there is given up (it hangs in the system, on a disk or
+            share that does not answer). It is reaped whenever it ends.
+        max_memory_bytes: for the worker and everything it started, together; None: no limit.
+        memory_bytes: the total memory for all programs, of the machine or of our control group; None: unknown.
+        max_output_bytes: for all files in the attempt folder, while the job runs; None: no limit.
+        max_processes: for the worker's process tree. A worker is one process. 32 leaves room for libraries' helper programs,
+            and stops a fork bomb before it hurts the machine. (RLIMIT_NPROC does not help: it counts all processes and threads
+            of the user, and on a desktop hundreds of them are not ours.)
         sample_seconds: how often memory, files and processes are measured.
-        log_cap_bytes: of job.log.
+        log_cap_bytes: the largest size of job.log.
         threads: for the numeric libraries' own pools.
     """
 

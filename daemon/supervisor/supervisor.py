@@ -1,5 +1,9 @@
-"""The supervisor: starts workers, early or with a job, and sees that every job ends. Lives in the service's loop, no threads."""
+"""The supervisor: starts workers, warm or with a job, and makes sure that every job ends.
 
+Runs in the service's loop, without threads.
+"""
+
+import contextlib
 import importlib.util
 import os
 import selectors
@@ -12,21 +16,24 @@ from typing import Protocol
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
-from daemon.fs import FileSystem
+from daemon.contract.records import Process
+from daemon.fs import FileSystem, HeldFolder
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
-from daemon.supervisor.process import WorkerPid, WorkerProcess
+from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
+from daemon.supervisor.states import NEVER
+from daemon.supervisor.working_clock import WorkingClock
 
-#: The pause between looks while `shutdown` waits for the last workers.
+#: Seconds between checks while `shutdown` waits for the last workers.
 _SHUTDOWN_PAUSE = 0.005
 
 
 def worker_argv() -> tuple[str, ...]:
-    """The command of a real worker. `-P`: nothing in its working directory can pass for a module."""
+    """The command of a real worker. `-P`: no module is imported from its working directory."""
     return (sys.executable, "-P", "-m", "pipeline", "worker")
 
 
@@ -43,7 +50,7 @@ def guardian_argv() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """A worker without a job: its attempt folder, what it has loaded, whether it has said so, and its age in seconds."""
+    """A worker without a job: its attempt folder, what it has loaded, whether it is ready, and its age in seconds."""
 
     attempt: bytes
     warm: Warm
@@ -52,25 +59,32 @@ class Spare:
 
 
 class Listener(Protocol):
-    """Whoever is told what becomes of the jobs."""
+    """Receives what happens to the jobs."""
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
-        """A worker reports where its job is; `fraction` from 0 to 1."""
+        """A worker reports the progress of its job; `fraction` from 0 to 1."""
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         """A job's processes are gone. The listener may start the next job at once."""
 
 
+def _made(above: HeldFolder, name: bytes) -> HeldFolder:
+    """A folder in an open folder, created if it is missing; NotADirectoryError if a link or a file has its name."""
+    with contextlib.suppress(FileExistsError):
+        above.mkdir(name)
+    return above.enter(name)
+
+
 class Supervisor:
-    """Runs jobs in worker processes and reports how each ended, exactly once.
+    """Runs jobs in worker processes, and reports exactly once how each ended.
 
     Args:
         selector: the loop's selector. Each key's data is a callable; the loop calls `key.data(mask)`.
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
-        fence: the sandbox: what workers may read and use; none: they are not confined.
-        clock: monotonic seconds.
+        fence: the sandbox policy: what workers may read and use; None: no sandbox.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -85,7 +99,7 @@ class Supervisor:
         fence: Fence | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
-        self._clock = clock
+        self._clock = WorkingClock(clock)
         self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
         self._fence = fence
@@ -96,7 +110,7 @@ class Supervisor:
         self._died: tuple[bytes, str] = (b"", "")
 
     def subscribe(self, listener: Listener) -> None:
-        """From now on tell this one of every job's progress and end. Said once, before the first worker starts."""
+        """From now on, report every job's progress and end to this listener. Call this once, before the first worker starts."""
         if self._listener is not None:
             raise AssertionError("the supervisor has its listener already")
         self._listener = listener
@@ -109,7 +123,7 @@ class Supervisor:
     # -- spares ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, attempt: bytes, *, warm: Warm = "light") -> None:
-        """Start a worker for the attempt folder `attempt` (made if missing) before its job is known.
+        """Start a worker for the attempt folder `attempt` (created if missing) before its job is known.
 
         Raises:
             OSError: it could not be started; nothing is left running.
@@ -124,27 +138,27 @@ class Supervisor:
             spare.kill()
 
     def spares(self) -> list[Spare]:
-        """The workers that have no job, oldest first; one that died is not among them once that was seen."""
-        now = self._clock()
+        """The workers without a job, oldest first. One that died is left out once its death was noticed."""
+        now = self._clock.moment(self._clock.now())
         return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """How the warm worker of this attempt folder ended, a clause; only for the last one that died on its own."""
+        """A clause that says how the warm worker of this attempt folder ended; only for the last one that died by itself."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
-        """Run a job: on the warm worker prepared for its attempt folder, or else on a new worker.
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
+        """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
         Args:
-            command: the job; `command.attempt` names the attempt folder (made if missing).
+            command: the job; `command.attempt` names the attempt folder (created if missing).
             log: absolute path of job.log; an existing one is continued.
-            timeout_seconds: wall time from the start of the job, when all it needs is loaded, until it is asked to stop.
+            timeout_seconds: wall time from the job's start (when everything it needs is loaded) until it is asked to stop.
 
         Raises:
-            OSError: no worker could be started; nothing is left running and `on_end` is not called.
+            OSError: no worker could be started; nothing is left running, and `on_end` is not called.
             ValueError: a job with this id is running.
         """
         if command.job_id in self._jobs:
@@ -159,46 +173,38 @@ class Supervisor:
         return attempt.worker.pid
 
     def cancel(self, job_id: str) -> bool:
-        """Ask a job to stop; it ends as `Cancelled`, within the cancel's grace. False if it is not running."""
+        """Ask a job to stop. It ends as `Cancelled`, within the grace period of a cancel. False if it is not running."""
         attempt = self._jobs.get(job_id)
         if attempt is None:
             return False
         attempt.stop("cancel", self._rules.cancel_seconds)
         return True
 
-    def running(self) -> tuple[str, ...]:
-        """The ids of the jobs that have a worker, in the order of their start."""
-        return tuple(self._jobs)
-
-    def silent_seconds(self, job_id: str) -> float:
-        """How long ago the job's worker last gave a sign of life; KeyError if it is not running."""
-        return self._clock() - self._jobs[job_id].last_sign
-
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due: limits, memory, kills, ends. Call it after every round of the loop."""
+        """Do what is due: limits, memory, kills, ends. Call this after every pass of the loop."""
         for attempt in self._all():
             self._advance(attempt)
 
     def next_deadline(self) -> float | None:
-        """The time on `clock` at which `tick` must be called at the latest; none if nothing is due."""
-        looks = [attempt.next_look() for attempt in self._all()]
-        return min(looks) if looks and min(looks) != float("inf") else None
+        """The time on `clock` at which `tick` must be called at the latest; None if nothing is due."""
+        due = min((attempt.next_look() for attempt in self._all()), default=NEVER)
+        return self._clock.moment(due) if due < NEVER else None
 
     def begin_shutdown(self) -> None:
-        """Ask every worker to stop; go on serving the selector and calling `tick` until `idle`. Its jobs end as `Stopped`."""
+        """Ask every worker to stop. Keep serving the selector and calling `tick` until `idle`. The jobs end as `Stopped`."""
         for folder in tuple(self._warm_workers):
             self.discard(folder)
         for attempt in tuple(self._jobs.values()):
             attempt.stop("shutdown", self._rules.shutdown_grace_seconds)
 
     def idle(self) -> bool:
-        """Is no process of ours left?"""
+        """Whether no process of ours is left."""
         return not (self._jobs or self._warm_workers or self._dying)
 
     def shutdown(self) -> None:
-        """End every worker, within the shutdown grace, without the loop's help; returns when all are gone. Needs a real clock."""
+        """End every worker within the grace period, without the loop. Returns when all are gone. Needs a real clock."""
         self.begin_shutdown()
         while not self.idle():
             for attempt in self._all():
@@ -213,19 +219,17 @@ class Supervisor:
         return [*self._jobs.values(), *(spare for _warm, spare in self._warm_workers.values()), *self._dying]
 
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
-        tmp = os.path.join(folder, b"tmp")
-        for path in (folder, tmp):
-            try:
-                self._fs.mkdir(path)
-            except FileExistsError:
-                continue
         argv = [*self._argv, "--warm", warm]
-        worker = WorkerProcess(
-            fenced(argv, self._fence, folder) if self._fence else argv,
-            self._guardian,
-            environment=worker_environment(os.environ, tmp=tmp, threads=self._rules.threads),
-            folder=tmp,
-        )
+        above, name = os.path.split(folder)
+        # The worker gets the very folders that are opened here, because others may swap one for a link before it has started.
+        with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
+            worker = WorkerProcess(
+                fenced(argv, self._fence, own.fd) if self._fence else argv,
+                self._guardian,
+                environment=worker_environment(os.environ, tmp=os.path.join(folder, b"tmp"), threads=self._rules.threads),
+                folder=tmp.fd,
+                inherited=(own.fd,) if self._fence else (),
+            )
         return Attempt(
             worker,
             folder,

@@ -3,7 +3,7 @@
 from daemon.fs import FileSystem
 from daemon.supervisor.rules import SupervisorRules
 
-#: Names looked at in one go; a result has some thirty. A worker that makes more is flooding the disk with them.
+#: The most names read at a time. A result has about thirty; a worker that makes far more is flooding the disk.
 _MAX_NAMES = 3_000
 
 
@@ -14,7 +14,7 @@ class Usage:
         self._fs, self._folder, self._limit = fs, folder, rules.max_output_bytes
 
     def excess(self) -> str | None:
-        """What is wrong with the amount of what is there, one sentence; none if a result may have so much."""
+        """A sentence about what is too much in the folder; None if a result may have that much."""
         if self._limit is None:
             return None
         total = names = 0
@@ -23,11 +23,11 @@ class Usage:
                 names += 1
                 total += below.charge
                 if names > _MAX_NAMES:
-                    return f"The job had made more than {_MAX_NAMES:,} files and folders and went on; a result has some thirty."
+                    return f"The job made more than {_MAX_NAMES:,} files and folders; a usual result has about thirty."
                 if total > self._limit:
-                    return f"The job had written more than the {self._limit >> 20:,} MiB its result may have and went on."
+                    return f"The job wrote more than the {self._limit >> 20:,} MiB that its result may have."
         except PermissionError:
             return "The job created a folder that cannot be read, so its size is unknown."
         except OSError:
-            return None  # the worker moves things about, or the disk will tell its writer; it is looked at again
+            return None  # the worker moves files, or the disk fails and its writer notices; it is measured again
         return None

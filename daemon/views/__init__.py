@@ -1,1 +1,1 @@
-"""What people and programs see of the jobs: status.json, daemon.json and the page, kept true."""
+"""What people and programs see of the jobs: keeps status.json, daemon.json and the page up to date."""

@@ -1,4 +1,4 @@
-"""Keeping the views true: status.json of each job, daemon.json, index.html. Never more often than anybody can look."""
+"""Keeps the views up to date: status.json of each job, daemon.json, index.html. Writes no more often than anybody can look."""
 
 import errno
 import os
@@ -14,8 +14,9 @@ from daemon.contract.records import AnyRecord, BatchClosed, BatchClosing, BatchU
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
-from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox import ALIVE_SECONDS, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
+from daemon.troubles import Troubles
 from daemon.watch import Polled
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -24,34 +25,32 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: status.json and daemon.json change at most twice a second: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
-#: daemon.json says `alive_at` at least so often; whoever finds it older than a minute may call the daemon dead.
-_ALIVE_SECONDS = 5.0
-#: Lists are cut there; how many there are in all is said beside them.
+#: The most entries in a list; the total is stated next to it.
 MAX_WAITING = 200
 _MAX_ENDED = 200
 _MAX_POLLED = 100
-#: Queue positions are kept true for the first jobs only; for the others they are written once.
+#: Queue positions are kept up to date only for the first jobs; the others' are written once.
 _MAX_POSITIONS = 100
-#: Status files written in one go; a flood of jobs is told of piece by piece, the loop has other things to do as well.
+#: The most status files written in one pass: the loop has other work, even during a flood of jobs.
 _MAX_AT_ONCE = 500
 
 
-#: Records after which no status.json says anything new.
+#: Records that change no status.json.
 _NO_NEWS = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
 
 
 class ViewWriter:
-    """Hears every record, and writes what changed, when enough time has passed.
+    """Receives every record, and writes what changed when enough time has passed.
 
     The first and the last status of a job are written at once, so that every accepted job is visible within moments.
 
     Args:
-        outbox: where to.
+        outbox: the target.
         ledger: the jobs.
-        progress: of the running jobs, by id; kept up to date by its owner.
-        ended_before: finds the jobs that ended before this start, newest first, at most so many.
-        rest: tells how long a job still rests.
-        settings: a digest of those the daemon was started with.
+        progress: of the running jobs, by id; its owner keeps it up to date.
+        ended_before: returns at most the given number of jobs that ended before this start, newest first.
+        rest: returns how long a job still pauses before its next attempt.
+        settings: a digest of the settings that the daemon was started with.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class ViewWriter:
         self._ended_before = ended_before
         self._settings = settings
         self._rest = rest
-        #: Of the running jobs, as it was last written.
+        #: The progress of the running jobs, as last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses)
@@ -77,10 +76,13 @@ class ViewWriter:
         self._dirty: dict[str, None] = {}
         self._positions: dict[str, int | None] = {}
         self._resting: set[str] = set()
-        #: Thrown away while they were under way, put back since, and on the page.
+        #: Jobs whose folders were thrown away while they were running, then put back, and that the page lists.
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
+        #: Jobs whose folder did not accept their status: somebody changed the folder, and may undo that.
+        self._unwritten: dict[str, None] = {}
+        self._troubles = Troubles()
         self._written = float("-inf")
         self.state: State = "starting"
         self.problem: str | None = None
@@ -92,7 +94,7 @@ class ViewWriter:
         self._polled: tuple[Polled, ...] = ()
 
     def heard(self, record: AnyRecord) -> None:
-        """A record took effect: its job has something new to say."""
+        """Handle a record that took effect: its job's status has changed."""
         if isinstance(record, _NO_NEWS):
             return
         self._dirty[record.job] = None
@@ -109,34 +111,35 @@ class ViewWriter:
         try:
             self._write_status(job, position)
         except OSError as error:
-            # It is tried again with all else that is still to be written.
+            # It is written later, together with everything else that is due.
             logger.warning("cannot write the status of {} yet: {}", job.job_id, error)
         if position is not None:
             self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
-        """Let the page know of a job that ended, or that is gone."""
+        """Tell the page about a job that ended or is gone."""
         if job and job.ended and not job.discarded:
             self._gallery.ended(status_of(job))
-        # A job that somebody threw away while it was pending is over for them, and its folder is not there to be linked.
+        # For the person who threw a pending job away it is over, and its folder is not there to link to.
         elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
             self._gallery.removed(job_id)
             self._back.discard(job_id)
 
     def look(self) -> None:
-        """Notice what somebody removed of the page, and which thrown away jobs are back; shown with the next `refresh`.
+        """Notice which parts of the page somebody removed, and which discarded jobs are back; the next `refresh` shows them.
 
         Raises:
-            OSError: the outbox cannot be looked at.
+            OSError: the outbox cannot be read.
         """
+        self._write_what_was_refused()
         self._gallery.mend()
         if not self._gallery.is_open:
-            return  # what is back then is asked by the gallery itself
+            return  # the gallery itself then checks what is back
         for job in self.shown():
             if not job.discarded or (back := self._is_back(job)) == (job.job_id in self._back):
                 continue
             if back:
-                self.rewrite(job)  # what it says is from before
+                self.rewrite(job)  # its content is out of date
                 self._back.add(job.job_id)
                 self._gallery.ended(status_of(job))
             else:
@@ -144,37 +147,48 @@ class ViewWriter:
                 self._gallery.removed(job.job_id)
             self._stale = True
 
+    def _write_what_was_refused(self) -> None:
+        """Write the status again in folders that now accept one, because their old one is out of date."""
+        for job_id in tuple(self._unwritten):
+            job = self._ledger.jobs.find(job_id)
+            # If a folder that was thrown away is put back, other code decides what its status says.
+            if job is None or job.discarded:
+                del self._unwritten[job_id]
+                self._troubles.over(job_id)
+            else:
+                self.rewrite(job)
+
     def _is_back(self, job: Job) -> bool:
-        """Whether the folder of a job that was thrown away is in the outbox; as it was, if that cannot be told."""
+        """Whether the folder of a discarded job is in the outbox; if that is unknown, the last answer."""
         try:
             return self._outbox.has(job.job_id) if self._outbox.is_healthy() else job.job_id in self._back
         except OSError:
             return job.job_id in self._back
 
     def some_older(self) -> list[str]:
-        """Some of the jobs that the page shows further down: the next ones with each call, round and round.
+        """Some of the jobs that the page lists further down: each call returns the next ones, in a circle.
 
         Raises:
-            OSError: the outbox cannot be looked at.
+            OSError: the outbox cannot be read.
         """
         return self._gallery.some_older()
 
     def will_write(self, job_id: str) -> bool:
-        """Whether the job's status is to be written soon anyway."""
+        """Whether the job's status will be written soon anyway."""
         return job_id in self._dirty
 
     def rewrite(self, job: Job) -> None:
-        """Write the status of a job anew whose folder came back, or that ended long ago."""
+        """Write the status of a job again, because its folder came back or it ended long ago."""
         self._write_status(job, self._position(job))
 
     def fault(self, sentence: str) -> None:
-        """Something went wrong with the watching and was mended."""
+        """Report that watching failed and was repaired."""
         self.last_fault = f"{clock.now()}: {sentence}"
         self._stale = True
 
     def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
-        """What is in the inbox and not taken: the first `MAX_WAITING`, and how many there are."""
-        # A picture that is accepted and cannot be moved is both in the inbox and a job under way.
+        """Show what is in the inbox and not taken: the first `MAX_WAITING` entries, and the total."""
+        # A picture that was accepted but cannot be moved is both in the inbox and in a job.
         once = tuple({item.path: item for item in waiting}.values())
         waiting, total = once, total - (len(waiting) - len(once))
         if (waiting, total) != (self._waiting, self._waiting_total):
@@ -182,12 +196,12 @@ class ViewWriter:
             self._stale = True
 
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
-        """Which folders of the inbox are polled instead of watched."""
+        """Show which inbox folders are polled instead of watched."""
         if polled != self._polled:
             self._polled, self._stale = polled, True
 
     def shown(self) -> list[Job]:
-        """The ended jobs that the page shows, the last first."""
+        """The ended jobs on the page, newest first."""
         jobs = self._ledger.jobs
         recent = list(reversed(jobs.ended.values()))
         if len(recent) >= _MAX_ENDED:
@@ -198,26 +212,26 @@ class ViewWriter:
         return (recent + [job for job in self._older if job.job_id not in known])[:_MAX_ENDED]
 
     def say(self, state: State, problem: str | None = None, hint: str | None = None) -> None:
-        """What the daemon as a whole is doing."""
+        """Set what the daemon as a whole is doing."""
         if (state, problem, hint) != (self.state, self.problem, self.hint):
             self.state, self.problem, self.hint = state, problem, hint
             self._stale = True
 
     def next_write(self) -> float:
         """When `refresh` is due, monotonic seconds."""
-        return self._written + (_SPACING if self._stale or self._moved() else _ALIVE_SECONDS)
+        return self._written + (_SPACING if self._stale or self._moved() else ALIVE_SECONDS)
 
     def _moved(self) -> list[str]:
-        """The running jobs whose progress is another than was last written."""
+        """The running jobs whose progress has changed since it was last written."""
         return [job_id for job_id, progress in self._progress.items() if self._told.get(job_id) is not progress]
 
     def refresh(self, now: float, *, force: bool = False) -> None:
-        """Write what is due. A view that cannot be written is written later: it is no reason to stop."""
+        """Write what is due. If a view cannot be written, it is written later; the daemon goes on."""
         if now < self.next_write() and not force:
             return
         try:
             if not self._outbox.is_healthy():
-                # What is at its place is not the outbox; a file left there would hide under the disk that comes back.
+                # The folder in its place is not the outbox; a file written there would be hidden when the disk comes back.
                 self._written = now
                 return
             self._refresh_jobs(None if force else _MAX_AT_ONCE)
@@ -257,14 +271,18 @@ class ViewWriter:
         status = self._status(job, position)
         try:
             self._outbox.write_status(status, durable=job.ended is not None)
+            self._unwritten.pop(job.job_id, None)
+            self._troubles.over(job.job_id)
         except FileNotFoundError:
-            # Somebody dragged the folder away; what that means is decided elsewhere.
+            # Somebody moved the folder away; other code decides what that means.
             logger.debug("the folder of {} is gone", job.job_id)
+            self._unwritten[job.job_id] = None
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise
-            # Somebody did something to this one folder (a file in its place, a lock): no reason to be silent about all others.
-            logger.warning("cannot write the status of {}: {}", job.job_id, error)
+            # Something is wrong with this one folder (a file in its place, a lock). All others are still updated.
+            self._troubles.tell(job.job_id, f"cannot write the status of {job.job_id}: {error}")
+            self._unwritten[job.job_id] = None
         self._dirty.pop(job.job_id, None)
 
     def _status(self, job: Job, position: int | None) -> Status:
@@ -302,7 +320,7 @@ class ViewWriter:
         return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending, *returned)]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:
-        """The jobs that ended last, newest first; a few are at hand, for more the journal is read."""
+        """The jobs that ended last, newest first. A few are in memory; for more, the journal is read."""
         jobs = self.shown() if most <= _MAX_ENDED else self._ended_before(most)
         for job in jobs:
             if job.discarded and not self._is_back(job):

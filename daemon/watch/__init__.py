@@ -1,4 +1,4 @@
-"""Looking at the inbox: scanner, observer, health. Only ever says "look again"."""
+"""Watches the inbox: scanner, observer, health. It only ever says "scan again"."""
 
 from daemon.watch.coverage import Polled, reason, remedy
 from daemon.watch.scan import Scanner, entry_from

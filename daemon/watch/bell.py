@@ -1,4 +1,4 @@
-"""The bell of the requests folder: wakes the loop when somebody puts a file there. A missed ring costs seconds."""
+"""The bell of the requests folder: wakes the loop when a file appears there. A missed ring only costs seconds."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,10 @@ from daemon.watch.observer import Observing
 
 
 class Bell:
-    """Calls `ring` from another thread when something happens in the folder. `ring` must be quick and raise nothing.
+    """Calls `ring` from another thread when something happens in the folder. `ring` must be quick and must not raise.
 
-    It hangs only once it was tended. While the system cannot watch the folder, whoever tends the bell looks there anyway.
+    It works only after the first call of `tend`. While the system cannot watch the folder, the caller of `tend` checks it
+    anyway.
     """
 
     def __init__(self, folder: bytes, ring: Callable[[], None]) -> None:
@@ -18,7 +19,7 @@ class Bell:
         self._observing: Observing | None = None
 
     def tend(self) -> OSError | None:
-        """See that the bell hangs, and hang it anew where it does not; why that cannot be done now, or None."""
+        """Make sure that the folder is watched. Returns why that is impossible now, or None."""
         if self._observing is not None and self._observing.alive():
             return None
         self.stop()

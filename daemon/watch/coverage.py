@@ -1,7 +1,7 @@
-"""Which folders of the inbox the system tells about, and which have to be polled, each by its own file system.
+"""Which folders of the inbox the system reports changes for, and which must be polled, depending on each folder's file system.
 
-A local folder is watched natively; where the system has no watch left for it, it is polled and tried again. A folder that another
-machine can change, such as a share mounted below the inbox, is polled and settles at the network's pace.
+A local folder is watched natively. If the system has no watch left for it, it is polled, and watching is tried again. A folder
+that another machine can change, such as a share mounted inside the inbox, is polled and uses the settle time for networks.
 """
 
 import errno
@@ -16,27 +16,27 @@ from daemon.watch.observer import Note, Observing
 
 Identity = tuple[int, int]
 
-# What the folder itself is wrong with is said where its files wait; here it is about the system's limits alone.
+# The waiting list says what is wrong with a folder itself; these remedies are only about the system's limits.
 _THE_FOLDERS_OWN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 _REMEDIES = {
     errno.EMFILE: (
         "Raise the limit: sudo sysctl fs.inotify.max_user_instances=1024; or close programs that watch many folders (editors, "
-        "Docker, Syncthing). Watching begins again by itself."
+        "Docker, Syncthing). Watching then resumes automatically."
     ),
     errno.ENOSPC: (
         "Raise the limit: sudo sysctl fs.inotify.max_user_watches=1048576; or close programs that watch many folders (editors, "
-        "Docker, Syncthing). Watching begins again by itself."
+        "Docker, Syncthing). Watching then resumes automatically."
     ),
 }
 
 
 def remedy(error: OSError) -> str | None:
-    """What to do about a folder that the system does not watch, if that is known."""
+    """What to do about a folder that the system does not watch, if known."""
     return _REMEDIES.get(error.errno or 0)
 
 
 def reason(error: OSError) -> str:
-    """Why the system does not watch a folder, in a few words."""
+    """A few words on why the system does not watch a folder."""
     return error.strerror or str(error)
 
 
@@ -64,16 +64,16 @@ class _Place:
 
 
 class Coverage:
-    """What is watched natively of one inbox, and what is polled.
+    """What is watched natively in one inbox, and what is polled.
 
     Args:
         inbox: absolute path.
-        note: told of every event (folder, name, how, is_directory); called on the observer's threads.
-        lost: told when events were lost.
-        mount_of: the mount that holds a path, or the folder of that name in it.
+        note: receives every event (folder, name, how, is_directory); called on the observer's threads.
+        lost: called when events were lost.
+        mount_of: returns the mount that holds a path, or the folder with that name in it.
 
     Attributes:
-        network: whether the inbox itself is another machine's.
+        network: whether the inbox itself is on another machine.
         trouble: why the inbox itself cannot be watched, if so.
         polled: names of the folders in it that are polled.
     """
@@ -92,7 +92,7 @@ class Coverage:
         self.polled: set[bytes] = set()
 
     def begin(self, identity: Identity) -> None:
-        """Watch the inbox, which may be another folder than before; what is known of the folders in it is forgotten."""
+        """Watch the inbox, which may be another folder than before. What is known about its folders is forgotten."""
         self.stop()
         self._device = identity[0]
         self._mount = self._mount_of(self._inbox, INBOX)
@@ -101,7 +101,7 @@ class Coverage:
         self.observe()
 
     def observe(self) -> None:
-        """A new observer, if this inbox can have one, that covers all that is known."""
+        """Start a new observer, if this inbox can have one, for all known folders."""
         self.stop()
         self.trouble = None
         if self.network:
@@ -126,11 +126,11 @@ class Coverage:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the observer runs, or rightly does not."""
+        """Whether the observer runs, or is rightly absent."""
         return self.network or (self._observing is not None and self._observing.alive())
 
     def enter(self, name: bytes, entry: Entry) -> bool:
-        """A folder is about to be listed for the first time, or is another than before: see that it is watched.
+        """A folder is about to be listed for the first time, or is another one than before: make sure that it is watched.
 
         Returns:
             Whether other machines can change it.
@@ -149,12 +149,12 @@ class Coverage:
                 self._observing.uncover(name)
 
     def renew(self) -> None:
-        """Cover every folder anew: events were lost, and with them, perhaps, that a folder is another than before."""
+        """Watch every folder again: events were lost, perhaps one that replaced a folder."""
         for name, place in self._places.items():
             self._cover(name, place)
 
     def try_again(self) -> set[bytes]:
-        """Cover what could not be covered, or is no longer; the names of the folders for which that did something."""
+        """Try to watch what could not be watched, or no longer is. Returns the names of the folders for which this worked."""
         if self._observing is None:
             return set()
         mended = set()
@@ -164,11 +164,11 @@ class Coverage:
                 if place.trouble is None:
                     mended.add(name)
                 elif place.trouble.errno == errno.ENOSPC:
-                    break  # nor is there a watch for the others
+                    break  # there is no watch for the others, either
         return mended
 
     def problem(self) -> tuple[str, str | None] | None:
-        """What is not watched although it should be: one sentence, and what to do about it, if anything; None if all is well."""
+        """A sentence about what is not watched although it should be, and what to do if known; None if all is well."""
         if self.trouble is not None:
             inbox = os.fsdecode(self._inbox)
             return f"{inbox} cannot be watched ({reason(self.trouble)}); it is polled instead", remedy(self.trouble)
@@ -182,8 +182,8 @@ class Coverage:
         are = "it is" if len(limits) == 1 else "they are"
         return f"{several} cannot be watched ({reason(trouble)}); {are} polled instead", remedy(trouble)
 
-    def told(self) -> tuple[Polled, ...]:
-        """The folders that are polled; all others are watched, or go with the inbox."""
+    def polled_folders(self) -> tuple[Polled, ...]:
+        """The folders that are polled; all others are watched, or are covered by the inbox."""
         if self.network:
             return (Polled(INBOX, self._mount.kind),)
         if self.trouble is not None:
@@ -201,7 +201,7 @@ class Coverage:
                     self._observing.uncover(name)
             except OSError as error:
                 place.trouble = error
-        # Where nothing of the inbox is watched all of it is polled anyway.
+        # If nothing in the inbox is watched, all of it is polled anyway.
         if self._observing is not None and (place.share is not None or place.trouble is not None):
             self.polled.add(name)
         else:

@@ -1,6 +1,6 @@
-"""Native watching on a Mac: one FSEvents stream for a folder and all below it, by watchdog 7.1.
+"""Native watching on a Mac: one FSEvents stream for a folder and everything below it, through watchdog 7.1.
 
-Handlers note what was named and wake the service. They open and raise nothing: an exception in a handler kills its thread.
+Handlers note the names and wake the service. They open nothing and raise nothing: an exception in a handler kills its thread.
 """
 
 import os
@@ -24,16 +24,17 @@ from daemon.intake.model import How
 #: note(folder, name, how, is_directory)
 Note = Callable[[bytes, bytes, How, bool], None]
 
-# Without a filter a handler that reads a file triggers itself (opened, closed_no_write), and a slow copy floods it (modified).
+# Without a filter, a handler that reads a file would trigger itself (opened, closed_no_write), and a slow copy would flood it
+# (modified).
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent, DirCreatedEvent, DirMovedEvent, DirDeletedEvent,
 ]  # fmt: skip
-# MustScanSubDirs, UserDropped, KernelDropped (FSEvents.h): watchdog does not read them.
+# MustScanSubDirs, UserDropped, KernelDropped (FSEvents.h); watchdog ignores them.
 _DROPPED = 0x1 | 0x2 | 0x4
 
 
 class _Handler(FileSystemEventHandler):
-    """Passes on what an event names, up to one folder below the root."""
+    """Passes on the names in events, down to one folder below the root."""
 
     def __init__(self, root: bytes, note: Note) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class _Handler(FileSystemEventHandler):
             self.pass_on(source, "closed" if event.event_type == "closed" else "changed", event.is_directory)
 
     def pass_on(self, path: bytes, how: How, is_directory: bool) -> None:
-        """Tell of a path; the root itself, and what lies too deep, is left to the looks."""
+        """Report a path. The root itself and anything too deep are left to the scans."""
         if not path.startswith(self._root):
             return
         folder, _, name = path[len(self._root) :].rpartition(b"/")
@@ -58,12 +59,12 @@ class _Handler(FileSystemEventHandler):
 
 
 class Observing:
-    """A running observer of one folder and all below it.
+    """A running observer of one folder and everything below it.
 
     Args:
-        path: canonical path of the folder; events are named with it.
-        note: told of every event; called on the observer's threads.
-        overflow: told when events were lost.
+        path: canonical path of the folder, as events name it.
+        note: receives every event; called on the observer's threads.
+        overflow: called when events were lost.
 
     Raises:
         OSError: the folder cannot be watched.
@@ -79,7 +80,8 @@ class Observing:
                 super().events_callback(paths, inodes, flags, ids)
 
             def queue_events(self, timeout: float, events: list[object]) -> None:  # type: ignore[override]
-                # A rename from outside reads as "created" in watchdog; flags are sticky, so anything else in them is a doubt.
+                # watchdog reports a rename from outside as "created". Flags accumulate, so any further flag makes the event
+                # doubtful.
                 renamed = [
                     os.fsencode(e.path) for e in events  # type: ignore[attr-defined]
                     if e.is_renamed and not (e.is_created or e.is_modified or e.is_removed or e.is_directory)  # type: ignore[attr-defined]
@@ -98,17 +100,17 @@ class Observing:
             raise
 
     def cover(self, name: bytes) -> None:
-        """The stream tells of all folders by itself."""
+        """Do nothing: the stream covers all folders."""
 
     def uncover(self, name: bytes) -> None:
-        """The stream tells of all folders by itself."""
+        """Do nothing: the stream covers all folders."""
 
     def covers(self, name: bytes) -> bool:
-        """Whether the system tells of what happens in the folder of that name."""
+        """Whether the system reports what happens in the folder with that name."""
         return True
 
     def alive(self) -> bool:
-        """Whether every thread that events pass through is running."""
+        """Whether all threads that events pass through are running."""
         emitters = self._observer.emitters
         return self._observer.is_alive() and bool(emitters) and all(emitter.is_alive() for emitter in emitters)
 

@@ -1,7 +1,7 @@
-"""Native watching on Linux: one inotify instance and one thread for a folder and the folders in it, by watchdog 7.1's reader.
+"""Native watching on Linux, through watchdog 7.1's reader: one inotify instance and one thread for a folder and those in it.
 
-Each folder has a watch of its own, so that it is known which of them the system really tells about. watchdog's own recursive
-watch goes down any depth, and says nothing of the folders for which the system had no watch left.
+Each folder has its own watch, so that it is known which of them the system really reports. watchdog's own recursive watch goes
+down to any depth, and does not say for which folders the system had no watch left.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from daemon.intake.model import INBOX, How
 #: note(folder, name, how, is_directory)
 Note = Callable[[bytes, bytes, How, bool], None]
 
-# Neither reads nor writes in progress: a handler that reads a file would wake itself, and a slow copy would flood it.
+# No events for reads and for writes in progress: a handler that reads a file would wake itself, and a slow copy would flood it.
 _MASK = Mask(
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MOVE
@@ -29,10 +29,10 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class _Reader(InotifyFD):
-    """The inotify descriptor, telling of overflows.
+    """The inotify descriptor, which also reports overflows.
 
     Raises:
-        OSError: the system gives none, or no thread to read it.
+        OSError: the system has no descriptor left, or no thread to read it.
     """
 
     def __init__(self, overflow: Callable[[], None]) -> None:
@@ -57,14 +57,14 @@ class _Reader(InotifyFD):
 
 
 class _Folder:
-    """What the reader calls for one watched folder."""
+    """Receives the reader's calls for one watched folder."""
 
     def __init__(self, name: bytes, note: Note, key: CallbackId) -> None:
         self._name = name
         self._note = note
         self.key = key
         self.descriptor = WatchDescriptor(-1)
-        #: The system gave the watch up: the folder was deleted, or its disk unmounted.
+        #: The system removed the watch: the folder was deleted, or its disk unmounted.
         self.gone = False
 
     def on_event(self, event: InotifyEvent) -> None:
@@ -79,16 +79,16 @@ class _Folder:
             self._note(INBOX, self._name, "changed", True)
 
     def on_queue_overflow(self) -> None:
-        """The reader tells of it once for all folders."""
+        """Do nothing: the reader reports an overflow once for all folders."""
 
 
 class Observing:
-    """A running observer of one folder, and of those folders in it that it is told to cover.
+    """A running observer of one folder, and of those folders in it that it was asked to cover.
 
     Args:
         path: of the folder.
-        note: told of every event; called on the observer's thread.
-        overflow: told when events were lost.
+        note: receives every event; called on the observer's thread.
+        overflow: called when events were lost.
 
     Raises:
         OSError: the folder cannot be watched (inotify limits, no such folder).
@@ -107,10 +107,10 @@ class Observing:
             raise
 
     def cover(self, name: bytes) -> None:
-        """Watch the folder of that name, or the observed folder itself (an empty name); in place of what had the name before.
+        """Watch the folder with that name, or the observed folder itself (an empty name). Replaces an earlier watch.
 
         Raises:
-            OSError: the system cannot watch it, or there is a link.
+            OSError: the system cannot watch it, or it is a link.
         """
         self.uncover(name)
         folder = _Folder(name, self._note, CallbackId(next(self._keys)))
@@ -118,24 +118,24 @@ class Observing:
             path = _held(held, self._path, name)
             folder.descriptor = self._reader.add_callback(path, _MASK, folder, folder.key)
         if folder.descriptor < 0:
-            # watchdog takes a folder that may not be read for a watched one.
+            # watchdog would treat an unreadable folder as watched.
             self._reader.remove_callbacks([(folder.descriptor, folder.key)])
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
         self._folders[name] = folder
 
     def uncover(self, name: bytes) -> None:
-        """Watch a folder no longer, if it was watched."""
+        """Stop watching a folder, if it was watched."""
         folder = self._folders.pop(name, None)
         if folder is not None and not folder.gone:
             self._reader.remove_callbacks([(folder.descriptor, folder.key)])
 
     def covers(self, name: bytes) -> bool:
-        """Whether the system tells of what happens in the folder of that name."""
+        """Whether the system reports what happens in the folder with that name."""
         folder = self._folders.get(name)
         return folder is not None and not folder.gone
 
     def alive(self) -> bool:
-        """Whether events of the folder itself still come."""
+        """Whether events of the folder itself still arrive."""
         return self._reader.is_alive() and self.covers(INBOX)
 
     def stop(self) -> None:
@@ -146,9 +146,11 @@ class Observing:
 
 
 def _held(held: contextlib.ExitStack, path: bytes, name: bytes) -> bytes:
-    """Open the folder of that name in another one; what stands for it while it is held. An empty name: the path itself.
+    """Open the folder with that name in another one, and return a path that stands for it while it is open.
 
-    inotify knows no descriptors, only paths. Whoever may exchange the name for a link cannot exchange what is open.
+    Empty: the path itself.
+
+    inotify takes only paths, not descriptors. Somebody who can swap the name for a link cannot swap what is open.
     """
     if not name:
         return path

@@ -1,4 +1,4 @@
-"""The native observer of this system. What it takes to trust it: threads checked, overflows told, renames told apart."""
+"""The native observer of this system, made reliable: threads are checked, overflows reported, renames recognised."""
 
 import sys
 

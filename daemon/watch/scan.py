@@ -1,9 +1,9 @@
-"""The scanner: what is in the inbox, by `scandir` and `lstat` alone. No file is opened, except a changed preset or batch file.
+"""The scanner: lists the inbox with `scandir` and `lstat` alone. It opens no file except a changed preset or batch file.
 
-The inbox is opened by its path, everything below it from there, and no link is entered, whenever a folder is exchanged for one.
+The inbox is opened by its path, and everything below it from there. No link is entered, even if a folder is swapped for one.
 
-A full look goes through every folder; a partial one looks at named files only and leaves the others as they were last seen. What
-did not change is the same object as before, so that nobody downstream has to compare it again.
+A full look scans every folder. A partial one scans only named files, and leaves the others as they were last seen. What did not
+change is the same object as before, so that later code need not compare it again.
 """
 
 import contextlib
@@ -20,9 +20,10 @@ from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
 from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
-#: Folder (an open descriptor), entry and kind to what the file says.
+#: Takes an open folder, an entry and a kind, and returns the content of the file.
 ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
-#: Told before a folder is listed for the first time, or as another than before; whether it is on a network file system.
+#: Called before a folder is listed for the first time, or as another one than before. Returns whether it is on a network file
+#: system.
 Enter = Callable[[bytes, Entry], bool]
 
 _KINDS: dict[int, Kind] = {
@@ -35,14 +36,14 @@ _KINDS: dict[int, Kind] = {
 _PERMISSION = (errno.EPERM, errno.EACCES)
 
 
-#: What stands for the answer of a disk that gave none.
+#: Used in place of an answer if the disk gave none.
 _UNREADABLE = os.stat_result((0,) * 10)
-#: All of an lstat's answer that an entry is made of.
+#: The parts of an lstat result that make up an entry.
 _LOOKED_AT = attrgetter(
     "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
 )
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: Files compared at once: what is kept of them meanwhile stays in the processor's cache.
+#: How many files are compared at once: what is kept of them meanwhile must fit into the processor's cache.
 _CHUNK = 64
 
 
@@ -50,7 +51,8 @@ _CHUNK = 64
 class _Chunk:
     """Neighbours in a folder's own order, as they were at its last full look.
 
-    Of what lstat said only a hash is kept, to save memory. It hides one change in 2⁶⁴, until the next one; a claim looks again.
+    To save memory, only a hash of the lstat results is kept. It hides one change in 2⁶⁴, until the next change; a claim checks
+    again.
     """
 
     mark: int
@@ -59,7 +61,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was last seen of one folder. `chunks` are its entries once more, or none where that is not known."""
+    """What was last seen of one folder. `chunks` holds its entries a second time, or None if they are unknown."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     chunks: list[_Chunk] = field(default_factory=list)
@@ -67,13 +69,13 @@ class _Seen:
     dev: int = 0
     birth: float | None = None
     problem: str | None = None
-    #: The folder that was listed, and whether it is on a network file system; none before that.
+    #: The folder that was listed, and whether it is on a network file system; None before that.
     place: Entry | None = None
     network: bool | None = None
 
 
 def sentence(error: OSError, path: bytes) -> str:
-    """What went wrong with a folder or file, for people."""
+    """What went wrong with a folder or file, as a sentence for people."""
     name = os.fsdecode(path)
     if error.errno in _PERMISSION:
         return f"{name} may not be read: {permission_hint()}"
@@ -85,9 +87,9 @@ def sentence(error: OSError, path: bytes) -> str:
 
 
 def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
-    """The entry for what lstat said. Of a folder only its identity: its time changes with everything in it.
+    """The entry for an lstat result. For a folder, only its identity: its time changes with everything in it.
 
-    `dev` is the number of the folder that the name is in: mostly the same, and then one object for all of its files.
+    `dev` is the device number of the containing folder. It is usually the same, and then all its files share one object.
     """
     if st is _UNREADABLE:
         return Entry(name, "unreadable", 0, 0, 0, 0)
@@ -101,9 +103,9 @@ def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
 
 
 def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], list[os.stat_result]]]:
-    """Names and what lstat says of them, some at a time, in the order of the folder; what has gone meanwhile is left out.
+    """Names with their lstat results, some at a time, in the order of the folder. What has disappeared is left out.
 
-    The names are text, as `scandir` of a descriptor gives them.
+    The names are text, as `scandir` returns them for a descriptor.
     """
     names, stats = list[str](), list[os.stat_result]()
     for item in items:
@@ -122,7 +124,7 @@ def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], l
 
 
 def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
-    """The entry for a name in an open folder; none if there is no such name."""
+    """The entry for a name in an open folder; None if there is no such name."""
     try:
         return entry_from(name, os.stat(name, dir_fd=fd, follow_symlinks=False), dev)
     except (FileNotFoundError, NotADirectoryError):
@@ -132,14 +134,14 @@ def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
 
 
 class Scanner:
-    """Looks at one inbox, one level deep.
+    """Scans one inbox, one level deep.
 
     Args:
         inbox: absolute path.
         network: whether it is on a network file system.
-        read_control: reads a `_preset.yaml` or `job.yaml` (open folder, entry, kind) that is new or changed, and says what is
-            wrong with it in the `Control` it returns; it raises nothing.
-        enter: see `Enter`; without it every folder is as the inbox.
+        read_control: reads a new or changed `_preset.yaml` or `job.yaml` (open folder, entry, kind). It reports errors in the
+            `Control` it returns, and raises nothing.
+        enter: see `Enter`; without it, every folder counts as being on the inbox's file system.
     """
 
     def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl, enter: Enter | None = None) -> None:
@@ -152,15 +154,15 @@ class Scanner:
         self._trouble = OSError(errno.EBADF, "it was not looked at yet")
 
     def begin(self, *, network: bool) -> None:
-        """The inbox may be another one: all of its folders are entered anew. What was seen in them is kept."""
+        """The inbox may be another one: enter all of its folders again. What was seen in them is kept."""
         self.network = network
         for seen in self._seen.values():
             seen.place = None
 
     def exchanged(self) -> set[bytes]:
-        """The folders that are others than when they were listed, and those that could not be listed.
+        """The folders that were replaced since they were listed, and those that could not be listed.
 
-        Nothing tells of it when a disk is mounted on a folder, or when it may be read again.
+        Nothing reports that a disk was mounted on a folder, or that a folder became readable.
         """
         dev = self._seen[INBOX].dev
         others = {name: seen for name, seen in self._seen.items() if name}
@@ -171,7 +173,7 @@ class Scanner:
             return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
-        """A full look. `now` is monotonic seconds. Errors are part of it, none is raised."""
+        """A full look. `now` is monotonic seconds. Errors are part of the result; none is raised."""
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._list(INBOX)
@@ -180,7 +182,7 @@ class Scanner:
         return self._as_look(now, None)
 
     def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
-        """A partial look: at these names by folder, and at all of these folders of the inbox."""
+        """A partial look: scans these names, by folder, and everything in these folders of the inbox."""
         in_inbox = names.get(INBOX, frozenset())
         in_inbox = in_inbox | folders if folders else in_inbox
         looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
@@ -197,7 +199,7 @@ class Scanner:
         return self._as_look(now, looked)
 
     def _open_inbox(self, held: contextlib.ExitStack) -> None:
-        """Hold the inbox open for one look; what hinders that is met again, and told, by whoever needs it."""
+        """Hold the inbox open for one look. If that fails, the code that needs it meets the same error and reports it."""
         try:
             self._fd = os.open(self.inbox, _FOLDER)
         except OSError as error:
@@ -207,10 +209,10 @@ class Scanner:
 
     @contextlib.contextmanager
     def _opened(self, folder: bytes) -> Iterator[int]:
-        """A folder of the inbox, or the inbox itself, open for as long as the block runs."""
+        """A folder of the inbox, or the inbox itself, open while the block runs."""
         if self._fd == -1:
             raise self._trouble
-        # The inbox again by a descriptor of its own: two listings must not share a place in it.
+        # Opens the inbox a second time: two listings must not share one position.
         fd = os.open(folder or b".", _FOLDER | (os.O_NOFOLLOW if folder else 0), dir_fd=self._fd)
         try:
             yield fd
@@ -218,7 +220,7 @@ class Scanner:
             os.close(fd)
 
     def _subfolders(self) -> list[bytes]:
-        """The folders to look into; what is known of others is forgotten."""
+        """The folders to scan; what is known about others is forgotten."""
         entries = self._seen[INBOX].entries
         names = [name for name, entry in entries.items() if entry.kind == "directory" and not ignored_folder(name)]
         for name in self._seen.keys() - set(names) - {INBOX}:
@@ -238,7 +240,7 @@ class Scanner:
         return self.inbox + b"/" + folder if folder else self.inbox
 
     def _list(self, folder: bytes) -> None:
-        """Look at everything in a folder."""
+        """Scan everything in a folder."""
         seen, path = self._seen.setdefault(folder, _Seen()), self._path(folder)
         if folder and (its := self._seen[INBOX].entries[folder]) != seen.place:
             seen.place = its
@@ -270,8 +272,8 @@ class Scanner:
                         entries.append(entry)
                         fresh.append(entry)
                 chunks.append(_Chunk(mark, entries))
-        # In the order in which they will be taken: then what is freed together lies together, and the memory of a flood is
-        # used again for its jobs.
+        # In the order in which they will be taken. Then memory that is freed together is contiguous, and a flood's memory can
+        # be reused for its jobs.
         came = [found for name in sorted(new) if (found := _entry_at(fd, name, seen.dev)) is not None]
         seen.problem = None
         if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
@@ -281,21 +283,21 @@ class Scanner:
         self._read_again(fd, seen, entries=seen.entries.keys())
 
     def _stat(self, folder: bytes, names: Set[bytes]) -> None:
-        """Look at some names in a folder."""
+        """Scan some names in a folder."""
         seen = self._seen[folder]
         try:
             with self._opened(folder) as fd:
                 self._stat_open(folder, seen, names, fd)
         except (FileNotFoundError, NotADirectoryError):
-            # It went a moment ago, and what was in it.
+            # The folder disappeared a moment ago, with everything in it.
             seen.entries, seen.chunks = {name: entry for name, entry in seen.entries.items() if name not in names}, []
         except OSError:
-            # It does not answer; the next full look says why.
+            # It does not answer; the next full look reports why.
             shut = {name: entry_from(name, _UNREADABLE) for name in names}
             seen.entries, seen.chunks = {**seen.entries, **shut}, []
 
     def _stat_open(self, folder: bytes, seen: _Seen, names: Set[bytes], fd: int) -> None:
-        # Only what changed is kept: of a flood that comes to rest every name is looked at, and hardly any has.
+        # Only changes are kept: while a flood settles, every name is scanned, and hardly any has changed.
         fresh, lost = list[Entry](), list[bytes]()
         for name in names:
             known, entry = seen.entries.get(name), _entry_at(fd, name, seen.dev)
@@ -311,7 +313,7 @@ class Scanner:
         self._read_again(fd, seen, entries=names)
 
     def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry], fd: int) -> None:
-        """Take over what a folder holds now, and read the presets and batches that are new."""
+        """Store the current content of a folder, and read presets and batches that are new."""
         seen.entries, seen.chunks = entries, []
         controls = {name: control for name, control in seen.controls.items() if name in entries}
         for entry in fresh:
@@ -320,7 +322,7 @@ class Scanner:
         seen.controls = controls
 
     def _read_again(self, fd: int, seen: _Seen, *, entries: Set[bytes]) -> None:
-        """Read the presets and batches among these that could not be read before, although they are as they were."""
+        """Read those presets and batches among these that could not be read before, although they are unchanged."""
         passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
         if passing:
             again = {control.entry.name: self._control(fd, control.entry, control.kind) for control in passing}
@@ -335,7 +337,7 @@ class Scanner:
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
-    """Which control file a name is; `job.yaml` directly in the inbox is just a sidecar."""
+    """Which control file a name is; directly in the inbox, `job.yaml` is only a sidecar."""
     key = key_of(name)
     if key == PRESET_NAME:
         return "preset"

@@ -1,6 +1,6 @@
-"""The watch: knows when to look at the inbox, at what, and whether the inbox is there at all.
+"""The watch: decides when to scan the inbox and what to scan, and whether the inbox is there at all.
 
-Events are hints, the scan is the truth. This object only ever says "look again"; what is seen is judged elsewhere.
+Events are hints; the scan decides. This object only ever says "scan again"; other code judges what was seen.
 """
 
 import os
@@ -16,16 +16,16 @@ from daemon.watch.coverage import Coverage, Identity, Polled
 from daemon.watch.scan import ReadControl, Scanner, sentence
 
 MARKER = b".multiplane"
-# Looking at a share costs its server: never more than a twentieth of the time.
+# Scanning a share costs its server work: never use more than a twentieth of the time.
 POLL_SCAN_FACTOR = 20.0
 HEALTH_SECONDS = 5.0
-# A flood of events is answered by one full look a second.
+# However many events arrive, there is at most one full look a second.
 OVERFLOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the watch is. `degraded`: it works, but something is polled that should be watched, and `problem` says what and why."""
+    """The state of the watch. `degraded`: it works, but polls something that it should watch; `problem` says what and why."""
 
     state: Literal["ok", "degraded", "offline"]
     problem: str | None = None
@@ -34,7 +34,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A look, and the hints that came before it began."""
+    """A look, and the hints from before it began."""
 
     look: Look
     hints: tuple[Hint, ...]
@@ -44,17 +44,17 @@ class Watch:
     """Watches one inbox.
 
     Args:
-        inbox: path of the folder; its marker file `.multiplane` must be there.
-        wake: called from other threads when it is worth to `look`; must be quick and raise nothing.
+        inbox: path of the folder; it must contain its marker file `.multiplane`.
+        wake: called from other threads when there is a reason to `look`; must be quick and must not raise.
         read_control: see `Scanner`.
-        rescan_seconds: a full look at least so often; events can be lost without a word.
+        rescan_seconds: the longest time between two full looks, because events can be lost without notice.
         poll_seconds: the same for what is on a network file system, and for what the system cannot watch.
-        mount_of: the mount that holds a path, or the folder of that name in it; asked again when the inbox, or a folder in it, is
-            another than before.
-        clock: monotonic seconds.
+        mount_of: returns the mount that holds a path, or the folder with that name in it; called again when the inbox, or a
+            folder in it, is replaced.
+        clock: returns monotonic seconds.
 
     Attributes:
-        faults: what went wrong with the watching and was mended, one sentence each; whoever tells of them empties the list.
+        faults: sentences about failures of the watching that were repaired; whoever reports them empties the list.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Watch:
         self._health = Health("offline", "not started")
 
     def start(self) -> Health:
-        """Start the observer; the first look afterwards is a full one, so that nothing falls between the two."""
+        """Start the observer. The first look afterwards is a full one, so that nothing is missed in between."""
         return self.health(self._clock())
 
     def stop(self) -> None:
@@ -99,19 +99,19 @@ class Watch:
 
     @property
     def next_at(self) -> float:
-        """When to look, monotonic seconds, even if nothing wakes and nothing settles."""
+        """When to look, monotonic seconds, even if nothing wakes the loop and no file is settling."""
         return min(self._full_at, self._poll_at)
 
     @property
     def polled(self) -> tuple[Polled, ...]:
-        """The folders that are polled; all others are watched, or go with the inbox."""
-        return self._coverage.told()
+        """The folders that are polled; all others are watched, or are covered by the inbox."""
+        return self._coverage.polled_folders()
 
     def look(self, look_at: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
-        """Look at the inbox: at what was hinted and at `look_at` (names by folder), or at all of it when that is due.
+        """Scan the hinted names and `look_at` (names by folder), or the whole inbox when that is due.
 
         Returns:
-            What was seen; None while the inbox is not there, which says nothing about what is in it.
+            What was seen; None while the inbox is not there, which says nothing about its contents.
         """
         if self._health.state == "offline":
             return None
@@ -134,7 +134,7 @@ class Watch:
             self._poll_at = now + self._pause(self._full_took)
         else:
             polled = self._coverage.polled if now >= self._poll_at else frozenset[bytes]()
-            # As they are where nothing was named beside them: of a flood they are many.
+            # Reused unchanged if there are no hints: during a flood there are many of them.
             worth = look_at or {}
             names = {**named, **{folder: named[folder] | at if folder in named else at for folder, at in worth.items()}}
             look = self._scanner.glance(now, names, folders | polled)
@@ -145,16 +145,16 @@ class Watch:
             self._poll_at = float("inf")
         elif self._poll_at == float("inf"):
             self._poll_at = now + self._poll_seconds
-        # Asked afterwards: a folder that went away meanwhile must not read as one that was emptied.
+        # Checked afterwards: a folder that disappeared meanwhile must not look like one that was emptied.
         absence, identity = self._presence()
         if (absence is not None or identity != self._identity) and self.health(now).state == "offline":
             return None
         return Seen(look, tuple(hints.values()))
 
     def health(self, now: float) -> Health:
-        """Check the inbox and the observer, and rebuild the watch where that is needed. To be asked every `HEALTH_SECONDS`.
+        """Check the inbox and the observer, and rebuild the watch if needed. Call this every `HEALTH_SECONDS`.
 
-        A folder that is away is no reason to forget anything: nothing is seen until it is back, and then everything anew.
+        When a folder is away, nothing is forgotten: nothing is seen until it is back, and then everything is seen again.
         """
         absence, identity = self._presence()
         if absence is not None:
@@ -175,16 +175,16 @@ class Watch:
         return self._health
 
     def _pause(self, took: float) -> float:
-        """Seconds between two polls of what takes so long to look at."""
+        """Seconds between two polls of something that takes `took` seconds to scan."""
         return max(self._poll_seconds, POLL_SCAN_FACTOR * took)
 
     def _interval(self) -> float:
         return self._rescan_seconds if self._coverage.is_native else self._pause(self._full_took)
 
     def _begin(self, identity: Identity, now: float) -> None:
-        """Watch the inbox that is there now: a new observer first, then a full look."""
+        """Watch the inbox that is there now: first a new observer, then a full look."""
         if self._identity is not None:
-            self.faults.append("the inbox is another folder than before; it is watched anew and read in full")
+            self.faults.append("the inbox is another folder than before; it is watched again and read in full")
         self._identity = identity
         self._coverage.begin(identity)
         self._scanner.begin(network=self._coverage.network)
@@ -192,17 +192,17 @@ class Watch:
         self._wake()
 
     def _observe_again(self, now: float) -> None:
-        """Another observer in place of one that died, or of none because the system had none to give."""
+        """Replace an observer that died, or start the one that the system could not supply before."""
         died = self._coverage.is_native
         self._coverage.observe()
         if died:
-            self.faults.append("the observer of the inbox had stopped; it is watched anew and read in full")
+            self.faults.append("the observer of the inbox had stopped; it is watched again and read in full")
         if died or self._coverage.is_native:
             self._full_at = now
             self._wake()
 
     def _presence(self) -> tuple[str | None, Identity | None]:
-        """Why the inbox counts as away, one sentence, or None; and which folder it is."""
+        """A sentence that says why the inbox counts as away, or None; and the identity of the folder."""
         try:
             fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -219,7 +219,7 @@ class Watch:
             os.close(fd)
 
     def _unmarked(self, fd: int) -> str | None:
-        """Why the open folder is not the inbox, one sentence, or None: it must have the marker."""
+        """A sentence that says why the open folder is not the inbox, or None: it must have the marker."""
         try:
             os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -230,13 +230,13 @@ class Watch:
         return None
 
     def _lost(self) -> None:
-        """Events were lost: everything has to be looked at. Called on the observer's threads."""
+        """Events were lost: everything must be scanned. Called on the observer's threads."""
         with self._lock:
             self._overflowed = True
         self._wake()
 
     def _note(self, folder: bytes, name: bytes, how: How, is_directory: bool) -> None:
-        """Take down what an event named. Called on the observer's threads."""
+        """Note the name in an event. Called on the observer's threads."""
         with self._lock:
             self._named.setdefault(folder, set()).add(name)
             if how != "changed":

@@ -1,6 +1,6 @@
-"""Depth of a photo from the best source there is, or from the one that was asked for; always as disparity, 0 far to 1 near.
+"""Depth of a photo from the best source available, or from the requested one; always as disparity, 0 far to 1 near.
 
-The sources are those of `daemon.contract.registry`, each a module of its own with a `SOURCE`.
+`daemon.contract.registry` lists the sources. Each is a module that defines `SOURCE`.
 """
 
 from dataclasses import replace
@@ -23,23 +23,23 @@ _BY_NAME = {each.name: _SOURCES[each.word] for each in DEPTH_SOURCES}
 def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _: None) -> DepthMap:
     """Get the picture's depth.
 
-    `auto` takes the first there is, in the order of the registry: the dropped depth picture, the depth stored in the photo, a
-    learned model whose weights are installed, an estimate without a model. A source that was dropped or asked for and cannot be
-    used is an error and is never replaced; only damaged stored depth that nobody asked for is skipped, with a warning.
+    `auto` uses the first source available, in the order of the registry: the dropped depth picture, the depth stored in the
+    photo, an installed depth model, an estimate without a model. If a source was dropped or requested and cannot be used, that
+    is an error; it is never replaced. Only damaged stored depth that nobody requested is skipped, with a warning.
 
     Args:
         picture: the photo, decoded.
         job: names the files, the spec, the weights and the device.
-        progress: told the share that is done, 0 to 1.
+        progress: called with the fraction that is done, 0 to 1.
 
     Returns:
-        The reading, at its source's resolution.
+        The depth at its source's resolution.
 
     Raises:
-        DepthMissing: the source that was asked for is not there.
-        DepthUnreadable: it is there but cannot be used.
+        DepthMissing: the requested source is missing.
+        DepthUnreadable: it exists but cannot be used.
         WeightsMissing, WeightsCorrupt: of the model.
-        ModelFailed, DeviceUnavailable: the model gave nothing usable, or cannot run where it should.
+        ModelFailed, DeviceUnavailable: the model's output is unusable, or it cannot run on its device.
     """
     wanted = job.spec.depth
     reading = _best(picture, job, progress) if wanted == "auto" else _SOURCES[wanted].read(picture, job, progress)

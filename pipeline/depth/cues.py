@@ -3,12 +3,13 @@
 Where `pipeline.depth.figures` sees figures, each has one depth, that of its foot, before one background. Where it sees none,
 there is the ground alone, on which at equal height the darker place is nearer.
 
-The ground plane carries the estimate; darkness (windows, sky and lamps are behind things, not before them) only decides where the
-plane says nothing or the same. Share of point pairs in the right order on the six sample pictures with true depth, ties
-counting half: plane alone 0.681 on the mean, with darkness 0.701; better on five, the same on one, worse on none.
-Height above the horizon (0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698,
-worse on two) or of the middle (0.658), saturation (0.682) and texture (0.678) each made some pictures worse and are left out;
-haze, defocus and saliency were, as depth, no better than chance. Every result says that its depth was estimated without a model.
+The ground plane carries the estimate. Darkness (windows, sky and lamps are usually behind things) only decides where the plane
+says nothing or gives a tie. The score is the fraction of point pairs in the right order on the six sample pictures with true
+depth, with ties counting half: 0.681 on average for the plane alone, 0.701 with darkness; better on five pictures, equal on
+one, worse on none. Other cues made some pictures worse and are not used: height above the horizon (0.676), standing on the
+ground by colour segments (0.685, worse on two), nearness of the sides (0.698, worse on two) or of the middle (0.658),
+saturation (0.682) and texture (0.678). Haze, defocus and saliency were no better than chance. Every result says that its depth
+was estimated without a model.
 """
 
 import cv2
@@ -23,13 +24,13 @@ from pipeline.depth.source import Progress, Source
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 
-HORIZON = 0.45  # share of the height, from the top, above which nothing is known: measured best between 0.4 and 0.5
-DARKNESS = 0.15  # of the ramp's whole height: enough to decide between equals, too little to overrule it; 0.3 did no better
-SPREAD = 1 / 64  # of the longer side: darkness of things, not of their patterns
+HORIZON = 0.45  # fraction of the height, from the top, above which nothing is known; 0.4 to 0.5 measured best
+DARKNESS = 0.15  # of the ramp's range: decides ties without overruling the ramp; 0.3 was no better
+SPREAD = 1 / 64  # of the longer side: the darkness of things, not of their patterns
 BEHIND, BEFORE = 0.55, 0.65  # the nearest ground, and what is before it: a step that refining sees everywhere
 SAME_FOOT = 0.06  # of the height: figures whose feet are closer than that share a layer, as feet are known no better
-_ROWS = 256  # a ramp needs no more; finer steps than a layer could use
-_COLUMNS = 1024  # four times that: only strips have more, whose blur over 1/64 of their length would take minutes
+_ROWS = 256  # enough for a ramp: its steps are finer than any layer needs
+_COLUMNS = 1024  # four times that; only strips have more, and blurring those would take minutes
 
 
 def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> DepthMap:
@@ -37,7 +38,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> De
 
     Args:
         rgb: uint8 (H, W, 3), upright.
-        fetch: name of the model that the warning recommends fetching.
+        fetch: name of the model that the warning recommends.
         wanted: how many layers the natural split is to make of it; None if it is cut otherwise.
 
     Returns:
@@ -122,7 +123,7 @@ def _in_words(count: int, cuts: int, wanted: int | None, fetch: str) -> str:
 def ramp(rows: int, columns: int) -> Disparity:
     """Disparity of a ground plane: 0 down to `HORIZON`, then rising evenly to 1 at the lower edge.
 
-    On a plane seen by a level camera disparity is linear in the distance below the horizon.
+    On a plane seen by a level camera, disparity is linear in the distance below the horizon.
 
     Args:
         rows: height.
@@ -147,7 +148,7 @@ def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     from pipeline import weights
 
     wanted = job.spec.num_layers if job.spec.split == "natural" else None
-    return read(picture.rgb, fetch=weights.catalogue(job.catalogue).default_depth, wanted=wanted)
+    return read(picture.rgb, fetch=weights.catalogue(*job.model_lists).default_depth, wanted=wanted)
 
 
 SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess, is_guess=True)

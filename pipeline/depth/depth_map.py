@@ -1,4 +1,4 @@
-"""What every depth source gives, and the two ways raw numbers become disparity."""
+"""What every depth source returns, and the two ways in which raw numbers become disparity."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,8 @@ from daemon.contract.manifest import Depth
 Disparity = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# A picture's and its depth's sides are whole pixels: their shapes count as the same within 1 % or less than one pixel of either.
+# Sides are whole pixels, so the shapes of a picture and its depth count as equal within 1 %, or if either differs by less than
+# a pixel.
 ASPECT_TOLERANCE = 0.01
 
 
@@ -21,7 +22,7 @@ class DepthMap:
 
     Attributes:
         values: disparity, float32 (h, w), 0 far to 1 near, finite; 0 where `valid` is False.
-        valid: bool (h, w), False where the source had no reading; None if it had one everywhere.
+        valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         provenance: what goes into the manifest.
         warnings: sentences for people.
         cuts: disparities between things that the source knows to be apart, the most important first. The natural split cuts there
@@ -41,11 +42,11 @@ def normalised(raw: NDArray[Any], valid: Mask, *, outliers: float = 0.0) -> Disp
     Args:
         raw: (h, w), larger is nearer; any values where `valid` is False.
         valid: bool (h, w).
-        outliers: share of the valid readings that is clipped at either end; 0 stretches exactly from minimum to maximum, so
-            that distances between readings keep their proportions.
+        outliers: fraction of the valid values that is clipped at each end. 0 stretches exactly from minimum to maximum, so that
+            distances between values keep their proportions.
 
     Returns:
-        float32 (h, w), 0 where invalid; 0 everywhere if all readings are the same or there is none.
+        float32 (h, w), 0 where invalid; 0 everywhere if all valid values are equal or there are none.
     """
     values = np.zeros(raw.shape, np.float32)
     readings = raw[valid].astype(np.float64)
@@ -70,5 +71,5 @@ def inverse(distance: NDArray[Any], valid: Mask) -> NDArray[np.float64]:
 def same_shape(depth: tuple[int, int], picture: tuple[int, int]) -> bool:
     """Whether a depth map and a picture, both (height, width), show the same frame (`ASPECT_TOLERANCE`)."""
     (dh, dw), (ph, pw) = depth, picture
-    wide, high = dh * pw / ph, dw * ph / pw  # the sides the depth map would have to have
+    wide, high = dh * pw / ph, dw * ph / pw  # the sides that the depth map should have
     return abs(dw / wide - 1.0) <= ASPECT_TOLERANCE or abs(dw - wide) < 1.0 or abs(dh - high) < 1.0

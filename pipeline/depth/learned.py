@@ -1,4 +1,4 @@
-"""Depth from a learned model whose weights are installed. The model and the list of weights are loaded only when asked for."""
+"""Depth from an installed depth model. The model and the list of models are loaded only on request."""
 
 from daemon.contract.messages import JobCommand
 from pipeline.depth.depth_map import DepthMap
@@ -7,17 +7,17 @@ from pipeline.image.decode import Photo
 
 
 def _read(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap:
-    """By the default model."""
+    """Use the default model."""
     from pipeline import weights
 
-    return _by(weights.catalogue(job.catalogue).default_depth, picture, job, progress)
+    return _by(weights.catalogue(*job.model_lists).default_depth, picture, job, progress)
 
 
 def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
-    """By the first model of the list that is installed."""
+    """Use the first installed model in the list."""
     from pipeline import weights
 
-    listed = weights.catalogue(job.catalogue)
+    listed = weights.catalogue(*job.model_lists)
     there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
     return _by(there, picture, job, progress) if there else None
 
@@ -26,8 +26,8 @@ def _by(name: str, picture: Photo, job: JobCommand, progress: Progress) -> Depth
     from pipeline import weights
     from pipeline.depth import model
 
-    found = weights.locate(name, job.models, weights.catalogue(job.catalogue))
-    progress(0.1)  # hashing is the smaller part
+    found = weights.locate(name, job.models, weights.catalogue(*job.model_lists))
+    progress(0.1)  # hashing takes little of the time
     return model.read(
         picture.rgb,
         found,

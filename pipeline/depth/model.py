@@ -1,8 +1,8 @@
-"""Depth from a learned model: any depth estimation family transformers knows, loaded from a local folder.
+"""Depth from a learned model: any depth estimation family that transformers supports, loaded from a local folder.
 
-The picture is prepared here, by what the folder's preprocessor_config.json says, and `predicted_depth` is read as it comes: the
-library's own image processors are slow to load, and its pipeline gives 8 bits. torch and transformers are imported only when a
-model is really used; the caller pins the number of threads.
+The picture is prepared here, as the folder's preprocessor_config.json says, and `predicted_depth` is used directly: the
+library's own image processors are slow to load, and its pipeline gives only 8 bits. torch and transformers are imported only
+when a model is really used. The caller sets the number of threads.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ from pipeline.depth.preparation import Preparation, prepare, read_preparation
 from pipeline.devices import Device
 from pipeline.weights import Polarity, Weights
 
-_CLIPPED = 0.001  # readings outside this quantile are single pixels at edges or in the sky; they must not set the scale
+_CLIPPED = 0.001  # values outside this quantile are single pixels at edges or in the sky; they must not set the scale
 _PROBE_SIDE = 126  # side of the low-resolution picture on which two devices are compared
 _AGREEMENT = (
-    0.02  # mean difference allowed between devices, of disparity 0…1: half-precision noise is below 0.005, breakage far above
+    0.02  # allowed mean difference between devices, in disparity 0…1; half-precision noise is below 0.005, faults are far above
 )
 _FIRST_RESIDUAL = frozenset(
     f"neck.fusion_stage.layers.0.residual_layer1.convolution{layer}.{part}" for layer in (1, 2) for part in ("weight", "bias")
 )
-#: Parts that a family's network has and never computes with, so that weights may lack them: the first fusion layer gets one
-#: feature map where the others get two, and passes its first residual unit by. Intel/dpt-large is published without them.
+#: Parts of a family's network that are never used, so weights may lack them: the first fusion layer gets one feature map where
+#: the others get two, and skips its first residual unit. Intel/dpt-large is published without them.
 _NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "zoedepth"), _FIRST_RESIDUAL)
-#: What larger numbers of a family mean as the network gives them, where that is not what its authors publish: DepthPro is said to
-#: give distances, which the library's processor makes of the network's inverse depth.
+#: What a family's raw numbers mean, if it differs from what its authors publish: DepthPro is described as giving distances, but
+#: only the library's processor computes these, from the network's inverse depth.
 _RAW: dict[str, Polarity] = {"depth_pro": "disparity"}
 
 
@@ -52,18 +52,18 @@ def read(
     Args:
         rgb: uint8 (H, W, 3), upright.
         found: checked weights of a depth model; its entry says what larger values mean.
-        device: where to run; auto takes CUDA, then MPS, then the CPU. Half precision is used on those two only after its result
-            agreed with the CPU's on a small version of the picture, then single precision, then the CPU itself.
-        quality: fast looks once; best is `thorough.look`: about six times the time.
-        progress: told the share that is done, 0 to 1.
+        device: where to run; auto tries CUDA, then MPS, then the CPU. On the first two, half precision is used only if its
+            result agrees with the CPU's on a small version of the picture; then single precision, then the CPU itself.
+        quality: fast makes one pass; best is `tiled_averaging.look`, which takes about six times as long.
+        progress: called with the fraction that is done, 0 to 1.
 
     Returns:
-        Disparity at the network's resolution, or finer where parts were looked at.
+        Disparity at the network's resolution, or finer if tiles were used.
 
     Raises:
         WeightsCorrupt: the folder cannot be loaded as a depth model.
-        DeviceUnavailable: the device that was asked for is not there; for auto: the machine has one that cannot be used.
-        ModelFailed: no number, or the same number everywhere.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
+        ModelFailed: NaN, or the same number everywhere.
     """
     import torch
 
@@ -110,11 +110,11 @@ def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tup
 
     Args:
         raw: float32 (h, w).
-        polarity: what larger means. Distances that are not positive are no readings.
+        polarity: what larger values mean. Distances that are not positive count as not measured.
         name: of the model, for the error.
 
     Raises:
-        ModelFailed: numbers that are none, or the same everywhere.
+        ModelFailed: NaN or infinite numbers, or the same number everywhere.
     """
     if not np.isfinite(raw).all():
         raise ModelFailed(f"The depth model {name} returned values that are not numbers.")
@@ -145,7 +145,7 @@ def settle(
         polarity: of the model.
 
     Returns:
-        Device, dtype, and a warning if what was preferred had to be given up.
+        Device, dtype, and a warning if a preferred one was given up.
     """
     import torch
 
@@ -170,7 +170,7 @@ def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
     """Devices other than the CPU to try, each in half and then in single precision.
 
     Raises:
-        DeviceUnavailable: the one that was asked for, or a graphics processor that is there, cannot be used.
+        DeviceUnavailable: the requested device, or an existing graphics processor, cannot be used.
     """
     chosen = devices.choose(device)
     return () if chosen == "cpu" else ((chosen, "float16"), (chosen, "float32"))
@@ -179,7 +179,7 @@ def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
 def _load(found: Weights) -> Any:  # noqa: ANN401
     """The model in float32 on the CPU.
 
-    Half-precision files are widened: on a CPU half precision is four times slower.
+    Half-precision files are upcast: on a CPU, half precision is four times slower.
     """
     import torch
     from safetensors import SafetensorError
@@ -197,7 +197,7 @@ def _load(found: Weights) -> Any:  # noqa: ANN401
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
         raise found.corrupt(f"The weights of {found.name} cannot be loaded as a depth model.", reason) from reason
-    # transformers would fill them with random numbers and go on.
+    # transformers would fill these with random numbers and continue.
     missing = sorted(set(loading["missing_keys"]) - _NEVER_USED.get(network.config.model_type, frozenset()))
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -216,7 +216,7 @@ def _run(network: Any, rgb: NDArray[np.uint8], preparation: Preparation) -> NDAr
         predicted: torch.Tensor = network(pixel_values=given).predicted_depth
         full = (given.shape[2], given.shape[3])
         plane = predicted.float().reshape(1, 1, *predicted.shape[-2:])
-        if tuple(plane.shape[2:]) != full:  # some families answer at half their input's size
+        if tuple(plane.shape[2:]) != full:  # some families return half their input's size
             plane = torch.nn.functional.interpolate(plane, size=full, mode="bilinear", align_corners=False)
         whole: NDArray[np.float32] = plane[0, 0].cpu().numpy()
     return np.ascontiguousarray(whole[top : whole.shape[0] - bottom, left : whole.shape[1] - right])
@@ -224,7 +224,7 @@ def _run(network: Any, rgb: NDArray[np.uint8], preparation: Preparation) -> NDAr
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Libraries' notices about their own future are nothing to the person who dropped a photo."""
+    """Suppress libraries' notices about their own future, which mean nothing to a person who dropped a photo."""
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore", DeprecationWarning)
         python_warnings.simplefilter("ignore", FutureWarning)

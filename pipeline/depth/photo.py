@@ -1,7 +1,7 @@
-"""Depth the phone stored in the photo itself: the auxiliary depth picture of a HEIC file.
+"""Depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
 
-Its samples are quantised between bounds given beside them (ISO/IEC 23008-12, 6.11.3, after the depth representation information
-SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by its own properties, which are the photo's.
+Its samples are quantised between bounds stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation information
+SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by its own properties, which match the photo's.
 """
 
 import os
@@ -22,7 +22,7 @@ from pipeline.image.source_file import check_limits, open_source
 if TYPE_CHECKING:
     from pipeline.image import heif
 
-_INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3, non-uniform, keeps only the order
+_INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3 (non-uniform) preserves only the order
 
 
 def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None:
@@ -30,14 +30,14 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
 
     Args:
         path: the photo's file.
-        photo: the same, decoded.
-        limits: checked again, on this opening of the file.
+        photo: the decoded photo.
+        limits: checked again when the file is opened here.
 
     Returns:
-        The reading, upright; None if the photo holds no depth.
+        The depth, upright; None if the photo contains none.
 
     Raises:
-        DepthUnreadable: there is depth, but damaged or of another shape than the photo.
+        DepthUnreadable: there is depth, but it is damaged or has another shape than the photo.
         SourceMissing: the file is gone.
     """
     if photo.format != "HEIF":
@@ -51,7 +51,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
             found = heif.depth_images(heif.parse(file))
         except (JobError, MemoryError):
             raise
-        except Exception as reason:  # pi-heif fails with anything on hostile bytes
+        except Exception as reason:  # pi-heif raises anything for hostile bytes
             raise DepthUnreadable(f"The depth stored in {name} cannot be decoded.", detail=str(reason)) from reason
     if not found:
         return None
@@ -70,7 +70,7 @@ def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple
         stored: samples and their bounds. Without usable bounds the samples count as disparity from 0 to 1, with a warning.
 
     Returns:
-        float64 (h, w), larger is nearer (1/m where the bounds are, as phones write them); "disparity" or "distance"; warnings.
+        float64 (h, w), larger is nearer (in 1/m if there are bounds as phones write them); "disparity" or "distance"; warnings.
     """
     share = stored.samples.astype(np.float64) / ((1 << stored.bits) - 1)
     about = stored.metadata

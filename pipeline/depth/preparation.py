@@ -1,22 +1,23 @@
-"""How a picture becomes the input of a depth network: size, range and margin, by what the model's folder says.
+"""How a picture becomes the input of a depth network: size, range and margin, as the model's folder says.
 
-The input is the one that the library's own image processors make, number by number: resampled by Pillow, as they do where there
-is no torchvision; ZoeDepth's with a mirrored margin and corner on corner. Only a picture that is longer than three times what the
-network is used to becomes smaller than theirs, which would take all memory.
+The input matches the library's own image processors number for number: resampled by Pillow, as they do without torchvision; for
+ZoeDepth with a mirrored margin and aligned corners. Only a picture longer than three times the trained size becomes smaller
+than theirs, because it would use up all memory.
 
-There are other ways, and they differ. Depth Anything V2's authors resize with cv2.INTER_CUBIC, which averages nothing, in use
-(image2tensor) and in the training code they publish, that of the metric models (metric_depth/dataset/hypersim.py: pictures of
-1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors resample with Pillow's
-filter, which does average, and scale as little as possible, where Depth Anything's authors let no side be shorter than 518:
+There are other ways, and they differ. Depth Anything V2's authors resize with cv2.INTER_CUBIC, which does not average, both in
+use (image2tensor) and in the training code they publish, that of the metric models (metric_depth/dataset/hypersim.py: pictures
+of 1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors resample with Pillow's
+filter, which does average, and scale as little as possible, whereas Depth Anything's authors let no side be shorter than 518:
 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published processor makes a
-square, and so do we.
+square, and so does this module.
 
-A photo of 12 megapixels differs on the mean by this many levels of 255 from what the same scene is in training (measured by
+On average, a photo of 12 megapixels differs by this many levels of 255 from the same scene as used in training (measured by
 `python -m tests.benchmarks preparation`): 1.7 with the authors' own resampling, 0.7 with transformers' and ours, 0.6 with
-cv2.INTER_AREA; noise with a natural spectrum: 13.6, 4.3 and 3.6. The authors' way fits pictures as small as the training's, and
-adds jagged detail to large ones (1.6 times the training's; the two others have 0.8 times). Area averages would be nearer than
-ours, by a tenth of a level on the photo. A network with random weights moves by 1.0, 0.36 and 0.30 % of its range. We do as
-transformers does because its processors are published with these very files, and because that can be checked number by number.
+cv2.INTER_AREA. For noise with a natural spectrum the numbers are 13.6, 4.3 and 3.6. The authors' way suits pictures as small as
+those in training, and adds jagged detail to large ones (1.6 times as much as in training; the two others have 0.8 times). Area
+averages would be closer than ours, by a tenth of a level on the photo. The output of a network with random weights changes by
+1.0, 0.36 and 0.30 % of its range. We follow transformers because its processors are published with these very files, and
+because that can be checked number for number.
 """
 
 import json
@@ -31,11 +32,11 @@ from PIL import Image
 
 from pipeline.weights import Weights
 
-_LONGEST = 3  # longer side at most so many times the network's: beyond it attention's memory grows without use
-_MULTIPLE = 32  # divides the input of every convolutional family; transformers name theirs
-_SIDE = 384  # what most families were trained with, for a folder and a catalogue that name none
-_NORMALISING = ("DPT", "ZoeDepth", "DepthPro")  # processors that do so unless they are told not to
-_BILINEAR, _BICUBIC = 2, 3  # as preprocessor_config.json counts ways of resampling, after Pillow
+_LONGEST = 3  # longer side at most this many times the network's: beyond it, attention only needs more memory
+_MULTIPLE = 32  # divides the input size of every convolutional family; transformer networks state theirs
+_SIDE = 384  # the trained size of most families, if neither folder nor catalogue states one
+_NORMALISING = ("DPT", "ZoeDepth", "DepthPro")  # processors that normalise unless switched off
+_BILINEAR, _BICUBIC = 2, 3  # codes for resampling in preprocessor_config.json, as in Pillow
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,15 @@ class Preparation:
     """How a picture becomes the network's input.
 
     Attributes:
-        height: of the input in pixels, for a picture of the proportions that the network was trained with,
+        height: of the input in pixels, for a picture with the proportions that the network was trained with.
         width: likewise.
-        multiple: both sides are multiples of it.
-        factor: the samples 0…255 are multiplied by it,
+        multiple: both sides are multiples of this.
+        factor: the samples 0…255 are multiplied by this,
         mean: then this is subtracted, per channel,
-        std: then divided by this, per channel.
+        std: then they are divided by this, per channel.
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
-        margin: whether a mirrored margin is laid around the picture, for families whose output is wrong at the border.
+        margin: whether to add a mirrored margin around the picture, for families whose output is wrong at the border.
     """
 
     height: int
@@ -70,7 +71,7 @@ class Preparation:
         return min(self.height, self.width)
 
     def smaller(self, side: int) -> "Preparation":
-        """The same for an input whose shorter side is at most `side`, where the network allows it."""
+        """The same for an input whose shorter side is at most `side`, if the network allows that."""
         if self.fixed or self.short_side <= side:
             return self
         scale = side / self.short_side
@@ -81,7 +82,7 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
     """What the folder says about its input.
 
     Args:
-        found: the weights; their entry's `input` counts where the folder names no size.
+        found: the weights; their entry's `input` applies if the folder states no size.
         config: the loaded model's configuration, for the patch size.
 
     Raises:
@@ -114,7 +115,7 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
             mean=_per_channel(mean),
             std=_per_channel(std),
             resample=_BILINEAR if said.get("resample", _BILINEAR if zoe else _BICUBIC) == _BILINEAR else _BICUBIC,
-            # DepthPro cuts one size only; DPT's own (or the hybrid) vision transformer folds its tokens into a square.
+            # DepthPro can cut up only one size; DPT's own (or the hybrid) vision transformer folds its tokens into a square.
             fixed=family == "depth_pro"
             or (family == "dpt" and (getattr(config, "backbone_config", None) is None or config.is_hybrid)),
             margin=bool(said.get("do_pad", zoe)) and zoe,
@@ -124,7 +125,7 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
 
 
 def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, int]:
-    """The network's input for a picture: scaled as little as possible to the trained height or width, proportions kept.
+    """The network's input size for a picture: scaled as little as possible to the trained height or width, with proportions kept.
 
     Args:
         height: of the picture.
@@ -151,7 +152,7 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
         preparation: of the model.
 
     Returns:
-        float32 (1, 3, h, w), and the margin that has to be cut off the answer: top, bottom, left, right.
+        float32 (1, 3, h, w), and the margin to cut off the output: top, bottom, left, right.
     """
     if preparation.margin:
         values, margin = _with_margin(rgb, preparation)
@@ -166,7 +167,7 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
 
 
 def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
-    """ZoeDepth's input: 3·√(side/2) pixels of margin (Bhat et al. 2023, reference code), then resampled, corner on corner."""
+    """ZoeDepth's input: 3·√(side/2) pixels of margin (Bhat et al. 2023, reference code), then resampled with aligned corners."""
     sides = rgb.shape[:2]
     pads = [int(3 * math.sqrt(side / 2)) for side in sides]
     full = [side + 2 * pad for side, pad in zip(sides, pads, strict=True)]
@@ -184,7 +185,7 @@ def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDAr
 
 
 def _mirrored(at: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """Places in and around a side as places in it, mirrored at its first and last pixel."""
+    """Positions in and around a side as positions in it, mirrored at its first and last pixel."""
     period = max(1, 2 * (side - 1))
     inside = np.abs(at) % period
     return np.minimum(inside, period - inside) if side > 1 else np.zeros_like(at)

@@ -1,4 +1,4 @@
-"""What a depth source is. `daemon.contract.registry` lists the sources; each is a module of its own."""
+"""Defines what a depth source is. `daemon.contract.registry` lists the sources; each has its own module."""
 
 import os
 from collections.abc import Callable
@@ -13,24 +13,24 @@ Progress = Callable[[float], None]
 
 
 class PassedOver(Exception):
-    """`auto` goes on to the next source although this one has something; the sentence becomes a warning of the job."""
+    """Makes `auto` try the next source, although this one has something. The message becomes a warning of the job."""
 
 
 def nothing(_picture: Photo, _job: JobCommand, _progress: Progress) -> None:
-    """For a source that `auto` never takes."""
+    """For a source that `auto` never uses."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """How depth is got from one source.
+    """How to get depth from one source.
 
     Attributes:
-        in_words: what the preview page says of it.
-        read: the depth of a picture, for a job that asks for this source. Raises a JobError where there is none.
-        find: the same for `auto`; None where this source has nothing for the picture. What there is but cannot be used is a
-            JobError, or `PassedOver` if nobody chose it.
-        packages: installed packages that had a part in it, for the manifest, beside numpy, OpenCV and Pillow.
-        is_guess: the preview page shows the first warning.
+        in_words: what the preview page says about it.
+        read: returns the depth of a picture, for a job that asks for this source. Raises a JobError if there is none.
+        find: the same for `auto`; returns None if this source has nothing for the picture. If it has something unusable, raises
+            a JobError, or `PassedOver` if nobody chose it.
+        packages: installed packages that had a part in it, for the manifest, besides numpy, OpenCV and Pillow.
+        is_guess: whether the preview page shows the first warning.
     """
 
     in_words: str
@@ -41,5 +41,5 @@ class Source:
 
 
 def path_of(job: JobCommand, name: str) -> bytes:
-    """A file of the job's source folder."""
+    """The path of a file in the job's source folder."""
     return os.path.join(os.fsencode(job.source), to_bytes(name))

@@ -1,7 +1,7 @@
-"""Depth from the picture that was dropped beside the photo, NAME.depth.png or .tif.
+"""Depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
 
-0 means "no reading" or the end of the scale; `pipeline.depth.zeros` tells which from the values beside it. Where there are many,
-a warning says what was assumed and how to say otherwise.
+0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which, by the values next to it. If there are
+many zeros, a warning says what was assumed and how to change that.
 """
 
 import os
@@ -20,7 +20,7 @@ from pipeline.depth.depth_map import DepthMap, Mask, inverse, normalised, same_s
 from pipeline.depth.source import Progress, Source, path_of
 from pipeline.image import decode
 
-# Stray zeros (clipped noise, a resampled edge) are below this; a background painted with 0 is far above.
+# Stray zeros (clipped noise, a resampled edge) are below this fraction; a background painted with 0 is far above it.
 _MANY_ZEROS = 0.01
 _END: dict[DepthKind, str] = {"disparity": "the farthest", "distance": "the nearest"}
 
@@ -28,21 +28,21 @@ _END: dict[DepthKind, str] = {"disparity": "the farthest", "distance": "the near
 def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -> DepthMap:
     """Read a dropped depth picture.
 
-    Grey of 8, 16 or 32 bits or float, as PNG or TIFF; RGB if its three channels are equal. Stretched exactly from the smallest
-    to the largest reading.
+    It may be grey with 8, 16 or 32 bits or float, as PNG or TIFF, or RGB with three equal channels. It is stretched exactly
+    from the smallest to the largest value.
 
     Args:
         path: the depth picture.
         kind: what larger values mean.
-        photo: the picture it belongs to; a depth picture of the photo as the camera stored it is turned like the photo.
+        photo: the picture it belongs to. A depth picture of the photo as the camera stored it is turned like the photo.
         limits: the same as for the photo.
 
     Returns:
-        The reading, upright.
+        The depth, upright.
 
     Raises:
-        DepthMissing: the file is not there.
-        DepthUnreadable: not such a picture, damaged, of another shape than the photo, or without any reading.
+        DepthMissing: the file is missing.
+        DepthUnreadable: it is not such a picture, is damaged, has another shape than the photo, or nothing in it was measured.
     """
     name = to_text(os.path.basename(path))
     try:
@@ -58,7 +58,7 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
         raise DepthUnreadable(f"{name} has no depth at all: every value is 0 or not a number.")
     at_the_end = bool(empty.any()) and zeros.end_of_scale(raw, empty, valid, kind)
     if at_the_end:
-        if kind == "distance":  # 1/0 is no number: as near as the nearest that was measured
+        if kind == "distance":  # 1/0 is undefined: use the nearest measured distance
             raw = np.where(empty, raw[valid].min(), raw)
         valid |= empty
     share = float(valid.mean())
@@ -72,7 +72,7 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
 
 
 def _grey(name: str, samples: NDArray[Any], mode: str) -> tuple[NDArray[Any], Mask]:
-    """One channel of numbers, and where the picture is opaque; what is transparent is no reading."""
+    """One channel of numbers, and where the picture is opaque; transparent pixels count as not measured."""
     if mode in ("RGB", "RGBA"):
         red, green, blue = (samples[..., channel] for channel in range(3))
         if not (np.array_equal(red, green) and np.array_equal(red, blue)):
@@ -86,7 +86,7 @@ def _turned(name: str, plane: NDArray[Any], photo: decode.Photo) -> NDArray[Any]
     """The plane in the photo's upright frame.
 
     Raises:
-        DepthUnreadable: it has the photo's shape neither upright nor as stored.
+        DepthUnreadable: it has neither the upright nor the stored photo's shape.
     """
     frame = photo.rgb.shape[:2]
     if same_shape(plane.shape, frame):
@@ -103,7 +103,7 @@ def _turned(name: str, plane: NDArray[Any], photo: decode.Photo) -> NDArray[Any]
 def _remarks(
     name: str, kind: DepthKind, empty: float, at_the_end: bool, values: NDArray[np.float32], *, fractions: bool
 ) -> tuple[str, ...]:
-    """Warnings; `empty` is the share of zeros, `at_the_end` whether they are the end of the scale."""
+    """Warnings. `empty` is the fraction of zeros, `at_the_end` whether they are the end of the scale."""
     remarks = []
     if empty > _MANY_ZEROS:
         if at_the_end:

@@ -1,9 +1,10 @@
-"""Learned depth with more looks: the picture and its mirror image, then overlapping parts of a large photo.
+"""Learned depth from several passes: the picture and its mirror image, then overlapping tiles of a large photo.
 
-A network sees a few hundred pixels a side. Averaging with the mirrored picture takes out what it only believes of left and
-right; parts show it what is too small in the whole. Every part is fitted to the whole by the scale and shift that relative depth
-leaves open (Ranftl et al., "Towards Robust Monocular Depth Estimation", 2020, eq. 4), keeps the whole's coarse shape (as in
-Miangoleh et al., "Boosting Monocular Depth Estimation Models", 2021, where a network merges) and fades into its neighbours.
+A network sees a few hundred pixels per side. Averaging with the mirrored picture removes what it wrongly infers from left and
+right; tiles show it what is too small in the whole picture. Every tile is fitted to the whole by the scale and shift that
+relative depth leaves open (Ranftl et al., "Towards Robust Monocular Depth Estimation", 2020, eq. 4). It keeps the coarse shape
+of the whole (as in Miangoleh et al., "Boosting Monocular Depth Estimation Models", 2021, where a network merges) and fades into
+its neighbours.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,18 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, resize
 
 PART = 0.6
-"""Of a side, seen at a time: two by two parts that overlap by a third of themselves, so that every seam lies inside another."""
+"""The part of a side that one tile covers. Two by two tiles overlap by a third, so every seam is inside another tile."""
 LONG = 2.5
-"""Proportion above which the picture is cut along its longer side only, into parts of the height of the picture and"""
+"""Above this proportion, the picture is only cut along its longer side, into tiles as high as the picture and"""
 LONG_PART = 1.5
 """times its shorter side."""
 OVERLAP = 1 / 3
 TRIMMED = 0.2
-"""Share of a part's worst-fitting pixels that the second fit leaves out: thin things that the whole did not show."""
+"""Fraction of a tile's worst-fitting pixels that the second fit leaves out: thin things that the whole did not show."""
 COARSE = 8
-"""The whole decides on what is larger than this fraction of a part."""
+"""The whole decides on everything larger than a tile's side divided by this."""
 LEAST_LIKENESS = 0.5
-"""Correlation of a part with the whole below which it shows nothing recognisable (a wall, the sky) and is not used."""
+"""A tile whose correlation with the whole is lower than this shows nothing recognisable (a wall, the sky) and is not used."""
 
 Plane = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Plane]
@@ -35,16 +36,17 @@ Predict = Callable[[NDArray[np.uint8]], Plane]
 def look(
     rgb: NDArray[np.uint8], predict: Predict, short_side: int, *, progress: Callable[[float], None] = lambda _: None
 ) -> Plane:
-    """Estimate depth with several looks.
+    """Estimate depth in several passes.
 
     Args:
         rgb: uint8 (H, W, 3).
-        predict: gives the network's float32 (h, w) for a picture, in any affine unit.
-        short_side: of the network's input in pixels; parts are looked at only if each has as many of the photo's own.
-        progress: told the share that is done, 0 to 1.
+        predict: returns the network's float32 (h, w) for a picture, in any affine unit.
+        short_side: of the network's input in pixels. Tiles are used only if each has at least that many of the photo's own
+            pixels.
+        progress: called with the fraction that is done, 0 to 1.
 
     Returns:
-        float32 (h, w) in the unit of the look at the whole; with parts at their finer resolution.
+        float32 (h, w) in the unit of the pass over the whole; with tiles, at their finer resolution.
     """
     height, width = rgb.shape[:2]
     parts = _parts(height, width)
@@ -65,7 +67,7 @@ def look(
 
 
 def _parts(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Overlapping parts of a picture, row by row."""
+    """Overlapping tiles of a picture, row by row."""
     if width > LONG * height:
         rows, columns = [slice(0, height)], _spans(width, round(LONG_PART * height))
     elif height > LONG * width:
@@ -76,7 +78,10 @@ def _parts(height: int, width: int) -> list[tuple[slice, slice]]:
 
 
 def _spans(length: int, part: int) -> list[slice]:
-    """Stretches of `part` that cover `length`, evenly spread, each over its neighbour by at least `OVERLAP` of itself."""
+    """Stretches of length `part` that cover `length`, evenly spread.
+
+    Each overlaps its neighbour by at least `OVERLAP` of itself.
+    """
     part = max(1, min(part, length))
     count = 1 + int(np.ceil((length - part) / (part * (1 - OVERLAP)) - 0.01))
     starts = np.rint(np.linspace(0, length - part, count)).astype(int)
@@ -84,7 +89,7 @@ def _spans(length: int, part: int) -> list[slice]:
 
 
 def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], full: tuple[int, int]) -> Plane:
-    """The whole with what the parts add to it, at their resolution."""
+    """The whole picture's depth plus what the tiles add to it, at their resolution."""
     first = parts[0]
     finer = [
         max(1, min(round(got * side / (cut.stop - cut.start)), side))
@@ -101,7 +106,7 @@ def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], f
         fitted = _fitted(resize(raw, below.shape, cv2.INTER_LINEAR), below)
         fade = np.outer(*(_fade(cut, side, size) for cut, side, size in zip(part, full, below.shape, strict=True)))
         weight[place] += fade
-        if fitted is not None:  # otherwise the whole stays, and the neighbours fade into it
+        if fitted is not None:  # otherwise the whole's depth stays, and the neighbours fade into it
             window = 2 * (min(below.shape) // (2 * COARSE)) + 1
             fitted += box(below - fitted, window)
             total[place] += fade * (fitted - below)
@@ -110,7 +115,7 @@ def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], f
 
 
 def _fitted(part: Plane, whole: Plane) -> Plane | None:
-    """The part in the whole's unit, by least squares and again without the worst; None if they have nothing in common."""
+    """The tile in the whole's unit, by least squares, repeated without the worst values; None if they have nothing in common."""
     if not np.isfinite(part).all() or part.std() == 0.0 or whole.std() == 0.0:
         return None
     x, y = part.ravel().astype(np.float64), whole.ravel().astype(np.float64)
@@ -124,7 +129,7 @@ def _fitted(part: Plane, whole: Plane) -> Plane | None:
 
 
 def _fade(cut: slice, side: int, size: int) -> Plane:
-    """Weights along one side of a part: 1 inside, falling evenly over the overlap where it ends within the picture."""
+    """Weights along one side of a tile: 1 inside, falling evenly over the overlap where the tile ends within the picture."""
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size) / np.float32(OVERLAP)
     rise = np.ones(size, np.float32) if cut.start == 0 else np.minimum(at, 1.0)
     fall = np.ones(size, np.float32) if cut.stop == side else np.minimum(at[::-1], 1.0)

@@ -1,1 +1,1 @@
-"""What people look at in `result/`: the layered file, the contact sheet, the preview page, the manifest."""
+"""The files in `result/`: the layered file, the contact sheet, the preview page, the manifest."""

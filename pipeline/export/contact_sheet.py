@@ -1,6 +1,6 @@
 """The contact sheet: photo, depth and every layer on one page, for Quick Look and for mail.
 
-A grid whose columns follow from the picture's proportions, each picture with its caption below, aligned to the left.
+It is a grid whose number of columns depends on the proportions of the picture. Each caption is below its picture, aligned left.
 """
 
 import functools
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from daemon.contract.legible import legible
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
 from pipeline.image.filters import resize
@@ -28,13 +29,13 @@ _PAPER, _INK, _QUIET = (244, 243, 240), (29, 28, 26), (102, 99, 93)
 _CHECKS: tuple[Rgb, Rgb] = ((228, 225, 219), (247, 245, 241))
 _CHECK_SIDE, _CORNER = 12, 8
 _JPEG_QUALITY = 90
-# A picture taller than this pushes the rest out of sight: it shrinks within its column.
+# A picture taller than this would push the rest off the screen, so it is made smaller within its column.
 _TALLEST = 760
 _DEFAULT_COLUMNS = {2: 2, 3: 3, 4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 3, 10: 4, 11: 4, 12: 4}
-# Portraits: photo and depth stand in one grid with the layers; columns by the number of pictures in all.
+# For portraits, photo and depth share one grid with the layers; the number of columns depends on the number of pictures.
 _PORTRAIT_COLUMNS = {4: 4, 5: 5, 6: 3, 7: 4, 8: 4, 9: 5, 10: 5, 11: 6, 12: 6, 13: 5, 14: 5}
-# The built-in face has little beyond English, so the captions do without × and –. For other names: faces of macOS, Linux and
-# Windows, as Pillow looks them up.
+# The built-in font covers little beyond English, so the captions avoid × and –. For other names, these fonts of macOS, Linux
+# and Windows are tried, by the names that Pillow looks up.
 _OTHER_FACES = (
     "Arial Unicode.ttf",
     "PingFang.ttc",
@@ -49,7 +50,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class _Cell:
-    """One picture with what is written below it."""
+    """One picture with its caption."""
 
     picture: Pixels
     name: str
@@ -59,7 +60,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Block:
-    """A run of cells in rows of `columns`, each picture at most `tallest` pixels high."""
+    """Consecutive cells in rows of `columns`, with each picture at most `tallest` pixels high."""
 
     cells: tuple[_Cell, ...]
     columns: int
@@ -87,16 +88,16 @@ def write(
 
     Args:
         out: a file open for writing.
-        photo: the picture before it was taken apart, uint8 (H, W, 3 or 4).
+        photo: the picture before it was cut into layers, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: title, and names, depth ranges and coverage of the layers.
         icc: the colour profile of photo and layers.
-        size: width and height of the picture, where what is given is `preview.reduced`.
-        painting: of the photo, uint8 (H, W, 3 or 4), where the layers are the painting's.
+        size: width and height of the original picture, if the arguments come from `preview.reduced`.
+        painting: the painting of the photo, uint8 (H, W, 3 or 4), if the layers were cut from it.
 
     Raises:
-        ValueError: `layers` and `page.layers` are not of one number.
+        ValueError: `layers` and `page.layers` differ in length.
     """
     if len(layers) != len(page.layers):
         raise ValueError(f"{len(layers)} layers, but {len(page.layers)} descriptions of them")
@@ -113,7 +114,7 @@ def _cells(
     disparity: npt.NDArray[np.float32],
     page: PreviewPage,
 ) -> tuple[tuple[_Cell, ...], tuple[_Cell, ...]]:
-    # No picture on the sheet is larger than this, whatever its column: one reduction serves all that follows.
+    # No picture on the sheet is larger than this in any column, so one reduction serves all of them.
     height, width = photo.shape[:2]
     scale = min(1.0, (WIDTH - 2 * _MARGIN) / width, _TALLEST / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -175,7 +176,7 @@ def _compose(blocks: list[_Block], title: str, subtitle: str) -> Image.Image:
 
 
 def _row_height(block: _Block, row: Sequence[_Cell]) -> int:
-    """Of the picture and the longest caption in the row."""
+    """The height of the tallest picture plus the longest caption in the row."""
     return max(_picture_size(cell, block)[1] + 18 + _BODY + len(_detail_lines(cell, block)) * (_SMALL + 8) for cell in row)
 
 
@@ -186,7 +187,7 @@ def _picture_size(cell: _Cell, block: _Block) -> tuple[int, int]:
 
 
 def _detail_lines(cell: _Cell, block: _Block) -> list[str]:
-    """The details on one line, or on one each where the column is narrow."""
+    """The details on one line, or one per line if the column is narrow."""
     line = " · ".join(cell.detail)
     if not line:
         return []
@@ -215,7 +216,7 @@ def _on_checks(picture: Pixels, size: tuple[int, int]) -> Pixels:
     if width <= picture.shape[1]:
         picture = shrink(picture, size)
     else:
-        # A handful of pixels is shown as such; what is nearly large enough is smoothed.
+        # Tiny pictures keep their visible pixels; pictures that are nearly large enough are smoothed.
         how = cv2.INTER_NEAREST if width > 8 * picture.shape[1] else cv2.INTER_LINEAR
         picture = np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
     if picture.shape[2] == 3:
@@ -233,7 +234,7 @@ def _on_checks(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _rounded(size: tuple[int, int]) -> Image.Image:
-    """A mask with soft round corners, which are drawn large and reduced."""
+    """A mask with soft round corners, drawn large and then reduced."""
     radius = min(_CORNER, size[0] // 2, size[1] // 2)
     mask = np.full(size[::-1], 255, np.uint8)
     if radius:
@@ -249,8 +250,8 @@ def _rounded(size: tuple[int, int]) -> Image.Image:
 
 
 def _shortened(text: str, size: int, room: float) -> str:
-    """The text on one line, ended with … where it is longer than the room in pixels."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """The text on one line, cut with … if it is wider than `room` pixels."""
+    line = " ".join(legible(text, instead=lambda _sign: " ").split())
     if _font(line, size).getlength(line) <= room:
         return line
     while line and _font(line, size).getlength(line + "…") > room:
@@ -260,7 +261,7 @@ def _shortened(text: str, size: int, room: float) -> str:
 
 @functools.cache
 def _face(number: int, size: int) -> Font | None:
-    """The built-in face (0) or one of the others; None if this machine does not have it."""
+    """The built-in font (0) or one of the others; None if this machine does not have it."""
     if number == 0:
         return ImageFont.load_default(size)
     try:
@@ -272,13 +273,13 @@ def _face(number: int, size: int) -> Font | None:
 @functools.cache
 def _has(number: int, size: int, sign: str) -> bool:
     font = _face(number, size)
-    nothing = "\U0010fffd"  # a private sign no face has
+    nothing = "\U0010fffd"  # a private-use character that no font has
     return font is not None and (sign.isspace() or bytes(font.getmask(sign)) != bytes(font.getmask(nothing)))
 
 
 @functools.cache
 def _font(text: str, size: int) -> Font:
-    """The first face that has every sign of the text, or the one that has most; others are looked for only if they are needed."""
+    """The first font that has every character of the text, or the one that has most. Others are only loaded if needed."""
     best, most = ImageFont.load_default(size), -1
     for number in range(1 + len(_OTHER_FACES)):
         face, count = _face(number, size), sum(_has(number, size, sign) for sign in text)

@@ -1,4 +1,4 @@
-"""What an output format is, and what it is given. `daemon.contract.registry` lists the formats; each is a module of its own."""
+"""Defines what an output format is, and its input. `daemon.contract.registry` lists the formats; each has its own module."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Pictures:
 
     Attributes:
         title: the picture's name.
-        photo: what was taken apart: the photo, or the painting of it.
+        photo: what was cut into layers: the photo, or the painting of it.
         layers: its layers.
         depth: where their depth came from.
-        depth_in_words: the same for people.
-        note: a sentence for the top of the preview page, if there is one.
-        painted_from: the photo's colours, uint8 (H, W, 3), where `photo` is a painting of it; None otherwise.
+        depth_in_words: the same, for people.
+        note: a sentence for the top of the preview page, if any.
+        painted_from: the photo's colours, uint8 (H, W, 3), if `photo` is a painting of it; None otherwise.
         painter: what painted it, in words.
     """
 
@@ -46,12 +46,12 @@ class Format:
     """How files of one format are written.
 
     Attributes:
-        title: of the link on the preview page.
-        cost: how long it takes for each layer, in the time for the PNG file of one layer; the composite counts as one more.
-        file: the name of the file that the preview page links to; None where only the writing tells.
-        write: writes new files into the result folder and returns their names, the one for the page first; calls its last
-            argument with the share that is done. The same pictures give the same bytes.
-        packages: installed packages that had a part in it, for the manifest, beside numpy, OpenCV and Pillow.
+        title: text of the link on the preview page.
+        cost: the time it takes per layer, relative to the PNG file of one layer; the composite counts as one more layer.
+        file: the name of the file that the preview page links to; None if only `write` knows it.
+        write: writes new files into the result folder and returns their names, the page's first. It calls its last argument
+            with the fraction that is done, 0 to 1. The same pictures give the same bytes.
+        packages: installed packages that had a part in it, for the manifest, besides numpy, OpenCV and Pillow.
     """
 
     title: str
@@ -65,7 +65,7 @@ def load() -> dict[str, Format]:
     """The formats by their words, in the registry's order.
 
     Raises:
-        TypeError: a module's `FORMAT` is none.
+        TypeError: a module's `FORMAT` is not a Format.
     """
     found = {each.word: import_module(each.module).FORMAT for each in FORMATS}
     if wrong := [word for word, given in found.items() if not isinstance(given, Format)]:

@@ -1,7 +1,6 @@
-"""The layer manifest: what the layers are called, and `layer_manifest.json` as bytes.
+"""The layer manifest: names the layers, and encodes `layer_manifest.json`.
 
-What stands in it is `daemon.contract.manifest`; here it is put together and written, without times or ids, so that the same
-job gives the same bytes.
+`daemon.contract.manifest` defines its content. It has no times and no ids, so that the same job gives the same bytes.
 """
 
 import json
@@ -12,7 +11,7 @@ from importlib.metadata import distribution
 from daemon import __version__
 from daemon.contract.manifest import Layer, Manifest
 
-# Of depths and shares: finer than any depth source resolves, coarse enough to read.
+# Decimals of depths and fractions: finer than any depth source resolves, but short enough to read.
 _DECIMALS = 6
 
 
@@ -26,7 +25,7 @@ def layer_files(count: int) -> tuple[str, ...]:
 
 
 def layer_names(count: int) -> tuple[str, ...]:
-    """Names of the layers for people, back to front and each once: Background, Midground 1, Midground 2 …, Foreground.
+    """Names of the layers for people, back to front, each unique: Background, Midground 1, Midground 2 …, Foreground.
 
     Raises:
         ValueError: fewer than two layers.
@@ -48,12 +47,12 @@ def describe_layers(
 
     Args:
         depth_ranges: (far, near) disparity of each, 0 to 1.
-        coverage: share of the picture where each is what one sees, 0 to 1.
-        bboxes: x, y, width, height of what is not transparent in each; none if it is empty.
+        coverage: fraction of the picture in which each layer is the one that is visible, 0 to 1.
+        bboxes: x, y, width, height of the visible part of each layer; None if it is empty.
         sha256: of each layer's file, hexadecimal.
 
     Raises:
-        ValueError: the sequences are not of one length.
+        ValueError: the sequences differ in length.
     """
     count = len(sha256)
     columns = zip(layer_names(count), layer_files(count), depth_ranges, coverage, bboxes, sha256, strict=True)
@@ -72,7 +71,7 @@ def describe_layers(
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """What made the result: Multiplane, Python and the named installed packages, in alphabetical order.
+    """The versions of Multiplane, Python and the named installed packages, in alphabetical order.
 
     Raises:
         importlib.metadata.PackageNotFoundError: a package is not installed.
@@ -83,7 +82,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def _version(package: str) -> str:
-    """As `importlib.metadata.version`, which reads a package's whole description as an e-mail for it: 10 ms for numpy."""
+    """Like `importlib.metadata.version`, but without parsing all of a package's metadata as e-mail: 10 ms for numpy."""
     said = distribution(package).read_text("METADATA") or ""
     return next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("Version:"))
 

@@ -1,16 +1,16 @@
 """PackBits, the run-length coding of TIFF and Photoshop, for many rows at once.
 
-A row is a chain of packets: a header n ≤ 127 and n + 1 bytes as they are, or a header n ≥ 129 and one byte that stands for
-257 − n of them (TIFF 6.0, section 9). Rows are independent. Everything here is arithmetic over whole strips: where packets
-begin follows from comparing each byte with its neighbour.
+A row is a chain of packets: either a header n ≤ 127 and n + 1 literal bytes, or a header n ≥ 129 and one byte that is repeated
+257 − n times (TIFF 6.0, section 9). Rows are independent. All code here calculates on whole strips: comparing each byte with
+its neighbour shows where packets begin.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-_PACKET = 128  # bytes one packet can stand for
-# Within a packet of literal bytes a run of three saves nothing; leaving it there costs 3 % of size where a smooth picture has
-# runs of three in a row, and saves a third of the time.
+_PACKET = 128  # the most bytes that one packet can represent
+# Inside a packet of literal bytes, coding a run of three saves nothing. Leaving such runs uncoded costs 3 % of size, where a
+# smooth picture has several of them in a row, and saves a third of the time.
 _MIN_RUN = 4
 
 
@@ -32,7 +32,7 @@ def encode_rows(rows: npt.NDArray[np.uint8]) -> tuple[bytes, npt.NDArray[np.int6
     offsets = np.zeros(starts.size + 1, np.int64)
     np.cumsum(np.where(runs, 2, lengths + 1), out=offsets[1:])
 
-    # A run of one, left over by the cut, needs no case of its own: 257 − 1 wraps to 0, the header of one literal byte.
+    # A run of one, left over from the cut, needs no special case: 257 − 1 wraps to 0, the header of one literal byte.
     headers = np.where(runs, 257 - lengths, lengths - 1).astype(np.uint8)
     body = np.ones(int(offsets[-1]), bool)
     body[offsets[:-1]] = False
@@ -47,7 +47,7 @@ def encode_rows(rows: npt.NDArray[np.uint8]) -> tuple[bytes, npt.NDArray[np.int6
 
 
 def _segments(flat: npt.NDArray[np.uint8], width: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which bytes lie in runs worth coding, and where runs and the stretches between them begin."""
+    """Which bytes are in runs worth coding, and where the runs and the stretches between them begin."""
     same = np.zeros(flat.size + _MIN_RUN - 1, bool)  # equal to the byte before it in its row; the end equals nothing
     np.equal(flat[1:], flat[:-1], out=same[1 : flat.size])
     same[: flat.size : width] = False
@@ -63,7 +63,7 @@ def _segments(flat: npt.NDArray[np.uint8], width: int) -> tuple[npt.NDArray[np.b
 
 
 def _cut(starts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """Cut what is longer than one packet into packets."""
+    """Cut whatever is longer than one packet into packets."""
     packets = (np.diff(starts, append=size) + _PACKET - 1) // _PACKET
     if packets.size == packets.sum():
         return starts

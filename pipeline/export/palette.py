@@ -1,7 +1,7 @@
-"""One ramp of colours from far to near, for the depth map people look at and for the layers' marks.
+"""One colour ramp from far to near, for the depth map that people look at and for the layers' marks.
 
-Interpolated in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020), so that equal steps of depth look
-like equal steps of colour; lightness only rises, so it also reads in grey and with any colour vision.
+It is interpolated in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020), so that equal steps in
+depth look like equal steps in colour. Lightness only rises, so the ramp also works in grey and with any colour vision.
 """
 
 import functools
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 Rgb = tuple[int, int, int]
 
-# Night blue, indigo, sea green, amber, cream: cool recedes and warm comes forward, as in the animators' own backgrounds.
+# Night blue, indigo, sea green, amber, cream: cool colours recede and warm ones come forward, as in the animators' backgrounds.
 _ANCHORS: tuple[Rgb, ...] = ((20, 22, 48), (58, 74, 132), (72, 142, 146), (226, 170, 92), (255, 244, 218))
-# Layer marks stay away from the ends, which vanish on a dark or a light page.
+# Layer marks avoid the ends of the ramp, which disappear on a dark or a light page.
 _MARKS = (0.24, 0.82)
 
 _TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
@@ -44,13 +44,13 @@ def ramp(steps: int = 256) -> npt.NDArray[np.uint8]:
 
 
 def colour_depth(disparity: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """The depth map in colour: float32 (H, W), 0 far to 1 near, becomes uint8 (H, W, 3)."""
+    """The depth map in colour: converts float32 (H, W), 0 far to 1 near, to uint8 (H, W, 3)."""
     steps = np.clip(np.rint(disparity * np.float32(255)), 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(cv2.merge([steps] * 3), ramp().reshape(256, 1, 3)), np.uint8)
 
 
 def layer_colours(count: int) -> tuple[Rgb, ...]:
-    """A mark for each layer, farthest first."""
+    """A mark for each layer, the farthest first."""
     colours = ramp(1000)
     return tuple(
         (int(red), int(green), int(blue)) for red, green, blue in colours[np.rint(np.linspace(*_MARKS, count) * 999).astype(int)]

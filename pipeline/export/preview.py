@@ -1,7 +1,8 @@
 """The preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
 
-The page is one file with style and script inside; it asks the network for nothing. What it shows is handed to it as data, so
-that no name, however hostile, is ever read as markup. What it looks like is in `preview.html`, `.css` and `.js` beside this file.
+The page is one file with its style and script inside; it loads nothing from the network. It receives its content as data, so
+that no name, however hostile, is ever read as markup. Its appearance is defined in `preview.html`, `.css` and `.js` next to
+this file.
 """
 
 import base64
@@ -29,25 +30,25 @@ from pipeline.layers.bands import in_parallel
 Pixels = npt.NDArray[np.uint8]
 
 PAGE_NAME, FOLDER_NAME = "preview.html", "preview"
-MAX_BYTES = 3_000_000  # small enough to be mailed
+MAX_BYTES = 3_000_000  # small enough to mail
 _MAX_PIXELS = 1600 * 1200  # sharp on a laptop's screen, light on a phone's graphics memory with twelve layers
 _MAX_SIDE = 4096  # what every phone takes as one texture; WebP itself ends at 16,383
-_BINS = 128  # of the depth histogram: about two screen pixels each
+_BINS = 128  # bins of the depth histogram, each about two screen pixels wide
 _QUALITY, _ALPHA_QUALITY, _EFFORT = 84, 90, 1  # WebP; effort 1 of 6: a third of the default's time, 15 % more bytes
-# Depth at rest: a third of the movement goes to the far side and two thirds to the near, so that everything moves a little,
-# what is near moves most, and little of the border need be cropped.
+# The depth that does not move: a third of the movement is behind it and two thirds are in front. So everything moves a little,
+# near things move most, and little of the border needs cropping.
 _PIVOT = 1 / 3
 
 
 @dataclass(frozen=True)
 class PreviewLayer:
-    """One layer as the page tells of it.
+    """One layer, as the page describes it.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         depth_range: (far, near) disparity, 0 to 1.
-        coverage: share of the picture where it is what one sees, 0 to 1.
-        shift: how far it moves at the largest deflection, −1 to 1, in shares of `max_parallax`.
+        coverage: fraction of the picture in which it is the visible layer, 0 to 1.
+        shift: how far it moves at the largest deflection, −1 to 1, as a fraction of `max_parallax`.
     """
 
     name: str
@@ -58,17 +59,17 @@ class PreviewLayer:
 
 @dataclass(frozen=True)
 class PreviewPage:
-    """What the page says. All of it is text or numbers; nothing is read as markup.
+    """The content of the page. All of it is text or numbers; nothing is read as markup.
 
     Attributes:
-        title: the job's or the picture's name.
+        title: the name of the job or the picture.
         layers: back to front, as many as pictures.
-        thresholds: the disparities at which layers part, rising, 0 to 1.
-        max_parallax: how far the nearest layer may move against the farthest, as a share of the side.
+        thresholds: the disparities between the layers, rising, 0 to 1.
+        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
         facts: (label, value) pairs for the fine print, in order.
-        links: (label, file beside the page) pairs to offer.
-        note: a sentence that viewers should not miss, such as that the depth was estimated without a model.
-        painted: whether the layers are those of a painting of the photo.
+        links: (label, file next to the page) pairs to offer.
+        note: a sentence that viewers must not miss, such as that the depth was estimated without a model.
+        painted: whether the layers were cut from a painting of the photo.
     """
 
     title: str
@@ -83,7 +84,7 @@ class PreviewPage:
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """A picture, its layers and its disparity as `write` takes them, at the size at which a page shows them at most."""
+    """A picture, its layers and its disparity, as `write` takes them, at the largest size that a page shows."""
 
     photo: Pixels
     layers: list[Pixels]
@@ -91,7 +92,7 @@ class Reduced:
 
 
 def reduced(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32]) -> Reduced:
-    """Reduce everything once, for the page and the contact sheet; shapes as for `write`."""
+    """Reduce everything once, for the page and the contact sheet; the shapes are as for `write`."""
     size = _largest_size(photo.shape[1], photo.shape[0])
     small = in_parallel(lambda picture: shrink(picture, size), [photo, *layers])
     return Reduced(small[0], small[1:], resize(disparity, size[::-1], cv2.INTER_AREA))
@@ -109,19 +110,19 @@ def write(
     """Write the page and its pictures.
 
     Args:
-        folder: an existing folder; `preview.html` and `preview/` appear in it.
-        photo: the picture before it was taken apart, or painted and taken apart, uint8 (H, W, 3 or 4).
+        folder: an existing folder, in which `preview.html` and `preview/` are created.
+        photo: the picture before it was cut into layers, possibly painted, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
-        page: what it says.
+        page: its content.
         icc: the colour profile of photo and layers.
-        size: width and height of the picture, where what is given is `reduced`.
+        size: width and height of the original picture, if the arguments come from `reduced`.
 
     Returns:
         The files written, relative to `folder`, the page first.
 
     Raises:
-        ValueError: `layers` and `page.layers` are not of one number.
+        ValueError: `layers` and `page.layers` differ in length.
         OSError: a file cannot be written.
     """
     if len(layers) != len(page.layers):
@@ -138,9 +139,9 @@ def write(
 
 
 def shrink(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """Scale uint8 (H, W, 3 or 4) down to `size` (width, height), averaging; colours are weighted with their alpha.
+    """Scale uint8 (H, W, 3 or 4) down to `size` (width, height) by averaging; colours are weighted by their alpha.
 
-    Alpha stays straight, and colour is 0 where alpha is 0.
+    Alpha stays straight, and the colour is 0 where alpha is 0.
     """
     if picture.shape[1::-1] == size:
         return picture
@@ -155,7 +156,7 @@ def _area(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32], icc: bytes | None) -> dict[str, bytes]:
-    """The page's pictures by name, scaled until they are within the budget together."""
+    """The page's pictures by name, reduced until all of them together fit within the limit."""
     size = _largest_size(photo.shape[1], photo.shape[0])
     while True:
         depth = colour_depth(resize(disparity, size[::-1], cv2.INTER_AREA))
@@ -170,7 +171,7 @@ def _pictures(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np
 
 
 def _largest_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height at which the page shows a picture of this size."""
+    """The width and height at which the page shows a picture of this size."""
     return _scaled((width, height), min(1.0, math.sqrt(_MAX_PIXELS / (width * height)), _MAX_SIDE / max(width, height)))
 
 
@@ -188,8 +189,8 @@ def _webp(picture: Pixels, icc: bytes | None) -> bytes:
 
 
 def _histogram(disparity: npt.NDArray[np.float32]) -> list[float]:
-    """Heights of the bins, 0 to 1: roots of the counts, so that a wall does not hide everything else."""
-    nearest = float(np.nextafter(np.float32(1), np.float32(2)))  # OpenCV leaves the upper bound itself out
+    """Heights of the bins, 0 to 1: square roots of the counts, so that a large flat area does not hide everything else."""
+    nearest = float(np.nextafter(np.float32(1), np.float32(2)))  # OpenCV excludes the upper bound
     counts = cv2.calcHist([disparity], [0], None, [_BINS], [0.0, nearest]).ravel()
     return [round(float(value), 4) for value in np.sqrt(counts / max(1, counts.max()))]
 
@@ -204,7 +205,7 @@ def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) 
         "SCRIPT_HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "DATA": _inert_json(_data(page, histogram, size)),
     }
-    # One pass over the frame: a name that looks like a placeholder is not looked at again.
+    # In one pass over the frame, so that a name that looks like a placeholder is not replaced as well.
     return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)
 
 
@@ -238,7 +239,7 @@ def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> d
 
 
 def _speakable(text: str) -> str:
-    """Text that UTF-8 can hold: half characters, as broken file names have them, become question marks."""
+    """Text that UTF-8 can encode: unpaired surrogates, as in broken file names, become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

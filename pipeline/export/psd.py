@@ -1,8 +1,8 @@
 """Layered Photoshop files: real transparency, Unicode names, colour profile, a true merged picture.
 
 Format: Adobe Photoshop File Formats Specification (2019). Colours are 8-bit RGB, PackBits-compressed row by row. The file is
-written front to back with its lengths patched in afterwards, so that no more than one strip of pixels and one compressed
-plane are held in memory.
+written from front to back and its lengths are filled in afterwards, so that at most one strip of pixels and one compressed
+plane are in memory.
 """
 
 import io
@@ -22,12 +22,12 @@ from pipeline.export.packbits import encode_rows
 
 Pixels = npt.NDArray[np.uint8]
 
-# The specification's limits: pixels a side of a PSD (version 1) and of its large sister PSB (version 2), and bytes of a PSD.
+# Limits from the specification: pixels per side of a PSD (version 1) and of the larger PSB (version 2), and bytes of a PSD.
 PSD_SIDE, PSB_SIDE, PSD_BYTES = 30_000, 300_000, 2**31 - 1
-# Big enough that numpy's cost per call vanishes, small enough that a strip and its masks stay in the second-level cache.
+# Large enough that numpy's cost per call is negligible, small enough that a strip and its masks fit in the second-level cache.
 _STRIP_BYTES = 1 << 18
 _RAW, _RLE = 0, 1
-_ALPHA_FIRST = (-1, 0, 1, 2)  # the channel order Photoshop itself writes: transparency, red, green, blue
+_ALPHA_FIRST = (-1, 0, 1, 2)  # the channel order that Photoshop itself writes: transparency, red, green, blue
 _RESOLUTION, _ICC_PROFILE, _VERSION_INFO = 1005, 1039, 1057
 
 
@@ -40,7 +40,7 @@ class PsdLayer:
 
 
 class _PsdFull(Exception):
-    """The file outgrew what a PSD may hold; a PSB can take it."""
+    """The file became larger than a PSD may be; a PSB can hold it."""
 
 
 def write(
@@ -50,23 +50,24 @@ def write(
     icc: bytes | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Literal["psd", "psb"]:
-    """Write a layered file; layers keep their pixels, cropped to what is not transparent.
+    """Write a layered file. Layers keep their pixels, cropped to their visible part.
 
-    A picture of more than 30,000 pixels a side, or a file of more than 2 GiB, becomes a PSB, the same format with wider lengths.
+    A picture with more than 30,000 pixels per side, or a file of more than 2 GiB, becomes a PSB: the same format with wider
+    lengths.
 
     Args:
-        out: a file open for writing, empty, positioned at 0 and seekable.
+        out: a file open for writing, empty, at position 0, and seekable.
         layers: back to front, each (H, W, 4).
-        composite: the merged picture, uint8 (H, W, 3), or (H, W, 4) when the picture itself is transparent.
-        icc: the colour profile of the pixels, or none.
-        progress: told the share that is written, 0 to 1; begins anew where the file outgrows a PSD.
+        composite: the merged picture, uint8 (H, W, 3), or (H, W, 4) if the picture itself is transparent.
+        icc: the colour profile of the pixels, or None.
+        progress: called with the fraction that is written, 0 to 1; starts again if the file becomes too large for a PSD.
 
     Returns:
         Which of the two formats was written.
 
     Raises:
         OutputTooLarge: a side is longer than 300,000 pixels.
-        ValueError: shapes do not fit together.
+        ValueError: the shapes do not match.
     """
     height, width = composite.shape[:2]
     for layer in layers:
@@ -90,13 +91,13 @@ def write(
 
 
 def may_be_large(shape: tuple[int, ...], layers: int) -> bool:
-    """Whether `write` may have to make a PSB of so many layers (H, W): a side is too long, or the bytes may be too many."""
+    """Whether `write` may have to make a PSB for this many layers (H, W): a side is too long, or there may be too many bytes."""
     height, width = shape
     return max(height, width) > PSD_SIDE or height * width * 4 * (layers + 1) > PSD_BYTES
 
 
 def bounding_box(rgba: Pixels) -> tuple[int, int, int, int]:
-    """Top, left, bottom, right of what is not transparent, ends excluded; all 0 when nothing is."""
+    """Top, left, bottom and right of the visible part, with bottom and right excluded; all 0 if nothing is visible."""
     alpha = rgba[:, :, 3]
     columns = np.zeros(alpha.shape[1], np.uint8)
     filled = []
@@ -117,7 +118,7 @@ def _strips(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 class _Writer:
-    """The sections of the file in order. `large` is the PSB variant: wider lengths of sections, channels and rows."""
+    """Writes the sections of the file in order. `large` is the PSB variant: wider lengths of sections, channels and rows."""
 
     def __init__(self, out: BinaryIO, progress: Callable[[float], None], *, large: bool) -> None:
         self.out = out
@@ -134,7 +135,7 @@ class _Writer:
         self.samples = height * width * channels
         depth, rgb = 8, 3
         self.out.write(struct.pack(">4sH6xHIIHH", b"8BPS", 2 if self.large else 1, channels, height, width, depth, rgb))
-        self.out.write(struct.pack(">I", 0))  # colour mode data: only indexed and duotone pictures have any
+        self.out.write(struct.pack(">I", 0))  # colour mode data, only for indexed and duotone pictures
         resources = _resources(icc)
         self.out.write(struct.pack(">I", len(resources)) + resources)
         self._layer_section(layers, merged_alpha=transparent)
@@ -145,7 +146,7 @@ class _Writer:
         info = self._open()
         boxes = [bounding_box(layer.rgba) for layer in layers]
         self.samples += sum((bottom - top) * (right - left) for top, left, bottom, right in boxes) * len(_ALPHA_FIRST)
-        # A negative count says that the merged picture's fourth channel is its transparency.
+        # A negative count means that the merged picture's fourth channel is its transparency.
         self.out.write(struct.pack(">h", -len(layers) if merged_alpha else len(layers)))
         patches = [
             self._record(number, layer.name, box) for number, (layer, box) in enumerate(zip(layers, boxes, strict=True), 1)
@@ -160,7 +161,7 @@ class _Writer:
         self._close(section)
 
     def _record(self, number: int, name: str, box: tuple[int, int, int, int]) -> int:
-        """Write a layer's record with channel lengths still 0; return where its channel table stands."""
+        """Write a layer's record with channel lengths of 0. Returns the position of its channel table."""
         self.out.write(struct.pack(">4iH", *box, len(_ALPHA_FIRST)))
         table = self.out.tell()
         for channel in _ALPHA_FIRST:
@@ -172,7 +173,7 @@ class _Writer:
         return table
 
     def _channel(self, plane: Pixels) -> int:
-        """Write one channel of one layer; return its length in the file."""
+        """Write one channel of one layer. Returns its length in the file."""
         start = self.out.tell()
         if not plane.size:
             self.out.write(struct.pack(">H", _RAW))
@@ -182,7 +183,7 @@ class _Writer:
         return self.out.tell() - start
 
     def _plane(self, plane: Pixels, counts_at: int, after: int) -> None:
-        """Write the compressed rows at `after` and their lengths at `counts_at`; leave the file at its end."""
+        """Write the compressed rows at `after` and their lengths at `counts_at`; then move to the end of the file."""
         counts = []
         self.out.seek(after)
         for start, stop in _strips(plane.shape):
@@ -199,7 +200,7 @@ class _Writer:
         self.progress(self.written / self.samples)
 
     def _merged(self, composite: Pixels, *, transparent: bool) -> None:
-        """The flat picture; where it is transparent, over white, as readers expect and undo."""
+        """Write the flat picture. Where it is transparent, it is over white, as readers expect and undo."""
         height, planes = composite.shape[0], 4 if transparent else 3
         self.out.write(struct.pack(">H", _RLE))
         counts_at = self.out.tell()
@@ -239,7 +240,7 @@ def _over_white(plane: Pixels, alpha: Pixels) -> Pixels:
 
 
 def _resources(icc: bytes | None) -> bytes:
-    dpi, per_inch, inches = 72 << 16, 1, 1  # 16.16 fixed point; a photo's layers have no size on paper
+    dpi, per_inch, inches = 72 << 16, 1, 1  # 16.16 fixed point; any value will do, because layers have no size on paper
     resolution = struct.pack(">IHHIHH", dpi, per_inch, inches, dpi, per_inch, inches)
     has_real_merged_data = 1
     version = struct.pack(">IB", 1, has_real_merged_data) + _unicode("Multiplane") + _unicode("Multiplane") + struct.pack(">I", 1)
@@ -262,7 +263,7 @@ def _unicode(text: str) -> bytes:
 
 
 def _pascal_name(name: str) -> bytes:
-    """The old name beside the Unicode one: MacRoman, at most 255 bytes, padded to a multiple of four."""
+    """The old name next to the Unicode one: MacRoman, at most 255 bytes, padded to a multiple of four."""
     encoded = name.encode("mac_roman", "replace")[:255]
     text = bytes([len(encoded)]) + encoded
     return text + b"\0" * (-len(text) % 4)
@@ -272,7 +273,7 @@ _FILE = "layers.psd"
 
 
 def _file(pictures: Pictures) -> str | None:
-    """Where the file may outgrow a PSD, its name is known only when it is written."""
+    """The file's name; None if the file may become too large for a PSD, because then the name is only known after writing."""
     large = may_be_large(pictures.layers.labels.shape, len(pictures.layers.rgba))
     return None if large else _FILE
 
@@ -288,5 +289,5 @@ def _write(folder: Path, pictures: Pictures, progress: Progress) -> list[str]:
     return [target.name]
 
 
-#: The cost was measured on photos of 12 and 48 megapixels in four and five layers.
+#: The cost was measured on photos of 12 and 48 megapixels with four and five layers.
 FORMAT = Format(title="Photoshop file", cost=6.0, file=_file, write=_write)

@@ -1,7 +1,7 @@
-"""The files of a result but the manifest: layers, depth map, composite, other formats, preview and contact sheet.
+"""Writes the files of a result except the manifest: layers, depth map, composite, other formats, preview and contact sheet.
 
-Each file is a task of its own; a few threads share them. Every file is hashed by the thread that makes it, from the very bytes
-it writes, so that the manifest and the daemon's check speak of these.
+Each file is one task, and a few threads share the tasks. The thread that makes a file also hashes it, from the very bytes it
+writes, so that the manifest and the daemon's check refer to the same bytes.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from pipeline.export.format import Pictures, Progress, load
 from pipeline.export.manifest import layer_files, layer_names
 from pipeline.export.preview import PreviewLayer, PreviewPage
 from pipeline.image import png
-from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.layering import shifts
+from pipeline.layers.plates.fill import MAX_PARALLAX
 
-#: How long the page takes per layer (the composite counts as one more) in the processor's time for the PNG file of one layer;
-#: measured on photos of 12 and 48 megapixels in four and five layers.
+#: The time for the page per layer (the composite counts as one more), relative to the PNG file of one layer; measured on photos
+#: of 12 and 48 megapixels with four and five layers.
 _PAGE_COST = 4.0
-#: The same for the depth map and for the composite, which are nowhere empty.
+#: The same for the depth map and for the composite, which have no empty parts.
 _FULL_COST = 3.0
-#: Pixels of depth rounded at a time: they stay in a core's cache.
+#: How many pixels of depth are rounded at a time: they fit in a core's cache.
 _DEPTH_STRIP = 1 << 16
 _FORMATS = load()
 
@@ -41,8 +41,8 @@ class Task:
     """Files that are made together.
 
     Attributes:
-        cost: how long they take, in the time for the PNG file of one layer.
-        make: writes them into the result folder and says which; calls its second argument with the share that is done.
+        cost: the time they take, relative to the PNG file of one layer.
+        make: writes them into the result folder and returns them; calls its second argument with the fraction that is done.
     """
 
     cost: float
@@ -55,11 +55,11 @@ def write_pictures(
     """Write the files into an existing, empty folder.
 
     Args:
-        folder: where to; paths of the outputs are relative to its parent.
-        pictures: what.
-        formats: what is made beside the PNG files, by the words of `daemon.contract.registry`.
+        folder: the target; paths of the outputs are relative to its parent.
+        pictures: what to write.
+        formats: what to make besides the PNG files, by the words of `daemon.contract.registry`.
         threads: how many threads make files; the bytes are the same for any number.
-        progress: called with the share that is written, rising; by any thread, but only by one at a time.
+        progress: called with the fraction that is written, rising from 0 to 1; by any thread, but only by one at a time.
 
     Returns:
         The files: layers back to front, then the others.
@@ -71,7 +71,7 @@ def write_pictures(
     """
     wanted = {word: known for word, known in _FORMATS.items() if word in formats}
     links = {word: known.file(pictures) for word, known in wanted.items()}
-    # The page names these, and only when they are written is it known how they are called.
+    # The page needs these names, and they are only known after the files are written.
     first = [format_task(word, pictures) for word, name in links.items() if name is None]
     page_cost, files = _page_cost(pictures), png_tasks(pictures)
     rest = [format_task(word, pictures) for word, name in links.items() if name is not None]
@@ -81,7 +81,7 @@ def write_pictures(
     for output in reversed(outputs):
         links[output.kind] = Path(output.path).name
     named = [(wanted[word].title, name) for word, name in links.items() if name is not None]
-    # What takes longest begins first, so that no thread is left alone with it at the end.
+    # The longest tasks begin first, so that no thread is left alone with one at the end.
     tasks = [*rest, *page_tasks(pictures, named), *files]
     outputs += write(folder, tasks, threads=threads, progress=lambda share: progress(before + (1.0 - before) * share))
     written = {Path(output.path).name for output in outputs}
@@ -96,23 +96,23 @@ def packages_of(formats: Sequence[str]) -> set[str]:
 
 
 def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progress) -> list[Output]:
-    """Do the tasks on some threads; the outputs are in the order of the tasks.
+    """Do the tasks in several threads. The outputs are in the order of the tasks.
 
     Args:
-        folder: where to.
-        tasks: what.
+        folder: the target.
+        tasks: what to do.
         threads: how many.
-        progress: called with the share that is done, by cost and rising; by any of the threads, but only by one at a time.
+        progress: called with the fraction that is done, by cost and rising; by any of the threads, but only by one at a time.
 
     Raises:
-        Exception: whatever the first task that failed raised; those not begun are then left undone.
+        Exception: the error of the first task that failed; tasks that have not begun are then skipped.
     """
     done, lock = [0.0] * len(tasks), threading.Lock()
     whole = sum(task.cost for task in tasks)
 
     def report(number: int, share: float) -> None:
         with lock:
-            # A layered file that grows too large for a PSD begins anew.
+            # A layered file that becomes too large for a PSD starts again.
             if share * tasks[number].cost > done[number]:
                 done[number] = share * tasks[number].cost
                 progress(sum(done) / whole)
@@ -150,7 +150,7 @@ def png_tasks(pictures: Pictures) -> list[Task]:
 
 
 def _samples(disparity: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Disparity in 16 bits, 1 to 65535: dropped again as photo.depth.png, 0 would mean "no reading"."""
+    """Disparity in 16 bits, 1 to 65535. 0 is avoided: in a dropped photo.depth.png it would mean "not measured"."""
     out = np.empty(disparity.shape, np.uint16)
     rows = max(1, _DEPTH_STRIP // disparity.shape[1])
     for start in range(0, len(out), rows):
@@ -172,9 +172,9 @@ def format_task(word: str, pictures: Pictures) -> Task:
 
 
 def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
-    """The preview page with its pictures, and the contact sheet; both from one reduction of the pictures.
+    """The preview page with its pictures, and the contact sheet, both from one reduction of the pictures.
 
-    `formats` are title and name of the other files that the page links to.
+    `formats` are the title and name of each other file that the page links to.
     """
     photo, layers = pictures.photo, pictures.layers
     page = _page(pictures, formats)

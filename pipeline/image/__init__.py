@@ -1,1 +1,1 @@
-"""Pictures in and out: decode, limits, colour, formats, resampling."""
+"""Reading and writing pictures: decoding, limits, colour, formats, resampling."""

@@ -1,6 +1,6 @@
-"""Colour and depth of bits: every kind of pixel becomes 8-bit RGB, through its ICC profile where it is not RGB already.
+"""Colour and bit depth: converts every kind of pixel to 8-bit RGB, through its ICC profile if it is not RGB already.
 
-An RGB picture keeps its numbers and its profile, which goes into every output; everything else is converted to sRGB.
+An RGB picture keeps its numbers and its profile, which goes into every output. Everything else is converted to sRGB.
 """
 
 import io
@@ -21,11 +21,11 @@ _SPACES: dict[Mode, tuple[str, ...]] = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "
 
 @dataclass(frozen=True, eq=False)
 class Colours:
-    """RGB with what its numbers mean.
+    """RGB pixels and what their numbers mean.
 
     Attributes:
         rgb: uint8 (H, W, 3).
-        icc: the RGB profile `rgb` is in; None means sRGB.
+        icc: the RGB profile that `rgb` is in; None means sRGB.
         profile: the profile's description, for people.
         warnings: sentences for people.
     """
@@ -37,18 +37,18 @@ class Colours:
 
 
 def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
-    """Give any 8-bit picture as RGB.
+    """Convert any 8-bit picture to RGB.
 
-    A grey picture with an RGB profile (some programs write that) means equal channels in that profile, and keeps it.
-    CMYK without a profile is converted by the plain formula (255 − C) · (255 − K) / 255, as viewers do.
+    A grey picture with an RGB profile (some programs write that) has equal channels in that profile, and keeps it. CMYK without
+    a profile is converted with the simple formula (255 − C) · (255 − K) / 255, as viewers do.
 
     Args:
-        pixels: uint8; (H, W) for L, (H, W, 3) for RGB and LAB (Pillow's encoding), (H, W, 4) for CMYK (255 is full ink).
+        pixels: uint8; (H, W) for L, (H, W, 3) for RGB and LAB (in Pillow's encoding), (H, W, 4) for CMYK (255 is full ink).
         mode: what the channels are.
-        icc: the embedded profile, if any. One that cannot be used is ignored with a warning.
+        icc: the embedded profile, if any. An unusable one is ignored with a warning.
 
     Returns:
-        RGB, as the same array where it was RGB already.
+        RGB; the same array if it was RGB already.
     """
     profile, warnings = _usable(icc, mode)
     if profile is not None and profile.profile.xcolor_space.strip() == "RGB":
@@ -72,18 +72,19 @@ def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
 
 
 def to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> Pixels:
-    """Give samples of more than 8 bits as 8 bits, rounded to nearest: round(v · 255 / (2^bits − 1)).
+    """Convert samples of more than 8 bits to 8 bits, rounded to nearest: round(v · 255 / (2^bits − 1)).
 
     Args:
         samples: uint16 of any shape, values below 2^bits.
-        bits: bits that are used of each sample, 9 to 16.
+        bits: how many bits of each sample are used, 9 to 16.
     """
-    # 510·v = (2^bits − 1)·(2k + 1) has no solution, one side being even: no value lies halfway, floats decide rightly.
+    # 510·v = (2^bits − 1)·(2k + 1) has no solution, because one side is even. So no value is halfway, and floats round
+    # correctly.
     return _uint8(cv2.convertScaleAbs(samples, alpha=255.0 / ((1 << bits) - 1)))
 
 
 def _through(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    """The picture converted to sRGB: relative colorimetric with black point compensation, what Photoshop does by default."""
+    """Convert the picture to sRGB: relative colorimetric with black point compensation, Photoshop's default."""
     converted = ImageCms.profileToProfile(
         image,
         profile,
@@ -98,12 +99,12 @@ def _through(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Ima
 
 
 def _usable(icc: bytes | None, mode: Mode) -> tuple[ImageCms.ImageCmsProfile | None, tuple[str, ...]]:
-    """The profile opened, if it fits the picture; otherwise why it was ignored."""
-    if not icc or mode == "LAB":  # Lab says by itself what its numbers mean
+    """The opened profile if it fits the picture; otherwise why it was ignored."""
+    if not icc or mode == "LAB":  # Lab defines its own numbers
         return None, ()
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if profile.profile.xcolor_space.strip() == "RGB":  # it goes into every output: make sure others can use it
+        if profile.profile.xcolor_space.strip() == "RGB":  # it goes into every output, so others must be able to use it
             ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as reason:
         return None, (f"The picture's colour profile is damaged and was ignored ({reason}).",)
@@ -115,7 +116,7 @@ def _usable(icc: bytes | None, mode: Mode) -> tuple[ImageCms.ImageCmsProfile | N
 
 
 def _described(profile: ImageCms.ImageCmsProfile) -> str:
-    """The profile's own description, at most 200 characters of it; hostile profiles have long ones."""
+    """The profile's own description, cut to 200 characters, because hostile profiles have long ones."""
     try:
         description = ImageCms.getProfileDescription(profile)
     except ImageCms.PyCMSError:

@@ -1,8 +1,8 @@
-"""The way in for pictures: check limits before any pixel is loaded, decode, put upright, 8-bit RGB and alpha.
+"""Reads pictures: checks limits before any pixel is loaded, decodes, turns upright, and returns 8-bit RGB and alpha.
 
-The only module that knows Pillow's `open`, with `pipeline.image.tiff`, which decodes TIFFs of more than 8 bits. 16-bit RGB in
-PNG goes through OpenCV, because Pillow keeps just the high byte of such samples; HEIC goes through pi-heif, which gives 10 and
-12 bits as they are and an array without a copy.
+Only this module and `pipeline.image.tiff` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
+OpenCV, because Pillow keeps only the high byte of such samples. HEIC goes through pi-heif, which keeps 10 and 12 bits as they
+are and returns an array without a copy.
 """
 
 import os
@@ -20,17 +20,17 @@ from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import colour, formats, tiff
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is told apart before and goes to pi-heif
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
-# Named here so that Pillow, which knows its formats only by the modules already loaded, need not load all forty.
+# Named here so that Pillow, which only knows the formats of loaded modules, need not load all forty.
 _PLUGINS = (AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-# Pillow's own guard against decompression bombs has a fixed bound (89 million pixels) and warns first; here the configured
-# limit is checked on every path between reading the header and loading pixels, so the guard is off.
+# Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
+# limit is checked on every path between reading the header and loading pixels, so that guard is off.
 Image.MAX_IMAGE_PIXELS = None
 
 _ORIENTATION = 0x0112
-_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes, after the transposition of 5 to 8
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # OpenCV's flip codes; 5 to 8 are transposed first
 _NEW_SUBFILE_TYPE, _DNG_VERSION, _XMP, _ICC_PROFILE = 254, 50706, 700, 34675
 
 Pixels = NDArray[np.uint8]
@@ -39,18 +39,18 @@ Samples = TypeVar("Samples", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture as everything after works on it.
+    """A picture in the form that all later steps use.
 
     Attributes:
         rgb: uint8 (H, W, 3), upright, C-contiguous; in the profile `icc`.
-        alpha: uint8 (H, W), 255 opaque; None if the whole picture is opaque.
+        alpha: uint8 (H, W), 255 is opaque; None if the whole picture is opaque.
         icc: the embedded RGB profile; None means sRGB.
         profile: the profile's description, "sRGB" if there is none.
         bits: bits per channel in the file; `rgb` has 8, rounded.
         format: "JPEG", "PNG", "WEBP", "TIFF", "HEIF" or "AVIF".
-        orientation: the EXIF orientation the file names, 1 to 8. It has been applied already (for HEIC by the container's own
-            rotation, whatever EXIF says); kept so that a depth picture of the unrotated photo can follow.
-        warnings: sentences for people about what could not be honoured.
+        orientation: the EXIF orientation in the file, 1 to 8. It has already been applied (for HEIC through the container's own
+            rotation, whatever EXIF says). It is kept so that a depth picture of the unrotated photo can be turned as well.
+        warnings: sentences for people about what was ignored.
     """
 
     rgb: Pixels
@@ -65,7 +65,7 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """Pixels as the file has them: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
+    """Pixels as they are in the file: not yet upright, not yet RGB; uint8 or uint16 (H, W) or (H, W, C)."""
 
     pixels: NDArray[Any]
     mode: colour.Mode
@@ -74,26 +74,26 @@ class _Decoded:
     bits: int
     format: str
     orientation: int = 1
-    turn: int = 1  # the orientation that is still to be applied
+    turn: int = 1  # the orientation that must still be applied
     warnings: tuple[str, ...] = ()
 
 
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
-    Formats: JPEG (also the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages the first
-    is taken, with a warning.
+    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages, the
+    first is used, with a warning.
 
     Args:
-        path: where the picture lies; links are not followed.
+        path: of the picture; links are not followed.
         limits: the most bytes and pixels; checked on the opened file and on its header, before pixels are loaded.
 
     Returns:
-        The picture, upright, 8-bit RGB with alpha if any of it is transparent.
+        The picture, upright, as 8-bit RGB, with alpha if any of it is transparent.
 
     Raises:
         SourceMissing: there is no such file.
-        ImageType: not a picture of those formats; the message says what it is, as far as one can tell.
+        ImageType: not a picture of these formats; the message says what it is, if that can be recognised.
         ImageTooLarge: above the limits.
         ImageUnreadable: damaged; `detail` starts with `TRUNCATED` if the file ends too early.
     """
@@ -120,7 +120,7 @@ def read(path: bytes, *, limits: Limits) -> Photo:
 
 
 def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
-    """Read a picture whose numbers are data, not colours: upright, as they stand in the file, no profile applied.
+    """Read a picture whose numbers are data, not colours: upright, with the numbers from the file and no profile applied.
 
     Args:
         path: a PNG or TIFF; links are not followed.
@@ -160,7 +160,7 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
 
 
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
-    """Open, check and decode; the shared part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
+    """Open, check and decode: the common part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
     with open_source(path) as file, damage_told(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)
@@ -177,13 +177,13 @@ def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
         with python_warnings.catch_warnings(record=True) as caught:
             python_warnings.simplefilter("always")
             decoded = _decode_tiff(path, file, limits, numbers=numbers) if kind == "TIFF" else _decode_pillow(path, file, limits)
-        # Pillow's remarks on damaged metadata are facts about the picture: they belong to the person who dropped it.
+        # Pillow's warnings about damaged metadata concern the picture, so the person who dropped it should see them.
         remarks = dict.fromkeys(f"{display_name(path)}: {str(each.message)[:200].strip()}" for each in caught)
         return replace(decoded, warnings=(*decoded.warnings, *remarks))
 
 
 def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
-    """Decode through Pillow; 16-bit RGB in PNG through OpenCV."""
+    """Decode through Pillow, or through OpenCV for 16-bit RGB in PNG."""
     with Image.open(file, formats=[form for form in FORMATS if form != "TIFF"]) as image:
         check_limits(path, limits, pixels=image.size)
         form = "JPEG" if image.format == "MPO" else str(image.format)
@@ -198,13 +198,13 @@ def _decode_pillow(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
 
 
 def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) -> _Decoded:
-    """Decode a TIFF of a kind that is known to come out right: up to 8 bits through Pillow, more through `tiff`."""
-    if file.read(4) == b"MM\0+":  # Pillow takes it for a TIFF with 32-bit offsets
+    """Decode a TIFF of a kind that is known to be read correctly: up to 8 bits through Pillow, more through `tiff`."""
+    if file.read(4) == b"MM\0+":  # Pillow would read it as a TIFF with 32-bit offsets
         raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_PLAINLY)
     directory = tiff.read_directory(file)
     kind = tiff.kind(directory)
     check_limits(path, limits, pixels=(kind.width, kind.height))
-    # Camera raw files are TIFFs whose first picture is a thumbnail; taking that for the photo would be a silent loss.
+    # Camera raw files are TIFFs whose first picture is a thumbnail; silently using that as the photo would be a loss.
     if _DNG_VERSION in directory or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
         raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
     why = tiff.refusal(kind, numbers=numbers)
@@ -231,7 +231,7 @@ _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per cha
 
 
 def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
-    """Numbers (H, W, C) as (H, W) where there is one channel, and what they are; of dtypes that OpenCV can turn."""
+    """Numbers (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can turn."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)
@@ -241,7 +241,7 @@ def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], 
 
 
 def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
-    """The pixels Pillow decoded, with palettes resolved and transparency as a channel."""
+    """The pixels decoded by Pillow, with palettes resolved and transparency as a channel."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16, copy=False)
@@ -253,7 +253,7 @@ def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
     plain = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "LAB": "LAB", "La": "LA"}
     wanted = plain.get(image.mode, "RGBA" if image.has_transparency_data else "RGB")
     if key is not None and wanted in ("L", "RGB"):
-        wanted = "RGBA"  # PNG's tRNS chunk: one value or colour that is transparent
+        wanted = "RGBA"  # PNG's tRNS chunk makes one value or colour transparent
     if image.mode != wanted:
         image = image.convert(wanted)
     return np.asarray(image), _MODES[wanted], wanted in ("LA", "RGBA")
@@ -263,7 +263,7 @@ _MODES: dict[str, colour.Mode] = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RG
 
 
 def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16], colour.Mode, bool] | None:
-    """All 16 bits of RGB and RGBA samples of a PNG, through OpenCV; None where Pillow does as well."""
+    """All 16 bits of RGB and RGBA samples of a PNG, through OpenCV; None if Pillow's result is as good."""
     if image.mode not in ("RGB", "RGBA") or image.format != "PNG":
         return None
     file.seek(0)
@@ -276,8 +276,8 @@ def _deep_samples(image: Image.Image, file: BinaryIO) -> tuple[NDArray[np.uint16
 
 
 def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
-    """Decode HEIC; libheif has turned it upright already."""
-    if formats.is_cut_off(file):  # libheif leaves the tiles that are missing black and says nothing
+    """Decode HEIC; libheif has already turned it upright."""
+    if formats.is_cut_off(file):  # libheif silently leaves missing tiles black
         raise EOFError("a box ends behind the file")
     from pipeline.image import heif
 
@@ -295,12 +295,12 @@ def _decode_heif(path: bytes, file: BinaryIO, limits: Limits) -> _Decoded:
 
 
 def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
-    """A remark if there is more than one frame or page."""
+    """A warning if there is more than one frame or page."""
     return (f"{display_name(path)} has {frames} {word}; the first one was used.",) if frames > 1 else ()
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation EXIF or XMP names, 1 to 8; 1 if it cannot be read, with Python's warning."""
+    """The orientation in EXIF or XMP, 1 to 8; 1 if it cannot be read, with Python's warning."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways

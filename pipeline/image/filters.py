@@ -1,4 +1,4 @@
-"""OpenCV's filters with numpy's types: what comes out has the shape and the dtype of what went in."""
+"""OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
 
 from typing import Any, TypeVar, cast
 
@@ -10,7 +10,10 @@ Raster = TypeVar("Raster", NDArray[np.uint8], NDArray[np.float32])
 
 
 def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
-    """Resample a picture (H, W[, c]) to `shape` (h, w, …); `how` is one of OpenCV's INTER_ flags, all aligned by half pixels."""
+    """Resample a picture (H, W[, c]) to `shape` (h, w, …).
+
+    `how` is an INTER_ flag of OpenCV; all align pixel centres by halves.
+    """
     if picture.shape[:2] == shape[:2]:
         return picture
     if how == cv2.INTER_AREA:
@@ -20,9 +23,9 @@ def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
 
 
 def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
-    """Halved by means of 2 × 2 pixels as long as that comes out even and stays above `shape`.
+    """Halve the picture by averaging 2 × 2 pixels, as often as the sides are even and stay above `shape`.
 
-    OpenCV does this fifteen times as fast as any other reduction by area, and the rest is then a fraction of the work.
+    OpenCV does this fifteen times as fast as any other reduction by area, and little work remains afterwards.
     """
     while all(side % 2 == 0 and side // 2 > wanted for side, wanted in zip(picture.shape[:2], shape[:2], strict=True)):
         half: Any = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
@@ -31,30 +34,30 @@ def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
 
 
 def box(picture: Raster, width: int, height: int | None = None, border: int = cv2.BORDER_REFLECT_101) -> Raster:
-    """Means over windows of odd size, square if no height is given."""
+    """Means over windows of odd size; square if no height is given."""
     out: Any = cv2.blur(picture, (width, width if height is None else height), borderType=border)
     return cast(Raster, out.reshape(picture.shape))
 
 
 def widest(picture: Raster, size: int) -> Raster:
-    """Maxima over square windows of odd size."""
+    """Dilation: maxima over square windows of odd size."""
     out: Any = cv2.dilate(picture, np.ones((size, size), np.uint8))
     return cast(Raster, out.reshape(picture.shape))
 
 
 def narrowest(picture: Raster, size: int) -> Raster:
-    """Minima over square windows of odd size."""
+    """Erosion: minima over square windows of odd size."""
     out: Any = cv2.erode(picture, np.ones((size, size), np.uint8))
     return cast(Raster, out.reshape(picture.shape))
 
 
 def channels(plane: NDArray[np.float32], count: int = 3) -> NDArray[np.float32]:
-    """One plane as `count` equal channels: products of equal shapes run many times as fast as broadcast over a short axis."""
+    """One plane as `count` equal channels. Products of equal shapes are much faster than broadcasting over a short axis."""
     return cast(NDArray[np.float32], cv2.merge([plane] * count).reshape(*plane.shape, count))
 
 
 def stacked(picture: NDArray[np.float32], plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A picture (h, w, 3) with a plane (h, w) as its fourth channel."""
+    """A picture (h, w, 3) with a plane (h, w) as its fourth channel: (h, w, 4)."""
     out = np.empty((*plane.shape, 4), np.float32)
     cv2.mixChannels([picture, plane], [out], [0, 0, 1, 1, 2, 2, 3, 3])
     return out
@@ -69,12 +72,12 @@ def power(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def local_colours(colour: NDArray[np.float32], weight: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    """Weighted mean colour around each cell, and the variance around it summed over channels.
+    """The weighted mean colour around each pixel, and the variance around it, summed over the channels.
 
     Args:
         colour: float32 (h, w, 4), colour and the sum of its squares, as `stacked(colour, power(colour))`.
         weight: float32 (h, w), above 0.
-        window: side of the square in cells, odd.
+        window: side of the square window in pixels, odd.
 
     Returns:
         float32 (h, w, 4): mean colour, variance.
@@ -86,25 +89,25 @@ def local_colours(colour: NDArray[np.float32], weight: NDArray[np.float32], wind
 
 
 def grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """A mask grown by (size − 1) / 2 in every direction."""
+    """A mask dilated by (size − 1) / 2 pixels in every direction."""
     return widest(mask.view(np.uint8), size).view(np.bool_)
 
 
 def at_least(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
-    """255 where the picture reaches a level, 0 elsewhere; one pass, one array."""
+    """Threshold: 255 where the picture is at least `level`, 0 elsewhere; one pass, one array."""
     out: Any = cv2.threshold(picture, level - 1, 255, cv2.THRESH_BINARY)[1]
     return cast(NDArray[np.uint8], out.reshape(picture.shape))
 
 
 def exactly(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
-    """255 where the picture has a level, 0 elsewhere."""
+    """255 where the picture is exactly `level`, 0 elsewhere."""
     out: Any = cv2.inRange(picture, float(level), float(level))
     return cast(NDArray[np.uint8], out.reshape(picture.shape))
 
 
 def select(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture where the mask is not 0, 0 elsewhere."""
-    # What stays 0 is never written, so the system need not even find memory for it.
+    """The picture where the mask is not 0, and 0 elsewhere."""
+    # Zeros are never written, so the system need not allocate memory for them.
     out = np.zeros(picture.shape, np.uint8)
     put(picture, mask, out)
     return out

@@ -1,15 +1,15 @@
-"""What a file is by its own bytes, whatever its name says: to name the real type in a refusal, to tell cut off from damaged.
+"""What a file is by its own bytes, to name its real type in a refusal, and to tell an incomplete file from a damaged one.
 
-Nothing here decodes. The list of types that are decoded is `pipeline.image.decode.FORMATS`.
+Nothing here decodes. `pipeline.image.decode.FORMATS` lists the types that are decoded.
 """
 
 import os
 import struct
 from typing import BinaryIO
 
-HEAD_BYTES = 4096  # enough for every signature here, and to judge whether a file is text
+HEAD_BYTES = 4096  # enough for every signature here, and to recognise text
 
-# (offset, signature, what people call it); the first that matches wins. Sources: the formats' own specifications.
+# (offset, signature, what people call it); the first match wins. Sources: the specifications of the formats.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -45,13 +45,13 @@ PICTURES = frozenset({"JPEG", "PNG", "WebP", "TIFF", "HEIC", "AVIF"})
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the type of a file from its first bytes.
+    """Name the type of a file by its first bytes.
 
     Args:
         head: up to `HEAD_BYTES` bytes from the start of the file.
 
     Returns:
-        A word for people: one of `PICTURES`, or such as "GIF", "PDF", "text file"; None if nothing is known about it.
+        A word for people: one of `PICTURES`, or for instance "GIF", "PDF", "text file"; None if the type is unknown.
     """
     if head[4:8] == b"ftyp":
         return _brand(head)
@@ -61,7 +61,7 @@ def sniff(head: bytes) -> str | None:
     if not head or b"\0" in head:
         return None
     text = head.decode("utf-8", "ignore")
-    if len(text.encode()) < len(head) - 3:  # a character cut in two at the end loses up to three bytes
+    if len(text.encode()) < len(head) - 3:  # a character that is cut in two at the end loses up to three bytes
         return None
     start = text.lstrip("\ufeff \t\r\n").lower()
     if start.startswith(("<svg", "<?xml")) and "<svg" in start:
@@ -72,7 +72,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _brand(head: bytes) -> str:
-    """The type of an ISO base media file: the first known brand, major one first (ISO 14496-12, 4.3)."""
+    """The type of an ISO base media file: the first known brand, starting with the major one (ISO 14496-12, 4.3)."""
     size = min(max(int.from_bytes(head[:4], "big"), 16), len(head))
     brands = [head[8:12], *(head[i : i + 4] for i in range(16, size, 4))]
     if brands[0] in (b"mif1", b"msf1") and b"avif" in brands:
@@ -81,19 +81,19 @@ def _brand(head: bytes) -> str:
 
 
 def is_cut_off(file: BinaryIO) -> bool:
-    """Whether the file ends before its own structure says it does.
+    """Whether the file ends earlier than its own structure says.
 
-    Meant for a file that could not be decoded, to tell an unfinished copy from damage.
+    Use it for a file that could not be decoded, to tell an unfinished copy from damage.
 
     Args:
-        file: seekable and open for reading; its position is changed.
+        file: seekable and open for reading; its position changes.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(HEAD_BYTES)
     kind = sniff(head)
     if kind in ("JPEG", "PNG"):
-        file.seek(max(0, size - 64))  # some programs pad a few bytes behind the end mark
+        file.seek(max(0, size - 64))  # some programs add a few bytes after the end mark
         return (b"\xff\xd9" if kind == "JPEG" else b"IEND") not in file.read()
     if kind == "WebP":
         return int.from_bytes(head[4:8], "little") + 8 > size
@@ -105,7 +105,7 @@ def is_cut_off(file: BinaryIO) -> bool:
 
 
 def _boxes_run_past(file: BinaryIO, size: int) -> bool:
-    """Whether a top-level box of an ISO base media file ends behind the file (ISO 14496-12, 4.2)."""
+    """Whether a top-level box of an ISO base media file extends past the end of the file (ISO 14496-12, 4.2)."""
     at = 0
     while at < size:
         file.seek(at)
@@ -126,7 +126,7 @@ def _boxes_run_past(file: BinaryIO, size: int) -> bool:
 
 
 def _directory_runs_past(head: bytes, size: int) -> bool:
-    """Whether a TIFF's first directory lies behind its end (TIFF 6.0, section 2; BigTIFF has a 64-bit offset at 8)."""
+    """Whether a TIFF's first directory is past the end of the file (TIFF 6.0, section 2; BigTIFF has a 64-bit offset at 8)."""
     order = "<" if head[:2] == b"II" else ">"
     if head[2:4] in (b"+\0", b"\0+"):
         return len(head) < 16 or bool(struct.unpack(f"{order}Q", head[8:16])[0] + 8 > size)

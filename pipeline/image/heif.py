@@ -1,7 +1,7 @@
-"""HEIC containers through pi-heif: the main picture with all its bits, and the depth a phone stored beside it.
+"""HEIC containers through pi-heif: the main picture with all its bits, and the depth that a phone stored next to it.
 
-libheif applies the container's own rotation and mirroring (irot, imir) to the main picture and to its auxiliary pictures alike,
-each by its own properties; the EXIF orientation only repeats them and must not be applied again (ISO/IEC 23008-12, A.2.1).
+libheif applies the container's own rotation and mirroring (irot, imir) to the main picture and to its auxiliary pictures, to
+each by its own properties. The EXIF orientation only repeats them and must not be applied again (ISO/IEC 23008-12, A.2.1).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class DepthImage:
 
     Attributes:
         samples: uint8 or uint16 (h, w), upright.
-        bits: bits that are used of each sample.
+        bits: how many bits of each sample are used.
         metadata: the depth representation information (ISO/IEC 23008-12, 6.11.3): `representation_type`, `d_min`, `d_max`,
             `z_near`, `z_far`, each only if present.
     """
@@ -35,7 +35,7 @@ def parse(file: BinaryIO) -> pi_heif.HeifFile:
     Raises:
         OSError, ValueError, SyntaxError, RuntimeError, EOFError: from pi-heif, for what it cannot read.
     """
-    # hdr_to_16bit=False: 10 and 12 bits stay what they are, so that rounding to 8 is exact.
+    # hdr_to_16bit=False keeps 10 and 12 bits as they are, so that rounding to 8 bits is exact.
     return pi_heif.open_heif(file, convert_hdr_to_8bit=False, hdr_to_16bit=False)
 
 
@@ -60,7 +60,7 @@ def depth_images(heif: pi_heif.HeifFile) -> list[DepthImage]:
 
 
 def exif_orientation(heif: pi_heif.HeifFile) -> int:
-    """The EXIF orientation of the main picture, 1 to 8; 1 if none or not readable."""
+    """The EXIF orientation of the main picture, 1 to 8; 1 if it is missing or unreadable."""
     raw = heif[heif.primary_index].info.get("exif")
     exif = Image.Exif()
     try:
@@ -77,7 +77,7 @@ def _bits(image: Any) -> int:  # noqa: ANN401  pi-heif has no types
 
 
 def _array(image: Any) -> NDArray[Any]:  # noqa: ANN401  pi-heif has no types
-    """The pixels without the padding of each row, copied: pi-heif frees its buffer with the container, arrays on it or not."""
+    """The pixels without each row's padding, as a copy: pi-heif frees its buffer with the container, even if arrays use it."""
     return np.array(np.asarray(image)[: image.size[1], : image.size[0]], order="C", copy=True)
 
 

@@ -1,9 +1,9 @@
 """PNG files (ISO/IEC 15948), written for speed: Up filter on every row and deflate at level 1, strip by strip.
 
-The picture is cut into strips of a fixed size, each filtered, deflated and framed as one IDAT chunk on its own, so that strips
-can be made by several threads and only compressed data is ever held. Each strip's deflate stream ends on a byte boundary (sync
-flush), so the chunks simply follow each other; cuts depend on the picture alone, so the bytes do not depend on the threads.
-isal deflates several times as fast as zlib at the same size; where it is missing, zlib writes the same structure.
+The picture is cut into strips of a fixed size. Each is filtered, deflated and framed as its own IDAT chunk, so that several
+threads can make strips, and only compressed data stays in memory. Each strip's deflate stream ends on a byte boundary (sync
+flush), so the chunks simply follow each other. The cuts depend only on the picture, so the bytes do not depend on the threads.
+isal deflates several times as fast as zlib at the same size; if it is missing, zlib writes the same structure.
 """
 
 import struct
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 deflate: ModuleType
 try:
     from isal import isal_zlib as deflate
-except ImportError:  # no wheel for this machine
+except ImportError:  # there is no wheel for this machine
     deflate = zlib
 
 STRIP_BYTES = (
@@ -49,15 +49,15 @@ def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads:
 
 
 def encode_rgb(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads: int = 1) -> bytes:
-    """Encode an opaque picture: uint8 (H, W, 3); otherwise as `encode_rgba`."""
+    """Encode an opaque picture, uint8 (H, W, 3); otherwise like `encode_rgba`."""
     _must_be(pixels, np.uint8, 3)
     return _encode(pixels, 8, _RGB, icc, threads)
 
 
 def encode_grey16(samples: NDArray[np.uint16], *, threads: int = 1) -> bytes:
-    """Encode numbers: uint16 (H, W); a grey PNG of 16 bits without colour space, for its values are no colours."""
+    """Encode numbers, uint16 (H, W), as a grey PNG of 16 bits without a colour space, because the values are not colours."""
     _must_be(samples, np.uint16, None)
-    # The file has big-endian samples; seen as bytes, the Up filter works on them as on any other channels.
+    # The file has big-endian samples. Seen as bytes, they are ordinary channels for the Up filter.
     swapped = samples.astype(">u2")
     return _encode(swapped.view(np.uint8).reshape(*samples.shape, 2), 16, _GREY, None, threads)
 
@@ -88,7 +88,7 @@ def _encode(pixels: NDArray[np.uint8], bits: int, colour_type: int, icc: bytes |
     for chunk, adler, length in _in_order(strip, starts, threads):
         parts.append(chunk)
         checksum = _adler_of_both(checksum, adler, length)
-    # The last deflate block and zlib's checksum of everything travel in a chunk of their own.
+    # The last deflate block and zlib's checksum of everything go into a chunk of their own.
     parts.append(_chunk(b"IDAT", b"\x03\x00" + struct.pack(">I", checksum)))
     parts.append(_chunk(b"IEND", b""))
     return b"".join(parts)
@@ -103,15 +103,15 @@ def _in_order(strip: Callable[[int], tuple[bytes, int, int]], starts: range, thr
 
 
 def _strip(pixels: NDArray[np.uint8], start: int, stop: int) -> tuple[bytes, int, int]:
-    """Rows start to stop as an IDAT chunk, with the Adler-32 and the length of the filtered bytes."""
+    """Rows `start` to `stop` as an IDAT chunk, with the Adler-32 and the length of the filtered bytes."""
     rows, row_bytes = stop - start, pixels.shape[1] * pixels.shape[2]
     filtered = np.empty((rows, row_bytes + 1), np.uint8)
     filtered[:, 0] = _UP
     flat = np.ascontiguousarray(pixels[max(start - 1, 0) : stop]).reshape(-1, row_bytes)
-    if start == 0:  # above the first row there is nothing, which counts as zeros
+    if start == 0:  # the row above the first one counts as zeros
         filtered[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[rows - len(flat) + 1 :, 1:])
-    # Raw deflate, as the zlib header comes once: 0x78 0x01 says 32-KB window, fastest (RFC 1950, 2.2).
+    # Raw deflate, because the zlib header comes only once: 0x78 0x01 means 32-KB window, fastest (RFC 1950, 2.2).
     compressor = deflate.compressobj(LEVEL, zlib.DEFLATED, -15)
     data = compressor.compress(filtered) + compressor.flush(zlib.Z_SYNC_FLUSH)
     if start == 0:
@@ -125,7 +125,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _adler_of_both(first: int, second: int, length: int) -> int:
-    """The Adler-32 of two pieces one after the other, `length` being the second's, from that of each (zlib's adler32_combine)."""
+    """The Adler-32 of two blocks in a row, from that of each and the second's `length` (zlib's adler32_combine)."""
     a = (first & 0xFFFF) + (second & 0xFFFF) - 1
     b = (first >> 16) + (second >> 16) + length * ((first & 0xFFFF) - 1)
     return (b % _ADLER_BASE) << 16 | (a % _ADLER_BASE)

@@ -1,4 +1,4 @@
-"""A picture's file before any of it is decoded: opened safely, weighed against the limits, and damage told in one sentence."""
+"""A picture's file before it is decoded: opens it safely, checks it against the limits, and reports damage in one sentence."""
 
 import contextlib
 import errno
@@ -17,22 +17,23 @@ from daemon.errors import ImageTooLarge, ImageUnreadable, JobError, SourceMissin
 from pipeline.image import formats
 
 _CHUNK = 1 << 20
-TRUNCATED = "truncated"  # `detail` of ImageUnreadable starts with it when the file ends too early: it may still be growing
+TRUNCATED = "truncated"  # start of ImageUnreadable's `detail` if the file ends too early and may still be growing
 
 
 @contextlib.contextmanager
 def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; neither it nor the folder it is in may be a link.
+    """Open a regular file for reading. Neither the file, nor its folder, nor the folder above may be a link.
 
-    Whoever may write to the outbox may exchange a job's source folder for a link at any moment.
+    These two folders are a job's folder and its `source`. Anybody who can write to the outbox can swap either for a link at any
+    moment.
 
     Raises:
-        SourceMissing: there is no such file, or its folder is a link.
-        ImageUnreadable: a link, a folder, a pipe, or not readable.
-        OSError: the disk fails now (`is_passing`).
+        SourceMissing: there is no such file, or one of its two folders is a link.
+        ImageUnreadable: it is a link, a folder or a pipe, or is not readable.
+        OSError: a disk error that may pass (`is_passing`).
     """
     try:
-        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+        # O_NONBLOCK: opening a pipe must not wait until somebody writes into it.
         with _folder_of(path) as folder:
             name = os.path.basename(path)
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
@@ -52,28 +53,31 @@ def open_source(path: bytes) -> Iterator[io.BufferedReader]:
 
 @contextlib.contextmanager
 def _folder_of(path: bytes) -> Iterator[int]:
-    """The folder that a path is in, open for as long as the block runs; NotADirectoryError where there is a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.path.dirname(path) or b"."
-    try:
-        descriptor = os.open(folder, flags)
-    except OSError as reason:
-        if reason.errno == errno.ELOOP:  # the other answer that systems give for a link
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from reason
-        raise
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    """The folder of a path, open while the block runs; NotADirectoryError if it is a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    above, source = os.path.split(os.path.dirname(path))
+    outbox, job = os.path.split(above)
+    with contextlib.ExitStack() as opened:
+        folder = os.open(outbox or b".", flags)
+        opened.callback(os.close, folder)
+        for name in filter(None, (job, source)):
+            try:
+                folder = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+            except OSError as reason:
+                if reason.errno == errno.ELOOP:  # some systems report a link in this way
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from reason
+                raise
+            opened.callback(os.close, folder)
+        yield folder
 
 
 def digest(path: bytes, limits: Limits) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in pieces, and never more of it than is allowed.
+    """Size in bytes and SHA-256 (hexadecimal) of a file, read once in chunks, and never beyond the limit.
 
     Raises:
         SourceMissing: there is no such file.
-        ImageTooLarge: it has, or gets while it is read, more bytes than allowed.
-        ImageUnreadable: it is no regular file, or cannot be read.
+        ImageTooLarge: it has more bytes than allowed, or grows beyond the limit while it is read.
+        ImageUnreadable: it is not a regular file, or cannot be read.
     """
     with open_source(path) as file, damage_told(path, file):
         check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
@@ -109,12 +113,15 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
 
 @contextlib.contextmanager
 def damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
-    """Turn whatever a decoder throws at hostile bytes into one error with one sentence; a disk that fails is no damage."""
+    """Turn whatever a decoder raises for hostile bytes into one error with one sentence.
+
+    A disk error does not count as damage.
+    """
     try:
         yield
     except (JobError, MemoryError):
         raise
-    except Exception as reason:  # decoders fail with anything from struct.error to AttributeError
+    except Exception as reason:  # decoders raise anything from struct.error to AttributeError
         if is_passing(reason):
             raise
         cut_off = formats.is_cut_off(file) or "truncated" in str(reason).lower()

@@ -1,10 +1,9 @@
-"""TIFF: which kinds are read, and the numbers of those that Pillow would get wrong or round.
+"""TIFF: says which kinds are read, and decodes those that Pillow would read wrongly or round.
 
-Pillow decodes what has at most 8 bits per channel. Everything deeper is decoded here: Pillow gives the bytes of each row as a
-grey picture as wide as the row has bytes (it knows the compressions), and what the bytes mean is worked out from the directory:
-byte order, predictor, channels in separate planes, white as 0, premultiplied alpha. `tests/unit/image/test_tiff.py` proves each
-kind against tifffile; a kind that is not on the list is refused, because a wrong picture would look like a right one to the
-program.
+Pillow decodes files with at most 8 bits per channel. Deeper ones are decoded here. Pillow knows the compressions, so it returns
+the bytes of each row as a grey picture that is as wide as the row has bytes. The meaning of the bytes comes from the directory:
+byte order, predictor, separate planes, white as 0, premultiplied alpha. `tests/unit/image/test_tiff.py` compares each kind with
+tifffile. A kind that is not on the list is refused, because the program could not notice a wrong picture.
 """
 
 import io
@@ -31,7 +30,7 @@ _COLOURS = {
     _CMYK: 4,
     _YCBCR: 3,
     _LAB: 3,
-}  # channels, without extra ones
+}  # number of channels without extra ones
 _MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab", 32803: "a camera's colour mosaic", 34892: "linear raw"}
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _PREMULTIPLIED, _ALPHA = 1, 2
@@ -40,12 +39,12 @@ _JPEG = 7
 _FAX = (2, 3, 4)
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)  # none, LZW, deflate (new, old number), PackBits, LZMA, Zstandard
 
-MAX_PAGES = 10_000  # a chain of directories that is longer is not counted to its end
+MAX_PAGES = 10_000  # a longer chain of directories is not counted to its end
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a TIFF's first directory says of its numbers.
+    """What a TIFF's first directory says about its numbers.
 
     Attributes:
         width: pixels.
@@ -53,12 +52,12 @@ class Kind:
         photometric: what the numbers mean (TIFF 6.0, tag 262); None if the file does not say.
         bits: of every channel; 0 if they differ.
         sample_format: 1 unsigned, 2 signed, 3 floating point; 0 if they differ.
-        channels: per pixel, extra ones included.
+        channels: per pixel, including extra ones.
         extra: what the channels beyond the colours are (tag 338).
-        separate: every channel in a plane of its own.
+        separate: each channel is in its own plane.
         compression: tag 259.
         predictor: tag 317.
-        reversed_bits: the bits of every byte are turned around (tag 266).
+        reversed_bits: the bits of every byte are in reverse order (tag 266).
         tile: width and height of the tiles; None for strips.
     """
 
@@ -77,12 +76,12 @@ class Kind:
 
     @property
     def deep(self) -> bool:
-        """Whether the numbers are decoded here and not by Pillow."""
+        """Whether this module decodes the numbers, and not Pillow."""
         return self.bits > 8 or self.sample_format != _UNSIGNED
 
     @property
     def has_alpha(self) -> bool:
-        """Whether one of the channels is alpha. Four channels of RGB that say nothing of the fourth are read as RGBA."""
+        """Whether one of the channels is alpha. If the fourth of four channels of RGB is not described, it is read as alpha."""
         unsaid = self.photometric == _RGB and self.channels == 4 and not self.extra
         return unsaid or self.extra[:1] in ((_PREMULTIPLIED,), (_ALPHA,))
 
@@ -91,7 +90,7 @@ Directory = TiffImagePlugin.ImageFileDirectory_v2
 
 
 def read_directory(file: BinaryIO) -> Directory:
-    """The tags of a TIFF's first page. Raises whatever Pillow does where they are damaged."""
+    """The tags of a TIFF's first page. Raises Pillow's errors if they are damaged."""
     file.seek(0)
     head = file.read(16)
     directory = Directory(head if head[2:4] in (b"+\0", b"\0+") else head[:8])
@@ -101,11 +100,11 @@ def read_directory(file: BinaryIO) -> Directory:
 
 
 def kind(directory: Directory) -> Kind:
-    """What the directory says, with the defaults of the specification.
+    """The content of the directory, with the specification's defaults.
 
     Raises:
-        ValueError: no width or height.
-        TypeError: a number that is none.
+        ValueError: width or height is missing.
+        TypeError: a number is not a number.
     """
 
     def numbers(tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
@@ -115,7 +114,7 @@ def kind(directory: Directory) -> Kind:
     def number(tag: int, default: int) -> int:
         value = numbers(tag, (default,))[0]
         if not isinstance(value, int):
-            raise TypeError(f"tag {tag} of the directory is no number")
+            raise TypeError(f"tag {tag} of the directory is not a number")
         return value
 
     channels = number(_SAMPLES, 1)
@@ -141,11 +140,11 @@ def kind(directory: Directory) -> Kind:
 
 
 def refusal(this: Kind, *, numbers: bool) -> str | None:
-    """Why a kind of TIFF is not read: the rest of a sentence that begins with the file's name; None if it is read.
+    """Why a kind of TIFF is not read, as the rest of a sentence that begins with the file's name; None if it is read.
 
     Args:
         this: the kind.
-        numbers: it is to be read as numbers, so that every depth of bits, sign and floating point will do.
+        numbers: read it as numbers, so that any bit depth, sign and floating point are allowed.
     """
     if this.photometric not in _COLOURS and (this.photometric is not None or this.bits != 1):
         if this.photometric is None:
@@ -160,7 +159,7 @@ def refusal(this: Kind, *, numbers: bool) -> str | None:
 
 
 def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
-    """`refusal` of what is decoded here."""
+    """`refusal` for what this module decodes."""
     if this.sample_format == _FLOAT:
         known = this.bits in (16, 32, 64)
     else:
@@ -190,7 +189,7 @@ def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
 
 
 def _shallow_refusal(this: Kind) -> str | None:
-    """`refusal` of what Pillow decodes."""
+    """`refusal` for what Pillow decodes."""
     if this.bits not in (1, 2, 4, 8):
         return f"has {this.bits} bits per channel, which is not read"
     if this.bits < 8 and this.channels > 1:
@@ -211,14 +210,14 @@ def _shallow_refusal(this: Kind) -> str | None:
 
 
 def _channels_refusal(this: Kind) -> str | None:
-    """`refusal` for the sake of the channels, of what Pillow decodes."""
+    """`refusal` because of the channels, for what Pillow decodes."""
     whole = {
         _MIN_IS_WHITE: ((),),
         _MIN_IS_BLACK: ((), (0,), (_PREMULTIPLIED,), (_ALPHA,)),
         _RGB: ((), (0,), (_PREMULTIPLIED,), (_ALPHA,), (_ALPHA, 0), (_PREMULTIPLIED, 0)),
         _CMYK: ((), (0,)),
     }
-    apart = {_RGB: ((), (_ALPHA,)), _CMYK: ((),), _LAB: ()}  # Pillow forgets the signs of Lab
+    apart = {_RGB: ((), (_ALPHA,)), _CMYK: ((),), _LAB: ()}  # Pillow drops the signs of Lab
     allowed = (apart if this.separate else whole).get(this.photometric or _MIN_IS_WHITE, ((),))
     unsaid = this.separate and this.channels > _COLOURS[this.photometric or _MIN_IS_WHITE] and not this.extra
     if this.extra not in allowed or unsaid:
@@ -227,7 +226,7 @@ def _channels_refusal(this: Kind) -> str | None:
 
 
 def pages(file: BinaryIO, directory: Directory) -> int:
-    """How many pages a TIFF has, `MAX_PAGES` at most. Looks at nothing but where each directory says the next one is."""
+    """How many pages a TIFF has, at most `MAX_PAGES`. Reads only where each directory says the next one is."""
     file.seek(0)
     head = file.read(4)
     order = "<" if head[:2] == b"II" else ">"
@@ -247,17 +246,17 @@ def pages(file: BinaryIO, directory: Directory) -> int:
 
 
 def samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
-    """The numbers of a deep TIFF whose kind is not refused, as they mean.
+    """The numbers of a deep TIFF whose kind is not refused, with their true meaning.
 
-    White is the largest number, alpha is not premultiplied, extra channels that are not alpha are left out.
+    White is the largest number, alpha is not premultiplied, and extra channels other than alpha are left out.
 
     Args:
         file: the whole file.
         directory: its first directory.
 
     Returns:
-        (H, W, C) with C = colours and alpha, not yet turned upright: uint16 for 9 to 16 bits without a sign; otherwise int8,
-        int16, uint32, int32, float16, float32 or float64 as in the file.
+        (H, W, C) with C = colours and alpha, not yet upright: uint16 for 9 to 16 unsigned bits; otherwise int8, int16, uint32,
+        int32, float16, float32 or float64 as in the file.
 
     Raises:
         EOFError: the file ends before its last strip or tile does.
@@ -278,7 +277,7 @@ def samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
 
 
 def _divided(raw: NDArray[Any], top: int) -> NDArray[Any]:
-    """Colours that were multiplied by their alpha, the last channel of (H, W, C), as they were before; 0 where alpha is 0."""
+    """Undo premultiplied alpha, which is the last channel of (H, W, C); colours are 0 where alpha is 0."""
     alpha = raw[..., -1:].astype(np.float64)
     out = raw.copy()
     out[..., :-1] = np.rint(np.minimum(raw[..., :-1] * (top / np.maximum(alpha, 1.0)), top))
@@ -286,15 +285,15 @@ def _divided(raw: NDArray[Any], top: int) -> NDArray[Any]:
 
 
 def _plane(data: bytes, directory: Directory, this: Kind, number: int) -> NDArray[Any]:
-    """One plane (H, W, C) of numbers; C is 1 in separate planes, all channels otherwise."""
+    """One plane (H, W, C) of numbers; C is 1 for separate planes, otherwise the number of channels."""
     channels = 1 if this.separate else this.channels
     width = this.width
-    if this.tile:  # to whole tiles: their bytes can only be understood whole
+    if this.tile:  # rounded up to whole tiles: only complete tiles can be decoded
         width = -(-width // this.tile[0]) * this.tile[0]
     run = this.tile[0] if this.tile else width
     rows = _bytes(data, directory, this, number, -(-width * channels * this.bits // 8))
     order = "<" if data[:2] == b"II" else ">"
-    # A predictor begins anew with every tile.
+    # A predictor starts again with every tile.
     tiles = np.split(rows, width // run, axis=1) if this.tile else [rows]
     numbers = [_numbers(tile, this, order, run, channels) for tile in tiles]
     whole = numbers[0] if len(numbers) == 1 else np.concatenate(numbers, axis=1)
@@ -302,9 +301,9 @@ def _plane(data: bytes, directory: Directory, this: Kind, number: int) -> NDArra
 
 
 def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channels: int) -> NDArray[Any]:
-    """The numbers (H, W, C) that bytes (H, n) of a row each stand for."""
+    """The numbers (H, W, C) in the bytes (H, n) of the rows."""
     height = rows.shape[0]
-    if 8 < this.bits < 16:  # packed, the highest bit first, rows padded to whole bytes
+    if 8 < this.bits < 16:  # packed, highest bit first; rows are padded to whole bytes
         single = np.unpackbits(np.ascontiguousarray(rows), axis=1)[:, : width * channels * this.bits]
         single = single.reshape(height, width, channels, this.bits)
         packed = np.zeros((height, width, channels), np.uint16)
@@ -314,7 +313,7 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
     size = this.bits // 8
     letter = {_UNSIGNED: "u", _SIGNED: "i", _FLOAT: "f"}[this.sample_format]
     native = np.dtype(f"{letter}{size}")
-    if this.predictor == 3:  # Adobe Photoshop TIFF technical note 3: differences of the bytes, all highest ones first
+    if this.predictor == 3:  # Adobe Photoshop TIFF technical note 3: byte differences, all high bytes first
         summed = np.cumsum(rows.reshape(height, -1, channels), axis=1, dtype=np.uint8)
         planes = summed.reshape(height, size, width * channels)
         return (
@@ -331,7 +330,7 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
 
 
 def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int) -> NDArray[np.uint8]:
-    """The bytes of a plane without its compression, uint8 (H, row)."""
+    """The decompressed bytes of a plane, uint8 (H, row)."""
     down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(_ROWS_PER_STRIP, this.height)), this.width)
     if down < 1 or across < 1:
         raise ValueError("strips or tiles without any extent")
@@ -362,7 +361,7 @@ def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int)
 
 
 def _with_directory(data: bytes, entries: dict[int, tuple[int, ...]]) -> bytes:
-    """The file with another first directory, which stands behind all else; every value as a 32- or 64-bit number."""
+    """The file with another first directory, appended at its end, with every value as a 32- or 64-bit number."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     word, kind_of, inline = ("Q", 16, 8) if big else ("I", 4, 4)

@@ -1,1 +1,1 @@
-"""From depth to layers: refine, split, matte, fill, assemble, recompose."""
+"""From depth to layers: refine, split, matte, fill (`plates`), assemble, recompose."""

@@ -1,4 +1,4 @@
-"""From labels, borders and fills to full-canvas layers with estimated colours, before recomposition makes them exact."""
+"""From labels, borders and fills to full-canvas layers with estimated colours; recomposition then makes them exact."""
 
 import threading
 from collections.abc import Callable
@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least, grown, put, resize, select
+from pipeline.image.filters import at_least, put, resize, select
 from pipeline.layers.bands import Pixels, in_parallel
-from pipeline.layers.fill import Fill, Filler
 from pipeline.layers.matte import Border
+from pipeline.layers.plates.fill import Fill, Filler
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Layers in the making.
+    """Unfinished layers.
 
     Attributes:
         rgba: uint8 (H, W, 4) each, back to front.
-        soft: flat indices of all pixels in which some layer is neither opaque nor transparent at rest.
+        soft: flat indices of all pixels in which some layer is partly transparent before layers move.
     """
 
     rgba: list[NDArray[np.uint8]]
@@ -38,8 +38,8 @@ def build(
 ) -> Stack:
     """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
 
-    With M_k the soft share of a pixel that layers k and nearer cover, layer k alone has alpha
-    1 − (1 − M_k) / (1 − M_(k+1)), so that the layers over each other cover exactly M_k.
+    With M_k the fraction of a pixel that layers k and nearer cover, layer k alone has alpha 1 − (1 − M_k) / (1 − M_(k+1)), so
+    that the stacked layers cover exactly M_k.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -47,10 +47,10 @@ def build(
         labels: uint8 (H, W), 0 to num_layers − 1.
         num_layers: how many.
         borders: as from `find_borders`, for layers 1 to num_layers − 1.
-        progress: called with the share that is done, rising; by any thread, but only by one at a time.
+        progress: called with the fraction that is done, rising from 0 to 1; by any thread, but only by one at a time.
 
     Returns:
-        The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque; elsewhere exactly the
+        The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque. Elsewhere, only the
         labelled layer has the picture's own colour and alpha.
     """
     opaque = None if alpha is None else alpha == 255
@@ -94,24 +94,24 @@ def build(
 
 
 def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_layers: int) -> NDArray[np.bool_]:
-    """Which layers have any pixel that is seen."""
+    """Which layers have any visible pixel."""
     histogram = cv2.calcHist([labels], [0], alpha, [num_layers], [0.0, float(num_layers)])
     return np.asarray(histogram).reshape(-1) > 0
 
 
 def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
-    """M_0 to M_N: what share of a pixel the layers from k on cover, uint8 (H, W); falling from layer to layer."""
+    """M_0 to M_N: the fraction of a pixel that the layers from k on cover, uint8 (H, W), falling from layer to layer."""
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
     for k in range(len(occupied) - 1, 0, -1):
         if not occupied[k]:
-            # Pixels that nobody sees have labels too, and those a border, but there is no layer that could cover anything.
+            # Invisible pixels have labels too, and these have a border, but there is no layer that could cover anything.
             shares.append(shares[-1])
             continue
         share = at_least(labels, k)
         share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
         shares.append(np.maximum(share, shares[-1], out=share))
-    # Everything covers all; nobody asks, but the numbers stay those of the layers.
+    # M_0 covers everything. It is never used, but keeps the indices equal to the layers'.
     shares.append(nothing)
     return shares[::-1]
 
@@ -127,9 +127,8 @@ def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Fill
     smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
     smooth[:, :, 3] = 255
     out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
-    if len(fill.moves):
-        textured = grown(fill.ground[:, :, 3] > 0, 3)
-        index = np.flatnonzero((covered > 0) & filler.grid.enlarge_mask(textured))
+    if len(fill.moves) or fill.plate is not None:
+        index = np.flatnonzero((covered > 0) & filler.detailed(fill))
         out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
     put(photo, np.bitwise_not(at_least(covered, 1)), out)
     return out
@@ -143,7 +142,7 @@ def _layer(
     filler: Filler,
     fill: Fill,
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """One layer in front of the backdrop, and its soft pixels; `reached` is M_k, `covered` M_(k+1)."""
+    """One layer in front of the backdrop, and its soft pixels. `reached` is M_k, `covered` is M_(k+1)."""
     alone = np.minimum(reached, np.bitwise_not(at_least(covered, 1)))
     out = select(photo, alone)
     flat = out.reshape(-1, 4)
@@ -168,7 +167,7 @@ def _layer(
 def _keep_own_alpha(
     layers: list[NDArray[np.uint8]], photo: NDArray[np.uint8], alpha: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> None:
-    """Where the picture is not opaque, the labelled layer holds the pixel as it is and the others nothing."""
+    """Where the picture is not opaque, the labelled layer gets the pixel unchanged, and the others are transparent."""
     index = np.flatnonzero(alpha < 255)
     own = photo.reshape(-1, 4)[index]
     own[:, 3] = alpha.reshape(-1)[index]

@@ -1,7 +1,7 @@
 """Working where the borders are: a coarse grid for what is smooth, lists of pixels for what is sharp.
 
-What the steps need of the surroundings (mean colours, statistics, distances) is smooth and is computed on a grid of several
-hundred cells on the longer side; what belongs to single pixels is done only for the pixels of a band, by their flat index.
+What the steps need from the surroundings (mean colours, statistics, distances) is smooth. It is computed on a grid with several
+hundred cells on the longer side. What concerns single pixels is done only for the pixels of a band, by their flat index.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,20 +20,22 @@ Result = TypeVar("Result")
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
-"""Half the width of the band along a border: what an antialiased edge spans, plus what a depth edge is off in a photo of this
-size."""
+"""Half the width of the band along a border, as a fraction of the longer side.
+
+It covers an antialiased edge, plus the usual error of a depth edge.
+"""
 GRID_SIDE = 768
-"""Cells on the longer side: surroundings are then windows of few cells for any size of photo."""
+"""Cells on the longer side. Surroundings are then windows of a few cells for any size of photo."""
 CELLS_PER_BAND = 2.0
-"""Cells in half a band where only what is smooth is looked at: all that photos above four megapixels have anyway."""
+"""Cells in half a band if only smooth values are needed. Photos above four megapixels have that many anyway."""
 BLOCK = 1 << 16
-"""Pixels of a list that are worked on at a time: their dozen float columns stay in a core's cache."""
+"""How many pixels of a list are processed at a time: their dozen float columns fit in a core's cache."""
 ROW = 4096
-"""Points per row of a remap table; OpenCV wants fewer than 32,768 columns and rows."""
+"""Points per row of a remap table; OpenCV requires fewer than 32,768 columns and rows."""
 
 
 def band_radius(shape: tuple[int, ...]) -> float:
-    """Half the width of the band along a border in pixels, for a picture of shape (H, W, …)."""
+    """Half the width of the band along a border, in pixels, for a picture of shape (H, W, …)."""
     return BAND_PIXELS + BAND_SHARE * max(shape[:2])
 
 
@@ -46,7 +48,10 @@ class Grid:
 
     @classmethod
     def of(cls, full: tuple[int, ...], *, smooth: bool = False) -> "Grid":
-        """The grid for a picture of shape (H, W, …); a coarser one for small pictures where only what is smooth is looked at."""
+        """The grid for a picture of shape (H, W, …).
+
+        `smooth`: use a coarser one for small pictures, if only smooth values are needed.
+        """
         height, width = full[:2]
         step = max(1, round(max(height, width) / GRID_SIDE), int(band_radius(full) / CELLS_PER_BAND) if smooth else 1)
         return cls((height, width), (max(1, -(-height // step)), max(1, -(-width // step))))
@@ -57,11 +62,11 @@ class Grid:
         return max(self.full) / max(self.shape)
 
     def shrink(self, picture: Raster) -> Raster:
-        """Area means of a finer picture of the same view, (…, …) or (…, …, c); same dtype and channels."""
+        """Area means of a finer picture of the same view, (h, w) or (h, w, c); same dtype and channels."""
         return resize(picture, self.shape, cv2.INTER_AREA)
 
     def share(self, mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Which share of each cell is set in a mask of 0 and 255; float32 (h, w), 0 to 1."""
+        """The fraction of each cell that is set in a mask of 0 and 255; float32 (h, w), 0 to 1."""
         return self.shrink(mask).astype(np.float32) / np.float32(255.0)
 
     def enlarge_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -71,7 +76,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Some pixels of a full picture, with what it takes to read coarse pictures there.
+    """Some pixels of a full picture, with the coordinates for reading coarse pictures there.
 
     Attributes:
         index: intp (n,), flat indices.
@@ -93,6 +98,10 @@ class Pixels:
         columns = small - rows * full[1]
         return cls(index, rows.astype(np.float32), columns.astype(np.float32), full)
 
+    def some(self, places: NDArray[np.intp]) -> "Pixels":
+        """The pixels at these positions in the list."""
+        return Pixels(self.index[places], self.rows[places], self.columns[places], self.full)
+
     def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n[, c])."""
         if coarse.shape[:2] == self.full:
@@ -102,14 +111,14 @@ class Pixels:
         return remap_points(coarse, x, y)
 
     def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """Flat indices of the cells they lie in, in a coarse picture of shape (h, w)."""
+        """Flat indices of the cells that contain them, in a coarse picture of shape (h, w)."""
         rows = ((self.rows + np.float32(0.5)) * np.float32(shape[0] / self.full[0])).astype(np.int32)
         columns = ((self.columns + np.float32(0.5)) * np.float32(shape[1] / self.full[1])).astype(np.int32)
         return np.minimum(rows, shape[0] - 1) * np.int32(shape[1]) + np.minimum(columns, shape[1] - 1)
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Do independent pieces of work on as many threads as OpenCV uses; the results are in the order of the items."""
+    """Do independent tasks on as many threads as OpenCV uses; the results are in the order of the items."""
     threads = cv2.getNumThreads()
     if threads <= 1:
         return [work(item) for item in items]
@@ -118,7 +127,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[R
 
 
 def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bilinear values of a picture (h, w[, c]) at n points given in pixels; beyond the border the border's value."""
+    """Bilinear values of a picture (h, w[, c]) at n points given in pixels; points outside get the border's value."""
     count = x.size
     out = np.empty((count, *picture.shape[2:]), picture.dtype)
     block = ROW * ROW

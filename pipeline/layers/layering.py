@@ -1,7 +1,7 @@
-"""From depth to layers: the fold over refine, split, matte, fill and recompose (steps 4 to 8).
+"""From depth to layers: chains refine, split, matte, fill and recompose (steps 4 to 8).
 
-The steps are plain functions in modules of their own; this one only hands the data from one to the next. Decoding, depth
-sources and files are the business of others.
+The steps are functions in separate modules; this one only passes the data from one to the next. Decoding, depth sources and
+files are handled elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,35 +15,35 @@ from numpy.typing import NDArray
 from pipeline.image.filters import at_least
 from pipeline.layers.assemble import build
 from pipeline.layers.bands import band_radius
-from pipeline.layers.fill import MAX_PARALLAX
 from pipeline.layers.matte import find_borders
+from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.recompose import compose, solve
 from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label, without_slivers
 from pipeline.layers.stroke_regions import keep_whole
 
 STAGES = ("refine", "split", "matte", "fill", "recompose")
-#: Where the filling and what follows begin, as shares of all these steps.
+#: Where filling, and the steps after it, begin, as fractions of all these steps.
 _FILL, _RECOMPOSE = 0.5, 0.8
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A picture as a stack of layers, back to front.
+    """A picture as layers, back to front.
 
     Attributes:
         rgba: N arrays uint8 (H, W, 4), straight (not premultiplied) alpha, full canvas; colour is 0 where alpha is 0.
-        composite: the layers over each other, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
-        disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution with its edges on the photo's.
-        labels: uint8 (H, W), 0 (farthest) to N − 1: the layer every pixel was given to before mattes softened the borders.
+        composite: the stacked layers, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
+        disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution, with its edges on the photo's.
+        labels: uint8 (H, W), 0 (farthest) to N − 1: the layer of every pixel before mattes softened the borders.
         method: natural, equal, quantile or given.
         thresholds: N − 1 disparities, strictly rising; a pixel belongs to layer k if it is at or above exactly k of them.
-        depth_ranges: per layer (far, near): the disparities between which it lies.
-        coverage: per layer the share of the picture's pixels in which it is the frontmost that is not transparent.
-        bboxes: per layer x, y, width, height of what is not transparent; None if it is empty.
+        depth_ranges: per layer (far, near): the disparities that it lies between.
+        coverage: per layer the fraction of the picture's pixels in which it is the frontmost visible layer.
+        bboxes: per layer x, y, width, height of its visible part; None if it is empty.
         max_error: largest difference between the composite and the picture in any channel, 0 to 255 levels.
-        raised_alpha: pixels whose alpha was raised so that an exact colour exists.
-        mean_colour_distance: mean distance of solved from estimated colour over the soft pixels, levels.
+        raised_alpha: number of pixels whose alpha was raised so that an exact colour exists.
+        mean_colour_distance: mean distance between solved and estimated colour over the soft pixels, in levels.
     """
 
     rgba: list[NDArray[np.uint8]]
@@ -72,26 +72,26 @@ def layer_picture(
     pieces: NDArray[np.int32] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
-    """Cut a picture into depth-ordered layers that give it back exactly.
+    """Cut a picture into depth-ordered layers that recompose to it exactly.
 
     Args:
         rgb: uint8 (H, W, 3), upright.
         alpha: uint8 (H, W) or None (opaque).
         values: float32 (h, w) disparity at the source's own resolution, 0 far to 1 near; h, w need not be the photo's.
-        valid: bool (h, w), False where the source had no reading; None if it read everywhere.
+        valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
         cuts: where the source knows its things to be apart, the most important first; for the natural split.
-        pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around them
-            where they can (`pipeline.layers.stroke_regions`).
-        progress: called with (stage, share of these steps done, 0 to 1) as each stage of `STAGES` begins, while layers are
-            filled, and once at the end; the share rises. Any thread may call it, but only one at a time.
+        pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
+            (`pipeline.layers.stroke_regions`).
+        progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
+            filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
 
     Returns:
         The layers; always `num_layers` of them. A picture with fewer distinct depths or known things than that has empty ones.
 
     Raises:
-        ValueError: shapes or thresholds that do not fit.
+        ValueError: shapes or thresholds that do not match.
     """
     _check(rgb, alpha, values, valid, num_layers)
 
@@ -134,11 +134,11 @@ def layer_picture(
 
 
 def shifts(layers: Layers) -> tuple[float, ...]:
-    """How far each layer moves at the preview's largest deflection, as a share of the picture's longer side.
+    """How far each layer moves at the preview's largest deflection, as a fraction of the picture's longer side.
 
-    The farthest layer stays, so that nothing opens behind it and at the canvas's edge; the nearest moves by
-    `MAX_PARALLAX`, the others in proportion to the middle of their depth range. The preview moves layer k by
-    ± shifts[k] · longer side, in any direction.
+    The farthest layer stays, so that no gap opens behind it or at the edge of the canvas. The nearest moves by `MAX_PARALLAX`,
+    and the others in proportion to the middle of their depth range. The preview moves layer k by ± shifts[k] · longer side, in
+    any direction.
 
     Returns:
         One number per layer, back to front, rising from 0 to at most `MAX_PARALLAX`.
@@ -174,7 +174,7 @@ def _check(
 
 
 def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Between which disparities each layer lies; the outermost ends are those of the picture, where it goes beyond the cuts."""
+    """The disparities that each layer lies between. The outermost ends are the picture's own, if it extends beyond the cuts."""
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
     return tuple(pairwise(bounds))
@@ -183,7 +183,7 @@ def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tupl
 def _measure(
     rgba: list[NDArray[np.uint8]],
 ) -> tuple[tuple[float, ...], tuple[tuple[int, int, int, int] | None, ...]]:
-    """Per layer the share of pixels it is frontmost in, and the box around what is not transparent."""
+    """Per layer the fraction of pixels in which it is frontmost, and the box around its visible part."""
     shape = rgba[0].shape[:2]
     free = np.ones(shape, np.uint8)
     coverage: list[float] = []

@@ -1,9 +1,9 @@
 """Soft alpha and clean colours along the borders between layers.
 
-Per threshold k there is one border: everything at or in front of layer k against everything behind it. Only a band along it is
-worked on. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a
-local mean with a variance, alpha is the pixel's place on the line between both, and what is left over is shared between the
-two colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
+There is one border per threshold k: everything at or in front of layer k against everything behind it. Only a band along it is
+processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a local
+mean with a variance, alpha is the pixel's place on the line between both, and the remainder is divided between the two colours
+by their variances. Where both sides look alike, the antialiased step of the depth decides.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,20 @@ from pipeline.image.filters import at_least, box, local_colours, narrowest, powe
 from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
 
 NOISE = 4.0
-"""Levels of sensor and compression noise, below which a difference of colours says nothing."""
+"""Levels of sensor and compression noise; a smaller difference between colours means nothing."""
 NOTHING = 0.01
-"""A share of a pixel, or of what is missing of it, that is none: what is dropped stays behind when the cover moves away, and two
-hundredths already are seen as an outline."""
+"""A cover smaller than this, or a gap in it, counts as none.
+
+What is dropped stays behind when the cover moves away, and two hundredths are already visible as an outline.
+"""
 GLOW = 0.1
-"""The most that a lens's blur is taken for, beyond the band: more is a thing of its own."""
+"""The largest cover beyond the band that counts as a lens's blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""How many times the variance of the ground its squared difference is that is believed by half: some three deviations."""
+"""A squared difference of this many variances of the ground is half believed: about three deviations."""
 GLOW_REACH = 3
-"""How far it goes, in half widths of the band."""
+"""How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
-"""Standard deviation in pixels of an antialiased edge, used where colour cannot tell."""
+"""Standard deviation in pixels of an antialiased edge, used where colour cannot decide."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Border:
 
     Attributes:
         index: intp (n,), flat indices into (H, W), rising.
-        alpha: uint8 (n,), how much of the pixel is covered by layers k and nearer.
+        alpha: uint8 (n,), how much of the pixel layers k and nearer cover.
         colour: uint8 (n, 3), the estimated colour of what covers it.
     """
 
@@ -52,12 +54,12 @@ def find_borders(
 
     Args:
         rgb: uint8 (H, W, 3).
-        opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is not looked at.
+        opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is ignored.
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
         num_layers: how many layers.
 
     Returns:
-        num_layers − 1 borders, that of layer 1 first.
+        num_layers − 1 borders, starting with that of layer 1.
     """
     grid = Grid.of(rgb.shape)
     colour = grid.shrink(rgb).astype(np.float32)
@@ -98,7 +100,7 @@ def _border(
     )
     alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
     keep = alpha > 0
-    # A pixel that lost its cover must be in the band too: the layers behind show there.
+    # A pixel that lost its cover must be in the band too, because the layers behind show there.
     keep |= front.reshape(-1)[index] > 0
     return Border(index[keep], alpha[keep], clean[keep])
 
@@ -110,10 +112,11 @@ def _glow(
     seen: NDArray[np.float32] | None,
     radius: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The front's faint share of what surrounds it, float32 (h, w), 0 to `GLOW`, and the front's colour there (h, w, 4).
+    """The front's faint part of what surrounds it, float32 (h, w), 0 to `GLOW`, and the front's colour there (h, w, 4).
 
-    A lens blurs the front a little way over a ground that is sharp or blurred otherwise. Few percent are no cover, but left
-    behind they are an outline. The ground is what lies farther out; where it varies as much, nothing is said.
+    A lens blurs the front a little way over a ground that is sharp, or blurred differently. A few percent do not count as
+    cover, but left in the background they would be an outline. The ground is taken from farther out; where it varies as much,
+    the result is 0.
     """
     glow = np.zeros(coverage.shape, np.float32)
     if not band.any():
@@ -153,18 +156,18 @@ def _side_models(
     seen: NDArray[np.float32] | None,
     radius: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """How far inside the front each cell of the band lies, and colour and variance (h, w, 4) of front and back around it.
+    """How far inside the front each cell of the band is, and colour and variance (h, w, 4) of front and back around it.
 
-    What is far inside a side counts most. Away from the band the numbers mean nothing.
+    Cells far inside a side count most. Away from the band the numbers mean nothing.
     """
     window = 4 * radius + 1
-    near = _around(band, 3 * radius)  # both windows, one after the other, read this far
+    near = _around(band, 3 * radius)  # the two windows together read this far
     front = coverage[near].astype(np.float32) / np.float32(255.0)
     inside = np.empty(coverage.shape, np.float32)
     inside[near] = box(front, 2 * radius + 1)
     sides = []
     for side, share in ((front, inside[near]), (1.0 - front, 1.0 - inside[near])):
-        # Thin poles and hair are nowhere far inside: they still count, a little.
+        # Thin poles and hair have no cell far inside, but still count a little.
         weight = side * (np.square(np.square(share)) + np.float32(1e-4)) + np.float32(1e-9)
         if seen is not None:
             weight *= np.maximum(seen[near] * np.float32(20.0) - np.float32(19.0), np.float32(1e-6))
@@ -176,7 +179,7 @@ def _side_models(
 
 
 def _around(band: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """The rows and columns that the band takes, and so many more on each side."""
+    """The rows and columns of the band, plus `margin` on each side."""
     x, y, width, height = cv2.boundingRect(band.view(np.uint8))
     return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
@@ -193,7 +196,7 @@ def _unmix(
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
     trust = length / (length + 6.0 * noise)
-    # At the rim of the band the depth is sure.
+    # At the rim of the band the depth is certain.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
     alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)

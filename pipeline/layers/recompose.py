@@ -1,7 +1,7 @@
-"""Layers that give the picture back exactly, in eight bits.
+"""Makes the layers recompose to the picture exactly, in eight bits.
 
-Over each other (straight alpha, `round((a·F + (255 − a)·B) / 255)`, which is also what Pillow's `alpha_composite` computes over
-an opaque ground) the layers recompose to the picture: where a layer is the last to touch a pixel, its colour is solved for.
+Stacked (straight alpha, `round((a·F + (255 − a)·B) / 255)`, which is also what Pillow's `alpha_composite` computes over an
+opaque ground), the layers recompose to the picture: the colour of the last layer that touches a pixel is solved for.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ from pipeline.image.filters import put
 from pipeline.layers.bands import BLOCK, in_parallel
 
 NEAR_ESTIMATE = 16
-"""Levels by which a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
+"""How many levels a solved colour may differ from the estimated one; more shows as a coloured fringe when layers move."""
 GROUND_SLACK = 16.0
-"""Levels by which a made-up colour behind a soft pixel may be bent so that the mixture comes out."""
+"""How many levels an invented colour behind a soft pixel may change to make the mixture exact."""
 ALPHA_SLACK = 24.0
-"""Levels by which alpha may follow the ground: it was estimated before the ground was filled."""
+"""How many levels alpha may change to fit the ground: it was estimated before the ground was filled."""
 ALIKE = 1000.0
-"""Squared distance of cover and ground, about 18 levels per channel, below which their difference says little about alpha."""
+"""If cover and ground are closer than this squared distance (18 levels per channel), they say little about alpha."""
 STRIP = 1 << 18
-"""Pixels composed at a time: a few layers of them stay in a core's cache."""
+"""How many pixels are composed at a time: a few layers of them fit in a core's cache."""
 
 
 @dataclass(frozen=True)
 class Solved:
-    """What solving did to the soft pixels.
+    """How solving changed the soft pixels.
 
     Attributes:
-        raised_alpha: pixels whose alpha was raised so that an exact colour exists.
-        distance: mean Euclidean distance of solved from estimated colour over the pixels that stayed soft, levels.
+        raised_alpha: number of pixels whose alpha was raised so that an exact colour exists.
+        distance: mean Euclidean distance between solved and estimated colour over the pixels that stayed soft, in levels.
     """
 
     raised_alpha: int
@@ -48,16 +48,16 @@ def over(top: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: NDArray[np.ui
 
 
 def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[np.intp]) -> Solved:
-    """Change the layers at some pixels so that there they recompose to the picture exactly.
+    """Change the layers at some pixels so that they recompose to the picture exactly there.
 
-    The last layer to touch a pixel gets `F = round((255·I − (255 − α)·B) / α)`; α rises until F is in 0…255 and no further
-    than `NEAR_ESTIMATE` from the colour the layer had; at α = 255, F = I. What lies directly under it and was made up bends
-    first, by `GROUND_SLACK` at most. A pixel that fits its ground better than its cover becomes ground.
+    The last layer to touch a pixel gets `F = round((255·I − (255 − α)·B) / α)`. α rises until F is in 0…255 and no further than
+    `NEAR_ESTIMATE` from the colour the layer had; at α = 255, F = I. The invented colour directly below it may change first, by
+    at most `GROUND_SLACK`. A pixel that fits its ground better than its cover becomes ground.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
         rgba: layers uint8 (H, W, 4), back to front, C-contiguous, with estimated colours; changed in place.
-        index: flat indices of the pixels to solve; under each the farthest layer that is not transparent must be opaque.
+        index: flat indices of the pixels to solve. At each, the farthest visible layer must be opaque.
 
     Returns:
         How far this went from the estimates.
@@ -94,7 +94,7 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     fitted = _fit_alpha(image, start.astype(np.float32), estimate, ground)
     ground[bent] = _bend(image[bent], fitted[bent], estimate[bent], ground[bent])
     alpha = _least_alpha(image, fitted, estimate, ground)
-    # A pixel that found no soft solution and is more like its ground than like its cover is ground.
+    # A pixel without a soft solution that looks more like its ground than like its cover is ground.
     lost = alpha[bent] == 255
     nearer_ground = _length(image - ground) < _length(image - estimate)
     become = bent[lost & nearer_ground[bent]]
@@ -114,7 +114,7 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
 def _compose_below(
     stack: NDArray[np.uint8], soft: NDArray[np.intp], top: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """The composite under the top layer, float32 (n, 3) whole levels, and the next layer that is not transparent."""
+    """The composite below the top layer, float32 (n, 3) whole levels, and the next visible layer."""
     ground = np.zeros((soft.size, 3), np.uint8)
     under = np.zeros(soft.size, np.intp)
     for k in range(len(stack) - 1):
@@ -134,7 +134,7 @@ def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 def _fit_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Alpha as the ground that was really put there has it, no further than `ALPHA_SLACK` from what the matte said."""
+    """Alpha recomputed with the ground that was really put there, at most `ALPHA_SLACK` from the matte's."""
     axis = estimate - ground
     length = _length(axis)
     along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
@@ -146,7 +146,7 @@ def _fit_alpha(
 def _bend(
     image: NDArray[np.float32], alpha: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The ground's share of what is left over when cover and ground are mixed: the least change to both together."""
+    """The ground's part of the remainder when cover and ground are mixed: the smallest change to both together."""
     a = (alpha / np.float32(255.0))[:, None]
     rest = image - a * estimate - (1.0 - a) * ground
     change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
@@ -157,11 +157,14 @@ def _bend(
 def _least_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The least whole alpha from `start` on whose exact colour is in range and near the estimate in every channel; else 255."""
+    """The smallest whole alpha from `start` on whose exact colour is in range and near the estimate in every channel.
+
+    Else 255.
+    """
     low = np.maximum(estimate - NEAR_ESTIMATE, 0.0) - ground
     high = np.minimum(estimate + NEAR_ESTIMATE, 255.0) - ground
     need = 255.0 * (image - ground)
-    # The exact colour less the ground is need / alpha, rounded: it must come to lie between low and high.
+    # The exact colour minus the ground is need / alpha, rounded; it must be between low and high.
     least = np.maximum(_bound(need, np.where(need > 0, high, low)), 1.0).max(axis=1)
     alpha = np.maximum(start, np.ceil(least - 1e-3))
     solved = np.rint(need / np.maximum(alpha, 1.0)[:, None])
@@ -170,7 +173,7 @@ def _least_alpha(
 
 
 def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The alpha at which need / alpha reaches a limit of the same sign; 255 if it never does, 0 if nothing is needed."""
+    """The alpha at which need / alpha reaches a limit with the same sign; 255 if it never does, 0 if nothing is needed."""
     reachable = need * limit > 0
     alpha = np.divide(need, limit, out=np.full_like(need, 255.0), where=reachable)
     alpha[need == 0] = 0.0
@@ -180,17 +183,17 @@ def _bound(need: NDArray[np.float32], limit: NDArray[np.float32]) -> NDArray[np.
 def compose(
     rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, rgba: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], int]:
-    """Put layers over each other and compare with the picture.
+    """Stack the layers and compare the result with the picture.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
         alpha: uint8 (H, W) or None for opaque; colour under alpha 0 is not compared.
-        rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is not transparent, the farthest of
-            them must be opaque: so the layers of this product are made.
+        rgba: uint8 (H, W, 4), back to front, straight alpha. Wherever more than one is visible, the farthest of them must be
+            opaque, as in all layers that this program makes.
 
     Returns:
         The composite, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha; and the largest difference in any channel,
-        alpha included.
+        including alpha.
     """
     height, width = rgb.shape[:2]
     out = np.empty((height, width, 3 if alpha is None else 4), np.uint8)
@@ -223,7 +226,7 @@ def _compose_strip(layers: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         if not cv2.hasNonZero(alpha):
             continue
         alpha = alpha.reshape(layer.shape[:2])
-        # Over nothing, a layer is itself, also where it is not opaque.
+        # Over nothing, a layer is unchanged, even where it is not opaque.
         hard = alpha == 255
         soft = (alpha > 0) & ~hard
         if soft.any():

@@ -1,7 +1,7 @@
 """Disparity at the photo's resolution, with its steps on the photo's edges.
 
-Surfaces are interpolated; steps stay steps. Around a step every pixel is given to the near or to the far side by the colours
-of both, so that no in-between depth ("skirt") is left that a threshold could cut a false layer from.
+Surfaces are interpolated; steps stay steps. Around a step, every pixel is assigned to the near or the far side by the colours
+of both. So no in-between depth (a "skirt") is left from which a threshold could cut a false layer.
 """
 
 import cv2
@@ -12,33 +12,33 @@ from pipeline.image.filters import box, local_colours, narrowest, power, resize,
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
-"""A difference of disparity above which two neighbours are two things: at four layers an eighth of a layer's depth."""
+"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
 LONGEST_GAP = 0.06
-"""Share of the longer side up to which the two ends of a gap tell what lies between: twice the shadow a stereo pair casts."""
+"""Fraction of the longer side. Up to this length, a gap is filled from its two ends: twice the shadow of a stereo pair."""
 BRIDGE_SIDE = 1024
-"""Readings on the longer side above which gaps are bridged on every second, third, … reading: gaps are guesses anyway."""
+"""Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
 FARTHER = 12.0
-"""How strongly unknown readings follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+"""How strongly unknown values follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
 COLOUR_NOISE = 8.0
-"""Levels by which the colour of one surface varies in a photo without being another surface."""
+"""By how many levels the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""Pixels per reading from which on steps have been smeared by enlarging."""
+"""From this many pixels per value on, enlarging has blurred the steps."""
 PASSES = 2
-"""A second look decides what lay beyond the first one's window: the outer slope of a smeared step. A third changes little."""
+"""The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
-"""How far into the other side's colours a pixel must lie before a depth that already has an edge there is overruled."""
+"""How far into the other side's colours a pixel must be to overrule a depth that already has an edge there."""
 
 
 def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    """Bring disparity to the photo's resolution and its steps onto the photo's edges.
+    """Bring disparity to the photo's resolution, and its steps onto the photo's edges.
 
     Args:
         rgb: uint8 (H, W, 3).
-        values: float32 (h, w), 0 far to 1 near; not finite counts as no reading.
-        valid: bool (h, w), False where there is no reading; None if everywhere.
+        values: float32 (h, w), 0 far to 1 near; values that are not finite count as not measured.
+        valid: bool (h, w), False where nothing was measured; None if it was everywhere.
 
     Returns:
-        float32 (H, W), 0 to 1. Without a single reading, 0 everywhere.
+        float32 (H, W), 0 to 1; 0 everywhere if nothing was measured.
 
     Raises:
         ValueError: `values` and `valid` differ in shape.
@@ -61,9 +61,9 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
 
 
 def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Bridge short gaps the shorter way, along their row or column, and let the surroundings spread into the others.
+    """Bridge short gaps along their row or column, whichever is shorter, and fill the others from their surroundings.
 
-    Between two ends of one surface the bridge is straight; between two surfaces it is the farther one's.
+    Between two ends of one surface the bridge is straight; between two surfaces it takes the farther one's value.
     """
     start = np.where(known, np.clip(np.nan_to_num(values), 0.0, 1.0), 0.0).astype(np.float32)
     step = -(-max(values.shape) // BRIDGE_SIDE)
@@ -85,7 +85,7 @@ def _bridged_rows(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple
 
 
 def _bridge(start: NDArray[np.float32], known: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fill along rows; the length of the gap each value bridges, infinite where one of its ends is the canvas's edge."""
+    """Fill along rows. Also returns the length of the gap that each value bridges, infinite if it reaches the canvas's edge."""
     count = start.shape[1]
     place = np.arange(count)
     before = np.maximum.accumulate(np.where(known, place, -1), axis=1)
@@ -119,7 +119,7 @@ def _spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np
 
 
 def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: float) -> None:
-    """Decide near or far, in place, for every pixel around a step; everything else is left as it is."""
+    """Decide near or far, in place, for every pixel around a step; everything else stays as it is."""
     grid = Grid.of(disparity.shape, smooth=True)
     reach = max(2.0 + max(disparity.shape) / 1000.0, 2.0 * scale) / grid.step
     radius = max(1, round(reach))
@@ -140,7 +140,7 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
         far_here, near_here = pixels.sample(far), pixels.sample(near)
         side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
-        sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself has decided; 0: in between
+        sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself decides; 0: it is in between
         towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
         verdict.reshape(-1)[block] = towards_near
         return far_here, near_here, side
@@ -157,11 +157,11 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
 
 
 def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """How far each cell is from the mean along its row and column: a third of a step beside one, nothing on a slope."""
+    """How far each cell is from the mean along its row and column: a third of a step next to one, 0 on a slope."""
     length = 2 * radius + 1
     across = np.abs(coarse - box(coarse, length, 1))
     down = np.abs(coarse - box(coarse, 1, length))
-    # Cut off by the canvas, the mean of a slope is not its middle.
+    # At the edge of the canvas, the mean of a slope is not its middle.
     across[:, :radius] = across[:, -radius:] = 0.0
     down[:radius] = down[-radius:] = 0.0
     bend: NDArray[np.float32] = np.maximum(across, down)
@@ -188,7 +188,10 @@ def _side_colours(
 
 
 def _colour_side(pixel: NDArray[np.uint8], behind: NDArray[np.float32], ahead: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each of n pixels, 0 to 1: is its colour (n, 3) that of the far (0) or of the near (1) side; 0.5: cannot tell."""
+    """For each of n pixels, 0 to 1: whether its colour (n, 3) is that of the far (0) or of the near (1) side.
+
+    0.5 is undecided.
+    """
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     noise = COLOUR_NOISE**2 + behind[:, 3] + ahead[:, 3]

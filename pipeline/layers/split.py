@@ -1,7 +1,7 @@
 """Where the disparity is cut: thresholds between layers, and the label of every pixel.
 
-The default is Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity",
-1958; known as Jenks natural breaks), by dynamic programming over a histogram, then moved into the nearest valley.
+The default is Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity", 1958;
+known as Jenks natural breaks), by dynamic programming over a histogram. Each cut then moves into the nearest valley.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, grown, narrowest, widest
 
 BINS = 512
-"""Finer than the eight bits of most depth pictures, coarse enough for an n × n table of costs (2 MB) in milliseconds."""
+"""Finer than the 8 bits of most depth pictures, but few enough for an n × n table of costs (2 MB) in milliseconds."""
 MIN_SHARE = 0.03
-"""A layer below this share of the picture is a speck nobody would want to move by itself."""
+"""A layer below this fraction of the picture is a speck that nobody wants to move separately."""
 SAMPLE_PIXELS = 1 << 20
-"""The histogram of a million evenly spaced pixels is within a few tenths of a percent of the whole picture's."""
+"""The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
-"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat, whatever rounding did to it."""
+"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat; the rest is rounding."""
 SHORTAGE_COST = 1e3
-"""What a layer without enough pixels costs, against a total variance of at most 1: dearer than any honest grouping, so that
-it is taken only when there is no other."""
+"""The cost of a layer without enough pixels, compared with a total variance of at most 1.
+
+It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
+"""
 
 
 def find_thresholds(
@@ -39,18 +41,18 @@ def find_thresholds(
         disparity: float32 (H, W), 0 far to 1 near.
         visible: bool (H, W), the pixels that count; None for all.
         num_layers: at least 2.
-        split: natural, equal (steps of equal size between the farthest and the nearest pixel), quantile (layers of equal
-            size), or the thresholds themselves.
+        split: natural, equal (equal steps between the farthest and the nearest pixel), quantile (layers of equal size), or the
+            thresholds themselves.
         known: where the source of the depth knows its things to be apart, the most important first. The natural split takes as
             many as it needs and cuts nowhere else; layers that are left over are empty and lie just below the first.
 
     Returns:
-        Strictly rising thresholds, each a float32 number. Where the picture has fewer distinct depths than layers, every
-        depth gets a layer of its own and the thresholds that are left lie above the nearest depth if there is room, otherwise
-        in the widest gaps: their layers are empty.
+        Strictly rising thresholds, each a float32 number. If the picture has fewer distinct depths than layers, every depth
+        gets its own layer. The remaining thresholds are above the nearest depth if there is room, otherwise in the widest gaps;
+        their layers are empty.
 
     Raises:
-        ValueError: given thresholds that are not `num_layers` − 1 rising numbers, or an unknown method.
+        ValueError: the given thresholds are not `num_layers` − 1 rising numbers, or the method is unknown.
     """
     if not isinstance(split, str):
         return _given(split, num_layers)
@@ -74,7 +76,7 @@ def find_thresholds(
 
 
 def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.uint8]:
-    """Give every pixel to a layer.
+    """Assign every pixel to a layer.
 
     Args:
         disparity: float32 (H, W).
@@ -90,20 +92,20 @@ def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArra
 
 
 def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> NDArray[np.uint8]:
-    """Give away the thin strips of middle layers along the steps between a farther and a nearer one.
+    """Remove thin strips of middle layers along the steps between a farther and a nearer layer.
 
-    They are left-overs of interpolated depth, belong to one of the two sides, and would come off as fragments when layers move.
-    Thin things that stand in front of everything around them, or are all there is behind it, are kept.
+    They are left over from interpolated depth and belong to one of the two sides; they would come off as fragments when layers
+    move. Thin things that are in front of everything around them, or that are all there is behind it, are kept.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
         num_layers: how many.
-        radius: strips up to twice as wide in pixels are looked at.
+        radius: in pixels; strips up to twice as wide are examined.
 
     Returns:
-        uint8 (H, W): the labels, with strips given to the nearest side.
+        uint8 (H, W): the labels, with strips assigned to the nearest side.
     """
-    # A strip is a matter of a border's width: every few pixels tell enough of what surrounds it.
+    # A strip is as narrow as a border, so every few pixels show enough of its surroundings.
     step = max(1, radius // 4)
     coarse = np.ascontiguousarray(labels[::step, ::step])
     window = 2 * (radius // step) + 1
@@ -169,7 +171,7 @@ def _at_known(known: Sequence[float], num_layers: int) -> tuple[float, ...]:
 
 
 def _rising(thresholds: NDArray[np.float64]) -> tuple[float, ...]:
-    """Round to float32, in which pixels are compared, and keep every threshold above the one before."""
+    """Round to float32, the type in which pixels are compared, and keep every threshold above the one before."""
     out: list[np.float32] = []
     for value in thresholds.astype(np.float32):
         out.append(value if not out or value > out[-1] else np.nextafter(out[-1], np.float32(np.inf)))
@@ -184,7 +186,7 @@ def _representatives(depths: NDArray[np.float64], num_layers: int) -> NDArray[np
 
 
 def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]:
-    """Cut just below every distinct depth but the first; put what is left where it separates nothing."""
+    """Cut just below every distinct depth but the first, and put the remaining cuts where they separate nothing."""
     between = [(a + b) / 2 if np.float32((a + b) / 2) > a else b for a, b in pairwise(depths)]
     spare = num_layers - 1 - len(between)
     if not spare:
@@ -192,7 +194,7 @@ def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]
     top = float(depths[-1])
     if top < 1.0:
         return _rising(np.concatenate([between, np.linspace(top, 1.0, spare + 2)[1:-1]]))
-    # The nearest depth is at the very front: the spare layers go where the picture has the widest gap.
+    # The nearest depth is 1, the very front, so the empty layers go into the picture's widest gap.
     marks = np.concatenate([[0.0], depths])
     widest = int(np.argmax(np.diff(marks)))
     low = marks[widest]
@@ -201,7 +203,7 @@ def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]
 
 
 def _quantiles(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
-    """The bin edges nearest to equal shares, each with at least one occupied bin behind the one before."""
+    """The bin edges nearest to equal shares, each with at least one occupied bin after the one before."""
     occupied = np.flatnonzero(shares)
     below = np.cumsum(shares[occupied])
     cuts: list[int] = []
@@ -219,7 +221,7 @@ def _natural(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
 
 
 def _fisher(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
-    """Group bins so that the variance within groups is least; the exact optimum, in O(k n²) with vectorised rows."""
+    """Group bins so that the variance within groups is smallest: the exact optimum, in O(k n²) with vectorised rows."""
     n = shares.size
     place = (np.arange(n) + 0.5) / n
     mass, first, second = (np.concatenate([[0.0], np.cumsum(shares * place**p)]) for p in range(3))
@@ -241,7 +243,10 @@ def _fisher(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
 
 
 def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
-    """The middle of the empty bins around a place, where a cut is safest against noise on both sides; else the place."""
+    """The middle of the empty bins around a place, where a cut is safest against noise on both sides.
+
+    Otherwise the place itself.
+    """
     if density[place] > 0.0:
         return place
     low = high = place
@@ -253,9 +258,9 @@ def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
 
 
 def _into_valleys(shares: NDArray[np.float64], cuts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Move each cut to the lowest place of the smoothed histogram near it, where the fewest pixels are torn apart.
+    """Move each cut to the lowest place of the smoothed histogram near it, where it separates the fewest pixels.
 
-    A cut moves by at most a quarter of the way to its neighbours, and never so that a layer falls below the least share.
+    A cut moves by at most a quarter of the way to its neighbours, and never so far that a layer falls below the smallest share.
     """
     n = shares.size
     kernel = np.hanning(9)[1:-1]

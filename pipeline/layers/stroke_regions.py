@@ -1,4 +1,4 @@
-"""Borders between layers that go around brush strokes instead of through them."""
+"""Moves borders between layers so that they go around brush strokes instead of through them."""
 
 import cv2
 import numpy as np
@@ -7,20 +7,22 @@ from numpy.typing import NDArray
 from pipeline.image.filters import resize
 
 LARGEST_MOVED = 0.002
-"""Share of the picture's pixels up to which a part of a stroke follows the rest of it; a larger one is a thing of its own, and
-its depth counts for more than the brush."""
+"""Up to this fraction of the picture's pixels, a part of a stroke follows the rest of it.
+
+A larger part is a separate thing, and its depth counts for more than the brush.
+"""
 
 
 def keep_whole(labels: NDArray[np.uint8], pieces: NDArray[np.int32], num_layers: int) -> NDArray[np.uint8]:
-    """Give every piece to the layer that most of what is seen of it lies in.
+    """Assign every stroke to the layer that holds most of its visible part.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
-        pieces: int32 (h, w) of the same view, numbers of pieces; 0 belongs to none and stays as it is.
+        pieces: int32 (h, w) of the same view, numbers of strokes; pixels with 0 belong to none and keep their label.
         num_layers: how many.
 
     Returns:
-        uint8 (H, W): the labels. A piece that lies evenly in two layers goes to the farther one.
+        uint8 (H, W): the labels. A stroke that is equally in two layers goes to the farther one.
     """
     small = resize(labels, pieces.shape, cv2.INTER_NEAREST_EXACT)
     counts = np.bincount(pieces.ravel() * num_layers + small.ravel(), minlength=(int(pieces.max()) + 1) * num_layers)
@@ -29,7 +31,7 @@ def keep_whole(labels: NDArray[np.uint8], pieces: NDArray[np.int32], num_layers:
     second = np.where(np.arange(num_layers) == best[:, None], 0, counts).max(axis=1)
     cut = (second > 0) & (second <= LARGEST_MOVED * pieces.size) & (size > 0)
     cut[0] = False
-    # Numbers of layers, and behind them "as it was".
+    # The numbers of the layers, and after them one for "unchanged".
     target = np.where(cut, best, num_layers).astype(np.uint8)
     wanted = resize(target[pieces], labels.shape, cv2.INTER_NEAREST_EXACT)
     return np.where(wanted == num_layers, labels, wanted)

@@ -1,6 +1,6 @@
-"""The painting of a photo (step 2): by strokes or by diffusion, as the style says.
+"""The painting of a photo (step 2): by strokes or by diffusion, depending on the style.
 
-A painting is a picture like any other from here on: layers are cut from it, while depth is read from the photo.
+From here on, a painting is a picture like any other: layers are cut from it, while the depth comes from the photo.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from daemon.contract.manifest import Painterly
 from daemon.contract.messages import JobCommand
 from daemon.contract.spec import JobSpec
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 from pipeline.painterly import strokes
-from pipeline.painterly.styles import StrokesStyle, named
+from pipeline.painterly.styles import named
 
-_SPREAD_SIDE = 256  # longer side on which colours spread below what is transparent: smooth, and nobody sees more
+_SPREAD_SIDE = 256  # longer side of the picture in which colours spread under transparent parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,11 @@ class Painting:
     """A photo after it was painted.
 
     Attributes:
-        photo: the photo with the painting for its colours; shape, alpha, profile and warnings are the photo's.
+        photo: the photo with the painting as its colours; shape, alpha, profile and warnings are the photo's.
         provenance: what goes into the manifest.
         warnings: sentences for people.
-        pieces: int32 (h, w), which stroke is seen where, 0 for none, at the photo's aspect; None where no strokes are known.
-            A stroke is one thing: no border between layers should cut it.
+        pieces: int32 (h, w) at the photo's aspect: which stroke is visible where, 0 for none. None if strokes are unknown. A
+            stroke is one object, so no border between layers should cut it.
     """
 
     photo: Photo
@@ -40,29 +41,29 @@ class Painting:
     pieces: NDArray[np.int32] | None = None
 
 
-def engine(spec: JobSpec) -> Literal["strokes", "diffusion"]:
-    """What will paint: strokes, also where nothing is to be painted, or diffusion.
+def engine(spec: JobSpec, *style_lists: str) -> Literal["strokes", "diffusion"]:
+    """What will paint: strokes (even if nothing needs painting) or diffusion.
 
     Raises:
         SpecInvalid: there is no such style.
     """
-    return "strokes" if spec.strength == 0.0 else named(spec.style)[1].engine
+    return "strokes" if spec.strength == 0.0 else named(spec.style, *style_lists)[1].engine
 
 
 def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) -> Painting:
-    """Paint a photo after the spec's style, strength and seed.
+    """Paint a photo in the spec's style, with its strength and seed.
 
     Args:
         photo: what to paint.
-        job: its spec; where models lie, the device, how many threads.
-        progress: told the share that is done, 0 to 1.
+        job: its spec, the models folder, the device, the number of threads.
+        progress: called with the fraction that is done, 0 to 1.
 
     Raises:
         SpecInvalid: there is no such style.
-        WeightsMissing, WeightsCorrupt, ModelFailed, DeviceUnavailable: the style needs a model that is not there or fails.
+        WeightsMissing, WeightsCorrupt, ModelFailed, DeviceUnavailable: the style needs a model that is missing or fails.
     """
     spec = job.spec
-    name, style = named(spec.style)
+    name, style = named(spec.style, *job.style_lists)
     provenance = Painterly(engine=style.engine, style=name, strength=spec.strength, seed=spec.seed)
     warnings: tuple[str, ...] = ()
     pieces = None
@@ -74,7 +75,7 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
         )
         painted, pieces = by_hand.rgb, by_hand.owners
     else:
-        from pipeline.painterly import diffusion  # imports torch and diffusers: seconds that strokes need not wait for
+        from pipeline.painterly import diffusion  # imports torch and diffusers, which takes seconds and strokes do not need
 
         result = diffusion.paint(visible_colours(photo), style, job, progress)
         painted, warnings = result.rgb, result.warnings
@@ -94,13 +95,13 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
 
 
 def in_words(made: Painterly) -> str:
-    """What painted a picture, as a person reads it."""
+    """What painted a picture, in words for people."""
     by = f" by {made.model}" if made.model else ""
     return f"{made.style}, strength {made.strength:g}, seed {made.seed}{by}"
 
 
 def visible_colours(photo: Photo) -> NDArray[np.uint8]:
-    """The photo's colours, those around it where it is transparent: files hold anything there, and a brush takes it up."""
+    """The photo's colours, with transparent parts filled from around them: a file may contain any colours there."""
     if photo.alpha is None:
         return photo.rgb
     height, width = photo.alpha.shape
@@ -111,7 +112,7 @@ def visible_colours(photo: Photo) -> NDArray[np.uint8]:
     colour = resize(photo.rgb.astype(np.float32) * opacity[..., None], small, cv2.INTER_AREA)
     spread = np.zeros((*small, 3), np.float32)
     share = np.zeros(small, np.float32)
-    for sigma in (1.0, 4.0, 16.0, 64.0):  # the nearest that says anything decides
+    for sigma in (1.0, 4.0, 16.0, 64.0):  # the smallest radius with any colour decides
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
         mean = cv2.GaussianBlur(colour, (0, 0), sigma) / np.maximum(total, 1e-4)[..., None]
         fresh = np.clip(total * 4.0, 0.0, 1.0 - share)

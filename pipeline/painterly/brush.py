@@ -1,7 +1,7 @@
-"""The brush and the canvas: strokes become bundles of hairs, each a tapered antialiased polygon.
+"""The brush and the canvas: strokes become bundles of hairs, each a tapered, antialiased polygon.
 
-The canvas has a fourth channel, the height of the paint, so that light can fall on it later. Small pictures are painted larger
-than they are and reduced at the end: hairs are finer than their pixels.
+The canvas has a fourth channel, the height of the paint, which is lit later. Small pictures are painted larger and reduced at
+the end, because hairs are finer than their pixels.
 """
 
 import itertools
@@ -18,31 +18,31 @@ from pipeline.image.filters import resize
 
 Floats = NDArray[np.float32]
 
-_LEAST_SIDE, _MAX_ENLARGED = 2000, 4  # hairs need pixels; four times is as fine as one sees after reduction
-_OWNERS_SIDE = 2048  # longer side of the map of strokes: that of the picture they are planned on
+_LEAST_SIDE, _MAX_ENLARGED = 2000, 4  # hairs need pixels; more than four times would be invisible after reduction
+_OWNERS_SIDE = 2048  # longer side of the stroke map, as of the picture that strokes are planned on
 _BANDS = 8  # fixed, so that the bytes do not depend on the number of threads
 _CHUNK = 2048  # strokes whose hairs are computed at a time
 _BITS = 4  # fractional bits of coordinates
 _MAX_HAIRS = 12
-_RAGGED = 0.22  # share of a stroke's length by which hairs end earlier or later than others
-_BUNDLE = 0.87  # half the width of a bundle of hairs, in radii: that of the outermost hair's middle and half of its own
+_RAGGED = 0.22  # fraction of a stroke's length by which hairs end earlier or later than others
+_BUNDLE = 0.87  # half the width of a bundle of hairs, in brush radii, including half of the outermost hair
 _HAIR_TONE = 15.0  # levels by which a hair is lighter or darker than its stroke, at full relief
-_BARE, _THIN, _MEDIUM_HEIGHT = 0, 1, 128  # heights: no paint, the least there is, the usual
+_BARE, _THIN, _MEDIUM_HEIGHT = 0, 1, 128  # heights: no paint, the least paint, the usual paint
 
 
 @dataclass(frozen=True, eq=False)
 class Strokes:
-    """Strokes of one brush in the order they are laid.
+    """Strokes of one brush, in the order in which they are painted.
 
     Attributes:
         paths: float32 (n, L, 2), x and y in pixels of the photo.
-        counts: intp (n,), how many points of each path are meant; 1 is a dot.
+        counts: intp (n,), how many points of each path are used; 1 is a dot.
         colours: uint8 (n, 3).
-        radius: of the brush, pixels of the photo.
-        tones: float32 (n, hairs), lighter and darker hairs, −1 to 1.
-        ends: float32 (n, hairs, 2), where a hair begins and ends, as shares of the stroke.
+        radius: of the brush, in pixels of the photo.
+        tones: float32 (n, hairs), how much lighter or darker each hair is, −1 to 1.
+        ends: float32 (n, hairs, 2), where a hair begins and ends, as fractions of the stroke.
         heights: float32 (n,), how thick the paint is, −1 to 1.
-        relief: how much hairs and heights show, 0 to 1.
+        relief: how clearly hairs and heights show, 0 to 1.
     """
 
     paths: Floats
@@ -64,7 +64,7 @@ class Strokes:
         relief: float,
         generator: np.random.Generator,
     ) -> "Strokes":
-        """Strokes with hairs of their own."""
+        """Strokes with randomly varied hairs."""
         number = len(paths)
         hairs = 1 if paths.shape[1] == 1 or relief == 0.0 else int(np.clip(round(1.6 * np.sqrt(radius)), 3, _MAX_HAIRS))
         tones = generator.uniform(-1.0, 1.0, (number, hairs)).astype(np.float32)
@@ -77,13 +77,13 @@ class Strokes:
 
 
 class Canvas:
-    """Paint and its height, and which stroke lies where.
+    """Paint and its height, and which stroke is where.
 
     Attributes:
         pixels: uint8 (H·factor, W·factor, 4): red, green, blue, height.
         factor: how many times larger than the photo it is.
-        owners: int32 (h, w), the number of the uppermost stroke, 0 where there is none; the photo's aspect, longer side at
-            most `_OWNERS_SIDE`.
+        owners: int32 (h, w) at the photo's aspect, longer side at most `_OWNERS_SIDE`: the number of the uppermost stroke, 0
+            for none.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], factor: int) -> None:
@@ -105,7 +105,7 @@ class Canvas:
         return cls(pixels, factor)
 
     def seen(self, height: int, width: int) -> NDArray[np.uint8]:
-        """The paint reduced to (height, width): uint8 RGB."""
+        """The paint, reduced to (height, width): uint8 RGB."""
         return np.ascontiguousarray(resize(self.pixels, (height, width), cv2.INTER_AREA)[:, :, :3])
 
     def bare(self, height: int, width: int) -> NDArray[np.bool_]:
@@ -114,13 +114,13 @@ class Canvas:
         return resize(bare, (height, width), cv2.INTER_AREA) > 127
 
     def heights(self) -> NDArray[np.uint8]:
-        """The height of the paint, uint8 (H·factor, W·factor); the ground lies as high as the usual stroke."""
+        """The height of the paint, uint8 (H·factor, W·factor); the ground is as high as the usual stroke."""
         height = np.ascontiguousarray(self.pixels[:, :, 3])
         height[height == _BARE] = _MEDIUM_HEIGHT
         return height
 
     def draw(self, strokes: Strokes, *, opacity: float, threads: int, progress: Callable[[float], None]) -> None:
-        """Lay the strokes on the canvas; they cover each other, and all of them together what was below by `opacity`."""
+        """Paint the strokes. They cover each other, and together they cover what is below by `opacity`."""
         below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
         edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
@@ -135,7 +135,7 @@ class Canvas:
             self.pixels[:, :, :3] = mixed
 
     def _note_owners(self, strokes: Strokes) -> None:
-        """Write the number of every stroke where it lies, its hairs taken together."""
+        """Write the number of every stroke where it is, treating its hairs as one area."""
         number = len(strokes.paths)
         scale = np.float32(max(self.owners.shape) * self.factor / max(self.pixels.shape[:2]))
         if strokes.paths.shape[1] == 1:
@@ -179,7 +179,7 @@ def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], f
     outlines[..., 1] -= np.float32(top)
     fixed = np.rint(outlines * np.float32(1 << _BITS) - np.float32(1 << _BITS >> 1)).astype(np.int32)
     colours = _colours(strokes, which)
-    smooth = cv2.LINE_AA if factor == 1 else cv2.LINE_8  # what is reduced afterwards need not be smoothed twice
+    smooth = cv2.LINE_AA if factor == 1 else cv2.LINE_8  # what is reduced later need not be smoothed twice
     points = ((strokes.counts[which] - 1) * fineness + 1).tolist()
     for own, count, paint in zip(fixed, points, colours, strict=True):
         for hair, colour in zip(own, paint, strict=True):
@@ -187,21 +187,21 @@ def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], f
 
 
 def _fineness(radius: float) -> int:
-    """Into how many pieces a step of a path is cut for a brush of so many pixels: none of them shows its corners."""
+    """How many parts a step of a path is divided into, for a brush of that many pixels, so that no corners show."""
     return int(np.clip(round(radius / 8.0), 1, 4))
 
 
 def _meant(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Of an outline (2·P, 2), the points of a path with `count` of them."""
+    """The points of an outline (2·P, 2) that belong to a path with `count` points."""
     if 2 * count == len(outline):
         return outline
     return np.concatenate([outline[:count], outline[len(outline) - count :]])
 
 
 def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Floats:
-    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2), the right side forth and the left side back.
+    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2), forward on the right side, back on the left.
 
-    P is (L − 1)·fineness + 1. Of a path with fewer points than L the first of the one and the last of the other side are meant.
+    P is (L − 1)·fineness + 1. A path with fewer than L points uses only the first points of one side and the last of the other.
     """
     paths, last = _along_splines(strokes.paths[which], np.maximum(strokes.counts[which] - 1, 1), fineness)
     hairs = strokes.tones.shape[1]
@@ -213,7 +213,7 @@ def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Float
     along /= np.maximum(np.linalg.norm(along, axis=2, keepdims=True), 1e-6)
     normal = np.stack([-along[..., 1], along[..., 0]], axis=-1)
     share = np.minimum(at / last, 1.0).astype(np.float32)
-    # Each hair has its own begin and end: its points are those of the stroke, moved along it.
+    # Each hair begins and ends at its own place: its points are those of the stroke, shifted along it.
     own = strokes.ends[which]
     wanted = (own[:, :, :1] + (own[:, :, 1:] - own[:, :, :1]) * share[:, None, :]) * last[:, None]
     floor = np.minimum(wanted.astype(np.intp), (last - 1)[:, None])
@@ -222,7 +222,7 @@ def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Float
     middle = paths[row, floor] * (1 - part) + paths[row, floor + 1] * part
     across = normal[row, floor] * (1 - part) + normal[row, floor + 1] * part
     spread = np.linspace(-1.0, 1.0, hairs + 2, dtype=np.float32)[1:-1] if hairs > 1 else np.zeros(1, np.float32)
-    # Pressed in the middle, lifted at the ends; single hairs come to a point, a wash ends round.
+    # The brush is pressed in the middle and lifted at the ends. Single hairs end in a point, a wash ends round.
     pressure = (0.72 + 0.28 * np.sin(np.pi * np.clip(share * 0.9 + 0.1, 0, 1)))[:, None, :, None]
     if hairs > 1:
         tip = np.sqrt(np.clip(np.minimum(share * 6.0 + 0.35, (1.0 - share) * 4.0 + 0.15), 0.0, 1.0))
@@ -240,20 +240,20 @@ def _along_splines(paths: Floats, last: NDArray[np.intp], fineness: int) -> tupl
 
     Args:
         paths: float32 (n, L, 2), the control points.
-        last: (n,), the number of the last one that is meant, at least 1.
+        last: (n,), the index of the last control point that is used, at least 1.
         fineness: points per control point.
 
     Returns:
-        float32 (n, (L − 1)·fineness + 1, 2), and the number of the last point that is meant.
+        float32 (n, (L − 1)·fineness + 1, 2), and the index of the last point that is used.
     """
     number, length = paths.shape[:2]
     row = np.arange(number)
     control = np.empty((number, length + 2, 2), np.float32)
     control[:, 1:-1] = paths
-    # Beyond its ends a path goes straight on.
+    # Beyond its ends, a path continues straight.
     control[:, 0] = 2 * paths[:, 0] - paths[:, 1]
     control[row, last + 2] = 2 * paths[row, last] - paths[row, last - 1]
-    control[last < length - 1, -1] = 0.0  # nobody means it
+    control[last < length - 1, -1] = 0.0  # it is not used
     fine = np.empty((number, (length - 1) * fineness + 1, 2), np.float32)
     for piece in range(fineness):
         t = piece / fineness

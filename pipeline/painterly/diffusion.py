@@ -1,7 +1,8 @@
 """Painting by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
 
-A folder of the LCM-LoRA (Luo et al., 2023) or of a tiny autoencoder beside it makes a painting on the CPU fast: who fetched
-them wants that. On a graphics processor the full model takes seconds and is always used. What was used stands in the manifest.
+If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it and are fast: whoever
+fetched it wants that. On a graphics processor the full model takes seconds and is always used. The manifest names what was
+used.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import DiffusionStyle
 from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
 from daemon.errors import Internal, ModelFailed, WeightsMissing
@@ -22,18 +24,17 @@ from pipeline.devices import Device
 from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
-from pipeline.painterly.styles import DiffusionStyle
 
 Rgb = NDArray[np.uint8]
 
-_MULTIPLE = 8  # the autoencoder's reduction
-_LEAST_SIDE = 64  # four halvings in the network leave it something to look at
-_LONGER_SIDE = ((24 << 30, 1024), (10 << 30, 768), (0, 512))  # by memory: single precision at 1024 takes about 12 GB
+_MULTIPLE = 8  # the factor by which the autoencoder reduces
+_LEAST_SIDE = 64  # the network halves four times and must have something left
+_LONGER_SIDE = ((24 << 30, 1024), (10 << 30, 768), (0, 512))  # by bytes of memory; single precision at 1024 takes about 12 GB
 _TRAINED_SIDE = 512  # of the pictures the model was trained with; below it compositions fall apart
-_CPU_SIDE = 768  # larger than that takes a CPU a quarter of an hour
+_CPU_SIDE = 768  # a larger picture takes a CPU a quarter of an hour
 _TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was trained with
 _FEW_STEPS, _FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
-_LOADED, _STEPPED = 0.1, 0.93  # shares of the time after loading and after the last step, 24 steps on a CPU
+_LOADED, _STEPPED = 0.1, 0.93  # fractions of the time after loading and after the last step, for 24 steps on a CPU
 _BLACK = 3 / 255
 _OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
 
@@ -44,11 +45,11 @@ class Result:
 
     Attributes:
         rgb: uint8 (H, W, 3), as large as the photo.
-        model: repositories, the refinements after a plus sign.
-        revision: likewise.
+        model: repositories; those of refinements follow after a plus sign.
+        revision: in the same form.
         steps: passes that were really made.
         device: cpu, cuda or mps.
-        precision: of its arithmetic, which is also float32 where the weights are half as wide.
+        precision: of the arithmetic; float32 even if the stored weights are half as wide.
         warnings: sentences for people.
     """
 
@@ -67,21 +68,21 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     Args:
         rgb: uint8 (H, W, 3).
         style: prompt, negative prompt, guidance and steps.
-        job: strength above 0 and seed in its spec; where models lie; the device.
-        progress: told the share that is done, 0 to 1, after every step.
+        job: its spec's strength (above 0) and seed; the models folder; the device.
+        progress: called with the fraction that is done, 0 to 1, after every step.
 
     Returns:
         The painting at the photo's size, with the photo's edges.
 
     Raises:
         WeightsMissing: no diffusion model is installed; the message names the command.
-        WeightsCorrupt: the weights are damaged or of another kind of model.
-        DeviceUnavailable: the device that was asked for is not there; for auto: the machine has one that cannot be used.
-        ModelFailed: a black picture or no numbers, also in single precision; or the model's own safety checker withheld it.
+        WeightsCorrupt: the weights are damaged, or belong to another kind of model.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
+        ModelFailed: a black picture or NaN, even in single precision; or the model's own safety checker withheld the picture.
     """
     candidates = _candidates(job.device)
     device = candidates[0][0]
-    parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(job.catalogue))
+    parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(*job.model_lists))
     progress(_LOADED / 2)
     if parts.lora is not None:
         style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})
@@ -103,12 +104,12 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
 
 
 def find_parts(models: str, *, fast: bool, style: str | None = None, listed: weights.Catalogue | None = None) -> loading.Parts:
-    """The first pipeline that is installed, the LoRA of a style, and, where it shall be fast, the refinements that are there.
+    """The first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
 
     Raises:
-        WeightsMissing: no pipeline is installed, or not the style's LoRA; names it and the command that fetches it.
+        WeightsMissing: no pipeline or not the style's LoRA is installed; names it and the command that fetches it.
         WeightsCorrupt: as for `weights.locate`.
-        Internal: what the style names is not the LoRA of a style.
+        Internal: the style names something that is not a style LoRA.
     """
     listed = listed or weights.catalogue()
     by_part: dict[str, list[str]] = {"pipeline": [], "lora": [], "vae": [], "style": []}
@@ -117,13 +118,13 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
             by_part[entry.part].append(name)
     if style is not None and style not in listed.models:
         raise WeightsMissing(
-            f"The style's lora, {style}, is not in config/models.yaml.",
-            hint="Add it there, or correct config/styles.yaml, then: multiplane retry ID.",
+            f"The style's lora, {style}, is not in the list of models.",
+            hint="Add it to your models.yaml, or correct the style, then: multiplane retry ID.",
         )
     if style is not None and style not in by_part["style"]:
         raise Internal(
             f"The style's lora, {style}, is not the LoRA of a style.",
-            hint="Correct it in config/styles.yaml, or its part in config/models.yaml, then: multiplane retry ID.",
+            hint="Correct the style, or the part of the model in the list of models, then: multiplane retry ID.",
         )
 
     def first_installed(part: str) -> weights.Weights | None:
@@ -139,19 +140,19 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
 
 
 def schedule(steps: int, strength: float) -> tuple[int, float, int]:
-    """What to ask diffusers for, so that so many steps are made: it runs int(asked · strength) of those it is asked for.
+    """What to ask diffusers for, so that `steps` passes are made: it makes int(asked · strength) of those it is asked for.
 
     Args:
-        steps: that shall be made.
+        steps: the passes to make.
         strength: above 0, up to 1.
 
     Returns:
-        Steps to ask for, strength to ask for, and steps that are then made: fewer than wanted only where the strength is so
-        small that the model has no more.
+        The steps to ask for, the strength to ask for, and the passes that are then made. These are fewer than wanted only if
+        the strength is so small that the model has no more.
     """
     strength = max(strength, 1.0 / _TRAINED_STEPS)
     asked = math.ceil(steps / strength)
-    while int(asked * strength) < steps:  # rounding of the product
+    while int(asked * strength) < steps:  # because of rounding
         asked += 1
     asked = min(asked, _TRAINED_STEPS)
     made = max(1, int(asked * strength))
@@ -159,20 +160,20 @@ def schedule(steps: int, strength: float) -> tuple[int, float, int]:
 
 
 def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None) -> tuple[int, int]:
-    """Height and width to work at: the photo's aspect, multiples of 8, the longer side 512 to 1024 by the memory there is.
+    """Height and width to work at: the photo's aspect, multiples of 8, the longer side 512 to 1024 depending on the memory.
 
     Args:
         shape: (H, W) of the photo.
         device: cpu, mps or cuda.
-        memory: bytes in all; by default this machine's or graphics card's. Not what is free, so that the same photo comes out
-            the same every time.
+        memory: total bytes, by default of this machine or graphics card. Not the free bytes, so that a photo always gives the
+            same result.
     """
     if memory is None:
         memory = _memory(device)
     longer = next(side for least, side in _LONGER_SIDE if memory >= least)
     if device == "cpu":
         longer = min(longer, _CPU_SIDE)
-    longer = min(longer, max(_TRAINED_SIDE, *shape[:2]))  # there is no more to see in a small photo
+    longer = min(longer, max(_TRAINED_SIDE, *shape[:2]))  # a small photo has no more detail
     scale = longer / max(shape[:2])
     height, width = (max(_LEAST_SIDE, round(side * scale / _MULTIPLE) * _MULTIPLE) for side in shape[:2])
     return height, width
@@ -187,10 +188,10 @@ def _memory(device: str) -> int:
 
 
 def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
-    """Devices and precisions in order of preference: half width first where the device calculates in it, then single.
+    """Devices and precisions in order of preference: half precision first if the device computes in it, then single.
 
     Raises:
-        DeviceUnavailable: the one that was asked for, or a graphics processor that is there, cannot be used.
+        DeviceUnavailable: the requested device, or an existing graphics processor, cannot be used.
     """
     chosen = devices.choose(device)
     if chosen != "cpu":
@@ -202,7 +203,7 @@ def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Given:
-    """What a pipeline is called with."""
+    """The arguments for a pipeline."""
 
     rgb: Rgb
     style: DiffusionStyle
@@ -215,7 +216,7 @@ class _Given:
 def _first_usable(
     parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], given: _Given, progress: Callable[[float], None]
 ) -> tuple[Rgb, Precision, tuple[str, ...]]:
-    """The painting at the working size, in the first precision that gives one; that precision; warnings."""
+    """The painting at the working size, from the first precision that gives one; that precision; warnings."""
     for device, dtype in candidates:
         pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked)
         progress(_LOADED)
@@ -239,7 +240,7 @@ def _first_usable(
 
 
 def _run(pipeline: Any, given: _Given, progress: Callable[[float], None]) -> NDArray[np.float32]:  # noqa: ANN401
-    """One picture, float32 (h, w, 3), 0 to 1 or not numbers."""
+    """One picture, float32 (h, w, 3), 0 to 1 or NaN."""
     import torch
     from PIL import Image
 
@@ -251,7 +252,7 @@ def _run(pipeline: Any, given: _Given, progress: Callable[[float], None]) -> NDA
         progress(_LOADED + (_STEPPED - _LOADED) * min(made / given.steps, 1.0))
         return tensors
 
-    # On the CPU wherever the model runs, so that a seed means the same everywhere.
+    # The seed's noise always comes from the CPU, wherever the model runs, so that a seed means the same everywhere.
     generator = torch.Generator("cpu").manual_seed(given.seed)
     with torch.inference_mode(), loading.quiet():
         output = pipeline(
@@ -276,12 +277,12 @@ def _run(pipeline: Any, given: _Given, progress: Callable[[float], None]) -> NDA
 
 
 def _is_picture(painting: NDArray[np.float32], photo: Rgb) -> bool:
-    """Numbers, and not black, unless the photo is."""
+    """Whether it has no NaN, and is not black (unless the photo is)."""
     return bool(np.isfinite(painting).all()) and (float(painting.max()) > _BLACK or int(photo.max()) <= 16)
 
 
 def _cut_short(pipeline: Any, style: DiffusionStyle) -> tuple[str, ...]:  # noqa: ANN401
-    """A warning for words beyond what the text encoder reads."""
+    """A warning about words beyond what the text encoder reads."""
     tokenizer = pipeline.tokenizer
     most = int(tokenizer.model_max_length)
     told = []

@@ -1,4 +1,4 @@
-"""A small painting at the photo's full size, with the photo's edges."""
+"""Enlarges a small painting to the photo's full size, with the photo's edges."""
 
 import cv2
 import numpy as np
@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, resize
 
 Rgb = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
-_WINDOW = 5  # of the local model, pixels of the painting: as wide as an edge that the reduction blurred
-_NOISE = 6.0**2  # variance below which the photo says nothing: grain and compression, levels²
-_MAX_GAIN = 2.0  # beyond it, small differences of the photo would be blown up to halos
+_WINDOW = 5  # of the local model, in pixels of the painting: as wide as an edge that the reduction blurred
+_NOISE = 6.0**2  # variance in levels²; below it, the photo only shows grain and compression
+_MAX_GAIN = 2.0  # above it, small differences in the photo would become halos
 
 
 def enlarge(painting: Rgb, photo: Rgb) -> Rgb:
     """Bring a painting to the photo's resolution.
 
-    The painting is enlarged and given the fine detail that the photo lost when it was reduced, by as much as the painting
-    follows the photo there: a local linear model, painting ≈ a·photo + b, as in the guided filter (He, Sun and Tang, 2013; the
-    coefficients at low resolution as in "Fast Guided Filter", He and Sun, 2015). Unlike the plain filter it keeps the brushwork
-    that is not in the photo; where the painting went its own way, a is near 0 and nothing of the photo comes back.
+    The painting is enlarged and given the fine detail that the photo lost when it was reduced, to the extent that the painting
+    follows the photo there. This uses a local linear model, painting ≈ a·photo + b, as in the guided filter (He, Sun and Tang,
+    2013; the coefficients at low resolution as in "Fast Guided Filter", He and Sun, 2015). Unlike the original filter, it keeps
+    brushwork that is not in the photo. Where the painting differs from the photo, a is near 0, and none of the photo comes
+    back.
 
     Args:
         painting: uint8 (h, w, 3).

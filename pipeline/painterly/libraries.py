@@ -1,11 +1,11 @@
-"""The library that paints, without what it says about what painting never uses."""
+"""The library that paints, without its warnings about features that painting never uses."""
 
 import logging
 from typing import Any
 
 
 def image_to_image() -> Any:  # noqa: ANN401
-    """The class of the image-to-image pipeline; its loader has no types. Seconds of imports, the first time."""
+    """The class of the image-to-image pipeline; its loader has no types. The first import takes seconds."""
     logging.getLogger("transformers.utils.import_utils").addFilter(_worth_telling)
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import StableDiffusionImg2ImgPipeline
 
@@ -13,5 +13,5 @@ def image_to_image() -> Any:  # noqa: ANN401
 
 
 def _worth_telling(record: logging.LogRecord) -> bool:
-    """Whatever it is, but that pictures are prepared without torchvision: that is how they are meant to be prepared."""
+    """Whether a message matters: all do, except that pictures are prepared without torchvision, which is intended."""
     return "requires torchvision" not in record.getMessage()

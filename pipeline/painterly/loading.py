@@ -1,4 +1,4 @@
-"""Loading a Stable Diffusion 1.5 pipeline from checked folders, and refusing what is none."""
+"""Loads a Stable Diffusion 1.5 pipeline from checked folders, and refuses anything else."""
 
 import contextlib
 import json
@@ -11,22 +11,22 @@ from typing import Any
 from pipeline.painterly import libraries
 from pipeline.weights import Weights
 
-_HALF_WIDTH = {"F16": "float16", "BF16": "bfloat16"}  # as safetensors and as torch name it
+_HALF_WIDTH = {"F16": "float16", "BF16": "bfloat16"}  # the names in safetensors and in torch
 
 _FAMILY = "StableDiffusion"
 _KINDS = (f"{_FAMILY}Pipeline", f"{_FAMILY}Img2ImgPipeline")
-_HALF = "fp16"  # a folder with files of this variant is loaded from them and widened where need be
+_HALF = "fp16"  # if a folder has files of this variant, they are loaded, and upcast if needed
 _PARTS = ("text_encoder", "unet", "vae", "safety_checker")
-_MAX_TOKENS = 1000  # of a prompt; CLIP reads 77
+_MAX_TOKENS = 1000  # the most tokens of a prompt; CLIP reads 77
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Checked weights: the pipeline, and what refines it.
+    """Checked weights: the pipeline and its refinements.
 
     Attributes:
         pipeline: Stable Diffusion 1.x.
-        style: a LoRA of a look.
+        style: a LoRA for a look.
         lora: a LoRA for few steps.
         vae: a tiny autoencoder.
     """
@@ -37,7 +37,7 @@ class Parts:
     vae: Weights | None = None
 
     def all(self) -> tuple[Weights, ...]:
-        """Those that there are, the pipeline first."""
+        """All that are present, the pipeline first."""
         return tuple(part for part in (self.pipeline, self.style, self.lora, self.vae) if part is not None)
 
 
@@ -45,14 +45,14 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
     """An image-to-image pipeline, ready to be called.
 
     Args:
-        parts: where it lies.
+        parts: the checked weights.
         device: cpu, mps or cuda.
-        dtype: to calculate in: float32, float16 or bfloat16, as torch names it. In float32 on the CPU a network that lies on
-            the disk half as wide stays so, mapped into memory, and is widened as it is used.
-        steps: that will be asked for.
+        dtype: to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network stored at half
+            that width stays so, mapped into memory, and is upcast as it is used.
+        steps: how many will be asked for.
 
     Raises:
-        WeightsCorrupt: a folder does not hold what it should.
+        WeightsCorrupt: a folder does not contain what it should.
     """
     kind = libraries.image_to_image()
 
@@ -87,10 +87,10 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
 
 
 def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
-    """Add a LoRA to the network's weights for good.
+    """Add a LoRA to the network's weights permanently.
 
     Raises:
-        WeightsCorrupt: it is none, is damaged, or belongs to another model.
+        WeightsCorrupt: it is not a LoRA, is damaged, or belongs to another model.
     """
     with _corrupt_if_unloadable(lora, "a LoRA of this model"):
         pipeline.load_lora_weights(lora.folder, local_files_only=True, use_safetensors=True)
@@ -103,7 +103,7 @@ def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Libraries' notices about their own future, and about what is told better here, are nothing for a person's eyes."""
+    """Suppress libraries' notices about their own future, and those that this program reports better itself."""
     import diffusers.utils
     import transformers.utils
 
@@ -124,7 +124,10 @@ def quiet() -> Iterator[None]:
 
 
 def _must_be_readable(found: Weights) -> None:
-    """Every safetensors file has a whole header and all of its bytes; the libraries do not say which one has not."""
+    """Check that every safetensors file has a complete header and all of its bytes.
+
+    The libraries do not say which one has not.
+    """
     from safetensors import SafetensorError, safe_open
 
     for folder, _, names in os.walk(found.folder):
@@ -141,7 +144,7 @@ def _must_be_readable(found: Weights) -> None:
 
 
 def _must_be_of_the_family(found: Weights) -> None:
-    """Refuse other pipelines by name: what diffusers says of them is a traceback."""
+    """Refuse other pipelines by name: diffusers would only give a traceback."""
     path = os.path.join(found.folder, "model_index.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -166,24 +169,24 @@ def _corrupt_if_unloadable(found: Weights, what: str) -> Iterator[None]:
 
 
 def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
-    """Every tensor is there, and the words."""
+    """Check that every tensor is there, and the vocabulary."""
     for part in _PARTS:
         missing = _missing(getattr(pipeline, part))
         if missing:
             sentence = f"The weights of {found.name} lack {len(missing)} parts of its {part}."
             raise found.corrupt(sentence, ", ".join(missing[:20]))
-    # Without its files a tokenizer is made all the same, one that knows no words and no end.
+    # A tokenizer without its files is created all the same, but knows no words and no end.
     if pipeline.tokenizer.model_max_length > _MAX_TOKENS:
         raise found.corrupt(f"The tokenizer of {found.name} is incomplete.")
 
 
 def _missing(network: Any) -> list[str]:  # noqa: ANN401
-    """The parameters that no file had: they stay on the meta device."""
+    """The parameters that no file contained: they stay on the meta device."""
     return [name for name, tensor in network.named_parameters() if tensor.is_meta] if network is not None else []
 
 
 def _half_width(found: Weights) -> str | None:
-    """The type of the network's weights on the disk, if that is one of half width."""
+    """The type of the network's stored weights, if it has half the width."""
     from safetensors import safe_open
 
     folder = os.path.join(found.folder, "unet")
@@ -207,11 +210,11 @@ def _tiny_autoencoder(found: Weights, dtype: Any) -> Any:  # noqa: ANN401
 
 
 def _scheduler(config: Any, *, few_steps: bool, steps: int) -> Any:  # noqa: ANN401
-    """DPM-Solver++ (Lu et al., 2022): 20 steps look like 50 of the older ones; that of the consistency model for its LoRA."""
+    """DPM-Solver++ (Lu et al., 2022), whose 20 steps look like 50 of older ones; for the LCM-LoRA, its own scheduler."""
     import diffusers
 
     kinds: Any = diffusers
     if few_steps:
-        # A schedule must not be longer than the one the steps are taken from; the authors' has 50.
+        # A schedule must not be longer than the one its steps are taken from; the authors' has 50.
         return kinds.LCMScheduler.from_config(config, original_inference_steps=max(50, steps))
     return kinds.DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++")

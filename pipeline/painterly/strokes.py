@@ -1,10 +1,10 @@
 """Painting stroke by stroke, without weights: curved brush strokes of several sizes.
 
 After A. Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998): the picture is painted
-from large brushes to small ones, and a smaller brush touches only where the paint is still too far from the photo. Strokes run
-along the smoothed structure tensor, over an edge-preserving base (E. Gastal and M. Oliveira, "Domain Transform", 2011).
-Where a stroke lies is decided here, on reduced pictures, so that the cost does not grow with the photo; how it is drawn is the
-business of `brush`, how the surface looks that of `surface`.
+from large brushes to small ones, and a smaller brush touches only where the paint still differs too much from the photo.
+Strokes run along the smoothed structure tensor, over an edge-preserving base (E. Gastal and M. Oliveira, "Domain Transform",
+2011). This module decides where strokes go, on reduced pictures, so that the cost does not grow with the photo. `brush` draws
+them, and `surface` gives the painting its surface.
 """
 
 from collections.abc import Callable
@@ -15,32 +15,32 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from pipeline.image.filters import resize
 from pipeline.painterly import surface
 from pipeline.painterly.brush import Canvas, Strokes
-from pipeline.painterly.styles import StrokesStyle
 
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-_STUDY_SIDE = 2048  # longer side of the picture that strokes are planned on; finer structure than its pixels no brush follows
-_PLAN_RADIUS = 4.0  # a brush's radius in pixels of the picture its layer is planned on: enough to follow a bend
-_STEP = 1.0  # of a stroke's path, in radii
-_THINNED_BELOW = 0.25  # strength below which the painting is laid over the photo thinly instead of with ever smaller brushes
-_SPACING = 1.5  # of the places where a stroke may begin, in radii: strokes are longer than wide, so ten of them lie on each place
-_SMALLEST = 0.0009  # smallest brush radius as a share of the longer side: finer strokes look like the photo, and are millions
-_CALM = 0.04  # weight of the wide surroundings in the orientation: flat areas follow what is around them
+_STUDY_SIDE = 2048  # longer side of the picture that strokes are planned on; no brush follows finer structures
+_PLAN_RADIUS = 4.0  # a brush's radius in pixels of the picture its strokes are planned on: enough to follow a bend
+_STEP = 1.0  # of a stroke's path, in brush radii
+_THINNED_BELOW = 0.25  # below this strength, the paint becomes thinner instead of the brushes smaller
+_SPACING = 1.5  # of possible starts of strokes, in brush radii: strokes are long, so ten of them cover each place
+_SMALLEST = 0.0009  # smallest brush radius as a fraction of the longer side: finer strokes look like the photo
+_CALM = 0.04  # weight of the wide surroundings in the orientation, which flat areas follow
 _LIGHTEST = 1e-3  # pull towards one direction where there is nothing to follow at all
 
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What strokes of one brush are planned on: the base reduced so that the radius is `_PLAN_RADIUS` pixels or less.
+    """What the strokes of one brush are planned on: the base, reduced until the radius is at most `_PLAN_RADIUS` pixels.
 
     Attributes:
-        reference: float32 (h, w, 3), the base blurred to what the brush can show, 0 to 255.
+        reference: float32 (h, w, 3), the base, blurred to what the brush can show, 0 to 255.
         tangent: float32 (h, w, 2), unit vectors (x, y) along the structures.
-        radius: of the brush in pixels of this picture.
+        radius: of the brush, in pixels of this picture.
     """
 
     reference: Floats
@@ -54,8 +54,8 @@ class Painted:
 
     Attributes:
         rgb: uint8 (H, W, 3).
-        owners: int32 (h, w), which stroke is uppermost, 0 for none; h, w at the photo's aspect, not larger than it. None where
-            the paint is so thin that one sees the photo's own forms.
+        owners: int32 (h, w) at the photo's aspect, not larger than the photo: which stroke is uppermost, 0 for none. None if
+            the paint is so thin that the photo's own forms show.
     """
 
     rgb: Rgb
@@ -77,9 +77,9 @@ def paint(
         rgb: uint8 (H, W, 3).
         style: brushes, threshold and so on.
         strength: 0 is the photo itself, byte for byte; towards 1 the brushes grow to twice their size.
-        seed: of the generator; the same seed gives the same bytes, for any number of threads.
+        seed: of the random generator; the same seed gives the same bytes, for any number of threads.
         threads: how many draw.
-        progress: told the share that is done, 0 to 1.
+        progress: called with the fraction that is done, 0 to 1.
 
     Returns:
         The painting, as large as the photo.
@@ -111,11 +111,11 @@ def paint(
 
 
 def _base(rgb: Rgb) -> Rgb:
-    """The photo without its fine texture, its edges kept, on the planning size."""
+    """The photo without its fine texture but with its edges, at the planning size."""
     height, width = rgb.shape[:2]
     scale = min(1.0, _STUDY_SIDE / max(height, width))
     small = resize(rgb, (max(1, round(height * scale)), max(1, round(width * scale))), cv2.INTER_AREA)
-    if min(small.shape[:2]) < 3:  # the filter wants a neighbourhood
+    if min(small.shape[:2]) < 3:  # the filter needs neighbouring pixels
         return small
     sigma = max(3.0, max(small.shape[:2]) / 150)
     return cast(Rgb, cv2.edgePreservingFilter(small, flags=cv2.RECURS_FILTER, sigma_s=sigma, sigma_r=0.25))
@@ -147,9 +147,9 @@ def _tangent(picture: Rgb, radius: float) -> Floats:
     wide = cv2.resize(wide, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
     xx, xy, yy = cv2.split(cv2.addWeighted(near, 1.0, wide, _CALM, 0.0).reshape(*grey.shape, 3))
     even = xx - yy
-    # A slight pull to the diagonal a right hand paints along.
+    # A slight pull to the diagonal along which a right hand paints.
     odd = np.float32(2.0) * xy + np.float32(_LIGHTEST * 1e-3)
-    # Of the angle atan2(odd, even), which is twice the gradient's; the half of it by roots is three times as fast.
+    # Halves the angle atan2(odd, even), which is twice the gradient's; with square roots this is three times as fast.
     cosine = np.clip(even / np.maximum(np.hypot(even, odd), np.float32(1e-30)), np.float32(-1.0), np.float32(1.0))
     half = np.float32(0.5)
     return np.asarray(cv2.merge([np.copysign(np.sqrt(half - half * cosine), -odd), np.sqrt(half + half * cosine)]), np.float32)
@@ -165,13 +165,13 @@ def _plan(
     first: bool,
     generator: np.random.Generator,
 ) -> Strokes:
-    """The strokes of one brush, in the order they are laid."""
+    """The strokes of one brush, in the order in which they are painted."""
     height, width = study.reference.shape[:2]
-    # Hairs and relief are no error: what is compared is what the brush could show.
+    # Hairs and relief do not count as errors, so compare with what the brush could show.
     painted = _blurred(canvas.seen(height, width), study.radius)
     error = np.sqrt(np.square(painted - study.reference).sum(axis=2))
     if style.paper == 0.0:
-        error[canvas.bare(height, width)] = 255.0  # a hole in the paint is always worth a stroke
+        error[canvas.bare(height, width)] = 255.0  # a gap in the paint always gets a stroke
     threshold = 0.0 if first else style.threshold * looseness**0.5
     dots = style.length[1] == 0.0
     cell = study.radius * (1.0 if dots else _SPACING)
@@ -184,7 +184,7 @@ def _plan(
 
 
 def _starts(error: Floats, cell: int, threshold: float, generator: np.random.Generator) -> Floats:
-    """Where strokes begin: the worst pixel of every cell of the grid whose mean error is above the threshold.
+    """Where strokes begin: the worst pixel of every grid cell whose mean error is above the threshold.
 
     Returns:
         float32 (n, 2), x and y, in random order.
@@ -192,7 +192,7 @@ def _starts(error: Floats, cell: int, threshold: float, generator: np.random.Gen
     height, width = error.shape
     rows, columns = -(-height // cell), -(-width // cell)
     padded = np.full((rows * cell, columns * cell), -1.0, np.float32)
-    # Chance decides among equals: without it flat areas would show the grid.
+    # Ties are broken at random: otherwise flat areas would show the grid.
     padded[:height, :width] = error + generator.random((height, width), np.float32) * 8.0
     cells = padded.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     worst = cells.argmax(axis=2)
@@ -207,10 +207,10 @@ def _starts(error: Floats, cell: int, threshold: float, generator: np.random.Gen
 def _trace(
     study: _Study, painted: Floats, starts: Floats, style: StrokesStyle, *, first: bool
 ) -> tuple[Floats, NDArray[np.intp]]:
-    """Follow the structures from every start at once, until the colour no longer fits (Hertzmann, 1998, figure 3).
+    """Follow the structures from all starts at once, until the colour no longer fits (Hertzmann, 1998, figure 3).
 
     Returns:
-        float32 (n, L, 2) paths in pixels of the study, and how many points of each are meant.
+        float32 (n, L, 2) paths in pixels of the study, and how many points of each are used.
     """
     step = _STEP * study.radius
     least, most = (round(length / _STEP) for length in style.length)
@@ -241,14 +241,14 @@ def _trace(
 
 
 def _wander(colours: Floats, style: StrokesStyle, generator: np.random.Generator) -> Rgb:
-    """Colours (n, 3) with the style's jitter of hue, saturation and brightness; uint8."""
+    """Colours (n, 3) with the style's jitter in hue, saturation and brightness; uint8."""
     if len(colours) == 0:
         return np.zeros((0, 3), np.uint8)
     hsv = cv2.cvtColor((colours / 255.0)[None].astype(np.float32), cv2.COLOR_RGB2HSV)[0]
     jitter = style.jitter
     chance = generator.standard_normal((len(colours), 3)).clip(-2.5, 2.5)
     hsv[:, 0] = (hsv[:, 0] + 360.0 * jitter.hue * chance[:, 0]) % 360.0
-    # Grey has no hue to strengthen: what is added grows with the colour that is there.
+    # Grey has no hue to strengthen, so the change grows with the colour that is there.
     hsv[:, 1] = np.clip(hsv[:, 1] * (1.0 + jitter.saturation * (1.0 + 2.0 * chance[:, 1])), 0.0, 1.0)
     hsv[:, 2] = np.clip(hsv[:, 2] + jitter.value * chance[:, 2] * (0.25 + 0.75 * hsv[:, 2]), 0.0, 1.0)
     rgb = cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0]

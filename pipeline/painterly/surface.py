@@ -1,8 +1,8 @@
 """Ground and surface of a painting: what is below the first stroke, and how light falls on the last one.
 
-Oil stands up from the canvas and catches the light. Water colour gathers at the edges of a wash and in the hollows of the
-paper; its pigment model is that of A. Bousseau et al., "Interactive watercolor rendering with temporal coherence and
-abstraction" (NPAR 2006): C' = C·(1 − (1 − C)·(d − 1)) with the pigment's density d.
+Oil stands up from the canvas and catches the light. Watercolour gathers at the edges of a wash and in the hollows of the paper.
+Its pigment model is that of A. Bousseau et al., "Interactive watercolor rendering with temporal coherence and abstraction"
+(NPAR 2006): C' = C·(1 − (1 − C)·(d − 1)) with the pigment density d.
 """
 
 from typing import cast
@@ -11,24 +11,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.catalogues.styles import StrokesStyle
 from pipeline.image.filters import resize
 from pipeline.layers.bands import in_parallel
 from pipeline.painterly.brush import Canvas
-from pipeline.painterly.styles import StrokesStyle
 
 Floats = NDArray[np.float32]
 
 _PAPER = (251, 249, 243)  # a warm white
-_WASHED = 0.55  # share of the paper in the first wash
-_THINNED = 0.6  # how much less pigment than in a full colour: water colour is light
+_WASHED = 0.55  # fraction of paper in the first wash
+_THINNED = 0.6  # how much less pigment than in a full colour, because watercolour is light
 _LIGHT = 26.0  # levels that light and shade add at most, at full relief
-_RUNS = ((90, 0.0011), (320, 0.0005))  # how many waves on the longer side, and how far they move paint, as a share of it
-_STRIP = 64  # rows of a photo that are painted at a time
-_NOISE_SIDE = 1024  # of the patch of paper that is laid side by side
+_RUNS = ((90, 0.0011), (320, 0.0005))  # waves per longer side, and how far they move paint, as a fraction of that side
+_STRIP = 64  # rows of a photo processed at a time
+_NOISE_SIDE = 1024  # side of the patch of paper that is repeated
 
 
 def ground(base: NDArray[np.uint8], style: StrokesStyle) -> NDArray[np.uint8]:
-    """What the first stroke is laid on, uint8 (h, w, 3): the base in oil, a thin wash of it on paper."""
+    """The ground below the first stroke, uint8 (h, w, 3): the base for oil, a thin wash of it for paper."""
     if style.paper == 0.0:
         return base
     white = np.empty_like(base)
@@ -38,7 +38,7 @@ def ground(base: NDArray[np.uint8], style: StrokesStyle) -> NDArray[np.uint8]:
 
 
 def finish(canvas: Canvas, shape: tuple[int, int], style: StrokesStyle, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """The painting as it hangs on the wall, reduced to the photo's `shape` (H, W): uint8 (H, W, 3)."""
+    """The finished painting, reduced to the photo's `shape` (H, W): uint8 (H, W, 3)."""
     rgb = canvas.seen(*shape)
     if style.paper > 0.0:
         height = resize(canvas.heights(), shape, cv2.INTER_AREA)
@@ -65,7 +65,7 @@ def _lit(rgb: NDArray[np.uint8], light: Floats) -> NDArray[np.uint8]:
 def _run(
     rgb: NDArray[np.uint8], height: NDArray[np.uint8], style: StrokesStyle, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Let the edges of washes run a little into the paper: smooth noise of two sizes moves them about."""
+    """Let the edges of washes run a little into the paper: smooth noise of two sizes shifts them."""
     rows, columns = rgb.shape[:2]
     places = []
     for line in (np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]):
@@ -96,7 +96,7 @@ def _watercolour(
     share = np.float32(style.paper)
 
     def strip(top: int) -> None:
-        """As many rows as stay in a core's cache."""
+        """Process as many rows as fit in a core's cache."""
         here = slice(top, min(top + _STRIP, rows))
         paper = np.take(grain, np.arange(here.start, here.stop), axis=0, mode="wrap")
         density = np.float32(0.7) * np.minimum(edge[here] / np.float32(40.0), np.float32(1.0))
@@ -113,7 +113,7 @@ def _watercolour(
 
 
 def _paper(generator: np.random.Generator) -> Floats:
-    """The grain of cold-pressed paper, float32 (side, side), about −1 to 1, that joins on at its edges."""
+    """The grain of cold-pressed paper, float32 (side, side), about −1 to 1; its edges match when it is repeated."""
     white = generator.standard_normal((_NOISE_SIDE, _NOISE_SIDE), np.float32)
     grain = np.zeros_like(white)
     for sigma, weight in ((1.2, 0.6), (2.6, 0.4)):
@@ -130,7 +130,7 @@ def _round(noise: Floats, sigma: float) -> Floats:
 
 
 def _flow(shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
-    """How water carried the pigment about: smooth noise of several sizes, float32 (H, W), about −1 to 1."""
+    """How water moved the pigment: smooth noise of several sizes, float32 (H, W), about −1 to 1."""
     height, width = shape[:2]
     total = np.zeros((height, width), np.float32)
     for cells, weight in ((6, 0.5), (14, 0.3), (40, 0.2)):

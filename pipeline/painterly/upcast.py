@@ -1,9 +1,9 @@
-"""Weights that stay as they lie on the disk, half as wide as what is computed with, and are widened layer by layer.
+"""Weights that stay as they are on the disk, half as wide as the arithmetic, and are upcast layer by layer.
 
-Few CPUs calculate in bfloat16 or float16; the others take 15 times as long over a convolution in it as in single precision,
-and more over larger ones (measured: torch 2.13, AVX2). To hold a whole network in single precision takes twice the memory
-its file has, and reading it in. So the file stays mapped into memory, and the weights of a layer are widened while that
-layer calculates. The values are the same: every half number is a single one too.
+Few CPUs compute in bfloat16 or float16. The others take 15 times as long for a convolution in it as in single precision, and
+more for larger ones (measured: torch 2.13, AVX2). Holding a whole network in single precision takes twice the memory of its
+file, and it must be read in. So the file stays mapped into memory, and the weights of a layer are upcast while that layer
+computes. The values are the same: every half-precision number is also a single-precision number.
 """
 
 import functools
@@ -14,19 +14,19 @@ from torch.nn import functional
 
 
 def computes_in_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices by itself (AVX-512 BF16 or AMX, as torch sees it)."""
+    """Whether this CPU multiplies bfloat16 matrices natively (AVX-512 BF16 or AMX, as torch reports it)."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def widen_as_used(network: nn.Module) -> None:
-    """Let the large layers of a network calculate in single precision with the half-width weights they keep.
+    """Make the large layers of a network compute in single precision with the half-precision weights they keep.
 
-    All other parameters are widened for good: they are few. So is the first layer of all, because its type is what diffusers
-    takes for the whole network's.
+    All other parameters are upcast permanently, because they are few. So is the very first layer, because diffusers takes its
+    type as the whole network's.
 
     Args:
-        network: on the CPU, its weights float16 or bfloat16; others stay as they are.
+        network: on the CPU, with float16 or bfloat16 weights; other weights stay as they are.
     """
     first = next(network.parameters(), None)
     for layer in network.modules():

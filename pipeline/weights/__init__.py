@@ -1,18 +1,17 @@
-"""Where weights lie, and whether they are what was fetched.
+"""Where weights are stored, and whether they are what was fetched.
 
-`config/models.yaml` lists the models. Fetched ones lie in `<models>/<name>/` with a record of every file's SHA-256 beside them,
-which is checked each time they are used. A folder of one's own (`path:`) may have such a record; without one its weights are
-named by their own hash. Only safetensors are ever loaded, and never code. Nothing that is imported here opens a network
-connection: that is left to `pipeline.weights.fetching` and `hub`, which only `python -m pipeline models fetch` imports.
+The catalogue lists the models (`daemon.catalogues.models`). Fetched ones are in `<models>/<name>/`, next to a record of every
+file's SHA-256, which is checked each time they are used. A person's own folder (`path:`) may have such a record; without one,
+its weights are identified by their own hash. Only safetensors are ever loaded, and never code. Nothing imported here opens a
+network connection: only `pipeline.weights.fetching` and `hub` do, and only `python -m pipeline models fetch` imports them.
 """
 
-from pipeline.weights.catalogue import CATALOGUE, NAME_PATTERN, Catalogue, Entry, Polarity, catalogue
+from daemon.catalogues.models import Catalogue, Entry, Polarity
+from pipeline.weights.catalogue import catalogue
 from pipeline.weights.files import RECORD
 from pipeline.weights.store import FileRecord, Record, Weights, folder, installed, locate, record
 
 __all__ = [
-    "CATALOGUE",
-    "NAME_PATTERN",
     "RECORD",
     "Catalogue",
     "Entry",

@@ -1,136 +1,36 @@
-"""The list of models: `config/models.yaml`, what it may say and what it means. Nothing here looks at the weights themselves."""
+"""The models that a worker or a command knows, from the program's list and the user's own.
+
+Does not read the weights themselves.
+"""
 
 import functools
-import os
-import re
-from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from daemon.errors import Internal, WeightsMissing
-
-CATALOGUE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config", "models.yaml")
-NAME_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
-
-Polarity = Literal["disparity", "distance"]
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def _stays_inside(file: str) -> bool:
-    """Whether a relative path is plain: no step up, not absolute, no empty parts."""
-    return all(part not in ("", ".", "..") for part in file.split("/")) and "\\" not in file
-
-
-class Entry(BaseModel):
-    """One model of the catalogue; the file's own head explains the fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    use: Literal["depth", "diffusion"]
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    revision: str | None = None
-    licence: str
-    commercial: bool
-    bytes: Annotated[int, Field(gt=0)] | None = None
-    files: tuple[str, ...] = ()
-    sizes: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
-    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
-    path: str | None = None
-    polarity: Polarity | None = None
-    scale: Literal["relative", "metric"] | None = None
-    input: Annotated[int, Field(ge=14, le=4096)] | None = None
-    part: Literal["pipeline", "lora", "vae", "style"] | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        hub = (self.repo, self.revision, self.files or None, self.bytes)
-        if self.path is None and None in hub:
-            raise ValueError("needs repo, revision, bytes and files, or a path of your own")
-        if self.path is not None and any(each is not None for each in hub):
-            raise ValueError("has a path of its own and so no repo, revision, bytes or files")
-        if not all(map(_stays_inside, self.files)):
-            raise ValueError("files: plain relative paths only")
-        if self.path is None and not any(file.endswith(".safetensors") for file in self.files):
-            raise ValueError("files: no safetensors among them")
-        if not self.sha256.keys() | self.sizes.keys() <= set(self.files):
-            raise ValueError("sizes and sha256: of files that are not among the files")
-        if self.use == "depth" and (self.polarity is None or self.scale is None or self.part is not None):
-            raise ValueError("a depth model needs polarity and scale, and has no part")
-        if self.use == "diffusion" and (self.part is None or self.polarity or self.scale or self.input):
-            raise ValueError("a diffusion model needs part, and has no polarity, scale or input")
-        return self
-
-    @property
-    def commit(self) -> str | None:
-        """The revision, if it is a commit in full and not a branch or a tag, which can move."""
-        return self.revision if self.revision is not None and _COMMIT.fullmatch(self.revision) else None
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the bytes of all weights are known beforehand, so that nobody has to be believed."""
-        return all(file in self.sha256 for file in self.files if file.endswith(".safetensors"))
-
-
-class Catalogue(BaseModel):
-    """The whole of config/models.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    default_depth: str
-    models: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Entry]
-
-    @model_validator(mode="after")
-    def _default_is_a_depth_model(self) -> Self:
-        if self.default_depth not in self.models or self.models[self.default_depth].use != "depth":
-            raise ValueError(f"default_depth: {self.default_depth} is no depth model of this list")
-        return self
-
-    def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models in the order of preference: the default one first, then as listed."""
-        others = (name for name, entry in self.models.items() if entry.use == "depth" and name != self.default_depth)
-        return (self.default_depth, *others)
+from daemon.catalogues import models
+from daemon.catalogues.models import Catalogue, Entry
+from daemon.catalogues.reading import SHIPPED
+from daemon.errors import Internal, Refusal, WeightsMissing
 
 
 @functools.lru_cache(maxsize=4)
-def catalogue(path: str | None = None) -> Catalogue:
-    """Read the list of models; the program's own if none is named.
+def catalogue(*paths: str) -> Catalogue:
+    """Read the lists of models, each adding to the one before it; the program's own if no paths are given.
 
     Raises:
-        Internal: the file is missing or not valid; the message names the line or the field.
+        Internal: a file is missing or not valid; the message names file and line.
     """
-    path = path or CATALOGUE
-    hint = f"Correct {path}, then: multiplane retry ID."
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-        read = Catalogue.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
-        raise Internal(f"The list of models {path} cannot be read: {reason}.", hint=hint) from reason
-    except ValidationError as reason:
-        wrong = reason.errors()[0]
-        where = ".".join(map(str, wrong["loc"])) or "the file"
-        raise Internal(f"The list of models {path} is not valid: {where}: {wrong['msg']}.", hint=hint) from reason
-    return read.model_copy(
-        update={"models": {name: _anchored(entry, os.path.dirname(path)) for name, entry in read.models.items()}}
-    )
+        return models.catalogue(paths or (SHIPPED["models"],))
+    except Refusal as refusal:
+        raise Internal(refusal.message, hint=f"{refusal.hint} Then: multiplane retry ID.") from refusal
 
 
 def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
-    """The lines of one model.
+    """The entry of one model.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
-    models = (listed or catalogue()).models
-    if name not in models:
+    found = (listed or catalogue()).models
+    if name not in found:
         raise WeightsMissing(f"No model is called {name}.", hint="multiplane models list shows the names.")
-    return models[name]
-
-
-def _anchored(entry: Entry, base: str) -> Entry:
-    """The entry with its own folder as an absolute path."""
-    if entry.path is None:
-        return entry
-    return entry.model_copy(update={"path": os.path.abspath(os.path.join(base, os.path.expanduser(entry.path)))})
+    return found[name]

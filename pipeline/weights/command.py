@@ -1,4 +1,4 @@
-"""`python -m pipeline models …`: what models there are, and fetching, checking and removing their weights.
+"""`python -m pipeline models …`: lists models, and fetches, checks and removes their weights.
 
 Results go to standard output, everything else to standard error. The exit status is that of the error tree.
 """
@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.errors import JobError, Refusal
 from pipeline import weights
-from pipeline.weights import Catalogue, Entry, licences
+from pipeline.weights import licences
 from pipeline.weights.catalogue import entry_of
 from pipeline.weights.seen import Seen
 from pipeline.weights.store import State, record_of, remove, state
@@ -41,7 +42,7 @@ _REMARKS = {"metric": "metres", "lora": "fewer steps", "vae": "small decoder", "
 
 @dataclass(frozen=True)
 class _Shelf:
-    """What a verb works on."""
+    """The folder and the list that a verb works on."""
 
     models: str
     listed: Catalogue
@@ -50,8 +51,8 @@ class _Shelf:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one verb; returns the exit status."""
-    # Nothing here may open a connection but `fetch`, whatever a library thinks of by itself.
+    """Run one verb and return the exit status."""
+    # Only `fetch` may open a connection, whatever a library tries.
     asked = _parser().parse_args(arguments)
     if asked.verb != "fetch":
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         shelf = _Shelf(
             os.path.abspath(asked.folder),
-            weights.catalogue(asked.catalogue),
+            weights.catalogue(*asked.catalogue or ()),
             Console(emoji=False, highlight=False, soft_wrap=True),
             err,
         )
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
-    shared.add_argument("--catalogue", default=weights.CATALOGUE, help="the list of models")
+    shared.add_argument("--catalogue", action="append", help="a list of models; given again: one that adds to it")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
@@ -149,7 +150,7 @@ def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
 
 
 def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
-    """Get one model, after its licence was accepted where it must be."""
+    """Fetch one model, after its licence was accepted if necessary."""
     entry = entry_of(name, shelf.listed)
     if licence is None and licences.needed(entry, shelf.models) and sys.stdin.isatty() and shelf.err.is_terminal:
         shelf.err.print(
@@ -159,7 +160,7 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
         licence = shelf.err.input("Licence: ").strip()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     licences.accept(name, entry, shelf.models, licence, now=now)
-    # Imported here, and only here: these two can open a connection.
+    # Imported only here: these two can open a connection.
     from pipeline.weights.fetch_progress import Progress
     from pipeline.weights.fetching import fetch
 
@@ -173,14 +174,14 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
 
 
 def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
-    """Read every byte of one model, or of all that are there."""
+    """Read every byte of one model, or of all that are installed."""
     absent = ("not installed", "partly fetched")
     if name is not None:
         entry_of(name, shelf.listed)
     names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
     found: list[dict[str, object]] = []
     status = 0
-    seen = Seen(shelf.models, anew=True)
+    seen = Seen(shelf.models, recompute=True)
     for each in names:
         try:
             there = weights.locate(each, shelf.models, shelf.listed, seen)
@@ -197,7 +198,7 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
         if not as_json:
             shelf.out.print(f"[green]ok[/]      {escape(each)}  {says}")
     if found:
-        with contextlib.suppress(OSError):  # a folder that this user may only read: jobs then hash the files each time
+        with contextlib.suppress(OSError):  # this user may only read the folder: jobs then hash the files each time
             seen.save()
     if as_json:
         _print_json(shelf, found)
@@ -233,7 +234,7 @@ def _amount(count: int) -> str:
 
 
 def _free(folder: str) -> int:
-    """Bytes free where a folder lies or will lie."""
+    """Free bytes on the disk where a folder is or will be."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""How a fetch shows that it goes on: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a fetch: a bar on a terminal, an occasional line elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -6,11 +6,11 @@ from typing import Self
 from rich import progress
 from rich.console import Console
 
-_STEP = 0.1  # without a terminal: a line each time so much of the whole has come
+_STEP = 0.1  # without a terminal: print a line after each such fraction of the whole
 
 
 class Progress:
-    """Shows a fetch. A context: the bar goes when it ends."""
+    """Shows a fetch. Use it as a context manager: the bar disappears at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,7 +36,7 @@ class Progress:
         self._bar.stop()
 
     def begin(self, commit: str, total: int, have: int) -> None:
-        """`total` bytes are to come in all, of which `have` are there from an earlier time."""
+        """Start: `total` bytes are needed in all, of which `have` are there from an earlier fetch."""
         self._total, self._have = total, have
         gone_on = f", {have / 1e6:,.1f} MB already here" if have else ""
         self._console.print(f"  {total / 1e6:,.1f} MB at revision {commit[:12]}{gone_on}")
@@ -44,7 +44,7 @@ class Progress:
         self._bar.start()
 
     def arrived(self, count: int) -> None:
-        """So many bytes more; fewer if negative."""
+        """`count` more bytes have arrived; fewer if negative."""
         self._have += count
         self._bar.update(self._task, completed=self._have)
         if not self._console.is_terminal and self._have >= self._next * self._total:
@@ -52,5 +52,5 @@ class Progress:
             self._console.print(f"  {self._have / 1e6:,.1f} MB, {self._have / self._total:.0%}")
 
     def checked(self, name: str, size: int) -> None:
-        """A file is whole and what it should be."""
+        """A file is complete and correct."""
         self._console.print(f"  [green]✓[/] {name}  [dim]{size / 1e6:,.1f} MB[/]" if size >= 1e5 else f"  [green]✓[/] {name}")

@@ -1,8 +1,8 @@
-"""Fetching: the files of a model, checked byte for byte, in place whole or not at all.
+"""Fetches the files of a model, checks them byte for byte, and puts them in place with one rename.
 
-They come into `<models>/.fetch-<name>/`, which stays when the fetch is interrupted and is gone on with the next time. Every file
-is compared with the hash that `config/models.yaml` pins, if it pins one, and with the one the hub announces. Then the record is
-written and the folder renamed into place.
+They arrive in `<models>/.fetch-<name>/`. If the fetch is interrupted, this folder stays, and the next fetch continues with it.
+Every file is compared with the hash that the hub announces, and with the one in the list of models if there is one. Then the
+record is written, and the folder is renamed into place.
 """
 
 import errno
@@ -18,35 +18,36 @@ from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline.weights import first_use, hub
-from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import files_of
 from pipeline.weights.hub import RemoteFile, Snapshot
 from pipeline.weights.seen import Seen
 from pipeline.weights.store import PARTIAL, Record, locate, put_away, record, record_of
 
 _CHUNK = 1 << 20
-_ROUGHLY = 0.02  # the list of models has some sizes in whole millions of bytes only
+_ROUGHLY = 0.02  # the list of models gives some sizes only in whole millions of bytes
 _DISTRUST = "Do not trust the source of the files: HF_ENDPOINT, if it is set, or a proxy in your network."
 
 
 class Report(Protocol):
-    """Who is told how a fetch goes on."""
+    """Receives the progress of a fetch."""
 
     def begin(self, commit: str, total: int, have: int) -> None:
-        """`total` bytes are to come in all, of which `have` are there from an earlier time."""
+        """Start: `total` bytes are needed in all, of which `have` are there from an earlier fetch."""
 
     def arrived(self, count: int) -> None:
-        """So many bytes more; fewer if negative."""
+        """`count` more bytes have arrived; fewer if negative."""
 
     def checked(self, name: str, size: int) -> None:
-        """A file is whole and what it should be."""
+        """A file is complete and correct."""
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What is fetched from where to where."""
+    """What is fetched, from where and to where."""
 
     entry: Entry
     snapshot: Snapshot
@@ -64,30 +65,30 @@ def fetch(
     free: Callable[[str], int] = lambda folder: shutil.disk_usage(folder).free,
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Record, bool]:
-    """Get a model's weights, or go on with it. Its licence is for the caller to have accepted.
+    """Fetch a model's weights, or continue an interrupted fetch. The caller must have made sure that the licence was accepted.
 
     Args:
         name: of the model.
-        models: the folder for fetched weights; made if missing.
-        report: told how it goes on.
+        models: the folder for fetched weights; created if missing.
+        report: receives the progress.
         listed: the catalogue; the shipped one by default.
-        free: bytes that are free on the disk of a folder.
-        pause: waits so many seconds between attempts to connect.
+        free: returns the free bytes on the disk of a folder.
+        pause: waits for that many seconds between attempts to connect.
 
     Returns:
         The record, and whether anything had to be fetched.
 
     Raises:
-        WeightsMissing: no such model; or the repository lacks a file, or has its weights only as pickles.
-        WeightsCorrupt: what came is not what it should be.
-        DiskFull: there is no room; found out before anything is fetched.
-        Refusal: a folder of one's own; the hub cannot be reached; or another fetch of the model is going on.
+        WeightsMissing: there is no such model; or the repository lacks a file, or has its weights only as pickles.
+        WeightsCorrupt: what arrived is not what it should be.
+        DiskFull: there is not enough space; checked before anything is fetched.
+        Refusal: the model is a person's own folder; the hub cannot be reached; or another fetch of the model is running.
     """
     entry = entry_of(name, listed)
     if entry.repo is None or entry.revision is None:
         raise Refusal(
             f"{name} is a folder of your own ({entry.path}); there is nothing to fetch.",
-            hint="Put its files there, or give it a repo and a revision in config/models.yaml.",
+            hint="Put its files there, or give it a repo and a revision in the list of models.",
         )
     os.makedirs(models, exist_ok=True)
     with _alone(models), _disk_space(models):
@@ -114,7 +115,7 @@ def fetch(
 
 
 def _as_the_first_time(made: Record, repo: str, models: str) -> None:
-    """What came must be what came the first time that this commit was fetched; if this is the first time, it is remembered."""
+    """Check that the files match the first fetch of this commit. If this is the first fetch, remember them."""
     files = {file: each.sha256 for file, each in made.files.items()}
     if file := first_use.other(models, repo, made.revision, files):
         shutil.rmtree(os.path.join(models, PARTIAL + made.name))
@@ -127,30 +128,30 @@ def _as_the_first_time(made: Record, repo: str, models: str) -> None:
 
 
 def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
-    """The record of what is installed, if it is this commit, all that is listed, and undamaged."""
+    """The record of what is installed, if it is this commit, complete and undamaged."""
     try:
         made = record_of(os.path.join(models, name))
         if made is None or made.revision != commit or made.files.keys() != set(entry_of(name, listed).files):
             return None
         locate(name, models, listed)
     except WeightsCorrupt:
-        return None  # it is fetched anew, which is what the person asked for
+        return None  # fetch it again, as the person asked
     return made
 
 
 def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
-    """The files of the catalogue as the hub announces them, smallest first, so that what is wrong shows early."""
+    """The files of the catalogue as the hub announces them, smallest first, so that errors show early."""
     if missing := [file for file in entry.files if file not in snapshot.files]:
         pickles = sorted(file for file in snapshot.others if file.endswith(hub.PICKLES))
         if pickles and any(file.endswith(".safetensors") for file in missing):
             raise WeightsMissing(
                 f"{snapshot.repo} has its weights only as pickles ({', '.join(pickles[:3])}), which can run code when they are "
                 "loaded and are never fetched.",
-                hint="Choose another model, or a revision of it with safetensors, in config/models.yaml.",
+                hint="Choose another model, or a revision of it with safetensors, in the list of models.",
             )
         raise WeightsMissing(
             f"{snapshot.repo} has no {missing[0]} at commit {snapshot.commit}.",
-            hint="Correct the model's files or revision in config/models.yaml.",
+            hint="Correct the model's files or revision in the list of models.",
         )
     for file, size in entry.sizes.items():
         if snapshot.files[file].bytes != size:
@@ -168,14 +169,14 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
     for file, pinned in entry.sha256.items():
         if snapshot.files[file].sha256 not in (None, pinned):
             raise WeightsCorrupt(
-                f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than config/models.yaml knows.",
+                f"The hub at {hub.endpoint()} has another {file} of {snapshot.repo} than the list of models says.",
                 hint=_DISTRUST,
             )
     return sorted((snapshot.files[file] for file in entry.files), key=lambda each: (each.bytes, each.name))
 
 
 def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]) -> None:
-    """Everything that is wanted into the staging folder, checked; and nothing else."""
+    """Fetch everything that is wanted into the staging folder, and nothing else, and check it."""
     staging, entry = order.staging, order.entry
     os.makedirs(staging, exist_ok=True)
     _clear(staging, wanted)
@@ -186,7 +187,8 @@ def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]
     if total - have > available:
         raise DiskFull(
             f"There is not enough space for {entry.repo}: {_megabytes(total - have)} to come, {_megabytes(available)} free.",
-            hint=f"Make room on the disk of {os.path.dirname(staging)}, or set folders.models to another one; then run it again.",
+            hint=f"Free some space on the disk of {os.path.dirname(staging)}, or set folders.models to another one. "
+            "Then run it again.",
         )
     order.report.begin(order.snapshot.commit, total, have)
     for each in wanted:
@@ -196,7 +198,7 @@ def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]
 
 
 def _get(order: _Order, wanted: RemoteFile) -> None:
-    """One file, checked."""
+    """Fetch one file and check it."""
     part, target = _part(order.staging, wanted), os.path.join(order.staging, wanted.name)
     with open(part, "ab", buffering=0) as file:
         hub.download(order.snapshot, wanted, file, order.report.arrived, order.pause)
@@ -204,7 +206,7 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
     if not _is_right(part, wanted, order.entry):
         order.report.arrived(-_size(part))
         os.unlink(part)
-        witness = "config/models.yaml" if wanted.name in order.entry.sha256 else "the hub"
+        witness = "the list of models" if wanted.name in order.entry.sha256 else "the hub"
         raise WeightsCorrupt(
             f"What came as {wanted.name} is not what {witness} says it is; it was discarded.",
             hint=f"Run the same command again; if it stays so: {_DISTRUST}",
@@ -223,11 +225,11 @@ def _get(order: _Order, wanted: RemoteFile) -> None:
 
 
 def _is_right(path: str, wanted: RemoteFile, entry: Entry) -> bool:
-    """Whether a file is there and its bytes are what was pinned and what the hub announced."""
+    """Whether a file exists and its bytes match the pinned hash and the one the hub announced."""
     if _size(path) != wanted.bytes or not os.path.isfile(path):
         return False
     sha256 = hashlib.sha256()
-    # Git names a blob by the SHA-1 of a header and the bytes; as a check against accidents, not against forgers.
+    # Git names a blob by the SHA-1 of a header and the bytes. This detects accidents, not forgery.
     blob = hashlib.sha1(b"blob %d\0" % wanted.bytes, usedforsecurity=False)
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
@@ -242,12 +244,12 @@ def _is_right(path: str, wanted: RemoteFile, entry: Entry) -> bool:
 
 
 def _part(staging: str, wanted: RemoteFile) -> str:
-    """Where an unfinished file lies: named by its hash, so that parts of different commits are never joined."""
+    """The path of an unfinished file. It is named by its hash, so that parts of different commits are never joined."""
     return os.path.join(staging, f".{wanted.sha256 or wanted.git_oid}.part")
 
 
 def _clear(staging: str, wanted: list[RemoteFile]) -> None:
-    """Remove what an earlier fetch of another commit left: the folder must hold what is wanted and nothing else."""
+    """Remove what an earlier fetch of another commit left: the folder must contain what is wanted and nothing else."""
     names = {each.name for each in wanted}
     parts = {os.path.basename(_part(staging, each)) for each in wanted}
     for name, path in files_of(staging).items():
@@ -259,7 +261,7 @@ def _clear(staging: str, wanted: list[RemoteFile]) -> None:
 
 
 def _put_in_place(staging: str, target: str) -> None:
-    """Rename into place, whole. What was there before is set aside first: a crash in between leaves the finished `staging`."""
+    """Rename into place. What was there before is set aside first, so that a crash in between leaves the finished `staging`."""
     for name in os.listdir(staging):
         if name.endswith(".part"):
             os.unlink(os.path.join(staging, name))
@@ -274,7 +276,7 @@ def _put_in_place(staging: str, target: str) -> None:
 
 @contextmanager
 def _alone(models: str) -> Iterator[None]:
-    """One fetch into a folder at a time; the lock goes with the process."""
+    """Allow one fetch into a folder at a time. The lock is released when the process ends."""
     folder = os.open(models, os.O_RDONLY)
     try:
         _lock(folder, models)
@@ -295,20 +297,21 @@ def _lock(folder: int, models: str) -> None:
             errno.ENOLCK,
             errno.ENOTSUP,
             errno.EOPNOTSUPP,
-        ):  # a share without locks; hashes still check it all
+        ):  # a share without locks; the hashes still check everything
             raise
 
 
 @contextmanager
 def _disk_space(models: str) -> Iterator[None]:
-    """A disk that fills up on the way, as a sentence."""
+    """Report a disk that fills up during the fetch as a sentence."""
     try:
         yield
     except OSError as reason:
         if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DiskFull(
-            f"The disk of {models} is full.", hint="Make room and run the same command again; what was already fetched is kept."
+            f"The disk of {models} is full.",
+            hint="Free some space and run the same command again; what was already fetched is kept.",
         ) from reason
 
 

@@ -1,14 +1,14 @@
-"""Files in the models folder: written whole, listed, and told from what is not a plain file."""
+"""Files in the models folder: writes them atomically, lists them, and recognises what is not a regular file."""
 
 import os
 import stat
 
 RECORD = "multiplane.json"
-"""In a model's folder: what was fetched (`pipeline.weights.store.Record`)."""
+"""The record of a fetch, in the model's folder (`pipeline.weights.store.Record`)."""
 
 
 def write_whole(path: str, text: str) -> None:
-    """Write a file durably; whole or not at all, and writable for nobody but this user."""
+    """Write a file atomically and durably; only this user can write to it."""
     part = path + ".part"
     with open(part, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o644)
@@ -19,7 +19,7 @@ def write_whole(path: str, text: str) -> None:
 
 
 def files_of(where: str) -> dict[str, str]:
-    """Relative name → path of every file, without the record and what file browsers leave behind (names with a leading dot)."""
+    """Relative name → path of every file, except the record and file managers' files (names with a leading dot)."""
     found = {}
     for base, folders, names in os.walk(where):
         folders[:] = [each for each in folders if not each.startswith(".")]
@@ -31,7 +31,7 @@ def files_of(where: str) -> dict[str, str]:
 
 
 def first_not_plain(where: str) -> str | None:
-    """The relative name of something in a folder that is neither a plain file nor a folder (a link, a pipe), if there is one."""
+    """The relative name of a link, pipe or other special file in a folder; None if there is none."""
     for base, folders, names in os.walk(where):
         for each in sorted(folders + names):
             mode = os.lstat(os.path.join(base, each)).st_mode
@@ -41,7 +41,7 @@ def first_not_plain(where: str) -> str | None:
 
 
 def size_of(path: str) -> int:
-    """Bytes of a file; -1 if it is not there."""
+    """Bytes of a file; -1 if it does not exist."""
     try:
         return os.stat(path).st_size
     except OSError:

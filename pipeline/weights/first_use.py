@@ -1,6 +1,7 @@
-"""Files whose hashes nobody knows beforehand: what came the first time is remembered, and must come every time after.
+"""Files whose hashes are not known in advance: the hashes of the first fetch are remembered, and later ones must match.
 
-Kept for repository and commit, so it outlives `models remove`: a hub that later gives other bytes for a commit is found out.
+They are stored by repository and commit, so they survive `models remove`: a hub that later serves other bytes for the same
+commit is noticed.
 """
 
 import json
@@ -11,27 +12,27 @@ from daemon.errors import WeightsCorrupt
 from pipeline.weights.files import write_whole
 
 FIRST_USE = ".first-use.json"
-"""In the models folder: `owner/name@commit` → file → SHA-256."""
+"""A file in the models folder: `owner/name@commit` → file → SHA-256."""
 
 
 def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
-    """The first file that is not what it was the first time; none if all are, or if this is the first time.
+    """The first file that differs from the first fetch; None if none does, or if this is the first fetch.
 
     Args:
         models: the folder for fetched weights.
         repo: `owner/name`.
-        commit: in full.
+        commit: the full hash.
         files: name → SHA-256.
 
     Raises:
-        WeightsCorrupt: the list cannot be read.
+        WeightsCorrupt: the stored list cannot be read.
     """
     known = _read(models).get(f"{repo}@{commit}", {})
     return next((file for file, sha256 in sorted(files.items()) if known.get(file, sha256) != sha256), None)
 
 
 def remember(models: str, repo: str, commit: str, files: Mapping[str, str]) -> None:
-    """Keep what came; what is known already stays as it is."""
+    """Remember these hashes; those that are already known stay unchanged."""
     known = _read(models)
     key = f"{repo}@{commit}"
     changed = known | {key: dict(files) | known.get(key, {})}

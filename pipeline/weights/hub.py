@@ -1,8 +1,8 @@
-"""Talking to the Hugging Face hub: what a repository holds at a revision, and its files, byte by byte.
+"""Talks to the Hugging Face hub: what a repository contains at a revision, and its files, byte by byte.
 
 The hub's own client does the talking (addresses, accounts, redirects, `HF_ENDPOINT`, `HF_HUB_OFFLINE`). Only the writing is
-done here: since version 1 `hf_hub_download` begins every file anew after an interruption, and a file of gigabytes over a slow
-line must go on where it stopped.
+done here: since version 1, `hf_hub_download` starts every file again after an interruption, and a file of gigabytes over a slow
+line must continue where it stopped.
 """
 
 import json
@@ -30,12 +30,12 @@ from daemon.errors import Refusal
 UNAVAILABLE = 69
 """Exit status when the hub cannot be reached or refuses (sysexits.h, EX_UNAVAILABLE)."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-"""Kinds of weights that can run code when they are loaded."""
+"""Formats of weights that can run code when they are loaded."""
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
-_ATTEMPTS = 5  # in a row without a single new byte; one that brought something begins the count anew
+_ATTEMPTS = 5  # in a row without a single new byte; an attempt that brings one restarts the count
 _LONGEST_PAUSE = 8.0  # seconds between attempts: 1, 2, 4, 8
-_PASSING = (408, 429, 500, 502, 503, 504)  # states of a server that will be over soon
+_PASSING = (408, 429, 500, 502, 503, 504)  # HTTP statuses that will probably pass
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RemoteFile:
     Attributes:
         name: relative path in the repository.
         bytes: its size.
-        sha256: of its bytes, for files kept by Git LFS; weights always are.
+        sha256: its hash, for files stored in Git LFS; weights always are.
         git_oid: SHA-1 of the git blob, for the others.
     """
 
@@ -60,10 +60,10 @@ class Snapshot:
     """A repository at one commit.
 
     Attributes:
-        repo: `owner/name`, as the hub calls it.
-        commit: in full.
-        files: those that were asked for, as far as they are there.
-        others: the names of all others.
+        repo: `owner/name`, as the hub spells it.
+        commit: the full hash.
+        files: the requested files, as far as they exist.
+        others: the names of all other files.
     """
 
     repo: str
@@ -73,12 +73,12 @@ class Snapshot:
 
 
 def endpoint() -> str:
-    """Where the hub is: huggingface.co, or what `HF_ENDPOINT` says."""
+    """The address of the hub: huggingface.co, or what `HF_ENDPOINT` says."""
     return constants.ENDPOINT
 
 
 def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
-    """Ask what a repository holds.
+    """Ask the hub what a repository contains.
 
     Args:
         repo: `owner/name`.
@@ -86,14 +86,14 @@ def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
         wanted: names of files.
 
     Raises:
-        Refusal: the hub cannot be reached, does not give it, or does not say how the files could be checked.
+        Refusal: the hub cannot be reached, denies access, or does not say how the files can be checked.
     """
     with _told(repo, revision):
         try:
             info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
         except (KeyError, TypeError, AttributeError) as reason:
             raise ValueError("its answer is not a hub's") from reason
-    # What comes from outside ends up in paths and on terminals, so it is held to its form first.
+    # These values come from outside and end up in paths and on terminals, so their form is checked first.
     if info.sha is None or not _SHA1.fullmatch(info.sha):
         raise Refusal(f"The hub at {endpoint()} does not say which commit {revision} of {repo} is.", hint=_AGAIN)
     siblings = info.siblings or []
@@ -107,7 +107,7 @@ def _announced(each: RepoSibling) -> RemoteFile:
     """One file of the answer.
 
     Raises:
-        Refusal: it says neither SHA-256 nor git's name of the file, or no size; then nothing could be checked.
+        Refusal: it has no size, or neither a SHA-256 nor a git hash, so nothing could be checked.
     """
     sha256 = each.lfs.sha256 if each.lfs is not None else None
     git_oid = each.blob_id if each.lfs is None else None
@@ -128,17 +128,18 @@ def download(
     arrived: Callable[[int], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Get what is missing of a file.
+    """Download the missing part of a file.
 
     Args:
         snapshot: where it comes from.
         wanted: the file.
-        target: open for appending, unbuffered; holds what came earlier.
-        arrived: told how many bytes came; a negative number when the server would not go on and all begins anew.
+        target: open for appending, unbuffered; contains what arrived earlier.
+        arrived: called with the number of bytes that arrived; negative if the server cannot continue and everything starts
+            again.
         pause: waits between attempts.
 
     Raises:
-        Refusal: the hub cannot be reached, or the connection keeps breaking; what has come stays in `target`.
+        Refusal: the hub cannot be reached, or the connection keeps breaking; what has arrived stays in `target`.
         OSError: `target` cannot be written.
     """
     url = hf_hub_url(snapshot.repo, wanted.name, revision=snapshot.commit)
@@ -149,7 +150,7 @@ def download(
                 _stream(url, target, wanted.bytes, arrived)
                 broken: Exception = httpx2.RemoteProtocolError("the connection was closed too early")
             except httpx2.UnsupportedProtocol:
-                raise  # sent on to what is no web address; asking again changes nothing
+                raise  # redirected to something that isn't a web address; trying again is useless
             except (httpx2.TransportError, HfHubHTTPError) as reason:
                 if isinstance(reason, HfHubHTTPError) and reason.response.status_code not in _PASSING:
                     raise
@@ -163,12 +164,12 @@ def download(
 
 
 def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None]) -> None:
-    """One request for everything from where `target` ends, up to `size`."""
+    """Make one request for everything from the end of `target` up to `size`."""
     have = target.tell()
-    # Compressed answers have no ranges, so a download could not go on.
+    # Compressed answers have no ranges, so an interrupted download could not continue.
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
-        if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:  # it ends here
+        if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:  # the file ends here
             target.seek(0)
             target.truncate()
             arrived(-have)
@@ -189,19 +190,19 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
             target.write(taken)
             arrived(len(taken))
             if len(taken) < len(chunk):
-                return  # more than was announced; the hash will say what it is worth
+                return  # more than was announced; the hash will show whether it is correct
 
 
 _AGAIN = "Run the same command again later; what was already fetched is kept."
 
 
 class _WebPageError(Exception):
-    """A page for people came where a hub's answer was asked for."""
+    """The server sent a web page for people instead of a hub's answer."""
 
 
 @contextmanager
 def _told(repo: str, revision: str) -> Iterator[None]:
-    """The client's errors as sentences."""
+    """Turn the client's errors into sentences."""
     try:
         yield
     except OfflineModeIsEnabled as reason:
@@ -219,7 +220,7 @@ def _told(repo: str, revision: str) -> Iterator[None]:
     except (RepositoryNotFoundError, RevisionNotFoundError) as reason:
         raise Refusal(
             f"The hub at {endpoint()} has no {repo} at revision {revision}.",
-            hint="Correct the model's repo and revision in config/models.yaml.",
+            hint="Correct the model's repo and revision in the list of models.",
             exit_status=UNAVAILABLE,
         ) from reason
     except HfHubHTTPError as reason:

@@ -1,14 +1,14 @@
-"""Licences that do not allow commercial use are accepted once, by name; what was accepted is kept beside the weights."""
+"""Licences that forbid commercial use must be accepted once, by name. What was accepted is stored next to the weights."""
 
 import json
 import os
 
+from daemon.catalogues.models import Entry
 from daemon.errors import LicenceNotAccepted, WeightsCorrupt
-from pipeline.weights.catalogue import Entry
 from pipeline.weights.files import write_whole
 
 ACCEPTED = ".licences.json"
-"""In the models folder: licence → when it was accepted (UTC, RFC 3339)."""
+"""A file in the models folder: licence → when it was accepted (UTC, RFC 3339)."""
 
 
 def needed(entry: Entry, models: str) -> bool:
@@ -17,10 +17,10 @@ def needed(entry: Entry, models: str) -> bool:
 
 
 def accepted(models: str) -> dict[str, str]:
-    """What was accepted, and when.
+    """The accepted licences, and when they were accepted.
 
     Raises:
-        WeightsCorrupt: the list is not what this module writes.
+        WeightsCorrupt: the file is not in this module's format.
         OSError: it cannot be opened.
     """
     path = os.path.join(models, ACCEPTED)
@@ -36,17 +36,17 @@ def accepted(models: str) -> dict[str, str]:
 
 
 def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) -> None:
-    """Keep that a licence was accepted; nothing is to be done where none must be.
+    """Record that a licence was accepted; does nothing if none is needed.
 
     Args:
         name: of the model.
-        entry: its lines in the catalogue.
+        entry: its entry in the catalogue.
         models: the folder for fetched weights.
-        said: the licence's name as the person gave it.
+        said: the licence's name as the person typed it.
         now: the time, UTC, RFC 3339.
 
     Raises:
-        LicenceNotAccepted: it was not named, or not rightly; the hint is the command that accepts it.
+        LicenceNotAccepted: it was missing or wrong; the hint is the command that accepts it.
     """
     if not needed(entry, models):
         return

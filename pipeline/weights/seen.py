@@ -1,11 +1,12 @@
-"""Hashes of files that were read before, so that a job need not read gigabytes again to know that nothing was changed.
+"""Hashes of files that were read before, so that a job need not read gigabytes again to know that nothing has changed.
 
-A hash is remembered for the state of a file: device, inode, size, and the times of its last changes in nanoseconds. Whoever
-changes a file, or puts another one in its place, changes that state, because the last of those times is set by the system alone.
-`models fetch` and `models verify` remember; a worker looks up, and reads what it does not find.
+A hash is stored for a file's state: device, inode, size, and modification and change times in nanoseconds. Changing or
+replacing a file changes that state, because only the system sets the change time. `models fetch` and `models verify` store
+hashes; a worker looks them up, and reads the files whose hash it does not find.
 
-What is remembered lies in the models folder, which a worker may read and not write (`daemon.platform.sandbox`), and counts only
-if nobody but this user could have written it. Who can write as this user can change the program too, and needs no forged hash.
+They are stored in the models folder, which a worker can read but not write (`daemon.platform.sandbox`). They count only if
+nobody but this user could have written them. Somebody who can write as this user can change the program as well, and needs no
+forged hash.
 """
 
 import contextlib
@@ -19,13 +20,13 @@ import time
 from pipeline.weights.files import write_whole
 
 SEEN = ".seen.json"
-"""In the models folder: state of a file → its SHA-256."""
+"""A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
-"""Nanoseconds, some ticks of a kernel's file clock: a file is hashed only when a change from now on will have another time."""
+"""Nanoseconds: a few ticks of the kernel's file clock. A new change is hashed only after them, so later ones have other times."""
 _SECOND = 10**9
-"""Nanoseconds. Some file systems (exFAT, some shares) keep whole seconds, within which two changes look the same."""
-_MOST = 1000
-"""States that are kept; the oldest go."""
+"""Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same."""
+_MAX_STATES = 1000
+"""The most states that are stored; the oldest are dropped."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,24 +34,24 @@ class Seen:
     """The hashes of files, looked up or computed.
 
     Args:
-        models: the folder for fetched weights; it need not be there.
-        anew: compute every hash, whatever is remembered.
+        models: the folder for fetched weights; it need not exist.
+        recompute: compute every hash, even if one is stored.
     """
 
-    def __init__(self, models: str, *, anew: bool = False) -> None:
-        self._path, self._anew = os.path.join(models, SEEN), anew
+    def __init__(self, models: str, *, recompute: bool = False) -> None:
+        self._path, self._recompute = os.path.join(models, SEEN), recompute
         self._known = _read(self._path)
 
     def sha256(self, path: str) -> str:
         """The SHA-256 of a file, in hexadecimal digits.
 
         Raises:
-            OSError: it cannot be read, or is changed while it is read.
+            OSError: it cannot be read, or changes while it is read.
         """
         with open(path, "rb") as file:
             at = os.fstat(file.fileno())
             before = _state(at)
-            if not self._anew and before in self._known:
+            if not self._recompute and before in self._known:
                 return self._known[before]
             young = time.time_ns() - at.st_ctime_ns
             if 0 <= young < _TICK:
@@ -64,12 +65,12 @@ class Seen:
             return sha256
 
     def save(self) -> None:
-        """Remember the hashes for later.
+        """Store the hashes for later.
 
         Raises:
             OSError: the models folder cannot be written.
         """
-        write_whole(self._path, json.dumps(dict(list(self._known.items())[-_MOST:]), indent=1))
+        write_whole(self._path, json.dumps(dict(list(self._known.items())[-_MAX_STATES:]), indent=1))
 
 
 def _state(at: os.stat_result) -> str:
@@ -77,7 +78,7 @@ def _state(at: os.stat_result) -> str:
 
 
 def _read(path: str) -> dict[str, str]:
-    """What is remembered. Nothing, which only costs time, if it is missing, damaged, or others may have written it."""
+    """The stored hashes. Empty, which only costs time, if the file is missing or damaged, or if others may have written it."""
     with contextlib.suppress(OSError, ValueError):
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             at = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""Weights on this machine: where they lie, and whether they are what was fetched."""
+"""Weights on this machine: where they are, and whether they are what was fetched."""
 
 import hashlib
 import json
@@ -9,17 +9,18 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from daemon.catalogues.models import Catalogue, Entry
 from daemon.contract.status import Frozen
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
-from pipeline.weights.catalogue import Catalogue, Entry, entry_of
+from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
 from pipeline.weights.seen import Seen
 
 PARTIAL = ".fetch-"
-"""Before a model's name: the folder into which it is being fetched."""
+"""Prefix of the folder into which a model is being fetched."""
 REMOVED = ".removed-"
-"""Before a model's name: a folder that is being removed."""
+"""Prefix of a folder that is being removed."""
 
 State = Literal["installed", "other revision", "damaged", "partly fetched", "not installed", "own folder", "folder missing"]
 
@@ -32,7 +33,7 @@ class FileRecord(Frozen):
 
 
 class Record(Frozen):
-    """multiplane.json: what was fetched. `revision` is the commit the hub resolved, not the branch that was asked for."""
+    """multiplane.json: what was fetched. `revision` is the actual commit, even if a branch was asked for."""
 
     name: str
     repo: str | None
@@ -43,13 +44,13 @@ class Record(Frozen):
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that are there and were checked.
+    """Installed weights that were checked.
 
     Attributes:
         name: of the model.
-        entry: its lines in the catalogue.
+        entry: its entry in the catalogue.
         folder: absolute path of its files.
-        revision: commit they came from; `sha256:…` of the weights for an own folder without a record.
+        revision: the commit they came from; `sha256:…` of the weights for a person's own folder without a record.
     """
 
     name: str
@@ -58,19 +59,19 @@ class Weights:
     revision: str
 
     def corrupt(self, sentence: str, detail: object = None) -> WeightsCorrupt:
-        """What to raise when these weights turn out to be unusable; the hint is for this very model."""
+        """The error to raise if these weights turn out to be unusable; its hint is for this model."""
         return corrupt(self.name, self.entry, sentence, detail)
 
 
 def corrupt(name: str, entry: Entry, sentence: str, detail: object = None) -> WeightsCorrupt:
-    """What to raise when a model's weights are unusable; the hint says what to do about this very model."""
+    """The error to raise if a model's weights are unusable; its hint says what to do about this model."""
     own = f"Correct the files in {entry.path}"
     what = own if entry.path is not None else f"Fetch the model again (multiplane models fetch {name})"
     return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
 
 
 def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
-    """Where a model's files lie or would lie.
+    """The folder in which a model's files are, or would be.
 
     Args:
         name: a model of the catalogue.
@@ -78,37 +79,37 @@ def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
         listed: the catalogue; the shipped one by default.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
     return entry_of(name, listed).path or os.path.join(models, name)
 
 
 def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
-    """Whether a model is there: its fetch was finished (the record is written last), or it is an own folder with weights.
+    """Whether a model is installed: its fetch was completed (the record comes last), or it is a person's folder with weights.
 
-    Whether its files are still whole is for `locate` to say; damaged weights are installed, so that nothing weaker replaces them.
+    `locate` checks whether its files are undamaged. Damaged weights count as installed, so that nothing weaker replaces them.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     return os.path.lexists(os.path.join(where, RECORD)) or (entry.path is not None and bool(_safetensors(where)))
 
 
 def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen | None = None) -> Weights:
-    """Find a model's weights, and check them against the list of models and against what was recorded when they came.
+    """Find a model's weights, and check them against the list of models and against the record of their fetch.
 
     Args:
         name: of the model.
         models: the folder for fetched weights.
         listed: the catalogue; the shipped one by default.
-        seen: gives the files' hashes; by default those that are remembered, where they are.
+        seen: supplies the files' hashes; by default the stored ones, if there are any.
 
     Raises:
         WeightsMissing: they are not installed; the message names the command that fetches them.
-        WeightsCorrupt: they are not those that are listed; a file is missing, changed, additional or a link, or cannot be read;
-            or there are no safetensors.
-        OSError: the disk fails now (`is_passing`).
+        WeightsCorrupt: they do not match the list; a file is missing, changed, additional, a link or unreadable; or there are
+            no safetensors.
+        OSError: a disk error that may pass (`is_passing`).
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     try:
@@ -126,7 +127,7 @@ def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> We
     record = record_of(where)
     if record is not None:
         if wrong := _unlisted(entry, record) or _unlike_the_first(record, models):
-            raise WeightsCorrupt(f"The weights of {name} are not those that config/models.yaml lists: {wrong}.")
+            raise WeightsCorrupt(f"The weights of {name} are not those of the list of models: {wrong}.")
         _verify(name, where, record, seen)
         revision = record.revision
     elif entry.path is None:
@@ -142,19 +143,19 @@ def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> We
 
 
 def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None = None) -> Record:
-    """Hash every file of a folder and write the record beside them, last and whole: it is what makes a model installed.
+    """Hash every file of a folder, and write the record next to them, last and atomically: the record makes a model installed.
 
     Args:
         name: of the model.
         where: the folder.
-        entry: its lines in the catalogue.
+        entry: its entry in the catalogue.
         revision: the commit the files came from.
-        seen: gives the files' hashes, and has them afterwards.
+        seen: supplies the files' hashes, and stores them.
 
     Returns:
         What was written.
     """
-    seen = seen or Seen(os.path.dirname(where), anew=True)
+    seen = seen or Seen(os.path.dirname(where), recompute=True)
     files = {file: FileRecord(bytes=size_of(path), sha256=seen.sha256(path)) for file, path in files_of(where).items()}
     made = Record(name=name, repo=entry.repo, revision=revision, licence=entry.licence, files=files)
     write_whole(os.path.join(where, RECORD), made.model_dump_json(indent=2) + "\n")
@@ -162,10 +163,10 @@ def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None
 
 
 def state(name: str, models: str, listed: Catalogue | None = None) -> State:
-    """How it stands with a model, by names and sizes; hashes are not read.
+    """The state of a model, judged by names and sizes; no hash is computed.
 
     Raises:
-        WeightsMissing: no model of that name is listed.
+        WeightsMissing: no model with that name is listed.
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     if entry.path is not None:
@@ -187,11 +188,11 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
     """Remove a model's fetched weights, and what an interrupted fetch left of them.
 
     Returns:
-        How many bytes that freed.
+        How many bytes this freed.
 
     Raises:
-        Refusal: it is a folder of one's own, which is never touched.
-        WeightsMissing: no model of that name is listed, or there is nothing of it.
+        Refusal: it is a person's own folder, which is never touched.
+        WeightsMissing: no model with that name is listed, or nothing of it is there.
     """
     entry = entry_of(name, listed)
     if entry.path is not None:
@@ -208,18 +209,18 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
 
 
 def put_away(where: str) -> None:
-    """Remove a folder, which vanishes whole at once; of a link only the link. Nothing is to be done if it is not there."""
+    """Remove a folder: it disappears at once, as a whole. A link is removed, not followed. What does not exist is fine."""
     if os.path.islink(where):
         os.unlink(where)
     elif os.path.exists(where):
         aside = os.path.join(os.path.dirname(where), REMOVED + os.path.basename(where))
-        shutil.rmtree(aside, ignore_errors=True)  # left by a removal that was interrupted; if it stays, the rename says so
+        shutil.rmtree(aside, ignore_errors=True)  # left by an interrupted removal; if it stays, the rename reports it
         os.rename(where, aside)
         shutil.rmtree(aside)
 
 
 def record_of(where: str) -> Record | None:
-    """What is recorded of a folder's weights; none if nothing is.
+    """The record of a folder's weights; None if there is none.
 
     Raises:
         WeightsCorrupt: the record cannot be read.
@@ -234,7 +235,7 @@ def record_of(where: str) -> Record | None:
 
 
 def _unlisted(entry: Entry, made: Record) -> str | None:
-    """Half a sentence on what a record has that the list of models does not allow; none if they agree."""
+    """Half a sentence about what a record contains that the list of models does not allow; None if they agree."""
     if entry.path is not None:
         return None
     if entry.commit not in (None, made.revision):
@@ -252,14 +253,14 @@ def _unlisted(entry: Entry, made: Record) -> str | None:
 
 
 def _unlike_the_first(made: Record, models: str) -> str | None:
-    """The same on what came the first time that this commit was fetched."""
+    """Half a sentence about how it differs from the first fetch of this commit; None if it does not."""
     files = {file: each.sha256 for file, each in made.files.items()}
     file = first_use.other(models, made.repo, made.revision, files) if made.repo else None
     return f"{file} is not what came at the first fetch" if file else None
 
 
 def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
-    """Compare every file with the record. A file that was not fetched is refused too: libraries pick files up by name."""
+    """Compare every file with the record. Any additional file is refused, because libraries pick files up by name."""
     if odd := first_not_plain(where):
         raise WeightsCorrupt(f"The folder of {name} holds {odd}, which is a link or not a plain file; neither is allowed there.")
     there = files_of(where)
@@ -273,9 +274,9 @@ def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
 
 
 def _own_revision(name: str, where: str, seen: Seen) -> str:
-    """A name for weights without a record: the hash over their hashes."""
+    """An identifier for weights without a record: the hash of their hashes."""
     if not os.path.isdir(where):
-        raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in config/models.yaml.")
+        raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in the list of models.")
     hashes = {file: seen.sha256(os.path.join(where, file)) for file in _safetensors(where)}
     whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"

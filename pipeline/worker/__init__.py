@@ -1,1 +1,1 @@
-"""The entry point of worker processes, and what surrounds a job in one: guardian, sandbox, preload, warm-up."""
+"""The entry point of worker processes, and what surrounds a job: guardian, sandbox, preload, warm-up."""

@@ -1,14 +1,14 @@
-"""The worker: one process, one job. Commands come in on standard input, events go out on descriptor 3.
+"""The worker: one process, one job. Commands arrive on standard input; events leave on descriptor 3.
 
-It says `hello` at once, imports, rehearses until a command is there, says `ready`, takes its one command, imports what the job
-needs beyond that, says `started`, runs the recipe and reports a `result` or an `error`; it exits with 0 or with the error's
-exit status. What it and its libraries print goes to standard output and error, which the daemon keeps as job.log; neither of
-them can reach the events or the commands by accident, since both are moved out of the way first.
+The order: send `hello` at once; import; warm up until a command arrives; send `ready`; read the one command; import what the
+job needs beyond that; send `started`; run the recipe; send a `result` or an `error`. The exit status is 0 or that of the error.
+Whatever the worker and its libraries print goes to standard output and error, which the daemon keeps as job.log. No output can
+reach the events or the commands by accident, because both are first moved to other descriptors.
 
-A cancel message and SIGTERM mean the same and take the same way: the signal's handler stops the main thread with an exception
-that no `except Exception` catches. C code that does not return cannot be stopped so; the daemon kills it after its grace.
-If standard input closes before a job came, the worker ends without a word. If it closes during a job, the job goes on:
-the guardian, not the pipe, ends a worker whose daemon is gone.
+A cancel message and SIGTERM mean the same: the signal's handler stops the main thread with an exception that no `except
+Exception` catches. This cannot stop C code that does not return; the daemon kills the worker after the grace period. If
+standard input closes before a job arrives, the worker ends silently. If it closes during a job, the job continues: the
+guardian, not the pipe, ends a worker whose daemon is gone.
 """
 
 import errno
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from daemon.contract.messages import JobCommand, Result, Warm
     from daemon.errors import JobError
 
-#: Also in `daemon.contract.messages`, which is not imported yet when the first words are said.
+#: As in `daemon.contract.messages`, which is not imported yet when the first message is sent.
 _PROTOCOL_VERSION, _EVENT_FD = 1, 3
-#: Signs of life, and how often movement is shown at most: ten times a second looks smooth and costs nothing.
+#: Seconds between heartbeats, and at least between progress events: ten a second look smooth and cost nothing.
 _HEARTBEAT_SECONDS, _PROGRESS_SECONDS = 5.0, 0.1
-#: Of a traceback, the end, where the fault is.
+#: The most characters of a traceback: its end, which names the error.
 _DETAIL_CHARACTERS = 4000
-#: Libraries say "out of memory" in words of their own: OpenCV's StsNoMem, torch's CPU allocator.
+#: How libraries say "out of memory": OpenCV's StsNoMem, torch's CPU allocator.
 _MEMORY_WORDS = ("insufficient memory", "can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -48,7 +48,7 @@ class _Stop(BaseException):
 
 
 class Channel:
-    """The events' pipe, for all threads; and the switch that stops the main thread, but never in the middle of a line."""
+    """The events' pipe, for all threads. It can also stop the main thread, but never in the middle of a line."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -57,16 +57,16 @@ class Channel:
         self._asked_to_stop = False
 
     def last_words(self, event: _Serializable) -> None:
-        """Send how the job ended. From here on nothing stops the worker but its own end: it has nothing left to stop."""
+        """Send how the job ended. From here on, a request to stop has no effect: nothing is left to stop."""
         _ignore_stops()
         self.send(event)
 
     def send(self, event: _Serializable) -> None:
-        """Send one event, whole."""
+        """Send one whole event."""
         self.send_line(event.model_dump_json())
 
     def send_line(self, line: str) -> None:
-        """Send one line, whole; if the job was to be stopped meanwhile, stop then."""
+        """Send one whole line. If a stop was requested meanwhile, stop then."""
         rest = line.encode() + b"\n"
         main = threading.current_thread() is threading.main_thread()
         if main:
@@ -81,7 +81,7 @@ class Channel:
                 raise _Stop
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
-        """The handler of SIGTERM: stop the main thread; further signals are ignored, so that the end is undisturbed."""
+        """The handler of SIGTERM: stops the main thread. Further signals are ignored, so that the end is not disturbed."""
         _ignore_stops()
         if self._main_is_sending:
             self._asked_to_stop = True
@@ -95,21 +95,21 @@ def _ignore_stops() -> None:
 
 
 def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
-    """Be a worker. `events_fd`: where the events' pipe was inherited. Ends the process; never returns.
+    """Be a worker. `events_fd`: the inherited descriptor of the events' pipe. Ends the process; never returns.
 
-    `fence` is what `daemon.platform.sandbox` wrote for this worker: JSON with `read`, `devices` and `own`. It is set up before
-    anything is imported that could be made to misbehave; a worker that cannot put it up does no job.
+    `fence` is the policy from `daemon.platform.sandbox` for this worker: JSON with `read`, `devices` and `own`. The sandbox is
+    set up before anything risky is imported. If that fails, the worker does no job.
 
-    The end is immediate (`os._exit`): everything is written and said by then, and the tear-down of thread pools and graphics
-    drivers may hang or crash, which would make a good result look bad.
+    The process ends at once (`os._exit`). Everything is written and sent by then, and the shutdown of thread pools and graphics
+    drivers may hang or crash, which would spoil a good result.
     """
     faulthandler.enable()
-    os.umask(0o022)  # results are for everybody who may look into the outbox
+    os.umask(0o022)  # everybody who can enter the outbox can read results
     channel = Channel(_move_events(events_fd))
     commands = _move_commands()
     signal.signal(signal.SIGTERM, channel.stop)
     signal.signal(signal.SIGINT, channel.stop)
-    # C code in the signal's own handler: job.log shows where the job was, even if it hangs with the interpreter held.
+    # C code in the signal handler itself: job.log shows where the job was, even if it hangs with the interpreter held.
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
     status = 1
     try:
@@ -130,7 +130,7 @@ def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
 
 
 def _move_events(fd: int) -> int:
-    """The events on the protocol's descriptor, kept from programs that the worker may start."""
+    """Move the events to the protocol's descriptor, and keep them from programs that the worker may start."""
     if fd != _EVENT_FD:
         os.dup2(fd, _EVENT_FD, inheritable=False)
         os.close(fd)
@@ -139,7 +139,7 @@ def _move_events(fd: int) -> int:
 
 
 def _move_commands() -> int:
-    """The commands on a descriptor of their own; who reads standard input finds nothing."""
+    """Move the commands to another descriptor; code that reads standard input then finds nothing."""
     commands = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -155,7 +155,7 @@ def _confine(fence: str) -> None:
 
 
 def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
-    """Imports, a rehearsal, one command, one job; returns the exit status."""
+    """Import, warm up, read one command, do one job; returns the exit status."""
     from pipeline.worker import preload
 
     preload.load(warm)
@@ -163,7 +163,7 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
 
     _rehearse(commands_fd)
     channel.send(Ready(warm=warm))
-    # Never closed: the listening thread sits in it for as long as the job runs, and closing would wait for that thread.
+    # Never closed: the listening thread reads from it for as long as the job runs, and closing would wait for that thread.
     commands = os.fdopen(commands_fd, "rb")
     line = commands.readline()
     if not line:
@@ -177,30 +177,30 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
 
 
 def _rehearse(commands_fd: int) -> None:
-    """Do in advance what does not hang on the job, for as long as no command is there; a cold worker has its command at once."""
+    """Do in advance what does not depend on the job, until a command arrives. A cold worker has its command at once."""
     from daemon.errors import JobError
     from pipeline.worker.warm_up import rehearse
 
     try:
         rehearse(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
     except (OSError, JobError) as error:
-        # Only the time is lost: what is wrong with the disk or the installation, the job will say.
-        sys.stderr.write(f"The rehearsal ended early: {error}\n")
+        # Only time is lost. If the disk or the installation is faulty, the job will report it.
+        sys.stderr.write(f"The warm-up ended early: {error}\n")
 
 
 def _listen(readline: Callable[[], bytes]) -> None:
-    """Wait for a cancel; anything else after the job, or the end of the stream, changes nothing."""
+    """Wait for a cancel. Any other command after the job, or the end of the stream, has no effect."""
     from daemon.contract.messages import COMMAND, CancelCommand
 
     while line := readline():
         if isinstance(COMMAND.validate_json(line), CancelCommand):
-            # To the process, so that the handler runs in the main thread and a waiting system call there is interrupted.
+            # Sent to the process, so that the handler runs in the main thread and interrupts a system call there.
             os.kill(os.getpid(), signal.SIGTERM)
             return
 
 
 def _beat(channel: Channel) -> None:
-    """Signs of life, from a thread of its own."""
+    """Send heartbeats from a separate thread."""
     from daemon.contract.messages import Heartbeat
 
     while True:
@@ -209,9 +209,9 @@ def _beat(channel: Channel) -> None:
 
 
 def _resident() -> int:
-    """Bytes of memory this process holds now."""
+    """Bytes of memory that this process holds now."""
     try:
-        # proc_pid_statm(5). Loading psutil for this one number would take every worker 15 ms.
+        # proc_pid_statm(5). Loading psutil for this one number would cost every worker 15 ms.
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
     except FileNotFoundError:
@@ -248,7 +248,7 @@ def _run(channel: Channel, command: "JobCommand") -> "Result":
 
 
 class _Reporter:
-    """Passes progress on: each new stage at once, movement within a stage ten times a second at most."""
+    """Passes on progress: each new stage at once, progress within a stage at most ten times a second."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -256,7 +256,10 @@ class _Reporter:
         self._next = 0.0
 
     def __call__(self, stage: str, fraction: float) -> None:
-        """Report that the job is in `stage` and the share `fraction` of the whole job is done; rounding outside 0…1 is cut."""
+        """Report that the job is in `stage` and that `fraction` of the whole job is done.
+
+        Rounding errors outside 0…1 are clipped.
+        """
         from daemon.contract.messages import ProgressEvent
 
         now = time.monotonic()
@@ -267,7 +270,7 @@ class _Reporter:
 
 
 def classify(error: BaseException) -> "JobError":
-    """The place in the error tree of whatever stopped a job."""
+    """The JobError that corresponds to the exception that stopped a job."""
     from daemon.errors import Cancelled, DiskFull, Internal, JobError, OutOfMemory, WorkerCrashed, is_passing
 
     if isinstance(error, JobError):
@@ -278,9 +281,9 @@ def classify(error: BaseException) -> "JobError":
     if _is_out_of_memory(error):
         return OutOfMemory("There was not enough memory for the job.", detail=detail)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull("There is no room left on the disk of the outbox.", detail=detail)
+        return DiskFull("There is no space left on the disk of the outbox.", detail=detail)
     if is_passing(error):
-        # Tried again, and whose fault it is the daemon finds out.
+        # It is retried, and the daemon finds out whose fault it is.
         return WorkerCrashed(f"The disk or the system failed the job: {error}.", detail=detail)
     return Internal(f"The program failed on this picture: {type(error).__name__}: {error}", detail=detail)
 
@@ -291,12 +294,12 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     words = str(error).lower()
-    # OpenCV's cv2.error is an Exception of its own, torch's CPU allocator raises RuntimeError.
+    # OpenCV's cv2.error is a plain Exception, and torch's CPU allocator raises RuntimeError.
     return type(error).__name__ in ("error", "RuntimeError") and any(word in words for word in _MEMORY_WORDS)
 
 
 def _peak_rss() -> int:
-    """Bytes of memory this process held at most."""
+    """The most bytes of memory that this process has held."""
     import resource
 
     # getrusage(2): kilobytes on Linux, bytes on macOS.

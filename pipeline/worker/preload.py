@@ -1,4 +1,4 @@
-"""What a worker loads before its job is known: what every job needs, and warmed for depth or for painting what a model needs."""
+"""What a worker loads before its job is known: what every job needs, and optionally what a depth model or painting needs."""
 
 import gc
 import importlib
@@ -6,7 +6,7 @@ import os
 
 from daemon.contract.messages import Warm
 
-#: What any job needs.
+#: What every job needs.
 LIGHT = (
     "numpy",
     "cv2",
@@ -17,20 +17,20 @@ LIGHT = (
     "pipeline.run",
     "pipeline.worker.warm_up",
 )
-#: What a job needs besides that asks a model for its depth. The network's own module is small, whichever it is.
+#: What a job with a depth model needs as well. The network's own module is small, whichever it is.
 DEPTH = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def load(warm: Warm) -> None:
-    """Import `LIGHT`; for depth `DEPTH` too; for painting, whose depth may be asked for as well, that and what paints.
+    """Import `LIGHT`; for depth also `DEPTH`; for painting, which may also need depth, `DEPTH` and what paints.
 
-    The BLAS of numpy and that of OpenCV, which read the environment when they are loaded, get one thread: what they multiply
-    here is small, and a second one would spin after each product, beside the next worker's imports (measured: an eighth of the
-    processor time of a small photo). Torch has a BLAS of its own, with as many as the job may have.
+    The BLAS of numpy and that of OpenCV read the environment when they are loaded, and get one thread. Their products are small
+    here, and a second thread would spin after each of them, next to the next worker's imports (measured: an eighth of the
+    processor time of a small photo). Torch has a BLAS of its own, with as many threads as the job may use.
 
-    Python's search for garbage waits until everything is there, and leaves it alone afterwards: modules are none, and looking
-    through them again and again is a sixth of the time of the imports.
+    Python's garbage collector is off until everything is loaded, and ignores these objects afterwards: modules are not garbage,
+    and searching them again and again takes a sixth of the time of the imports.
     """
     gc.disable()
     asked = os.environ.get(_BLAS_THREADS)

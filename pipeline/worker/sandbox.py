@@ -1,56 +1,57 @@
-"""What a worker gives up before it is told its job, on Linux: other people's files, the network, other processes.
+"""What a worker gives up before it receives its job, on Linux: other people's files, the network, other processes.
 
-Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or make, and, on newer
-kernels, which TCP ports they may use and whom they may signal. It knows no UDP, no Unix sockets, no chmod, no fork, no limits
-and priorities of other processes and nothing that is shared by a number: these a seccomp filter refuses (seccomp(2), prctl(2)).
-Neither can be taken back, also not by root. What a kernel cannot do is left out; `daemon.platform.sandbox` tells at the start
-which protection is missing.
+Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or create. On newer kernels
+it also limits which TCP ports they may use and which processes they may signal. It does not cover UDP, Unix sockets, chmod,
+fork, other processes' limits and priorities, or anything that processes share by a number. A seccomp filter refuses these
+(seccomp(2), prctl(2)). Nobody can undo either, not even root. What a kernel does not support is left out;
+`daemon.platform.sandbox` reports at the start which protection is missing.
 
-What is *not* kept from a worker: reading names, sizes and times of any file (stat is free), the list of processes in /proc
-(but neither their memory nor their environment), and whatever a hole in the kernel gives.
+A worker can *still* read names, sizes and times of any file (stat is not limited) and the list of processes in /proc (but
+neither their memory nor their environment), and can use whatever a hole in the kernel allows.
 
-The file is also a module of constants and has no imports of ours: it runs before anything heavy is loaded. On macOS the daemon
-starts the worker under `sandbox-exec` instead, and nothing here is used.
+This file also serves as a module of constants, and imports nothing of ours, because it runs before anything heavy is loaded. On
+macOS the daemon starts the worker under `sandbox-exec` instead, and nothing here is used.
 """
 
 import ctypes
 import errno
 import os
 import platform
+import stat
 import struct
 import sys
 from collections.abc import Mapping, Sequence
 
-#: <linux/landlock.h>, access rights of files, by the version of the interface that brought them.
+#: <linux/landlock.h>: access rights for files, by the interface version that introduced them.
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REMOVE_DIR, REMOVE_FILE = 1 << 4, 1 << 5
 MAKE_DIR, MAKE_REG = 1 << 7, 1 << 8
 REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
-#: All of the first version; what no rule allows is refused everywhere: devices, sockets, pipes, links.
+#: All rights of the first version. Whatever no rule allows is refused everywhere: devices, sockets, pipes, links.
 _FIRST_RIGHTS = (1 << 13) - 1
 _LATER_RIGHTS = ((2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
-#: Interface 4: binding and connecting TCP sockets. Interface 6: abstract Unix sockets and signals stay among the confined.
+#: Interface 4: binding and connecting TCP sockets. Interface 6: abstract Unix sockets and signals stay within the sandbox.
 _NET_SINCE, _NET_TCP = 4, 0b11
 _SCOPE_SINCE, _SCOPE_ABSTRACT_AND_SIGNALS = 6, 0b11
-#: Rights that a single file can have; the kernel refuses the others for it.
+#: Rights that apply to a single file; for a file, the kernel refuses the others.
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 
 READ = READ_FILE | READ_DIR
-#: In its own folder a worker may do everything but run programs, and make files and folders, but no devices, sockets, pipes
+#: In its own folder a worker may do everything except run programs: create files and folders, but no devices, sockets, pipes,
 #: or links that lead elsewhere.
 OWN = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE
-#: Graphics cards and /dev/null: no new files, but writing and control commands.
+#: Graphics cards and /dev/null: writing and control commands, but no new files.
 DEVICE = READ_FILE | READ_DIR | WRITE_FILE | IOCTL_DEV
 
-#: The same numbers on all machines (include/uapi/asm-generic/unistd.h).
+#: These numbers are the same on all machines (include/uapi/asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH, _ASK_VERSION = 1, 1
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 21, 2
 
-#: System calls a worker has no use for, by machine: opening sockets (socketpair stays); io_uring, which goes past these
-#: filters; changing modes, owners, times and attributes, and watching folders, which Landlock lets through; memory, semaphores
-#: and messages that all processes of a user share by number (System V) or name; namespaces; reaching into other processes;
-#: leaving the process group, in which alone the guardian finds a worker once the daemon is gone.
+#: System calls that a worker does not need, by machine: opening sockets (socketpair stays); io_uring, which bypasses these
+#: filters; changing modes, owners, times and attributes, and watching folders, which Landlock does not limit; memory,
+#: semaphores and messages that a user's processes share by number (System V) or name; namespaces; access to other processes;
+#: and leaving the process group, which is the only place where the guardian finds a worker once the daemon is gone.
 _REFUSED: Mapping[str, Mapping[str, int]] = {
     "x86_64": {
         "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "fork": 57, "vfork": 58, "semget": 64, "semop": 65, "semctl": 66,
@@ -74,8 +75,8 @@ _REFUSED: Mapping[str, Mapping[str, int]] = {
         "pidfd_send_signal": 424, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
     },
 }  # fmt: skip
-#: Calls that name a process, by machine, which a worker may make for itself: its limits, its place among the processes that wait
-#: for a processor or the disk, and signals, which Landlock knows only since interface 6.
+#: Calls that name a process, by machine. A worker may only name itself in them: its limits, its scheduling and disk priority,
+#: and signals, which Landlock covers only since interface 6.
 _OF_A_PROCESS: Mapping[str, Mapping[str, int]] = {
     "x86_64": {
         "kill": 62, "rt_sigqueueinfo": 129, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "tkill": 200,
@@ -88,20 +89,20 @@ _OF_A_PROCESS: Mapping[str, Mapping[str, int]] = {
         "sched_setattr": 274,
     },
 }  # fmt: skip
-#: For these two the process is the second argument, and the first says what it is: it must say "one process" (PRIO_PROCESS,
+#: In these two, the process is the second argument, and the first says what it is. It must say "one process" (PRIO_PROCESS,
 #: IOPRIO_WHO_PROCESS), not a group or a user.
 _ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
-#: For these 0 is not the worker itself: it is its whole group, or nothing.
+#: In these, 0 does not mean the worker itself, but its whole group, or nothing.
 _SIGNALS = {"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"}
 #: fcntl and ioctl, by machine, and what they must not do: name the process that the kernel signals (F_SETOWN, F_SETOWN_EX,
-#: FIOSETOWN, SIOCSPGRP), and hold up who opens a file (F_SETLEASE).
+#: FIOSETOWN, SIOCSPGRP), and delay others that open a file (F_SETLEASE).
 _OF_A_DESCRIPTOR = {"x86_64": {"fcntl": 72, "ioctl": 16}, "aarch64": {"fcntl": 25, "ioctl": 29}}
 _NOT_ASKED = {"fcntl": (8, 15, 1024), "ioctl": (0x8901, 0x8902)}
-#: <linux/audit.h>: what the filter finds as its machine; and the numbers of clone and clone3 there.
+#: <linux/audit.h>: what the filter sees as its machine, and the numbers of clone and clone3 there.
 _MACHINES = {"x86_64": (0xC000003E, 56, 435), "aarch64": (0xC00000B7, 220, 435)}
-#: A thread shares its maker's process; anything else that clone makes is a process of its own, and a worker is one process.
+#: A thread shares its creator's process. Anything else that clone makes is a process, and a worker is one process.
 _CLONE_THREAD = 0x00010000
-#: Numbers with this bit are the x32 calls of an x86_64 kernel, another way to everything above.
+#: Numbers with this bit are the x32 calls of an x86_64 kernel, a second way to call everything above.
 _X32_BIT = 0x40000000
 #: Classic BPF (<linux/bpf_common.h>): load a word of seccomp_data, jumps, return.
 _LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
@@ -111,87 +112,97 @@ _Step = tuple[int, int, int, int]
 _ALLOW: _Step = (_RETURN, 0, 0, 0x7FFF0000)
 _REFUSE: _Step = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
 
-#: A daemon that runs as root leaves its workers only the right to read and write files of other owners (<linux/capability.h>:
-#: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), since people drop pictures with modes of their own. CAP_PERFMON, for one, would open
-#: the memory of all processes.
+#: If the daemon runs as root, its workers keep only the right to read and write files of other owners (<linux/capability.h>:
+#: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), because people drop pictures with all kinds of modes. CAP_PERFMON, for example, would
+#: give access to the memory of all processes.
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def landlock_version() -> int:
-    """The version of Landlock's interface that this kernel has; 0: none."""
+    """The version of Landlock's interface in this kernel; 0 if it has none."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)))
 
 
 def has_seccomp() -> bool:
-    """Whether this kernel filters system calls, and the numbers of this machine are known here."""
+    """Whether this kernel filters system calls, and this code knows the call numbers of this machine."""
     return sys.platform == "linux" and platform.machine() in _MACHINES and _libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def confine(read: Sequence[str], devices: Sequence[str], own: str) -> None:
-    """Confine this process, its later threads and its children for good. Call it while there is one thread only.
+def confine(read: Sequence[str], devices: Sequence[str], own: int) -> None:
+    """Put this process, its later threads and its children into the sandbox for good. Call this while there is only one thread.
 
     Args:
-        read: files and folders that may be read, with all in them; what is not there is passed over.
+        read: files and folders that may be read, including everything below them; missing ones are skipped.
         devices: devices that may be used.
-        own: the one folder in which everything may be made, changed and removed.
+        own: descriptor of the only folder in which files may be created, changed and removed; closed here. It is not a path,
+            because anybody who can write to the outbox can put a link in the folder's place at any moment.
 
     Raises:
-        OSError: the kernel refused what it said it can do.
+        OSError: the kernel refused something that it claims to support.
     """
     _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
     _drop_capabilities()
     version = landlock_version()
-    if version:
-        _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices), (own, OWN)])
+    try:
+        if version:
+            _restrict_files(version, [*((path, READ) for path in read), *((path, DEVICE) for path in devices)], own)
+    finally:
+        os.close(own)
     if has_seccomp():
         _filter_calls()
 
 
 def _drop_capabilities() -> None:
-    """Keep no right of root but those above; nothing changes for anybody else."""
+    """Keep no right of root except those above; for other users nothing changes."""
     libc = _libc()
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     held = ctypes.create_string_buffer(24)
     _check(libc.capget(header, held), "capget")
-    words = struct.unpack("=6I", held.raw)  # effective, permitted and inheritable, of the lower and then the upper 32
+    words = struct.unpack("=6I", held.raw)  # effective, permitted and inheritable: of the lower 32, then of the upper 32
     kept = [word & _KEPT_CAPABILITIES if place < 3 else 0 for place, word in enumerate(words)]
     _check(libc.capset(header, struct.pack("=6I", *kept)), "capset")
 
 
-def _restrict_files(version: int, rules: Sequence[tuple[str, int]]) -> None:
+def _restrict_files(version: int, rules: Sequence[tuple[str, int]], own: int) -> None:
     handled = _FIRST_RIGHTS
     for since, right in _LATER_RIGHTS:
         handled |= right if version >= since else 0
     net = _NET_TCP if version >= _NET_SINCE else 0
     scope = _SCOPE_ABSTRACT_AND_SIGNALS if version >= _SCOPE_SINCE else 0
-    # struct landlock_ruleset_attr has grown: an older kernel takes the longer one if what it does not know is 0.
+    # struct landlock_ruleset_attr has grown. An older kernel accepts the longer one if the parts it does not know are 0.
     attributes = struct.pack("=QQQ", handled, net, scope)
     libc = _libc()
     size = ctypes.c_size_t(len(attributes) if version >= _SCOPE_SINCE else 16 if version >= _NET_SINCE else 8)
     ruleset = _check(libc.syscall(_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     try:
         for path, rights in rules:
-            _allow(ruleset, path, rights & handled)
+            _allow_path(ruleset, path, rights & handled)
+        _allow(ruleset, own, OWN & handled)
         _check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
     finally:
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow_path(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
-        if not os.path.isdir(path):
-            rights &= _OF_FILES
-        rule = struct.pack("=Qi", rights, fd)
-        _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), f"landlock_add_rule for {path}")
+        _allow(ruleset, fd, rights)
     finally:
         os.close(fd)
+
+
+def _allow(ruleset: int, fd: int, rights: int) -> None:
+    """Allow this for an open file, or for an open folder and everything below it."""
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        rights &= _OF_FILES
+    rule = struct.pack("=Qi", rights, fd)
+    _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0), "landlock_add_rule")
 
 
 def _filter_calls() -> None:
@@ -205,12 +216,12 @@ def _filter_calls() -> None:
 def call_filter(machine: str, own: int = 0) -> list[_Step]:
     """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
 
-    A call of another machine's numbering ends the process. New processes are refused with EPERM, new threads are allowed.
-    clone3 hides its flags in memory, so it answers ENOSYS, after which the C library takes clone.
+    A call with another machine's number ends the process. New processes are refused with EPERM; new threads are allowed. clone3
+    hides its flags in memory, so it returns ENOSYS, after which the C library uses clone.
 
     Args:
-        machine: as `platform.machine` calls it.
-        own: the id of the process that it is for, which may name itself in calls about processes.
+        machine: as in `platform.machine`.
+        own: the id of this process, which may name itself in calls about processes.
     """
     audit, clone, clone3 = _MACHINES[machine]
     steps: list[_Step] = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
@@ -228,7 +239,7 @@ def call_filter(machine: str, own: int = 0) -> list[_Step]:
 
 
 def _if_called(number: int, checks: Sequence[_Step]) -> list[_Step]:
-    """Steps that look at a call's arguments, each of which refuses it or goes on, where the call is this one."""
+    """Steps for one call: each check looks at an argument and either refuses the call or continues."""
     return [(_EQUAL, 0, len(checks) + 1, number), *checks, _ALLOW]
 
 
@@ -249,7 +260,10 @@ def _is_none_of(argument: int, values: Sequence[int]) -> list[_Step]:
 
 
 def _load(argument: int) -> _Step:
-    """Of an argument, the lower half, which on both machines comes first, and is all the kernel reads of the ones here."""
+    """Load the lower half of an argument.
+
+    It comes first on both machines, and the kernel reads no more of the arguments used here.
+    """
     return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * argument)
 
 

@@ -1,8 +1,8 @@
-"""The recipe up to its files, run once in advance on a tiny picture by a warm worker that waits for its job.
+"""Runs the recipe, up to the writing of files, once on a tiny picture, while a warm worker waits for its job.
 
-Whatever Python, OpenCV and Pillow load, build or set up when it is first used is then there when the job comes: measured, a
-tenth of the work on a small photo, for as much time in advance. Files would cost more in advance than they save later. Nothing
-of the rehearsal is kept, and no result depends on whether there was one.
+Whatever Python, OpenCV and Pillow load, build or set up at first use is then ready when the job arrives. Measured: this saves a
+tenth of the work on a small photo, for as much time in advance. Writing files would cost more in advance than it saves later.
+Nothing of the warm-up is kept, and no result depends on whether it ran.
 """
 
 import os
@@ -17,24 +17,24 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from pipeline.run import run
 
-#: Every step has something to do at this size; what grows with the picture is not worth the wait.
+#: Pixels. Every step has something to do at this size; costs that grow with the picture are not worth the wait.
 _HEIGHT, _WIDTH = 48, 64
 
 
 class _Enough(Exception):
-    """The job is there, or there is nothing more to be gained."""
+    """The job has arrived, or the warm-up is done."""
 
 
 def rehearse(called: Callable[[], bool]) -> None:
-    """Take a small photo apart, and throw it away.
+    """Cut a small photo into layers, and throw them away.
 
     Args:
-        called: whether a job waits. It is asked between the steps, each of which takes some hundredths of a second; where it
-            says so the rehearsal ends.
+        called: returns whether a job is waiting. It is called between the steps, each of which takes a few hundredths of a
+            second; when it returns True, the warm-up ends.
 
     Raises:
         OSError: the temporary folder cannot be written.
-        JobError: the recipe cannot be done; the job itself will say so with its own words.
+        JobError: the recipe fails; the job itself will report that.
     """
 
     def go_on(stage: str, _share: float) -> None:
@@ -50,7 +50,7 @@ def rehearse(called: Callable[[], bool]) -> None:
 
 
 def _stamp(folder: Path) -> JobCommand:
-    """Write a floor that comes nearer with a disc on it, and its depth; returns the command for them."""
+    """Write a test picture (a disc on a receding floor) and its depth. Returns the command for them."""
     y, x = np.mgrid[0:_HEIGHT, 0:_WIDTH]
     disc = (x - _WIDTH / 2) ** 2 + (y - _HEIGHT / 2) ** 2 < (_HEIGHT / 4) ** 2
     rgb = np.stack([4 * x, 5 * y, np.where(disc, 220, 30)], axis=2).astype(np.uint8)

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.depth import cues
 from pipeline.layers.layering import layer_picture
-from tests.benchmarks.bench_figures import LAYERS, before
-from tests.benchmarks.figure_pictures import photo, reduced
+from tests.benchmarks.pictures.bench_figures import LAYERS, before
+from tests.benchmarks.pictures.figure_pictures import photo, reduced
 
 SHEET = Path(__file__).parent / "reference_figures.jpg"
 PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hopper", "rocket", "coins", "brick", "moon", "hubble_deep_field")

@@ -64,7 +64,7 @@ class HotFolder:
         """End the daemon; returns its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        status = self.process.wait(15)
+        status = self.process.wait(15 * SLOWEST)
         self.process = None
         return status
 

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.acceptance.home import HotFolder, until
+from tests.waiting import SLOWEST
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).parent / "programs" / "quick_daemon.py"
@@ -24,7 +27,7 @@ class QuickFolder(HotFolder):
         super().__init__(home)
         self.settings |= {
             "MULTIPLANE_INTAKE__GRACE_SECONDS": "1",
-            "MULTIPLANE_WORKER__GRACE_SECONDS": "2",
+            "MULTIPLANE_WORKER__GRACE_SECONDS": str(2 * SLOWEST),
             "PYTHONPATH": str(ROOT),
         }
 
@@ -92,5 +95,9 @@ def quick_folder(home: Path, **settings: str) -> Iterator[QuickFolder]:
         yield made
     finally:
         if made.process and made.process.poll() is None:
-            made.process.kill()
+            # What was started may be strace, which leaves the daemon behind.
+            started = psutil.Process(made.process.pid)
+            for process in (*started.children(recursive=True), started):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             made.process.wait()

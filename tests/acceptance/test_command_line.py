@@ -242,12 +242,13 @@ def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo
     """Half of the patience, then a daemon for a moment, then half of it again: patience begins anew with every end."""
     settings, ticks, held = settings_at(folder.home), [0.0], list[int]()
     dropped = drop(photo, {"id": "patient"}, settings)
-    lock = settings.paths.lock_bytes
+    state = settings.paths.state_bytes
+    os.makedirs(state, exist_ok=True)
 
     def sleep(seconds: float) -> None:
         ticks[0] += seconds
         if 5 <= ticks[0] < 7 and not held:
-            held.append(LocalFiles().lock(lock))
+            held.append(LocalFiles().lock_folder(state))
         elif ticks[0] >= 7 and held:
             os.close(held.pop())
 
@@ -260,11 +261,12 @@ def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo
 def test_a_daemon_that_begins_as_patience_ends_is_waited_for(folder: HotFolder, photo) -> None:
     settings, ticks, held = settings_at(folder.home), [0.0], list[int]()
     dropped = drop(photo, {"id": "patient"}, settings)
+    os.makedirs(settings.paths.state_bytes, exist_ok=True)
 
     def sleep(seconds: float) -> None:
         ticks[0] += seconds
         if ticks[0] >= 7.9 and not held:
-            held.append(LocalFiles().lock(settings.paths.lock_bytes))
+            held.append(LocalFiles().lock_folder(settings.paths.state_bytes))
         if ticks[0] >= 20:
             raise InterruptedError("it still waits")
 
@@ -292,17 +294,18 @@ def test_a_lock_that_one_may_not_write_can_still_be_asked(folder: HotFolder, mon
         def lock(self, path: bytes) -> int | None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-    looking, holder = Looking(Foreign(), settings), LocalFiles().lock(settings.paths.lock_bytes)
+    looking, holder = Looking(Foreign(), settings), LocalFiles().lock_folder(settings.paths.state_bytes)
     assert looking.daemon_runs()
     os.close(holder)
     assert not looking.daemon_runs()
 
 
 def test_what_the_disk_refuses_is_one_sentence(folder: HotFolder) -> None:
-    (folder.home / ".state" / "lock").mkdir(parents=True)
-    done = folder.verb("waiting")
+    segment = folder.home / ".state" / "journal" / "00000001.jsonl"
+    segment.mkdir(parents=True)
+    done = folder.verb("jobs")
     assert done.returncode == 74
-    assert f"{folder.home}/.state/lock cannot be read or written: Is a directory" in done.stderr.replace("\n", "")
+    assert f"{segment} cannot be read or written: not a regular file" in done.stderr.replace("\n", "")
 
 
 def test_every_verb_explains_itself(running: HotFolder) -> None:

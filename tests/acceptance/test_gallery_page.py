@@ -301,7 +301,7 @@ def test_a_page_that_is_open_says_beside_each_job_that_nothing_is_started(home: 
     page = open_page(at=NOON + timedelta(seconds=2))
     rows = page.locator("#queue .rows p")
     page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
-    assert rows.all_text_contents() == ["Next", "Number 2"]
+    assert rows.all_text_contents() == ["Next", "Number 2 in line"]
     assert page.locator("#waiting h2 .quiet").text_content() == "1"
     home.tell(*queue, alive=NOON + timedelta(seconds=3), state=state, problem="No room.", **waiting)
     page.clock.run_for(LOOK)
@@ -314,7 +314,7 @@ def test_a_page_that_is_open_says_beside_each_job_that_nothing_is_started(home: 
     home.tell(*queue, alive=NOON + timedelta(minutes=3), **waiting)
     page.clock.run_for(LOOK)
     page.wait_for_function("() => document.getElementById('health').textContent === 'Running · 2 queued'")
-    assert rows.all_text_contents() == ["Next", "Number 2"]
+    assert rows.all_text_contents() == ["Next", "Number 2 in line"]
 
 
 def test_a_job_that_is_tried_again_says_when_and_which_attempt_it_is_at(home: Home, open_page: Open) -> None:

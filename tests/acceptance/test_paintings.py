@@ -15,6 +15,7 @@ from daemon.contract.spec import JobSpec
 from pipeline.run import _BEGINNINGS_DIFFUSED
 from tests import diffusion_models
 from tests.acceptance.home import ENDED, HotFolder, composited, picture, until
+from tests.waiting import SLOWEST
 
 # A worker's imports for diffusion take more of this module's time than all it paints: one job is cancelled, and one painting is
 # looked at by every other test.
@@ -58,7 +59,7 @@ def watched(
 ) -> list[tuple[str, float]]:
     """What status.json said of progress until the job ended, or until it made a step if no state is named."""
     seen: list[tuple[str, float]] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
         now = status(studio, of)
         if now["state"] in until_state:
@@ -119,7 +120,7 @@ def test_its_layers_give_back_the_painting_that_seed_and_weights_make(studio: Ho
         job_id="x", attempt="/none", source="/none", image="a.png", image_bytes=1, image_mtime_ns=1,
         spec=JobSpec(mode="painterly", style=STYLE, seed=5), limits=Limits(max_bytes=1 << 20, max_pixels=1 << 20),
         models=str(studio.home / ".state" / "models"), device="cpu", threads=1,
-        catalogue=studio.settings["MULTIPLANE_FOLDERS__CATALOGUE"],
+        model_lists=(studio.settings["MULTIPLANE_FOLDERS__CATALOGUE"],),
     )  # fmt: skip
     painting = diffusion.paint(photo, styles.styles()[STYLE], job).rgb
     seen = composited(result)

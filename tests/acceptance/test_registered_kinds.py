@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daemon.settings.layout import PROGRAM
 from tests.acceptance.home import HotFolder, picture
+from tests.programs import copy_program
 
 _FORMAT = '''
 """A palette of the layers, as text."""
@@ -63,9 +62,7 @@ class Copy:
     """A copy of the program with a home of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.tree = folder / "program"
-        for name in ("daemon", "pipeline", "config"):
-            shutil.copytree(PROGRAM / name, self.tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.tree = copy_program(folder / "program")
         self.home = HotFolder(folder / "home")
         # Workers inherit no PYTHONPATH: an environment of its own finds the copy first, and borrows the packages of this one.
         venv.create(folder / "venv", symlinks=True)

@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 
 import pytest
 from pydantic import TypeAdapter
@@ -111,9 +110,7 @@ def test_watch_follows_a_job_to_its_end(used: HotFolder) -> None:
 
 
 def test_watch_without_a_terminal_is_one_look(used: HotFolder) -> None:
-    began = time.monotonic()
     done = used.run("watch")
-    assert time.monotonic() - began < 60
     assert done.returncode == 0
     assert "holiday.png" in done.stdout
     assert "\x1b" not in done.stdout

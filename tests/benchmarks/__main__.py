@@ -9,14 +9,14 @@ HERE = Path(__file__).parent
 
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all of them."""
-    known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
-    unknown = set(names) - set(known)
+    known = {path.stem.removeprefix("bench_"): path.parent.name for path in sorted(HERE.glob("*/bench_*.py"))}
+    unknown = set(names) - known.keys()
     if unknown:
         print(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     for name in names or known:
         print(f"\n== {name} ==", flush=True)
-        importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+        importlib.import_module(f"tests.benchmarks.{known[name]}.bench_{name}").main()
     return 0
 
 

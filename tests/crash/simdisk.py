@@ -303,8 +303,22 @@ class SimDisk:
         self._step("sync_file", path)
         file.durable = file.data
 
+    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+        self.sync_file(path)
+        yield
+
+    def unlink_aside(self, path: bytes) -> Iterator[None]:
+        self.unlink(path)
+        yield
+
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
+
+    def is_at(self, fd: int, path: bytes) -> bool:
+        try:
+            return self._node(path) is self._open[fd][0]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def lock(self, path: bytes) -> int | None:
         if path in self._locks:
@@ -312,6 +326,17 @@ class SimDisk:
         fd = self.append(path)
         self._locks.add(path)
         return fd
+
+    def lock_folder(self, path: bytes) -> int | None:
+        if path in self._locks:
+            return None
+        self._folder(path)
+        self._locks.add(path)
+        return self._opened(File(0), path)
+
+    def is_locked(self, path: bytes) -> bool:
+        self._folder(path)
+        return path in self._locks
 
     # -- what only looks --------------------------------------------------------------------------------------------------
 

@@ -235,7 +235,7 @@ def main() -> int:
     if chosen.only in (None, "states"):
         failed |= pytest_of("tests/crash", "tests/property/test_power_failures.py")
     if chosen.only in (None, "mutations"):
-        import mutants
+        from tests.crash.seeded import mutants
 
         failed |= mutants.main()
     return failed

@@ -105,7 +105,7 @@ def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def check_told(home: SmallHome) -> None:
     """A person who looks finds out why nothing happens."""
     wait_until(home.is_paused, 10)
-    assert "Make room" in home.health()["hint"]
+    assert "Free some space" in home.health()["hint"]
     told = home.examine()
     assert not told.healthy
     problems = {finding.area: finding.sentence for finding in told.findings if finding.grade == "problem"}

@@ -21,6 +21,8 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
 from tests.by_path import ByPath
+from tests.programs import copy_program
+from tests.waiting import SLOWEST
 
 STRACE = shutil.which("strace")
 #: The calls by which Python's subprocess makes a process, the second where the first fails; its threads come by another.
@@ -92,7 +94,7 @@ def daemons() -> Iterator[list[subprocess.Popen]]:
 def stop(process: subprocess.Popen) -> str:
     """End a daemon; what it said."""
     process.send_signal(signal.SIGTERM)
-    _out, said = process.communicate(timeout=30)
+    _out, said = process.communicate(timeout=30 * SLOWEST)
     assert process.returncode == 0, said
     assert "Traceback" not in said, said
     return said
@@ -112,7 +114,7 @@ def test_the_interpreter_moved_away_and_back_under_load_fails_no_job(home: Home,
     assert home.says("Nothing is lost")
     (own / "away").rename(own / "bin")
     wait_until(lambda: home.all_done(10), 90)
-    assert "work goes on" in stop(process)
+    assert "work resumes" in stop(process)
     home.check_unharmed(10)
 
 
@@ -124,7 +126,7 @@ def test_no_more_processes_pause_the_queue_and_are_no_attempt(home: Home, daemon
     status, said = home.run("--once", before=(str(STRACE), "-qq", "-o", os.devnull, "-e", inject), seconds=90)
     assert status == 0, said
     assert "no worker can be started: Resource temporarily unavailable" in said
-    assert "work goes on" in said
+    assert "work resumes" in said
     home.check_unharmed(3)
 
 
@@ -256,9 +258,7 @@ def work_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itself(tmp_path: Path, daemons: list) -> None:
     """The new program speaks another protocol: a worker of it means nothing to the daemon of the old one."""
-    tree = tmp_path / "program"
-    for part in ("daemon", "pipeline", "config"):
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    tree = copy_program(tmp_path / "program")
     home = CopiedHome(tmp_path / "home")
     home.python = make_environment(tmp_path / "environment", tree)
     home.path.mkdir()
@@ -276,7 +276,7 @@ def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itse
     wait_until(lambda: home.all_done(3), 110)
     assert process.poll() is None, "it is the same process"
     said = stop(process)
-    assert "the program on the disk was changed: the daemon restarts" in said
+    assert "the program or its configuration was changed: the daemon restarts" in said
     home.check_unharmed(3)
 
 

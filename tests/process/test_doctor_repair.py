@@ -143,9 +143,9 @@ def test_the_jobs_of_a_lost_segment_are_taken_in_and_no_start_is_refused_any_mor
     done, failed, waits = (home.job(name) for name in ("done", "failed", "waits"))
     assert (done.state, done.published.outputs[0].path) == ("completed", "result/1.png")
     assert (failed.state, failed.ended.error.code) == ("failed", "timeout")
-    assert (waits.state, waits.ended.error.message) == ("failed", "the journal lost sight of this job while it was pending")
+    assert (waits.state, waits.ended.error.message) == ("failed", "the journal lost this job while it was pending")
     assert [file.role for file in waits.accepted.files] == ["image", "sidecar"]
-    assert "taken in from its folder" in done.notes[0]
+    assert "added from its folder" in done.notes[0]
     assert home.repair() == []
 
 
@@ -166,10 +166,10 @@ def test_a_crash_between_the_records_of_a_job_that_is_taken_in_ends_it_in_the_sa
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"job_id": "other"}, "speaks of another job"),
+        ({"job_id": "other"}, "is about another job"),
         ({"source": None}, "names no picture"),
-        ({"source": {"image": "../../waits/source/waits.jpg", "bytes": 9}}, "no picture"),
-        ({"source": {"image": "/etc/passwd", "bytes": 9}}, "no picture"),
+        ({"source": {"image": "../../waits/source/waits.jpg", "bytes": 9}}, "not a picture"),
+        ({"source": {"image": "/etc/passwd", "bytes": 9}}, "not a picture"),
         ({"source": {"image": "other.jpg", "bytes": 9}}, "not in source/"),
         ({"spec": {"timeout_seconds": 1e9}}, "cannot be read|more time"),
         ({"unheard_of": 1}, "cannot be read"),
@@ -240,7 +240,7 @@ def test_exchanged_segments_are_put_back_in_their_places(home: Home) -> None:
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)
     two.write_bytes(first)
-    with pytest.raises(Refusal, match="is segment 1 of the journal by what it says"):
+    with pytest.raises(Refusal, match="contains segment 1 of the journal"):
         home.live()
     assert len(home.repair()) == 2
     assert (one.read_bytes(), two.read_bytes()) == (first, second)
@@ -412,5 +412,5 @@ def test_a_start_says_once_that_part_of_the_history_is_missing(home: Home, monke
     said: list[str] = []
     monkeypatch.setattr("daemon.service.loop.logger.warning", lambda text, *values: said.append(text.format(*values)))
     assert assemble(load(home.path, SETTINGS | {"MULTIPLANE_WORKER__SPARE": "false"}), LocalFiles()).run(once=True) == 0
-    (told,) = [sentence for sentence in said if "history is not whole" in sentence]
+    (told,) = [sentence for sentence in said if "history is incomplete" in sentence]
     assert "00000003.jsonl is missing between 00000002.jsonl and 00000004.jsonl; multiplane doctor" in told

@@ -132,7 +132,7 @@ def test_what_goes_wrong_is_said_and_ends_with_a_failure(mac, tmp_path, shell) -
     assert "the name isn't a picture's" in refused.stderr
     moved = mac.run(shell, mac.shell_part(waits=False, python="/moved away/python"), picture)
     assert moved.returncode == 1
-    assert "not at /moved away/python any more" in moved.stderr
+    assert "no longer at /moved away/python" in moved.stderr
     assert "service install --quick-action" in moved.stderr
     assert mac.opened() == []
 

@@ -17,8 +17,9 @@ from daemon.platform.mounts import Mount
 from daemon.watch import Seen, Watch
 from daemon.watch.observer import Observing
 from daemon.watch.watch import MARKER
+from tests.waiting import SLOWEST
 
-LIMIT = 20.0
+LIMIT = 20.0 * SLOWEST
 
 
 class Service:

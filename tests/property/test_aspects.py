@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.depth import cues, figures
-from pipeline.layers import texture
 from pipeline.layers.layering import layer_picture, shifts
+from pipeline.layers.plates import texture
 
 STRIPS = [(1, 1), (1, 2), (3, 300), (40, 1000), (41, 1000), (100, 3000), (1, 20_000), (1, 65_000), (5, 40_000)]
 

@@ -8,7 +8,7 @@ from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Spli
 from daemon.contract.messages import Result
 from daemon.contract.status import Output, Source
 
-for kind in ("unit", "process"):
+for kind in ("unit", "process/supervisor"):
     sys.path.insert(0, str(Path(__file__).parents[1] / kind))
 
 LAYERS = {"Layer_1.png": b"far", "Layer_2.png": b"near"}

@@ -8,10 +8,15 @@ import pytest
 
 from daemon.cli import common
 from daemon.cli.looking import Looking
+from daemon.contract.records import Ended
+from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree
 from daemon.health.folder_health import FolderHealth
+from daemon.outbox import status_of
+from daemon.running.recovery import Recovery
+from daemon.supervisor import Cancelled
 from daemon.supervisor.joblog import JobLog
-from tests.security.test_exchanged_folders import Exchanger
+from tests.security.test_exchanged_folders import Exchanger, exchange
 from tests.unit.service_scene import Scene
 
 SOAK = "MULTIPLANE_SOAK" in os.environ
@@ -62,7 +67,7 @@ def test_what_is_behind_a_link_is_neither_a_jobs_status_nor_its_result_nor_its_p
     (victim / "source" / "a.jpg").write_bytes(b"a picture")
     os.utime(victim / "source" / "a.jpg", ns=(0, job.image.mtime_ns))
     replace_by_link(scene.root / "a", victim)
-    health = FolderHealth(scene.fs, scene.settings, scene.outbox)
+    health = FolderHealth(scene.fs, scene.settings, scene.outbox, lambda: ())
     assert not scene.outbox.has_status("a")
     assert not scene.outbox.has_result("a")
     assert not health._has(job)
@@ -91,6 +96,50 @@ def test_a_job_folder_that_is_a_link_is_removed_and_what_it_leads_to_stays(scene
     scene.outbox.remove(aside)
     assert not os.path.lexists(scene.root / "a")
     assert not os.path.lexists(os.fsdecode(aside))
+    assert contents(victim) == before
+
+
+def put_back(folder: Path) -> None:
+    folder.unlink()
+    folder.with_name(f"{folder.name} away").rename(folder)
+
+
+def test_a_job_under_way_whose_folder_is_a_link_is_cancelled_and_says_so_when_the_folder_is_back(scene, victim):
+    before = contents(victim)
+    scene.processing("a")
+    scene.refresh()
+    assert '"state": "processing"' in scene.status("a")
+    replace_by_link(scene.root / "a", victim)
+    for _ in range(3):
+        scene.trash_actions.look()
+    assert scene.workers.cancelled == ["a"]
+    scene.runs.on_end("a", Cancelled(1.0))
+    scene.refresh()
+    assert scene.jobs.ended["a"].state == "cancelled"
+    put_back(scene.root / "a")
+    scene.trash_actions.look()
+    assert '"state": "cancelled"' in scene.status("a")
+    assert contents(victim) == before
+
+
+@pytest.mark.parametrize("away", ["a link", "nothing"])
+def test_a_status_that_a_folder_did_not_take_is_written_when_it_is_back(scene, victim, away):
+    before = contents(victim)
+    job = scene.processing("a")
+    scene.refresh()
+    replace_by_link(scene.root / "a", victim)
+    if away == "nothing":
+        (scene.root / "a").unlink()
+    error = WorkerCrashed("it did not survive this").info()
+    scene.ledger.record(Ended(job=job.job_id, state="failed", error=error))
+    scene.refresh()
+    put_back_link = scene.root / "a"
+    if away == "nothing":
+        put_back_link.symlink_to(victim)
+    put_back(put_back_link)
+    assert '"state": "processing"' in scene.status("a")
+    scene.trash_actions.look()
+    assert '"state": "failed"' in scene.status("a")
     assert contents(victim) == before
 
 
@@ -130,6 +179,54 @@ def test_exchanges_during_writes_looks_and_removals_reach_nothing_outside(scene,
     assert exchanger.times >= EXCHANGES
     assert logged > 0
     assert SECRET not in seen
+
+
+@on_linux
+@pytest.mark.parametrize("place", ["a", ".work"])
+def test_exchanges_while_a_result_is_published_and_a_start_recovers_reach_nothing_outside(scene, victim, tmp_path, place):
+    """`place`: the folder that is exchanged for a link all the time."""
+    job = scene.processing("a")
+    recovery = Recovery(scene.fs, scene.ledger, scene.outbox, scene.claims, scene.runs, "b")
+    folder, link = scene.root / place, tmp_path / "link"
+    link.symlink_to(victim)
+    names = [scene.outbox.new_attempt() for _ in range(ROUNDS // 4)]
+    made = [Path(os.fsdecode(scene.outbox.attempt(name))) / "result" for name in names]
+    for number, result in enumerate(made):
+        result.mkdir()
+        (result / "Layer_1.png").write_bytes(b"layer %d" % number)
+        # What a stranger may guess: the same names behind the link.
+        (victim / names[number] / "result").mkdir(parents=True)
+        (victim / names[number] / "result" / "Layer_1.png").write_bytes(SECRET)
+    before = contents(victim)
+    published, written, refused = 0, 0, 0
+    exchanger = Exchanger(folder, link, EXCHANGES // len(names))
+    try:
+        for number, name in enumerate(names):
+            with exchanger.round():
+                for do in (
+                    lambda: scene.outbox.write_status(status_of(job), durable=True),
+                    lambda name=name: list(scene.outbox.making_durable(name)),
+                    lambda name=name: scene.outbox.publish("a", name),
+                    lambda: recovery._says("a", "processing", None),
+                    lambda: recovery._rewrite_views(),
+                    lambda kept=names[number:]: scene.outbox.sweep(kept),
+                ):
+                    try:
+                        do()
+                    except OSError:
+                        refused += 1
+            assert contents(victim) == before, number
+            if folder.is_symlink():
+                exchange(folder, link)
+            result = scene.root / "a" / "result"
+            published += result.exists() and (result / "Layer_1.png").read_bytes() == b"layer %d" % number
+            written += (scene.root / "a" / "status.json").exists()
+    finally:
+        exchanger.close()
+    print(f"{exchanger.times:,} exchanges: {published} published, {written} statuses, {refused} refused")
+    assert exchanger.times >= EXCHANGES
+    assert published > 0
+    assert written > 0
 
 
 def test_a_verb_reads_no_status_through_a_link(scene, victim, tmp_path, monkeypatch):

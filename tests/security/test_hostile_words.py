@@ -271,7 +271,7 @@ def test_a_start_whose_snapshot_nobody_could_read_back_is_refused_in_one_sentenc
     before = segment.read_bytes()
     again = journal_in(tmp_path)
     recovered = again.recover()
-    with pytest.raises(Refusal, match="cannot go on: a record of 'live' could not be read back"):
+    with pytest.raises(Refusal, match="cannot continue: a record of 'live' could not be read back"):
         again.begin(recovered.segment + 1, recovered.next_seq, list(ledger.jobs.live.values()))
     assert segment.read_bytes() == before
     assert set(replayed(tmp_path).live) == {"job"}

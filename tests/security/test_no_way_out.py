@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from daemon.platform.sandbox.linux import missing
+from tests.waiting import SLOWEST
 
 import results  # noqa: F401  isort: skip - finds the modules below
 from supervised import members  # isort: skip
@@ -21,7 +22,7 @@ RUNAWAY = """
 import json, os, sys, time
 from pipeline.worker.sandbox import confine, has_seccomp
 assert has_seccomp()
-confine(["/"], [], sys.argv[1])
+confine(["/"], [], os.open(sys.argv[1], os.O_RDONLY))
 for leave in (os.setsid, lambda: os.setpgid(0, 0)):
     try:
         leave()
@@ -35,7 +36,7 @@ DAEMON = """
 import os, sys, time
 from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.supervisor import guardian_argv
-folder = os.fsencode(sys.argv[1])
+folder = os.open(sys.argv[1], os.O_RDONLY)
 worker = WorkerProcess(
     [sys.executable, "-c", sys.argv[2], sys.argv[1]], guardian_argv(), environment=dict(os.environ), folder=folder
 )
@@ -55,7 +56,7 @@ def test_a_worker_cannot_outlive_the_daemon_by_leaving_its_group(tmp_path):
         born = psutil.Process(worker).create_time()
         daemon.kill()
         daemon.wait()
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 20 * SLOWEST
     while _lives(worker, born) and time.monotonic() < limit:
         time.sleep(0.02)
     outlived = _lives(worker, born)

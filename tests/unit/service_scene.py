@@ -16,7 +16,6 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from daemon.supervisor import WorkerPid
 from tests.by_path import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -30,6 +29,8 @@ class Files(LocalFiles):
         self.failing: dict[str, tuple[int, bytes]] = {}
         #: Ends of paths whose disk does not answer.
         self.stale: set[bytes] = set()
+        #: Ends of paths that may not be looked at.
+        self.denied: set[bytes] = set()
 
     def hold(self, path):
         return ByPath(self, path)
@@ -37,6 +38,8 @@ class Files(LocalFiles):
     def lstat(self, path):
         if path.endswith(tuple(self.stale)):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        if path.endswith(tuple(self.denied)):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
         return super().lstat(path)
 
     def _may(self, name: str, path: bytes) -> None:
@@ -72,13 +75,18 @@ class Workers:
 
     def __init__(self) -> None:
         self.commands = []
+        self.cancelled = []
 
     def subscribe(self, listener) -> None:
         self.listener = listener
 
-    def start(self, command, **_more) -> WorkerPid:
+    def start(self, command, **_more) -> Process:
         self.commands.append(command)
-        return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+        return Process(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+
+    def cancel(self, job_id) -> bool:
+        self.cancelled.append(job_id)
+        return True
 
 
 class Unheard:
@@ -134,13 +142,15 @@ class Scene:
                 supervisor=self.workers,
                 world=self.make_world(),
                 installed=ModelInventory(os.fspath(paths.models)),
+                program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self.clock(),
                 wall_clock=lambda: self.wall_clock(),
             ),
         )
-        self.runs, self.board, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims
-        self.mover, self.batches, self.gestures, self.requests = parts.mover, parts.batches, parts.trash_actions, parts.requests
+        self.runs, self.views, self.folder, self.claims = parts.runs, parts.views, parts.folder, parts.claims
+        self.mover, self.batches, self.requests = parts.mover, parts.batches, parts.requests
+        self.trash_actions = parts.trash_actions
         self._now = 0.0
 
     def make_world(self) -> object:
@@ -177,7 +187,7 @@ class Scene:
     def refresh(self) -> None:
         """Write the views, as the loop does every second."""
         self._now += 10.0
-        self.board.refresh(self._now)
+        self.views.refresh(self._now)
 
     def status(self, job_id: str) -> str:
         """What status.json says."""

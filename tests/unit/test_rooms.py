@@ -26,8 +26,7 @@ def test_no_folder_holds_more_modules_than_one_can_survey() -> None:
         lines = [len(module.read_text(encoding="utf-8").splitlines()) for module in modules]
         print(f"{folder!s:28} {len(modules):3} modules {sum(lines):6} lines, the longest {max(lines)}")
     assert {Path("daemon/claiming"), Path("tests/unit/claiming")} <= found.keys()
-    judged = {folder: modules for folder, modules in found.items() if folder.parts[0] != "tests" or "unit" in folder.parts}
-    assert {str(folder): len(modules) for folder, modules in judged.items() if len(modules) > MAX_MODULES} == {}
+    assert {str(folder): len(modules) for folder, modules in found.items() if len(modules) > MAX_MODULES} == {}
 
 
 def test_each_folder_of_unit_tests_is_a_room_of_the_program() -> None:

@@ -1,1 +1,1 @@
-"""One file for each verb; what verbs share lies one folder up."""
+"""One file for each verb; what verbs share is one folder up."""

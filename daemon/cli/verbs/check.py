@@ -1,4 +1,4 @@
-"""check: what is wrong with a sidecar or a picture, before it is dropped."""
+"""check: finds what is wrong with a sidecar or a picture before it is dropped."""
 
 import os
 from pathlib import Path

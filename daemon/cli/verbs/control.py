@@ -1,4 +1,4 @@
-"""cancel, retry and rm: what is asked of the daemon about jobs."""
+"""cancel, retry and rm: requests to the daemon about jobs."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ _Argument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.
 _SomeArgument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
 Ids = Annotated[list[str], _Argument]
 SomeIds = Annotated[list[str] | None, _SomeArgument]
-Batch = Annotated[str | None, typer.Option("--batch", help="All of this batch: its id, or the name of its folder.")]
+Batch = Annotated[str | None, typer.Option("--batch", help="All jobs of this batch: its id, or the name of its folder.")]
 
 
 def cancel(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
@@ -21,7 +21,7 @@ def cancel(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Js
 
 
 def retry(ids: SomeIds = None, batch: Batch = None, home: Home = None, json: Json = False) -> None:
-    """Run failed or cancelled jobs again. source/ is read again, so correct a sidecar there first."""
+    """Run failed or cancelled jobs again with what is in source/ now. Correct a wrong sidecar there first."""
     ask(home, "retry", _some(ids, batch), batch=batch, as_json=json)
 
 

@@ -1,4 +1,4 @@
-"""doctor: look at everything that work hangs on, and say what to do."""
+"""doctor: checks everything that work depends on, and says what to do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +21,13 @@ def doctor(
     json: Json = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="First put the journal in order, and add job folders that it doesn't know."),
+        typer.Option("--repair", help="First repair the journal, and add job folders that it doesn't list."),
     ] = False,
 ) -> None:
     """Check folders, journal, daemon, weights, device and more; exit 1 if something is wrong."""
     if repair:
         _repair(home)
-    # Only this verb pays for what it looks with.
+    # Imported here, so that other verbs need not load it.
     from daemon.doctor.facts import examine
 
     if out.is_terminal and not json:
@@ -45,7 +45,7 @@ def doctor(
 
 
 def _repair(home: Path | None) -> None:
-    """Mend what can be mended, and tell what was done."""
+    """Repair what can be repaired, and print what was done."""
     from daemon.doctor.repair import repair
 
     try:
@@ -59,7 +59,7 @@ def _repair(home: Path | None) -> None:
 
 
 def listing(report: Report) -> Table:
-    """A row for each finding, what to do below its sentence."""
+    """One row for each finding, with what to do below it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, style="dim")
@@ -67,15 +67,17 @@ def listing(report: Report) -> Table:
     before = ""
     for finding in report.findings:
         mark, style = _MARKS[finding.grade]
-        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _told(finding))
+        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _lines(finding))
         before = finding.area
     return table
 
 
-def _told(finding: Finding) -> Text:
-    told = cell(finding.sentence, "red" if finding.grade == "problem" else "")
+def _lines(finding: Finding) -> Text:
+    lines = cell(finding.sentence, "red" if finding.grade == "problem" else "")
     return (
-        told.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold")) if finding.hint else told
+        lines.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold"))
+        if finding.hint
+        else lines
     )
 
 

@@ -1,4 +1,4 @@
-"""jobs: what is going on and what became of it, a line each."""
+"""jobs: lists what is going on and how jobs ended, one line each."""
 
 from typing import Annotated
 
@@ -13,9 +13,9 @@ from daemon.cli.looking import Looking
 from daemon.cli.render import cell, now, remark, state_cell
 from daemon.contract.status import ENDED, State, Status
 
-#: Rows of a page: what a person reads at once.
+#: Rows on a page: as many as a person reads at once.
 PAGE = 50
-#: Room for a remark in which most are told in one line; for a picture's name that tells it from others; between columns.
+#: Columns that fit most remarks on one line; columns that tell most picture names apart; the gap between columns.
 _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 
@@ -35,7 +35,7 @@ def jobs(
     if batches is not None and not batches:
         tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
         raise typer.Exit(1)
-    # One more than the page shows, to know whether there is another.
+    # One more than the page shows, to know whether there is another page.
     found = looking.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
     shown = found[:PAGE]
     if json:
@@ -53,9 +53,9 @@ def jobs(
 
 
 def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:
-    """The jobs in so many columns. An id is never cut: it is what the other verbs take.
+    """The jobs in `width` columns. An id is never cut: it is what other verbs need.
 
-    Where a remark does not fit beside the id in one line it goes below it, indented, over the whole width.
+    If a remark does not fit on one line next to the id, it goes below it, indented, over the whole width.
     """
     longest = max(len(status.job_id) for status in shown)
     room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP
@@ -76,7 +76,7 @@ def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> 
 
 
 def _table(shown: list[Status], room: int, halt: Standstill | None) -> Table:
-    """One row is one line where it can be: the id holds the picture's name already, so the picture shows where there is room."""
+    """One line per row if possible. The id already contains the picture's name, so the picture is shown only if there is room."""
     wide = room >= _PICTURE_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     table.add_column("state", no_wrap=True)

@@ -1,7 +1,7 @@
-"""models: what models there are, and fetching, checking and removing their weights.
+"""models: lists models, and fetches, checks and removes their weights.
 
-The work is the pipeline's, which the daemon never imports: this process becomes `python -m pipeline models …`, so that its
-output, its exit status and Ctrl-C are the terminal's own.
+The pipeline does the work, and the daemon never imports it. So this process turns into `python -m pipeline models …`, and its
+output, exit status and Ctrl-C belong to the terminal.
 """
 
 import os
@@ -29,7 +29,7 @@ def fetch(
     name: Name,
     accept_licence: Annotated[
         str | None,
-        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence without commercial use, by its name."),
+        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence that forbids commercial use, by its name."),
     ] = None,
     home: Home = None,
 ) -> None:
@@ -58,11 +58,11 @@ def _if(wanted: bool, option: str) -> list[str]:
 
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
-    """Go on as the pipeline's program, on the models folder of this home."""
+    """Replace this process by the pipeline's program, with this home's models folder."""
     paths = settings_of(home).paths
     sys.stdout.flush()
     sys.stderr.flush()
-    # `-P`: nothing in the working directory can pass for a module.
+    # `-P`: no module is imported from the working directory.
     command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
-    command += [f"--catalogue={paths.catalogue}", *arguments]
+    command += [*(f"--catalogue={path}" for path in paths.model_lists), *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell

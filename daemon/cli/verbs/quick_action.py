@@ -1,4 +1,4 @@
-"""The Quick Action and the droplet in a person's own folders: put there, and taken away again."""
+"""Installs the Quick Action and the droplet in a person's own folders, and removes them."""
 
 import os
 import secrets
@@ -29,11 +29,11 @@ _MAX_BYTES = 1 << 20
 
 
 def put(shell: str, user_home: Path) -> list[Path]:
-    """Install both for a user, in place of earlier ones of ours; returns where they are.
+    """Install the Quick Action and the droplet for a user, replacing earlier ones of ours. Returns their paths.
 
     Args:
-        shell: what they run; see `daemon.platform.finder.actions.script`.
-        user_home: of the user that they are for.
+        shell: the script they run; see `daemon.platform.finder.actions.script`.
+        user_home: the user's home folder.
 
     Raises:
         Refusal: something else has the name, or the system cannot make the droplet.
@@ -48,7 +48,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
             )
     for path, make in zip(places, (_make_workflow, _make_droplet), strict=True):
         make_folders(fs, os.fsencode(path.parent))
-        # In a folder of its own until it is whole: Finder and the menus look at what is there at any moment.
+        # Built in a separate folder until complete: Finder and its menus may read the target at any moment.
         making = path.parent / f".multiplane-{secrets.token_hex(6)}"
         make_folders(fs, os.fsencode(making))
         try:
@@ -62,7 +62,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
 
 
 def take_away(user_home: Path) -> list[Path]:
-    """Remove those that are ours; returns what was removed."""
+    """Remove those that are ours. Returns what was removed."""
     removed = []
     for path, ours in _places(user_home).items():
         if ours(path):
@@ -74,7 +74,7 @@ def take_away(user_home: Path) -> list[Path]:
 
 
 def _places(user_home: Path) -> dict[Path, Callable[[Path], bool]]:
-    """Where each of the two is, and what tells whether it is ours."""
+    """Where each of the two belongs, and a function that says whether what is there is ours."""
     return {
         user_home / "Library" / "Services" / WORKFLOW: lambda path: is_our_workflow(_read(path / DOCUMENT)),
         user_home / "Applications" / DROPLET: lambda path: is_our_droplet(_read(path / INFO)),
@@ -106,7 +106,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """A file of a bundle; nothing if there is none."""
+    """A file of a bundle; empty if there is none."""
     try:
         return fs.read(os.fsencode(path), _MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""run: the daemon in the foreground, as launchd and systemd want it."""
+"""run: the daemon in the foreground, in the form that launchd and systemd expect."""
 
 import os
 import sys
@@ -26,10 +26,10 @@ def run(
     launchd: Launchd = False,
 ) -> None:
     """Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM)."""
-    # Only this verb pays for the daemon; the others start without it.
+    # Imported here, so that other verbs need not load the daemon.
     from daemon.service import EXIT_ANEW, assemble
 
-    # launchd names the service in the environment of what it starts; programs started from Terminal see a "0" there.
+    # launchd puts the service's name into the environment of what it starts. Programs started from Terminal get a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
     settings = None
     try:
@@ -43,13 +43,13 @@ def run(
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
     status = service.run(once=once)
     if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
-        # In a terminal nobody would start it again. A service manager does, and then reads its own file anew as well.
+        # In a terminal nobody would restart it. A service manager does, and then reads its own file again as well.
         _start_anew()
     raise typer.Exit(status)
 
 
 def _start_anew() -> None:
-    """Become the program that is on the disk now, in the same process and with the same arguments."""
+    """Turn into the program that is on the disk now, in the same process and with the same arguments."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -59,7 +59,7 @@ def _start_anew() -> None:
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:
-    """Log to .state/log/daemon.log and, unless launchd would keep it in a file that grows for ever, to the terminal."""
+    """Log to .state/log/daemon.log and to the terminal, unless launchd would collect it in a file that grows for ever."""
     folder = os.path.join(settings.paths.state_bytes, b"log")
     log = settings.log
     logger.remove()

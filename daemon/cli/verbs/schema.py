@@ -1,4 +1,4 @@
-"""schema: the JSON Schemas of what is read and written, for editors and programs."""
+"""schema: prints the JSON Schemas of files and output, for editors and programs."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +10,7 @@ from daemon.cli.common import print_json
 
 
 class Which(StrEnum):
-    """What there are schemas of: files first, then what the verbs print with --json."""
+    """What has a schema: first files, then the verbs' --json output."""
 
     SIDECAR = "sidecar"
     STATUS = "status"
@@ -33,13 +33,13 @@ class Which(StrEnum):
 
 
 def schema(
-    which: Annotated[Which, typer.Argument(help="Of which file, or of which verb's --json.")] = Which.SIDECAR,
+    which: Annotated[Which, typer.Argument(help="Which file, or which verb's --json output.")] = Which.SIDECAR,
 ) -> None:
     """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a verb's --json."""
     if which is Which.SIDECAR:
         print_json(sidecar.schema())
         return
-    # Only here: what all the verbs print takes longer to load than to print.
+    # Imported here: the models of all verbs take longer to load than to print.
     from daemon.cli import answers
 
     print_json(answers.schema(which.value))

@@ -11,7 +11,7 @@ import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
 from daemon.cli.looking import Looking
-from daemon.cli.service_status import installed, is_managed, look, told
+from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.quick_action import put, take_away
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
@@ -23,12 +23,12 @@ from daemon.settings.layout import PROGRAM
 
 service = typer.Typer(name="service", help="Run the daemon in the background, under launchd or systemd.", no_args_is_help=True)
 
-#: As the init scripts of the Linux Standard Base: the program is not running.
+#: The exit status of init scripts in the Linux Standard Base: the program is not running.
 EXIT_NOT_RUNNING = 3
-#: A start reads the journal and loads Python: seconds, also on a busy machine.
+#: A start reads the journal and loads Python, which takes seconds even on a busy machine.
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-#: Of the log at once; more than anybody reads.
+#: The most bytes of the log that are read at once; more than anybody reads.
 _TAIL_BYTES = 1 << 20
 
 
@@ -42,11 +42,19 @@ def install(
         bool,
         typer.Option("--wait", help="With --quick-action: the Quick Action and the droplet wait for the layers and show them."),
     ] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
     """Start the daemon now, at each login and after a crash."""
+    if show and quick_action:
+        raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
     settings, its = settings_of(home), manager()
+    if show:
+        # Standard output has only the file, so that it can be piped.
+        err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
+        typer.echo(its.content(_facts(settings)), nl=False)
+        return
     existing = installed(its)
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
         raise Refusal(
@@ -57,7 +65,7 @@ def install(
     guards = _guards(settings)
     if guards and not anyway:
         raise Refusal(
-            f"{guards[0][0]} lies in {guards[0][1]}, protected by macOS: a service is refused there, or asks unseen",
+            f"{guards[0][0]} is in {guards[0][1]}, which macOS protects: a service cannot read it there",
             hint="Move it, or choose another --home (a new folder in your user folder), or use --anyway.",
             exit_status=1,
         )
@@ -134,7 +142,7 @@ def status(home: Home = None, json: Json = False) -> None:
     if json:
         print_json(found)
     else:
-        for name, value in told(found):
+        for name, value in status_lines(found):
             out.print(f"{name:>9}  {printable(value)}", markup=False)
     if not found.alive:
         raise typer.Exit(EXIT_NOT_RUNNING)
@@ -175,11 +183,11 @@ def _act(action: Action, home: Path | None) -> None:
 
 
 def _await_start(settings: Settings, before: Health | None) -> None:
-    """Wait until the daemon says that it works, or why it does not. `before`: what daemon.json said before it was started."""
+    """Wait until the daemon reports that it works, or why not. `before`: daemon.json from before the start."""
     looking, deadline = Looking(fs, settings), time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         health = looking.health()
-        # Told by who speaks, not by when: the clock may have been set between the two.
+        # Tell the two reports apart by the process, not by the time: the clock may have been set in between.
         if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
             if health.state == "refused":
                 raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
@@ -198,14 +206,14 @@ def _await_start(settings: Settings, before: Health | None) -> None:
 
 
 def _facts(settings: Settings) -> Facts:
-    """What this installation is. A settings file is named by its absolute path: a service has no working directory."""
+    """The facts of this installation. A settings file is named by its absolute path: a service has no working directory."""
     environ = {
         key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") and key != "MULTIPLANE_HOME"
     }
     if environ.get("MULTIPLANE_CONFIG"):
         environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
     return Facts(
-        # Not resolved: the link in the virtual environment is what makes its packages known.
+        # Not resolved: through this link in the virtual environment, Python finds its packages.
         python=os.path.abspath(sys.executable),
         home=str(settings.paths.home),
         errors=str(settings.paths.state / "log" / "service.err"),
@@ -214,7 +222,7 @@ def _facts(settings: Settings) -> Facts:
 
 
 def _check_quick_action(wanted: bool, *, wait: bool) -> None:
-    """Refuse what cannot be had here, before anything is installed."""
+    """Refuse what this system does not support, before anything is installed."""
     if wait and not wanted:
         raise typer.BadParameter("--wait needs --quick-action")
     if wanted and sys.platform != "darwin":
@@ -235,7 +243,7 @@ def _put_quick_action(settings: Settings, *, waits: bool) -> None:
 
 
 def _guards(settings: Settings) -> list[tuple[str, str]]:
-    """What lies in a folder that macOS guards: what it is and the folder's name."""
+    """What is in a folder that macOS protects: its description, and the folder's name."""
     found: list[tuple[str, str]] = []
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import guarded
@@ -249,13 +257,13 @@ def _guards(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _check_home(its: Manager, settings: Settings) -> bool:
-    """Whether the service is installed, for this home.
+    """Whether the service is installed for this home.
 
     Raises:
         Refusal: it is installed for another one.
     """
     found = installed(its)
-    # One whose interpreter is gone serves nobody: the checkout was moved, and its home with it perhaps.
+    # A service whose interpreter is gone serves nobody: the checkout was moved, perhaps together with its home.
     if found and not _same(found.home, settings) and os.path.exists(found.python):
         raise Refusal(
             f"the service is installed for another home, {found.home}",
@@ -270,7 +278,7 @@ def _same(home: str, settings: Settings) -> bool:
 
 
 def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
-    """The last lines of a file, then what is appended to it, or to the file that takes its name."""
+    """The last lines of a file. With `follow`, also what is appended later, or written to a new file of that name."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - _TAIL_BYTES))
@@ -285,12 +293,12 @@ def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
             else:
                 time.sleep(_LOOK_SECONDS)
     if follow:
-        # It was rotated: the new file is read from its beginning.
+        # The log was rotated: read the new file from its beginning.
         yield from _tail(path, sys.maxsize, follow=True)
 
 
 def _is_at(path: Path, fd: int) -> bool:
-    """Whether the open file is still the one of that name; while there is none, a new one is about to come."""
+    """Whether the open file still has that name. While no file has it, a new one is about to appear."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
     except FileNotFoundError:

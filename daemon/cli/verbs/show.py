@@ -1,4 +1,4 @@
-"""show: the story of one job, in order."""
+"""show: prints the history of one job, in order."""
 
 import sys
 import textwrap
@@ -22,11 +22,11 @@ from daemon.jobs.resting import by_the_clock
 from daemon.journal import Entry
 from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
-#: Of an error's detail; job.log has all of it.
+#: The most lines of an error's detail; job.log has all of them.
 _MAX_LINES = 12
-#: Columns in which most names of things end, with two more until what there is to say of them.
+#: The width of most names; two more columns follow before the text.
 _NAME_COLUMNS = 10
-#: Columns that are left for a text behind its beginning, so that a narrow window shows words at all.
+#: The fewest columns for a text after its name, so that even a narrow window shows whole words.
 _NARROWEST = 30
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
@@ -56,7 +56,7 @@ def show(
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
     halt = standstill(settings, looking, now()) if status.state not in ENDED else None
-    lines = list(told(status, f"{folder} no longer exists" if lost else str(folder), halt))
+    lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
         _tell(name, value, columns)
@@ -69,13 +69,13 @@ def show(
             out.print(f"{output.bytes:>12,}  {output.path}", markup=False)
 
 
-def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
-    """How a job is: names, and what there is to say of them.
+def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
+    """A job's properties: names and values.
 
     Args:
         status: of the job.
-        folder: where it is.
-        halt: why jobs do not go on, if they do not.
+        folder: the job's folder.
+        halt: why jobs make no progress, if so.
     """
     yield "job", status.job_id
     yield "picture", status.source.image if status.source else "unknown"
@@ -88,7 +88,7 @@ def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterato
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
-    # Of a running job that is how an earlier attempt ended: a part of the story.
+    # For a running job, this is how an earlier attempt ended, which is part of the history.
     if status.error and status.state not in ("processing", "completed"):
         yield status.error.code, status.error.message
         for line in _more(status.error):
@@ -99,7 +99,7 @@ def told(status: Status, folder: str, halt: Standstill | None = None) -> Iterato
 
 
 def _status(looking: Looking, job: Job) -> Status:
-    """How a job is now: its progress is in its status file, its place in the line in the journal."""
+    """The current status of a job: its progress is in its status file, its queue position in the journal."""
     if job.state == "processing":
         return looking.status(job.job_id) or status_of(job)
     second = now().timestamp()
@@ -109,7 +109,7 @@ def _status(looking: Looking, job: Job) -> Status:
 
 
 def without_folder(status: Status, outbox: str) -> Status:
-    """The status of a job whose folder was taken out of the outbox: it can only run again when that is back."""
+    """The status of a job whose folder was removed from the outbox: it can only run again when the folder is back."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
     hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
@@ -117,29 +117,29 @@ def without_folder(status: Status, outbox: str) -> Status:
 
 
 def _is_lost(outbox: Outbox, job_id: str) -> bool:
-    """Whether the job's folder alone is missing, as far as anybody can see."""
+    """Whether only the job's folder is missing, as far as this command can see."""
     try:
         return outbox.has_lost(job_id)
     except OSError:
-        return False  # the disk does not answer: that says nothing about one folder
+        return False  # the disk does not answer, which says nothing about this folder
 
 
 def _more(error: ErrorInfo) -> list[str]:
     """What the message leaves out: the other mistakes in a sidecar, or the last lines that the worker printed.
 
-    Not where it was when its time was up, which job.log has for whoever looks into the program.
+    After a timeout, the place in the program is left out; job.log has it for developers.
     """
     lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
     return [line for line in lines if line not in error.message][-_MAX_LINES:]
 
 
 def _tell(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
-    """A name, in so many columns, and what there is to say of it."""
+    """Print a name, in `columns` columns, and its value."""
     _hanging(f"{name:>{columns}}  ", text)
 
 
 def _hanging(begin: str, text: str) -> None:
-    """A text behind its beginning; in a terminal a long one goes on below where it began, broken between words."""
+    """Print a text after its name. In a terminal, a long one continues below its beginning, broken between words."""
     width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
     for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
         out.print(f"{begin}{line}", markup=False)
@@ -147,7 +147,7 @@ def _hanging(begin: str, text: str) -> None:
 
 
 def _numbered(story: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
-    """The records, and at which attempt the job was, 1 is the first; one that was interrupted was none."""
+    """The records, each with the number of the job's attempt at that time (1 is the first). Interrupted attempts do not count."""
     number = 0
     for entry in story:
         match entry.record:

@@ -1,4 +1,4 @@
-"""stats: how much was done, how long it took and what failed, over some days."""
+"""stats: shows how many jobs ended over some days, how long they took and what failed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
 from daemon.stats import stats as reckon
 
-#: Above so many days one line is a week: a screenful is what a person compares at a glance.
+#: With more days than this, each line stands for a week: people compare what fits on one screen.
 _MAX_LINES = 31
 _WEEK = 7
-#: What stands beside the bars of a day, in columns, and the widest bar that still reads as one.
+#: The columns next to a day's bars, and the width of the longest bar that is still readable.
 _BESIDE_BARS, _WIDEST_BAR = 40, 60
 
 
@@ -45,7 +45,7 @@ def stats(
 
 
 def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
-    """The answer as parts to be printed one below the other, in so many columns."""
+    """The answer as parts that are printed one below the other, in `width` columns."""
     done = sum(day.completed for day in found.days)
     failed = sum(day.failed for day in found.days)
     total = Text.assemble((f"{done:,} completed", "green"), ", ", (f"{failed:,} failed", "red" if failed else ""))
@@ -58,7 +58,7 @@ def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
     if found.known_since:
         yield Text(f"The journal goes back to {local(found.known_since)}.", style="dim")
     yield ""
-    # Days before the journal begins tell nothing.
+    # Days before the journal begins say nothing.
     busy = next((place for place, day in enumerate(found.days) if day.completed + day.failed + day.cancelled), 0)
     yield _throughput(found.days[busy if found.known_since else 0 :], width)
     if found.modes:
@@ -70,10 +70,10 @@ def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
 
 
 def _throughput(days: Sequence[Day], width: int) -> Table:
-    """A line for each day or week, a bar for the jobs that ended."""
+    """One line for each day or week, with a bar for the jobs that ended."""
     lines = [(f"{day.date:%a %d %b}", [day]) for day in days]
     if len(days) > _MAX_LINES:
-        # Whole weeks backwards from today, so that the last one is comparable with the others.
+        # Whole weeks, counted backwards from today, so that the last one can be compared with the others.
         ends = range(len(days), 0, -_WEEK)
         weeks = [days[max(0, end - _WEEK) : end] for end in reversed(ends)]
         lines = [(f"from {week[0].date:%d %b %y}", list(week)) for week in weeks]
@@ -92,8 +92,8 @@ def _throughput(days: Sequence[Day], width: int) -> Table:
 
 
 def _bars(counts: tuple[int, int, int], most: int, columns: int) -> Text:
-    """Completed, failed and cancelled jobs, one behind the other."""
-    # What there was has a column at least; the longest part takes what rounding leaves, so that the whole is right.
+    """Completed, failed and cancelled jobs, one after another."""
+    # Every non-zero part has at least one column. The longest part absorbs the rounding, so that the total is right.
     parts = [max(1, int(count / most * columns)) if count else 0 for count in counts]
     parts[parts.index(max(parts))] += max(round(sum(counts) / most * columns), 3 - parts.count(0)) - sum(parts)
     made = Text()
@@ -103,7 +103,7 @@ def _bars(counts: tuple[int, int, int], most: int, columns: int) -> Text:
 
 
 def _times(modes: Sequence[ModeTimes], width: int) -> Table:
-    """A line for each mode, a bar up to the 90th percentile, solid up to the median."""
+    """One line for each mode, with a bar up to the 90th percentile, solid up to the median."""
     columns = max(10, min(_WIDEST_BAR, width - _BESIDE_BARS - 20))
     longest = max(times.p90 for times in modes) or 1.0
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -119,7 +119,7 @@ def _times(modes: Sequence[ModeTimes], width: int) -> Table:
 
 
 def _failures(failures: Sequence[Failures], now: datetime) -> Table:
-    """A line for each reason, with the last job that failed for it."""
+    """One line for each error code, with the last job that failed with it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right", style="red", no_wrap=True)
     table.add_column("failed because of", no_wrap=True)

@@ -1,4 +1,4 @@
-"""submit: dropping pictures the safe way, and waiting for what comes of them."""
+"""submit: drops pictures in the safe way, and waits for their results."""
 
 import contextlib
 import errno
@@ -27,15 +27,15 @@ from daemon.sidecar import MAX_BYTES, parse, resolve
 from daemon.sidecar.problems import choice
 
 Identity = tuple[int, int]
-#: Where in the sidecar that is made of the options a mistake is says nothing to who gave options.
+#: The options are turned into a sidecar. A line number in it means nothing to somebody who typed options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
-#: Another submit has its turn for as long as a few renames and a sync take.
+#: Seconds between two tries: another submit holds the lock for a few renames and a sync.
 _TURN_SECONDS = 0.02
-#: Who has had no turn for so long, of however many that submit, is behind one that was stopped or whose disk does not answer.
+#: After this many seconds without the lock, the process that holds it was stopped, or its disk does not answer.
 _PATIENCE_SECONDS = 60.0
-#: Somebody else's home whose inbox is open to all, or a disk without locks: only they who can lock take turns.
+#: A shared inbox in somebody else's home, or a disk without locks: submit works without taking turns.
 _NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-#: The file system's 255 bytes, less a number where the name is taken, and the endings .yaml and .depth.tiff.
+#: The file system's 255 bytes, minus a number in case the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
 
@@ -43,7 +43,7 @@ def submit(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
     mode: Annotated[str | None, typer.Option(help="photo-realistic or painterly.")] = None,
     num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
-    style: Annotated[str | None, typer.Option(help="Painterly: a style from config/styles.yaml.")] = None,
+    style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
     depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
@@ -65,7 +65,7 @@ def submit(
 ) -> None:
     """Copy pictures into the inbox, each with its IMAGE.depth.png if there is one. Options you leave out use the defaults."""
     settings = settings_in_use(home)
-    wishes: dict[str, object] = {
+    given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
         "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority,
         "timeout_seconds": timeout_seconds,
@@ -73,14 +73,14 @@ def submit(
     if job_id and len(images) > 1:
         tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(2)
-    fields = {name: value for name, value in wishes.items() if value is not None}
+    fields = {name: value for name, value in given.items() if value is not None}
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
-    for image, wish in plans:
-        _check(image, wish, settings)
+    for image, options in plans:
+        _check(image, options, settings)
     dropped: list[Dropped] = []
-    for image, wish in plans:
+    for image, options in plans:
         try:
-            dropped.append(drop(image, wish, settings))
+            dropped.append(drop(image, options, settings))
         except typer.Exit:
             for one in dropped:
                 err.print(f"{one.job_id} is already in the inbox.", markup=False)
@@ -97,13 +97,13 @@ def submit(
 
 
 def _new_id(image: Path) -> str:
-    """An id that the sidecar may carry: lower case, unlike those the daemon makes."""
+    """An id for a sidecar. It is in lower case, unlike the ids that the daemon generates."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dt%H%M%S}-{slug(os.fsencode(image.name))}-{secrets.token_hex(4)}"
 
 
-def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
-    """Refuse here what the daemon would refuse later."""
+def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
+    """Refuse now what the daemon would refuse later."""
     if image.is_dir():
         hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
         tell_error(f"{image} is a folder, not a picture", hint)
@@ -131,7 +131,7 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
         resolve(
             defaults=settings.spec_defaults,
             preset=None,
-            own=parse(_yaml(wish), name="options"),
+            own=parse(_yaml(options), name="options"),
             ceiling_seconds=settings.worker.max_timeout_seconds,
             kind="pair",
             styles=settings.styles,
@@ -139,26 +139,26 @@ def _check(image: Path, wish: dict[str, object], settings: Settings) -> None:
     except JobError as error:
         tell_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
-    if (settings.paths.outbox / str(wish["id"])).exists():
-        tell_error(f'the id "{wish["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
+    if (settings.paths.outbox / str(options["id"])).exists():
+        tell_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
         raise typer.Exit(2)
 
 
-def _yaml(wish: dict[str, object]) -> bytes:
-    data = yaml.safe_dump(wish, sort_keys=False, allow_unicode=True).encode()
+def _yaml(options: dict[str, object]) -> bytes:
+    data = yaml.safe_dump(options, sort_keys=False, allow_unicode=True).encode()
     if len(data) > MAX_BYTES:
         raise AssertionError("a sidecar of a few options is never that long")
     return data
 
 
-def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
-    """Write under temporary names; then, while nobody else submits, rename the picture in, its depth picture, the sidecar last.
+def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped:
+    """Write under temporary names. Then, while no other submit does, rename the picture, its depth picture, last the sidecar.
 
-    With the sidecar's rename the job is dropped. Until then an error, or Ctrl-C, leaves nothing behind.
+    The job is dropped with the rename of the sidecar. Until then, an error or Ctrl-C leaves nothing behind.
 
     Args:
-        image: the picture; `name.depth.png` beside it goes along.
-        wish: what the sidecar says, with the `id` of the job.
+        image: the picture; a `name.depth.png` next to it goes along.
+        options: the content of the sidecar, with the `id` of the job.
         settings: of the home.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
@@ -170,7 +170,7 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
             parts = [_part(inbox, ours) for _ in range(len(sources) + 1)]
             for source, part in zip(sources, parts[:-1], strict=True):
                 fs.copy(os.path.realpath(source), part)
-            write_new(fs, parts[-1], _yaml(wish), durable=True)
+            write_new(fs, parts[-1], _yaml(options), durable=True)
             with _turn(settings):
                 name = _free_name(inbox, os.fsencode(image.name))
                 beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
@@ -193,17 +193,17 @@ def drop(image: Path, wish: dict[str, object], settings: Settings) -> Dropped:
         fs.sync_dir(inbox)
     except OSError as error:
         err.print(f"{image.name} is in the inbox, but a power cut might lose it: {error.strerror}", markup=False)
-    return Dropped(str(wish["id"]), targets[-1])
+    return Dropped(str(options["id"]), targets[-1])
 
 
 def _depth_of(image: Path) -> Path | None:
-    """The depth picture beside a picture, absolute, if there is one."""
+    """The absolute path of the depth picture next to a picture, if there is one."""
     stem = os.path.splitext(image.absolute())[0]
     return next((path for suffix in DEPTH_EXTENSIONS if (path := Path(stem + suffix)).is_file()), None)
 
 
 def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
-    """A temporary name in the inbox, of which nobody else will think."""
+    """A temporary name in the inbox that nobody else will use."""
     path = os.path.join(inbox, b".submit-" + secrets.token_hex(8).encode() + b".part")
     ours[path] = None
     return path
@@ -211,16 +211,16 @@ def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
 
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
-    """Yields our files in the inbox, to be kept up to date: what is there when the block fails is taken back.
+    """Yield a record of our files in the inbox, for the caller to keep up to date. If the block fails, they are removed.
 
-    A name that others may use comes with the file's device and inode, so that nobody else's file is removed in place of ours.
+    A name that others may use is recorded with the file's device and inode, so that nobody else's file is removed by mistake.
     """
     ours: dict[bytes, Identity | None] = {}
     try:
         yield ours
     except BaseException:
         for path, identity in ours.items():
-            # As far as the inbox lets itself be cleaned; what is not there any more has been claimed, or never was.
+            # As far as the inbox allows. A file that is no longer there was claimed, or never was.
             with contextlib.suppress(OSError):
                 found = fs.lstat(path)
                 if identity in (None, (found.dev, found.ino)):
@@ -229,16 +229,16 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
 
 
 class _NoTurn(Exception):
-    """Another submit keeps the turn."""
+    """Another submit holds the lock for too long."""
 
 
 @contextlib.contextmanager
 def _turn(settings: Settings) -> Iterator[None]:
-    """One submit after the other: two that find the same name free would put one picture in place of the other.
+    """Let one submit work at a time: two that find the same name free would replace each other's picture.
 
     Raises:
-        OSError: the lock cannot be had.
-        _NoTurn: another one keeps it.
+        OSError: the lock cannot be taken.
+        _NoTurn: another submit holds it for too long.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -259,7 +259,7 @@ def _turn(settings: Settings) -> Iterator[None]:
 
 
 def _free_name(inbox: bytes, name: bytes) -> bytes:
-    """The picture's name, or a numbered one where something in the inbox already has that stem, in whatever case."""
+    """The picture's name, with a number added if something in the inbox already has that stem, ignoring case."""
     stem, extension = os.path.splitext(name)
     taken = [key_of(entry.name) for entry in fs.scan(inbox)]
     number, free = 1, stem

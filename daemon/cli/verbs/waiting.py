@@ -1,10 +1,10 @@
-"""waiting: everything that is in the inbox and not taken, with the reason."""
+"""waiting: lists everything in the inbox that has not been taken, with the reason."""
 
 from rich import box
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
-from daemon.cli.live_snapshot import Seeing
+from daemon.cli.live_snapshot import SnapshotReader
 from daemon.cli.looking import Looking
 from daemon.cli.render import now
 from daemon.outbox import Waiting
@@ -18,17 +18,21 @@ _BARE_HINT = (
 def waiting(home: Home = None, json: Json = False) -> None:
     """List what is still in the inbox, and why."""
     settings = settings_in_use(home)
-    sight = Seeing(settings, Looking(fs, settings)).look(now())
-    items = sight.waiting
+    snapshot = SnapshotReader(settings, Looking(fs, settings)).look(now())
+    items = snapshot.waiting
     if json:
         print_json(list(items))
         return
-    if not sight.alive:
+    if not snapshot.alive:
         err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
-    elif sight.problem:
-        tell_error(sight.problem, "This list was read directly from the inbox. multiplane doctor has details." if items else None)
-    elif sight.health and sight.health.state in ("paused", "offline"):
-        tell_error(f"the daemon is {sight.health.state}: {sight.health.problem or 'no reason was reported'}", sight.health.hint)
+    elif snapshot.problem:
+        tell_error(
+            snapshot.problem, "This list was read directly from the inbox. multiplane doctor has details." if items else None
+        )
+    elif snapshot.health and snapshot.health.state in ("paused", "offline"):
+        tell_error(
+            f"the daemon is {snapshot.health.state}: {snapshot.health.problem or 'no reason was reported'}", snapshot.health.hint
+        )
     if not items:
         err.print("Nothing waits in the inbox.")
         return
@@ -38,12 +42,12 @@ def waiting(home: Home = None, json: Json = False) -> None:
     for item in items:
         table.add_row(printable(item.path).replace("[", r"\["), printable(item.reason).replace("[", r"\["))
     out.print(table)
-    if sight.waiting_total > len(items):
-        err.print(f"… and {sight.waiting_total - len(items):,} more")
+    if snapshot.waiting_total > len(items):
+        err.print(f"… and {snapshot.waiting_total - len(items):,} more")
     if any(is_bare(item) for item in items):
         err.print(_BARE_HINT, markup=False, soft_wrap=False)
 
 
 def is_bare(item: Waiting) -> bool:
-    """Whether this is a picture directly in the inbox that waits for a sidecar: what everybody drops on the first day."""
+    """Whether this is a picture without a sidecar, dropped directly into the inbox: a frequent first mistake."""
     return "/" not in item.path and item.reason == f"waiting for {item.path.rsplit('.', 1)[0]}.yaml"

@@ -1,4 +1,4 @@
-"""watch: what is going on, live: the running jobs, the queue, the waiting list, the daemon's health."""
+"""watch: shows live what is going on: the running jobs, the queue, the waiting list, the daemon's health."""
 
 import time
 from datetime import datetime
@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.live_snapshot import Seeing, Standstill, standstill_of
+from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
 from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.contract.records import Job
@@ -20,25 +20,25 @@ from daemon.journal.journal import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
-#: The daemon writes its status files twice a second.
+#: Seconds between two updates: the daemon writes its status files twice a second.
 _LOOK_SECONDS = 0.5
-#: Reading the journal may take this share of the time.
+#: The largest fraction of the time that may be spent reading the journal.
 _JOURNAL_SHARE = 0.1
-_MOST = 200
-#: Lines of a section: a blank one, its title and, below, at least one of what there is.
+_MAX_ROWS = 200
+#: Lines of a section's head (a blank one and the title), and the fewest lines of a whole section.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
 _SILENT_HINT = "The list of the inbox was read directly. multiplane doctor has details."
 
 
 class Scene(Frozen):
-    """One look at everything."""
+    """Everything the screen shows, at one moment."""
 
     schema_version: int = 1
     at: str
     alive: bool
     health: Health | None
-    problem: str | None = Field(None, description="why `health` is not how things are now, though a daemon runs")
+    problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     running: tuple[Status, ...]
     queue: tuple[Status, ...]
     queue_total: int
@@ -57,7 +57,7 @@ def watch(home: Home = None, json: Json = False) -> None:
         if json:
             print_json(scenes.look(now()))
         elif not out.is_terminal:
-            out.print(draw(scenes.look(now()), out.width, _MOST), soft_wrap=False)
+            out.print(draw(scenes.look(now()), out.width, _MAX_ROWS), soft_wrap=False)
         else:
             _live(scenes)
     except Refusal as refusal:
@@ -65,7 +65,7 @@ def watch(home: Home = None, json: Json = False) -> None:
 
 
 def _live(scenes: "Scenes") -> None:
-    """Until Ctrl-C; the terminal is then as it was."""
+    """Show the screen until Ctrl-C, and then restore the terminal."""
     try:
         with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
@@ -76,11 +76,11 @@ def _live(scenes: "Scenes") -> None:
 
 
 class Scenes:
-    """Looks at one home again and again; reads of the journal only what is new, and not too often."""
+    """Reads one home repeatedly; of the journal only what is new, and not too often."""
 
     def __init__(self, settings: Settings) -> None:
         self._looking = Looking(fs, settings)
-        self._sight = Seeing(settings, self._looking)
+        self._reader = SnapshotReader(settings, self._looking)
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
@@ -98,23 +98,23 @@ class Scenes:
             Refusal: the journal is damaged.
         """
         self._read_journal()
-        sight = self._sight.look(at)
+        snapshot = self._reader.look(at)
         second = at.timestamp()
         running = [self._looking.status(status.job_id) or status for status in self._running]
         return Scene(
             at=at.isoformat(),
-            alive=sight.alive,
-            health=sight.health,
-            problem=sight.problem,
+            alive=snapshot.alive,
+            health=snapshot.health,
+            problem=snapshot.problem,
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
-            # A pause passes without a record.
+            # The end of a pause leaves no record.
             queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
             returned_total=self._returned_total,
-            waiting=sight.waiting,
-            waiting_total=sight.waiting_total,
+            waiting=snapshot.waiting,
+            waiting_total=snapshot.waiting_total,
             ended=self._ended,
         )
 
@@ -125,15 +125,15 @@ class Scenes:
         jobs = self._looking.history.now()
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
-        self._queue, self._queue_total = pending[:_MOST], len(pending)
-        self._returned, self._returned_total = list(jobs.returned.values())[:_MOST], len(jobs.returned)
-        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MOST))
+        self._queue, self._queue_total = pending[:_MAX_ROWS], len(pending)
+        self._returned, self._returned_total = list(jobs.returned.values())[:_MAX_ROWS], len(jobs.returned)
+        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MAX_ROWS))
         self._seen = mark
         took = time.monotonic() - began
         self._again = time.monotonic() + took / _JOURNAL_SHARE
 
     def _mark(self) -> tuple[int, int]:
-        """Number and size of the last segment: what changes with every record."""
+        """Number and size of the last segment; they change with every record."""
         numbers = segment_numbers(fs, self._journal)
         if not numbers:
             return 0, 0
@@ -141,7 +141,7 @@ class Scenes:
 
 
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The scene in so many columns and lines: what runs first, then as much of the rest as there is room for."""
+    """The scene in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts: list[RenderableType] = [*_health(scene, at, width), Text()]
@@ -157,7 +157,7 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
     for number, (title, total, lines) in enumerate(shown):
         if left < _LEAST_LINES:
             break
-        # What a section leaves is shared by those behind it; each has a last line for the rest, if there is one.
+        # Lines that one section does not need go to the next ones. Each has a last line for the rest, if there is any.
         room = max(1, left // (len(shown) - number) - _LEAST_LINES)
         fits = lines if total <= room + 1 and total <= left - _HEAD_LINES else lines[:room]
         head = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
@@ -174,7 +174,7 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
 def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
-    # The trouble of a daemon that is gone says nothing of now, unless it refused to start because of it.
+    # The trouble of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
     told = health if health and (scene.alive or health.state == "refused") else None
     problem, hint = (told.problem, told.hint) if told else (None, None)
     if not scene.alive:
@@ -200,7 +200,7 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
 
 
 def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill | None) -> list[RenderableType]:
-    """Two lines for each running job: what it is and how long it will take; how far it is, or was when last heard of."""
+    """Two lines for each running job: what it is and how long it will take; its progress, or its last reported progress."""
     stale = LAST_HEARD if halt and halt.stale else ""
     if not scene.running:
         return [Text("Nothing is running.", style="dim")]

@@ -13,20 +13,20 @@ from daemon.outbox.stage_names import stage_name
 
 Card = dict[str, object]
 
-#: A card is read at a glance; status.json beside it has everything.
+#: A card must be readable at a glance; status.json has everything.
 _MAX_WARNINGS = 20
 _LONGEST_TEXT = 2000
-#: One picture of a few dozen kilobytes; the contact sheet is ten times as large and shows the layers smaller.
+#: One picture of a few dozen kilobytes. The contact sheet is ten times as large and shows the layers smaller.
 _THUMBNAIL = "result/preview/photo.webp"
-#: The files that a card has links to, in any order: the page sorts them.
+#: The files that a card links to, in any order: the page sorts them.
 _LINKED = ("preview", *(each.word for each in FORMATS), "manifest")
 _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 
 
 def card_of(status: Status) -> Card:
-    """A job as the page shows it; what is unknown or empty is left out. Addresses are relative to index.html."""
+    """A job as the page shows it, without what is unknown or empty. Addresses are relative to index.html."""
     source, progress, error = status.source, status.progress, status.error
-    # A first attempt isn't mentioned unless another one will follow.
+    # A first attempt is only mentioned if another will follow.
     attempts = status.attempts if status.attempts > 1 or status.state == "pending" else 0
     card: dict[str, object | None] = {
         "id": status.job_id,
@@ -74,6 +74,6 @@ def _short(text: str) -> str:
 
 
 def inert(value: object) -> str:
-    """JSON on one line, in ASCII. It can't close a script element, start a comment in one, or break the line."""
+    """The value as JSON on one line, in ASCII. It cannot close a script element, start a comment in one, or break the line."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)

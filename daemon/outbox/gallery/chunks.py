@@ -1,6 +1,7 @@
-"""The ended jobs on disk: scripts of some 200 jobs each, of which only the newest grows.
+"""The ended jobs on disk: scripts of about 200 jobs each, of which only the newest grows.
 
-A chunk is its own record: one line a job between a first and a last line, so that it is read back without running it.
+A chunk is also the daemon's own record: it has one line per job between a first and a last line, so it can be read back without
+running it.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from daemon.fs import FileSystem, write_atomic
 
-#: Jobs in one chunk: some hundred kilobytes that are written again whenever a job ends.
+#: Jobs in one chunk: about a hundred kilobytes, which are written again whenever a job ends.
 CHUNK_JOBS = 200
 _MAX_CHUNK_BYTES = 64 << 20
 _NAME = re.compile(rb"history-(\d+)\.js")
@@ -18,11 +19,11 @@ _ID = re.compile(r'\{"id":"([^"\\]+)"')
 
 
 class TornChunkError(ValueError):
-    """A chunk that is not as it was written; a power loss may leave one."""
+    """A chunk that is not as it was written, for instance after a power loss."""
 
 
 class Chunks:
-    """The chunks in one folder, numbered from 0, the newest last. Nothing is remembered but the newest."""
+    """The chunks in one folder, numbered from 0, the newest last. Only the newest is kept in memory."""
 
     def __init__(self, fs: FileSystem, folder: bytes) -> None:
         self._fs = fs
@@ -32,10 +33,10 @@ class Chunks:
         self._unwritten = False
 
     def load(self) -> bool:
-        """Take up what is in the folder; returns whether there is anything.
+        """Load what is in the folder. Returns whether there is anything.
 
         Raises:
-            TornChunkError: the newest is damaged, or an older one is missing.
+            TornChunkError: the newest chunk is damaged, or an older one is missing.
             OSError: the folder cannot be read.
         """
         numbers = [int(found[1]) for entry in self._fs.scan(self._folder) if (found := _NAME.fullmatch(entry.name))]
@@ -57,7 +58,7 @@ class Chunks:
         return all(b"history-%d.js" % number in names for number in range(self.last + 1))
 
     def ids(self, number: int) -> list[str]:
-        """The jobs in one chunk; none if it cannot be read.
+        """The ids of the jobs in one chunk; none if the chunk cannot be read.
 
         Raises:
             OSError: the folder cannot be read.
@@ -65,14 +66,14 @@ class Chunks:
         return [id_of(line) for line in (self._lines if number == self.last else self._readable(number))]
 
     def clear(self) -> None:
-        """Remove all chunks, to begin anew with an empty one."""
+        """Remove all chunks, and begin again with an empty one."""
         for entry in self._fs.scan(self._folder):
             if _NAME.fullmatch(entry.name):
                 self._fs.unlink(os.path.join(self._folder, entry.name))
         self.last, self._lines, self._unwritten = 0, [], True
 
     def newest_first(self) -> Iterator[str]:
-        """The lines of all jobs, read as they are asked for.
+        """The lines of all jobs, newest first, read as the caller needs them.
 
         Raises:
             TornChunkError: a chunk is damaged.
@@ -82,9 +83,9 @@ class Chunks:
             yield from reversed(self._read(number))
 
     def add(self, line: str) -> int:
-        """Put a job behind all others, in memory until `flush`; returns its chunk's number.
+        """Add a job after all others, in memory until `flush`. Returns the number of its chunk.
 
-        A chunk that is full is written for good before the next begins, and synced: nobody will write it again.
+        A full chunk is written for the last time, and synced, before the next one begins.
         """
         if len(self._lines) >= CHUNK_JOBS:
             self._write(self.last, self._lines, durable=True)
@@ -100,7 +101,7 @@ class Chunks:
             self._unwritten = False
 
     def remove(self, job_ids: Collection[str]) -> list[int]:
-        """Take jobs out of the chunks, wherever they are; returns the numbers of the chunks that are different now."""
+        """Remove jobs from the chunks, wherever they are. Returns the numbers of the chunks that changed."""
         wanted = set(job_ids)
         touched = []
         for number in range(self.last, -1, -1):
@@ -148,12 +149,12 @@ def _first(number: int) -> str:
 
 
 def id_of(line: str) -> str:
-    """The job that a line of a chunk is about."""
+    """The id of the job in a line of a chunk."""
     found = _ID.match(line)
     return found[1] if found else ""
 
 
 def ended_of(line: str) -> tuple[str, str | None]:
-    """The job that a line is about and when it ended, which tell one end of a job from that of its retry."""
+    """The job's id and the time it ended. Together they distinguish a job's end from the end of its retry."""
     card = json.loads(line)
     return card["id"], card.get("ended")

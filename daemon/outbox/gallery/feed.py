@@ -1,4 +1,4 @@
-"""What the page is told, kept true on disk: `live.js` whenever something is different, the chunks of ended jobs when one ends."""
+"""The data of the page on disk: `live.js` is written whenever something changes, the chunks of ended jobs when one ends."""
 
 import contextlib
 import os
@@ -13,26 +13,27 @@ from daemon.outbox.gallery.cards import Card, card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
-from daemon.outbox.views import Health
+from daemon.outbox.views import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"
-#: The page calls the daemon silent after a minute; said four times in it, one that comes late is no alarm.
-ALIVE_SECONDS = 15.0
-#: Ended jobs that the journal is asked for at a start, to find those whose end never reached the page.
+#: Seconds between two reports to the page that the daemon is alive. With four before the page calls it silent, one late report
+#: raises no alarm.
+REPORT_SECONDS = SILENT_SECONDS / 4
+#: How many ended jobs are read from the journal at a start, to find those that never reached the page.
 _RECENT = 200
-#: And when there are no chunks at all: what a person may look for, and not so many that a start takes long.
+#: The same if there are no chunks at all: as many as people may look for, but few enough for a quick start.
 _REBUILT = 2000
-#: The same when a part of them is gone: as many as there were, as far as they are read in seconds.
+#: The same if some of the chunks are gone: as many as there were, up to a number that can be read within seconds.
 _MAX_REBUILT = 10_000
 
 
 class Gallery:
-    """The page and its feed.
+    """The page and its data.
 
     Args:
-        outbox: where they are written.
-        ended_before: the statuses of the jobs that ended so far, newest first, at most so many.
+        outbox: the target.
+        ended_before: returns at most the given number of statuses of ended jobs, newest first.
     """
 
     def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]]) -> None:
@@ -45,28 +46,28 @@ class Gallery:
         self._stamps: dict[int, int] = {}
         self._ended: dict[str, str] = {}
         self._removed: set[str] = set()
-        self._told: dict[str, object] = {}
-        self._told_at = float("-inf")
+        self._written: dict[str, object] = {}
+        self._written_at = float("-inf")
         self._turn = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether what is on the disk was taken up, and `ended_before` has been asked."""
+        """Whether the data on disk have been loaded, and `ended_before` has been called."""
         return self._chunks is not None
 
     def ended(self, status: Status) -> None:
-        """A job has ended, or something came to light about an ended one; written with the next `write`."""
+        """Note a job that ended, or new information about an ended one; the next `write` writes it."""
         self._removed.discard(status.job_id)
         self._ended.pop(status.job_id, None)
         self._ended[status.job_id] = inert(card_of(status))
 
     def removed(self, job_id: str) -> None:
-        """A job is not to be shown any more; done with the next `write`."""
+        """Stop showing a job; takes effect with the next `write`."""
         self._ended.pop(job_id, None)
         self._removed.add(job_id)
 
     def write(self, now: float, health: Health, live: Sequence[Status]) -> None:
-        """Bring the files up to date; those that say nothing new are left alone.
+        """Bring the files up to date. Files whose content would not change are left alone.
 
         Args:
             now: monotonic seconds.
@@ -74,20 +75,20 @@ class Gallery:
             live: the running jobs and the next pending ones, in order.
 
         Raises:
-            OSError: a file cannot be written; nothing is forgotten, the next call tries again.
+            OSError: a file cannot be written. Nothing is forgotten; the next call tries again.
         """
         try:
             self._write(now, health, live)
         except FileNotFoundError:
-            # Somebody cleaned up, or the share went away and came back: look again at what there is.
+            # Somebody cleaned up, or the share disappeared and came back: load what is there.
             self._chunks = None
             raise
 
     def mend(self) -> None:
-        """Notice what somebody removed of the page and its feed; it is made again with the next `write`.
+        """Notice what somebody removed of the page and its data; the next `write` writes it again.
 
         Raises:
-            OSError: the outbox cannot be looked at.
+            OSError: the outbox cannot be read.
         """
         if self._chunks is None:
             return
@@ -97,14 +98,14 @@ class Gallery:
         except FileNotFoundError:
             whole = False
         if not whole:
-            logger.info("a part of the page was removed; it is made again")
+            logger.info("a part of the page was removed; it is rebuilt")
             self._chunks = None
 
     def some_older(self) -> list[str]:
-        """The jobs of one more chunk: each call has the next one, round and round.
+        """The ids of the jobs in one more chunk: each call returns the next one, in a circle.
 
         Raises:
-            OSError: the outbox cannot be looked at.
+            OSError: the outbox cannot be read.
         """
         if self._chunks is None:
             return []
@@ -120,15 +121,18 @@ class Gallery:
             self._touch(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
-        told = _told(health, [card_of(status) for status in live], self._history(chunks))
-        if told == self._told and now < self._told_at + ALIVE_SECONDS:
+        feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
+        if feed == self._written and now < self._written_at + REPORT_SECONDS:
             return
-        text = f"multiplane.live({inert({'alive_at': health.alive_at, **told})});\n"
+        text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)
-        self._told, self._told_at = told, now
+        self._written, self._written_at = feed, now
 
     def _open(self, epoch: str) -> Chunks | None:
-        """Take up the chunks of earlier lives, and add what ended without getting there; none while the outbox is not there."""
+        """Load the chunks of earlier processes, and add the ended jobs that are missing there.
+
+        None while the outbox is missing.
+        """
         if not self._outbox.is_healthy():
             return None
         with contextlib.suppress(FileExistsError):
@@ -138,7 +142,7 @@ class Gallery:
             found = chunks.load()
             known = {ended_of(line) for line in islice(chunks.newest_first(), 2 * _RECENT)}
         except (TornChunkError, ValueError, KeyError) as error:
-            logger.warning("the page's history is damaged and is made again from the journal: {}", error)
+            logger.warning("the page's history is damaged and is rebuilt from the journal: {}", error)
             found, known = False, set()
         most = min(max(_REBUILT, (chunks.last + 1) * CHUNK_JOBS), _MAX_REBUILT)
         if not found:
@@ -152,7 +156,7 @@ class Gallery:
             chunks.add(line)
         chunks.flush()
         self._outbox.write_index(render())
-        self._epoch, self._stamps, self._told = epoch, {}, {}
+        self._epoch, self._stamps, self._written = epoch, {}, {}
         self._chunks = chunks
         return chunks
 
@@ -166,11 +170,11 @@ class Gallery:
         self._stamps[number] = self._stamps.get(number, 0) + 1
 
     def _history(self, chunks: Chunks) -> Card:
-        """Where the history is: chunks 0 to `last`; one is to be read again when its stamp, all when the epoch is another."""
+        """Where the history is: chunks 0 to `last`. A new stamp means that one chunk changed, a new epoch that all did."""
         return {"epoch": self._epoch, "last": chunks.last, "stamps": dict(self._stamps)}
 
 
-def _told(health: Health, live: list[Card], history: Card) -> dict[str, object]:
+def _feed(health: Health, live: list[Card], history: Card) -> dict[str, object]:
     return {
         "version": health.version,
         "started_at": health.started_at,

@@ -1,4 +1,4 @@
-"""What the two systems know about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
+"""What the two systems report about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
 
 import sys
 
@@ -12,6 +12,7 @@ if sys.platform == "darwin":
         is_fixed,
         is_locked,
         open_for_writing_elsewhere,
+        path_of,
         permission_hint,
         request_download,
     )
@@ -25,6 +26,7 @@ else:
         is_fixed,
         is_locked,
         open_for_writing_elsewhere,
+        path_of,
         permission_hint,
         request_download,
     )
@@ -38,6 +40,7 @@ __all__ = [
     "is_fixed",
     "is_locked",
     "open_for_writing_elsewhere",
+    "path_of",
     "permission_hint",
     "request_download",
 ]

@@ -1,4 +1,4 @@
-"""Files on Linux: leases tell of writers; lstat tells neither birth times nor cloud placeholders."""
+"""Files on Linux: leases reveal writers; lstat reports neither birth times nor cloud placeholders."""
 
 import array
 import errno
@@ -15,7 +15,7 @@ _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def birth_time(st: os.stat_result) -> float | None:
-    """None: Python's stat has no birth time here, and Finder's marks do not travel in it over Samba."""
+    """None: Python's stat has no birth time here, and Samba does not pass Finder's marks on."""
     return None
 
 
@@ -25,12 +25,12 @@ def is_dataless(st: os.stat_result) -> bool:
 
 
 def is_locked(st: os.stat_result) -> bool:
-    """False: lstat does not tell (`chattr +i` shows when the file cannot be moved)."""
+    """False: on Linux, lstat cannot report a lock. A file with `chattr +i` is noticed when moving it fails."""
     return False
 
 
 def is_fixed(fd: int) -> bool:
-    """Whether an open file or folder is immutable or append-only (`chattr +i`, `+a`), which binds root as well."""
+    """Whether an open file or folder is immutable or append-only (`chattr +i`, `+a`), which applies even to root."""
     flags = array.array("l", [0])
     try:
         fcntl.ioctl(fd, _FS_IOC_GETFLAGS, flags)
@@ -44,15 +44,20 @@ def canonical(path: bytes) -> bytes:
     return os.path.realpath(path)
 
 
-def open_for_writing_elsewhere(fd: int) -> bool:
-    """Whether somebody has this file open for writing, as far as a lease can tell.
+def path_of(fd: int) -> bytes:
+    """A path to an open folder, for this process and those it forks. It does not depend on any name on the disk."""
+    return b"/proc/self/fd/%d" % fd
 
-    `fcntl(2)`, F_SETLEASE: a read lease on a descriptor opened read-only is refused with EAGAIN while the file is open for
-    writing anywhere. Best effort: file systems without leases, and files of other owners, answer False.
+
+def open_for_writing_elsewhere(fd: int) -> bool:
+    """Whether somebody has this file open for writing, as far as a lease can show.
+
+    `fcntl(2)`, F_SETLEASE: a read lease on a read-only descriptor fails with EAGAIN while the file is open for writing
+    anywhere. Best effort: the answer is False on file systems without leases, and for files of other owners.
     """
     try:
-        # Whoever opens the file for writing while the lease is held makes the kernel send a signal: by default SIGIO, which would
-        # end this process. SIGURG is ignored by default.
+        # If somebody opens the file for writing while the lease is held, the kernel sends a signal. The default, SIGIO, would
+        # end this process; SIGURG is ignored by default.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
@@ -72,7 +77,7 @@ def request_download(path: bytes) -> subprocess.Popen[bytes] | None:
 
 
 def copy_attributes(source: int, target: int) -> None:
-    """Give a new file the extended attributes of another, as far as its file system holds them; both are open descriptors."""
+    """Copy extended attributes to a new file, as far as its file system can hold them. Both are open descriptors."""
     try:
         names = os.listxattr(source)
     except OSError as error:
@@ -83,7 +88,7 @@ def copy_attributes(source: int, target: int) -> None:
         try:
             os.setxattr(target, name, os.getxattr(source, name))
         except OSError as error:
-            # security.* and trusted.* belong to the system; another file system may hold none, or fewer.
+            # security.* and trusted.* belong to the system; another file system may hold fewer attributes, or none.
             if error.errno not in (
                 *_NO_ATTRIBUTES,
                 errno.EPERM,

@@ -1,4 +1,4 @@
-"""Files on macOS: birth times and flags come with lstat; there are no leases."""
+"""Files on macOS: lstat reports birth times and flags; there are no leases."""
 
 import ctypes
 import errno
@@ -11,7 +11,7 @@ import sys
 assert sys.platform == "darwin"  # noqa: S101 - tells mypy which half of the standard library there is
 
 MAC_ATTRIBUTES = True
-# <sys/stat.h>: the content is not on this disk; opening the file would block until it has been fetched.
+# <sys/stat.h>: the content is not on this disk; opening the file would block until it has been downloaded.
 SF_DATALESS = 0x40000000
 # <copyfile.h>: COPYFILE_ACL | COPYFILE_XATTR.
 _COPYFILE_ACL_AND_XATTR = 0x1 | 0x4
@@ -23,7 +23,7 @@ def birth_time(st: os.stat_result) -> float | None:
 
 
 def is_dataless(st: os.stat_result) -> bool:
-    """Whether the content is in iCloud only."""
+    """Whether the content is only in iCloud."""
     return bool(st.st_flags & SF_DATALESS)
 
 
@@ -42,18 +42,26 @@ def canonical(path: bytes) -> bytes:
     """The path as FSEvents will name it (F_GETPATH): links resolved, /private in front, spelt as on the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
+        return path_of(fd)
     finally:
         os.close(fd)
 
 
+def path_of(fd: int) -> bytes:
+    """The current path of an open file or folder.
+
+    MacOS has no other path to it (/dev/fd has no folders), so it may become wrong.
+    """
+    return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
+
+
 def open_for_writing_elsewhere(fd: int) -> bool:
-    """False: macOS has no way to ask."""
+    """False: macOS offers no way to find out."""
     return False
 
 
 def permission_hint() -> str:
-    """What to do about a refused access: nearly always the privacy settings, not the file's rights."""
+    """What to do about a denied access: nearly always the privacy settings, not the file's permissions."""
     return (
         "macOS keeps it private; allow it in System Settings, Privacy & Security, Files and Folders (or Full Disk Access), "
         "then restart Multiplane"
@@ -61,13 +69,13 @@ def permission_hint() -> str:
 
 
 def request_download(path: bytes) -> "subprocess.Popen[bytes]":
-    """Ask iCloud for the content (`brctl download`); returns at once. The caller reaps the process."""
+    """Ask iCloud for the content (`brctl download`). Returns at once; the caller reaps the process."""
     quiet = subprocess.DEVNULL
     return subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=quiet, stdout=quiet, stderr=quiet)
 
 
 def copy_attributes(source: int, target: int) -> None:
-    """Give a new file the extended attributes and access list of another; both are open descriptors (copyfile(3))."""
+    """Copy extended attributes and the access list to a new file. Both are open descriptors (copyfile(3))."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.fcopyfile(source, target, None, _COPYFILE_ACL_AND_XATTR) != 0 and ctypes.get_errno() != errno.ENOTSUP:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,4 +1,4 @@
-"""Extended attributes of a folder, and where Finder reads tags from them."""
+"""Extended attributes of a folder, and the disks on which Finder reads tags from them."""
 
 import sys
 
@@ -11,11 +11,11 @@ else:
 
 __all__ = ["FINDER_IS_HERE", "get_attribute", "holds_tags", "set_attribute"]
 
-#: The disks of a Mac that hold extended attributes themselves. On any other (FAT, exFAT, a share) macOS would put a `._` file
-#: beside every folder, for everybody else to wonder about.
+#: Mac disks that store extended attributes themselves. On any other (FAT, exFAT, a share) macOS would put a `._` file next to
+#: every folder, which puzzles everybody else.
 _HOLDING_TYPES = frozenset({"apfs", "hfs"})
 
 
 def holds_tags(mount: Mount) -> bool:
-    """Whether tags on this mount stay what they are, on this machine."""
+    """Whether this mount stores tags as attributes on this machine."""
     return mount.kind in _HOLDING_TYPES and not mount.network

@@ -1,4 +1,4 @@
-"""Extended attributes on Linux, where what belongs to nobody but the user begins with `user.`; no Finder reads them."""
+"""Extended attributes on Linux, where names in the user's own namespace begin with `user.`; no Finder reads them."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ _PREFIX = "user."
 
 
 def get_attribute(path: bytes, name: str) -> bytes | None:
-    """The value of an extended attribute; none if there is none."""
+    """The value of an extended attribute; None if it does not exist."""
     try:
         return os.getxattr(path, _PREFIX + name, follow_symlinks=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Extended attributes on macOS, by getxattr(2) and setxattr(2): Python has its own functions for them on Linux alone."""
+"""Extended attributes on macOS, through getxattr(2) and setxattr(2): Python wraps these only on Linux."""
 
 import ctypes
 import errno
@@ -8,10 +8,10 @@ import sys
 assert sys.platform == "darwin"  # noqa: S101 - tells mypy which half of the standard library there is
 
 FINDER_IS_HERE = True
-# <sys/xattr.h>: a link is not followed; and <sys/errno.h>: there is no such attribute.
+# From <sys/xattr.h>: do not follow a link. From <sys/errno.h>: no such attribute.
 _NOFOLLOW = 0x0001
 _ENOATTR = 93
-#: Tags take some hundred bytes; what is far beyond was not written by Finder.
+#: Tags take some hundred bytes; Finder never writes anything much larger.
 _MAX_BYTES = 1 << 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -23,7 +23,7 @@ _libc.setxattr.restype = ctypes.c_int
 
 
 def get_attribute(path: bytes, name: str) -> bytes | None:
-    """The value of an extended attribute; none if there is none, or one too long to be what Finder writes."""
+    """The value of an extended attribute; None if it does not exist, or if it is too long to be Finder's."""
     value = ctypes.create_string_buffer(_MAX_BYTES)
     size = _libc.getxattr(path, name.encode(), value, _MAX_BYTES, 0, _NOFOLLOW)
     if size >= 0:

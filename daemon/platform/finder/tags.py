@@ -1,11 +1,12 @@
-"""Finder's tags in the colour of a job's state: what the two extended attributes of a folder must hold.
+"""Finder tags in the colour of a job's state: the contents of two extended attributes of a folder.
 
-Finder keeps the tags of a file in `com.apple.metadata:_kMDItemUserTags`: a binary property list of strings, each a name, a line
-feed and the number of a colour. The colour of the last tag is there a second time, in the label bits of
-`com.apple.FinderInfo` (Finder Interface Reference, `FolderInfo.finderFlags` and `kColor`; the Finder of Mac OS 9 knew nothing
-else). Finder writes both when a person tags a folder and shows either, so a change of the first alone can leave the old colour.
+Finder keeps the tags of a file in `com.apple.metadata:_kMDItemUserTags`: a binary property list of strings, each with a name, a
+line feed and the number of a colour. The colour of the last tag is stored a second time, in the label bits of
+`com.apple.FinderInfo` (Finder Interface Reference, `FolderInfo.finderFlags` and `kColor`; the Finder of Mac OS 9 knew only this
+one). When a person tags a folder, Finder writes both, and it may show either. So changing only the first can leave the old
+colour.
 
-A person's own tags stay, and so does everything else in FinderInfo: the place of the window, a custom icon.
+A person's own tags stay, and so does everything else in FinderInfo: the position of the window, a custom icon.
 """
 
 import plistlib
@@ -18,7 +19,7 @@ TAGS = "com.apple.metadata:_kMDItemUserTags"
 FINDER_INFO = "com.apple.FinderInfo"
 
 GREY, GREEN, PURPLE, BLUE, YELLOW, RED, ORANGE = range(1, 8)
-#: The name of the tag and its colour, by state. Names of their own, so that they are not mixed with a person's "Green".
+#: The tag's name and colour for each state. The names are our own, so that they are not mixed with a person's "Green".
 STATE_TAGS: dict[State, tuple[str, int]] = {
     "pending": ("Pending", YELLOW),
     "processing": ("Processing", BLUE),
@@ -28,24 +29,24 @@ STATE_TAGS: dict[State, tuple[str, int]] = {
 }
 _OURS = frozenset(name for name, _ in STATE_TAGS.values())
 
-#: FolderInfo: a rectangle of 8 bytes, then the flags, big-endian; their bits 1 to 3 are the colour.
+#: FolderInfo: a rectangle of 8 bytes, then the flags, big-endian; bits 1 to 3 of the flags are the colour.
 _INFO_BYTES, _LOW_FLAGS = 32, 9
 _COLOUR_SHIFT, _COLOUR_MASK = 1, 0x0E
 
-#: The value of an attribute, none if there is none; and how it is set.
+#: Functions that read an attribute (None if it does not exist) and set it.
 Get = Callable[[bytes, str], bytes | None]
 Set = Callable[[bytes, str, bytes], None]
 
 
 def with_state(tags: bytes | None, state: State) -> bytes:
-    """The tags as they should be: that of the state first, then those that are not ours, in their order.
+    """The tags with that of the state first, then those that are not ours, in their order.
 
     Args:
-        tags: the attribute as it is; none, or bytes that are no list of tags, for a folder without.
+        tags: the current attribute; None, or bytes that are not a list of tags, for an untagged folder.
         state: the job's.
 
     Returns:
-        A binary property list, the same bytes for the same tags.
+        A binary property list; the same tags always give the same bytes.
     """
     name, colour = STATE_TAGS[state]
     others = [tag for tag in _read(tags) if tag.partition("\n")[0] not in _OURS]
@@ -53,22 +54,22 @@ def with_state(tags: bytes | None, state: State) -> bytes:
 
 
 def with_colour(info: bytes | None, state: State) -> bytes:
-    """FinderInfo, 32 bytes, with the label of the state; all other bits as they are."""
+    """FinderInfo, 32 bytes, with the colour of the state; all other bits are unchanged."""
     wanted = bytearray((info or b"").ljust(_INFO_BYTES, b"\0")[:_INFO_BYTES])
     wanted[_LOW_FLAGS] = wanted[_LOW_FLAGS] & ~_COLOUR_MASK | STATE_TAGS[state][1] << _COLOUR_SHIFT
     return bytes(wanted)
 
 
 def show_state(path: bytes, state: State, get: Get, set_: Set) -> bool:
-    """Tag a folder with the state of its job; returns whether it was not tagged so before.
+    """Tag a folder with the state of its job. Returns whether that changed anything.
 
     Raises:
-        OSError: the folder is not there, or its disk holds no such attributes.
+        OSError: the folder does not exist, or its disk holds no such attributes.
     """
     before = {name: get(path, name) for name in (TAGS, FINDER_INFO)}
     wanted = {TAGS: with_state(before[TAGS], state), FINDER_INFO: with_colour(before[FINDER_INFO], state)}
     if _read(before[TAGS]) == _read(wanted[TAGS]):
-        # Finder writes the same list in other bytes; writing it anew would only wake Spotlight.
+        # Finder writes the same list in other bytes; writing it again would only wake Spotlight.
         del wanted[TAGS]
     changed = [name for name, value in wanted.items() if value != before[name]]
     for name in changed:
@@ -77,7 +78,7 @@ def show_state(path: bytes, state: State, get: Get, set_: Set) -> bool:
 
 
 def _read(tags: bytes | None) -> list[str]:
-    """The strings of the list. What somebody put there that is no list of tags says nothing."""
+    """The strings in the list; none if it is not a list of tags."""
     try:
         listed = plistlib.loads(tags) if tags else []
     except (plistlib.InvalidFileException, ExpatError, ValueError, OverflowError, RecursionError):

@@ -1,1 +1,1 @@
-"""Notifications of the desktop, and the notes that systemd wants."""
+"""Desktop notifications, and the messages for systemd."""

@@ -1,7 +1,7 @@
-"""The system's notifications, by its own programs: osascript on macOS, notify-send where a session bus is.
+"""The system's notifications, through its own programs: osascript on macOS, notify-send where there is a session bus.
 
-What is told goes to the program as arguments, never into a script or a command line. The program is started and left alone: the
-daemon never waits for it. What goes wrong with it is logged once, and is nobody's trouble else.
+Texts are passed to the program as arguments, never in a script or a command line. The daemon starts the program and never waits
+for it. A failure is logged once, and affects nothing else.
 """
 
 import html
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from loguru import logger
 
-#: Programs that have not ended yet; a system that shows nothing any more must not collect them.
+#: The most programs that may run at once: on a system that shows nothing any more, they must not pile up.
 _MAX_UNDER_WAY = 8
 _SCRIPT = (
     "on run argv",
@@ -22,13 +22,13 @@ _SCRIPT = (
 
 
 def command(title: str, text: str, environ: Mapping[str, str], *, platform: str = sys.platform) -> list[str] | None:
-    """The command that shows a notification; none where there is nothing to show it with.
+    """The command that shows a notification; None if this system cannot show any.
 
     Args:
-        title: begins with a letter: osascript would take it for an option of its own otherwise.
+        title: must begin with a letter, otherwise osascript would read it as an option.
         text: anything printable.
-        environ: where PATH and, on Linux, the address of the session bus stand.
-        platform: as `sys.platform` names it.
+        environ: contains PATH and, on Linux, the address of the session bus.
+        platform: as in `sys.platform`.
     """
     search = environ.get("PATH")
     if platform == "darwin":
@@ -36,16 +36,16 @@ def command(title: str, text: str, environ: Mapping[str, str], *, platform: str 
         lines = [word for line in _SCRIPT for word in ("-e", line)]
         return [program, *lines, title, text]
     found = shutil.which("notify-send", path=search) if environ.get("DBUS_SESSION_BUS_ADDRESS") else None
-    # The text, not the title, may be read as markup (Desktop Notifications Specification, "Markup").
+    # The text may be read as markup, but the title never is (Desktop Notifications Specification, "Markup").
     return [found, "--app-name=Multiplane", "--", title, html.escape(text, quote=False)] if found else None
 
 
 class Desktop:
-    """Shows notifications to whoever sits at this machine.
+    """Shows notifications on this machine's desktop.
 
     Args:
         environ: of the daemon.
-        platform: as `sys.platform` names it.
+        platform: as in `sys.platform`.
     """
 
     def __init__(self, environ: Mapping[str, str], *, platform: str = sys.platform) -> None:
@@ -55,7 +55,7 @@ class Desktop:
         self._complained = False
 
     def show(self, title: str, text: str) -> None:
-        """Show one, or not; returns at once and never raises for what the system does."""
+        """Show a notification if possible. Returns at once, and never raises because of the system."""
         argv = command(title, text, self._environ, platform=self._platform)
         if argv is None:
             return
@@ -64,7 +64,7 @@ class Desktop:
             return
         quiet = subprocess.DEVNULL
         try:
-            # A session of its own: a Ctrl-C that stops the daemon leaves it alone.
+            # In its own session, so that a Ctrl-C that stops the daemon does not reach it.
             process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, env=self._environ)
         except OSError as error:
             self._complain(f"{argv[0]} cannot be started: {error.strerror}")
@@ -72,7 +72,7 @@ class Desktop:
         self._under_way.append((argv[0], process))
 
     def tidy(self) -> None:
-        """Let go of the programs that have ended."""
+        """Reap the programs that have ended."""
         for program, process in list(self._under_way):
             status = process.poll()
             if status is not None:

@@ -1,4 +1,4 @@
-"""Processes: who one is, what its tree uses, and signals that never hit the wrong one."""
+"""Processes: identifies them, measures their trees, and signals them without ever hitting the wrong one."""
 
 import os
 import sys
@@ -12,37 +12,49 @@ else:
 
 __all__ = ["boot_id", "created", "is_same", "keep_awake", "kill_group", "signal_process", "tree", "tree_memory"]
 
-#: Linux stamps in steps of 10 ms and macOS in microseconds; psutil may turn the latter through a float and back.
+#: Linux counts in steps of 10 ms and macOS in microseconds, which psutil may convert to a float and back.
 _SAME_SECONDS = 0.005
 
 
 def is_same(pid: int, then: float) -> bool:
-    """Is the process with this number still the one that was created then (as `created` gave it, in this boot)?"""
+    """Whether the process with this pid is still the one created at `then` (a value from `created`, in this boot)."""
     now = created(pid)
     return now is not None and abs(now - then) < _SAME_SECONDS
 
 
 def kill_group(group: int, signal: int) -> bool:
-    """Signal every process of a group; False if there is none. Signal 0 only asks.
+    """Signal every process of a group; False if there is none. Signal 0 only checks.
 
     Raises:
-        ValueError: the group is never ours to signal: 1 and below (kill(2) takes 0 for "mine", −1 for "everybody"), or our own.
+        ValueError: the group must never be signalled: 1 or below (kill(2) takes 0 for "my own", −1 for "everybody"), or our
+            own.
     """
     if group <= 1 or group == os.getpgrp():
         raise ValueError(f"refusing to signal process group {group}")
     try:
         os.killpg(group, signal)
     except (ProcessLookupError, PermissionError):
-        # macOS answers EPERM for a group of which only zombies are left.
+        # macOS answers EPERM for a group in which only zombies are left.
         return False
     return True
 
 
+def group_runs(group: int) -> bool:
+    """Whether any process of a group is more than a zombie."""
+    for member in psutil.process_iter():
+        try:
+            if os.getpgid(member.pid) == group and member.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            continue
+    return False
+
+
 def signal_process(pid: int, signal: int) -> bool:
-    """Signal one process; False if it is not there. The caller knows that the number is still its own.
+    """Signal one process; False if it does not exist. The caller must know that the pid still belongs to it.
 
     Raises:
-        ValueError: the number is 1 or below, or our own.
+        ValueError: the pid is 1 or below, or our own.
     """
     if pid <= 1 or pid == os.getpid():
         raise ValueError(f"refusing to signal process {pid}")
@@ -54,7 +66,7 @@ def signal_process(pid: int, signal: int) -> bool:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """The process and all below it that can still be traced to it; empty if it is gone."""
+    """The process and all its descendants that can still be traced to it; empty if it is gone."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -65,8 +77,8 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    Resident sizes count a page that forked processes share once for each, so their sum is an upper bound. Where it is over
-    `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which costs a walk over the mappings.
+    Each resident size includes the pages that forked processes share, so the sum is an upper bound. If it exceeds
+    `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which requires walking the mappings.
     """
     bound = sum(_memory(process, exact=False) for process in processes)
     if above is None or bound <= above or len(processes) == 1:
@@ -81,5 +93,5 @@ def _memory(process: psutil.Process, *, exact: bool) -> int:
         full = process.memory_full_info()
         return int(getattr(full, "pss", full.uss))
     except psutil.Error:
-        # It ended between the listing and the look, or is a zombie: it holds nothing.
+        # It ended after it was listed, or is a zombie: it holds nothing.
         return 0

@@ -1,4 +1,4 @@
-"""Who a process is, on macOS."""
+"""Identifies processes on macOS."""
 
 import functools
 import subprocess
@@ -9,13 +9,13 @@ from loguru import logger
 
 @functools.cache
 def boot_id() -> str:
-    """A text that is the same until the machine starts again; subprocess errors if sysctl does not know it."""
+    """A text that changes only when the machine is restarted; subprocess errors if sysctl cannot supply it."""
     answer = subprocess.run(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, check=True, text=True)
     return answer.stdout.strip()
 
 
 def created(pid: int) -> float | None:
-    """Seconds from 1970 to the start of the process, by the kernel's stamp; none if there is none or only a zombie."""
+    """Seconds from 1970 to the start of the process, from the kernel; None if there is no such process or it is a zombie."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
@@ -28,7 +28,7 @@ def caffeinate_argv(pid: int) -> tuple[str, ...]:
 
 
 def keep_awake(pid: int) -> "subprocess.Popen[bytes] | None":
-    """Keep the machine from idle sleep while the process lives; none if that cannot be done. Not yet tried on a Mac."""
+    """Keep the machine from idle sleep while the process lives; None if that is impossible. Not tried on a Mac yet."""
     try:
         return subprocess.Popen(
             caffeinate_argv(pid), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,7 +1,7 @@
-"""The sandbox on Linux: the worker confines itself (`pipeline.worker.sandbox`) before it loads anything heavy.
+"""The sandbox on Linux: the worker sandboxes itself (`pipeline.worker.sandbox`) before it loads anything heavy.
 
-The `landlock` package (1.0.0.dev5) was looked at for this: it knows files only, neither TCP nor signals, and takes a left-over
-errno for a failed call; what is missing is more than what is there.
+The `landlock` package (1.0.0.dev5) does not fit: it supports only files, neither TCP nor signals, and mistakes a left-over
+errno for a failed call.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from typing import Protocol
 
 
 class Fenced(Protocol):
-    """What `fenced` needs to know of a fence."""
+    """What `fenced` needs to know about a policy."""
 
     @property
     def read(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -21,20 +21,20 @@ class Fenced(Protocol):
     def devices(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-#: Libraries and what they look up when they are loaded: the loader's cache, the time zone, fonts, the processors. /proc as a
-#: whole, since its entries come and go; the kernel itself keeps the memory and the environment of other processes from a worker.
+#: Libraries, and what they read when they are loaded: the loader's cache, the time zone, fonts, the processors. All of /proc,
+#: because its entries come and go; the kernel itself protects the memory and environment of other processes from a worker.
 SYSTEM = (
     "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/opt/rocm", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts",
     "/etc/mime.types", "/etc/os-release", "/proc", "/sys/devices", "/sys/class/drm", "/sys/class/kfd", "/sys/bus/pci",
     "/sys/module", "/dev/urandom", "/dev/random",
 )  # fmt: skip
-#: Nothing, and the graphics cards of NVIDIA and AMD.
+#: /dev/null and its like, and the graphics cards of NVIDIA and AMD.
 DEVICES = (
     "/dev/null", "/dev/zero", "/dev/dri", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
     *(f"/dev/nvidia{number}" for number in range(16)),
 )  # fmt: skip
 
-#: landlock_create_ruleset(2) with this flag answers with the version of the interface. Files are covered by all versions, TCP
+#: With this flag, landlock_create_ruleset(2) returns the version of the interface. All versions cover files; TCP is covered
 #: since 4, signals since 6.
 _CREATE_RULESET, _ASK_VERSION = 444, 1
 _TCP_SINCE, _SIGNALS_SINCE, _TRUNCATE_SINCE = 4, 6, 3
@@ -42,18 +42,18 @@ _PR_GET_SECCOMP = 21
 _MACHINES = ("x86_64", "aarch64")
 
 
-def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
-    """The command of a worker that confines itself to this sandbox; `own`: its attempt folder."""
+def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
+    """The command of a worker that puts itself into this sandbox; `own`: its attempt folder, open, which it inherits."""
     read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
-    return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": os.fsdecode(own)})]
+    return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": own})]
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:
-    """What this kernel cannot keep from a worker, a clause each; empty if the sandbox is complete.
+    """What this kernel cannot keep a worker from doing, one clause each; empty if the sandbox is complete.
 
     Args:
-        version: of Landlock's interface, 0 for none; none: ask the kernel.
-        seccomp: whether the kernel filters system calls on this machine; none: ask.
+        version: of Landlock's interface, 0 if it is missing; None: ask the kernel.
+        seccomp: whether the kernel filters system calls on this machine; None: ask the kernel.
     """
     version = _landlock_version() if version is None else version
     seccomp = _has_seccomp() if seccomp is None else seccomp

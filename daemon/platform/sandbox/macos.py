@@ -1,20 +1,22 @@
-"""The sandbox on macOS: the worker is started under `sandbox-exec`, which applies a profile and becomes the worker.
+"""The sandbox on macOS: the worker is started through `sandbox-exec`, which applies a profile and then becomes the worker.
 
-The profile allows what is not forbidden, since a closed list of what Metal, its shader compiler and Accelerate look up changes
-with every release; what must not happen is forbidden by name. sandbox-exec is marked as deprecated, but is what Chromium,
-Bazel and Nix build on, and there is no other way for a program without an app bundle. Written after their profiles; not yet
-tried on a Mac.
+The profile allows whatever it does not forbid. A closed list would change with every release, because Metal, its shader
+compiler and Accelerate look up different things each time. So the profile names what is forbidden. sandbox-exec is deprecated,
+but Chromium, Bazel and Nix build on it, and a program without an app bundle has no alternative. The profile follows theirs; it
+has not been tried on a Mac yet.
 """
 
 import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from daemon.platform.files import path_of
+
 _SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
 
 class Fenced(Protocol):
-    """What `fenced` needs to know of a fence."""
+    """What `fenced` needs to know about a policy."""
 
     @property
     def read(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -22,12 +24,12 @@ class Fenced(Protocol):
     def devices(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-#: Everything outside the folders of people and volumes can be read anyway; these lie inside on some machines.
+#: Everything outside the folders of people and volumes is readable anyway; on some machines these are inside them.
 SYSTEM = ("/System", "/Library/Fonts", "/opt/homebrew", "/usr/local")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/dtracehelper")
 
-#: The last rule that matches decides. Metal keeps compiled shaders in the user's cache folder, which lies under
-#: /private/var/folders, and asks its compiler over Mach, which is left open.
+#: The last rule that matches decides. Metal stores compiled shaders in the user's cache folder, which is in
+#: /private/var/folders, and calls its compiler over Mach, which stays open.
 _PROFILE = """(version 1)
 (allow default)
 (deny network*)
@@ -45,11 +47,14 @@ _PROFILE = """(version 1)
 """
 
 
-def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
-    """The command of a worker inside this sandbox; `own`: its attempt folder."""
+def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
+    """The command of a worker inside this sandbox; `own`: its attempt folder, open.
+
+    The profile names the real path of this folder, so a link that is later put in its place leads outside the sandbox.
+    """
     interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
     profile = _PROFILE.format(
-        own=_quoted(os.path.realpath(os.fsdecode(own))),
+        own=_quoted(os.fsdecode(path_of(own))),
         read=" ".join(f"(subpath {_quoted(path)})" for path in fence.read),
         devices=" ".join(f"(literal {_quoted(path)})" for path in fence.devices),
         # A framework build of Python starts a second program inside itself.
@@ -60,10 +65,10 @@ def fenced(argv: Sequence[str], fence: Fenced, own: bytes) -> list[str]:
 
 
 def missing() -> tuple[str, ...]:
-    """What this system cannot keep from a worker, a clause each."""
+    """What this system cannot keep a worker from doing, one clause each."""
     return () if os.access(_SANDBOX_EXEC, os.X_OK) else ("everything: /usr/bin/sandbox-exec is not there",)
 
 
 def _quoted(path: str) -> str:
-    """A string of the profile's language."""
+    """A string in the language of the profile."""
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,7 +1,7 @@
 """The daemon as a service of the user's session: launchd on macOS, systemd elsewhere.
 
-What is written and what is run are pure functions in `launchd` and `systemd`; this is what both share, and the
-thin part that runs it.
+`launchd` and `systemd` are pure functions that say what to write and what to run. This module has what both share, and the thin
+part that runs it.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from daemon.errors import Refusal
 
-#: `forget` comes after the file of an uninstalled service was removed.
+#: `forget` runs after the file of an uninstalled service was removed.
 Action = Literal["install", "uninstall", "forget", "start", "stop", "restart"]
 
 #: EX_OSERR of sysexits.h: the service manager refused.
@@ -24,13 +24,13 @@ _LOOK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What makes one installation different from another; all paths are absolute.
+    """What distinguishes one installation from another; all paths are absolute.
 
     Attributes:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
-        errors: the file for what is said before the daemon's own log is open.
-        environ: settings (`MULTIPLANE_…`) that the service is to have as this session has them.
+        errors: the file for messages from before the daemon's own log is open.
+        environ: settings (`MULTIPLANE_…`) of this session that the service should also have.
     """
 
     python: str
@@ -45,8 +45,9 @@ class Step:
 
     Attributes:
         argv: the program and its arguments.
-        tolerated: exit statuses beside 0 that mean there was nothing to do.
-        until_it_fails: seconds in which it is repeated until it fails: the wait for something to be gone. 0: it is run once.
+        tolerated: exit statuses other than 0 that mean that there was nothing to do.
+        until_it_fails: repeat the call for up to this many seconds until it fails, to wait until something is gone. 0: run it
+            once.
         needed: whether a failure ends the action.
     """
 
@@ -58,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What the installed file says: which home it serves, with which interpreter."""
+    """The content of the installed file: the home it serves, and the interpreter."""
 
     home: str
     python: str
@@ -69,29 +70,29 @@ class Manager(Protocol):
 
     @property
     def name(self) -> str:
-        """As people call it."""
+        """Its name, as people say it."""
 
     def path(self) -> Path:
-        """Where the service's file lies."""
+        """The path of the service's file."""
 
     def content(self, facts: Facts) -> bytes:
         """The file's bytes."""
 
     def read(self, data: bytes) -> Installed:
-        """What an installed file says; ValueError if it is none of ours."""
+        """The content of an installed file; ValueError if the file is not ours."""
 
     def steps(self, action: Action) -> tuple[Step, ...]:
-        """The calls that make it so; the file is written before `install`, and removed between `uninstall` and `forget`."""
+        """The calls for an action. The file is written before `install`, and removed between `uninstall` and `forget`."""
 
     def question(self) -> tuple[str, ...]:
-        """The call that succeeds if the service is known to the manager and prints how it is."""
+        """The call that succeeds if the manager knows the service, and prints its state."""
 
     def runs(self, answer: str) -> bool:
-        """Whether the answer to the question says that the service's process runs."""
+        """Whether the answer to the question says that the service's process is running."""
 
 
 def manager() -> Manager:
-    """The one of this system."""
+    """The service manager of this system."""
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import Launchd
 
@@ -102,7 +103,7 @@ def manager() -> Manager:
 
 
 def command(facts: Facts, *more: str) -> list[str]:
-    """The command of the service. `-P`: nothing in a working directory can pass for a module."""
+    """The command of the service. `-P`: no module is imported from a working directory."""
     return [facts.python, "-P", "-m", "daemon.cli", "run", "--home", facts.home, *more]
 
 
@@ -110,7 +111,7 @@ def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.slee
     """Run the steps in order.
 
     Raises:
-        Refusal: a needed one failed, or there is no such service manager here.
+        Refusal: a needed step failed, or this system has no such service manager.
     """
     for step in steps:
         status, said = _call(step.argv)
@@ -127,10 +128,10 @@ def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.slee
 
 
 def ask(question: Sequence[str]) -> str | None:
-    """The answer of the service manager; none if it does not know the service.
+    """The answer of the service manager; None if it does not know the service.
 
     Raises:
-        Refusal: there is no such service manager here.
+        Refusal: this system has no such service manager.
     """
     status, said = _call(question)
     return said if status == 0 else None
@@ -140,7 +141,7 @@ def _call(argv: Sequence[str]) -> tuple[int, str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        # The last two where a folder on the PATH is a file, or closed to this user, and no other has the program.
+        # The last two happen if a folder on the PATH is a file, or closed to this user, and no other folder has the program.
         raise Refusal(
             f"there is no {argv[0]} on this machine",
             hint="Without a service manager, `multiplane run` is the daemon in the foreground.",

@@ -1,6 +1,6 @@
-"""The LaunchAgent: its property list, and which calls of launchctl(1) in which order.
+"""The LaunchAgent: its property list, and the calls of launchctl(1) in their order.
 
-The facts of the list, with their reasons, are in launchd/io.multiplane.daemon.plist; what an installation adds is put in here.
+launchd/io.multiplane.daemon.plist holds the fixed part of the list, with reasons; this module adds what an installation needs.
 WatchPaths and QueueDirectories are not used: the daemon watches for itself, and launchd would start it again for every file.
 """
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from daemon.platform.service import Action, Facts, Installed, Step, command
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import LAUNCHD
 
 LABEL = "io.multiplane.daemon"
-TEMPLATE = PROGRAM / "launchd" / f"{LABEL}.plist"
+TEMPLATE = LAUNCHD / f"{LABEL}.plist"
 #: launchctl's "No such process", "Operation now in progress" (it is stopping) and "Could not find specified service".
 _NOT_THERE = frozenset({3, 36, 113})
-#: ExitTimeOut of the template, and some more: after it launchd kills, and the service is gone.
+#: ExitTimeOut of the template, plus a margin: then launchd has killed the service, and it is gone.
 _GONE_SECONDS = 35.0
 
-#: Folders below the user's that macOS guards (TCC): programs without a window are refused there, often without a word.
+#: Folders below the user's that macOS protects (TCC): background programs are denied access there, often without a message.
 _GUARDED = {
     "Desktop": "Desktop",
     "Documents": "Documents",
@@ -31,7 +31,7 @@ _GUARDED = {
 
 
 class Launchd:
-    """launchd, for the user that asks."""
+    """launchd, for the current user."""
 
     name = "launchd"
 
@@ -46,20 +46,21 @@ class Launchd:
     def content(self, facts: Facts) -> bytes:
         """The property list as XML; see `Facts`.
 
-        `--launchd` tells the daemon who started it, so that a refusal that only a person can settle ends with exit status 0,
-        which KeepAlive (SuccessfulExit: false) leaves alone.
+        `--launchd` tells the daemon who started it. A refusal that only a person can fix then ends with exit status 0, after
+        which KeepAlive (SuccessfulExit: false) does not restart it.
         """
         listed = plistlib.loads(TEMPLATE.read_bytes())
         listed["ProgramArguments"] = command(facts, "--launchd")
         listed["StandardErrorPath"] = facts.errors
-        # launchd does not start a service whose working directory is on a disk that is not there: so there is none.
+        # Without a working directory: launchd does not start a service whose working directory is on a disk that is not
+        # mounted.
         listed.pop("WorkingDirectory", None)
         if facts.environ:
             listed["EnvironmentVariables"] = dict(facts.environ)
         return plistlib.dumps(listed, sort_keys=False)
 
     def read(self, data: bytes) -> Installed:
-        """What an installed list says; ValueError if it is none of ours."""
+        """The content of an installed list; ValueError if it is not ours."""
         try:
             words = plistlib.loads(data)["ProgramArguments"]
             return Installed(home=words[words.index("--home") + 1], python=words[0])
@@ -69,9 +70,10 @@ class Launchd:
     def steps(self, action: Action) -> tuple[Step, ...]:
         """The calls for an action.
 
-        `bootout` before `bootstrap`, which fails on a label that is loaded; and a wait between them, since bootout returns
-        while the process is still stopping. `enable` since a label that was ever disabled cannot be bootstrapped.
-        `kickstart` starts at once what ThrottleInterval would hold back. Its -k is not used: it kills without asking first.
+        `bootout` comes before `bootstrap`, which fails for a label that is loaded. There is a wait between them, because
+        bootout returns while the process is still stopping. `enable` is needed because a label that was ever disabled cannot be
+        bootstrapped. `kickstart` starts at once what ThrottleInterval would delay. Its -k is not used: it kills without a
+        request to stop.
         """
         target, plist = f"{self._domain}/{LABEL}", str(self.path())
         unload = (
@@ -95,16 +97,16 @@ class Launchd:
         return ("launchctl", "print", f"{self._domain}/{LABEL}")
 
     def runs(self, answer: str) -> bool:
-        """By the line `state = running`."""
+        """Looks for the line `state = running`."""
         return re.search(r"^\s*state = running$", answer, re.MULTILINE) is not None
 
 
 def guarded(path: Path, user_home: Path) -> str | None:
-    """The name of the guarded folder that a path lies in, by its real path; none if macOS does not guard it."""
+    """The name of the protected folder that a path is in, by its real path; None if macOS does not protect it."""
     real, home = os.path.realpath(path), os.path.realpath(user_home)
     for folder, name in _GUARDED.items():
         root = os.path.join(home, folder)
-        # Case does not matter on the disks that Macs come with.
+        # Mac disks ignore case by default.
         if (real.casefold() + "/").startswith(root.casefold() + "/"):
             return name
     return None

@@ -1,6 +1,6 @@
-"""The systemd user unit: its text, and which calls of systemctl(1) in which order.
+"""The systemd user unit: its text, and the calls of systemctl(1) in their order.
 
-The facts of the unit, with their reasons, are in launchd/multiplane.service; what an installation adds is put in here.
+launchd/multiplane.service holds the fixed part of the unit, with reasons; this module adds what an installation needs.
 """
 
 import os
@@ -9,16 +9,16 @@ import shlex
 from pathlib import Path
 
 from daemon.platform.service import Action, Facts, Installed, Step, command
-from daemon.settings.layout import PROGRAM
+from daemon.shipped import LAUNCHD
 
 UNIT = "multiplane.service"
-TEMPLATE = PROGRAM / "launchd" / UNIT
+TEMPLATE = LAUNCHD / UNIT
 #: systemctl's "not loaded": there is nothing to reset or to stop.
 _NOT_LOADED = frozenset({1, 5})
 
 
 class Systemd:
-    """systemd, the instance of the user that asks."""
+    """systemd, the instance of the current user."""
 
     name = "systemd"
 
@@ -35,11 +35,11 @@ class Systemd:
         settings = [f"Environment={_word(f'{key}={value}', command=False)}" for key, value in facts.environ.items()]
         lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
         made = [line if not line.startswith("ExecStart=") else "\n".join((start, *settings)) for line in lines]
-        # The template's first words are for those who install it by hand.
+        # The first lines of the template are for people who install it by hand.
         return ("\n".join(made[made.index("[Unit]") :]) + "\n").encode()
 
     def read(self, data: bytes) -> Installed:
-        """What an installed unit says; ValueError if it is none of ours."""
+        """The content of an installed unit; ValueError if it is not ours."""
         found = re.search(r"^ExecStart=(.*)$", data.decode(errors="replace"), re.MULTILINE)
         words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(found[1])] if found else []
         if "--home" not in words[:-1]:
@@ -66,12 +66,12 @@ class Systemd:
         return ("systemctl", "--user", "show", UNIT, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
 
     def runs(self, answer: str) -> bool:
-        """By its ActiveState."""
+        """Looks at its ActiveState."""
         return "ActiveState=active" in answer.splitlines()
 
 
 def _word(text: str, *, command: bool = True) -> str:
-    """One word as systemd.syntax(7) and systemd.service(5) read it: quoted, nothing in it means anything but itself."""
+    """One word, quoted as systemd.syntax(7) and systemd.service(5) require, so that no character has a special meaning."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
-    # $ begins a variable in commands alone.
+    # $ begins a variable only in commands.
     return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'

@@ -209,6 +209,30 @@ def test_a_held_picture_waits_once(scene):
     assert (len(shown), total) == (2, 2)
 
 
+def test_what_could_not_be_taken_is_listed_before_the_next_look_as_well(tmp_path):
+    scene = Scene(tmp_path, LocalFiles())
+    (scene.inbox / ".multiplane").touch()
+    hot = hot_folder(scene)
+    hot.watch.start()
+    hot._look(0.0)
+    pairs = []
+    for name in ("a.jpg", "b.jpg"):
+        (scene.inbox / name).write_bytes(b"a picture")
+        os.utime(scene.inbox / name, (0, 0))
+        (scene.inbox / f"{name}.yaml").write_bytes(b"num_layers: 3\n")
+        image, sidecar = (seen(scene.inbox / each) for each in (name, f"{name}.yaml"))
+        pairs.append(Ready(b"", image, sidecar, None, (), None, (), 0.0))
+    (scene.inbox / "a.jpg").write_bytes(b"a picture that grows")
+    hot._take(pairs, 0.0)
+    assert [job.image.name for job in scene.jobs.live.values()] == ["b.jpg"]
+    shown, total = hot.waiting()
+    assert [(one.path, one.reason) for one in shown] == [("a.jpg", "a.jpg changed while it was being taken")]
+    assert total == 1
+    hot._look(1.0)
+    hot.watch.stop()
+    assert {one.path: one.reason for one in hot.waiting()[0]}["a.jpg"] == "just arrived or still growing"
+
+
 def test_jobs_lists_what_is_accepted_and_not_moved(scene):
     scene.accept("a")
     assert [status.job_id for status in Looking(scene.fs, scene.settings).statuses(0, 10)] == ["a"]

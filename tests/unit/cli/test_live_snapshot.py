@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
-from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, Seeing, Standstill, standstill
+from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
 from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
@@ -19,7 +19,7 @@ from daemon.contract.records import Claimed, Started
 from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import Journal
-from daemon.outbox import Health, Outbox, Waiting, status_of
+from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting, status_of
 from daemon.settings import Settings, load
 
 FS = LocalFiles()
@@ -41,7 +41,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def daemon(settings: Settings):
     """Somebody holds the lock of the home, as a running daemon does."""
-    held = FS.lock(settings.paths.lock_bytes)
+    held = FS.lock_folder(settings.paths.state_bytes)
     yield
     os.close(held)
 
@@ -55,7 +55,7 @@ def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
 
 
 def look(settings: Settings) -> LiveSnapshot:
-    return Seeing(settings, Looking(FS, settings)).look(now())
+    return SnapshotReader(settings, Looking(FS, settings)).look(now())
 
 
 def seen_here(settings: Settings) -> tuple[str, str]:
@@ -136,7 +136,7 @@ def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(setti
     tell(settings)
     halt = standstill(settings, looking, now())
     assert (halt.word, halt.stale) == ("the daemon is not running", True)
-    held = FS.lock(settings.paths.lock_bytes)
+    held = FS.lock_folder(settings.paths.state_bytes)
     try:
         assert standstill(settings, looking, now()) is None
         tell(settings, age=FRESH_SECONDS + 5)
@@ -189,7 +189,7 @@ def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pyte
     state = "running" if how in ("silent", "dead") else how
     trouble = {"problem": "no worker can be started", "hint": "Look at it."} if state != "running" else {}
     tell(settings, age=FRESH_SECONDS + 5 if how == "silent" else 0.0, state=state, processing=("runs",), **trouble)
-    held = FS.lock(settings.paths.lock_bytes) if how != "dead" else None
+    held = FS.lock_folder(settings.paths.state_bytes) if how != "dead" else None
     yield how
     if held is not None:
         os.close(held)
@@ -209,9 +209,9 @@ def test_show_says_beside_a_job_that_the_daemon_does_nothing(settings: Settings,
     word, stale = HALTS[halted]
     waits, runs = said(settings, "show", "first"), said(settings, "show", "runs")
     assert joined("state pending", "next in line", word) in waits
-    assert joined("state pending", "2 in line", word) in said(settings, "show", "second")
+    assert joined("state pending", "number 2 in line", word) in said(settings, "show", "second")
     assert joined("state processing", "Filling behind objects 23 %", "as of the last report" if stale else "") in runs
-    why = [line for line in waits if line.startswith(("The daemon is ", "Jobs may stand still: "))]
+    why = [line for line in waits if line.startswith(("The daemon is", "Jobs may not be progressing: "))]
     assert len(why) == bool(word)
     assert [line for line in runs if line in why] == why
 
@@ -220,7 +220,7 @@ def test_service_status_says_beside_the_next_job_that_the_daemon_does_nothing(se
     word, stale = HALTS[halted]
     lines = said(settings, "service", "status")
     assert joined("next first", word) in lines
-    assert "waiting 1 in the inbox (multiplane waiting tells why)" in lines
+    assert "waiting 1 in the inbox (multiplane waiting says why)" in lines
     if halted == "dead":
         assert not any(line.startswith("running ") for line in lines)
     else:
@@ -242,7 +242,7 @@ def test_jobs_says_beside_each_job_that_the_daemon_does_nothing(settings: Settin
     word, stale = HALTS[halted]
     text = " ".join(said(settings, "jobs"))
     assert joined("next in line", word) in text
-    assert joined("2 in line", word) in text
+    assert joined("number 2 in line", word) in text
     assert joined("Filling behind objects 23 %", "as of the last report" if stale else "") in text
     assert ("as of the last report" in text) is stale
 
@@ -252,8 +252,8 @@ def test_waiting_says_that_the_daemon_takes_nothing(settings: Settings, halted: 
         "running": "",
         "paused": "multiplane: the daemon is paused: no worker can be started",
         "offline": "multiplane: the daemon is offline: no worker can be started",
-        "silent": "multiplane: the daemon runs, but hasn't responded for",
-        "dead": "The daemon is not running; this is what is in the inbox now.",
+        "silent": "multiplane: the daemon is running, but hasn't responded for",
+        "dead": "The daemon isn't running. This is in the inbox now:",
     }
     text = " ".join(said(settings, "waiting"))
     assert expected[halted] in text
@@ -267,7 +267,7 @@ def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> 
         assert "not running" in text
         assert "the disk of the outbox is full" not in text
         assert "Make room." not in text
-    assert "waiting 1 in the inbox (multiplane waiting tells why)" in said(settings, "service", "status")
+    assert "waiting 1 in the inbox (multiplane waiting says why)" in said(settings, "service", "status")
     tell(settings, age=3600, state="refused", problem="the journal is damaged", hint="Restore it.")
     for verb in (("watch",), ("service", "status")):
         assert "the journal is damaged" in " ".join(said(settings, *verb))

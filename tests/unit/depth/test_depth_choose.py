@@ -33,7 +33,7 @@ def job(tmp_path):
         fields = {
             "job_id": "j", "attempt": str(tmp_path), "source": str(source), "image": "photo.jpg", "image_bytes": 1,
             "image_mtime_ns": 1, "spec": JobSpec(depth=wanted), "limits": LIMITS, "models": str(models), "device": "cpu",
-            "threads": 1, "catalogue": str(listed) if listed.exists() else None,
+            "threads": 1, "model_lists": [str(listed)] if listed.exists() else [],
         }  # fmt: skip
         return JobCommand(**{**fields, **changes})
 

@@ -3,7 +3,9 @@
 import errno
 import io
 import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from job_records import accepted
@@ -109,9 +111,9 @@ def test_a_folder_nobody_may_look_into_is_a_matter_of_permission() -> None:
 
 def test_a_folder_nobody_may_write_in_is_a_problem_and_a_full_disk_another() -> None:
     denied = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.EROFS, text="Read-only")}))
-    assert "No file can be made in the outbox" in denied.sentence
+    assert "No file can be created in the outbox" in denied.sentence
     full = problem("permissions", folders=folders(outbox={"writing": Trouble(number=errno.ENOSPC, text="No space")}))
-    assert full.hint == "Make room on the disk."
+    assert full.hint == "Free some space on the disk."
 
 
 def test_different_file_systems_are_worth_knowing_and_a_refused_rename_is_a_problem() -> None:
@@ -271,6 +273,25 @@ def test_a_real_home_is_found_well_and_is_left_as_it_was(home) -> None:
     assert "renamed from the inbox into the outbox" in said["permissions"]
     assert "PyTorch" in said["device"]
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        (True, "The journal is incomplete: the end of the journal is missing: 00000001.jsonl is not there."),
+        (False, "1 job folder in the outbox is unknown to the journal: a."),
+    ],
+)
+def test_a_journal_that_was_removed_is_no_empty_one_and_no_lack_of_rights(home, head: bool, sentence: str) -> None:
+    (home.paths.outbox / "a" / "source").mkdir(parents=True)
+    shutil.rmtree(home.paths.journal)
+    if not head:
+        Path(f"{home.paths.journal}.head").unlink()
+    facts = journal_facts(LocalFiles(), home.paths.journal_bytes, home.paths.outbox_bytes)
+    said = found("journal", journal=facts)
+    assert said[0].sentence == sentence
+    assert "multiplane doctor --repair" in (said[0].hint or "")
+    assert "ok" not in [each.grade for each in said]
 
 
 def test_a_journal_that_was_changed_on_the_disk_is_found(home) -> None:

@@ -1,4 +1,4 @@
-"""DiskSpace on the disks: when the queue pauses, and which failures a full disk explains."""
+"""Disk space: when the queue pauses, and which failures a full disk explains."""
 
 import os
 from pathlib import Path

@@ -16,10 +16,11 @@ from daemon.outbox import Outbox
 from daemon.platform.mounts import Mount
 from daemon.settings import load
 from daemon.settings.layout import PROGRAM
+from daemon.shipped import PRESETS
 from daemon.watch import Watch
 from daemon.watch.bell import Bell
 
-SHIPPED = {path.parent.name for path in (PROGRAM / "inbox").glob("*/_preset.yaml")}
+SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 
 
 def prepared(home: Path) -> set[str]:

@@ -10,13 +10,14 @@ from service_scene import Scene
 
 from daemon.contract.messages import Result
 from daemon.contract.status import Source
-from daemon.errors import ImageType, Internal, WorkerCrashed
+from daemon.errors import ImageType, Internal, OutOfMemory, WorkerCrashed
 from daemon.health.disk_space import DiskSpace
 from daemon.health.world import World
 from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.supervisor import Completed, Failed, Spare
+from pipeline.worker.entry import classify
 
 ROOT = Path(__file__).resolve().parents[3]
 CRASH = Failed(WorkerCrashed("it fell over").info(), True, 1.0)
@@ -194,6 +195,18 @@ def test_a_job_whose_worker_could_not_write_on_a_disk_that_takes_nothing_is_not_
     assert here.world.problem is None
 
 
+@pytest.mark.parametrize("failing", [True, False])
+def test_a_disk_that_fails_while_a_worker_reads_is_the_worlds_fault_if_it_takes_no_write(here: Here, failing: bool) -> None:
+    here.processing("j")
+    if failing:
+        here.fs.failing["rename"] = (errno.EIO, b"")
+    told = classify(OSError(errno.EIO, os.strerror(errno.EIO)))
+    here.runs.on_end("j", Failed(told.info(), told.retryable, 1.0))
+    here.later(0.5)
+    assert here.attempts() == ("pending", 0 if failing else 1)
+    assert here.world.problem == ("nothing can be written into the outbox: Input/output error" if failing else None)
+
+
 def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here: Here, monkeypatch) -> None:
     here.processing("j")
 
@@ -219,6 +232,26 @@ def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: Here) -> None
     assert "held only 71 MiB" in here.world.problem
     here.later(20.0)
     assert here.world.problem is not None
+    here.free = 2 << 30
+    here.later(31.0)
+    assert here.world.problem is None
+
+
+@pytest.mark.parametrize(
+    ("wanting", "free", "blamed"), [(71 << 20, 100 << 20, "world"), (71 << 20, 2 << 30, "job"), (None, 100 << 20, "job")]
+)
+def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_short_of_it(
+    here: Here, wanting: int | None, free: int, blamed: str
+) -> None:
+    here.processing("j")
+    here.free = free
+    here.runs.on_end("j", Failed(OutOfMemory("there was not enough memory").info(), False, 1.0, wanting=wanting))
+    if blamed == "job":
+        assert here.attempts() == ("failed", 1)
+        assert here.world.problem is None
+        return
+    assert here.attempts() == ("pending", 0)
+    assert "gave no more to a worker that held only 71 MiB" in here.world.problem
     here.free = 2 << 30
     here.later(31.0)
     assert here.world.problem is None

@@ -1,11 +1,13 @@
 """The journal: a readable format, one sync for what is ready together, and no guess about what a crash left."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import zlib
+from pathlib import Path
 
 import pytest
 from job_records import accepted
@@ -17,6 +19,7 @@ from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry, History, Journal, JournalError, hold_lock
 from daemon.journal.line import UnknownRecordError, decode, encode, is_intact
+from daemon.journal.lock import is_running
 from daemon.journal.segment import DamageError, Segment
 
 
@@ -369,6 +372,47 @@ def test_a_journal_of_a_newer_version_is_refused(folder):
         open_journal(folder)
 
 
+# -- a journal that somebody takes away -----------------------------------------------------------------------------------
+
+
+def _replace(folder: Path) -> None:
+    os.rename(folder, f"{folder} away")
+    folder.mkdir()
+    (folder / "00000001.jsonl").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: shutil.rmtree(folder),
+        lambda folder: os.rename(folder, f"{folder} away"),
+        lambda folder: (folder / "00000001.jsonl").unlink(),
+        _replace,
+    ],
+    ids=["folder removed", "folder moved away", "segment removed", "folder replaced"],
+)
+def test_nothing_is_acknowledged_that_the_next_start_would_not_find(folder, harm):
+    journal = open_journal(folder)
+    journal.append([accepted("a")])
+    journal.check()
+    harm(Path(os.fsdecode(folder)))
+    for look in (lambda: journal.append([accepted("b")]), journal.check, lambda: journal.append([accepted("c")])):
+        with pytest.raises(JournalError, match=r"00000001\.jsonl was removed or moved while the daemon was writing it"):
+            look()
+    journal.close()
+
+
+def test_a_journal_that_is_moved_away_and_put_back_goes_on(folder):
+    journal = open_journal(folder)
+    journal.append([accepted("a")])
+    journal.close()
+    os.rename(folder, folder + b" away")
+    with pytest.raises(Refusal, match="the end of the journal is missing"):
+        open_journal(folder)
+    os.rename(folder + b" away", folder)
+    assert list(open_journal(folder).jobs.live) == ["a"]
+
+
 # -- the lock -------------------------------------------------------------------------------------------------------------
 
 
@@ -378,11 +422,44 @@ def test_a_second_daemon_is_refused_and_told_who_has_the_lock(tmp_path):
     with pytest.raises(Refusal, match=r"\(process 123456\)") as refusal:
         hold_lock(LocalFiles(), path, 99)
     assert refusal.value.exit_status == 75
-    os.close(first)
+    first.release()
     second = hold_lock(LocalFiles(), path, 7)
     with pytest.raises(Refusal, match=r"\(process 7\)"):
         hold_lock(LocalFiles(), path, 99)
-    os.close(second)
+    second.release()
+
+
+@pytest.mark.parametrize("harm", ["removed", "replaced"])
+def test_a_lock_file_that_somebody_touches_lets_no_second_daemon_in(tmp_path, harm):
+    path = tmp_path / "lock"
+    first = hold_lock(LocalFiles(), os.fsencode(path), 123456)
+    path.unlink()
+    if harm == "replaced":
+        path.write_text("")
+    with pytest.raises(Refusal, match=r"\(process unknown\)"):
+        hold_lock(LocalFiles(), os.fsencode(path), 99)
+    assert is_running(LocalFiles(), os.fsencode(path))
+    first.release()
+    assert not is_running(LocalFiles(), os.fsencode(path))
+    hold_lock(LocalFiles(), os.fsencode(path), 99).release()
+
+
+def test_a_daemon_that_locks_the_file_alone_is_seen_as_well(tmp_path):
+    """As those of earlier versions do."""
+    path = os.fsencode(tmp_path / "lock")
+    older = LocalFiles().lock(path)
+    with pytest.raises(Refusal, match="already running"):
+        hold_lock(LocalFiles(), path, 99)
+    os.close(older)
+    hold_lock(LocalFiles(), path, 99).release()
+
+
+def test_two_who_ask_whether_a_daemon_runs_are_none_to_each_other(tmp_path):
+    fs, path = LocalFiles(), os.fsencode(tmp_path / "lock")
+    asking = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    assert not is_running(fs, path)
+    os.close(asking)
 
 
 def test_an_attempt_that_came_to_nothing_keeps_its_error(folder):

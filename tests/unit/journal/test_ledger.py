@@ -7,7 +7,6 @@ import pytest
 from service_scene import Scene
 
 from daemon.contract.records import Accepted, CancelRequested, Ended, Noted
-from daemon.contract.status import Progress
 from daemon.journal.ledger import Ledger
 
 
@@ -51,13 +50,13 @@ def test_progress_alone_is_told_without_any_record(scene):
     scene.processing("a")
     scene.refresh()
     assert json.loads(scene.status("a"))["progress"] is None
-    quiet = scene.board.next_write()
+    quiet = scene.views.next_write()
     for fraction in (0.23, 0.57):
-        scene.runs.progress["a"] = Progress(stage="Filling behind objects", fraction=fraction)
-        assert scene.board.next_write() < quiet, "sooner than when nothing moves"
+        scene.runs.on_progress("a", "fill", fraction)
+        assert scene.views.next_write() < quiet, "sooner than when nothing moves"
         scene.refresh()
         assert json.loads(scene.status("a"))["progress"]["fraction"] == fraction
-        quiet = scene.board.next_write()
+        quiet = scene.views.next_write()
     before = (scene.root / "a" / "status.json").stat()
     scene.refresh()
     assert (scene.root / "a" / "status.json").stat() == before, "what did not move is not written again"

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label
-from tests.benchmarks.bench_agreement import ROOMS, SAMPLES, agreement, room
+from tests.benchmarks.pictures.bench_agreement import ROOMS, SAMPLES, agreement, room
 from tests.scenes import camera_depth, scene
 
 

@@ -388,9 +388,9 @@ def test_a_style_whose_lora_is_missing_says_which_and_how_to_get_it(monkeypatch,
     catalogue(monkeypatch, pipeline=tiny_diffusion, style=tmp_path / "nowhere")
     with pytest.raises(WeightsMissing, match=r"The folder of style .* does not exist"):
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "style"}), job())
-    with pytest.raises(WeightsMissing, match=r"The style's lora, van-gogh, is not in config/models.yaml") as caught:
+    with pytest.raises(WeightsMissing, match=r"The style's lora, van-gogh, is not in the list of models") as caught:
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "van-gogh"}), job())
-    assert "config/styles.yaml" in caught.value.info().hint
+    assert "Add it to your models.yaml" in caught.value.info().hint
     with pytest.raises(Internal, match="The style's lora, pipeline, is not the LoRA of a style"):
         diffusion.paint(photo, STYLE.model_copy(update={"lora": "pipeline"}), job())
 

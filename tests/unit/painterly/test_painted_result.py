@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.layers.fill import MAX_PARALLAX
+from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.painterly import strokes, styles
 from tests.unit.test_run import encoded, error_of, landscape, layered
 

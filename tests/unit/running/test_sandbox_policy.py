@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.catalogues.reading import SHIPPED
 from daemon.contract.records import Accepted, ClaimedFile, Job
 from daemon.contract.spec import JobSpec
 from daemon.platform import sandbox
+from daemon.platform.files import path_of
 from daemon.platform.sandbox import macos
 from daemon.running.model_inventory import ModelInventory
 from daemon.supervisor.code import fingerprint
@@ -29,14 +31,19 @@ def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folder
         assert not any(path.startswith(each + "/") for each in read), path
 
 
-def test_a_profile_of_macos_quotes_what_it_is_given():
+def test_a_profile_of_macos_quotes_what_it_is_given(tmp_path):
     fence = sandbox.Fence(read=('/Users/a "b" \\c',), devices=("/dev/null",))
-    profile = macos.fenced(["/usr/bin/python3", "-P"], fence, b"/Users/a/outbox/.work/1")
+    own = os.open(tmp_path, os.O_RDONLY)
+    try:
+        profile = macos.fenced(["/usr/bin/python3", "-P"], fence, own)
+        place = os.fsdecode(path_of(own))
+    finally:
+        os.close(own)
     assert profile[:2] == ["/usr/bin/sandbox-exec", "-p"]
     assert profile[3:] == ["/usr/bin/python3", "-P"]
     assert '(subpath "/Users/a \\"b\\" \\\\c")' in profile[2]
     assert profile[2].count("(") == profile[2].count(")")
-    assert profile[2].index("(deny file-write*)") < profile[2].index('(allow file-write* (subpath "/Users/a/outbox/.work/1")')
+    assert profile[2].index("(deny file-write*)") < profile[2].index(f'(allow file-write* (subpath "{place}")')
 
 
 def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypatch):
@@ -50,6 +57,10 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
     (site / "new-package").mkdir()
     os.utime(site, ns=(1, 1))
     assert fingerprint() != with_site
+    own = [str(tmp_path / "styles.yaml")]
+    without = fingerprint(own)
+    Path(own[0]).touch()
+    assert fingerprint(own) != without
 
 
 @pytest.mark.parametrize(
@@ -74,11 +85,20 @@ def job_asking(**wishes) -> Job:
     return Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)
 
 
-def test_an_entry_of_the_list_that_is_none_asks_for_nothing(tmp_path):
-    (tmp_path / "models.yaml").write_text("models:\n  mine:\n  other: text\n")
-    installed = ModelInventory(str(tmp_path), tmp_path / "models.yaml")
-    assert installed.folders() == [os.fsencode(tmp_path), os.fsencode(tmp_path / "models.yaml")]
+def test_lists_of_ones_own_and_the_folders_they_name_are_open_to_a_worker(tmp_path):
+    lists = [tmp_path / "models.yaml", tmp_path / "styles.yaml"]
+    entry = {"use": "depth", "path": "mine", "licence": "MIT", "commercial": True, "polarity": "disparity", "scale": "relative"}
+    lists[0].write_text(json.dumps({"models": {"mine": entry}}))
+    style = {"description": "d", "engine": "diffusion", "prompt": "p", "negative_prompt": "", "guidance": 7, "steps": 9}
+    lists[1].write_text(json.dumps({"words": style}))
+    shipped = [SHIPPED["models"], SHIPPED["styles"]]
+    installed = ModelInventory("/models", [shipped[0], str(lists[0])], [shipped[1], str(lists[1])])
+    opened = ["/models", str(tmp_path / "mine"), shipped[0], str(lists[0]), shipped[1], str(lists[1])]
+    assert list(map(os.fsdecode, installed.folders())) == opened
+    assert installed.asked_of(job_asking(mode="painterly", style="words")) == "painting"
     assert installed.asked_of(job_asking()) == "light"
+    (tmp_path / "mine").mkdir()
+    assert installed.asked_of(job_asking()) == "depth"
 
 
 def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
@@ -96,13 +116,13 @@ def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
 def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_then(tmp_path):
     models = tmp_path / "models"
     fence = sandbox.fence(os.fsencode(models))
-    opened = [json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"]]
+    opened = [json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"]]
     models.mkdir()
-    opened.append(json.loads(sandbox.fenced(["worker"], fence, b"/own")[-1])["read"])
+    opened.append(json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"])
     assert [str(models) in each for each in opened] == [False, True]
     assert set(sandbox.fence().devices) == set(sandbox.DEVICES), "a driver makes some when it is first asked"
     shown = sandbox.Fence(read=(), devices=("/dev/null", "/dev/no-such-card"))
-    assert json.loads(sandbox.fenced(["worker"], shown, b"/own")[-1])["devices"] == ["/dev/null"]
+    assert json.loads(sandbox.fenced(["worker"], shown, 9)[-1])["devices"] == ["/dev/null"]
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):

@@ -10,7 +10,7 @@ from service_scene import Scene as Daemon
 
 from daemon.cli.render import percent, remark
 from daemon.cli.verbs.jobs import listing
-from daemon.cli.verbs.show import _numbered, _sentence, told
+from daemon.cli.verbs.show import _numbered, _sentence, job_lines
 from daemon.cli.verbs.watch import Scene, draw
 from daemon.contract.records import AttemptEnded, Claimed, Ended, Job, Requeued, Started
 from daemon.contract.status import Progress, Status
@@ -75,7 +75,7 @@ def test_a_job_whose_picture_is_back_in_the_inbox_is_watched_as_it_is_listed():
 def test_a_job_that_rests_says_what_happened_and_when_it_is_tried_again():
     status = resting()
     assert status.error.message == CRASHED.message
-    assert status.error.hint == f"It is tried again by itself at {ON_THE_WALL} (attempt 2 of 3); nothing to do."
+    assert status.error.hint == f"It is retried automatically at {ON_THE_WALL} (attempt 2 of 3); you need not do anything."
     assert datetime.fromisoformat(status.retry_at).timestamp() == AGAIN
 
 
@@ -88,14 +88,14 @@ def test_a_job_that_rests_has_no_place_in_the_queue_and_keeps_nobody_waiting():
 def test_when_its_pause_is_over_it_waits_for_its_turn():
     status = status_of(job_of(*RESTS), position=2, at=AGAIN)
     assert (status.queue_position, status.retry_at) == (2, None)
-    assert status.error.hint == "It is tried again by itself when it is its turn (attempt 2 of 3); nothing to do."
+    assert status.error.hint == "It is retried automatically when it is its turn (attempt 2 of 3); you need not do anything."
     assert remark(status) == "number 2 in line · earlier attempt: worker_crashed: the worker was killed by signal 9"
 
 
 @pytest.mark.parametrize("error", [Timeout("it stopped moving"), WorkerCrashed("killed")])
 def test_a_job_that_is_tried_again_by_itself_asks_nothing_of_anybody(error):
     status = status_of(job_of(*FIRST, AttemptEnded(job="a", error=error.info(), counts=True, retry_at=AGAIN)), at=NOW)
-    assert "nothing to do" in status.error.hint
+    assert "you need not do anything" in status.error.hint
     assert "multiplane retry" not in status.error.hint
     assert "timeout_seconds" not in status.error.hint
 
@@ -103,13 +103,13 @@ def test_a_job_that_is_tried_again_by_itself_asks_nothing_of_anybody(error):
 def test_a_picture_that_still_grows_is_read_again_and_that_is_no_second_attempt():
     record = AttemptEnded(job="a", error=SourceChanged("it changed").info(), counts=False, retry_at=AGAIN)
     status = status_of(job_of(*FIRST, record), at=NOW)
-    assert status.error.hint == f"It is tried again by itself at {ON_THE_WALL}; nothing to do."
+    assert status.error.hint == f"It is retried automatically at {ON_THE_WALL}; you need not do anything."
 
 
 def test_for_a_full_disk_room_is_all_that_is_asked_for():
     record = AttemptEnded(job="a", error=DiskFull("no room").info(), counts=False)
     status = status_of(job_of(*FIRST, record), position=1, at=NOW)
-    assert status.error.hint == "Make room on the disk of the outbox; then it is tried again by itself."
+    assert status.error.hint == "Free some space on the disk of the outbox; it is then retried automatically."
 
 
 def test_a_job_that_failed_for_good_says_how_to_retry_it():
@@ -126,7 +126,7 @@ def test_show_jobs_and_watch_tell_of_a_job_that_rests():
     assert said in captured.get()
     line = next(line for line in drawn(scene(queue=(resting(),), queue_total=1), 160) if "photo.jpg" in line)
     assert line.split() == ["–", "photo.jpg", *said.split()]
-    assert ("", resting().error.hint) in list(told(resting(), "/outbox/a"))
+    assert ("", resting().error.hint) in list(job_lines(resting(), "/outbox/a"))
 
 
 def test_the_page_is_told_when_a_job_is_tried_again():
@@ -142,7 +142,7 @@ def test_while_it_runs_again_no_error_is_shown_and_its_attempt_is():
     status = second_attempt()
     assert (status.error, status.retry_at, status.attempts) == (None, None, 2)
     assert remark(status) == "Softening borders 32 % · attempt 2 of 3"
-    names = dict(told(status, "/outbox/a"))
+    names = dict(job_lines(status, "/outbox/a"))
     assert "worker_crashed" not in names
     assert names[""] == "attempt 2 of 3"
     lines = drawn(scene(running=(status,)))
@@ -152,7 +152,7 @@ def test_while_it_runs_again_no_error_is_shown_and_its_attempt_is():
 
 def test_a_status_file_of_an_older_daemon_shows_no_error_of_a_running_job_either():
     status = second_attempt().model_copy(update={"error": CRASHED})
-    assert all(CRASHED.message not in text for _, text in told(status, "/outbox/a"))
+    assert all(CRASHED.message not in text for _, text in job_lines(status, "/outbox/a"))
 
 
 def test_a_first_attempt_is_not_worth_a_word():
@@ -191,7 +191,7 @@ def test_status_json_tells_the_pause_and_afterwards_the_place_in_line(tmp_path):
     daemon.refresh()
     rests, ready = (Status.model_validate_json(daemon.status(job_id)) for job_id in "ab")
     assert (rests.queue_position, ready.queue_position) == (None, 1)
-    assert "It is tried again by itself at" in rests.error.hint
+    assert "It is retried automatically at" in rests.error.hint
     # The pause passes: nothing is recorded, and still the file says how it is now.
     daemon.jobs.apply(entries(AttemptEnded(job="a", error=CRASHED, counts=True, retry_at=time.time() - 1.0))[0])
     daemon.refresh()

@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import re
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from service_scene import SETTINGS, Scene
 
 from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
+from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
 from daemon.fs import LocalFiles
@@ -60,20 +63,24 @@ def test_no_job_is_started_or_failed_while_the_outbox_is_away(scene: Scene) -> N
 def test_a_job_that_is_thrown_away_under_its_worker_is_cancelled_and_has_not_failed(scene: Scene) -> None:
     scene.processing("j")
     scene.pending("next")
-    scene.gestures.look()
+    scene.trash_actions.look()
     (scene.root / "j").rename(scene.root.with_name("trash"))
     scene.runs.on_end("j", Failed(SourceMissing("there is no picture").info(), False, 1.0))
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["next"]
     assert scene.jobs.live["j"].state == "pending"
-    scene.gestures.look()
-    scene.gestures.look()
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert scene.jobs.ended["j"].state == "cancelled"
 
 
-def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene) -> None:
+@pytest.mark.parametrize("place", ["gone", "a link"])
+def test_a_job_whose_attempt_was_removed_under_its_worker_runs_again(scene: Scene, place: str) -> None:
     attempt = scene.processing("j").attempt.folder
     shutil.rmtree(os.fsdecode(scene.outbox.work))
+    if place == "a link":
+        (scene.root / ".work").mkdir()
+        (scene.root / ".work" / attempt).symlink_to(scene.root)
     scene.runs.on_end("j", Failed(Internal("the program failed on this picture").info(), False, 1.0))
     job = scene.jobs.live["j"]
     assert (job.state, job.attempts) == ("pending", 1)
@@ -95,14 +102,33 @@ def test_a_job_whose_folder_does_not_answer_has_not_failed_and_the_others_have_t
     assert scene.runs.problem is None
 
 
+def test_a_job_whose_folder_may_not_be_read_waits_until_it_may_and_holds_nobody_up(scene: Scene) -> None:
+    shut = [f"shut{number}" for number in range(5)]
+    scene.pending(*shut)
+    denied = {f"/{job_id}/source/{job_id}.jpg".encode() for job_id in shut}
+    scene.fs.denied |= denied
+    scene.runs.start_next()
+    assert "no job can be started: Permission denied" in (scene.runs.problem or "")
+    assert [scene.jobs.live[job_id].state for job_id in shut] == ["pending"] * 5
+    scene.pending("next")
+    scene.runs.start_next()
+    assert [command.job_id for command in scene.workers.commands] == ["next"]
+    scene.runs.on_end("next", Failed(SpecInvalid("done").info(), False, 1.0))
+    scene.fs.denied -= denied
+    scene.runs.start_next()
+    assert scene.workers.commands[-1].job_id == "shut0"
+    assert scene.runs.problem is None
+
+
 def test_a_share_that_comes_and_goes_keeps_no_worker_busy_with_failing(scene: Scene) -> None:
+    scene.clock = lambda: 1000.0
     scene.processing("j")
     scene.fs.stale.add(b"/j")
     scene.runs.on_end("j", Failed(WorkerCrashed("the worker could not read").info(), True, 1.0))
     scene.fs.stale.clear()
     scene.runs.start_next()
     assert scene.workers.commands == []
-    scene.clock = lambda: time.monotonic() + 6.0
+    scene.clock = lambda: 1006.0
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["j"]
 
@@ -163,7 +189,7 @@ def test_what_kept_a_result_from_appearing_is_forgotten_with_the_job(scene: Scen
 def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, monkeypatch) -> None:
     scene.pending("j")
     scene.refresh()
-    scene.gestures.look()
+    scene.trash_actions.look()
     (scene.root / "j" / "status.json").unlink()
     tried = []
 
@@ -171,12 +197,12 @@ def test_a_status_that_cannot_be_written_again_stops_no_daemon(scene: Scene, mon
         tried.append(job.job_id)
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
-    monkeypatch.setattr(scene.board, "rewrite", full)
-    scene.gestures.look()
-    scene.gestures.look()
+    monkeypatch.setattr(scene.views, "rewrite", full)
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert tried == ["j"]
     monkeypatch.undo()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert '"state": "pending"' in scene.status("j")
 
@@ -190,7 +216,7 @@ def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, m
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     monkeypatch.setattr(scene.outbox, "has_status", stale)
-    scene.gestures.look()
+    scene.trash_actions.look()
     assert 1 <= len(asked) <= 4
     monkeypatch.setattr(scene.outbox, "has", stale)
     asked.clear()
@@ -201,12 +227,11 @@ def test_a_disk_that_answers_for_no_folder_is_not_asked_for_each(scene: Scene, m
 
 def test_one_folder_that_cannot_be_looked_into_does_not_hide_that_another_was_thrown_away(scene: Scene) -> None:
     scene.pending("odd", "j")
-    scene.gestures.look()
-    (scene.root / "odd").rename(scene.root.with_name("was"))
-    (scene.root / "odd").symlink_to("odd")
+    scene.trash_actions.look()
+    scene.fs.stale |= {b"/odd", b"/odd/status.json"}
     (scene.root / "j").rename(scene.root.with_name("trash"))
-    scene.gestures.look()
-    scene.gestures.look()
+    scene.trash_actions.look()
+    scene.trash_actions.look()
     assert scene.jobs.ended["j"].state == "cancelled"
     assert scene.jobs.live["odd"].state == "pending"
 
@@ -231,7 +256,7 @@ def test_an_outbox_that_cannot_be_looked_into_is_away_and_ends_nothing(scene: Sc
     scene.root.symlink_to(scene.root)
     assert not scene.outbox.is_healthy()
     scene.refresh()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.runs.start_next()
     assert scene.jobs.live["j"].state == "pending"
 
@@ -293,7 +318,7 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
 
 
 def test_what_is_waiting_is_told_once(scene: Scene) -> None:
-    scene.board.show_waiting(
+    scene.views.show_waiting(
         (Waiting(path="a", reason="still there"), Waiting(path="b", reason="x"), Waiting(path="a", reason="held")), 9
     )
     scene.refresh()
@@ -316,6 +341,19 @@ def test_a_retry_still_knows_the_preset_and_the_corrected_sidecar_wins_over_it(s
     spec = scene.jobs.live["j"].spec
     assert (spec.num_layers, spec.mode, spec.style) == (7, "painterly", "oil")
     assert not request.exists()
+
+
+def test_a_retry_that_no_reader_of_the_journal_would_accept_is_refused_and_the_next_one_is_done(scene: Scene) -> None:
+    for job_id in ("odd", "j"):
+        scene.processing(job_id)
+        scene.runs.on_end(job_id, Failed(SpecInvalid("wrong").info(), False, 1.0))
+    scene.jobs.ended["odd"] = replace(scene.jobs.ended["odd"], notes=("\ud800",))
+    (scene.requests_folder / "1.json").write_text('{"verb": "retry", "jobs": ["odd", "j"]}')
+    scene.requests.handle()
+    (answer,) = (json.loads(path.read_text()) for path in scene.requests_folder.iterdir())
+    assert [each["accepted"] for each in answer["answers"]] == [False, True]
+    assert "cannot be recorded, so nothing was done" in answer["answers"][0]["sentence"]
+    assert (scene.jobs.ended["odd"].state, scene.jobs.live["j"].state) == ("failed", "pending")
 
 
 def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
@@ -389,13 +427,13 @@ class Asked(LocalFiles):
     def __init__(self, times: int) -> None:
         self.times = times
 
-    def lock(self, path):
+    def lock_folder(self, path):
         self.times -= 1
-        return None if self.times >= 0 else super().lock(path)
+        return None if self.times >= 0 else super().lock_folder(path)
 
 
 def test_a_lock_that_is_held_for_a_moment_is_no_other_daemon(tmp_path) -> None:
-    os.close(hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77))
+    hold_lock(Asked(2), os.fsencode(tmp_path / "lock"), 77).release()
     assert (tmp_path / "lock").read_text().strip() == "77"
 
 
@@ -411,3 +449,11 @@ def test_a_single_run_waits_no_more_once_all_is_done(tmp_path, monkeypatch) -> N
     assert assemble(settings, LocalFiles()).run(once=True) == 0
     assert waits
     assert not any(waits)
+
+
+def test_every_name_that_the_daemon_writes_beside_the_jobs_is_no_id(scene: Scene) -> None:
+    scene.pending("j")
+    scene.refresh()
+    scene.views.refresh(1000.0, force=True)
+    beside = {name for name in os.listdir(scene.root) if re.fullmatch(JOB_ID_PATTERN, name)} - {"j"}
+    assert beside == set(RESERVED_IDS)

@@ -7,6 +7,7 @@ from intake_scene import Scene as Intake
 from service_scene import Scene
 
 from daemon.intake import Late
+from daemon.journal import UnreplayableError
 from daemon.service.hotfolder import HotFolder
 
 
@@ -31,6 +32,22 @@ def test_each_start_finds_the_same_late_sidecar_and_says_it_once(scene):
     assert scene.jobs.live["a"].notes == (
         "a.yml came after a.jpg had been taken and was not used here: drop both again together.",
     )
+
+
+def test_what_came_too_late_and_cannot_be_recorded_stops_nothing(scene, monkeypatch):
+    """Nobody knows such a name; should there be one, it is no reason to end the daemon."""
+    scene.pending("a", "b")
+    append = scene.journal.append
+
+    def refuse_the_first(records):
+        if "a.yml" in records[0].warning:
+            raise UnreplayableError("a record of 'noted' could not be read back")
+        return append(records)
+
+    monkeypatch.setattr(scene.journal, "append", refuse_the_first)
+    folder_of(scene)._report([Late(b"", Intake().put(f"{name}.yml"), f"{name}.jpg".encode()) for name in "ab"])
+    assert scene.jobs.live["a"].notes == ()
+    assert len(scene.jobs.live["b"].notes) == 1
 
 
 def test_a_start_remembers_with_which_sidecar_a_picture_was_taken_and_when(scene):

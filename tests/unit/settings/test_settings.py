@@ -186,7 +186,7 @@ def test_everything_lies_in_the_home(tmp_path):
     assert paths.requests == tmp_path / ".state" / "requests"
     assert paths.lock == tmp_path / ".state" / "lock"
     assert paths.models == tmp_path / ".state" / "models"
-    for name in ("home", "inbox", "outbox", "state", "work", "journal", "requests", "lock", "models"):
+    for name in ("inbox", "outbox", "state", "work", "journal", "requests", "lock"):
         assert getattr(paths, f"{name}_bytes") == os.fsencode(getattr(paths, name))
     assert not list(tmp_path.iterdir())
 
@@ -254,12 +254,42 @@ def test_two_names_of_one_folder_are_one_folder(tmp_path):
 
 @pytest.mark.parametrize("path", ["daemon/in", "pipeline", "config", ".git/x", "."])
 def test_nothing_is_dropped_into_the_program(tmp_path, path):
-    assert "lies in the program or around it" in refused(tmp_path, f"folders: {{inbox: {ROOT / path}}}")
+    assert "overlaps the program's folder" in refused(tmp_path, f"folders: {{inbox: {ROOT / path}}}")
 
 
 def test_the_inbox_and_outbox_of_the_checkout_are_fine():
     paths = settings.load(ROOT, NO_FILE).paths
     assert (paths.inbox, paths.outbox) == (ROOT / "inbox", ROOT / "outbox")
+
+
+STYLE = "mine: {description: a, engine: diffusion, prompt: a, negative_prompt: '', guidance: 7, steps: 9}\n"
+
+
+def test_lists_beside_the_users_file_add_to_the_shipped_ones(tmp_path):
+    shipped = settings.load(tmp_path, NO_FILE)
+    (tmp_path / "styles.yaml").write_text(STYLE)
+    (tmp_path / "models.yaml").write_text("default_depth: dpt-large\n")
+    found = load(tmp_path, "defaults:\n  style: mine\n")
+    assert found.styles == (*shipped.styles, "mine")
+    assert found.paths.style_lists == (*shipped.paths.style_lists, str(tmp_path / "styles.yaml"))
+    assert found.paths.model_lists == (*shipped.paths.model_lists, str(tmp_path / "models.yaml"))
+    assert settings.load(tmp_path, NO_FILE).styles == shipped.styles
+    replaced = load(tmp_path, "folders:\n  catalogue: models.yaml\n", FOLDERS__CATALOGUE=str(ROOT / "config" / "models.yaml"))
+    assert replaced.paths.model_lists == (str(ROOT / "config" / "models.yaml"), str(tmp_path / "models.yaml"))
+
+
+def test_a_list_of_ones_own_that_is_at_fault_is_refused_with_its_line(tmp_path):
+    (tmp_path / "models.yaml").write_text("models:\n  taesd:\n    path: mine\n")
+    assert refused(tmp_path, "").startswith("The list of models HOME/models.yaml is not valid: line 2: models.taesd")
+    (tmp_path / "models.yaml").unlink()
+    (tmp_path / "styles.yaml").symlink_to(tmp_path / "nowhere")
+    assert refused(tmp_path, "") == "The list of styles HOME/styles.yaml cannot be read: No such file or directory."
+
+
+def test_the_shipped_settings_as_the_users_file_bring_no_lists_of_their_own():
+    found = settings.load(ROOT, {"MULTIPLANE_CONFIG": str(ROOT / "config" / "default.yaml")})
+    assert found.styles == settings.load(ROOT, NO_FILE).styles
+    assert found.paths.own_styles == found.paths.own_models == ()
 
 
 def test_the_styles_are_those_of_the_file_and_complete():

@@ -151,6 +151,14 @@ def test_scalars_follow_the_core_rules_and_the_field(text, field, meaning):
             "line 1: id must be 1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit, "
             'not "Order 1"',
         ),
+        (
+            "id: index.html",
+            'line 1: id "index.html" is reserved: a file of the outbox has this name; choose another id',
+        ),
+        (
+            "seed: 1\nid: daemon.json",
+            'line 2: id "daemon.json" is reserved: a file of the outbox has this name; choose another id',
+        ),
         ('id: "a\\n"', 'line 1: id contains a line break or another control character: "a\\n"'),
         ("images: ['../x.jpg']", 'line 1: images may name only files beside the batch file, not "../x.jpg"'),
         ("images: ['a\\b']", 'line 1: images may name only files beside the batch file, not "a\\b"'),
@@ -218,6 +226,7 @@ def test_names_and_values_cannot_forge_a_sentence():
         (b"id: Order", None),
         (b"id: ../x", None),
         (b"id: [a]", None),
+        (b"id: index.html", None),
         (b"id: null", None),
         (b"mode: painterly", None),
         (b"id: a\n" + b"#" * sidecar.MAX_BYTES, None),

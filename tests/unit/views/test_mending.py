@@ -39,7 +39,7 @@ def test_a_view_that_somebody_removed_is_there_again(scene: Scene, name) -> None
     path = scene.root / name
     before = path.read_text()
     path.unlink()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     # Times and stamps are new in live.js and daemon.json; all else says just the same.
     assert path.read_text() == before or (path.name in ("live.js", "daemon.json") and path.read_text()[:20] == before[:20])
@@ -49,7 +49,7 @@ def test_the_whole_feed_comes_back(scene: Scene) -> None:
     completed(scene, "a")
     scene.refresh()
     shutil.rmtree(scene.root / ".gallery")
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert '{"id":"a"' in (scene.root / ".gallery" / "history-0.js").read_text()
 
@@ -58,7 +58,7 @@ def test_a_page_that_is_whole_is_not_written_again(scene: Scene) -> None:
     completed(scene, "a")
     scene.refresh()
     before = (scene.root / "index.html").stat().st_ino
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert (scene.root / "index.html").stat().st_ino == before
 
@@ -70,10 +70,10 @@ def test_a_status_file_that_somebody_removed_is_there_again(scene: Scene) -> Non
     before = [scene.status(job_id) for job_id in ("done", "next")]
     for job_id in ("done", "next"):
         (scene.root / job_id / "status.json").unlink()
-    scene.gestures.look()
+    scene.trash_actions.look()
     # Perhaps somebody is just removing the whole folder.
     assert not any((scene.root / job_id / "status.json").exists() for job_id in ("done", "next"))
-    scene.gestures.look()
+    scene.trash_actions.look()
     assert [scene.status(job_id) for job_id in ("done", "next")] == before
 
 
@@ -83,10 +83,10 @@ def test_a_job_folder_in_the_trash_means_the_job_however_long_ago_it_ended(scene
     for pair in ("ab", "cd", "e"):
         completed(scene, *pair)
         scene.refresh()
-    assert [job.job_id for job in scene.board.shown()] == ["e", "d"]
+    assert [job.job_id for job in scene.views.shown()] == ["e", "d"]
     shutil.rmtree(scene.root / "b")
     for _ in range(2 * 3):  # every chunk has its turn, twice
-        scene.gestures.look()
+        scene.trash_actions.look()
     assert scene.jobs.removed == {"b"}
     scene.refresh()
     told = "".join(path.read_text() for path in (scene.root / ".gallery").glob("history-*.js"))
@@ -106,10 +106,10 @@ def trash(scene: Scene):
     """Where the folder of job `a` is, which was thrown away while it was pending, and cancelled for that."""
     scene.pending("a")
     scene.refresh()
-    scene.gestures.look()
+    scene.trash_actions.look()
     trash = (scene.root / "a").rename(scene.root.with_name("trash"))
     for _ in range(2):
-        scene.gestures.look()
+        scene.trash_actions.look()
     scene.refresh()
     assert scene.jobs.ended["a"].state == "cancelled"
     return trash
@@ -118,13 +118,13 @@ def trash(scene: Scene):
 def test_a_cancelled_job_is_on_the_page_when_its_folder_is_back_and_not_before(scene: Scene, trash) -> None:
     assert not on_the_page(scene)
     trash.rename(scene.root / "a")
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert on_the_page(scene)
     assert '"state": "cancelled"' in scene.status("a")
     feed_of = (scene.root / ".gallery" / "history-0.js").read_text
     told = feed_of()
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert feed_of() == told, "told of once"
 
@@ -132,11 +132,11 @@ def test_a_cancelled_job_is_on_the_page_when_its_folder_is_back_and_not_before(s
 def test_thrown_away_again_it_disappears_and_comes_back_again(scene: Scene, trash) -> None:
     for _ in range(2):
         trash.rename(scene.root / "a")
-        scene.gestures.look()
+        scene.trash_actions.look()
         scene.refresh()
         assert on_the_page(scene)
         (scene.root / "a").rename(trash)
-        scene.gestures.look()
+        scene.trash_actions.look()
         scene.refresh()
         assert not on_the_page(scene)
 
@@ -145,7 +145,7 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
     for back in (False, True):
         if back:
             trash.rename(scene.root / "a")
-        scene.board = view_writer.ViewWriter(scene.outbox, scene.ledger, {}, scene.history.ended, scene.runs.pauses.left)
+        scene.views = view_writer.ViewWriter(scene.outbox, scene.ledger, {}, scene.history.ended, scene.runs.pauses.left)
         shutil.rmtree(scene.root / ".gallery")
         scene.refresh()
         assert on_the_page(scene) == back
@@ -153,9 +153,9 @@ def test_a_page_that_is_made_again_has_it_only_if_it_is_back(scene: Scene, trash
 
 def test_a_folder_that_does_not_answer_says_nothing_of_the_others_that_are_back(scene: Scene, trash) -> None:
     trash.rename(scene.root / "a")
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     scene.fs.stale.add(b"/a")
-    scene.gestures.look()
+    scene.trash_actions.look()
     scene.refresh()
     assert on_the_page(scene)

@@ -192,14 +192,14 @@ def test_what_was_recorded_must_also_be_what_is_listed(fetched, change, said):
     assert weights.locate("m", models, pinned()).revision == "c" * 40
     with pytest.raises(WeightsCorrupt) as refused:
         weights.locate("m", models, pinned(**change))
-    assert refused.value.message == f"The weights of m are not those that config/models.yaml lists: {said}."
+    assert refused.value.message == f"The weights of m are not those of the list of models: {said}."
 
 
 def test_a_file_that_is_not_listed_is_refused_even_if_it_is_recorded(fetched):
     folder, models, catalogue = fetched
     (folder / "modeling.py").write_text("print('ours now')")
     weights.record("m", str(folder), catalogue.models["m"], "abc123")
-    with pytest.raises(WeightsCorrupt, match=r"lists: modeling\.py is among them"):
+    with pytest.raises(WeightsCorrupt, match=r"list of models: modeling\.py is among them"):
         weights.locate("m", models, catalogue)
 
 
@@ -234,7 +234,7 @@ def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched
 
 def remember(models, catalogue):
     """As `models verify` does."""
-    seen = Seen(models, anew=True)
+    seen = Seen(models, recompute=True)
     weights.locate("m", models, catalogue, seen)
     seen.save()
 

@@ -1,0 +1,85 @@
+"""The catalogue of styles: what `config/styles.yaml` and the user's own `styles.yaml` may contain.
+
+The first explains its fields.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from daemon.catalogues.models import NAME_PATTERN
+from daemon.catalogues.reading import claim, read
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Style(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    description: str
+
+
+class Jitter(BaseModel):
+    """How much a stroke's colour varies: standard deviations as fractions of the channel's range."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    hue: Share
+    saturation: Share
+    value: Share
+
+
+class StrokesStyle(_Style):
+    """A style that the program paints by itself."""
+
+    engine: Literal["strokes"]
+    brushes: Annotated[tuple[Annotated[float, Field(gt=0.0, le=0.25)], ...], Field(min_length=1, max_length=8)]
+    threshold: Annotated[float, Field(ge=0.0, le=255.0)]
+    length: tuple[Annotated[float, Field(ge=0.0, le=64.0)], Annotated[float, Field(ge=0.0, le=64.0)]]
+    curvature: Share
+    opacity: Annotated[float, Field(gt=0.0, le=1.0)]
+    jitter: Jitter
+    relief: Share
+    paper: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if list(self.brushes) != sorted(self.brushes, reverse=True):
+            raise ValueError("brushes: largest first")
+        if self.length[0] > self.length[1]:
+            raise ValueError("length: shortest first")
+        return self
+
+
+class DiffusionStyle(_Style):
+    """A style described in words for a diffusion model."""
+
+    engine: Literal["diffusion"]
+    prompt: Annotated[str, Field(min_length=1, max_length=2000)]
+    negative_prompt: Annotated[str, Field(max_length=2000)]
+    guidance: Annotated[float, Field(ge=0.0, le=30.0)]
+    steps: Annotated[int, Field(ge=1, le=200)]
+    lora: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+
+
+Style = Annotated[StrokesStyle | DiffusionStyle, Field(discriminator="engine")]
+_FILE: TypeAdapter[dict[str, StrokesStyle | DiffusionStyle]] = TypeAdapter(dict[str, Style])
+
+
+def styles(paths: Sequence[str]) -> dict[str, StrokesStyle | DiffusionStyle]:
+    """Read the styles of these files, in order.
+
+    Raises:
+        Refusal: a file cannot be read or is not valid, or a name appears twice; the message names file and line.
+    """
+    found: dict[str, StrokesStyle | DiffusionStyle] = {}
+    origins: dict[str, str] = {}
+    files = [read("styles", path) for path in paths]
+    for file in files:
+        for name, style in file.checked(_FILE.validate_python).items():
+            claim(origins, file, (name,))
+            found[name] = style
+    if not found:
+        raise files[0].fault((), "it is empty")
+    return found

@@ -1,0 +1,1 @@
+"""Plates: each layer filled where nearer layers hide it."""

@@ -1,0 +1,223 @@
+"""Fills large holes with copies of their surroundings, from coarse to fine.
+
+The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the
+one before, improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M.
+Irani, "Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth
+fill.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import channels, resize
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vote, whole
+from pipeline.layers.plates.structure import grow
+
+KNOWN = 0.99
+"""From this weight on, a cell counts as known for certain."""
+COARSEST = 100
+"""Cells on the longer side on which the lines are grown: just enough to see them."""
+COARSEST_AT_ALL = 200
+"""The same if so little is known that coarser cells would contain no whole patch. With more cells, growing takes too long."""
+LEAST_SOURCES = 50
+"""With fewer whole patches than this, there is nothing to choose from."""
+ROUNDS = 2
+"""Searches and votes at each scale; more change little."""
+HEIGHT_WEIGHT = 0.12
+"""Penalty for a source at another height: levels per 255th of the picture's height, for every pixel of the patch."""
+TONE_WEIGHT = 0.4
+"""The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
+TONE_SCALE = 0.04
+"""Blur of the smooth fill, as a share of the longer side: it is to say how bright and what colour, not what is there."""
+TOGETHER = 0.5
+"""Discount for a source that lies beside those of all eight neighbours: whole pieces are copied, not crumbs."""
+GRAIN = 250.0
+"""Squared levels that patches differ by for noise alone: where nothing is to be seen, only the discount counts."""
+SETTLINGS = 3
+"""Rounds in which cells go along with their neighbours."""
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+REACHES = (6, 20)
+"""Random sources are tried at distances up to these fractions of the longer side, then ever nearer."""
+SEED = 20240
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A filled picture, and where it was copied from.
+
+    Attributes:
+        colour: float32 (h, w, 3), the picture with its hole filled by votes of the copies, slightly blurred.
+        hole: bool (h, w), what was filled.
+        source: int32 (h, w), flat index of the cell that each cell of the hole is copied from; the whole patch around it is
+            known.
+    """
+
+    colour: NDArray[np.float32]
+    hole: NDArray[np.bool_]
+    source: NDArray[np.int32]
+
+
+def complete(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> Completion | None:
+    """Fill what is unknown with copies of what is known.
+
+    The same input always gives the same output: random choices use a fixed seed.
+
+    Args:
+        colour: float32 (h, w, 3), anything where the weight is 0.
+        weight: float32 (h, w), the fraction of each cell that is known, 0 to 1.
+
+    Returns:
+        The completion; None if nothing is unknown, or too little is known to copy from.
+    """
+    scales = [(colour, weight)]
+    while max(scales[-1][1].shape) > COARSEST:
+        coarser = _halved(*scales[-1])
+        if np.count_nonzero(whole(coarser[1] > KNOWN)) < LEAST_SOURCES:
+            break
+        scales.append(coarser)
+    known = scales[-1][1] > KNOWN
+    if max(known.shape) > COARSEST_AT_ALL or known.all() or np.count_nonzero(whole(known)) < LEAST_SOURCES:
+        return None
+    chance = np.random.default_rng(SEED)
+    done: Completion | None = None
+    for seen, share in reversed(scales):
+        done = _at_scale(seen, share, done, chance)
+    return done
+
+
+def _halved(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    half = (weight.shape[0] + 1) // 2, (weight.shape[1] + 1) // 2
+    product = resize(colour * channels(weight), half, cv2.INTER_AREA)
+    mass = resize(weight, half, cv2.INTER_AREA)
+    return product / channels(np.maximum(mass, np.float32(1e-6))), mass
+
+
+def _at_scale(
+    colour: NDArray[np.float32], weight: NDArray[np.float32], coarser: Completion | None, chance: np.random.Generator
+) -> Completion:
+    """Complete one scale, starting from the coarser one or from nothing."""
+    height, width = weight.shape
+    hole = weight <= KNOWN
+    sources = whole(~hole)
+    snapped = nearest(sources)
+    certain = np.where(hole, np.float32(0), np.float32(1))
+    smooth = push_pull(colour * channels(certain), certain)
+    tone = np.asarray(cv2.GaussianBlur(smooth, (0, 0), TONE_SCALE * max(height, width)), np.float32)
+    if coarser is None:
+        picture, copied = grow(colour, hole, sources, tone)
+        source = snapped.reshape(-1)[copied]
+    else:
+        source = snapped.reshape(-1)[_finer(coarser.source, (height, width))]
+        picture = np.where(hole[..., None], resize(coarser.colour, (height, width), cv2.INTER_LINEAR), colour)
+        # The sources are better than the enlarged picture: what they copy is sharp.
+        picture = vote(picture, hole, source, np.where(touching(hole), np.float32(1), np.float32(np.inf)))
+    context = np.empty((height, width, 4), np.float32)
+    context[..., 0] = np.arange(height, dtype=np.float32)[:, None] * np.float32(HEIGHT_WEIGHT * SIDE * 255 / height)
+    context[..., 1:] = tone * np.float32(TONE_WEIGHT * SIDE)
+    targets = np.flatnonzero(touching(hole)).astype(np.int32)
+    for _ in range(ROUNDS):
+        source, cost = _search(describe(picture, context), targets, source, snapped, chance)
+        picture = vote(picture, hole, source, cost)
+    return Completion(picture, hole, source)
+
+
+def _finer(source: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int32]:
+    """The same copies on a grid with half the step: flat indices there, int32 `shape`."""
+    (height, width), (rows, columns) = shape, source.shape
+    y, x = np.mgrid[:height, :width].astype(np.int32)
+    above, left = np.minimum(y // 2, rows - 1), np.minimum(x // 2, columns - 1)
+    down, across = np.divmod(source[above, left], np.int32(columns))
+    down, across = down * 2 + y - 2 * above, across * 2 + x - 2 * left
+    finer: NDArray[np.int32] = np.minimum(down, height - 1) * np.int32(width) + np.minimum(across, width - 1)
+    return finer
+
+
+def _search(
+    described: NDArray[np.float32],
+    targets: NDArray[np.int32],
+    source: NDArray[np.int32],
+    snapped: NDArray[np.int32],
+    chance: np.random.Generator,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Find better sources: those next to the neighbours' sources, some random ones, then the neighbours' again.
+
+    Args:
+        described: float32 (h · w, c), as from `describe`.
+        targets: int32 (n,), the cells that need a source.
+        source: int32 (h, w), their current sources.
+        snapped: int32 (h, w), for each cell the nearest one that may be a source.
+        chance: the random generator.
+
+    Returns:
+        The sources and their costs; the cost is infinite where there is no target.
+    """
+    height, width = source.shape
+    rows, columns = np.divmod(targets, np.int32(width))
+    wanted = described[targets]
+    allowed = snapped.reshape(-1)
+
+    def cost_of(candidates: NDArray[np.int32]) -> NDArray[np.float32]:
+        difference = described.take(candidates, axis=0)
+        difference -= wanted
+        return np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
+
+    def at(down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The source nearest to a place."""
+        place = np.clip(down, 0, height - 1) * np.int32(width) + np.clip(across, 0, width - 1)
+        return np.asarray(allowed[place], np.int32)
+
+    now = source.reshape(-1)[targets]
+    cost = cost_of(now)
+    field = source.reshape(-1).copy()
+
+    def try_(candidates: NDArray[np.int32]) -> None:
+        nonlocal now, cost
+        there = cost_of(candidates)
+        better = there < cost
+        now, cost = np.where(better, candidates, now), np.where(better, there, cost)
+
+    def beside(theirs: NDArray[np.int32], down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
+        return at(theirs // np.int32(width) - down, theirs % np.int32(width) - across)
+
+    def ask_neighbours() -> None:
+        field[targets] = now
+        for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
+            try_(beside(field[y * np.int32(width) + x], y - rows, x - columns))
+
+    def settle(odd: int) -> None:
+        # Every second cell, as on a chessboard: neighbours that changed places at once would never agree.
+        field[targets] = now
+        some = np.flatnonzero((rows + columns) % 2 == odd)
+        y, x = rows[some], columns[some]
+        around = []
+        for down, across in NEIGHBOURS:
+            v, u = np.clip(y + down, 0, height - 1), np.clip(x + across, 0, width - 1)
+            around.append(beside(field[v * np.int32(width) + u], v - y, u - x))
+        neighbours = np.stack(around)
+        best = np.full(some.size, np.inf, np.float32)
+        for candidate in (now[some], *around[:4]):
+            difference = described.take(candidate, axis=0)
+            difference -= wanted[some]
+            there = np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
+            support = (neighbours == candidate).sum(axis=0, dtype=np.float32)
+            price = (there + np.float32(GRAIN)) * (1 - np.float32(TOGETHER / 8) * support)
+            better = price < best
+            best = np.where(better, price, best)
+            now[some[better]], cost[some[better]] = candidate[better], there[better]
+
+    ask_neighbours()
+    for reach in (*(max(height, width) // share for share in REACHES), 4, 1):
+        steps = chance.integers(-reach, reach + 1, (2, targets.size), dtype=np.int32)
+        try_(at(now // np.int32(width) + steps[0], now % np.int32(width) + steps[1]))
+    for _ in range(SETTLINGS):
+        for odd in (0, 1):
+            settle(odd)
+    field[targets] = now
+    costs = np.full(field.shape, np.inf, np.float32)
+    costs[targets] = cost
+    return field.reshape(height, width), costs.reshape(height, width)

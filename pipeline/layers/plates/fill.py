@@ -1,0 +1,308 @@
+"""Fills what is hidden: the colours of a layer where nearer layers cover it.
+
+As far as the preview can uncover, the fill is smooth with texture on it. Deeper parts only show when a person takes the layers
+apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from
+its own pixels alone.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
+from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.plates.completion import complete
+from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
+from pipeline.layers.plates.texture import find_texture
+
+MAX_PARALLAX = 0.03
+"""The largest movement of the nearest against the farthest layer, as a fraction of the picture's longer side.
+
+It is enough to feel depth, and little enough that what was hidden can be invented.
+"""
+SAMPLES = 600
+"""How many pixels decide on the exact offset: enough for a mean, few enough to try dozens of offsets."""
+SAMPLE_ROWS = 256
+"""The number of rows that they are taken from."""
+SURE_CELL = 0.9
+"""If no cell has more than this fraction of the layer's own, unmixed pixels, mixed ones are used as well."""
+GRAIN = 2.0
+"""Levels of camera noise per pixel; smaller variations are not texture."""
+OUTLINE_RIDGE = 1.0
+"""In squared cells: added to the variances when a line is fitted, because a single row may be all that is visible."""
+LEAST_SEEN = 0.02
+"""At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
+NO_MOVES = np.zeros((0, 2), np.int32)
+MARGIN = 2
+"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A layer's colours where it is covered.
+
+    Attributes:
+        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and the texture's
+            strength.
+        reach: float32 (h, w) on the grid, 0 to 1: where the layer exists behind nearer ones; 1 on its own pixels.
+        near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
+        base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
+            this.
+        choice: uint8 (h', w'): the index in `moves` by which a cell copies.
+        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
+        layer: which layer this is.
+        plate: the deep part of large holes; None if there is none, or nothing to copy.
+    """
+
+    ground: NDArray[np.float32]
+    reach: NDArray[np.float32]
+    near: NDArray[np.bool_]
+    base: NDArray[np.float32]
+    choice: NDArray[np.uint8]
+    moves: NDArray[np.int32]
+    layer: int
+    plate: Plate | None
+
+
+class Filler:
+    """Fills the layers of one picture; holds what they share.
+
+    Args:
+        photo: uint8 (H, W, 4), with an alpha of 255.
+        visible: bool (H, W), where the picture has any colour; None for everywhere.
+        labels: uint8 (H, W).
+        unsure: bool (H, W), pixels with mixed colours (soft borders) or colours that must not be used.
+    """
+
+    def __init__(
+        self, photo: NDArray[np.uint8], visible: NDArray[np.bool_] | None, labels: NDArray[np.uint8], unsure: NDArray[np.bool_]
+    ) -> None:
+        self.photo = photo
+        self.packed = photo.reshape(-1, 4).view(np.uint32)[:, 0]
+        self.visible = visible
+        self.labels = labels
+        self.sure = at_least(unsure.view(np.uint8) ^ np.uint8(1), 1)
+        if visible is not None:
+            self.sure &= at_least(visible.view(np.uint8), 1)
+        self.grid = Grid.of(photo.shape, smooth=True)
+        self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
+        self.colour = self.grid.shrink(photo)[:, :, :3].astype(np.float32)
+        self.coarse_labels = resize(labels, self.grid.shape, cv2.INTER_NEAREST_EXACT)
+
+    def fill(self, layer: int, everywhere: bool) -> Fill:
+        """Fill one layer.
+
+        Args:
+            layer: its number.
+            everywhere: it is the farthest with any pixels, and exists behind everything.
+        """
+        chosen = exactly(self.labels, layer) & self.sure
+        weight = self.grid.share(chosen)
+        certain = weight.max(initial=0.0) > SURE_CELL
+        if not certain:
+            chosen = exactly(self.labels, layer)
+            if self.visible is not None:
+                chosen &= at_least(self.visible.view(np.uint8), 1)
+            weight = self.grid.share(chosen)
+        # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
+        product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        if certain:
+            # The smaller the layer's own part of a cell, the less is known about it.
+            product *= channels(weight * weight)
+            weight = weight * weight * weight
+        smooth = push_pull(product, weight)
+        reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
+        size = 2 * int(np.ceil(band_radius(self.photo.shape) / self.grid.step)) + 3
+        near = widest(reach, size) > 0
+        small_smooth, small_weight, hidden = (
+            self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
+        )
+        plate = self._plate(chosen) if everywhere and certain else None
+        base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
+        reach_cells = MAX_PARALLAX * max(self.small.shape)
+        noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
+        texture = find_texture(small_smooth - base, small_weight, hidden > 0.0, reach_cells, noise)
+        if texture is None:
+            ground = stacked(smooth, np.zeros(self.grid.shape, np.float32))
+            return Fill(ground, reach, near, base, np.zeros(self.small.shape, np.uint8), NO_MOVES, layer, plate)
+        strength = resize(texture.strength, self.grid.shape, cv2.INTER_LINEAR)
+        plain = resize(base, self.grid.shape, cv2.INTER_LINEAR)
+        ground = stacked(smooth + channels(strength) * (plain - smooth), strength)
+        moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
+        return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
+
+    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
+        """The deep part of what is not `chosen`."""
+        grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
+        reach = MAX_PARALLAX * max(grid.shape)
+        weight = grid.share(chosen)
+        large = without_specks(weight, reach)
+        share = deep(weight, large, reach)
+        if not share.any():
+            return None
+        product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
+        return None if found is None else plate_of(found, share, grid)
+
+    def detailed(self, fill: Fill) -> NDArray[np.bool_]:
+        """The pixels, bool (H, W), whose fill has more than its ground."""
+        there = self.grid.enlarge_mask(grown(fill.ground[:, :, 3] > 0, 3))
+        if fill.plate is not None:
+            share = grown(fill.plate.share > 0, 3)
+            there |= resize(share.view(np.uint8), self.grid.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
+        return there
+
+    def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Offsets in whole pixels: near the grid's offsets, those at which a sample of the layer agrees best with itself.
+
+        Only offsets whose indices are `used` are refined.
+        """
+        height, width = chosen.shape
+        scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
+        moves: NDArray[np.int32] = np.rint(offsets * scale).astype(np.int32)
+        picks = _spread_sample(chosen)
+        rows, columns = np.divmod(picks, width)
+        pixels = self.photo.reshape(-1, 4)[picks].astype(np.int32)
+
+        def agreements(places: NDArray[np.int32]) -> list[float]:
+            """Mean squared difference between the sample and the shifted sample, for each of m moves (m, 2)."""
+            y, x = rows + places[:, :1], columns + places[:, 1:]
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            index = np.where(inside, y * width + x, 0)
+            inside &= chosen.reshape(-1)[index] > 0
+            square = np.square(self.photo.reshape(-1, 4)[index].astype(np.int32) - pixels).sum(axis=2)
+            total, count = np.where(inside, square, 0).sum(axis=1), inside.sum(axis=1)
+            return [float(t / n) if n else float("inf") for t, n in zip(total, count, strict=True)]
+
+        step = int(np.ceil(scale.max())) // 2
+        around = np.array([(dy, dx) for dy in (0, -1, 1) for dx in (0, -1, 1)], np.int32)
+        while step >= 1:
+            for number in used:
+                places = moves[number] + around * step
+                moves[number] = places[int(np.argmin(agreements(places)))]
+            step //= 2
+        return moves
+
+    def _reach(self, layer: int) -> NDArray[np.float32]:
+        """Hidden cells that belong to the layer if its outline continues straight, as far as the largest move."""
+        hidden = self.coarse_labels > layer
+        own = self.coarse_labels == layer
+        if not own.any() or not hidden.any():
+            return np.where(own, np.float32(1), np.float32(0))
+        # Only what is wider than a border continues behind other things; a speck would grow into a spike.
+        radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
+        window = 2 * radius + 1
+        wide = own & grown(~grown(~own, window), window)
+        if not wide.any():
+            return np.where(own, np.float32(1), np.float32(0))
+        sources = wide | (self.coarse_labels < layer)
+        distance, nearest = cv2.distanceTransformWithLabels(
+            (~sources).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        owners = np.zeros(int(nearest.max()) + 1, np.bool_)
+        owners[nearest[wide]] = True
+        far = MAX_PARALLAX * max(self.grid.shape) + MARGIN + radius
+        goes_on = _continued(own, own | sources, owners[nearest], round(far / 2))
+        return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
+
+    def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
+        out = np.empty((index.size, 4), np.uint8)
+
+        def block(start: int) -> None:
+            colour = self._block_colours(fill, Pixels.at(index[start : start + BLOCK], self.grid.full))
+            np.clip(colour, 0.0, 255.0, out=colour)
+            out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
+
+        # The layers are filled side by side too, but the farthest has the most to do by far.
+        in_parallel(block, range(0, index.size, BLOCK))
+        out[:, 3] = 255
+        return out
+
+    def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
+        if fill.plate is None:
+            return self._near_colours(fill, pixels)
+        share = pixels.sample(fill.plate.share)
+        out = np.empty((share.size, 3), np.float32)
+        near, deep = np.flatnonzero(share < 1.0), np.flatnonzero(share)
+        out[near] = self._near_colours(fill, pixels.some(near))[:, :3]
+        copied = fill.plate.colours(self.packed, pixels.some(deep))
+        both = np.flatnonzero(share[deep] < 1.0)
+        between = out[deep[both]]
+        copied[both] = between + share[deep[both], None] * (copied[both] - between)
+        out[deep] = copied
+        return out
+
+    def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
+        """Ground and texture, at least three channels."""
+        colour = pixels.sample(fill.ground)
+        strength = colour[:, 3:]
+        if not len(fill.moves) or not cv2.hasNonZero(strength):
+            return colour
+        height, width = self.grid.full
+        choice = fill.choice.reshape(-1)[pixels.cells(fill.choice.shape)]
+        down, across = fill.moves.astype(np.float32).T
+        rows = np.clip(pixels.rows + down[choice], 0, height - 1)
+        columns = np.clip(pixels.columns + across[choice], 0, width - 1)
+        index = rows.astype(np.intp) * width + columns.astype(np.intp)
+        source = Pixels(index, rows, columns, self.grid.full)
+        detail = self.packed[index].view(np.uint8).reshape(-1, 4)[:, :3] - source.sample(fill.base)
+        # Cells are coarser than pixels: a move may lead to another layer's pixel, or to a mixture with it.
+        own = (self.labels.reshape(-1)[index] == fill.layer) & (self.sure.reshape(-1)[index] > 0)
+        detail *= channels(strength * own[:, None])[:, 0]
+        colour[:, :3] += detail
+        return colour
+
+
+def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Where a layer exists behind nearer ones: its outline continues in the direction in which it meets them.
+
+    A straight line is fitted to what is visible around each cell, 1 on the layer and −1 behind it (least squares).
+
+    Args:
+        own: bool (h, w), the visible part of the layer.
+        seen: bool (h, w), the visible part of the layer and of everything behind it.
+        nearest: bool (h, w), whether the visible cell nearest to each is the layer's own; decides where little is visible
+            around.
+        radius: half the side of the surroundings, in cells.
+    """
+    mass = seen.astype(np.float64)
+    side = np.where(own, 1.0, -1.0) * mass
+    y, x = (place.astype(np.float64) for place in np.mgrid[: own.shape[0], : own.shape[1]])
+    window = (2 * radius + 1, 2 * radius + 1)
+
+    def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_CONSTANT), np.float64).reshape(own.shape)
+
+    share = around(mass)
+    some = np.maximum(share, 1e-9)
+    mean, down, across = around(side) / some, around(mass * y) / some, around(mass * x) / some
+    yy = around(mass * y * y) / some - down * down + OUTLINE_RIDGE
+    xx = around(mass * x * x) / some - across * across + OUTLINE_RIDGE
+    xy = around(mass * x * y) / some - down * across
+    ys, xs = around(side * y) / some - down * mean, around(side * x) / some - across * mean
+    dy, dx = y - down, x - across
+    value = mean + ((ys * xx - xs * xy) * dy + (xs * yy - ys * xy) * dx) / (yy * xx - xy * xy)
+    return np.where(share > LEAST_SEEN, value > 0.0, nearest)
+
+
+def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; from few rows if those have enough."""
+    height, width = mask.shape
+    step = max(1, height // SAMPLE_ROWS)
+    rows, columns = np.nonzero(mask[::step])
+    if rows.size < SAMPLES:
+        step = 1
+        rows, columns = np.nonzero(mask)
+    pick = slice(None, None, max(1, rows.size // SAMPLES))
+    sample: NDArray[np.intp] = rows[pick] * step * width + columns[pick]
+    return sample
+
+
+def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
+    """The known colours, blurred over about the distance that is filled, and continued smoothly behind."""
+    window = 2 * max(1, round(reach)) + 1
+    return push_pull(box(colour * channels(weight), window), box(weight, window))

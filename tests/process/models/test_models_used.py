@@ -1,0 +1,243 @@
+"""What was fetched is what a job uses, and no job ever opens a connection: the real command line, hub client and worker."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hub import Hub
+from PIL import Image
+
+from daemon.contract.messages import EVENT, JobCommand, Limits
+from daemon.contract.spec import JobSpec
+from daemon.supervisor.environment import worker_environment
+from pipeline import weights
+from pipeline.depth import model
+from tests import diffusion_models
+
+#: Who imports torch, imports it once: such tests run in one process.
+NAME = "depth-anything-v2-small"
+TINY_BYTES = 215_200  # of the model `tiny` makes
+#: Imported by Python itself at its start: notes every connection and every look-up of a host that anything tries.
+TRAP = """
+import os, sys
+def note(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        with open(os.environ["TRAP"], "a") as file:
+            print(event, arguments[-1] if event == "socket.connect" else arguments[:1], file=file)
+sys.addaudithook(note)
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The files of a Depth Anything as small as it gets, with random weights, as its authors would publish it."""
+    import torch
+    import transformers as tf
+
+    torch.manual_seed(1)
+    backbone = tf.Dinov2Config(
+        hidden_size=24, num_hidden_layers=4, num_attention_heads=2, image_size=42, patch_size=14, mlp_ratio=2,
+        out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
+    )  # fmt: skip
+    config = tf.DepthAnythingConfig(
+        backbone_config=backbone, patch_size=14, reassemble_hidden_size=24, neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8, head_hidden_size=8, reassemble_factors=[4, 2, 1, 0.5],
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny")
+    tf.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    preparation = {
+        "size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True,
+        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
+    return {each: (folder / each).read_bytes() for each in ("config.json", "preprocessor_config.json", "model.safetensors")}
+
+
+@pytest.fixture
+def photo(tmp_path):
+    y, x = np.mgrid[0:96, 0:128]
+    pixels = np.stack([x * 2, y * 2, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
+    (tmp_path / "source").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "source" / "photo.png")
+    return pixels
+
+
+def listed(tmp_path, **change):
+    """A list of models with one on it; the path of its file."""
+    entry = {
+        "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": TINY_BYTES,
+        "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
+    }  # fmt: skip
+    path = tmp_path / "models.yaml"
+    path.write_text(json.dumps({"default_depth": NAME, "models": {NAME: entry | change}}))
+    return str(path)
+
+
+def command_line(tmp_path, hub, *arguments, catalogue=None):
+    """`multiplane …`, as a person runs it, with the hub where the environment says."""
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MULTIPLANE_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address,
+    }  # fmt: skip
+    if catalogue:
+        environment["MULTIPLANE_FOLDERS__CATALOGUE"] = catalogue
+    (tmp_path / "home").mkdir(exist_ok=True)
+    program = [sys.executable, "-P", "-c", "from daemon.cli import main; main()", *arguments]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_fetched_weights_are_loaded_and_give_depth(tmp_path, tiny, photo):
+    catalogue = listed(tmp_path)
+    with Hub({"some/model": tiny}) as hub:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = weights.locate(NAME, str(tmp_path), weights.catalogue(catalogue))
+        reading = model.read(photo, found, device="cpu")
+    assert reading.provenance.revision == hub.commit
+    assert float(reading.values.max()) > float(reading.values.min())
+
+
+def test_a_mirror_that_gives_other_weights_than_the_shipped_list_knows_is_refused(tmp_path, tiny):
+    pinned = weights.catalogue().models[NAME]
+    with Hub({pinned.repo: tiny}, commit=pinned.revision) as hub:
+        done = command_line(tmp_path, hub, "models", "fetch", NAME)
+    assert done.returncode == 33, done.stderr
+    assert "has a config.json of" in done.stderr
+    assert hub.downloads("model.safetensors") == []
+    assert NAME not in os.listdir(tmp_path / "home" / ".state" / "models")
+
+
+def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(tmp_path, tiny):
+    entry = {"licence": "CC-BY-NC-4.0", "commercial": False, "bytes": sum(map(len, tiny.values()))}
+    catalogue = listed(tmp_path, **entry)
+    with Hub({"some/model": tiny}) as hub:
+        refused = command_line(tmp_path, hub, "models", "fetch", NAME, catalogue=catalogue)
+        assert refused.returncode == 34
+        assert f"multiplane models fetch {NAME} --accept-licence CC-BY-NC-4.0" in refused.stderr
+        assert hub.asked == []
+        accepting = ("models", "fetch", NAME, "--accept-licence", "CC-BY-NC-4.0")
+        done = command_line(tmp_path, hub, *accepting, catalogue=catalogue)
+        assert done.returncode == 0, done.stderr
+        hub.asked.clear()
+        shown = json.loads(command_line(tmp_path, hub, "models", "list", "--json", catalogue=catalogue).stdout)
+        assert {each["name"]: each["pinned"] for each in shown if each["state"] == "installed"} == {NAME: False}
+        assert command_line(tmp_path, hub, "models", "verify", catalogue=catalogue).returncode == 0
+        assert command_line(tmp_path, hub, "models", "remove", NAME, catalogue=catalogue).returncode == 0
+        assert hub.asked == [], "only fetch may ask the hub"
+
+
+def test_on_a_terminal_the_licence_can_be_accepted_by_typing_its_name(tmp_path, tiny):
+    catalogue = listed(tmp_path, licence="CC-BY-NC-4.0", commercial=False)
+    keyboard, terminal = pty.openpty()
+    with Hub({"some/model": tiny}) as hub:
+        running = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address, "TERM": "xterm"},
+            stdin=terminal, stdout=subprocess.PIPE, stderr=terminal,
+        )  # fmt: skip
+        said = b""
+        while b"Licence:" not in said:
+            said += os.read(keyboard, 4096)
+        assert hub.asked == []
+        os.write(keyboard, b"CC-BY-NC-4.0\n")
+        out, _ = running.communicate(timeout=60)
+    os.close(terminal)
+    os.close(keyboard)
+    assert running.returncode == 0
+    assert b"no commercial use" in said
+    assert b"is installed" in out
+    assert weights.locate(NAME, str(tmp_path), weights.catalogue(catalogue)).entry.licence == "CC-BY-NC-4.0"
+
+
+def trapped(tmp_path, hub):
+    """The environment of a worker as the daemon makes it; what would go to the hub or anywhere else is noted."""
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / "sitecustomize.py").write_text(TRAP)
+    (tmp_path / "tmp").mkdir()
+    everything = dict.fromkeys(("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), hub.address)
+    return (
+        worker_environment(os.environ, tmp=os.fsencode(tmp_path / "tmp"), threads=1)
+        | everything
+        | {"PYTHONPATH": str(tmp_path / "trap"), "TRAP": str(tmp_path / "trapped")}
+    )
+
+
+def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
+    """Run the real worker on the photo; returns its last event."""
+    at = tmp_path / "source" / "photo.png"
+    (tmp_path / "attempt").mkdir()
+    command = JobCommand(
+        job_id="job", attempt=str(tmp_path / "attempt"), source=str(tmp_path / "source"), image="photo.png",
+        image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(num_layers=2, formats=(), **spec),
+        limits=Limits(max_bytes=10**7, max_pixels=10**7), models=str(tmp_path / "models"), device="cpu", threads=1,
+        model_lists=[catalogue] if catalogue else (),
+    )  # fmt: skip
+    events, theirs = os.pipe()
+    worker = subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipeline", "worker", "--warm", warm, "--events-fd", str(theirs)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,), env=environment,
+    )  # fmt: skip
+    os.close(theirs)
+    worker.stdin.write(command.model_dump_json().encode() + b"\n")
+    worker.stdin.flush()
+    with open(events, "rb") as stream:
+        last = stream.read().splitlines()[-1]
+    log, _ = worker.communicate(timeout=60)
+    assert worker.returncode == status, log.decode()
+    return EVENT.validate_json(last)
+
+
+def test_a_job_without_weights_opens_no_connection(tmp_path, tiny, photo):
+    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
+        result = work(tmp_path, trapped(tmp_path, hub), "light")
+    manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
+    assert manifest["depth"]["source"] == "heuristic"
+    assert any(f"multiplane models fetch {NAME}" in each for each in result.warnings)
+    nothing_was_asked(tmp_path, hub)
+
+
+def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tmp_path, photo):
+    with Hub({"stable-diffusion-v1-5/stable-diffusion-v1-5": {}}) as hub:
+        told = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
+    assert told.error.code == "weights_missing"
+    assert told.error.message == "The weights of stable-diffusion-1.5 are not installed."
+    assert told.error.hint == "Run: multiplane models fetch stable-diffusion-1.5, then: multiplane retry ID."
+    nothing_was_asked(tmp_path, hub)
+
+
+def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny, tiny_diffusion, photo):
+    folder = tmp_path / "models" / NAME
+    folder.mkdir(parents=True)
+    for name, data in tiny.items():
+        (folder / name).write_bytes(data)
+    diffusion_models.list_for(tmp_path / "models", NAME)
+    lora = diffusion_models.save_lora(tmp_path / "lora", tiny_diffusion / diffusion_models.NETWORK)
+    vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
+    listed = diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
+    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
+        result = work(tmp_path, trapped(tmp_path, hub), "painting", catalogue=str(listed), mode="painterly", style="charcoal")
+    manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
+    assert manifest["depth"]["source"] == "model"
+    assert manifest["painterly"]["model"].endswith("latent-consistency/lcm-lora-sdv1-5 + madebyollin/taesd")
+    nothing_was_asked(tmp_path, hub)
+
+
+def nothing_was_asked(tmp_path, hub):
+    assert hub.asked == []
+    assert not (tmp_path / "trapped").exists(), (tmp_path / "trapped").read_text()
+
+
+def test_the_trap_notices_a_connection(tmp_path):
+    with Hub() as hub:
+        environment = trapped(tmp_path, hub)
+        asking = "import urllib.request; urllib.request.urlopen('http://example.invalid/x')"
+        subprocess.run([sys.executable, "-P", "-c", asking], env=environment, capture_output=True, timeout=60)
+    assert "socket.connect" in (tmp_path / "trapped").read_text()
+    assert len(hub.asked) == 1

@@ -1,0 +1,307 @@
+"""The spare: one worker ready, warmed for what comes next, gone when it is stale, and never in the way of a running job."""
+
+import os
+import selectors
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from supervised import QUICK, acting
+
+from daemon.contract.records import Accepted, Claimed, ClaimedFile, Started
+from daemon.contract.spec import JobSpec
+from daemon.fs import LocalFiles
+from daemon.jobs.fold import Jobs
+from daemon.journal import Entry
+from daemon.outbox import Outbox
+from daemon.running.model_inventory import ModelInventory
+from daemon.running.warm_workers import LEAD_SECONDS, WarmWorkers
+from daemon.settings import load
+from daemon.supervisor import Supervisor, SupervisorRules
+from tests.waiting import SLOWEST
+
+GIB = 1 << 30
+
+
+class Home:
+    """A home with spares and nothing else; time, memory and the program on the disk are the test's to say."""
+
+    def __init__(self, folder: Path, behaviour: str = "good", **settings: str) -> None:
+        variables = {"MULTIPLANE_CONFIG": ""} | {f"MULTIPLANE_WORKER__{key.upper()}": value for key, value in settings.items()}
+        self.settings = load(folder, variables)
+        self.outbox = Outbox(LocalFiles(), os.fsencode(folder / "outbox"))
+        self.outbox.prepare()
+        self.jobs = Jobs()
+        self.selector = selectors.DefaultSelector()
+        self.now, self.free, self.program, self.left = 1000.0, 8 * GIB, 1, None
+        self.supervisor = Supervisor(
+            self.selector,
+            LocalFiles(),
+            SupervisorRules(**QUICK),
+            argv=acting(behaviour),
+            clock=lambda: self.now,
+        )
+        self.supervisor.subscribe(self)
+        self.spares = WarmWorkers(
+            self.settings,
+            self.outbox,
+            self.jobs,
+            ModelInventory(str(folder / "models")),
+            self.supervisor,
+            remaining=lambda: self.left,
+            available=lambda: self.free,
+            program=lambda: self.program,
+        )
+
+    def on_progress(self, *_told) -> None:
+        """Nobody asks."""
+
+    def on_end(self, *_told) -> None:
+        """Nobody asks."""
+
+    def tend(self, **options: bool) -> None:
+        self.spares.tend(self.now, **options)
+
+    def serve(self, until, seconds: float = 20.0) -> None:
+        limit = time.monotonic() + seconds * SLOWEST
+        while not until():
+            assert time.monotonic() < limit, "it did not happen in time"
+            for key, mask in self.selector.select(0.02):
+                key.data(mask)
+            self.supervisor.tick()
+
+    def later(self, seconds: float) -> None:
+        """Let that time go by, when those that were sent away have gone: their end takes time that is not the test's."""
+        self.serve(lambda: not self.supervisor._dying)
+        self.now += seconds
+
+    def ready(self) -> str:
+        """Tend, wait until the one spare is ready, and say what it has loaded."""
+        self.tend()
+        self.serve(lambda: [spare for spare in self.supervisor.spares() if spare.ready])
+        (spare,) = self.supervisor.spares()
+        return spare.warm
+
+    def work(self) -> list[str]:
+        return os.listdir(os.fsdecode(self.outbox.work))
+
+    def job(self, name: str, *, running: bool = False, **wishes) -> None:
+        """A job that waits, or runs."""
+        image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
+        records = [Accepted(job=name, files=(image,), spec=JobSpec(**wishes)), Claimed(job=name)]
+        records += [Started(job=name, attempt="elsewhere")] if running else []
+        for record in records:
+            seq = len(self.jobs.live) + 1
+            self.jobs.apply(Entry(seq, seq, "2026-01-31T12:00:00.000Z", record))
+
+
+@pytest.fixture
+def home(tmp_path):
+    made = []
+
+    def make(*arguments, **options) -> Home:
+        made.append(Home(tmp_path, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.supervisor.shutdown()
+
+
+def test_one_spare_stands_ready_and_the_next_job_gets_its_folder(home):
+    house = home()
+    assert house.ready() == "light"
+    house.tend()
+    (name,) = house.work()
+    assert house.spares.take("light") == name
+    assert house.spares.take("light") is None
+    assert house.spares.next_look(house.now) == float("inf")
+
+
+def test_no_spare_where_none_is_configured_or_nothing_will_come(home):
+    house = home(spare="false")
+    house.tend()
+    assert house.work() == []
+    other = home()
+    other.tend(wanted=False)
+    assert other.work() == []
+
+
+def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
+    house = home()
+    house.tend()
+    house.later(0.5)  # the time that it takes, as far as the test is concerned
+    house.ready()
+    house.tend()
+    assert house.spares.lead_seconds("light") == pytest.approx(0.75)
+    assert house.spares.lead_seconds("depth") == LEAD_SECONDS["depth"]
+    house.spares.take("light")
+    house.job("running", running=True)
+    house.left = 1.0
+    house.tend()
+    assert house.spares.next_look(house.now) == pytest.approx(house.now + 0.25)
+    house.left = 0.7
+    house.tend()
+    assert len(house.supervisor.spares()) == 2, "the one that was taken, and the next"
+
+
+def test_a_spare_that_was_not_ready_in_time_is_started_earlier_the_next_time(home):
+    house = home("never_ready")
+    house.tend()
+    assert house.spares.take("light") is not None
+    assert house.spares.lead_seconds("light") > LEAD_SECONDS["light"]
+
+
+@pytest.mark.parametrize(("left", "there"), [(None, 0), (LEAD_SECONDS["light"] + 1, 0), (LEAD_SECONDS["light"] - 0.1, 1)])
+def test_a_running_job_is_disturbed_only_towards_its_end(home, left, there):
+    house = home()
+    house.job("running", running=True)
+    house.left = left
+    house.tend()
+    assert len(house.work()) == there
+
+
+@pytest.mark.parametrize(
+    ("wishes", "warm"), [({"depth": "model"}, "depth"), ({"mode": "painterly", "style": "oil"}, "painting"), ({}, "light")]
+)
+def test_the_spare_is_warmed_for_the_next_job(home, wishes, warm):
+    house = home()
+    house.job("running", running=True)
+    house.job("next", **wishes)
+    house.left = LEAD_SECONDS[warm] - 1
+    assert house.ready() == warm
+
+
+@pytest.mark.parametrize(("wishes", "warm"), [({"depth": "model"}, "depth"), ({}, "light")])
+def test_where_the_end_of_a_job_cannot_be_told_a_spare_is_started_if_another_job_waits(home, wishes, warm):
+    house = home()
+    house.job("running", running=True)
+    house.job("next", **wishes)
+    house.left = None
+    assert house.ready() == warm
+
+
+def test_a_spare_that_has_more_than_the_next_job_asks_for_is_kept_and_one_that_has_less_is_not(home):
+    house = home()
+    house.job("first", mode="painterly", style="oil")
+    assert house.ready() == "painting"
+    (name,) = house.work()
+    house.job("first", running=True)
+    house.left = 1.0
+    house.job("next", depth="model")
+    house.tend()
+    assert house.work() == [name]
+
+
+def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path):
+    house = home()
+    assert house.ready() == "light"
+    house.job("running", running=True)
+    house.left = 1.0
+    house.job("next", depth="auto")
+    house.tend()
+    assert house.supervisor.spares()[0].warm == "light", "no model is installed"
+    (tmp_path / "models" / "depth-anything-v2-small").mkdir(parents=True)
+    (tmp_path / "models" / "depth-anything-v2-small" / "multiplane.json").touch()
+    assert house.ready() == "depth"
+    assert len(house.work()) == 1
+
+
+def test_a_spare_that_still_loads_more_than_the_job_asks_for_is_no_gain(home):
+    house = home("never_ready")
+    house.job("next", mode="painterly", style="oil")
+    house.tend()
+    assert house.spares.take("light") is None
+    assert house.work() == []
+    house.tend()
+    assert house.spares.take("painting") is not None, "what it has loaded so far need not be loaded again"
+
+
+def test_a_changed_program_makes_the_spare_useless(home):
+    house = home()
+    house.ready()
+    house.program = 2
+    assert house.spares.take("light") is None
+    assert house.work() == []
+    house.ready()
+    assert house.spares.take("light") is not None
+
+
+def test_the_program_is_looked_at_once_a_minute(home):
+    house = home()
+    house.ready()
+    house.program, before = 2, house.work()
+    house.later(55)
+    house.tend()
+    assert house.work() == before
+    house.later(10)
+    house.tend()
+    assert house.work() != before
+
+
+def test_an_old_spare_is_replaced(home):
+    house = home(spare_seconds="60")
+    house.ready()
+    before = house.work()
+    house.later(50)
+    house.tend()
+    assert house.work() == before
+    house.later(20)
+    house.ready()
+    assert len(house.work()) == 1
+    assert house.work() != before
+
+
+def test_a_spare_gives_way_when_memory_is_short_and_comes_back(home):
+    house = home()
+    house.ready()
+    house.free = 50 << 20
+    house.later(11)
+    house.tend()
+    assert house.work() == []
+    house.free = 200 << 20
+    house.later(11)
+    house.tend()
+    assert house.work() == [], "it would have to go again at once"
+    house.free = GIB
+    house.later(11)
+    house.ready()
+
+
+def test_a_spare_that_died_is_replaced_but_not_more_than_once_a_minute(home):
+    house = home("die_as_spare")
+    house.tend()
+    house.serve(lambda: not house.supervisor.spares())
+    house.tend()
+    assert house.work() == []
+    assert house.spares.next_look(house.now) == house.now + 60
+    house.later(59)
+    house.tend()
+    assert house.work() == []
+    house.later(2)
+    house.tend()
+    assert len(house.work()) == 1
+
+
+def test_a_job_does_not_take_a_spare_that_is_dead_or_whose_folder_is_gone(home):
+    house = home()
+    house.ready()
+    (child,) = [each for each in psutil.Process().children() if "actor.py" in " ".join(each.cmdline())]
+    child.kill()
+    house.serve(lambda: not house.supervisor.spares())
+    assert house.spares.take("light") is None
+    house.tend()
+    house.later(61)
+    house.ready()
+    (name,) = house.work()
+    house.outbox.discard_attempt(name)
+    assert house.spares.take("light") is None
+
+
+def test_a_discarded_spare_leaves_no_process_and_no_folder(home):
+    house = home()
+    house.ready()
+    house.spares.discard("the test says so")
+    assert house.work() == []
+    house.serve(house.supervisor.idle)
