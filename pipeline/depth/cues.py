@@ -47,7 +47,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> De
     """
     numbers = figures.find(rgb)
     count = int(numbers.max())
-    values, cuts = _standing(_ground(rgb, numbers.shape), numbers) if count else (_ground(rgb, _grid(rgb.shape)), ())
+    values, cuts = _standing(ground(rgb, numbers.shape), numbers) if count else (ground(rgb, ground_shape(rgb.shape)), ())
     return DepthMap(
         values=values,
         valid=None,
@@ -57,19 +57,20 @@ def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> De
     )
 
 
-def _grid(shape: tuple[int, ...]) -> tuple[int, int]:
+def ground_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The size at which the ground alone is estimated, for a picture of shape (H, W, …)."""
     rows = min(shape[0], _ROWS)
     return rows, min(max(1, round(shape[1] * rows / shape[0])), _COLUMNS)
 
 
-def _ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
+def ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
     """The ground plane, and darkness where it says nothing: float32 `shape`, 0 to 1."""
     rows, columns = shape
     values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
     return (values / np.float32(1.0 + DARKNESS)).astype(np.float32)
 
 
-def _standing(ground: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity, tuple[float, ...]]:
+def _standing(plane: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity, tuple[float, ...]]:
     """Stand figures on the ground.
 
     A figure's place in depth is that of its foot. All of the ground lies behind all figures, though the ground before their feet
@@ -77,7 +78,7 @@ def _standing(ground: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity,
     flattened, so that nothing is said of a figure that was not said before.
 
     Args:
-        ground: float32 (h, w), 0 to 1.
+        plane: float32 (h, w), 0 to 1.
         numbers: int32 (h, w), 1 to n for figures, 0 elsewhere; n at least 1.
 
     Returns:
@@ -91,11 +92,11 @@ def _standing(ground: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity,
             rows.append([])
             last = foot
         rows[-1].append(number)
-    values = (BEHIND * ground).astype(np.float32)
+    values = (BEHIND * plane).astype(np.float32)
     step = (1.0 - BEFORE) / len(rows)
     for place, row in enumerate(rows):
         here = np.isin(numbers, row)
-        values[here] = BEFORE + step * (place + 0.5 + 0.5 * ground[here])
+        values[here] = BEFORE + step * (place + 0.5 + 0.5 * plane[here])
     return values, ((BEHIND + BEFORE) / 2, *(BEFORE + step * (place + 0.25) for place in range(1, len(rows))))
 
 

@@ -30,6 +30,9 @@ weights from ridge regression over the proposals for 26 photos with figures, out
 photo left out of the fit in turn, the best-scored proposals had a mean overlap of 0.64 and a median of 0.72, and held 92 % of the
 figure in the median; the best proposals by their true overlap had a mean of 0.80."""
 BASE, AREA, SIDES, CONTRAST, FOCUS, AGREEMENT = -0.29, 1.38, -0.51, 0.13, 0.17, 0.19
+NEARLY, PART = 0.3, 0.2
+"""How much worse a score, and what share of the pixels, a figure may have that is taken instead of one that runs across the whole
+picture: on the 26 photos the median overlap rose from 0.60 to 0.69, those in which none is seen counting 0."""
 SECOND_FINE = 0.2
 """Share of the largest figure's size from which another counts, once outlines are drawn: a little less than among proposals, so
 that the drawing of an outline drops none."""
@@ -73,10 +76,43 @@ def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
         return nothing
     evidence = Evidence(small, fine)
     masks = [_standing(mask) for mask in proposals(evidence)]
-    judged = [(score(traits), number) for number, traits in enumerate(judge(masks, evidence)) if traits is not None]
-    if not judged or max(judged)[0] < GATE:
-        return nothing
-    return components(_outlined(masks[max(judged)[1]], fine))[0]
+    chosen = choose(masks, evidence)
+    return nothing if chosen is None else components(_outlined(chosen, fine))[0]
+
+
+def choose(masks: list[Mask], evidence: Evidence) -> Mask | None:
+    """The figure of a photo among the proposals for it, bool (h, w); None if none is good enough.
+
+    What runs across the picture from side to side is mostly ground together with what stands on it: then a proposal inside it
+    that is nearly as good takes its place, with all that is left of the other one and does not run on to a side, such as the head
+    above a coat.
+    """
+    scores = {number: score(traits) for number, traits in enumerate(judge(masks, evidence)) if traits is not None}
+    if not scores:
+        return None
+    best = max(scores, key=lambda number: scores[number])
+    if scores[best] < GATE:
+        return None
+    if not _across(masks[best]):
+        return masks[best]
+    inside = [
+        number
+        for number, mask in enumerate(masks)
+        if scores.get(number, -1.0) >= scores[best] - NEARLY
+        and not _across(mask)
+        and (mask & masks[best]).sum() >= 0.9 * mask.sum()
+        and mask.sum() >= PART * masks[best].sum()
+    ]
+    if not inside:
+        return masks[best]
+    figure = masks[max(inside, key=lambda number: scores[number])]
+    rest, _ = components(masks[best] & ~figure)
+    sides = np.union1d(rest[:, 0], rest[:, -1])
+    return figure | ((rest > 0) & ~np.isin(rest, sides))
+
+
+def _across(mask: Mask) -> bool:
+    return bool(mask[:, 0].any() and mask[:, -1].any())
 
 
 def _standing(mask: Mask) -> Mask:

@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from pipeline.depth import cues, figures
-from pipeline.depth.proposals import whole
+from pipeline.depth.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
 
 
@@ -106,6 +106,18 @@ def test_no_figure_is_seen_where_there_is_none_and_the_ground_estimate_stays(nam
     assert reading.provenance.figures == 0
     assert np.allclose(reading.values, ground / (1 + cues.DARKNESS), atol=1e-2)
     assert "lower in the picture counts as nearer" in reading.warnings[0]
+
+
+def test_a_figure_is_taken_instead_of_the_ground_that_it_stands_on():
+    rgb, (thing,) = scene((200, 180, 55, 90))
+    evidence = Evidence(rgb, rgb)
+    ground = thing.copy()
+    ground[150:] = True
+    head = thing & (np.arange(300)[:, None] < 120)
+    # Each four times, as if found from four starts.
+    assert (figures.choose([ground] * 4 + [thing] * 4, evidence) == thing).all()
+    assert (figures.choose([ground] * 4, evidence) == ground).all()
+    assert (figures.choose([ground] * 4 + [thing & ~head] * 4, evidence) == thing).all()
 
 
 def test_a_thing_that_hangs_above_the_ground_is_no_figure_before_it():
