@@ -119,7 +119,8 @@ class Attempt:
             self._enter(states.look(self._state, now, self.rules, ended=ended))
         if isinstance(self._state, Killed):
             gone = self.worker.group_is_gone()
-            self._enter(states.look_for_rest(self._state, now, self.rules, gone=gone, reaped=self.worker.is_reaped()))
+            reaped = not gone and self.worker.is_reaped()  # that looks at every process of the machine
+            self._enter(states.look_for_rest(self._state, now, self.rules, gone=gone, reaped=reaped))
             return self.over
         return False
 
