@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "rep
 
 #: Each home of a test has models of its own: whoever runs the tests may have installed some, which a picture would be cut by.
 os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start as well; some tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
 #: one after the other.
