@@ -20,6 +20,10 @@ settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "rep
 #: Each home of a test has models of its own: whoever runs the tests may have installed some, which a picture would be cut by.
 os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
 
+# `make test` hands its own options to what it starts, so a test that runs `make` would run it as a part of the first one.
+for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+    os.environ.pop(name, None)
+
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start as well; some tests send it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
