@@ -1,4 +1,7 @@
-"""The catalogue of models: what `config/models.yaml`, whose head explains it, and the user's own `models.yaml` may say."""
+"""The catalogue of models: what `config/models.yaml` and the user's own `models.yaml` may contain.
+
+The first explains its fields.
+"""
 
 import os
 import re
@@ -18,12 +21,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _stays_inside(file: str) -> bool:
-    """Whether a relative path is plain: no step up, not absolute, no empty parts."""
+    """Whether a relative path stays inside its folder: no `..`, not absolute, no empty parts."""
     return all(part not in ("", ".", "..") for part in file.split("/")) and "\\" not in file
 
 
 class Entry(BaseModel):
-    """One model of the catalogue; the file's own head explains the fields."""
+    """One model of the catalogue; the comment at the top of the file explains the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -63,12 +66,12 @@ class Entry(BaseModel):
 
     @property
     def commit(self) -> str | None:
-        """The revision, if it is a commit in full and not a branch or a tag, which can move."""
+        """The revision if it is a full commit hash; None for a branch or a tag, which can move."""
         return self.revision if self.revision is not None and _COMMIT.fullmatch(self.revision) else None
 
     @property
     def pinned(self) -> bool:
-        """Whether the bytes of all weights are known beforehand, so that nobody has to be believed."""
+        """Whether the hashes of all weights are known in advance, so that nobody has to be trusted."""
         return all(file in self.sha256 for file in self.files if file.endswith(".safetensors"))
 
 
@@ -87,13 +90,13 @@ class Catalogue(BaseModel):
         return self
 
     def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models in the order of preference: the default one first, then as listed."""
+        """Names of the depth models in order of preference: the default one first, then as listed."""
         others = (name for name, entry in self.models.items() if entry.use == "depth" and name != self.default_depth)
         return (self.default_depth, *others)
 
 
 class _File(BaseModel):
-    """What one file may say: models, a default, or both."""
+    """What one file may contain: models, a default, or both."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -104,7 +107,7 @@ class _File(BaseModel):
 def catalogue(paths: Sequence[str]) -> Catalogue:
     """Read the models of these files, in order; the last `default_depth` counts.
 
-    Returns: the catalogue, in which each `path` is absolute: a relative one is relative to the file that has it.
+    Returns: the catalogue, with each `path` absolute. A relative one is relative to its own file.
 
     Raises:
         Refusal: a file cannot be read or is not valid, or a name appears twice; the message names file and line.
@@ -128,7 +131,7 @@ def catalogue(paths: Sequence[str]) -> Catalogue:
 
 
 def _anchored(entry: Entry, base: str) -> Entry:
-    """The entry with its own folder as an absolute path."""
+    """The entry with the person's own folder as an absolute path."""
     if entry.path is None:
         return entry
     return entry.model_copy(update={"path": os.path.abspath(os.path.join(base, os.path.expanduser(entry.path)))})

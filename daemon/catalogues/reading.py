@@ -1,6 +1,6 @@
-"""Reading one file of a catalogue: YAML of a person's own, in which every fault is told with file and line.
+"""Reads one file of a catalogue, as YAML, and reports every error with file and line.
 
-These files are the user's and the program's, not a stranger's: what is dropped into the inbox is read by `daemon.sidecar`.
+These files belong to the user and the program, not to a stranger. `daemon.sidecar` reads what is dropped into the inbox.
 """
 
 import os
@@ -20,13 +20,13 @@ Place = tuple[str, ...]
 Checked = TypeVar("Checked")
 
 SHIPPED: Mapping[Kind, str] = {"styles": str(CONFIG / "styles.yaml"), "models": str(CONFIG / "models.yaml")}
-"""The program's own file of each catalogue."""
+"""The program's own file for each catalogue."""
 
-#: Libyaml's, where PyYAML was built with it: every command reads these files, and they are mostly comments.
+#: Libyaml's loader, if PyYAML was built with it: every command reads these files, and they are mostly comments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: Deeper than any field; an alias can lead back to what is around it.
+#: Deeper than any field. An alias can refer to something that contains it.
 _MAX_DEPTH = 6
-#: Pydantic's words for the commonest slips, by the error's type, to follow the name of the field.
+#: Words for the most frequent mistakes, by pydantic's error type, to follow the name of the field.
 _WORDS = {
     "extra_forbidden": "is no field there is",
     "missing": "is missing",
@@ -37,12 +37,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class CatalogueFile:
-    """What one file says, and where.
+    """The content of one file, with its lines.
 
     Attributes:
         kind: of the catalogue.
         path: of the file, absolute.
-        content: the mapping that it holds; empty if the file is.
+        content: the mapping in the file; empty if the file is empty.
         lines: the 1-based line of each key.
     """
 
@@ -52,22 +52,25 @@ class CatalogueFile:
     lines: Mapping[Place, int]
 
     def fault(self, place: Place, reason: str) -> Refusal:
-        """A refusal of what stands at a place, or of the nearest thing around it that has a line."""
+        """A refusal because of what is at a place in the file.
+
+        It names the line of that place, or of the nearest one around it.
+        """
         while place and place not in self.lines:
             place = place[:-1]
         return _fault(self.kind, self.path, f"is not valid: line {self.lines.get(place, 1)}: {reason}")
 
     def checked(self, check: Callable[[object], Checked]) -> Checked:
-        """The content as `check` makes it.
+        """The content, converted by `check`.
 
         Raises:
-            Refusal: pydantic finds fault with it; the first fault is told.
+            Refusal: pydantic finds an error; the message describes the first one.
         """
         try:
             return check(self.content)
         except ValidationError as error:
             wrong = error.errors(include_url=False)[0]
-            # Pydantic puts the tag of a union among the keys.
+            # Pydantic adds the tag of a union to the keys.
             place = tuple(str(part) for number, part in enumerate(wrong["loc"]) if number != 1 or self.kind != "styles")
             raise self.fault(place, _worded(place, wrong["type"], wrong["msg"])) from error
 
@@ -76,7 +79,7 @@ def read(kind: Kind, path: str) -> CatalogueFile:
     """Read a file.
 
     Raises:
-        Refusal: it cannot be read, is no YAML, says something twice, or holds no mapping.
+        Refusal: it cannot be read, is not YAML, has a key twice, or does not contain a mapping.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -103,10 +106,10 @@ def read(kind: Kind, path: str) -> CatalogueFile:
 
 
 class StyleNames:
-    """The names of the styles as the files have them now: who adds one can ask for it at once, also of a daemon that runs.
+    """The names of the styles that are in the files now, so that a new style can be used at once, even while the daemon runs.
 
     Args:
-        own: where a list of the user's own is, or would be.
+        own: where the user's own list is, or would be.
     """
 
     def __init__(self, own: Sequence[str]) -> None:
@@ -115,10 +118,10 @@ class StyleNames:
         self._names: tuple[str, ...] = ()
 
     def now(self) -> tuple[str, ...]:
-        """The names, the program's first; as they were before where a file is at fault now, which the next start tells.
+        """The names, the program's first. If a file has an error now, the earlier names; the next start reports the error.
 
         Raises:
-            Refusal: a file is at fault, and none was ever read.
+            Refusal: a file has an error, and none was ever read.
         """
         paths = (SHIPPED["styles"], *(path for path in self._own if os.path.lexists(path)))
         stamps = tuple(_stamp(path) for path in paths)
@@ -141,7 +144,7 @@ def _stamp(path: str) -> tuple[str, int, int, int] | None:
 
 
 def names(paths: Sequence[str]) -> tuple[str, ...]:
-    """The names of the styles in these files, in order. The styles themselves are not looked at.
+    """The names of the styles in these files, in order. The styles themselves are not checked.
 
     Raises:
         Refusal: as for `read`, or a name appears twice.
@@ -155,7 +158,7 @@ def names(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def claim(origins: dict[str, str], file: CatalogueFile, place: Place) -> None:
-    """Note from which file an entry comes; its name is the last key of its place.
+    """Note which file an entry comes from; its name is the last key of its place.
 
     Raises:
         Refusal: the name is taken.
@@ -183,7 +186,7 @@ def _worded(place: Place, kind: str, message: str) -> str:
 
 
 def _note(node: yaml.Node, place: Place, file: CatalogueFile, lines: dict[Place, int]) -> None:
-    """Remember the line of every key below a node; refuse one that appears twice, of which YAML would take the last."""
+    """Record the line of every key below a node, and refuse a key that appears twice (YAML itself would use the last)."""
     if not isinstance(node, yaml.MappingNode) or len(place) == _MAX_DEPTH:
         return
     for key, value in node.value:

@@ -1,4 +1,7 @@
-"""The catalogue of styles: what `config/styles.yaml`, whose head explains it, and the user's own `styles.yaml` may say."""
+"""The catalogue of styles: what `config/styles.yaml` and the user's own `styles.yaml` may contain.
+
+The first explains its fields.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -18,7 +21,7 @@ class _Style(BaseModel):
 
 
 class Jitter(BaseModel):
-    """How much a stroke's colour wanders: each the standard deviation as a share of the channel's range."""
+    """How much a stroke's colour varies: standard deviations as fractions of the channel's range."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
@@ -28,7 +31,7 @@ class Jitter(BaseModel):
 
 
 class StrokesStyle(_Style):
-    """A style the program paints by itself."""
+    """A style that the program paints by itself."""
 
     engine: Literal["strokes"]
     brushes: Annotated[tuple[Annotated[float, Field(gt=0.0, le=0.25)], ...], Field(min_length=1, max_length=8)]
@@ -50,7 +53,7 @@ class StrokesStyle(_Style):
 
 
 class DiffusionStyle(_Style):
-    """A style that is put into words for a diffusion model."""
+    """A style described in words for a diffusion model."""
 
     engine: Literal["diffusion"]
     prompt: Annotated[str, Field(min_length=1, max_length=2000)]

@@ -49,7 +49,7 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STUCK_SECONDS = 60.0
 #: How many pairs share one sync: enough that the syncs hardly cost anything, few enough that the loop stays responsive.
 GROUP = 256
-#: What is tried again for several jobs at once; no job has a blank in its id.
+#: What is retried for several jobs at once; a job id contains no space.
 _CLAIMS, _FOLDERS = "the claims", "the folders"
 
 

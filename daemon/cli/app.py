@@ -17,7 +17,7 @@ VERBS = (
     *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
     *("check", "schema", "doctor", "models", "service"),
 )
-#: Targets of the Makefile, by which people know the project, and which are no verbs.
+#: Targets of the Makefile that people may type as verbs.
 OF_THE_CHECKOUT = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 

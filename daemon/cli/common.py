@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from daemon.contract.legible import legible
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
@@ -88,9 +89,7 @@ def tell_error(message: str, hint: str | None = None) -> None:
 
 def printable(text: str) -> str:
     """The text without characters that would move the cursor, hide text or reverse it (names come from anyone)."""
-    return "".join(
-        c if c == "\n" or (c.isprintable() and c not in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068") else "·" for c in text
-    )
+    return legible(text, keep="\n")
 
 
 def print_json(value: object) -> None:

@@ -12,11 +12,9 @@ from datetime import datetime
 
 from daemon.cli.common import fs
 from daemon.cli.looking import Looking
-from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 
-#: daemon.json is written at least every 5 s; if it is two writes late, something is wrong.
-FRESH_SECONDS = 12.0
 #: Seconds between two scans of the inbox by a live screen.
 _SPACING = 2.0
 #: With fewer free bytes than this, no result and no page can be written.
@@ -115,8 +113,7 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
 
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
     """A sentence that says why a running daemon's last report is out of date; None if it is not. `at` is the current time."""
-    # A report from the future was written before the clock was set back: nobody knows how long ago.
-    silent = abs((at - datetime.fromisoformat(health.alive_at)).total_seconds()) if health else None
+    silent = health.silent_seconds(at) if health else None
     reason = _outbox_trouble(settings)
     # What the daemon says about its own trouble is better than what can be seen from here.
     if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):

@@ -14,13 +14,11 @@ from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.jobs.resting import rest_left
-from daemon.outbox import Health
+from daemon.outbox import SILENT_SECONDS, Health
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
 
 _MAX_BYTES = 1 << 20
-#: A daemon that is silent for this many seconds hangs: daemon.json is written every 5 s.
-_SILENT_SECONDS = 60.0
 
 
 class JobAtAGlance(Frozen):
@@ -63,7 +61,6 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
     # A job that pauses before its next attempt holds nobody up, so it is only next if no other job waits.
     waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(looking.history.ended(1)), None)
-    silent = abs(now().timestamp() - seconds(health.alive_at)) if health else 0.0
     return ServiceStatus(
         manager="launchd" if its.name == "launchd" else "systemd",
         file=str(its.path()),
@@ -71,7 +68,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         installed_home=file.home if file else None,
         managed=managed,
         home=str(settings.paths.home),
-        alive=snapshot.alive and health is not None and silent <= _SILENT_SECONDS,
+        alive=snapshot.alive and health is not None and health.silent_seconds(now()) <= SILENT_SECONDS,
         health=health,
         problem=snapshot.problem,
         last_job=JobAtAGlance(job_id=ended.job_id, state=ended.state, at=ended.completed_at) if ended else None,

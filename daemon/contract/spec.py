@@ -22,7 +22,7 @@ else:
     Format = Literal[tuple(each.word for each in FORMATS)]
 
 JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-#: Names that fit the pattern and are not free: the daemon writes files of its own under them in the outbox.
+#: Names that fit the pattern but are reserved: the daemon writes its own files under them in the outbox.
 RESERVED_IDS = ("daemon.json", "index.html")
 MIN_LAYERS, MAX_LAYERS = 2, 12
 

@@ -171,9 +171,7 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
         health = Health.model_validate_json(data)
     except (OSError, ValidationError):
         return DaemonFacts(holds=holds)
-    # A time in the future is from before the clock was set back, so its age is unknown.
-    silent = abs(datetime.now(UTC) - datetime.fromisoformat(health.alive_at))
-    return DaemonFacts(holds=holds, health=health, silent_seconds=silent.total_seconds())
+    return DaemonFacts(holds=holds, health=health, silent_seconds=health.silent_seconds(datetime.now(UTC)))
 
 
 def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:
@@ -186,7 +184,7 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
         return JournalFacts(trouble=_trouble_of(error))
-    # Without a segment no folder is known.
+    # Without a segment, no folder is known.
     strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),

@@ -10,6 +10,7 @@ from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
 from daemon.journal.segment import NEWER_HINT
+from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
 
 #: Free bytes below which no more pictures can be dropped, or the journal runs out of space. The settings name the outbox's.
@@ -17,8 +18,6 @@ _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
-#: The same limit that readers of daemon.json use: it is written every 5 s.
-_SILENT_SECONDS = 60.0
 #: How many folders a sentence names.
 _SOME = 3
 _BROKEN = (
@@ -261,7 +260,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
-    elif daemon.silent_seconds > _SILENT_SECONDS:
+    elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
         hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)

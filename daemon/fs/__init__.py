@@ -7,10 +7,8 @@ durable tree) are composed in `compose`, so that the simulated disk sees every s
 
 from daemon.fs.compose import (
     make_folders,
-    read_capped,
     remove_tree,
     removing_tree,
-    sync_tree,
     syncing_tree,
     write_atomic,
     write_new,
@@ -29,10 +27,8 @@ __all__ = [
     "Wanted",
     "make_folders",
     "read_at",
-    "read_capped",
     "remove_tree",
     "removing_tree",
-    "sync_tree",
     "syncing_tree",
     "write_atomic",
     "write_new",

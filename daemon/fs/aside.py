@@ -1,21 +1,22 @@
-"""What the system does in one go and may take long: done on a thread of its own, while the caller does other things.
+"""Slow operations that the system does in one go: they run in a separate thread, while the caller does other work.
 
-Reading can be cut into pieces; a sync cannot, nor can the removal of a large file: two gigabytes took 0.9 and 0.4 seconds.
+Reading can be split up. A sync cannot, nor can the removal of a large file: for two gigabytes they took 0.9 and 0.4 seconds.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 
-#: A smaller file is synced or removed faster than anybody notices, bytes.
+#: Bytes. Smaller files are synced or removed faster than anybody notices.
 LARGE = 8 << 20
-#: How long the caller is held up at a time, seconds.
+#: Seconds for which the caller is held up at a time.
 _SLICE = 0.01
 
 
 def done_aside(do: Callable[[], None]) -> Iterator[None]:
-    """Do it, with a None every few milliseconds until it is done; raises what it raises.
+    """Run `do`, and yield None every few milliseconds until it is done. Raises its errors.
 
-    `do` must need nothing of its caller's, such as an open file: whoever stops listening leaves it to come to its end alone.
+    `do` must not need anything that belongs to its caller, such as an open file: if the caller stops iterating, it still runs
+    to its end.
     """
     over = threading.Event()
     raised: list[BaseException] = []
@@ -28,7 +29,7 @@ def done_aside(do: Callable[[], None]) -> Iterator[None]:
         finally:
             over.set()
 
-    # It keeps no process from its end: what is not synced by then was not promised to anybody.
+    # The thread does not keep the process from ending: what is not synced by then was not promised to anybody.
     threading.Thread(target=run, name="disk", daemon=True).start()
     while not over.wait(_SLICE):
         yield

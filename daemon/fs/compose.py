@@ -93,16 +93,10 @@ def make_folders(fs: FileSystem, path: bytes) -> None:
     fs.sync_dir(os.path.dirname(path))
 
 
-def sync_tree(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and everything in it durable. Anything but files and folders raises OSError (EINVAL)."""
-    for _ in syncing_tree(fs, path):
-        pass
-
-
 def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`sync_tree` with a pause after each file, and during a large one, for whoever has other things to do.
+    """Make a folder and everything in it durable, with a pause after each file, and during large ones.
 
-    For trees of a depth that was checked.
+    The tree's depth must have been checked. Anything but files and folders raises OSError (EINVAL).
     """
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
@@ -121,10 +115,10 @@ def remove_tree(fs: FileSystem, path: bytes) -> None:
 
 
 def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`remove_tree` with a pause after each name, and during a large file, for whoever has other things to do.
+    """`remove_tree` with a pause after each name, and during large files, for callers with other work to do.
 
-    Without recursion: how deep a worker nests its folders must not matter. Nor how long their paths are: a folder that could
-    soon not be named any more is moved up first. Nor their modes, which may keep even their owner out.
+    It does not recurse, so a worker may nest its folders as deep as it likes. A folder whose path would become too long is
+    moved up first. Modes that keep out even the owner are changed.
     """
     found = [path]
     for folder in found:
@@ -149,7 +143,7 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
 
 
 def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
-    """Remove a name in a folder, also where the folder's mode forbids it to its owner; what is gone already is fine."""
+    """Remove a name in a folder, even if the folder's mode forbids that to its owner. What is already gone is fine."""
     with contextlib.suppress(FileNotFoundError):
         try:
             yield from fs.unlink_aside(path)
@@ -175,9 +169,3 @@ def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
     except PermissionError:
         fs.open_up(folder)
         return do()
-
-
-def read_capped(fs: FileSystem, path: bytes, limit: int) -> bytes | None:
-    """The whole file, or None if it has more than `limit` bytes."""
-    data = fs.read(path, limit + 1)
-    return data if len(data) <= limit else None

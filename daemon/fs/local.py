@@ -163,15 +163,15 @@ class LocalFiles:
             full_sync(fd)
 
     def sync_file_aside(self, path: bytes) -> Iterator[None]:
-        """Wait until a file is on the disk, piece by piece."""
+        """Wait until a file is on the disk, with pauses."""
         yield from self._aside(path, partial(self.sync_file, path))
 
     def unlink_aside(self, path: bytes) -> Iterator[None]:
-        """Remove a name, piece by piece."""
+        """Remove a name, with pauses."""
         yield from self._aside(path, partial(self.unlink, path))
 
     def _aside(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
-        """Do something to a file; aside, if the file is large."""
+        """Do something to a file; in a separate thread if the file is large."""
         if self.lstat(path).size < LARGE:
             do()
         else:
@@ -244,12 +244,12 @@ class LocalFiles:
         return _locked(os.open(path, os.O_RDWR | os.O_CREAT | SAFE, 0o644))
 
     def lock_folder(self, path: bytes) -> int | None:
-        """Lock a folder; none if another process has it."""
+        """Lock a folder; None if another process holds the lock."""
         return _locked(self._open_folder(path))
 
     def is_locked(self, path: bytes) -> bool:
-        """Whether another process has a folder locked."""
-        # Shared: two who ask at once are no holder to each other.
+        """Whether another process has locked a folder."""
+        # A shared lock: two processes that test at the same time must not take each other for a holder.
         fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
         if fd is None:
             return True
@@ -258,7 +258,7 @@ class LocalFiles:
 
 
 def _locked(fd: int, how: int = fcntl.LOCK_EX) -> int | None:
-    """An open file or folder, locked; none, and closed, if another process has it."""
+    """Lock an open file or folder; if another process holds the lock, close it and return None."""
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:

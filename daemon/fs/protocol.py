@@ -71,7 +71,7 @@ class HeldFolder(Protocol):
 
     @property
     def fd(self) -> int:
-        """Its descriptor, for a process that is to get this very folder; OSError (EBADF) if it is not held any more."""
+        """Its descriptor, for a process that must get this very folder; OSError (EBADF) once it has been released."""
 
     def release(self) -> None:
         """Close it; calling this again does nothing."""
@@ -237,16 +237,16 @@ class FileSystem(Protocol):
         """
 
     def is_at(self, fd: int, path: bytes) -> bool:
-        """Whether an open file is the one at this path, no link; false where nothing is there any more."""
+        """Whether an open file is the one at this path, and not a link; False if nothing is there."""
 
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file that another process wrote; refuses links."""
 
     def sync_file_aside(self, path: bytes) -> Iterator[None]:
-        """`sync_file`, with a None every few milliseconds for whoever has other things to do; durable when it ends."""
+        """`sync_file`, with a None every few milliseconds for callers with other work to do; durable when it ends."""
 
     def unlink_aside(self, path: bytes) -> Iterator[None]:
-        """`unlink`, likewise: the room of a large file takes long to give back."""
+        """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
         """What is at the name; links are not followed."""
@@ -286,14 +286,17 @@ class FileSystem(Protocol):
         """
 
     def lock(self, path: bytes) -> int | None:
-        """Open or make a file and lock it against other processes until it is closed; none if another one has it.
+        """Open or create a file and lock it against other processes until it is closed; None if another process holds the lock.
 
-        Advisory, and only on a local disk: a network file system may grant it to two machines at once. Whoever may change the
-        folder can remove the file, and lock another one under its name.
+        The lock is advisory and holds only on a local disk: a network file system may grant it to two machines at once. Anybody
+        who can change the folder can remove the file, and lock another one under its name.
         """
 
     def lock_folder(self, path: bytes) -> int | None:
-        """`lock` for a folder, which must be there. Nothing that happens to what is in it changes anything about the lock."""
+        """`lock` for a folder, which must exist. Changes to its contents do not affect the lock."""
 
     def is_locked(self, path: bytes) -> bool:
-        """Whether another process has a folder locked. To ask, the lock is shared for an instant, in which nobody can get it."""
+        """Whether another process has locked a folder.
+
+        The test takes a shared lock for an instant, in which nobody else can lock it.
+        """

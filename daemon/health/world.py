@@ -144,7 +144,7 @@ class World:
     def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
         """The cause of a failure if the world is at fault; None if the job is; undecided until a canary has answered.
 
-        From a cause of the world on, the queue pauses. `ask`: a canary may be sent.
+        If the world is at fault, the queue pauses from now on. `ask`: a canary may be sent.
         """
         suspicious = failure.code in fault.SUSPICIOUS
         trouble = self._try_writing() if suspicious else None

@@ -43,7 +43,7 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
     """The folder after a scan, with the hints for its names."""
     if folder.problem is not None:
         notice = (Waiting(b"", memory.name, folder.problem, True),)
-        return Update(replace(memory, problem=folder.problem, listing=notice, hopeless=False))
+        return Update(replace(memory, problem=folder.problem, listing=notice))
     hinted = tuple(hints)
     network = step.network if folder.network is None else folder.network
     same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
@@ -242,9 +242,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         noticed = {name: replace(memory.histories[name], noticed=True) for name in said}
         memory = replace(memory, histories={**memory.histories, **noticed})
     memory = replace(memory, waits=waits, ready=ready, due=due, downloads=downloads)
-    listing = _listing(memory)
-    hopeless = not any(w.will_resolve for w in listing)
-    memory = replace(memory, next_due=_next_due(memory, step), listing=listing, hopeless=hopeless)
+    memory = replace(memory, next_due=_next_due(memory, step), listing=_listing(memory))
     return Update(memory, tuple(late), tuple(notices))
 
 

@@ -46,7 +46,7 @@ class FolderMemory:
         awaited: names that come back because their end is missing, and until when the rest may arrive.
         batch_taken: a picture of this batch folder was taken.
         next_due: when anything here must be checked again.
-        listing: the folder's part of the waiting list. `hopeless`: nothing in it resolves without a person.
+        listing: the folder's part of the waiting list.
         network: it is on a network file system.
     """
 
@@ -75,7 +75,6 @@ class FolderMemory:
     batch_taken: bool = False
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
-    hopeless: bool = True
     network: bool = False
 
 

@@ -27,7 +27,6 @@ class Decision:
         ready: what can be taken, in order of arrival. A pair stays here until `taken` or `put_back` reports it, or it changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
         look_again_at: monotonic seconds; None if only a change can alter anything.
-        only_people_can_help: nothing is ready, and every waiting item needs a person.
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
@@ -38,7 +37,6 @@ class Decision:
     ready: tuple[Ready, ...]
     waiting: tuple[Waiting, ...]
     look_again_at: float | None
-    only_people_can_help: bool
     late: tuple[Late, ...]
     finished: tuple[Finished, ...]
     notices: tuple[Waiting, ...]
@@ -89,7 +87,6 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
         ready=tuple(ready),
         waiting=waiting,
         look_again_at=next_due,
-        only_people_can_help=bool(waiting) and not ready and not over and all(f.hopeless for f in folders),
         late=late,
         finished=over,
         notices=notices,

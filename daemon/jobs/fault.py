@@ -32,11 +32,13 @@ class Failure:
 
     Attributes:
         code: of its error.
-        attempt: its folder in .work/; none if there is none.
-        ready: whether the worker got ready. Before that it reads nothing of its job, which can be at no fault.
-        starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
-        wanting: the worker itself found no memory, although it held less than half of it; what it held, bytes. None: it did not.
-        disk: what the disk answered to the daemon itself at work on a result; none: no error.
+        attempt: its folder in .work/; None if there is none.
+        ready: whether the worker became ready. Before that it reads nothing of its job, so the job cannot be at fault.
+        starved: the system killed the worker because others used up the memory: how many bytes the worker held. None: it did
+            not.
+        wanting: the worker itself found no memory, although it held less than half of it: how many bytes it held. None: it did
+            not.
+        disk: the disk's error when the daemon itself worked on a result; None: no error.
         excused: how often this job was excused before.
     """
 
@@ -51,14 +53,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was seen of the world after the failure.
+    """What is known about the world after the failure.
 
     Attributes:
         changed: the program on the disk is not the one that the daemon was started from.
-        full: there is no room, not even without what the attempt wrote.
-        short: even now that the worker is gone, less memory is free than the smallest job takes.
-        writing: why nothing can be written into the outbox, as a real write was told; none if it can.
-        starting: why a worker without a job did not get ready; none if it did, or none was asked.
+        full: there is no disk space, even without counting what the attempt wrote.
+        short: although the worker is gone, less memory is free than the smallest job needs.
+        writing: why nothing can be written into the outbox, from a real write; None if it can.
+        starting: why a worker without a job did not become ready; None if it did, or if none was tried.
     """
 
     changed: bool = False
@@ -117,7 +119,7 @@ def not_writable(why: str) -> Cause:
 
 
 def no_memory(held: int, did: str = "ended") -> Cause:
-    """The machine's memory ran out; a worker that held so many bytes met the end of it. `did`: what the system did to it."""
+    """The machine ran out of memory while a worker held `held` bytes. `did`: what the system did to the worker."""
     return Cause(
         "memory",
         f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held >> 20):,} MiB of it",

@@ -81,7 +81,7 @@ def set_aside(fs: FileSystem, folder: bytes) -> set[int]:
 
 
 def _names(fs: FileSystem, folder: bytes) -> list[bytes]:
-    """What is in the journal's folder; nothing where it is missing."""
+    """The names in the journal's folder; none if the folder is missing."""
     try:
         return [entry.name for entry in fs.scan(folder)]
     except FileNotFoundError:
@@ -173,7 +173,7 @@ class Journal:
         highest = max([*numbers, *moved, head.segment if head else 0, 0])
         if not numbers:
             self._refuse(behind(None, head, moved))
-            # Not before: an empty folder would be in the way of the one that somebody moved away and puts back.
+            # Not earlier: an empty folder would be in the way if somebody puts a moved one back.
             make_folders(self._fs, self._folder)
             return Recovered([], highest, 1, None, None)
         number = numbers[-1]
@@ -300,7 +300,7 @@ class Journal:
         return self._writer.append(records)
 
     def check(self) -> None:
-        """See that what is written can be found again.
+        """Check that the next start can find what is written.
 
         Raises:
             JournalError: see `Writer.check`.

@@ -1,7 +1,7 @@
-"""One daemon per home: a lock that is held for the life of the process, on the local disk.
+"""One daemon per home: a lock on the local disk, held for the life of the process.
 
-What is locked is the folder with the state: whoever removes or replaces a file in it takes no lock away. The file `lock` says
-which process it is, and is locked as well, since daemons of earlier versions locked nothing else.
+The lock is on the folder with the state, so that removing or replacing a file in it does not remove the lock. The file `lock`
+names the process. It is locked as well, because daemons of earlier versions lock only this file.
 """
 
 import os
@@ -17,24 +17,24 @@ _TRIES, _PAUSE = 5, 0.02
 
 @dataclass(frozen=True, slots=True)
 class HomeLock:
-    """The lock of a home. The system lets go of it when the process ends."""
+    """The lock of a home. The system releases it when the process ends."""
 
     fs: FileSystem
     folder: int
     file: int
 
     def release(self) -> None:
-        """Let another daemon have it."""
+        """Release the lock for another daemon."""
         self.fs.close(self.file)
         self.fs.close(self.folder)
 
 
 def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
-    """Take the lock of the home whose lock file this is.
+    """Take the lock of the home that this lock file belongs to.
 
     Raises:
-        Refusal: another daemon has it.
-        OSError: folder or file cannot be opened or written; nobody has the lock.
+        Refusal: another daemon holds it.
+        OSError: folder or file cannot be opened or written; nobody holds the lock.
     """
     # `is_running` takes the lock for an instant to test it; that must not look like another daemon.
     for _ in range(_TRIES):
@@ -57,10 +57,10 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
 
 def is_running(fs: FileSystem, path: bytes) -> bool:
-    """Whether a daemon holds the lock of the home whose lock file this is; who may read the folder may ask.
+    """Whether a daemon holds the lock of the home that this lock file belongs to. Only read access to the folder is needed.
 
     Raises:
-        OSError: that cannot be asked.
+        OSError: this cannot be determined.
     """
     try:
         return fs.is_locked(os.path.dirname(path))
@@ -84,7 +84,7 @@ def _take(fs: FileSystem, path: bytes) -> HomeLock | None:
 
 
 def _holder(fs: FileSystem, path: bytes) -> str:
-    """The number of the process that has the lock, as its file says it; somebody may have removed that."""
+    """The pid of the process that holds the lock, from its file; somebody may have removed that file."""
     try:
         return fs.read(path, _PID_WIDTH).decode(errors="replace").strip() or "unknown"
     except FileNotFoundError:

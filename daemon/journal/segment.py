@@ -17,8 +17,7 @@ from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, deco
 
 #: Somebody who moved the journal away to continue with an older version would lose track of every job.
 NEWER_HINT = (
-    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is "
-    "undamaged."
+    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is intact."
 )
 
 

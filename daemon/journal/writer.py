@@ -11,7 +11,7 @@ from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 from daemon.journal.line import Entry, checked
 
-#: What a person is to do where the disk did not take a record.
+#: What to do if the disk did not accept a record.
 _DISK_HINT = "Make sure that the disk of the state folder works and has free space, then start again."
 _GONE_HINT = (
     "If you moved it, put it back, then start again: nothing is lost. If it is gone: multiplane doctor --repair; it takes in the "
@@ -40,12 +40,12 @@ class Writer:
         self.count = 0
 
     def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
-        """Write the records as one group and wait until they are on the disk.
+        """Write the records as one group, and wait until they are on the disk.
 
         Raises:
-            UnreplayableError: one of them could not be read back; none was written, and the next append is as good as any.
-            JournalError: they may or may not be on the disk, or are not where the next start will look for them; nothing more can
-                be appended by this process.
+            UnreplayableError: one of them could not be read back; none was written, and later appends may succeed.
+            JournalError: they may or may not be on the disk, or are not where the next start will look for them; this process
+                can append nothing more.
         """
         if self._poison:
             raise JournalError(self._poison)
@@ -64,17 +64,17 @@ class Writer:
         return entries
 
     def check(self) -> None:
-        """See that the segment is where the next start will look for it.
+        """Check that the segment is where the next start will look for it.
 
         Raises:
-            JournalError: it was removed, was moved with its folder, or has another file in its place; so nothing more can be
-                appended by this process.
+            JournalError: it was removed, moved with its folder, or replaced by another file; this process can append nothing
+                more.
         """
         try:
             if self._fs.is_at(self._fd, self._path):
                 return
         except OSError:
-            return  # the system does not say: that is no reason to stop
+            return  # the system does not say, which is not a reason to stop
         self._poison = f"the journal {self._path.decode(errors='replace')} was removed or moved while the daemon was writing it"
         raise JournalError(self._poison, hint=_GONE_HINT)
 

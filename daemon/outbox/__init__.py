@@ -6,9 +6,19 @@ Everything here except `result/` and `source/` is a view: it can be rebuilt from
 from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result, checking_result
 from daemon.outbox.stage_names import stage_name
-from daemon.outbox.views import Health, PolledFolder, Waiting, attempt_of, in_line, status_of
+from daemon.outbox.views import (
+    ALIVE_SECONDS,
+    FRESH_SECONDS,
+    SILENT_SECONDS,
+    Health,
+    PolledFolder,
+    Waiting,
+    attempt_of,
+    in_line,
+    status_of,
+)  # fmt: skip
 
 __all__ = [
-    "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting", "attempt_of", "check_result", "checking_result", "in_line",
-    "stage_name", "status_of",
+    "ALIVE_SECONDS", "FRESH_SECONDS", "SILENT_SECONDS", "Health", "NotDurableError", "Outbox", "PolledFolder", "Waiting",
+    "attempt_of", "check_result", "checking_result", "in_line", "stage_name", "status_of",
 ]  # fmt: skip

@@ -89,7 +89,7 @@ class Outbox:
         return self._exists(self.job(job_id))
 
     def has_folder(self, job_id: str) -> bool:
-        """Whether the job's folder is in the outbox. A link in its place is not the folder."""
+        """Whether the job's folder is in the outbox. A link in its place does not count."""
         try:
             return self._fs.lstat(self.job(job_id)).kind == "directory"
         except (FileNotFoundError, NotADirectoryError):
@@ -145,7 +145,7 @@ class Outbox:
         return os.path.join(self.work, name.encode())
 
     def may_have_folder(self, name: str) -> bool:
-        """Whether the folder of an attempt may still be there. A link or a file in its place is not the folder."""
+        """Whether the folder of an attempt may still be there. A link or a file in its place does not count."""
         try:
             return self._fs.lstat(self.attempt(name)).kind == "directory"
         except (FileNotFoundError, NotADirectoryError):

@@ -4,6 +4,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -38,6 +39,14 @@ class PolledFolder(Frozen):
     trouble: str | None = Field(None, description="why the system does not watch it, if it should")
 
 
+#: daemon.json says `alive_at` at least so often.
+ALIVE_SECONDS = 5.0
+#: Whoever missed two of them has something in the way: what it says may be out of date.
+FRESH_SECONDS = 2 * ALIVE_SECONDS + 2.0
+#: A daemon that has said nothing for so long is called silent, here and on the page.
+SILENT_SECONDS = 60.0
+
+
 class Health(Frozen):
     """daemon.json: the daemon's state for programs. Times are UTC, RFC 3339.
 
@@ -66,6 +75,13 @@ class Health(Frozen):
     polled: tuple[PolledFolder, ...] = Field(
         (), description="folders of the inbox that are polled every few seconds; the system reports changes in all others"
     )
+
+    def silent_seconds(self, at: datetime) -> float:
+        """How long the daemon has said nothing. `at` is this moment.
+
+        A time that is still to come is from before the clock was set back, however long ago that is; it counts as far from now.
+        """
+        return abs((at - datetime.fromisoformat(self.alive_at)).total_seconds())
 
 
 def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:

@@ -24,7 +24,7 @@ _REST_SECONDS = 2.0
 _MAX_ODD = 3
 #: Errors that mean: there is no such picture, whatever else may be there.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-#: Answers that come at once and are about one folder alone: somebody changed its rights, and may change them back.
+#: Errors that come at once and concern only one folder: somebody changed its permissions, and may change them back.
 _DENIED = (errno.EACCES, errno.EPERM)
 
 
@@ -89,7 +89,7 @@ class LateWrites:
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
         except OSError as error:
-            # What somebody did to this one folder (a link to itself) must not stop the jobs behind it.
+            # If something is wrong with this one folder (a link to itself), the jobs behind it must still run.
             if error.errno in _NOT_THERE:
                 return None
             raise

@@ -1,6 +1,6 @@
-"""Which models the daemon may expect a worker to use: what the lists of models name and what of it is there.
+"""Which models a worker can be expected to use: those in the lists of models that are installed.
 
-Only for choosing what a spare loads and what a worker may read; whether weights are whole is for the worker to say.
+This only decides what a warm worker loads and what a worker may read. The worker checks whether weights are complete.
 """
 
 import os
@@ -18,12 +18,12 @@ _RECORD = "multiplane.json"
 
 
 class ModelInventory:
-    """The models of one home. Lists are read when it is made; what is installed is looked up each time.
+    """The models of one home. The lists are read when this is created; what is installed is checked each time.
 
     Args:
         models: the folder with the installed weights.
-        model_lists: the lists of models, each adding to the one before it.
-        style_lists: the same of the styles.
+        model_lists: the lists of models; each adds to the one before it.
+        style_lists: the lists of styles, in the same way.
 
     Raises:
         Refusal: a list cannot be read or is not valid.
@@ -38,7 +38,7 @@ class ModelInventory:
         self._engines = {name: style.engine for name, style in styles(style_lists).items()}
 
     def folders(self) -> list[bytes]:
-        """Everything that a worker may need to read for a model: the models' folder, folders of one's own, and the lists."""
+        """Everything a worker may need to read for a model: the models' folder, people's own model folders, and the lists."""
         own = (entry.path for entry in self._listed.values() if entry.path is not None)
         return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 

@@ -13,7 +13,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from daemon.claiming.claims import Claims
-from daemon.contract.records import Job, Process
+from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.jobs import decide
@@ -21,7 +21,7 @@ from daemon.journal import History, prune
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox, status_of
 from daemon.running.runner import JobRunner
-from daemon.supervisor import WorkerPid, reap
+from daemon.supervisor import reap
 
 _MAX_STATUS_BYTES = 1 << 20
 #: Statuses are written in the order in which jobs end. After this many correct ones in a row, the older ones are correct as
@@ -76,7 +76,7 @@ class Recovery:
     def _end_leftover_workers(self, live: list[Job]) -> None:
         """Kill workers of an earlier process whose guardian failed, so that no two work on one job."""
         left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
-        for killed in reap(_pid(process) for process in left):
+        for killed in reap(left):
             logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
 
     def _resume(self, job: Job | None) -> None:
@@ -141,13 +141,3 @@ class Recovery:
         gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:
             logger.info("forgot {} segments of the journal that were older than {} days", gone, keep.days)
-
-
-def _pid(process: Process) -> WorkerPid:
-    return WorkerPid(
-        pid=process.pid,
-        created=process.created,
-        boot_id=process.boot_id,
-        group=process.group,
-        guardian_created=process.guardian_created,
-    )

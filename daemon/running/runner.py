@@ -14,7 +14,7 @@ from itertools import islice
 
 from loguru import logger
 
-from daemon.contract.records import AnyRecord, Ended, Job, Process, Started
+from daemon.contract.records import AnyRecord, Ended, Job, Started
 from daemon.errors import SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
 from daemon.health.world import World
@@ -96,7 +96,7 @@ class JobRunner:
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def settle_accounts(self) -> None:
-        """End some of the jobs that need no worker: refused or cancelled ones, and those whose result must only be published."""
+        """End some of the jobs that need no worker: refused or cancelled ones, and those with a checked result to publish."""
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.results.publish(job)
@@ -178,7 +178,7 @@ class JobRunner:
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
         try:
-            pid = self.supervisor.start(
+            process = self.supervisor.start(
                 command(job, self.outbox, self.settings, attempt=attempt, seen=seen, warm=warm),
                 log=self.outbox.job(job.job_id, b"job.log"),
                 timeout_seconds=job.spec.timeout_seconds if job.spec else self.settings.worker.max_timeout_seconds,
@@ -189,9 +189,6 @@ class JobRunner:
             self.world.blame(cause)
             self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
             return False
-        process = Process(
-            pid=pid.pid, created=pid.created, boot_id=pid.boot_id, group=pid.group, guardian_created=pid.guardian_created
-        )
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
         logger.info("{} started (attempt {})", job.job_id, self.ledger.jobs.live[job.job_id].attempts)

@@ -64,9 +64,9 @@ class WarmWorkers:
     """Keeps one warm worker, if the settings want one.
 
     Args:
-        remaining: seconds until the running jobs are done, by the first of them; none if that is not known.
-        program: a number that changes with the program on the disk.
-        available: bytes of memory that are free for use.
+        remaining: returns the seconds until the first of the running jobs is done; None if unknown.
+        program: returns a number that changes with the program on the disk.
+        available: returns how many bytes of memory are available.
     """
 
     def __init__(

@@ -109,9 +109,9 @@ class HotFolder:
         self._left: dict[bytes, set[bytes]] = {}
         self._unlooked = False
         self._kept: dict[bytes, str] = {}
-        #: Why pairs could not be taken since the last look, by folder and name of the picture: the next look will say it.
+        #: Why pairs could not be taken since the last scan, by folder and name of the picture; the next scan reports it.
         self._put_back: dict[tuple[bytes, bytes], str] = {}
-        #: Of pairs that could not be taken and wait for a person: the names with their folders, and why.
+        #: Pairs that could not be taken and need a person: their names with folders, and why.
         self._stuck: dict[tuple[bytes, bytes], str] = {}
         self._not_before = float("-inf")
         self._closed: str | None = None

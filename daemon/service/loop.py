@@ -50,7 +50,7 @@ class Service:
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
         self._health_at = float("-inf")
-        #: Why nothing can be done now: a folder is away, or the home could not be put in order yet.
+        #: Why nothing can be done now: a folder is away, or the home could not be recovered yet.
         self._problem: str | None = None
         self._absent: str | None = None
         self._troubles = Troubles()
@@ -175,10 +175,10 @@ class Service:
         self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
-        """Are inbox and outbox there? While they are not, nothing is taken, started, failed or deleted.
+        """Check that inbox and outbox are there. While they are not, nothing is taken, started, failed or deleted.
 
         Raises:
-            JournalError: the journal is not there any more.
+            JournalError: the journal is no longer there.
         """
         self._health_at = now + HEALTH_SECONDS
         self._journal.check()

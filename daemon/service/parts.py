@@ -54,10 +54,10 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the parts stand on.
+    """What the parts depend on.
 
-    `program` gives a number that changes with the program on the disk. `inbox_is_local` says whether the inbox is on a local disk
-    now. `clock` gives monotonic seconds, `wall_clock` seconds since 1970.
+    `program` returns a number that changes with the program on the disk. `inbox_is_local` returns whether the inbox is on a
+    local disk now. `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
     """
 
     selector: selectors.BaseSelector

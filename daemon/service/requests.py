@@ -33,7 +33,7 @@ SUFFIX = b".json"
 ANSWER_SUFFIX = b".answer.json"
 #: Seconds. The command line waits 20 s for its answer; a much older answer will never be read.
 _STALE_SECONDS = 600.0
-#: What may not work, beside the requests themselves; none of their names has a blank.
+#: Used in place of a request's name if reading the folder fails; no request's name contains a space.
 _LOOKING = "looking for requests"
 
 

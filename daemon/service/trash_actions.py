@@ -76,7 +76,7 @@ class TrashActions:
         return found.dev, found.ino
 
     def _has(self, job_id: str) -> bool:
-        """Whether a job has its folder. For one that ended a link will do: somebody may have moved the folder to another disk."""
+        """Whether a job has its folder. For an ended job, a link counts: somebody may have moved the folder to another disk."""
         return self._outbox.has_folder(job_id) if job_id in self._ledger.jobs.live else self._outbox.has(job_id)
 
     def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:

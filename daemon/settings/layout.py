@@ -13,28 +13,28 @@ from daemon.catalogues.reading import SHIPPED, Kind
 from daemon.errors import Refusal
 
 PROGRAM = Path(__file__).resolve().parents[2]
-"""What holds the program's packages: the checkout, which is the home until told otherwise, or a folder of installed packages."""
+"""The folder with the program's packages: the checkout, which is also the default home, or the folder of installed packages."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
 """Folders in which nothing may be dropped and no result may appear."""
 
 
 def in_checkout(program: Path = PROGRAM) -> bool:
-    """Whether the program runs from a checkout; else a package was installed, which has neither `make` nor the tests."""
+    """Whether the program runs from a checkout; otherwise a package was installed, which has neither `make` nor the tests."""
     return (program / "pyproject.toml").is_file()
 
 
 def default_home(program: Path = PROGRAM) -> Path:
-    """The home where none is named: the checkout, or, where a package was installed, ``~/Multiplane``."""
+    """The home if none is named: the checkout or, for an installed package, ``~/Multiplane``."""
     return program if in_checkout(program) else Path("~/Multiplane")
 
 
 def make(target: str, program: Path = PROGRAM) -> str:
-    """The command that makes a target of the checkout, from any folder."""
+    """The command that runs a target of the checkout's Makefile, from any folder."""
     return shlex.join(["make", "-C", str(program), target])
 
 
 def set_up_again(program: Path = PROGRAM) -> str:
-    """The command that installs the program and its libraries anew."""
+    """The command that installs the program and its libraries again."""
     return make("setup", program) if in_checkout(program) else "pipx reinstall multiplane"
 
 
@@ -47,7 +47,7 @@ class Layout:
     outbox: Path
     state: Path
     models: Path
-    #: The lists of models and of styles, each adding to the one before it: the program's, then the user's if it is there.
+    #: The lists of models and of styles: the program's, then the user's if it exists. Each adds to the one before it.
     model_lists: tuple[str, ...]
     style_lists: tuple[str, ...]
     #: Where the user's lists are, or would be.
@@ -75,11 +75,6 @@ class Layout:
         return self.state / "lock"
 
     @property
-    def home_bytes(self) -> bytes:
-        """`home` as bytes."""
-        return os.fsencode(self.home)
-
-    @property
     def inbox_bytes(self) -> bytes:
         """`inbox` as bytes."""
         return os.fsencode(self.inbox)
@@ -93,11 +88,6 @@ class Layout:
     def state_bytes(self) -> bytes:
         """`state` as bytes."""
         return os.fsencode(self.state)
-
-    @property
-    def models_bytes(self) -> bytes:
-        """`models` as bytes."""
-        return os.fsencode(self.models)
 
     @property
     def work_bytes(self) -> bytes:
@@ -130,23 +120,25 @@ def lay_out(
     beside: Path | None = None,
     is_network: Callable[[Path], bool],
 ) -> Layout:
-    """Where everything of this home lies. Nothing is created.
+    """Work out where everything in this home is. Nothing is created.
 
-    The state folder holds a journal that must reach the disk and a lock that must hold; network file systems promise neither, so
-    the state of a home on one lies in the user's state folder, under the home's name and a hash of its real path.
+    The state folder holds a journal that must reach the disk and a lock that must hold. Network file systems guarantee neither.
+    So if the home is on one, its state is in the user's state folder, under the home's name and a hash of its real path.
 
     Args:
         home: the home folder, absolute.
-        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is known.
+        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is
+            expanded.
         outbox: where results appear; None for `outbox` in the home.
-        models: where the weights lie; None for one folder that all homes of this user share, or for `models` in the state folder
-            where an earlier version has put some there.
+        models: where the weights are; None for one folder that all homes of this user share, or for `models` in the state folder
+            if an earlier version has put some there.
         catalogue: the first list of models; None for the program's own.
-        beside: the user's settings file, absolute: `models.yaml` and `styles.yaml` in its folder add to the lists. None: no such.
-        is_network: whether a path lies on a network file system.
+        beside: the user's settings file, absolute: `models.yaml` and `styles.yaml` in its folder add to the lists. None: no
+            such file.
+        is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: inbox, outbox and state overlap, or one of them lies in the program.
+        Refusal: inbox, outbox and state overlap, or one of them is inside the program.
     """
     state = _state_of_share(home) if is_network(home) else home / ".state"
     own_models, own_styles = (_own_list(beside, kind) for kind in ("models", "styles"))
@@ -166,13 +158,13 @@ def lay_out(
 
 
 def _own_list(beside: Path | None, kind: Kind) -> tuple[str, ...]:
-    """The user's list, there or not; none where the settings file is the program's own, and so is the list beside it."""
+    """The path of the user's list, even if it does not exist; None if the settings file is the program's own."""
     path = beside.with_name(f"{kind}.yaml") if beside else None
     return () if path is None or os.path.realpath(path) == SHIPPED[kind] else (str(path),)
 
 
 def _there(own: tuple[str, ...]) -> tuple[str, ...]:
-    # A link that leads nowhere is there: its owner is told.
+    # A broken link counts as existing, so that its owner is told about it.
     return tuple(path for path in own if os.path.lexists(path))
 
 

@@ -44,15 +44,15 @@ class Source:
 
 
 def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
-    """Read the settings: shipped file, user's file, environment; each overrides the one before it, key by key.
+    """Read the settings from the shipped file, the user's file and the environment. Each overrides the one before, key by key.
 
     Args:
-        home: the home folder; None for ``MULTIPLANE_HOME``, else the checkout, or ``~/Multiplane`` where there is none.
+        home: the home folder; None for ``MULTIPLANE_HOME``, or else the checkout, or ``~/Multiplane`` if there is no checkout.
         environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
-        is_network: whether a path lies on a network file system.
+        is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: a file cannot be read, or a key is unknown, given twice, or has a value it may not have.
+        Refusal: a file cannot be read, or a key is unknown, is given twice, or has a value that is not allowed.
     """
     named = environ.get(CONFIG)
     if named is None:
@@ -86,8 +86,8 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
 
 
 def _check_lists(paths: Layout) -> None:
-    """Refuse lists of the user's own that are not valid; those of the program alone are taken as they are."""
-    # Imported where they are needed: they take longer than all that is read here.
+    """Refuse the user's own lists if they are not valid; the program's own are not checked."""
+    # Imported only when needed: this takes longer than reading everything here.
     if paths.style_lists != (LISTS["styles"],):
         from daemon.catalogues.styles import styles
 
@@ -176,7 +176,7 @@ def _keys() -> dict[Key, FieldInfo]:
 
 
 def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
-    """The entries of a settings file; none if it may be absent and is."""
+    """The entries of a settings file; none if it is optional and missing."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

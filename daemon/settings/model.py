@@ -131,7 +131,7 @@ class Settings(BaseModel):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names of the styles there are now: the program's, then the user's own, in the order of their files."""
+        """The names of the current styles: the program's, then the user's own, in the order of their files."""
         return self._styles.now()
 
     @property

@@ -1,7 +1,7 @@
-"""The files that come with the program beside its code: configuration, presets, templates of the service.
+"""The files that are shipped with the code: configuration, presets, and templates of the service.
 
-In a checkout they lie at its top, and this folder holds links to them; a wheel holds the files themselves, here. So one path
-finds them in both. Links are followed once, at the import: some readers refuse to follow one.
+In a checkout they are at its top, and this folder contains links to them. In a wheel, the files themselves are here. So one
+path works for both. Links are resolved once, at the import, because some readers refuse to follow one.
 """
 
 from importlib.resources import files
@@ -13,4 +13,4 @@ CONFIG = (FOLDER / "config").resolve()
 LAUNCHD = (FOLDER / "launchd").resolve()
 """The templates that `service install` fills in."""
 PRESETS = FOLDER / "presets"
-"""A folder for each preset that a new inbox gets."""
+"""Contains a folder for each preset of a new inbox."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from daemon.contract.legible import legible
 from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60
@@ -44,7 +45,7 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
     """Text from a file, safe to show in a sentence: cut, and with unprintable characters (line ends, direction marks) escaped."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in cut)
+    return legible(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
 
 
 def quoted(text: str) -> str:

@@ -52,9 +52,9 @@ def parse(data: bytes, *, name: str) -> Sidecar:
 
 
 def requested_id(data: bytes) -> str | None:
-    """The id a sidecar asks for, also when the sidecar is then refused: whoever dropped it waits under that id.
+    """The id that a sidecar asks for, even if the sidecar is then refused: whoever dropped it looks for the job under that id.
 
-    It is honoured if it can be read before the first fault of the YAML, stands there once and is not reserved.
+    It is used if it appears exactly once before the first error in the YAML and is not reserved.
     """
     found: list[str | None] = []
     try:

@@ -1,7 +1,6 @@
 """Runs jobs in worker processes: watches and limits them, ends them with everything they started, and reaps them."""
 
 from daemon.supervisor.outcome import Cancelled, Completed, Failed, Outcome, Stopped
-from daemon.supervisor.process import WorkerPid
 from daemon.supervisor.reaper import reap
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.supervisor import Spare, Supervisor, worker_argv
@@ -15,7 +14,6 @@ __all__ = [
     "Stopped",
     "Supervisor",
     "SupervisorRules",
-    "WorkerPid",
     "reap",
     "worker_argv",
 ]

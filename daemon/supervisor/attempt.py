@@ -1,13 +1,13 @@
-"""One worker from its birth to its end: reads what it says, watches its limits, ends it, and knows how it went.
+"""One worker from its start to its end: reads its messages, watches its limits, ends it, and reports the outcome.
 
-What state it is in, until when, and what follows are decided in `states`; here is the process that it happens to.
+`states` decides which state it is in, until when, and what follows. This module has the process itself.
 
-Life is told by heartbeats, movement by progress; only wall time, a limit and a broken conversation end a worker. A silent one
-may be deep in C code that holds the interpreter, so silence is named in the timeout's sentence, but it is no reason to kill.
-A worker that loses its guardian is ended at once: a second guardian could not be put in its place without a moment in which
-the death of the daemon would leave an orphan.
+Heartbeats show that a worker is alive; progress shows that it gets on. Only wall time, a limit or a broken protocol ends a
+worker. A silent one may be deep in C code that holds the interpreter. So silence is named in the message of a timeout, but does
+not end the worker. A worker that loses its guardian is ended at once: a second guardian could not replace it without a moment
+in which a dying daemon would leave an orphan.
 
-After each of its descriptors that was served, and whenever `next_look` has come, the supervisor calls `step`.
+The supervisor calls `step` each time one of the descriptors was served, and whenever `next_look` has come.
 """
 
 import os
@@ -37,7 +37,7 @@ from daemon.supervisor.working_clock import WorkingClock
 
 
 class Attempt:
-    """A worker and what is known of it. Times are of the supervisor's clock, in seconds.
+    """A worker and what is known about it. Times are seconds of the supervisor's clock.
 
     Args:
         worker: its processes, just started.
@@ -66,7 +66,7 @@ class Attempt:
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
         self._began = self._moved = self._last_sign = clock.now()
-        #: On the clock below the supervisor's: its age counts while it rests, when no limit runs.
+        #: On the clock below the supervisor's, because its age also counts while it waits for a job and no limit runs.
         self.born = clock.moment(self._began)
         self._state: State = states.born(self._began, rules)
         self.job_id: str | None = None
@@ -104,7 +104,7 @@ class Attempt:
         self._companion = process.keep_awake(self.worker.worker.pid)
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
-        """Ask the worker to stop, by message and by SIGTERM; after the grace it is killed with its group."""
+        """Ask the worker to stop, by message and by SIGTERM. After the grace period it is killed with its group."""
         self._enter(states.stop(self._state, self._clock.now(), reason, grace_seconds))
 
     def kill(self, reason: Reason | None = None) -> None:
@@ -129,7 +129,7 @@ class Attempt:
 
     @property
     def over(self) -> bool:
-        """Is nothing left of it?"""
+        """Whether nothing is left of it."""
         return isinstance(self._state, Gone)
 
     def alive(self) -> bool:
@@ -172,7 +172,7 @@ class Attempt:
     # -- what a transition asks for -------------------------------------------------------------------------------------
 
     def _enter(self, step: Step) -> None:
-        """Go over to the next state, then do what it asks for."""
+        """Enter the next state, then do what it asks for."""
         self._state, do = step
         match do:
             case Do.NOTHING:

@@ -15,7 +15,7 @@ from daemon.shipped import CONFIG
 _START_SECONDS = 60.0
 #: The most characters of Python's error output that are shown: people read an exception's last line, not a page.
 _LONGEST_REASON = 300
-#: What a daemon does before anything else: its imports and its settings. What is wrong is the last line of its errors.
+#: What a daemon does first: its imports and its settings. An error is in the last line of its output.
 _START = """
 import sys
 import daemon.cli.verbs.run, daemon.service, pipeline.worker.entry
@@ -31,18 +31,18 @@ _SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 
 
 def fingerprint(more: Iterable[str] = ()) -> int:
-    """A number that changes when a file of the program or its configuration does, the interpreter, or what is installed.
+    """A number that changes with the program's files, its configuration, the interpreter and the installed packages.
 
     Args:
-        more: files that count as configuration, there or not.
+        more: further files that count as configuration; they need not exist.
 
-    Sizes and times are looked at, not contents: some 200 files, about 2 ms.
+    It uses sizes and times, not contents: about 200 files in 2 ms.
     """
     return hash(tuple(sorted(_stamps(more))))
 
 
 def why_not_anew(home: str) -> str | None:
-    """Why a daemon of this home could not be started now from what is on the disk; none if it could.
+    """Why a daemon for this home could not be started now from what is on the disk; None if it could.
 
     Takes as long as its imports.
     """

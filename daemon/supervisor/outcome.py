@@ -35,12 +35,14 @@ class Failed:
 
     Attributes:
         error: why.
-        retryable: another attempt may go better.
+        retryable: another attempt may succeed.
         seconds: how long it took.
-        source, warnings: what the worker said of its picture.
-        ready: whether the worker got ready; before that it reads nothing of its job.
-        starved: the system ended the worker for want of memory that others hold; what it held, bytes. None: it did not.
-        wanting: the worker itself found no memory, and held less than half of it; what it held, bytes. None: it did not say so.
+        source, warnings: what the worker reported about its picture.
+        ready: whether the worker became ready; before that it reads nothing of its job.
+        starved: the system killed the worker because others used up the memory: how many bytes the worker held. None: it did
+            not.
+        wanting: the worker itself found no memory, although it held less than half of it: how many bytes it held. None: it did
+            not.
     """
 
     error: ErrorInfo

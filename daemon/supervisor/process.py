@@ -1,11 +1,11 @@
-"""One worker's processes and pipes: the guardian that leads the group, the worker born into it, and what connects them.
+"""One worker's processes and pipes: the guardian that leads the group, the worker in that group, and what connects them.
 
-Start: guardian first, as leader of a new process group, holding one end of a socket (`lifeline`) of which only the daemon has
-the other; then the worker, into that group. So the group is guarded before the worker exists, and closing the lifeline is
-enough to kill it. Everything is fork+exec through subprocess; the worker inherits descriptors 0, 1, 2, its folder if it confines
-itself to that, and the one pipe for its events, whose number it is told on its command line and which it moves to descriptor 3
-itself: subprocess passes a descriptor on under its own number only, and code between fork and exec is not safe in a program with
-threads.
+The guardian starts first, as leader of a new process group. It holds one end of a socket (`lifeline`), and only the daemon has
+the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and closing the lifeline
+is enough to kill it. Everything is fork+exec through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its
+sandbox needs that, and the one pipe for its events. It learns the number of that pipe from its command line and moves it to
+descriptor 3 itself, because subprocess passes a descriptor on only under its own number, and code between fork and exec is not
+safe in a program with threads.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from daemon.contract.records import Process
 from daemon.platform import process
 from daemon.platform.files import path_of
 
@@ -24,20 +24,6 @@ _CHUNK = 1 << 16
 #: The most chunks of output read at a time: a worker that prints without end must not keep the loop from the others. It is also
 #: more than any pipe holds (1 MiB is Linux's maximum for an ordinary user), so after the group is dead, one read gets the rest.
 _CHUNKS = 17
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPid:
-    """What the journal records about a worker so that a later start can find it; `group` is also the guardian's pid.
-
-    `created` and `guardian_created` are as `daemon.platform.process.created` returns them.
-    """
-
-    pid: int
-    created: float
-    boot_id: str
-    group: int
-    guardian_created: float
 
 
 class WorkerProcess:
@@ -48,10 +34,10 @@ class WorkerProcess:
         guardian_argv: the guardian's command.
         environment: the worker's whole environment.
         folder: its working directory, open.
-        inherited: further descriptors that it gets, under their numbers.
+        inherited: further descriptors that it inherits, under their own numbers.
 
     Raises:
-        OSError: a process or a pipe could not be made; nothing is left running or open.
+        OSError: a process or a pipe could not be created; nothing is left running or open.
     """
 
     def __init__(
@@ -99,10 +85,16 @@ class WorkerProcess:
             self.held = 0
             undo.pop_all()
 
-    def _identify(self) -> WorkerPid:
+    def _identify(self) -> Process:
         # Both are unreaped children of this process, so their pids are theirs, and /proc still has them, dead or alive.
         worker, guardian = process.created(self.worker.pid), process.created(self.group)
-        return WorkerPid(self.worker.pid, worker or 0.0, process.boot_id(), self.group, guardian or 0.0)
+        return Process(
+            pid=self.worker.pid,
+            created=worker or 0.0,
+            boot_id=process.boot_id(),
+            group=self.group,
+            guardian_created=guardian or 0.0,
+        )
 
     def _kill_guardian(self) -> None:
         self.kill()
@@ -143,8 +135,9 @@ class WorkerProcess:
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table."""
-        return self.worker.returncode is not None and self.guardian.returncode is not None
+        """Whether worker and guardian have left the process table, and nothing but zombies is left of their group."""
+        reaped = self.worker.returncode is not None and self.guardian.returncode is not None
+        return reaped and not process.group_runs(self.group)
 
     def close(self) -> None:
         """Close the daemon's ends. Closing the lifeline kills the group if it still exists."""

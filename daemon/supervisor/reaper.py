@@ -9,15 +9,15 @@ import signal
 import time
 from collections.abc import Iterable
 
+from daemon.contract.records import Process
 from daemon.platform import process
-from daemon.supervisor.process import WorkerPid
 
 #: Seconds to wait until the killed processes are gone, so that none writes into a folder that recovery is about to remove.
 _GONE_SECONDS = 5.0
 _PAUSE = 0.01
 
 
-def reap(records: Iterable[WorkerPid]) -> list[WorkerPid]:
+def reap(records: Iterable[Process]) -> list[Process]:
     """Kill what is left of these workers and their groups. Returns the workers of which something was left.
 
     A worker that moved to another group is killed by its own pid. Groups and processes that are ours or the system's are never
@@ -32,7 +32,7 @@ def reap(records: Iterable[WorkerPid]) -> list[WorkerPid]:
     return found
 
 
-def _kill(record: WorkerPid) -> bool:
+def _kill(record: Process) -> bool:
     worker = process.is_same(record.pid, record.created)
     guardian = process.is_same(record.group, record.guardian_created)
     killed = False
@@ -51,5 +51,5 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _alive(record: WorkerPid) -> bool:
+def _alive(record: Process) -> bool:
     return process.is_same(record.pid, record.created) or process.is_same(record.group, record.guardian_created)

@@ -2,8 +2,8 @@
 
     starting → ready → running → stopping → killed → gone
 
-A state may be left out, and each but the last can turn into killed. A state knows what it waits for and until when; each
-transition gives the next state and the one thing that has to be done now. Times are seconds of a `WorkingClock`.
+A state may be skipped, and each but the last can turn into killed. A state knows what it waits for and until when. Each
+transition returns the next state and the one thing to do now. Times are seconds of a `WorkingClock`.
 """
 
 from collections.abc import Callable
@@ -16,29 +16,29 @@ from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.working_clock import GLANCE_SECONDS
 
 NEVER = float("inf")
-#: Once the group is killed its members are gone in milliseconds; a zombie whose new parent never reaps stays for ever.
+#: Seconds. After the group is killed, its members are gone in milliseconds, but a zombie that nobody reaps stays for ever.
 LINGER_SECONDS = 1.0
-#: How soon to look again at a process that should be ending, growing with the time it has taken already.
+#: Seconds until a process that should be ending is checked again; they grow with the time it has already taken.
 _FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
 
 
 class Do(Enum):
-    """What a transition asks for."""
+    """What to do after a transition."""
 
     NOTHING = auto()
     #: Ask the worker to stop, by message and by SIGTERM.
     ASK = auto()
-    #: End the worker and its group with SIGKILL.
+    #: Kill the worker and its group with SIGKILL.
     KILL = auto()
-    #: Measure memory, files and processes; `kill` if a limit is broken.
+    #: Measure memory, files and processes; `kill` if a limit is exceeded.
     MEASURE = auto()
-    #: Let go of everything: this is the end.
+    #: Close everything: this is the end.
     BURY = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The job that was handed over: its time limit in seconds, and when the worker is measured next."""
+    """The job that was sent: its time limit in seconds, and when the worker is next measured."""
 
     timeout: float
     measure_at: float
@@ -54,7 +54,7 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """It has loaded what it needs. Without a job it rests and `by` is never; with one it must have started the job by then."""
+    """It has loaded what it needs. Without a job it waits, and `by` is never; with one, it must have started the job by then."""
 
     by: float = NEVER
     task: Task | None = None
@@ -70,15 +70,15 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """It should be ending: it was asked to, or has said its last word, or both.
+    """It should be ending: it was asked to, or it has sent its last message, or both.
 
     Attributes:
-        before: the state it was in; that state's limit holds on, and it still hears.
-        since: when it began to stop, for the pace of looking.
-        reason: why it was asked to stop; none if it was not.
-        kill_at: when it is killed for not heeding the request; never if it was not asked.
-        leave_by: when it is killed for not ending after its last word; never if it has not said one.
-        flaw: what it will have done then, a clause that completes "the worker …".
+        before: the state it was in; that state's limit still applies, and its messages are still read.
+        since: when it began to stop; the checks become rarer from then on.
+        reason: why it was asked to stop; None if it was not.
+        kill_at: when it is killed for ignoring the request; never if it was not asked.
+        leave_by: when it is killed for not ending after its last message; never if it has not sent one.
+    flaw: the fault to report in that case, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running
@@ -91,11 +91,11 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """It ended or was killed, at `at`, and its group with it; what is left of them is waited for.
+    """It ended or was killed, at `at`, together with its group; the supervisor waits until nothing of it is left.
 
     Attributes:
-        reason: why we ended it; none if it ended by itself.
-        flaw: as in `Stopping`, if that is what it was killed for.
+        reason: why the supervisor ended it; None if it ended by itself.
+        flaw: as in `Stopping`, if that is why it was killed.
     """
 
     at: float
@@ -105,7 +105,7 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Nothing is left of it, or what is left cannot be ended. As it was killed."""
+    """Nothing is left of it, or what is left cannot be ended. The attributes are as in `Killed`."""
 
     killed: Killed
 
@@ -116,7 +116,7 @@ Step = tuple[State, Do]
 
 
 def born(now: float, rules: SupervisorRules) -> Starting:
-    """A worker that has just been started."""
+    """The state of a worker that has just been started."""
     return Starting(now + rules.start_seconds)
 
 
@@ -124,7 +124,7 @@ def born(now: float, rules: SupervisorRules) -> Starting:
 
 
 def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> Starting | Ready:
-    """A job with this time limit was handed over. Its time counts from `started`; until then it has the time for loading."""
+    """A job with this time limit was sent. Its time counts from `started`; until then, the time for loading applies."""
     match state:
         case Starting(task=None) | Ready(task=None):
             return replace(state, by=now + rules.start_seconds, task=Task(timeout, now + rules.sample_seconds))
@@ -155,7 +155,7 @@ def said_started(state: State, at: float) -> State:
 
 
 def said_last_word(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
-    """The worker has nothing more to say, so it should be ending. `flaw`: what it will have done if it does not."""
+    """The worker has sent its last message, so it should be ending. `flaw`: the fault to report if it does not end."""
     leave_by = now + rules.grace_seconds
     match state:
         case Starting() | Ready() | Running():
@@ -169,9 +169,10 @@ def said_last_word(state: State, now: float, flaw: str, rules: SupervisorRules) 
 
 
 def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step:
-    """The worker is to stop within the grace.
+    """The worker must stop within the grace period.
 
-    A cancel replaces any earlier reason, since whoever asks for it does not want another attempt; nothing else replaces one.
+    A cancel replaces any earlier reason, because the person who cancels does not want another attempt. Nothing else replaces
+    one.
     """
     kill_at = now + grace_seconds
     match state:
@@ -190,7 +191,7 @@ def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step
 
 
 def kill(state: State, now: float, reason: Reason | None = None) -> Step:
-    """The worker and its group are to end now; an earlier reason stands."""
+    """The worker and its group must end now; an earlier reason stays."""
     match state:
         case Starting() | Ready() | Running():
             return Killed(now, reason), Do.KILL
@@ -206,9 +207,9 @@ def kill(state: State, now: float, reason: Reason | None = None) -> Step:
 
 
 def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: bool) -> Step:
-    """What the time asks for while the worker is not killed.
+    """What is due while the worker is not killed.
 
-    `ended`: it has ended by itself, or broken the protocol, after which nothing is expected of it.
+    `ended`: it has ended by itself, or broken the protocol, so nothing more is expected from it.
     """
     if ended:
         return kill(state, now)
@@ -224,22 +225,22 @@ def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: 
 
 
 def look_for_rest(state: Killed, now: float, rules: SupervisorRules, *, gone: bool, reaped: bool) -> Step:
-    """What the time asks for once the worker is killed.
+    """What is due once the worker is killed.
 
-    `gone`: nobody is left in its group; `reaped`: worker and guardian have left the process table.
+    `gone`: its group is empty; `reaped`: nothing but zombies is left of it, and neither worker nor guardian is among them.
     """
     patience = LINGER_SECONDS if reaped else rules.kill_seconds
     return (Gone(state), Do.BURY) if gone or now - state.at >= patience else (state, Do.NOTHING)
 
 
 def next_look(state: State, now: float) -> float:
-    """When to look again, if nothing happens before; never if no limit runs. See `GLANCE_SECONDS`."""
+    """When to check again if nothing happens before; never if no limit runs. See `GLANCE_SECONDS`."""
     match state:
         case Starting() | Ready() | Running():
             due = min(state.by, state.task.measure_at if state.task else NEVER)
             return min(due, now + GLANCE_SECONDS) if due < NEVER else NEVER
         case Stopping():
-            # Its job's time is up already if that is why it stops.
+            # If it stops because of a timeout, its job's time is already up.
             by = NEVER if isinstance(state.before, Running) and state.kill_at < NEVER else state.before.by
             return min(_soon(now, state.since), state.kill_at, state.leave_by, by)
         case Killed():
@@ -254,7 +255,7 @@ def next_look(state: State, now: float) -> float:
 
 
 def lived_until(state: State, now: float) -> float:
-    """Its end, or the present if it has not come. What is heard of a worker later, it said before."""
+    """When it ended, or the present if it has not. Messages that are read later were sent before then."""
     match state:
         case Starting() | Ready() | Running() | Stopping():
             return now
@@ -267,7 +268,7 @@ def lived_until(state: State, now: float) -> float:
 
 
 def killed(state: State) -> Killed:
-    """How a worker was killed that is gone."""
+    """How a worker that is gone was killed."""
     match state:
         case Gone():
             return state.killed
@@ -279,7 +280,7 @@ def killed(state: State) -> Killed:
 
 
 def _in_life(state: State, change: Callable[[Alive], Alive]) -> State:
-    """A worker that is asked to stop goes on in its former state until it ends."""
+    """A worker that is asked to stop stays in its former state until it ends."""
     match state:
         case Starting() | Ready() | Running():
             return change(state)

@@ -16,13 +16,14 @@ from typing import Protocol
 from loguru import logger
 
 from daemon.contract.messages import JobCommand, Warm
+from daemon.contract.records import Process
 from daemon.fs import FileSystem, HeldFolder
 from daemon.platform.sandbox import Fence, fenced
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import Outcome, judge
-from daemon.supervisor.process import WorkerPid, WorkerProcess
+from daemon.supervisor.process import WorkerProcess
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.states import NEVER
 from daemon.supervisor.working_clock import WorkingClock
@@ -68,7 +69,7 @@ class Listener(Protocol):
 
 
 def _made(above: HeldFolder, name: bytes) -> HeldFolder:
-    """A folder in an open folder, made if it is missing; NotADirectoryError where a link or a file has its name."""
+    """A folder in an open folder, created if it is missing; NotADirectoryError if a link or a file has its name."""
     with contextlib.suppress(FileExistsError):
         above.mkdir(name)
     return above.enter(name)
@@ -148,7 +149,7 @@ class Supervisor:
 
     # -- jobs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
         """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
         Args:
@@ -220,7 +221,7 @@ class Supervisor:
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
         argv = [*self._argv, "--warm", warm]
         above, name = os.path.split(folder)
-        # A worker gets the very folders that are opened here: others may exchange one for a link before it has started.
+        # The worker gets the very folders that are opened here, because others may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
             worker = WorkerProcess(
                 fenced(argv, self._fence, own.fd) if self._fence else argv,

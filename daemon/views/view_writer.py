@@ -14,7 +14,7 @@ from daemon.contract.records import AnyRecord, BatchClosed, BatchClosing, BatchU
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
-from daemon.outbox import Health, Outbox, PolledFolder, Waiting, in_line, status_of
+from daemon.outbox import ALIVE_SECONDS, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
 from daemon.troubles import Troubles
 from daemon.watch import Polled
@@ -25,8 +25,6 @@ State = Literal["starting", "running", "paused", "offline", "stopped", "refused"
 
 #: status.json and daemon.json change at most twice a second: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
-#: Seconds between two updates of `alive_at` in daemon.json. If it is older than a minute, the daemon counts as dead.
-_ALIVE_SECONDS = 5.0
 #: The most entries in a list; the total is stated next to it.
 MAX_WAITING = 200
 _MAX_ENDED = 200
@@ -85,7 +83,7 @@ class ViewWriter:
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
-        #: Jobs whose folder did not take their status; somebody did something to it, and may undo it.
+        #: Jobs whose folder did not accept their status: somebody changed the folder, and may undo that.
         self._unwritten: dict[str, None] = {}
         self._troubles = Troubles()
         self._written = float("-inf")
@@ -153,10 +151,10 @@ class ViewWriter:
             self._stale = True
 
     def _write_what_was_refused(self) -> None:
-        """Tell the truth in the folders that take a status again: what they say is from before."""
+        """Write the status again in folders that now accept one, because their old one is out of date."""
         for job_id in tuple(self._unwritten):
             job = self._ledger.jobs.find(job_id)
-            # What is told in a folder that was thrown away and is put back is decided with that.
+            # If a folder that was thrown away is put back, other code decides what its status says.
             if job is None or job.discarded:
                 del self._unwritten[job_id]
                 self._troubles.over(job_id)
@@ -224,7 +222,7 @@ class ViewWriter:
 
     def next_write(self) -> float:
         """When `refresh` is due, monotonic seconds."""
-        return self._written + (_SPACING if self._stale or self._moved() else _ALIVE_SECONDS)
+        return self._written + (_SPACING if self._stale or self._moved() else ALIVE_SECONDS)
 
     def _moved(self) -> list[str]:
         """The running jobs whose progress has changed since it was last written."""

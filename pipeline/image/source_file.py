@@ -22,14 +22,15 @@ TRUNCATED = "truncated"  # start of ImageUnreadable's `detail` if the file ends 
 
 @contextlib.contextmanager
 def open_source(path: bytes) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; neither it, nor the folder it is in, nor the one above may be a link.
+    """Open a regular file for reading. Neither the file, nor its folder, nor the folder above may be a link.
 
-    These two are a job's folder and its `source`. Whoever may write to the outbox may exchange either for a link at any moment.
+    These two folders are a job's folder and its `source`. Anybody who can write to the outbox can swap either for a link at any
+    moment.
 
     Raises:
         SourceMissing: there is no such file, or one of its two folders is a link.
-        ImageUnreadable: a link, a folder, a pipe, or not readable.
-        OSError: the disk fails now (`is_passing`).
+        ImageUnreadable: it is a link, a folder or a pipe, or is not readable.
+        OSError: a disk error that may pass (`is_passing`).
     """
     try:
         # O_NONBLOCK: opening a pipe must not wait until somebody writes into it.

@@ -99,7 +99,7 @@ class Pixels:
         return cls(index, rows.astype(np.float32), columns.astype(np.float32), full)
 
     def some(self, places: NDArray[np.intp]) -> "Pixels":
-        """Those at these places in the list."""
+        """The pixels at these positions in the list."""
         return Pixels(self.index[places], self.rows[places], self.columns[places], self.full)
 
     def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:

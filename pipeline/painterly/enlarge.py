@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, resize
 
 Rgb = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _WINDOW = 5  # of the local model, in pixels of the painting: as wide as an edge that the reduction blurred
 _NOISE = 6.0**2  # variance in levels²; below it, the photo only shows grain and compression

@@ -1,4 +1,4 @@
-"""The style that a job asks for, out of the program's list and the user's own."""
+"""Finds the style that a job asks for, in the program's list and the user's own."""
 
 import functools
 
@@ -10,7 +10,7 @@ from daemon.errors import Internal, Refusal, SpecInvalid
 
 @functools.lru_cache(maxsize=4)
 def styles(*paths: str) -> dict[str, StrokesStyle | DiffusionStyle]:
-    """Read the lists of styles, each adding to the one before it; the program's own if none is named.
+    """Read the lists of styles, each adding to the one before it; the program's own if no paths are given.
 
     Raises:
         Internal: a file is missing or not valid; the message names file and line.
@@ -25,7 +25,7 @@ def named(name: str | None, *paths: str) -> tuple[str, StrokesStyle | DiffusionS
     """A style and its name.
 
     Args:
-        name: as in the spec; None takes the first of the list.
+        name: from the spec; None means the first style of the list.
         paths: the lists, as for `styles`.
 
     Raises:

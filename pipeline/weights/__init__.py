@@ -1,10 +1,9 @@
-"""Where weights lie, and whether they are what was fetched.
+"""Where weights are stored, and whether they are what was fetched.
 
-The catalogue lists the models (`daemon.catalogues.models`). Fetched ones lie in `<models>/<name>/` with a record of every file's
-SHA-256 beside them, which is checked each time they are used. A folder of one's own (`path:`) may have such a record; without
-one its weights are named by their own hash. Only safetensors are ever loaded, and never code. Nothing that is imported here
-opens a network connection: that is left to `fetching`, `default_fetch` and `hub`, which only `models fetch` and `models
-fetch-default` import.
+The catalogue lists the models (`daemon.catalogues.models`). Fetched ones are in `<models>/<name>/`, next to a record of every
+file's SHA-256, which is checked each time they are used. A person's own folder (`path:`) may have such a record; without one,
+its weights are identified by their own hash. Only safetensors are ever loaded, and never code. Nothing imported here opens a
+network connection: only `fetching`, `default_fetch` and `hub` do, and only `models fetch` and `models fetch-default` import them.
 """
 
 from daemon.catalogues.models import Catalogue, Entry, Polarity

@@ -1,4 +1,7 @@
-"""The models that a worker or a command knows, from the program's list and the user's own. The weights are not looked at here."""
+"""The models that a worker or a command knows, from the program's list and the user's own.
+
+Does not read the weights themselves.
+"""
 
 import functools
 
@@ -10,7 +13,7 @@ from daemon.errors import Internal, Refusal, WeightsMissing
 
 @functools.lru_cache(maxsize=4)
 def catalogue(*paths: str) -> Catalogue:
-    """Read the lists of models, each adding to the one before it; the program's own if none is named.
+    """Read the lists of models, each adding to the one before it; the program's own if no paths are given.
 
     Raises:
         Internal: a file is missing or not valid; the message names file and line.

@@ -1,8 +1,8 @@
-"""Fetching: the files of a model, checked byte for byte, in place whole or not at all.
+"""Fetches the files of a model, checks them byte for byte, and puts them in place with one rename.
 
-They come into `<models>/.fetch-<name>/`, which stays when the fetch is interrupted and is gone on with the next time. Every file
-is compared with the hash that the list of models pins, if it pins one, and with the one the hub announces. Then the record is
-written and the folder renamed into place.
+They arrive in `<models>/.fetch-<name>/`. If the fetch is interrupted, this folder stays, and the next fetch continues with it.
+Every file is compared with the hash that the hub announces, and with the one in the list of models if there is one. Then the
+record is written, and the folder is renamed into place.
 """
 
 import errno

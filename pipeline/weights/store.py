@@ -209,7 +209,7 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
 
 
 def put_away(where: str) -> None:
-    """Remove a folder, which disappears as a whole at once; of a link, only the link. Does nothing if it does not exist."""
+    """Remove a folder: it disappears at once, as a whole. A link is removed, not followed. What does not exist is fine."""
     if os.path.islink(where):
         os.unlink(where)
     elif os.path.exists(where):

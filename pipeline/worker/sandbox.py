@@ -132,16 +132,16 @@ def has_seccomp() -> bool:
 
 
 def confine(read: Sequence[str], devices: Sequence[str], own: int) -> None:
-    """Confine this process, its later threads and its children for good. Call it while there is one thread only.
+    """Put this process, its later threads and its children into the sandbox for good. Call this while there is only one thread.
 
     Args:
-        read: files and folders that may be read, with all in them; what is not there is passed over.
+        read: files and folders that may be read, including everything below them; missing ones are skipped.
         devices: devices that may be used.
-        own: the one folder in which everything may be made, changed and removed, open; closed here. It is no path, as whoever
-            may write to the outbox can put a link in the folder's place at any moment.
+        own: descriptor of the only folder in which files may be created, changed and removed; closed here. It is not a path,
+            because anybody who can write to the outbox can put a link in the folder's place at any moment.
 
     Raises:
-        OSError: the kernel refused what it said it can do.
+        OSError: the kernel refused something that it claims to support.
     """
     _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
     _drop_capabilities()
@@ -198,7 +198,7 @@ def _allow_path(ruleset: int, path: str, rights: int) -> None:
 
 
 def _allow(ruleset: int, fd: int, rights: int) -> None:
-    """Allow this with an open file, or an open folder and all in it."""
+    """Allow this for an open file, or for an open folder and everything below it."""
     if not stat.S_ISDIR(os.fstat(fd).st_mode):
         rights &= _OF_FILES
     rule = struct.pack("=Qi", rights, fd)

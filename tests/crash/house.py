@@ -19,6 +19,7 @@ from daemon.clock import rfc3339
 from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
+from daemon.contract.records import Process
 from daemon.contract.requests import Request
 from daemon.contract.status import Output, Source, Status
 from daemon.errors import ImageType, ImageUnreadable, WorkerCrashed
@@ -33,7 +34,7 @@ from daemon.running.recovery import Recovery
 from daemon.running.runner import JobRunner
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from daemon.supervisor import Cancelled, Completed, Failed, Stopped, WorkerPid
+from daemon.supervisor import Cancelled, Completed, Failed, Stopped
 
 logger.remove()
 
@@ -121,7 +122,7 @@ class Workers:
     def subscribe(self, listener: JobRunner) -> None:
         self._listener = listener
 
-    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> WorkerPid:
+    def start(self, command: JobCommand, *, log: bytes, timeout_seconds: float) -> Process:
         assert timeout_seconds > 0
         fs = self._fs
         try:
@@ -133,7 +134,7 @@ class Workers:
         attempt, picture = os.fsencode(command.attempt), os.path.join(os.fsencode(command.source), to_bytes(command.image))
         self.started.append(command.job_id)
         self._running[command.job_id] = [0, self._work(command, attempt, fs.read(picture, 1 << 20))]
-        return WorkerPid(pid=2**22 + len(self.started), created=1.0, boot_id=BOOT, group=2**22, guardian_created=1.0)
+        return Process(pid=2**22 + len(self.started), created=1.0, boot_id=BOOT, group=2**22, guardian_created=1.0)
 
     def _work(self, command: JobCommand, attempt: bytes, picture: bytes) -> object:
         word = picture.split()[0]

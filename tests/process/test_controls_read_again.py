@@ -64,7 +64,7 @@ def test_an_error_that_passes_is_over_when_it_has_passed(
     assert inbox.ready == []
     assert inbox.reasons == {f"{name} cannot be read now: {os.strerror(code)}"}
     assert inbox.decision.look_again_at == pytest.approx(15.0)
-    assert not inbox.decision.only_people_can_help
+    assert any(item.will_resolve for item in inbox.decision.waiting)
     inbox.at(15.0)
     assert inbox.ready == []
     disk.code = None
@@ -79,7 +79,7 @@ def test_what_is_wrong_in_the_file_waits_for_a_person(tmp_path: Path) -> None:
     (tmp_path / "folder" / "a.jpg").write_bytes(b"x")
     inbox = Inbox(tmp_path)
     inbox.at(10.0)
-    assert inbox.decision.only_people_can_help
+    assert not any(item.will_resolve for item in inbox.decision.waiting)
     assert inbox.decision.look_again_at is None
 
 

@@ -16,7 +16,6 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from daemon.supervisor import WorkerPid
 from tests.by_path import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -81,9 +80,9 @@ class Workers:
     def subscribe(self, listener) -> None:
         self.listener = listener
 
-    def start(self, command, **_more) -> WorkerPid:
+    def start(self, command, **_more) -> Process:
         self.commands.append(command)
-        return WorkerPid(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
+        return Process(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
 
     def cancel(self, job_id) -> bool:
         self.cancelled.append(job_id)

@@ -57,7 +57,7 @@ def install(
     _check_quick_action(quick_action, wait=wait)
     settings, its = settings_of(home), manager()
     if show:
-        # The file alone on standard output, so that it can be piped.
+        # Standard output has only the file, so that it can be piped.
         err.print(f"Would be installed as {printable(str(its.path()))}:", markup=False)
         typer.echo(its.content(_facts(settings)), nl=False)
         return

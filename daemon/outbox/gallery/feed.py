@@ -13,12 +13,13 @@ from daemon.outbox.gallery.cards import Card, card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
-from daemon.outbox.views import Health
+from daemon.outbox.views import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"
-#: The page calls the daemon silent after a minute. With four reports in that time, one late report raises no alarm.
-ALIVE_SECONDS = 15.0
+#: Seconds between two reports to the page that the daemon is alive. With four before the page calls it silent, one late report
+#: raises no alarm.
+REPORT_SECONDS = SILENT_SECONDS / 4
 #: How many ended jobs are read from the journal at a start, to find those that never reached the page.
 _RECENT = 200
 #: The same if there are no chunks at all: as many as people may look for, but few enough for a quick start.
@@ -121,7 +122,7 @@ class Gallery:
             del self._ended[job_id]
         chunks.flush()
         feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
-        if feed == self._written and now < self._written_at + ALIVE_SECONDS:
+        if feed == self._written and now < self._written_at + REPORT_SECONDS:
             return
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
         write_atomic(self._fs, os.path.join(self._folder, _LIVE), text.encode("ascii"), durable=False)

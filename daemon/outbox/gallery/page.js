@@ -1,6 +1,5 @@
 // Drawing the page, and what people can do on it.
 
-const SILENT = 60_000; // ms; the daemon reports that it is alive four times in that time
 const STEP = 60; // cards put on the page at a time
 const UNFINISHED = "Unfinished"; // the running jobs, while no daemon is known to work on them
 const LAST_HEARD = "as of the last report"; // beside what may be out of date

@@ -45,7 +45,7 @@ def canonical(path: bytes) -> bytes:
 
 
 def path_of(fd: int) -> bytes:
-    """A path that leads into an open folder, for this process and for those it forks; no name on the disk has a part in it."""
+    """A path to an open folder, for this process and those it forks. It does not depend on any name on the disk."""
     return b"/proc/self/fd/%d" % fd
 
 

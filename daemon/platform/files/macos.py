@@ -48,7 +48,10 @@ def canonical(path: bytes) -> bytes:
 
 
 def path_of(fd: int) -> bytes:
-    """Where an open file or folder lies now. There is no other path to it (/dev/fd leads to no folder): it may move away."""
+    """The current path of an open file or folder.
+
+    MacOS has no other path to it (/dev/fd has no folders), so it may become wrong.
+    """
     return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
 
 

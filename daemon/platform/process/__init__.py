@@ -39,6 +39,17 @@ def kill_group(group: int, signal: int) -> bool:
     return True
 
 
+def group_runs(group: int) -> bool:
+    """Whether any process of a group is more than a zombie."""
+    for member in psutil.process_iter():
+        try:
+            if os.getpgid(member.pid) == group and member.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            continue
+    return False
+
+
 def signal_process(pid: int, signal: int) -> bool:
     """Signal one process; False if it does not exist. The caller must know that the pid still belongs to it.
 
@@ -66,7 +77,7 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    Resident sizes count a page that forked processes share once for each process, so their sum is an upper bound. If it exceeds
+    Each resident size includes the pages that forked processes share, so the sum is an upper bound. If it exceeds
     `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which requires walking the mappings.
     """
     bound = sum(_memory(process, exact=False) for process in processes)

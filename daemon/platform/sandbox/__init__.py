@@ -54,7 +54,7 @@ def _interpreter() -> Iterable[str]:
 
 
 def _program() -> Sequence[str]:
-    """The two packages and the shipped configuration, not the folder they lie in: it may be the home with the inbox."""
+    """The two packages and the shipped configuration, but not their parent folder: it may be the home with the inbox."""
     spec = importlib.util.find_spec("pipeline")
     places = list(spec.submodule_search_locations or ()) if spec else []
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

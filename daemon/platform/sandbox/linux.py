@@ -43,7 +43,7 @@ _MACHINES = ("x86_64", "aarch64")
 
 
 def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
-    """The command of a worker that confines itself to this sandbox; `own`: its attempt folder, open, which it inherits."""
+    """The command of a worker that puts itself into this sandbox; `own`: its attempt folder, open, which it inherits."""
     read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
     return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": own})]
 

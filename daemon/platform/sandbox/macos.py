@@ -50,7 +50,7 @@ _PROFILE = """(version 1)
 def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
     """The command of a worker inside this sandbox; `own`: its attempt folder, open.
 
-    The profile names the place of this very folder: a link that is put there later leads out of it.
+    The profile names the real path of this folder, so a link that is later put in its place leads outside the sandbox.
     """
     interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
     profile = _PROFILE.format(

@@ -1,9 +1,9 @@
-"""What a large hole may hold: copies of what is around it, found from coarse to fine.
+"""Fills large holes with copies of their surroundings, from coarse to fine.
 
-The coarsest scale is grown along strong lines (`structure`). Each finer one takes over where its cells were
-copied from, improves that (C. Barnes et al., "PatchMatch", 2009) and lets overlapping copies agree (Y. Wexler, E. Shechtman,
-M. Irani, "Space-Time Completion of Video", 2007). Sources at the same height are preferred, and those of the colour that a smooth
-fill would have.
+The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the
+one before, improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M.
+Irani, "Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth
+fill.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vo
 from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
-"""Weight from which a cell is known for certain."""
+"""From this weight on, a cell counts as known for certain."""
 COARSEST = 100
-"""Cells on the longer side at which the lines are grown: as many as it takes to see them."""
+"""Cells on the longer side on which the lines are grown: just enough to see them."""
 COARSEST_AT_ALL = 200
-"""The same where so little is known that coarser cells would hold no whole patch; growing takes too long beyond that."""
+"""The same if so little is known that coarser cells would contain no whole patch. With more cells, growing takes too long."""
 LEAST_SOURCES = 50
-"""Whole patches without which there is nothing to choose from."""
+"""With fewer whole patches than this, there is nothing to choose from."""
 ROUNDS = 2
 """Searches and votes at each scale; more change little."""
 HEIGHT_WEIGHT = 0.12
-"""Levels for each 255th of the picture's height between a cell and its source, as a difference of all pixels of the patch."""
+"""Penalty for a source at another height: levels per 255th of the picture's height, for every pixel of the patch."""
 TONE_WEIGHT = 0.4
-"""Share of the difference between the smooth fills' colours at a cell and at its source that counts likewise."""
+"""The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
 TONE_SCALE = 0.04
 """Blur of the smooth fill, as a share of the longer side: it is to say how bright and what colour, not what is there."""
 TOGETHER = 0.5
@@ -41,18 +41,19 @@ SETTLINGS = 3
 """Rounds in which cells go along with their neighbours."""
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
-"""Random sources are tried as far away as these fractions of the longer side, then ever nearer."""
+"""Random sources are tried at distances up to these fractions of the longer side, then ever nearer."""
 SEED = 20240
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A filled picture and where it was copied from.
+    """A filled picture, and where it was copied from.
 
     Attributes:
-        colour: float32 (h, w, 3), the picture, its hole filled by votes of the copies: a little blurred.
+        colour: float32 (h, w, 3), the picture with its hole filled by votes of the copies, slightly blurred.
         hole: bool (h, w), what was filled.
-        source: int32 (h, w), flat index of the cell that each cell of the hole is copied from; a whole patch around it is known.
+        source: int32 (h, w), flat index of the cell that each cell of the hole is copied from; the whole patch around it is
+            known.
     """
 
     colour: NDArray[np.float32]
@@ -63,14 +64,14 @@ class Completion:
 def complete(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> Completion | None:
     """Fill what is unknown with copies of what is known.
 
-    The same input gives the same output: chance comes from a fixed seed.
+    The same input always gives the same output: random choices use a fixed seed.
 
     Args:
         colour: float32 (h, w, 3), anything where the weight is 0.
-        weight: float32 (h, w), the share of each cell that is known, 0 to 1.
+        weight: float32 (h, w), the fraction of each cell that is known, 0 to 1.
 
     Returns:
-        The completion; None where nothing is unknown, or too little is known to copy from.
+        The completion; None if nothing is unknown, or too little is known to copy from.
     """
     scales = [(colour, weight)]
     while max(scales[-1][1].shape) > COARSEST:
@@ -98,7 +99,7 @@ def _halved(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[N
 def _at_scale(
     colour: NDArray[np.float32], weight: NDArray[np.float32], coarser: Completion | None, chance: np.random.Generator
 ) -> Completion:
-    """One scale: from the coarser one, or from nothing."""
+    """Complete one scale, starting from the coarser one or from nothing."""
     height, width = weight.shape
     hole = weight <= KNOWN
     sources = whole(~hole)
@@ -112,7 +113,7 @@ def _at_scale(
     else:
         source = snapped.reshape(-1)[_finer(coarser.source, (height, width))]
         picture = np.where(hole[..., None], resize(coarser.colour, (height, width), cv2.INTER_LINEAR), colour)
-        # The sources say more than the enlarged picture does: what they copy is sharp.
+        # The sources are better than the enlarged picture: what they copy is sharp.
         picture = vote(picture, hole, source, np.where(touching(hole), np.float32(1), np.float32(np.inf)))
     context = np.empty((height, width, 4), np.float32)
     context[..., 0] = np.arange(height, dtype=np.float32)[:, None] * np.float32(HEIGHT_WEIGHT * SIDE * 255 / height)
@@ -125,7 +126,7 @@ def _at_scale(
 
 
 def _finer(source: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int32]:
-    """The same copies on a grid of half the step: flat indices there, int32 `shape`."""
+    """The same copies on a grid with half the step: flat indices there, int32 `shape`."""
     (height, width), (rows, columns) = shape, source.shape
     y, x = np.mgrid[:height, :width].astype(np.int32)
     above, left = np.minimum(y // 2, rows - 1), np.minimum(x // 2, columns - 1)
@@ -142,17 +143,17 @@ def _search(
     snapped: NDArray[np.int32],
     chance: np.random.Generator,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Better sources: those beside the neighbours' sources, some at random, and the neighbours' again.
+    """Find better sources: those next to the neighbours' sources, some random ones, then the neighbours' again.
 
     Args:
         described: float32 (h · w, c), as from `describe`.
-        targets: int32 (n,), the cells that want a source.
-        source: int32 (h, w), what they have.
-        snapped: int32 (h, w), the cell next to each that may be a source.
-        chance: where random sources come from.
+        targets: int32 (n,), the cells that need a source.
+        source: int32 (h, w), their current sources.
+        snapped: int32 (h, w), for each cell the nearest one that may be a source.
+        chance: the random generator.
 
     Returns:
-        The sources, and what they cost: infinite where there is no target.
+        The sources and their costs; the cost is infinite where there is no target.
     """
     height, width = source.shape
     rows, columns = np.divmod(targets, np.int32(width))
@@ -165,7 +166,7 @@ def _search(
         return np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
 
     def at(down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The source next to a place."""
+        """The source nearest to a place."""
         place = np.clip(down, 0, height - 1) * np.int32(width) + np.clip(across, 0, width - 1)
         return np.asarray(allowed[place], np.int32)
 

@@ -1,8 +1,8 @@
-"""What lies behind: the colours of a layer where nearer layers cover it.
+"""Fills what is hidden: the colours of a layer where nearer layers cover it.
 
-As far as the preview can uncover, the fill is smooth with texture on it. Deeper in, where only a person who takes the layers
-apart looks, the farthest layer is completed with copies of what is around (`plate`). A layer is filled from its
-own pixels alone.
+As far as the preview can uncover, the fill is smooth with texture on it. Deeper parts only show when a person takes the layers
+apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from
+its own pixels alone.
 """
 
 from dataclasses import dataclass
@@ -45,14 +45,16 @@ class Fill:
     """A layer's colours where it is covered.
 
     Attributes:
-        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and how strongly it is.
+        ground: float32 (h, w, 4) on the grid, defined everywhere: the colour before texture is added, and the texture's
+            strength.
         reach: float32 (h, w) on the grid, 0 to 1: where the layer exists behind nearer ones; 1 on its own pixels.
-        near: bool (h, w) on the grid: reach and the soft borders around it; nothing of the layer lies elsewhere.
-        base: float32 (h', w', 3) on the grid of the texture: the layer without it; a pixel's texture is what it differs from it.
-        choice: uint8 (h', w'), which of `moves` a cell copies by.
-        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 where there is no texture.
+        near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
+        base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
+            this.
+        choice: uint8 (h', w'): the index in `moves` by which a cell copies.
+        moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
         layer: which layer this is.
-        plate: what the deep part of large holes holds; None where there is none, or nothing to copy.
+        plate: the deep part of large holes; None if there is none, or nothing to copy.
     """
 
     ground: NDArray[np.float32]
@@ -146,7 +148,7 @@ class Filler:
         return None if found is None else plate_of(found, share, grid)
 
     def detailed(self, fill: Fill) -> NDArray[np.bool_]:
-        """The pixels, bool (H, W), at which a fill is more than its ground."""
+        """The pixels, bool (H, W), whose fill has more than its ground."""
         there = self.grid.enlarge_mask(grown(fill.ground[:, :, 3] > 0, 3))
         if fill.plate is not None:
             share = grown(fill.plate.share > 0, 3)

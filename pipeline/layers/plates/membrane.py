@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, channels, resize
 
 RELAXATIONS = 1
-"""Rounds of smoothing per level, which carry slopes on into the unknown as a membrane would (a multigrid without a way back)."""
+"""Rounds of smoothing per level. They continue slopes into the unknown, as a membrane would (a one-way multigrid)."""
 
 
 def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill what is unknown from what surrounds it, smoothly.
+    """Fill what is unknown smoothly from its surroundings.
 
     Args:
         product: float32 (h, w, 3), colour times weight.
@@ -29,7 +29,7 @@ def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
     coarse: NDArray[np.float32] = top / channels(np.maximum(mass, np.float32(1e-12)))
     for fine, mass in reversed(levels[:-1]):
         coarse = resize(coarse, mass.shape, cv2.INTER_LINEAR).copy()
-        # A cell that is known in part is its known part: mixing it with the coarser guess would bleed.
+        # A partly known cell takes the colour of its known part: mixing it with the coarser guess would bleed.
         sure = channels(np.minimum(mass * np.float32(8.0), np.float32(1.0)))
         known = fine / channels(np.maximum(mass, np.float32(1e-6)))
         coarse += sure * (known - coarse)

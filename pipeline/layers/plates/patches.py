@@ -1,4 +1,4 @@
-"""Square patches of a coarse picture: what they look like, where whole ones lie, and what overlapping copies of them agree on."""
+"""Square patches of a coarse picture: their descriptions, where whole ones are, and the average of overlapping copies."""
 
 import cv2
 import numpy as np
@@ -8,13 +8,13 @@ from pipeline.image.filters import grown
 
 RADIUS = 3
 SIDE = 2 * RADIUS + 1
-"""Cells on a patch's side: large enough to hold a piece of structure, small enough that whole ones lie between things."""
+"""Cells on a patch's side: large enough for a piece of structure, small enough that whole ones fit between things."""
 _WINDOW = 2.0
 """Standard deviation of the weights within a patch, in cells: its middle counts most."""
 _VOTE = 1.5
-"""The same where overlapping copies are averaged: closer to the middle, so that the mean stays sharp."""
+"""The same for averaging overlapping copies: narrower, so that the mean stays sharp."""
 _FADED = 20.0
-"""Exponent beyond which a vote means nothing; without a bound, cells whose votes are all bad would get none."""
+"""Largest exponent of a vote. Without a limit, cells whose votes are all bad would get none."""
 _LUMA = tuple((u, v) for u in range(4) for v in range(4) if u + v <= 3)
 _CHROMA = ((0, 0), (0, 1), (1, 0))
 LENGTH = len(_LUMA) + 2 * len(_CHROMA)
@@ -37,20 +37,20 @@ _WAVES = _cosines()
 
 
 def describe(colour: NDArray[np.float32], context: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the patch around each cell looks like: ten coefficients of its brightness, three each of its two colour differences.
+    """Describe the patch around each cell: ten coefficients for brightness, three for each of the two colour differences.
 
-    Squared distances between descriptions are those between the patches, less what is finer than the coefficients tell.
+    Squared distances between descriptions equal those between the patches, except for details finer than the coefficients.
 
     Args:
         colour: float32 (h, w, 3).
-        context: float32 (h, w, c), appended as it is.
+        context: float32 (h, w, c), appended unchanged.
 
     Returns:
         float32 (h · w, LENGTH + c).
     """
     height, width = colour.shape[:2]
     red, green, blue = (colour[..., k] for k in range(3))
-    # An orthonormal change of the colours: distances stay what they are.
+    # An orthonormal change of colour axes, which preserves distances.
     planes = (
         ((red + green + blue) / np.float32(3**0.5), _LUMA),
         ((red - blue) / np.float32(2**0.5), _CHROMA),
@@ -67,18 +67,18 @@ def describe(colour: NDArray[np.float32], context: NDArray[np.float32]) -> NDArr
 
 
 def whole(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The cells whose whole patch is known and lies in the picture."""
+    """The cells whose whole patch is known and inside the picture."""
     inside = cv2.erode(known.view(np.uint8), np.ones((SIDE, SIDE), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(inside, np.uint8).view(np.bool_)
 
 
 def touching(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The cells whose patch has a cell of the hole."""
+    """The cells whose patch contains a cell of the hole."""
     return grown(hole, SIDE)
 
 
 def nearest(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The flat index of a cell of the mask next to each cell, int32 (h, w); the mask is not empty."""
+    """For each cell, the flat index of the nearest cell in the mask, int32 (h, w); the mask must not be empty."""
     _, labels = cv2.distanceTransformWithLabels(
         (~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -91,16 +91,16 @@ def nearest(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 def vote(
     colour: NDArray[np.float32], hole: NDArray[np.bool_], source: NDArray[np.int32], cost: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Fill a hole with the mean of all copied patches that overlap each cell (Wexler, Shechtman, Irani, 2007).
+    """Fill a hole: each cell gets the mean of all copied patches that overlap it (Wexler, Shechtman, Irani, 2007).
 
     Args:
         colour: float32 (h, w, 3).
         hole: bool (h, w).
         source: int32 (h, w), flat index of the cell whose patch is copied around each cell; its whole patch is known.
-        cost: float32 (h, w), how badly the copy fits, squared levels; infinite where nothing is copied.
+        cost: float32 (h, w), how badly the copy fits, in squared levels; infinite where nothing is copied.
 
     Returns:
-        The picture, filled.
+        The picture with its hole filled.
     """
     width = hole.shape[1]
     usual = float(np.percentile(cost[np.isfinite(cost)], 75)) + 1e-3
@@ -116,7 +116,7 @@ def vote(
         for across in range(-RADIUS, RADIUS + 1):
             centre = middle - (down * wide + across)
             weight = trust[centre] * np.float32(np.exp(-(down * down + across * across) / (2 * _VOTE**2)))
-            # Beyond the picture's edge the weight is 0, and any cell will do.
+            # Beyond the picture's edge the weight is 0, so any cell will do.
             copied = with_one.take(sources[centre] + np.int32(down * width + across), axis=0, mode="clip")
             copied *= weight[:, None]
             total += copied

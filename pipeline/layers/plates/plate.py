@@ -1,7 +1,8 @@
-"""The deep part of a large hole at full size: the photo's own pixels, copied from where the completion says.
+"""The deep part of a large hole at full size: the photo's own pixels, copied from the sources of the completion.
 
-The completion (`completion`) works on a coarse grid. What is finer than its cells comes from the photo by the
-same moves; brightness and colour, blurred over a few cells, are the completion's, so that copies from two places meet unseen.
+The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in
+the same way. Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies
+from two places.
 """
 
 from dataclasses import dataclass
@@ -16,19 +17,22 @@ from pipeline.layers.plates.completion import Completion
 
 SIDE = 512
 """Most cells on the longer side."""
-HOLE = 40_000
+HOLE = 60_000
 """About how many cells may have to be filled: they take half a second. Larger holes get coarser cells."""
 BLENDED = (0.6, 1.0)
-"""Shares of the preview's reach between which the completion takes over. Nearer the edge the fill is closer to the truth by every
-measure; from here on structure is level (SSIM, GMS), texture is half lost, and ending later leaves a blurred outline."""
+"""The completion takes over between these fractions of the preview's reach.
+
+Nearer the edge, the fill is closer to the truth by every measure. From here on, both have equal structure (SSIM, GMS), texture
+is half lost, and a later change would leave a blurred outline.
+"""
 SPECK = 3.0
-"""Cells within which the completion takes over around specks, whose own pixels stay: little more than their soft border."""
+"""How many cells around specks, whose own pixels stay, the completion needs to take over: little more than their soft border."""
 MOSTLY = 0.5
 """Share of a cell from which it counts as known where only distances matter."""
 SEAM = 0.17
 """Half the width in cells over which two copies go over into each other: together they have less contrast than each."""
 BLUR = 2.0
-"""Standard deviation in cells of what is taken from the completion rather than from the copy."""
+"""Standard deviation, in cells, of the blur. Only the blurred tone comes from the completion; detail comes from the copy."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Plate:
     """How to copy.
 
     Attributes:
-        share: float32 (h, w), how far the copy replaces what is there without it, 0 to 1.
+        share: float32 (h, w), how far the copy replaces what would be there without it, 0 to 1.
         tone: float32 (h, w, 3), the completion, blurred.
         moves: int16 (h, w, 2), (dy, dx) in pixels from each cell to its source.
     """
@@ -86,15 +90,14 @@ class Plate:
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
     """The grid to complete a picture of shape (H, W, …) on, of which the share `filled` is to be filled."""
     height, width = shape[:2]
-    step = max(max(height, width) / SIDE, (height * width * filled / HOLE) ** 0.5)
-    whole = int(np.ceil(step))
-    return Grid((height, width), (-(-height // whole), -(-width // whole)))
+    step = max(-(-max(height, width) // SIDE), round((height * width * filled / HOLE) ** 0.5))
+    return Grid((height, width), (-(-height // step), -(-width // step)))
 
 
 def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known shares of cells, float32 (h, w), less those of pieces that stand alone and are smaller than the reach, in cells.
+    """The known fractions of cells, float32 (h, w), without isolated pieces that are smaller than the reach, in cells.
 
-    A speck between a thing's parts says little of what is behind all of it, and is often the thing's own colour.
+    A speck between a thing's parts says little about what is behind all of it, and often has the thing's own colour.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((weight >= MOSTLY).view(np.uint8), connectivity=8)
     large = np.zeros(count, np.bool_)
@@ -106,7 +109,7 @@ def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) 
     """How far the completion replaces the fill at each cell, float32 (h, w), 0 to 1, by its distance from what is known.
 
     Args:
-        weight: float32 (h, w), the share of each cell that is known.
+        weight: float32 (h, w), the fraction of each cell that is known.
         large: the same without specks.
         reach: how far the preview can uncover what is unknown, in cells.
     """
@@ -117,7 +120,7 @@ def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) 
 
 
 def _ramp(weight: NDArray[np.float32], begin: float, end: float) -> NDArray[np.float32]:
-    """0 up to a distance from what is known, 1 from another on, both in cells."""
+    """0 up to one distance from what is known, 1 from another on, both in cells."""
     distance = cv2.distanceTransform((weight < MOSTLY).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(np.clip((distance - begin) / (end - begin), 0.0, 1.0), np.float32)
 
@@ -126,8 +129,8 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
     """The copy at full size.
 
     Args:
-        found: on the cells of `grid`.
-        share: float32 (h, w), how far it is to be seen.
+        found: the completion on the cells of `grid`.
+        share: float32 (h, w), how strongly it shows.
         grid: from `grid_of`.
     """
     height, width = grid.shape

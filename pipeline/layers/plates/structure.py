@@ -1,8 +1,8 @@
-"""The first guess of what lies in a hole: grown inwards patch by patch, along strong lines first.
+"""The first guess of what a hole contains: grown inwards patch by patch, along strong lines first.
 
-After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004).
-It is meant for a picture of less than a hundred cells on a side: there it takes a tenth of a second and sees the large lines; the
-finer scales only follow them.
+After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). It is
+for pictures of less than a hundred cells per side. There it takes a tenth of a second and sees the large lines; the finer
+scales only follow them.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from pipeline.image.filters import box, grown, narrowest, power
 from pipeline.layers.plates.patches import RADIUS, SIDE
 
 MOST_SOURCES = 4000
-"""Patches that are compared at each step, evenly picked: their pixels stay in a core's cache."""
+"""How many patches are compared at each step, evenly picked: their pixels fit in a core's cache."""
 FLAT = 8.0
-"""Levels added to the strength of the lines: where there are none, growth goes by what is surest."""
+"""Levels added to the strength of the lines. Where there are none, growth starts from what is most certain."""
 HEIGHT_WEIGHT = 0.3
-"""Squared levels a pixel for a source that is one 255th of the picture's height away: ground is copied from ground."""
+"""Squared levels per pixel for a source that is a 255th of the picture's height away, so that ground is copied from ground."""
 TONE_WEIGHT = 1.0
-"""Share of the squared difference between a source's mean colour and the smooth fill's: a thing from the rim does not spread."""
+"""Weight of the squared difference from the smooth fill's colour, so that a thing at the rim does not spread."""
 
 
 @dataclass
 class _Growth:
-    """The picture while it grows, with a rim of RADIUS cells that repeats it.
+    """The growing picture, with a rim of RADIUS cells that repeats its edge.
 
     Attributes:
         colour: float32 (h', w', 3).
@@ -39,7 +39,7 @@ class _Growth:
     belief: NDArray[np.float32]
 
     def next(self, open_: NDArray[np.bool_]) -> tuple[int, int]:
-        """Row and column of the cell of the front with the most belief around it times the strength of lines that meet it."""
+        """Row and column of the next cell of the front: the largest product of belief and the strength of lines that meet it."""
         front = np.flatnonzero(open_ & grown(self.known > 0, 3))
         grey = box(self.colour.sum(axis=2) / np.float32(3), 3)
         seen = narrowest(self.known, 5)
@@ -50,7 +50,7 @@ class _Growth:
         nx, ny = nx / length, ny / length
         products: tuple[NDArray[np.float32], ...] = (dx * dx, dx * dy, dy * dy, seen)
         xx, xy, yy, mass = (box(plane, SIDE).reshape(-1)[front] for plane in products)
-        # How fast colours change along the front: a line that runs into the hole.
+        # How fast colours change along the front; this is large where a line runs into the hole.
         along = np.maximum(yy * nx * nx - 2 * xy * nx * ny + xx * ny * ny, 0.0) / np.maximum(mass, np.float32(1e-3))
         priority = box(self.belief, SIDE).reshape(-1)[front] * (np.sqrt(along) + np.float32(FLAT))
         row, column = divmod(int(front[int(np.argmax(priority))]), self.known.shape[1])
@@ -69,7 +69,7 @@ def grow(
         tone: float32 (h, w, 3), a smooth fill of the same hole.
 
     Returns:
-        The filled picture, and the flat index of the cell that each was copied from, int32 (h, w): its own where it is known.
+        The filled picture, and the flat index of the cell that each was copied from, int32 (h, w); known cells have their own.
     """
     height, width = hole.shape
     picks = np.flatnonzero(sources)
@@ -87,7 +87,7 @@ def grow(
     open_ = np.pad(hole, rim)
     while open_.any():
         row, column = state.next(open_)
-        # In the padded picture the patch around (row, column) starts at (row, column) of the plain one.
+        # In the padded picture, the patch around (row, column) starts at the unpadded picture's (row, column).
         there = np.s_[row - RADIUS : row + RADIUS + 1, column - RADIUS : column + RADIUS + 1]
         mask = state.known[there].ravel()
         target = state.colour[there].reshape(-1, 3)

@@ -1,8 +1,9 @@
-"""How well a large hole in the background is filled: python -m tests.benchmarks plates [FOLDER].
+"""How well a large hole in the background is filled: python -m tests.benchmarks plates.
 
 Figures that cover 5, 15 and 30 % of the picture are pasted into photos and rendered scenes, so what is behind them is known. Each
 row is a mean over the pictures, taken where the preview's parallax never reaches: deeper in the hole than that. Beside ours stand
-the smooth fill alone, and OpenCV's Telea and Navier-Stokes fills. With a FOLDER the plates are written into it, to be looked at.
+the smooth fill alone, and OpenCV's Telea and Navier-Stokes fills. The plates are written into the folder that BENCH_PLATES
+names, to be looked at.
 
     PSNR       dB; rewards blur where texture cannot be guessed
     SSIM       structural similarity, 0 to 1
@@ -13,12 +14,11 @@ the smooth fill alone, and OpenCV's Telea and Navier-Stokes fills. With a FOLDER
     height     mean difference of each row's mean colour from the truth's, levels: sky stays above, ground below
     s          seconds, of ours for the whole layering
 
-Then: what the plate of a 12-megapixel picture adds to its fill, in seconds.
+Then: what filling the backdrop of a 12-megapixel picture takes in all, in seconds of a processor.
 """
 
 import itertools
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -38,8 +38,9 @@ SHARES = (0.05, 0.15, 0.30)
 LARGE = (3000, 4000)
 SECONDS_BAR = 4.0
 DETAIL_BARS = (0.6, 1.4)
-MEASURES_BARRED = {"GMS": True, "spectrum": False, "histogram": False}
-"""Where ours must be the best of all, and whether more is better."""
+MEASURES_BARRED = {"GMS": (0.15, True), "spectrum": (0.05, False), "histogram": (0.05, False)}
+"""Where ours must be the best of all: from which size of hole on, and whether more is better. Of a hole of 5 % little is beyond
+the reach, and structure there is anyone's guess."""
 OCTAVES = 5
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -226,35 +227,30 @@ def compare(ways: dict[str, Plate], into: Path | None = None) -> dict[tuple[str,
     return means
 
 
-def added_seconds(share: float) -> float:
-    """What copying into a hole of 12 megapixels' share takes: the fill and its colours with it, less the same without."""
+def processor_seconds(share: float) -> float:
+    """What the backdrop of 12 megapixels with a hole takes, smooth fill and all; processor time, since others may work too."""
     from skimage import data
 
     picture = np.asarray(cv2.resize(data.coffee(), LARGE[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
     mask = figure(LARGE, share, 1)
-    index = np.flatnonzero(mask)
-    took = []
-    for copied in (True, False):
-        seconds = []
-        for _ in range(2):
-            begun = time.perf_counter()
-            filler, fill = fill_of(picture, mask)
-            if not copied:
-                begun = time.perf_counter()  # the coarse steps count once
-            filler.colours_at(fill if copied else replace(fill, plate=None), index)
-            seconds.append(time.perf_counter() - begun)
-        took.append(min(seconds))
-    return took[0] - took[1]
+    begun = time.process_time()
+    filler, fill = fill_of(picture, mask)
+    filler.colours_at(fill, np.flatnonzero(mask))
+    return time.process_time() - begun
 
 
 def main() -> None:
     """Print the tables; fail below a bar."""
-    into = Path(sys.argv[-1]) if len(sys.argv) > 1 and Path(sys.argv[-1]).is_dir() else None
+    into = Path(os.environ["BENCH_PLATES"]) if "BENCH_PLATES" in os.environ else None
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
     means = compare({"ours": ours, **PLAIN}, into)
     missed = []
     for share in SHARES:
         mine = means["ours", share]
-        for measure, more in MEASURES_BARRED.items():
+        for measure, (from_, more) in MEASURES_BARRED.items():
+            if share < from_:
+                continue
             others = {way: means[way, share][measure] for way in PLAIN}
             best = (max if more else min)(others, key=others.__getitem__)
             if (mine[measure] < others[best]) if more else (mine[measure] > others[best]):
@@ -263,8 +259,8 @@ def main() -> None:
             missed.append(f"detail of {mine['detail']:.2f} in holes of {share:.0%}")
     cv2.setNumThreads(2)
     for share in SHARES:
-        seconds = added_seconds(share)
-        print(f"plates: a hole of {share:.0%} of 12 megapixels takes {seconds:.2f} s more (bar {SECONDS_BAR})")
+        seconds = processor_seconds(share)
+        print(f"plates: a hole of {share:.0%} of 12 megapixels takes {seconds:.2f} s of a processor (bar {SECONDS_BAR})")
         if seconds > SECONDS_BAR:
             missed.append(f"{seconds:.2f} s for a hole of {share:.0%}")
     if missed:

@@ -13,9 +13,10 @@ from workers.driver import ACTOR, command
 from workers.driver import __file__ as driver_file
 
 from daemon.contract.messages import JobCommand
+from daemon.contract.records import Process
 from daemon.fs import LocalFiles
 from daemon.platform.sandbox import Fence
-from daemon.supervisor import Outcome, Supervisor, SupervisorRules, WorkerPid
+from daemon.supervisor import Outcome, Supervisor, SupervisorRules
 from tests.waiting import SLOWEST
 
 #: No test waits for one of these limits: who heeds a request or ends by itself has all the time that it takes on a slow machine.
@@ -34,7 +35,7 @@ class House:
         self.log = folder / "job.log"
         self.progress: list[tuple[str, str, float]] = []
         self.ends: list[tuple[str, Outcome]] = []
-        self.pids: list[WorkerPid] = []
+        self.pids: list[Process] = []
         self.selector = selectors.DefaultSelector()
         self.supervisor = Supervisor(
             self.selector,
@@ -52,7 +53,7 @@ class House:
     def on_end(self, job_id: str, outcome: Outcome) -> None:
         self.ends.append((job_id, outcome))
 
-    def start(self, job_id: str = "job", *, timeout: float = 300.0, job: JobCommand | None = None) -> WorkerPid:
+    def start(self, job_id: str = "job", *, timeout: float = 300.0, job: JobCommand | None = None) -> Process:
         log = os.fsencode(self.log)
         pid = self.supervisor.start(job or command(str(self.folder), job_id), log=log, timeout_seconds=timeout)
         self.pids.append(pid)

@@ -10,17 +10,26 @@ import sys
 import pytest
 from supervised import drive, end, members, wait_until
 
+from daemon.contract.records import Process
 from daemon.platform import process
-from daemon.supervisor import WorkerPid, reap
+from daemon.supervisor import reap
+from tests.waiting import SLOWEST
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
+
+
+def recorded(pid: int, group: int) -> Process:
+    """What the journal keeps of a worker and the leader of its group."""
+    return Process(
+        pid=pid, created=process.created(pid), boot_id=process.boot_id(), group=group, guardian_created=process.created(group)
+    )
 
 
 @pytest.fixture
 def leftover():
     """A worker and the leader of its group, as a killed daemon and a stopped guardian would leave them, and their record."""
     with subprocess.Popen(SLEEP, process_group=0) as leader, subprocess.Popen(SLEEP, process_group=leader.pid) as worker:
-        record = WorkerPid(worker.pid, process.created(worker.pid), process.boot_id(), leader.pid, process.created(leader.pid))
+        record = recorded(worker.pid, leader.pid)
         yield record, leader, worker
         for child in (leader, worker):
             child.kill()
@@ -29,7 +38,7 @@ def leftover():
 def test_a_leftover_worker_and_its_group_are_ended(leftover):
     record, leader, worker = leftover
     assert reap([record]) == [record]
-    assert worker.wait(5) == leader.wait(5) == -signal.SIGKILL
+    assert worker.wait(5 * SLOWEST) == leader.wait(5 * SLOWEST) == -signal.SIGKILL
     assert members(record.group) == []
 
 
@@ -37,7 +46,7 @@ def test_a_stopped_group_is_ended_too(leftover):
     record, _leader, worker = leftover
     os.killpg(record.group, signal.SIGSTOP)
     reap([record])
-    assert worker.wait(5) == -signal.SIGKILL
+    assert worker.wait(5 * SLOWEST) == -signal.SIGKILL
 
 
 def test_a_worker_whose_guardian_is_gone_is_ended(leftover):
@@ -45,7 +54,7 @@ def test_a_worker_whose_guardian_is_gone_is_ended(leftover):
     leader.kill()
     leader.wait()
     assert reap([record]) == [record]
-    assert worker.wait(5) == -signal.SIGKILL
+    assert worker.wait(5 * SLOWEST) == -signal.SIGKILL
 
 
 def test_a_guardian_whose_worker_is_gone_is_ended(leftover):
@@ -53,13 +62,13 @@ def test_a_guardian_whose_worker_is_gone_is_ended(leftover):
     worker.kill()
     worker.wait()
     assert reap([record]) == [record]
-    assert leader.wait(5) == -signal.SIGKILL
+    assert leader.wait(5 * SLOWEST) == -signal.SIGKILL
 
 
 def test_without_its_guardian_a_worker_of_a_killed_daemon_is_ended_by_the_next_one(tmp_path):
     """A worker with the interpreter held by C code, and one with fifty deaf grandchildren."""
     daemon = drive(tmp_path, "hang_in_c", "fork_50_and_hang")
-    records = [WorkerPid(**each) for each in json.loads(daemon.stdout.readline())]
+    records = [Process(**each) for each in json.loads(daemon.stdout.readline())]
     assert sorted(daemon.stdout.readline() for _ in range(2)) == [b"begun\n", b"forked\n"]
     daemon.send_signal(signal.SIGSTOP)  # it would end a worker that lost its guardian
     for record in records:
@@ -90,7 +99,7 @@ def test_a_group_the_worker_is_not_in_is_left_alone(leftover):
         reap([dataclasses.replace(record, group=stranger.pid, guardian_created=1.0)])
         assert stranger.poll() is None
         stranger.kill()
-    assert worker.wait(5) == -signal.SIGKILL
+    assert worker.wait(5 * SLOWEST) == -signal.SIGKILL
     assert leader.poll() is None
 
 
@@ -123,6 +132,6 @@ def test_our_own_group_and_process_are_never_signalled():
 
 
 def test_a_record_that_names_our_own_group_is_refused():
-    me = WorkerPid(os.getpid(), process.created(os.getpid()), process.boot_id(), os.getpgrp(), 0.0)
+    me = dataclasses.replace(recorded(os.getpid(), os.getpgrp()), guardian_created=0.0)
     with pytest.raises(ValueError, match="refusing"):
         reap([me])

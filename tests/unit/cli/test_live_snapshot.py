@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
-from daemon.cli.live_snapshot import FRESH_SECONDS, LiveSnapshot, SnapshotReader, Standstill, standstill
+from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
 from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
@@ -19,7 +19,7 @@ from daemon.contract.records import Claimed, Started
 from daemon.contract.status import Progress, Status
 from daemon.fs import LocalFiles, make_folders
 from daemon.journal import Journal
-from daemon.outbox import Health, Outbox, Waiting, status_of
+from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting, status_of
 from daemon.settings import Settings, load
 
 FS = LocalFiles()

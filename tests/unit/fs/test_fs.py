@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from daemon.fs import LocalFiles, Wanted, make_folders, read_capped, remove_tree, sync_tree, write_atomic, write_new
+from daemon.fs import LocalFiles, Wanted, make_folders, remove_tree, syncing_tree, write_atomic, write_new
 from daemon.fs.compose import write_all
 
 
@@ -162,11 +162,11 @@ def test_a_tree_is_made_durable_file_by_file_and_folder_by_folder(fs, folder):
     for name in (b"/t/a", b"/t/u/b"):
         write_new(fs, folder + name, b"x", durable=False)
     fs.log.clear()
-    sync_tree(fs, folder + b"/t")
+    assert len(list(syncing_tree(fs, folder + b"/t"))) == 2
     assert fs.log.count("sync_dir") == 2
     os.mkfifo(folder + b"/t/pipe")
     with pytest.raises(OSError, match="regular"):
-        sync_tree(fs, folder + b"/t")
+        list(syncing_tree(fs, folder + b"/t"))
 
 
 def test_a_tree_is_removed_and_what_its_links_lead_to_is_not(fs, folder):
@@ -190,12 +190,6 @@ def test_a_tree_deeper_than_the_stack_is_removed(fs, folder):
         os.mkdir(path)
     remove_tree(fs, folder + b"/t")
     assert os.listdir(folder) == []
-
-
-def test_a_capped_read_gives_all_or_none(fs, folder):
-    write_new(fs, folder + b"/a", b"12345", durable=False)
-    assert read_capped(fs, folder + b"/a", 5) == b"12345"
-    assert read_capped(fs, folder + b"/a", 4) is None
 
 
 def test_a_lock_is_held_until_it_is_closed(folder):

@@ -94,7 +94,7 @@ def test_a_broken_preset_holds_its_pictures_with_its_own_reason():
     assert scene.settle(100) == []
     assert scene.reason("photo.jpg") == "_preset.yaml: line 2: style is not a mapping"
     assert scene.reason("_preset.yaml") == scene.reason("photo.jpg")
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
     scene.control("preset")
     assert scene.settle(100) == [b"photo.jpg"]
 
@@ -170,7 +170,7 @@ def test_a_batch_without_pictures_for_a_minute_is_finished():
     scene.settle(6)
     scene.take()
     assert scene.reason(b"holiday") == "all its pictures were taken; the folder goes in a minute"
-    assert not scene.decision.only_people_can_help
+    assert any(item.will_resolve for item in scene.decision.waiting)
     assert scene.pass_time(100, lambda d: bool(d.finished)) == pytest.approx(60.0)
     control = scene.files[b"holiday"][b"job.yaml"]
     assert scene.decision.finished == (Finished(b"holiday", control, ()),)
@@ -219,7 +219,7 @@ def test_a_folder_with_neither_is_shown_once_and_nothing_in_it_taken():
     assert scene.settle(100) == []
     assert scene.reason(b"new folder") == "2 pictures in a folder without _preset.yaml or job.yaml: put one in"
     assert len(scene.decision.waiting) == 1
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
 
 
 def test_only_one_level_is_looked_into():

@@ -59,7 +59,7 @@ def test_the_short_form_is_ambiguous_when_two_images_have_the_stem():
     assert scene.settle() == []
     for name in ("a.jpg", "a.png", "a.yaml"):
         assert scene.reason(name) == "ambiguous: a.jpg and a.png share the sidecar a.yaml"
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
 
 
 def test_the_full_form_is_not_ambiguous_then():
@@ -225,7 +225,7 @@ def test_a_locked_file_waits_with_what_to_do_and_is_looked_at_until_it_is_unlock
     assert scene.settle(10) == []
     assert scene.reason("photo.jpg") == "locked: choose Get Info in Finder and untick Locked"
     assert scene.decision.look_again_at is not None
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
     scene.put("photo.jpg", kind="file")
     assert scene.settle() == [b"photo.jpg"]
 
@@ -236,9 +236,9 @@ def test_a_hard_link_is_refused_until_its_other_name_is_gone():
     scene.put("photo.yaml")
     assert scene.settle(10) == []
     assert "hard link" in scene.reason("photo.jpg")
-    assert not scene.decision.only_people_can_help
+    assert any(item.will_resolve for item in scene.decision.waiting)
     scene.pass_time(60)
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
     entry = scene.files[b""][b"photo.jpg"]
     scene.files[b""] = {**scene.files[b""], b"photo.jpg": type(entry)(b"photo.jpg", "file", 1, entry.ino, 10, entry.mtime_ns)}
     scene.look()
@@ -265,7 +265,7 @@ def test_a_sidecar_alone_waits_for_its_picture():
     assert scene.settle(100) == []
     assert scene.reason("photo.yaml") == "waiting for its picture, photo.jpg or another picture of that name"
     assert scene.reason("other.png.yaml") == "waiting for its picture, other.png"
-    assert scene.decision.only_people_can_help
+    assert not any(item.will_resolve for item in scene.decision.waiting)
 
 
 def test_a_sidecar_that_comes_after_its_picture_was_taken_is_reported_once():

@@ -17,6 +17,7 @@ from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
 from daemon.supervisor import Completed, Failed, Spare
+from pipeline.worker.entry import classify
 
 ROOT = Path(__file__).resolve().parents[3]
 CRASH = Failed(WorkerCrashed("it fell over").info(), True, 1.0)
@@ -192,6 +193,18 @@ def test_a_job_whose_worker_could_not_write_on_a_disk_that_takes_nothing_is_not_
     here.fs.failing.clear()
     here.later(31.0)
     assert here.world.problem is None
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_a_disk_that_fails_while_a_worker_reads_is_the_worlds_fault_if_it_takes_no_write(here: Here, failing: bool) -> None:
+    here.processing("j")
+    if failing:
+        here.fs.failing["rename"] = (errno.EIO, b"")
+    told = classify(OSError(errno.EIO, os.strerror(errno.EIO)))
+    here.runs.on_end("j", Failed(told.info(), told.retryable, 1.0))
+    here.later(0.5)
+    assert here.attempts() == ("pending", 0 if failing else 1)
+    assert here.world.problem == ("nothing can be written into the outbox: Input/output error" if failing else None)
 
 
 def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here: Here, monkeypatch) -> None:

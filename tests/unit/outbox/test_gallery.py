@@ -10,11 +10,11 @@ import pytest
 
 from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
 from daemon.fs import LocalFiles
-from daemon.outbox import Health, Outbox, Waiting
+from daemon.outbox import SILENT_SECONDS, Health, Outbox, Waiting
 from daemon.outbox.gallery import FOLDER, Gallery, render
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS
-from daemon.outbox.gallery.feed import ALIVE_SECONDS
+from daemon.outbox.gallery.feed import REPORT_SECONDS
 
 HOSTILE = "</script><!-- <b>\"'&\\ \u2028\u2029 \u202e \ud800 中景"
 
@@ -96,13 +96,18 @@ def test_what_says_nothing_new_is_not_written_again_until_it_is_time_to_be_alive
     gallery.write(0.0, health(0), [])
     assert sorted(fs.placed) == [".multiplane", "history-0.js", "index.html", "live.js"]
     fs.placed.clear()
-    gallery.write(ALIVE_SECONDS - 0.1, health(14), [])
+    gallery.write(REPORT_SECONDS - 0.1, health(14), [])
     assert fs.placed == []
-    gallery.write(ALIVE_SECONDS, health(15), [])
+    gallery.write(REPORT_SECONDS, health(15), [])
     assert fs.placed == ["live.js"]
     fs.placed.clear()
-    gallery.write(ALIVE_SECONDS + 0.5, health(16, pending=1), [])
+    gallery.write(REPORT_SECONDS + 0.5, health(16, pending=1), [])
     assert fs.placed == ["live.js"]
+
+
+def test_the_page_calls_silent_whom_all_others_do_and_hears_four_times_before_that():
+    assert f"const SILENT = {SILENT_SECONDS * 1000:.0f};" in render()
+    assert 4 * REPORT_SECONDS <= SILENT_SECONDS
 
 
 def test_a_job_that_ends_changes_the_newest_chunk_and_no_other(outbox, fs):

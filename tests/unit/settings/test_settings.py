@@ -185,7 +185,7 @@ def test_everything_lies_in_the_home(tmp_path):
     assert paths.journal == tmp_path / ".state" / "journal"
     assert paths.requests == tmp_path / ".state" / "requests"
     assert paths.lock == tmp_path / ".state" / "lock"
-    for name in ("home", "inbox", "outbox", "state", "work", "journal", "requests", "lock", "models"):
+    for name in ("inbox", "outbox", "state", "work", "journal", "requests", "lock"):
         assert getattr(paths, f"{name}_bytes") == os.fsencode(getattr(paths, name))
     assert not list(tmp_path.iterdir())
 

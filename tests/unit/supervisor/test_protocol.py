@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from daemon.fs import LocalFiles
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.events import EventReader, ProtocolError
 from daemon.supervisor.joblog import TAIL_LINES, JobLog
-from daemon.supervisor.outcome import Cancelled, Completed, End, Failed, Stopped, judge
+from daemon.supervisor.outcome import Cancelled, Completed, End, Failed, Reason, Stopped, judge
 from pipeline.worker import entry
 
 HELLO = {"type": "hello", "protocol": PROTOCOL_VERSION, "pid": 7}
@@ -207,6 +208,20 @@ def test_our_own_kill_is_named_by_its_reason_and_not_by_its_signal(reason, code,
     assert outcome.error.code == code
     assert words in outcome.error.message
     assert outcome.error.hint
+
+
+def test_more_processes_than_it_may_have_are_this_jobs_fault_for_good():
+    outcome = judge(ended(reason="processes", status=-9, max_processes=32))
+    assert (outcome.error.code, outcome.retryable) == ("worker_crashed", False)
+    assert "more than 32 processes" in outcome.error.message
+
+
+def test_every_reason_of_an_end_is_judged_by_its_own_sentence():
+    told = {reason: judge(ended(reason=reason, status=-9, excess="The job wrote too much.")) for reason in get_args(Reason)}
+    assert told.pop("cancel") == Cancelled(10.0)
+    assert told.pop("shutdown") == Stopped(10.0)
+    assert len({outcome.error.message for outcome in told.values()}) == len(told) == 6
+    assert not [outcome for outcome in told.values() if "killed the worker" in outcome.error.message]
 
 
 @pytest.mark.parametrize("limit", [2048 << 20, (2048 << 20) + 1000])

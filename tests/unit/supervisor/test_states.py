@@ -163,6 +163,12 @@ def test_the_time_of_the_job_runs_on_after_the_last_word() -> None:
     assert look(asked, 1005.0) == (asked, Do.NOTHING), "it is asked once"
 
 
+def test_the_time_of_the_job_shortens_no_grace_that_was_given() -> None:
+    late = replace(RUNNING, by=1005.0, task=replace(TASK, measure_at=2000.0))
+    asked = Stopping(late, since=1000.0, reason="shutdown", kill_at=1060.0)
+    assert look(asked, 1005.0) == (asked, Do.NOTHING)
+
+
 @pytest.mark.parametrize("state", [WARMING, STARTING, READY])
 @pytest.mark.parametrize("reason", [None, "shutdown"])
 def test_the_time_for_loading_runs_on_while_it_is_stopping(state: states.Alive, reason) -> None:
