@@ -190,13 +190,14 @@ class _Announced(Progress):
 
 
 def end_with_standard_input() -> None:
-    """Interrupt this process when standard input closes, as Ctrl-C does: whoever waits for the fetch is gone."""
-    main = threading.main_thread().ident
+    """Interrupt this process, as Ctrl-C does, at SIGTERM and when standard input closes: whoever waits for the fetch is gone."""
+    # A shell has Ctrl-C itself ignored by what it runs in the background.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def wait() -> None:
         while os.read(0, 1 << 10):  # not by `sys.stdin`, whose lock the interpreter wants at its end
             pass
-        if main is not None:
-            signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGTERM)
 
+    main = threading.get_ident()
     threading.Thread(target=wait, daemon=True).start()

@@ -7,9 +7,17 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 
 from tests.acceptance.home import MULTIPLANE, HotFolder, until
+
+#: Whoever runs the tests in the background of a shell has Ctrl-C ignored; on a terminal it is not.
+_ON_TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Terminal:
@@ -22,7 +30,12 @@ class Terminal:
         for name in ("COLUMNS", "LINES", "NO_COLOR", "CI"):
             environ.pop(name, None)
         self.process = subprocess.Popen(
-            [MULTIPLANE, *arguments], env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            [sys.executable, "-c", _ON_TERMINAL, MULTIPLANE, *arguments],
+            env=environ,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
         )
         os.close(theirs)
         self.said = ""

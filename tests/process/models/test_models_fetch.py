@@ -462,3 +462,33 @@ def test_a_killed_fetch_goes_on_where_it_was(hub, tmp_path):
     assert [each.range for each in hub.asked if "/cdn/" in each.path] == [f"bytes={kept}-"]
     assert "m is installed: 3.2 MB, revision 0123456789ab." in done.stdout
     assert (tmp_path / "models" / "m" / "model.safetensors").read_bytes() == MODEL
+
+
+#: As a shell starts what it runs in the background: Ctrl-C is not for it.
+IN_BACKGROUND = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("ending", ["the end of its input", "SIGTERM"])
+def test_a_fetch_on_the_way_ends_when_nobody_waits_for_it_any_more(hub, tmp_path, ending):
+    path = tmp_path / "models.yaml"
+    path.write_text(json.dumps({"default_depth": "m", "models": {"m": ENTRY}}))
+    command = [
+        sys.executable, "-c", IN_BACKGROUND, sys.executable, "-P", "-m", "pipeline", "models", "fetch-default",
+        "--folder", str(tmp_path / "models"), "--catalogue", str(path), "--later", "later",
+    ]  # fmt: skip
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address}
+    hub.stalls["model.safetensors"] = 1_000_000
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as fetching:
+        assert hub.stalled.wait(60)
+        if ending == "SIGTERM":
+            fetching.terminate()
+            _, said = fetching.communicate(timeout=60)
+        else:
+            _, said = fetching.communicate("", timeout=60)
+    assert fetching.returncode == 130
+    assert "What was already fetched is kept" in said
+    assert "No depth model yet" not in said
