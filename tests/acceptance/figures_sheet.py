@@ -47,7 +47,7 @@ def main() -> None:
         for reading in (before(rgb), now):
             layers = layer_picture(rgb, None, reading.values, None, num_layers=LAYERS, cuts=reading.cuts)
             tiles += [tile(layer) for layer in layers.rgba]
-        draw.text((0, top), f"{name}: {now.provenance.figures} figures seen", "black", font)
+        draw.text((0, top), f"{name}, figures seen: {now.provenance.figures}", "black", font)
         for column, picture in enumerate(tiles):
             sheet.paste(picture, (column * (WIDTH + GAP), top + TEXT))
     sheet.save(SHEET, quality=82, optimize=True)
