@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand
-from pipeline.depth import figures
 from pipeline.depth.depth_map import DepthMap, Disparity
+from pipeline.depth.figures import finding
 from pipeline.depth.source import Progress, Source
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
@@ -45,7 +45,7 @@ def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> De
         The estimate. Where figures are found: at most 512 pixels on the longer side, with cuts around them. Otherwise at most 256
         rows and 1,024 columns, in the picture's proportions up to four times as wide as high.
     """
-    numbers = figures.find(rgb)
+    numbers = finding.find(rgb)
     count = int(numbers.max())
     values, cuts = _standing(ground(rgb, numbers.shape), numbers) if count else (ground(rgb, ground_shape(rgb.shape)), ())
     return DepthMap(

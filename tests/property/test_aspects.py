@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.depth import cues, figures
+from pipeline.depth import cues
+from pipeline.depth.figures import finding
 from pipeline.layers.layering import layer_picture, shifts
 from pipeline.layers.plates import texture
 
@@ -101,9 +102,9 @@ def test_figures_are_looked_for_in_any_aspect(short, long, turned, seed, noisy):
     rgb, depth = blocks(height, width, seed)
     if not noisy:
         rgb = (np.dstack([depth * 200, 255 - depth * 90, depth * 30]) + 20).astype(np.uint8)
-    found = figures.find(rgb)
+    found = finding.find(rgb)
     assert found.dtype == np.int32
-    assert max(found.shape) <= figures.FINE_SIDE
+    assert max(found.shape) <= finding.FINE_SIDE
     assert set(np.unique(found)) == set(range(found.max() + 1)) or (found > 0).all()
     reading = cues.read(rgb, fetch="x", wanted=4)
     assert (float(reading.values.min()) >= 0.0, float(reading.values.max()) <= 1.0) == (True, True)

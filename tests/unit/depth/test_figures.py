@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from pipeline.depth import cues, figures
-from pipeline.depth.proposals import Evidence, whole
+from pipeline.depth import cues
+from pipeline.depth.figures import finding
+from pipeline.depth.figures.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
 
 
@@ -39,7 +40,7 @@ def labels_of(rgb, num_layers=4):
 
 def test_a_figure_on_a_ground_is_seen_whole():
     rgb, (thing,) = scene((200, 180, 55, 90))
-    found = figures.find(rgb)
+    found = finding.find(rgb)
     assert found.max() == 1
     assert overlap(found > 0, thing) > 0.95
 
@@ -115,14 +116,14 @@ def test_a_figure_is_taken_instead_of_the_ground_that_it_stands_on():
     ground[150:] = True
     head = thing & (np.arange(300)[:, None] < 120)
     # Each four times, as if found from four starts.
-    assert (figures.choose([ground] * 4 + [thing] * 4, evidence) == thing).all()
-    assert (figures.choose([ground] * 4, evidence) == ground).all()
-    assert (figures.choose([ground] * 4 + [thing & ~head] * 4, evidence) == thing).all()
+    assert (finding.choose([ground] * 4 + [thing] * 4, evidence) == thing).all()
+    assert (finding.choose([ground] * 4, evidence) == ground).all()
+    assert (finding.choose([ground] * 4 + [thing & ~head] * 4, evidence) == thing).all()
 
 
 def test_a_thing_that_hangs_above_the_ground_is_no_figure_before_it():
     rgb, _ = scene((200, 80, 70, 55))
-    assert figures.find(rgb).max() == 0
+    assert finding.find(rgb).max() == 0
 
 
 def test_the_same_photo_gives_the_same_figures_on_any_number_of_threads():
@@ -132,7 +133,7 @@ def test_the_same_photo_gives_the_same_figures_on_any_number_of_threads():
     try:
         for threads in (1, 2, 4):
             cv2.setNumThreads(threads)
-            found.append(figures.find(rgb))
+            found.append(finding.find(rgb))
     finally:
         cv2.setNumThreads(before)
     assert found[0].max() == 1
@@ -143,8 +144,8 @@ def test_the_same_photo_gives_the_same_figures_on_any_number_of_threads():
 def test_a_large_photo_is_looked_at_at_a_small_size():
     rgb, (thing,) = scene((200, 180, 55, 90))
     large = cv2.resize(rgb, (4000, 3000), interpolation=cv2.INTER_CUBIC)
-    found = figures.find(large)
-    assert max(found.shape) == figures.FINE_SIDE
+    found = finding.find(large)
+    assert max(found.shape) == finding.FINE_SIDE
     assert overlap(cv2.resize((found > 0).view(np.uint8), (400, 300)) > 0, thing) > 0.93
 
 
@@ -163,7 +164,7 @@ def test_holes_of_a_figure_are_filled_and_its_crumbs_are_dropped():
 def test_the_subject_of_a_real_photo_is_seen(name):
     """A point inside the subject and one beside it, seen by eye."""
     inside, beside = {"coffee": ((0.5, 0.45), (0.2, 0.93)), "astronaut": ((0.75, 0.3), (0.2, 0.75))}[name]
-    found = figures.find(getattr(data, name)())
+    found = finding.find(getattr(data, name)())
     at = [found[int(y * found.shape[0]), int(x * found.shape[1])] for y, x in (inside, beside)]
     assert at[0] > 0
     assert at[1] == 0

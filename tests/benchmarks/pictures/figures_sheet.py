@@ -1,8 +1,8 @@
-"""The sheet of bare photos: python -m tests.acceptance.figures_sheet.
+"""The sheet of bare photos: python -m tests.benchmarks.pictures.figures_sheet.
 
-Ten photos without depth, cut into four layers by the estimate without a model: the ground alone, as it was before figures were
-looked for, and as it is now. Into reference_figures.jpg; to be made again, and looked at, whenever the estimate changes. They
-are in the public domain or CC0.
+Ten photos without depth, cut into four layers by the estimate without a model: by the ground alone, as it was before figures were
+looked for, and as it is now. It is tests/acceptance/reference_figures.jpg: make it again, and look at it, whenever the estimate
+changes. The photos are in the public domain or CC0.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.layers.layering import layer_picture
 from tests.benchmarks.pictures.bench_figures import LAYERS, before
 from tests.benchmarks.pictures.figure_pictures import photo, reduced
 
-SHEET = Path(__file__).parent / "reference_figures.jpg"
+SHEET = Path(__file__).parents[2] / "acceptance" / "reference_figures.jpg"
 PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hopper", "rocket", "coins", "brick", "moon", "hubble_deep_field")
 HEIGHT, WIDTH, GAP, TEXT = 120, 180, 4, 16
 
@@ -47,7 +47,7 @@ def main() -> None:
         for reading in (before(rgb), now):
             layers = layer_picture(rgb, None, reading.values, None, num_layers=LAYERS, cuts=reading.cuts)
             tiles += [tile(layer) for layer in layers.rgba]
-        draw.text((0, top), f"{name}: {now.provenance.figures} figures seen", "black", font)
+        draw.text((0, top), f"{name}, figures seen: {now.provenance.figures}", "black", font)
         for column, picture in enumerate(tiles):
             sheet.paste(picture, (column * (WIDTH + GAP), top + TEXT))
     sheet.save(SHEET, quality=82, optimize=True)

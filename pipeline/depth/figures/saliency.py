@@ -1,13 +1,13 @@
 """What stands out in a picture: by colour against all that runs on to the edge of the picture, and by being in focus.
 
-Both are weak evidence. `pipeline.depth.figures` asks for more before it believes in a figure.
+Both are weak evidence. `pipeline.depth.figures.finding` asks for more before it believes in a figure.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.depth.superpixels import Superpixels
+from pipeline.depth.figures.superpixels import Superpixels
 from pipeline.image.filters import resize
 
 REACH = 7.0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.depth.proposals import Evidence, Mask, components, cut, proposals
+from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, proposals
 from pipeline.image.filters import grown, resize
 
 SIDE = 256
@@ -172,7 +172,7 @@ def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
     start[~grown(rough, reach)] = cv2.GC_BGD
     start[~grown(~rough, reach)] = cv2.GC_FGD
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    found = cut(fine, start, rounds=2).view(np.uint8)
+    found = cut(fine, start).view(np.uint8)
     tidy = cv2.morphologyEx(cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc)
     parts, sizes = components(np.asarray(tidy, np.uint8).reshape(shape).view(np.bool_))
     if not len(sizes):
