@@ -12,7 +12,7 @@ def main(arguments: Sequence[str]) -> int:
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
     worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
     worker.add_argument("--warm", choices=("light", "depth", "painting"), default="light", help="what to load before the job")
-    worker.add_argument("--fence", help="the sandbox: what the worker may read and use, as JSON; it enters the sandbox first")
+    worker.add_argument("--sandbox", help="the sandbox: what the worker may read and use, as JSON; it enters the sandbox first")
     commands.add_parser("guardian", help="kill the own process group when standard input closes")
     models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         return guardian.main()
     from pipeline.worker import entry as worker_module
 
-    return worker_module.main(chosen.events_fd, chosen.warm, chosen.fence)
+    return worker_module.main(chosen.events_fd, chosen.warm, chosen.sandbox)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from typing import Literal
 from daemon.errors import DeviceUnavailable
 
 Device = Literal["auto", "cpu", "mps", "cuda"]
-Settled = Literal["cpu", "mps", "cuda"]
+DeviceName = Literal["cpu", "mps", "cuda"]
 
 #: In order of preference.
-_GRAPHICS: tuple[Settled, ...] = ("cuda", "mps")
+_GRAPHICS: tuple[DeviceName, ...] = ("cuda", "mps")
 #: Files that show NVIDIA's driver. In a container, /proc is the host's, so there must also be a card, or its directory in
 #: /dev/dri: the driver creates /dev/nvidia0 only when a permitted user first opens it.
 _NVIDIA_DRIVER = ("/dev/nvidiactl", "/proc/driver/nvidia")
@@ -42,7 +42,7 @@ def main() -> int:
     return 0
 
 
-def choose(asked: Device) -> Settled:
+def choose(asked: Device) -> DeviceName:
     """The device for a model, chosen inside the process that will run it. Loads PyTorch unless the CPU is asked for.
 
     Raises:
@@ -57,7 +57,7 @@ def choose(asked: Device) -> Settled:
     return decide(asked, _usable(), {name: card for name, card in there.items() if built[name]})
 
 
-def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, str]) -> Settled:
+def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, str]) -> DeviceName:
     """The requested device. For `auto`: CUDA before MPS, and the CPU if this PyTorch supports no graphics processor here.
 
     Args:

@@ -118,21 +118,21 @@ def run(command: JobCommand, report: Report) -> Result:
             painted = painterly.stylise(photo, command, within)
         picture = painted.photo
     with progress.stage("depth") as within:
-        reading = depth.choose(photo, command, within)
+        depth_map = depth.choose(photo, command, within)
     threads = command.threads if height * width >= _SMALL else 1
     cv2.setNumThreads(threads)
     with progress.stage("layers"):
-        layers = _layer(picture, painted.pieces if painted else None, reading, command, progress)
+        layers = _layer(picture, painted.stroke_regions if painted else None, depth_map, command, progress)
     if layers.max_error > _MAX_ERROR:
         raise Internal(f"the layers do not recompose to the picture: they are up to {layers.max_error} levels off")
     with progress.stage("export") as within:
-        outputs, manifest = _export(command, photo, picture, painted, reading, layers, threads, within)
+        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, threads, within)
     return Result(
         source=source,
         outputs=outputs,
         manifest=manifest,
-        depth_source=reading.provenance.source,
-        warnings=photo.warnings + (painted.warnings if painted else ()) + reading.warnings,
+        depth_source=depth_map.provenance.source,
+        warnings=photo.warnings + (painted.warnings if painted else ()) + depth_map.warnings,
         timings=progress.timings,
     )
 
@@ -147,7 +147,7 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
 
 
 def _layer(
-    photo: decode.Photo, pieces: NDArray[np.int32] | None, reading: DepthMap, command: JobCommand, progress: Progress
+    photo: decode.Photo, stroke_regions: NDArray[np.int32] | None, depth_map: DepthMap, command: JobCommand, progress: Progress
 ) -> Layers:
     spec = command.spec
 
@@ -157,12 +157,12 @@ def _layer(
     return layer_picture(
         photo.rgb,
         photo.alpha,
-        reading.values,
-        reading.valid,
+        depth_map.values,
+        depth_map.valid,
         num_layers=spec.num_layers,
         split=spec.split,
-        cuts=reading.cuts,
-        pieces=pieces,
+        cuts=depth_map.cuts,
+        stroke_regions=stroke_regions,
         progress=within,
     )
 
@@ -172,7 +172,7 @@ def _export(
     photo: decode.Photo,
     picture: decode.Photo,
     painted: "painterly.Painting | None",
-    reading: DepthMap,
+    depth_map: DepthMap,
     layers: Layers,
     threads: int,
     within: Callable[[float], None],
@@ -181,9 +181,9 @@ def _export(
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem
-    source = depth.source_of(reading.provenance)
-    note = next(iter(reading.warnings), None) if source.is_guess else None
-    pictures = Pictures(title, picture, layers, reading.provenance, source.in_words, note)
+    source = depth.source_of(depth_map.provenance)
+    note = next(iter(depth_map.warnings), None) if source.is_guess else None
+    pictures = Pictures(title, picture, layers, depth_map.provenance, source.in_words, note)
     if painted is not None and command.spec.strength > 0.0:
         from pipeline import painterly
 
@@ -200,7 +200,7 @@ def _export(
             [sha256[output.path] for output in written if output.kind == "layer"],
         ),
         split=Split(method=layers.method, thresholds=layers.thresholds),
-        depth=reading.provenance,
+        depth=depth_map.provenance,
         painterly=painted.provenance if painted else None,
         recomposition=Recomposition(
             max_error=layers.max_error,

@@ -23,7 +23,7 @@ NOBODY = "nobody"
 #: As HOME: a folder that does not exist, and that only root can make.
 NO_HOME = "closed/home"
 
-#: Put into the copy's site-packages, so that every process of it, also a confined worker, sees another processor. torch is
+#: Put into the copy's site-packages, so that every process of it, also a sandboxed worker, sees another processor. torch is
 #: changed when it has been imported, and not before: most processes never import it.
 _PROCESSOR = """
 import importlib.abc, importlib.util, os, sys

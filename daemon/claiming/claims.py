@@ -205,7 +205,7 @@ class Claims:
                 stuck.append((job, error))
         given_up = [job for job, error in stuck if self._hold(job, error)]
         try:
-            self._mover.settle(whole)
+            self._mover.make_durable(whole)
             self._troubles.over(_CLAIMS)
         except OSError as error:
             self._troubles.tell(_CLAIMS, f"claims cannot be made durable yet: {error}")

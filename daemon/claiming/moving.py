@@ -81,7 +81,7 @@ class Mover:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 
     def move(self, job: Job) -> Moved:
-        """Move a job's files into its source/. The renames are not durable before `settle`.
+        """Move a job's files into its source/. The renames are not durable before `make_durable`.
 
         Raises:
             OSError: it could not be completed now; try again later.
@@ -99,7 +99,7 @@ class Mover:
                 return Moved.WHOLE
         return self._give_up_room(job)
 
-    def settle(self, jobs: Sequence[Job]) -> None:
+    def make_durable(self, jobs: Sequence[Job]) -> None:
         """Make the moves of these jobs durable: first the new names, then the removal of the old ones."""
         if jobs:
             sources = {job.job_id: self._outbox.job(job.job_id, b"source") for job in jobs}

@@ -87,7 +87,7 @@ def gather(settings: Settings, fs: FileSystem) -> Facts:
             journal=journal_facts(fs, paths.journal_bytes, paths.outbox_bytes),
             clock=_clock(fs, paths.inbox_bytes, writable=writable),
             service=_service(fs, manager()),
-            unfenced=missing(),
+            not_prevented=missing(),
             settings={
                 "digest": settings.digest,
                 "device": settings.worker.device,

@@ -81,8 +81,8 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
             sentence=sentence,
             hint="Set worker.sandbox: auto in the settings, and restart the daemon.",
         )
-    elif facts.unfenced:
-        sentence = f"This system cannot keep workers from {'; '.join(facts.unfenced)}."
+    elif facts.not_prevented:
+        sentence = f"This system cannot keep workers from {'; '.join(facts.not_prevented)}."
         yield Finding(
             area="sandbox",
             grade="note",

@@ -163,5 +163,5 @@ class Facts:
     models: Answer
     verified: Answer
     devices: Answer
-    unfenced: tuple[str, ...] = ()
+    not_prevented: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)

@@ -72,7 +72,7 @@ class Canary:
         if self._name is None:
             return
         folder = self._outbox.attempt(self._name)
-        seen = next((each for each in self._supervisor.spares() if each.attempt == folder), None)
+        seen = next((each for each in self._supervisor.warm_workers() if each.attempt == folder), None)
         if seen is None:
             self._end(self._supervisor.how_it_died(folder))
         elif seen.ready:

@@ -15,7 +15,7 @@ PAUSES = (10.0, 60.0)
 SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 #: Seconds until a job runs again whose folder disappeared. By then the folder has been searched for, and a share that comes and
 #: goes does not keep a worker busy with starting and failing.
-SIGHT_PAUSE = 5.0
+DISAPPEARED_PAUSE = 5.0
 #: How the detail of `image_unreadable` begins if the file ends too early.
 CUT_OFF = "truncated"
 #: A picture written to this many seconds before it was accepted may still be incomplete.
@@ -168,9 +168,11 @@ def interrupted(job: Job) -> AnyRecord:
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False)
 
 
-def out_of_sight(job: Job, *, now: float) -> AnyRecord:
+def folder_disappeared(job: Job, *, now: float) -> AnyRecord:
     """The record for a job whose folder disappeared while it ran: no attempt counts, and the job runs again later."""
-    return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + SIGHT_PAUSE)
+    return (
+        cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + DISAPPEARED_PAUSE)
+    )
 
 
 def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:

@@ -47,7 +47,7 @@ class Blame:
         if not self.outbox.surely_has(job_id):
             # This says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
-            self.end(job, decide.out_of_sight(job, now=self.wall_clock()))
+            self.end(job, decide.folder_disappeared(job, now=self.wall_clock()))
             return
         if job.attempt and not self.outbox.may_have_folder(job.attempt.folder):
             error = WorkerCrashed("The worker's files were removed from .work in the outbox.").info()

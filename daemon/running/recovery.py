@@ -61,7 +61,7 @@ class Recovery:
                     raise
                 # One folder does not answer. Its job continues, or begins again, when it does.
                 logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
-        self.runs.settle_accounts()
+        self.runs.end_without_worker()
         self._tidy()
 
     def _tidy(self) -> None:

@@ -61,7 +61,7 @@ class JobRunner:
     pauses: Pauses
     settling: LateWrites
     warm_workers: WarmWorkers
-    installed: ModelInventory
+    inventory: ModelInventory
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     failures: int = 0
@@ -95,7 +95,7 @@ class JobRunner:
 
     # -- starting ---------------------------------------------------------------------------------------------------------
 
-    def settle_accounts(self) -> None:
+    def end_without_worker(self) -> None:
         """End some of the jobs that need no worker: refused or cancelled ones, and those with a checked result to publish."""
         for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
@@ -173,7 +173,7 @@ class JobRunner:
             return True
         if not self.world.may_start():
             return False
-        warm = self.installed.asked_of(job)
+        warm = self.inventory.asked_of(job)
         attempt = self.warm_workers.take(warm) or self.outbox.new_attempt()
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))

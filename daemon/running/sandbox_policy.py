@@ -26,7 +26,7 @@ def rules(settings: Settings, threads: int) -> SupervisorRules:
     )
 
 
-def fence(settings: Settings, installed: ModelInventory) -> sandbox.Fence | None:
+def policy(settings: Settings, inventory: ModelInventory) -> sandbox.SandboxPolicy | None:
     """The sandbox policy of workers, or None; the log says which protection is missing on this system."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")
@@ -35,4 +35,4 @@ def fence(settings: Settings, installed: ModelInventory) -> sandbox.Fence | None
     if holes:
         logger.warning("this system cannot keep jobs from: {}", "; ".join(holes))
     compile_program()
-    return sandbox.fence(settings.paths.outbox_bytes, *installed.folders())
+    return sandbox.policy(settings.paths.outbox_bytes, *inventory.folders())

@@ -24,7 +24,7 @@ from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
-from daemon.supervisor import Spare, Supervisor
+from daemon.supervisor import Supervisor, WarmWorker
 from daemon.troubles import Troubles
 
 #: How many seconds before the end of the running job a warm worker is started, until it is known how long one takes to become
@@ -52,7 +52,7 @@ _SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Kept:
     """The warm worker: its attempt folder's name, what it has loaded, and what it was started from."""
 
     name: str
@@ -74,16 +74,16 @@ class WarmWorkers:
         settings: Settings,
         outbox: Outbox,
         jobs: Jobs,
-        installed: ModelInventory,
+        inventory: ModelInventory,
         supervisor: Supervisor,
         *,
         remaining: Callable[[], float | None],
         program: Callable[[], int],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
     ) -> None:
-        self._settings, self._outbox, self._jobs, self._installed = settings, outbox, jobs, installed
+        self._settings, self._outbox, self._jobs, self._inventory = settings, outbox, jobs, inventory
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
-        self._spare: Waiting | None = None
+        self._spare: Kept | None = None
         self._wanted = self._ready = False
         self._troubles = Troubles()
         self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
@@ -149,12 +149,12 @@ class WarmWorkers:
 
     # -- inside -----------------------------------------------------------------------------------------------------------
 
-    def _seen(self, spare: Waiting) -> Spare | None:
+    def _seen(self, spare: Kept) -> WarmWorker | None:
         """What the supervisor knows about it; None if it died."""
         folder = self._outbox.attempt(spare.name)
-        return next((each for each in self._supervisor.spares() if each.attempt == folder), None)
+        return next((each for each in self._supervisor.warm_workers() if each.attempt == folder), None)
 
-    def _judge(self, spare: Waiting, seen: Spare, now: float) -> None:
+    def _judge(self, spare: Kept, seen: WarmWorker, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
             self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
@@ -182,7 +182,7 @@ class WarmWorkers:
             return
         try:
             name = self._outbox.new_attempt()
-            self._spare = Waiting(name, warm, self._started_from())
+            self._spare = Kept(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
             self._troubles.over(_SPARE)
@@ -206,16 +206,16 @@ class WarmWorkers:
 
     def _started_from(self) -> tuple[object, ...]:
         """The program, and the folders that the sandbox admits when a worker starts: later ones must not be mistaken for them."""
-        return self._program(), self._installed.places()
+        return self._program(), self._inventory.places()
 
     def _following(self) -> Job | None:
         return next(iter(self._jobs.queue), None)
 
     def _warm(self) -> Warm:
         following = self._following()
-        return "light" if following is None else self._installed.asked_of(following)
+        return "light" if following is None else self._inventory.asked_of(following)
 
-    def _forget(self, spare: Waiting) -> None:
+    def _forget(self, spare: Kept) -> None:
         self._spare = None
         try:
             self._outbox.discard_attempt(spare.name)

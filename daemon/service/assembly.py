@@ -22,7 +22,7 @@ from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
 from daemon.running.commands import threads
 from daemon.running.model_inventory import ModelInventory
-from daemon.running.sandbox_policy import fence, rules
+from daemon.running.sandbox_policy import policy, rules
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
 from daemon.service.past import ended_before
@@ -65,7 +65,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         # Before the first segment: if the start is interrupted here, the next one begins from the beginning.
         folder_health.prepare()
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
-    installed = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
+    inventory = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
     _make_models_folder(fs, paths.models)
     selector = selectors.DefaultSelector()
     supervisor = Supervisor(
@@ -73,7 +73,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         fs,
         rules(settings, threads(settings)),
         argv=argv or worker_argv(),
-        fence=None if argv else fence(settings, installed),
+        policy=None if argv else policy(settings, inventory),
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
@@ -81,12 +81,12 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     world = World(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
-    machine = Machine(selector, Wakeup(), supervisor, world, installed, program, is_local)
+    machine = Machine(selector, Wakeup(), supervisor, world, inventory, program, is_local)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)
 
 
 def _make_models_folder(fs: FileSystem, models: Path) -> None:
-    """A worker's fence opens what there is, and models may come later. It can lie where this user may not write."""
+    """A worker's sandbox opens what there is, and models may come later. It can lie where this user may not write."""
     try:
         make_folders(fs, os.fsencode(models))
     except OSError as error:

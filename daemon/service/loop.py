@@ -144,7 +144,7 @@ class Service:
                 if self._folder.turn(now, woken=self._wakeup.rung, clock=time.monotonic):
                     self._wakeup.answered()
                 self._views.show_waiting(*self._folder.waiting())
-            self._runs.settle_accounts()
+            self._runs.end_without_worker()
             if self._disk_space.problem is None and self._world.problem is None:
                 self._runs.start_next()
             self._runs.forecast.count_down()

@@ -64,7 +64,7 @@ class Machine:
     wakeup: Wakeup
     supervisor: Supervisor
     world: World
-    installed: ModelInventory
+    inventory: ModelInventory
     program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
@@ -112,7 +112,7 @@ def wire(home: Home, machine: Machine) -> Parts:
     progress: dict[str, Progress] = {}
 
     def fetch_model() -> str | None:
-        name = machine.installed.missing_depth_model()
+        name = machine.inventory.missing_depth_model()
         return typed_command(settings, os.environ, "models", "fetch", name) if name else None
 
     views = ViewWriter(
@@ -123,7 +123,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         settings,
         outbox,
         jobs,
-        machine.installed,
+        machine.inventory,
         machine.supervisor,
         program=machine.program,
         remaining=lambda: forecast.remaining(jobs.processing),
@@ -139,7 +139,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         pauses,
         settling,
         warm_workers,
-        machine.installed,
+        machine.inventory,
         clock,
         machine.wall_clock,
     )

@@ -3,17 +3,17 @@
 from daemon.supervisor.outcome import Cancelled, Completed, Failed, Outcome, Stopped
 from daemon.supervisor.reaper import reap
 from daemon.supervisor.rules import SupervisorRules
-from daemon.supervisor.supervisor import Spare, Supervisor, worker_argv
+from daemon.supervisor.supervisor import Supervisor, WarmWorker, worker_argv
 
 __all__ = [
     "Cancelled",
     "Completed",
     "Failed",
     "Outcome",
-    "Spare",
     "Stopped",
     "Supervisor",
     "SupervisorRules",
+    "WarmWorker",
     "reap",
     "worker_argv",
 ]

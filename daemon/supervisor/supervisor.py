@@ -18,7 +18,7 @@ from loguru import logger
 from daemon.contract.messages import JobCommand, Warm
 from daemon.contract.records import Process
 from daemon.fs import FileSystem, HeldFolder
-from daemon.platform.sandbox import Fence, fenced
+from daemon.platform.sandbox import SandboxPolicy, command
 from daemon.supervisor.attempt import Attempt
 from daemon.supervisor.environment import worker_environment
 from daemon.supervisor.joblog import JobLog
@@ -49,7 +49,7 @@ def guardian_argv() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class WarmWorker:
     """A worker without a job: its attempt folder, what it has loaded, whether it is ready, and its age in seconds."""
 
     attempt: bytes
@@ -83,7 +83,7 @@ class Supervisor:
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
-        fence: the sandbox policy: what workers may read and use; None: no sandbox.
+        policy: the sandbox policy: what workers may read and use; None: no sandbox.
         clock: returns monotonic seconds.
     """
 
@@ -96,13 +96,13 @@ class Supervisor:
         argv: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
         guardian: Sequence[str] | None = None,
-        fence: Fence | None = None,
+        policy: SandboxPolicy | None = None,
     ) -> None:
         self._selector, self._fs, self._rules, self._argv = selector, fs, rules, tuple(argv)
         self._clock = WorkingClock(clock)
         self._listener: Listener | None = None
         self._guardian = tuple(guardian) if guardian is not None else guardian_argv()
-        self._fence = fence
+        self._policy = policy
         self._jobs: dict[str, Attempt] = {}
         self._warm_workers: dict[bytes, tuple[Warm, Attempt]] = {}
         self._dying: set[Attempt] = set()
@@ -120,7 +120,7 @@ class Supervisor:
             raise AssertionError("nobody listens to the supervisor")
         return self._listener
 
-    # -- spares ---------------------------------------------------------------------------------------------------------
+    # -- warm workers -----------------------------------------------------------------------------------------------------
 
     def prepare(self, attempt: bytes, *, warm: Warm = "light") -> None:
         """Start a worker for the attempt folder `attempt` (created if missing) before its job is known.
@@ -137,10 +137,10 @@ class Supervisor:
             self._dying.add(spare)
             spare.kill()
 
-    def spares(self) -> list[Spare]:
+    def warm_workers(self) -> list[WarmWorker]:
         """The workers without a job, oldest first. One that died is left out once its death was noticed."""
         now = self._clock.moment(self._clock.now())
-        return [Spare(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
+        return [WarmWorker(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
         """A clause that says how the warm worker of this attempt folder ended; only for the last one that died by itself."""
@@ -224,11 +224,11 @@ class Supervisor:
         # The worker gets the very folders that are opened here, because others may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
             worker = WorkerProcess(
-                fenced(argv, self._fence, own.fd) if self._fence else argv,
+                command(argv, self._policy, own.fd) if self._policy else argv,
                 self._guardian,
                 environment=worker_environment(os.environ, tmp=os.path.join(folder, b"tmp"), threads=self._rules.threads),
                 folder=tmp.fd,
-                inherited=(own.fd,) if self._fence else (),
+                inherited=(own.fd,) if self._policy else (),
             )
         return Attempt(
             worker,

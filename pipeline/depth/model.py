@@ -74,7 +74,7 @@ def read(
     polarity = _RAW.get(network.config.model_type, found.entry.polarity)
     if polarity is None:
         raise found.corrupt(f"{found.name} is not listed as a depth model.")
-    settled, dtype, remarks = settle(network, rgb, preparation, candidates, polarity)
+    settled, dtype, remarks = choose_device(network, rgb, preparation, candidates, polarity)
     progress(0.5)
     network.to(device=settled, dtype=getattr(torch, dtype))
 
@@ -128,7 +128,7 @@ def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tup
     return inverse(raw, valid), valid
 
 
-def settle(
+def choose_device(
     network: Any,  # noqa: ANN401
     rgb: NDArray[np.uint8],
     preparation: Preparation,

@@ -39,13 +39,13 @@ def box(picture: Raster, width: int, height: int | None = None, border: int = cv
     return cast(Raster, out.reshape(picture.shape))
 
 
-def widest(picture: Raster, size: int) -> Raster:
+def dilate(picture: Raster, size: int) -> Raster:
     """Dilation: maxima over square windows of odd size."""
     out: Any = cv2.dilate(picture, np.ones((size, size), np.uint8))
     return cast(Raster, out.reshape(picture.shape))
 
 
-def narrowest(picture: Raster, size: int) -> Raster:
+def erode(picture: Raster, size: int) -> Raster:
     """Erosion: minima over square windows of odd size."""
     out: Any = cv2.erode(picture, np.ones((size, size), np.uint8))
     return cast(Raster, out.reshape(picture.shape))
@@ -88,12 +88,12 @@ def local_colours(colour: NDArray[np.float32], weight: NDArray[np.float32], wind
     return mean
 
 
-def grown(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+def dilate_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """A mask dilated by (size − 1) / 2 pixels in every direction."""
-    return widest(mask.view(np.uint8), size).view(np.bool_)
+    return dilate(mask.view(np.uint8), size).view(np.bool_)
 
 
-def at_least(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+def threshold(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     """Threshold: 255 where the picture is at least `level`, 0 elsewhere; one pass, one array."""
     out: Any = cv2.threshold(picture, level - 1, 255, cv2.THRESH_BINARY)[1]
     return cast(NDArray[np.uint8], out.reshape(picture.shape))

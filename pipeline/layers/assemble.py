@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least, put, resize, select
+from pipeline.image.filters import put, resize, select, threshold
 from pipeline.layers.bands import Pixels, in_parallel
 from pipeline.layers.matte import Border
 from pipeline.layers.plates.fill import Fill, Filler
@@ -108,7 +108,7 @@ def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: li
             # Invisible pixels have labels too, and these have a border, but there is no layer that could cover anything.
             shares.append(shares[-1])
             continue
-        share = at_least(labels, k)
+        share = threshold(labels, k)
         share.reshape(-1)[borders[k - 1].index] = borders[k - 1].alpha
         shares.append(np.maximum(share, shares[-1], out=share))
     # M_0 covers everything. It is never used, but keeps the indices equal to the layers'.
@@ -130,7 +130,7 @@ def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Fill
     if len(fill.moves) or fill.plate is not None:
         index = np.flatnonzero((covered > 0) & filler.detailed(fill))
         out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
-    put(photo, np.bitwise_not(at_least(covered, 1)), out)
+    put(photo, np.bitwise_not(threshold(covered, 1)), out)
     return out
 
 
@@ -143,7 +143,7 @@ def _layer(
     fill: Fill,
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """One layer in front of the backdrop, and its soft pixels. `reached` is M_k, `covered` is M_(k+1)."""
-    alone = np.minimum(reached, np.bitwise_not(at_least(covered, 1)))
+    alone = np.minimum(reached, np.bitwise_not(threshold(covered, 1)))
     out = select(photo, alone)
     flat = out.reshape(-1, 4)
     m, n = reached.reshape(-1), covered.reshape(-1)

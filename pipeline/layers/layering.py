@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least
+from pipeline.image.filters import threshold
 from pipeline.layers.assemble import build
 from pipeline.layers.bands import band_radius
 from pipeline.layers.matte import find_borders
@@ -69,7 +69,7 @@ def layer_picture(
     num_layers: int,
     split: str | Sequence[float] = "natural",
     cuts: Sequence[float] = (),
-    pieces: NDArray[np.int32] | None = None,
+    stroke_regions: NDArray[np.int32] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
     """Cut a picture into depth-ordered layers that recompose to it exactly.
@@ -82,7 +82,7 @@ def layer_picture(
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
         cuts: where the source knows its things to be apart, the most important first; for the natural split.
-        pieces: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
+        stroke_regions: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
         progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
             filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
@@ -105,8 +105,8 @@ def layer_picture(
     visible = None if alpha is None else alpha > 0
     thresholds = find_thresholds(disparity, visible, num_layers, split, cuts)
     labels = without_slivers(label(disparity, thresholds), num_layers, round(band_radius(rgb.shape)))
-    if pieces is not None:
-        labels = keep_whole(labels, pieces, num_layers)
+    if stroke_regions is not None:
+        labels = keep_whole(labels, stroke_regions, num_layers)
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
     borders = find_borders(rgb, opaque, labels, num_layers)
@@ -189,7 +189,7 @@ def _measure(
     coverage: list[float] = []
     boxes: list[tuple[int, int, int, int] | None] = []
     for layer in reversed(rgba):
-        there = at_least(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
+        there = threshold(np.asarray(cv2.extractChannel(layer, 3), np.uint8).reshape(shape), 1)
         coverage.append(cv2.countNonZero(cv2.bitwise_and(there, free)) / free.size)
         free = np.asarray(cv2.bitwise_and(free, cv2.bitwise_not(there)), np.uint8).reshape(shape)
         x, y, width, height = cv2.boundingRect(there)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least, box, local_colours, narrowest, power, stacked, widest
+from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
 from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
 
 NOISE = 4.0
@@ -67,7 +67,7 @@ def find_borders(
     moments = stacked(colour, power(colour))
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, at_least(labels, k), moments, seen, grid)
+        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -83,7 +83,7 @@ def _border(
     coverage = grid.shrink(front)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
     window = 2 * radius + 1
-    band = widest(coverage, window) > narrowest(coverage, window)
+    band = dilate(coverage, window) > erode(coverage, window)
     glow, glowing = _glow(coverage, band, moments, seen, radius)
     beyond = (glow > 0.0) & ~band
     band |= beyond

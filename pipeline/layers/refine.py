@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, local_colours, narrowest, power, resize, stacked, widest
+from pipeline.image.filters import box, dilate, erode, local_colours, power, resize, stacked
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
@@ -125,8 +125,8 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     radius = max(1, round(reach))
     coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
     window = 2 * radius + 1
-    far, near = narrowest(coarse, window), widest(coarse, window)
-    band = (widest(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
+    far, near = erode(coarse, window), dilate(coarse, window)
+    band = (dilate(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
     if not band.any():
         return
     index = np.flatnonzero(grid.enlarge_mask(band))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, grown, narrowest, widest
+from pipeline.image.filters import box, dilate, dilate_mask, erode
 
 BINS = 512
 """Finer than the 8 bits of most depth pictures, but few enough for an n × n table of costs (2 MB) in milliseconds."""
@@ -113,15 +113,15 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
     sides, most, wins = (np.zeros(coarse.shape, np.uint8) for _ in range(3))
     for k in range(num_layers):
         own = coarse == k
-        core = grown(~grown(~own, window), window) & own
+        core = dilate_mask(~dilate_mask(~own, window), window) & own
         solid |= core
-        sides += grown(core, 4 * window + 1).view(np.uint8)
+        sides += dilate_mask(core, 4 * window + 1).view(np.uint8)
         share = box(own.view(np.uint8) * np.uint8(255), window)
         wins[share > most] = k
         np.maximum(most, share, out=most)
     # Solid surroundings on both sides of a strip's own depth, within reach of it.
-    far = narrowest(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
-    near = widest(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
+    far = erode(np.where(solid, coarse, np.uint8(255)), 2 * window + 1)
+    near = dilate(np.where(solid, coarse, np.uint8(0)), 2 * window + 1)
     if not solid.any():
         return labels
     _, nearest = cv2.distanceTransformWithLabels(

@@ -13,25 +13,25 @@ A larger part is a separate thing, and its depth counts for more than the brush.
 """
 
 
-def keep_whole(labels: NDArray[np.uint8], pieces: NDArray[np.int32], num_layers: int) -> NDArray[np.uint8]:
+def keep_whole(labels: NDArray[np.uint8], strokes: NDArray[np.int32], num_layers: int) -> NDArray[np.uint8]:
     """Assign every stroke to the layer that holds most of its visible part.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
-        pieces: int32 (h, w) of the same view, numbers of strokes; pixels with 0 belong to none and keep their label.
+        strokes: int32 (h, w) of the same view, numbers of strokes; pixels with 0 belong to none and keep their label.
         num_layers: how many.
 
     Returns:
         uint8 (H, W): the labels. A stroke that is equally in two layers goes to the farther one.
     """
-    small = resize(labels, pieces.shape, cv2.INTER_NEAREST_EXACT)
-    counts = np.bincount(pieces.ravel() * num_layers + small.ravel(), minlength=(int(pieces.max()) + 1) * num_layers)
+    small = resize(labels, strokes.shape, cv2.INTER_NEAREST_EXACT)
+    counts = np.bincount(strokes.ravel() * num_layers + small.ravel(), minlength=(int(strokes.max()) + 1) * num_layers)
     counts = counts.reshape(-1, num_layers)
     size, best = counts.sum(axis=1), counts.argmax(axis=1)
     second = np.where(np.arange(num_layers) == best[:, None], 0, counts).max(axis=1)
-    cut = (second > 0) & (second <= LARGEST_MOVED * pieces.size) & (size > 0)
+    cut = (second > 0) & (second <= LARGEST_MOVED * strokes.size) & (size > 0)
     cut[0] = False
     # The numbers of the layers, and after them one for "unchanged".
     target = np.where(cut, best, num_layers).astype(np.uint8)
-    wanted = resize(target[pieces], labels.shape, cv2.INTER_NEAREST_EXACT)
+    wanted = resize(target[strokes], labels.shape, cv2.INTER_NEAREST_EXACT)
     return np.where(wanted == num_layers, labels, wanted)

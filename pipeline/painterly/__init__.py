@@ -31,14 +31,14 @@ class Painting:
         photo: the photo with the painting as its colours; shape, alpha, profile and warnings are the photo's.
         provenance: what goes into the manifest.
         warnings: sentences for people.
-        pieces: int32 (h, w) at the photo's aspect: which stroke is visible where, 0 for none. None if strokes are unknown. A
+        stroke_regions: int32 (h, w) at the photo's aspect: which stroke is visible where, 0 for none. None if unknown. A
             stroke is one object, so no border between layers should cut it.
     """
 
     photo: Photo
     provenance: Painterly
     warnings: tuple[str, ...] = ()
-    pieces: NDArray[np.int32] | None = None
+    stroke_regions: NDArray[np.int32] | None = None
 
 
 def engine(spec: JobSpec, *style_lists: str) -> Literal["strokes", "diffusion"]:
@@ -66,14 +66,14 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
     name, style = named(spec.style, *job.style_lists)
     provenance = Painterly(engine=style.engine, style=name, strength=spec.strength, seed=spec.seed)
     warnings: tuple[str, ...] = ()
-    pieces = None
+    stroke_regions = None
     if spec.strength == 0.0:
         painted = photo.rgb
     elif isinstance(style, StrokesStyle):
         by_hand = strokes.paint(
             visible_colours(photo), style, strength=spec.strength, seed=spec.seed, threads=job.threads, progress=progress
         )
-        painted, pieces = by_hand.rgb, by_hand.owners
+        painted, stroke_regions = by_hand.rgb, by_hand.owners
     else:
         from pipeline.painterly import diffusion  # imports torch and diffusers, which takes seconds and strokes do not need
 
@@ -91,7 +91,7 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
             precision=result.precision,
         )
     progress(1.0)
-    return Painting(replace(photo, rgb=painted), provenance, warnings, pieces)
+    return Painting(replace(photo, rgb=painted), provenance, warnings, stroke_regions)
 
 
 def in_words(made: Painterly) -> str:

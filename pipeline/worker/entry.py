@@ -94,10 +94,10 @@ def _ignore_stops() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
+def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
     """Be a worker. `events_fd`: the inherited descriptor of the events' pipe. Ends the process; never returns.
 
-    `fence` is the policy from `daemon.platform.sandbox` for this worker: JSON with `read`, `devices` and `own`. The sandbox is
+    `policy` is the policy from `daemon.platform.sandbox` for this worker: JSON with `read`, `devices` and `own`. The sandbox is
     set up before anything risky is imported. If that fails, the worker does no job.
 
     The process ends at once (`os._exit`). Everything is written and sent by then, and the shutdown of thread pools and graphics
@@ -114,8 +114,8 @@ def main(events_fd: int, warm: "Warm", fence: str | None = None) -> NoReturn:
     status = 1
     try:
         channel.send_line(json.dumps({"type": "hello", "protocol": _PROTOCOL_VERSION, "pid": os.getpid()}))
-        if fence is not None:
-            _confine(fence)
+        if policy is not None:
+            _enter_sandbox(policy)
         status = _live(channel, commands, warm)
     except _Stop:
         from daemon.errors import Cancelled
@@ -147,11 +147,11 @@ def _move_commands() -> int:
     return commands
 
 
-def _confine(fence: str) -> None:
+def _enter_sandbox(policy: str) -> None:
     from pipeline.worker import sandbox
 
-    wanted = json.loads(fence)
-    sandbox.confine(wanted["read"], wanted["devices"], wanted["own"])
+    wanted = json.loads(policy)
+    sandbox.enter(wanted["read"], wanted["devices"], wanted["own"])
 
 
 def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
@@ -161,7 +161,7 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
     preload.load(warm)
     from daemon.contract.messages import COMMAND, JobCommand, Ready
 
-    _rehearse(commands_fd)
+    _warm_up(commands_fd)
     channel.send(Ready(warm=warm))
     # Never closed: the listening thread reads from it for as long as the job runs, and closing would wait for that thread.
     commands = os.fdopen(commands_fd, "rb")
@@ -176,13 +176,13 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
     return _work(channel, command)
 
 
-def _rehearse(commands_fd: int) -> None:
+def _warm_up(commands_fd: int) -> None:
     """Do in advance what does not depend on the job, until a command arrives. A cold worker has its command at once."""
     from daemon.errors import JobError
-    from pipeline.worker.warm_up import rehearse
+    from pipeline.worker.warm_up import warm_up
 
     try:
-        rehearse(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
+        warm_up(lambda: bool(select.select([commands_fd], [], [], 0)[0]))
     except (OSError, JobError) as error:
         # Only time is lost. If the disk or the installation is faulty, the job will report it.
         sys.stderr.write(f"The warm-up ended early: {error}\n")

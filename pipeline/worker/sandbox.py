@@ -131,7 +131,7 @@ def has_seccomp() -> bool:
     return sys.platform == "linux" and platform.machine() in _MACHINES and _libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def confine(read: Sequence[str], devices: Sequence[str], own: int) -> None:
+def enter(read: Sequence[str], devices: Sequence[str], own: int) -> None:
     """Put this process, its later threads and its children into the sandbox for good. Call this while there is only one thread.
 
     Args:

@@ -25,7 +25,7 @@ class _Enough(Exception):
     """The job has arrived, or the warm-up is done."""
 
 
-def rehearse(called: Callable[[], bool]) -> None:
+def warm_up(called: Callable[[], bool]) -> None:
     """Cut a small photo into layers, and throw them away.
 
     Args:
@@ -41,7 +41,7 @@ def rehearse(called: Callable[[], bool]) -> None:
         if stage == "export" or called():
             raise _Enough
 
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="warm-up-", ignore_cleanup_errors=True) as folder:
         try:
             go_on("", 0.0)
             run(_stamp(Path(folder)), go_on)
@@ -60,7 +60,7 @@ def _stamp(folder: Path) -> JobCommand:
     Image.fromarray((depth * 65535).astype(np.uint16)).save(folder / "depth.png", "PNG")
     found = photo.stat()
     return JobCommand(
-        job_id="rehearsal",
+        job_id="warm-up",
         attempt=os.fspath(folder),
         source=os.fspath(folder),
         image=photo.name,

@@ -282,7 +282,7 @@ class House:
         ready = self.ready()
         if ready:
             self.claims.take(ready[:GROUP])
-        self.runs.settle_accounts()
+        self.runs.end_without_worker()
         self.runs.start_next()
         self.runs.publish_made()
         if not self.world.in_hurry:

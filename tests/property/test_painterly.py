@@ -52,5 +52,5 @@ def test_a_painting_is_recomposed_by_its_layers(style):
     rows, columns = np.mgrid[:72, :96]
     photo = np.dstack([rows * 3, columns * 2, (rows + columns) % 256]).astype(np.uint8)
     painted = strokes.paint(photo, style, strength=0.6, seed=1)
-    layers = layer_picture(painted.rgb, None, (rows / 71.0).astype(np.float32), None, num_layers=4, pieces=painted.owners)
+    layers = layer_picture(painted.rgb, None, (rows / 71.0).astype(np.float32), None, num_layers=4, stroke_regions=painted.owners)
     assert layers.max_error <= 1

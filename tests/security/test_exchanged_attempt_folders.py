@@ -23,7 +23,7 @@ from workers.driver import command  # isort: skip
 SECRET = b"nobody's business"
 RECIPE = (sys.executable, "-P", recipe.__file__, "planting")
 
-confined = pytest.mark.skipif(
+sandboxed = pytest.mark.skipif(
     sys.platform != "linux" or "reading and writing other files" in missing(), reason="this system does not confine workers"
 )
 
@@ -40,7 +40,7 @@ def victim(tmp_path: Path) -> Path:
 def house(tmp_path: Path) -> House:
     outbox = tmp_path / "outbox"
     outbox.mkdir()
-    house = House(outbox, RECIPE, fence=sandbox.fence(os.fsencode(outbox)))
+    house = House(outbox, RECIPE, policy=sandbox.policy(os.fsencode(outbox)))
     house.supervisor._fs.publish_below(os.fsencode(outbox))
     return house
 
@@ -60,7 +60,7 @@ def test_a_link_in_the_place_of_a_workers_folder_starts_no_worker(house: House, 
     assert names(victim) == ["tax.txt", "tmp"]
 
 
-@confined
+@sandboxed
 @pytest.mark.parametrize("early", [False, True], ids=["with its job", "before its job"])
 def test_a_folder_exchanged_while_its_worker_starts_gives_no_right_elsewhere(house: House, victim: Path, early: bool) -> None:
     attempt = house.folder / "attempt"
@@ -72,14 +72,14 @@ def test_a_folder_exchanged_while_its_worker_starts_gives_no_right_elsewhere(hou
     attempt.rename(house.folder / "away")
     attempt.symlink_to(victim)
     if early:
-        house.loop(lambda: house.supervisor.spares()[0].ready)
+        house.loop(lambda: house.supervisor.warm_workers()[0].ready)
         house.start(job=command(str(house.folder)))
     house.end()
     assert [stage for _job, stage, _fraction in house.progress] == ["EACCES"]
     assert names(victim) == ["tax.txt", "tmp"]
 
 
-@confined
+@sandboxed
 def test_a_worker_goes_on_in_its_folder_wherever_that_is_moved(house: House) -> None:
     attempt = house.folder / "attempt"
     house.start(job=command(str(house.folder)))

@@ -1,4 +1,4 @@
-"""A confined worker that tries to outlive the daemon ends with it: it cannot leave the group that its guardian kills."""
+"""A sandboxed worker that tries to outlive the daemon ends with it: it cannot leave the group that its guardian kills."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ from tests.waiting import SLOWEST
 import results  # noqa: F401  isort: skip - finds the modules below
 from supervised import members  # isort: skip
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fence of macOS is sandbox-exec's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of macOS is sandbox-exec's")
 
-#: Confined as a worker is, it leaves its group where it can, tells whether it could, and stays.
+#: In the sandbox as a worker is, it leaves its group where it can, tells whether it could, and stays.
 RUNAWAY = """
 import json, os, sys, time
-from pipeline.worker.sandbox import confine, has_seccomp
+from pipeline.worker.sandbox import enter, has_seccomp
 assert has_seccomp()
-confine(["/"], [], os.open(sys.argv[1], os.O_RDONLY))
+enter(["/"], [], os.open(sys.argv[1], os.O_RDONLY))
 for leave in (os.setsid, lambda: os.setpgid(0, 0)):
     try:
         leave()

@@ -1,6 +1,6 @@
 """No path below the outbox is walked: the outbox is opened by its path, and everything in it from there, as in the inbox.
 
-What a worker does is left out: it is told its folders by their paths, and its fence lets it write in its attempt folder alone.
+What a worker does is left out: it is told its folders by their paths, and its sandbox lets it write in its attempt folder alone.
 """
 
 import os

@@ -141,7 +141,7 @@ class Scene:
                 wakeup=Unheard(),
                 supervisor=self.workers,
                 world=self.make_world(),
-                installed=ModelInventory(os.fspath(paths.models)),
+                inventory=ModelInventory(os.fspath(paths.models)),
                 program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self.clock(),

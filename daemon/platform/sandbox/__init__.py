@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from daemon.shipped import CONFIG
 
 if sys.platform == "darwin":
-    from daemon.platform.sandbox.macos import DEVICES, SYSTEM, fenced, missing
+    from daemon.platform.sandbox.macos import DEVICES, SYSTEM, command, missing
 else:
-    from daemon.platform.sandbox.linux import DEVICES, SYSTEM, fenced, missing
+    from daemon.platform.sandbox.linux import DEVICES, SYSTEM, command, missing
 
-__all__ = ["Fence", "fence", "fenced", "missing"]
+__all__ = ["SandboxPolicy", "command", "missing", "policy"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class SandboxPolicy:
     """What every worker may do besides writing in its own folder. Paths are absolute and include everything below them.
 
     Attributes:
@@ -37,14 +37,14 @@ class Fence:
     devices: tuple[str, ...]
 
 
-def fence(*data: bytes) -> Fence:
+def policy(*data: bytes) -> SandboxPolicy:
     """The policy for workers of this interpreter and this installation.
 
     Args:
         data: folders with what jobs read: the outbox, the models.
     """
     found = (*SYSTEM, *_interpreter(), *_program(), *_library_path(), *map(os.fsdecode, data))
-    return Fence(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=DEVICES)
+    return SandboxPolicy(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=DEVICES)
 
 
 def _interpreter() -> Iterable[str]:

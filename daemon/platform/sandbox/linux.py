@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class Fenced(Protocol):
-    """What `fenced` needs to know about a policy."""
+class Policy(Protocol):
+    """What `command` needs to know about a policy."""
 
     @property
     def read(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -42,10 +42,10 @@ _PR_GET_SECCOMP = 21
 _MACHINES = ("x86_64", "aarch64")
 
 
-def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
+def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
     """The command of a worker that puts itself into this sandbox; `own`: its attempt folder, open, which it inherits."""
-    read, devices = (list(filter(os.path.exists, paths)) for paths in (fence.read, fence.devices))
-    return [*argv, "--fence", json.dumps({"read": read, "devices": devices, "own": own})]
+    read, devices = (list(filter(os.path.exists, paths)) for paths in (policy.read, policy.devices))
+    return [*argv, "--sandbox", json.dumps({"read": read, "devices": devices, "own": own})]
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:

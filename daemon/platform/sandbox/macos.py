@@ -15,8 +15,8 @@ from daemon.platform.files import path_of
 _SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
 
-class Fenced(Protocol):
-    """What `fenced` needs to know about a policy."""
+class Policy(Protocol):
+    """What `command` needs to know about a policy."""
 
     @property
     def read(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -47,7 +47,7 @@ _PROFILE = """(version 1)
 """
 
 
-def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
+def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
     """The command of a worker inside this sandbox; `own`: its attempt folder, open.
 
     The profile names the real path of this folder, so a link that is later put in its place leads outside the sandbox.
@@ -55,8 +55,8 @@ def fenced(argv: Sequence[str], fence: Fenced, own: int) -> list[str]:
     interpreters = dict.fromkeys((argv[0], os.path.realpath(argv[0])))
     profile = _PROFILE.format(
         own=_quoted(os.fsdecode(path_of(own))),
-        read=" ".join(f"(subpath {_quoted(path)})" for path in fence.read),
-        devices=" ".join(f"(literal {_quoted(path)})" for path in fence.devices),
+        read=" ".join(f"(subpath {_quoted(path)})" for path in policy.read),
+        devices=" ".join(f"(literal {_quoted(path)})" for path in policy.devices),
         # A framework build of Python starts a second program inside itself.
         interpreters=" ".join(f"(literal {_quoted(path)})" for path in interpreters)
         + ' (regex #"/Python\\.app/Contents/MacOS/Python$")',

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, proposals
-from pipeline.image.filters import grown, resize
+from pipeline.image.filters import dilate_mask, resize
 
 SIDE = 256
 """Pixels on the longer side at which figures are looked for; at 160, thin parts of them get lost."""
@@ -169,8 +169,8 @@ def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
     rough = resize(mask.view(np.uint8), shape, cv2.INTER_LINEAR) > 0
     reach = 2 * max(2, round(BAND * max(shape))) + 1
     start = np.where(rough, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
-    start[~grown(rough, reach)] = cv2.GC_BGD
-    start[~grown(~rough, reach)] = cv2.GC_FGD
+    start[~dilate_mask(rough, reach)] = cv2.GC_BGD
+    start[~dilate_mask(~rough, reach)] = cv2.GC_FGD
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     found = cut(fine, start).view(np.uint8)
     tidy = cv2.morphologyEx(cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc)

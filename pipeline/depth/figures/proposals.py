@@ -39,10 +39,10 @@ class Evidence:
 
     def __init__(self, rgb: NDArray[np.uint8], larger: NDArray[np.uint8]) -> None:
         """Gather it from the small picture and, for the focus, from a larger one of the same view."""
-        pieces = patches(rgb)
+        superpixels = patches(rgb)
         self.rgb = rgb
-        self.contrast = border_contrast(pieces, bottom=True)
-        self.standing = border_contrast(pieces, bottom=False)
+        self.contrast = border_contrast(superpixels, bottom=True)
+        self.standing = border_contrast(superpixels, bottom=False)
         self.focus = focus(larger, (rgb.shape[0], rgb.shape[1]))
 
 

@@ -28,7 +28,7 @@ STRONGEST = 25.0
 Map = NDArray[np.float32]
 
 
-def border_contrast(pieces: Superpixels, *, bottom: bool) -> Map:
+def border_contrast(superpixels: Superpixels, *, bottom: bool) -> Map:
     """How much each pixel stands out against what is connected to the edge of the picture.
 
     W. Zhu et al., "Saliency optimization from robust background detection", 2014: a patch is background if the surface that it
@@ -36,26 +36,26 @@ def border_contrast(pieces: Superpixels, *, bottom: bool) -> Map:
     are reconciled by least squares over neighbours.
 
     Args:
-        pieces: the patches of a picture of shape (h, w).
+        superpixels: the patches of a picture of shape (h, w).
         bottom: whether the lower edge counts as background; people in portraits run on to it.
 
     Returns:
         float32 (h, w), 0 to 1.
     """
-    count = len(pieces.colours)
-    difference = _distances(pieces.colours)
-    rim = pieces.rim(bottom=bottom)
-    surface = np.exp(-(_along_paths(pieces, difference, rim) ** 2) / (2 * REACH**2))
+    count = len(superpixels.colours)
+    difference = _distances(superpixels.colours)
+    rim = superpixels.rim(bottom=bottom)
+    surface = np.exp(-(_along_paths(superpixels, difference, rim) ** 2) / (2 * REACH**2))
     length = surface[:, rim].sum(axis=1) / np.sqrt(surface.sum(axis=1))
     background = 1.0 - np.exp(-(length**2) / 2)
-    near = np.exp(-(_distances(pieces.places) ** 2) / (2 * NEARBY**2))
+    near = np.exp(-(_distances(superpixels.places) ** 2) / (2 * NEARBY**2))
     contrast = (difference * near) @ background / near.sum(axis=1)
     spread = float(np.ptp(contrast))
     if spread < 1e-6:
-        return np.zeros(pieces.labels.shape, np.float32)
+        return np.zeros(superpixels.labels.shape, np.float32)
     contrast = (contrast - contrast.min()) / spread
     beside = np.zeros((count, count), np.bool_)
-    first, second = pieces.neighbours.T
+    first, second = superpixels.neighbours.T
     beside[first, second] = beside[second, first] = True
     # Neighbours of neighbours too: a thin patch must not part what belongs together.
     beside |= (beside.astype(np.float32) @ beside.astype(np.float32)) > 0
@@ -63,7 +63,7 @@ def border_contrast(pieces: Superpixels, *, bottom: bool) -> Map:
     tie = np.where(beside, np.exp(-(difference**2) / (2 * ALIKE**2)) + 0.1, 0.0)
     held = np.where(background < FLOOR, 0.0, 5.0 * background) + contrast + 1e-9
     solved = np.linalg.solve(np.diag(tie.sum(axis=1) + held) - tie, contrast)
-    return np.clip(solved, 0.0, 1.0).astype(np.float32)[pieces.labels]
+    return np.clip(solved, 0.0, 1.0).astype(np.float32)[superpixels.labels]
 
 
 def focus(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> Map:
@@ -93,14 +93,14 @@ def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return gaps
 
 
-def _along_paths(pieces: Superpixels, difference: NDArray[np.float64], rim: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _along_paths(superpixels: Superpixels, difference: NDArray[np.float64], rim: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Least sum of differences of colour along any path of touching patches (Floyd and Warshall); (n, n).
 
     Patches at the edge of the picture count as touching, since what lies beyond it connects them. The smallest differences,
     which one surface has by itself, are left out.
     """
     steps = np.full(difference.shape, np.inf)
-    first, second = pieces.neighbours.T
+    first, second = superpixels.neighbours.T
     steps[first, second] = steps[second, first] = difference[first, second]
     edge = np.ix_(np.flatnonzero(rim), np.flatnonzero(rim))
     steps[edge] = np.minimum(steps[edge], difference[edge])

@@ -188,7 +188,7 @@ def _search(
             y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
             try_(beside(field[y * np.int32(width) + x], y - rows, x - columns))
 
-    def settle(odd: int) -> None:
+    def agree(odd: int) -> None:
         # Every second cell, as on a chessboard: neighbours that changed at the same time would never agree.
         field[targets] = now
         some = np.flatnonzero((rows + columns) % 2 == odd)
@@ -215,7 +215,7 @@ def _search(
         try_(at(now // np.int32(width) + steps[0], now % np.int32(width) + steps[1]))
     for _ in range(SETTLINGS):
         for odd in (0, 1):
-            settle(odd)
+            agree(odd)
     field[targets] = now
     costs = np.full(field.shape, np.inf, np.float32)
     costs[targets] = cost

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import at_least, box, channels, exactly, grown, resize, select, stacked, widest
+from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, resize, select, stacked, threshold
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
@@ -84,9 +84,9 @@ class Filler:
         self.packed = photo.reshape(-1, 4).view(np.uint32)[:, 0]
         self.visible = visible
         self.labels = labels
-        self.sure = at_least(unsure.view(np.uint8) ^ np.uint8(1), 1)
+        self.sure = threshold(unsure.view(np.uint8) ^ np.uint8(1), 1)
         if visible is not None:
-            self.sure &= at_least(visible.view(np.uint8), 1)
+            self.sure &= threshold(visible.view(np.uint8), 1)
         self.grid = Grid.of(photo.shape, smooth=True)
         self.small = Grid(self.grid.full, (-(-self.grid.shape[0] // 2), -(-self.grid.shape[1] // 2)))
         self.colour = self.grid.shrink(photo)[:, :, :3].astype(np.float32)
@@ -105,7 +105,7 @@ class Filler:
         if not certain:
             chosen = exactly(self.labels, layer)
             if self.visible is not None:
-                chosen &= at_least(self.visible.view(np.uint8), 1)
+                chosen &= threshold(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
         product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
@@ -116,7 +116,7 @@ class Filler:
         smooth = push_pull(product, weight)
         reach = np.ones(self.grid.shape, np.float32) if everywhere else self._reach(layer)
         size = 2 * int(np.ceil(band_radius(self.photo.shape) / self.grid.step)) + 3
-        near = widest(reach, size) > 0
+        near = dilate(reach, size) > 0
         small_smooth, small_weight, hidden = (
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
         )
@@ -149,9 +149,9 @@ class Filler:
 
     def detailed(self, fill: Fill) -> NDArray[np.bool_]:
         """The pixels, bool (H, W), whose fill has more than its ground."""
-        there = self.grid.enlarge_mask(grown(fill.ground[:, :, 3] > 0, 3))
+        there = self.grid.enlarge_mask(dilate_mask(fill.ground[:, :, 3] > 0, 3))
         if fill.plate is not None:
-            share = grown(fill.plate.share > 0, 3)
+            share = dilate_mask(fill.plate.share > 0, 3)
             there |= resize(share.view(np.uint8), self.grid.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
         return there
 
@@ -195,7 +195,7 @@ class Filler:
         # Only what is wider than a border continues behind other things; a speck would grow into a spike.
         radius = max(1, round(band_radius(self.photo.shape) / self.grid.step))
         window = 2 * radius + 1
-        wide = own & grown(~grown(~own, window), window)
+        wide = own & dilate_mask(~dilate_mask(~own, window), window)
         if not wide.any():
             return np.where(own, np.float32(1), np.float32(0))
         sources = wide | (self.coarse_labels < layer)

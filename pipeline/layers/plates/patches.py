@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import grown
+from pipeline.image.filters import dilate_mask
 
 RADIUS = 3
 SIDE = 2 * RADIUS + 1
@@ -74,7 +74,7 @@ def whole(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def touching(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The cells whose patch contains a cell of the hole."""
-    return grown(hole, SIDE)
+    return dilate_mask(hole, SIDE)
 
 
 def nearest(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

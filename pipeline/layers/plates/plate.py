@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import grown
+from pipeline.image.filters import dilate_mask
 from pipeline.layers.bands import Grid, Pixels
 from pipeline.layers.plates.completion import Completion
 
@@ -101,7 +101,7 @@ def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.floa
     count, labels, stats, _ = cv2.connectedComponentsWithStats((weight >= MOSTLY).view(np.uint8), connectivity=8)
     large = np.zeros(count, np.bool_)
     large[1:] = stats[1:, cv2.CC_STAT_AREA] > reach * reach
-    return np.where(grown(large[labels], 3), weight, np.float32(0))
+    return np.where(dilate_mask(large[labels], 3), weight, np.float32(0))
 
 
 def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) -> NDArray[np.float32]:

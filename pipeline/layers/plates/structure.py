@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, grown, narrowest, power
+from pipeline.image.filters import box, dilate_mask, erode, power
 from pipeline.layers.plates.patches import RADIUS, SIDE
 
 MOST_SOURCES = 4000
@@ -40,9 +40,9 @@ class _Growth:
 
     def next(self, open_: NDArray[np.bool_]) -> tuple[int, int]:
         """Row and column of the next cell of the front: the largest product of belief and the strength of lines that meet it."""
-        front = np.flatnonzero(open_ & grown(self.known > 0, 3))
+        front = np.flatnonzero(open_ & dilate_mask(self.known > 0, 3))
         grey = box(self.colour.sum(axis=2) / np.float32(3), 3)
-        seen = narrowest(self.known, 5)
+        seen = erode(self.known, 5)
         dx, dy = (np.asarray(cv2.Sobel(grey, cv2.CV_32F, *order), np.float32) * seen for order in ((1, 0), (0, 1)))
         share = box(self.known, 5)
         nx, ny = (np.asarray(cv2.Sobel(share, cv2.CV_32F, *order)).reshape(-1)[front] for order in ((1, 0), (0, 1)))

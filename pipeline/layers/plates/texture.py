@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, grown, narrowest, power
+from pipeline.image.filters import box, dilate_mask, erode, power
 
 Pixel = TypeVar("Pixel", np.bool_, np.float32)
 
@@ -64,14 +64,14 @@ def find_texture(
     if not wanted.any() or np.count_nonzero(known) < 64:
         return None
     nearby = max(4, round(3 * reach))
-    around = grown(wanted, 2 * nearby + 1)
+    around = dilate_mask(wanted, 2 * nearby + 1)
     offsets = _dominant_offsets(colour, known & around, reach)
     if not len(offsets):
         return None
     distance = cv2.distanceTransform(1 - known.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     fade = np.clip((1.4 * reach - distance) / max(0.4 * reach, 1.0), 0.0, 1.0).astype(np.float32)
     # Grid cells are coarser than pixels, so a source right at a border could read across it.
-    inner = ~grown(~known, 3)
+    inner = ~dilate_mask(~known, 3)
     best = np.full(known.shape, np.inf, np.float32)
     choice = np.zeros(known.shape, np.uint8)
     for number, offset in enumerate(offsets):
@@ -118,7 +118,7 @@ def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], rea
     mean = np.where(valid, total / np.maximum(overlap, 1.0), np.inf).astype(np.float32)
     dy, dx = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     length = np.hypot(dy, dx)
-    lowest = mean <= narrowest(mean, 3) + np.float32(1e-6)
+    lowest = mean <= erode(mean, 3) + np.float32(1e-6)
     chosen: list[tuple[int, int]] = []
     for inner, outer in ((1.5, 0.6 * reach), (0.6 * reach, 1.4 * reach), (1.4 * reach, 4.0 * reach)):
         ring = np.flatnonzero(lowest & np.isfinite(mean) & (length >= inner) & (length < outer))

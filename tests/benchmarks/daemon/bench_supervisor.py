@@ -105,7 +105,7 @@ def cold_job(command: JobCommand) -> None:
 class Watch:
     """A supervisor whose workers' events are stamped with the time of their arrival."""
 
-    def __init__(self, argv: tuple[str, ...], *, fenced: bool = False) -> None:
+    def __init__(self, argv: tuple[str, ...], *, sandboxed: bool = False) -> None:
         self.folder = tempfile.mkdtemp()
         self.selector = selectors.DefaultSelector()
         self.ended = 0
@@ -114,7 +114,7 @@ class Watch:
             LocalFiles(),
             SupervisorRules(),
             argv=argv,
-            fence=sandbox.fence(os.fsencode(self.folder)) if fenced else None,
+            policy=sandbox.policy(os.fsencode(self.folder)) if sandboxed else None,
         )
         self.supervisor.subscribe(self)
         self.seen: dict[type, float] = {}
@@ -174,11 +174,11 @@ def show(name: str, times: dict[str, float]) -> None:
     print(f"{name:34}" + "  ".join(f"{key} {value:7.1f}" for key, value in times.items()))
 
 
-def compare(free: Watch, fenced: Watch, rounds: int) -> None:
-    """Free and confined workers in turns, so that what else the machine does meets both."""
+def compare(free: Watch, sandboxed: Watch, rounds: int) -> None:
+    """Free and sandboxed workers in turns, so that what else the machine does meets both."""
     rows: dict[str, list[dict[str, float]]] = {}
     for _ in range(rounds):
-        for name, watch, spare in (("free", free, False), ("confined", fenced, False), ("spare, confined", fenced, True)):
+        for name, watch, spare in (("free", free, False), ("sandboxed", sandboxed, False), ("spare, sandboxed", sandboxed, True)):
             rows.setdefault(name, []).append(watch.once(spare=spare))
     for name, times in rows.items():
         show(f"worker, {name} (ms)", {key: statistics.median(row[key] for row in times) * 1000 for key in times[0]})
@@ -186,10 +186,10 @@ def compare(free: Watch, fenced: Watch, rounds: int) -> None:
     # Other work on the machine only ever adds.
     least = {name: min(row["cpu"] for row in times) * 1000 for name, times in rows.items()}
     # Neighbours are compared, since the machine is not the same for long.
-    fence = statistics.median(c["started"] - f["started"] for f, c in zip(rows["free"], rows["confined"], strict=True)) * 1000
-    print(f"what the fence costs              {fence:8.1f} ms (bar: 20), median of {rounds} pairs")
-    print(f"of the processor's time           {least['confined'] - least['free']:8.1f} ms")
-    print(f"cold start ÷ start with a spare   {started['confined'] / started['spare, confined']:8.1f} times")
+    policy = statistics.median(c["started"] - f["started"] for f, c in zip(rows["free"], rows["sandboxed"], strict=True)) * 1000
+    print(f"what the sandbox costs              {policy:8.1f} ms (bar: 20), median of {rounds} pairs")
+    print(f"of the processor's time           {least['sandboxed'] - least['free']:8.1f} ms")
+    print(f"cold start ÷ start with a spare   {started['sandboxed'] / started['spare, sandboxed']:8.1f} times")
 
 
 def spread(watch: Watch, rounds: int) -> str:
@@ -214,15 +214,15 @@ def main() -> None:
     print(f"guardian, start to kill           {guardian:8.1f} ms  {guardian / bare:.2f} × bare python")
     imports(min(rounds, 5))
     compile_program()
-    actor, real, fenced = (
+    actor, real, sandboxed = (
         Watch((sys.executable, "-I", "-S", ACTOR, "good")),
         Watch(worker_argv()),
-        Watch(worker_argv(), fenced=True),
+        Watch(worker_argv(), sandboxed=True),
     )
-    stamp_events([actor, real, fenced])
+    stamp_events([actor, real, sandboxed])
     show("empty worker (ms)", actor.many(rounds))
-    compare(real, fenced, rounds * 4)
-    print(f"job start, confined, spare ready  {spread(fenced, rounds * 3)}")
+    compare(real, sandboxed, rounds * 4)
+    print(f"job start, sandboxed, spare ready  {spread(sandboxed, rounds * 3)}")
     start = time.perf_counter()
     for _ in range(20):
         process.tree_memory(process.tree(os.getpid()))

@@ -159,7 +159,7 @@ MUTATIONS = (
         "the moves are not made durable before the claim is recorded",
         "daemon/claiming/claims.py",
         "Claims._finish",
-        Drop("_mover.settle"),
+        Drop("_mover.make_durable"),
     ),
     _one(
         "the claim is recorded before the files move",

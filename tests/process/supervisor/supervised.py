@@ -15,7 +15,7 @@ from workers.driver import __file__ as driver_file
 from daemon.contract.messages import JobCommand
 from daemon.contract.records import Process
 from daemon.fs import LocalFiles
-from daemon.platform.sandbox import Fence
+from daemon.platform.sandbox import SandboxPolicy
 from daemon.supervisor import Outcome, Supervisor, SupervisorRules
 from tests.waiting import SLOWEST
 
@@ -28,7 +28,9 @@ DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 class House:
     """Runs jobs to their end in a folder, and remembers what was reported."""
 
-    def __init__(self, folder: Path, argv: tuple[str, ...] | None, *, fence: Fence | None = None, **rules: object) -> None:
+    def __init__(
+        self, folder: Path, argv: tuple[str, ...] | None, *, policy: SandboxPolicy | None = None, **rules: object
+    ) -> None:
         self.folder = folder
         #: How far the supervisor's clock is ahead of the machine's, in seconds.
         self.jumped = 0.0
@@ -42,7 +44,7 @@ class House:
             LocalFiles(),
             SupervisorRules(**QUICK | rules),
             argv=argv or (),
-            fence=fence,
+            policy=policy,
             clock=lambda: time.monotonic() + self.jumped,
         )
         self.supervisor.subscribe(self)

@@ -1,4 +1,4 @@
-"""The fence around a worker: each thing a hostile one tries is refused, and what a job needs is not."""
+"""The sandbox around a worker: each thing a hostile one tries is refused, and what a job needs is not."""
 
 import ctypes
 import json
@@ -50,16 +50,16 @@ sys.stdin.read()
 """
 STAND_IN = (sys.executable, "-c", DAEMON)
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fence of macOS is sandbox-exec's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of macOS is sandbox-exec's")
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What a hostile worker could do, with and without the fence, each as its own report."""
-    return {fenced: besieged(tmp_path_factory.mktemp("siege"), fenced=fenced) for fenced in (False, True)}
+    """What a hostile worker could do, with and without the sandbox, each as its own report."""
+    return {sandboxed: besieged(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed) for sandboxed in (False, True)}
 
 
-def besieged(folder, *, fenced: bool) -> dict[str, str]:
+def besieged(folder, *, sandboxed: bool) -> dict[str, str]:
     outbox, inbox, home = folder / "outbox", folder / "inbox", folder / "home" / ".ssh"
     for each in (outbox / "source", inbox, home):
         each.mkdir(parents=True)
@@ -85,13 +85,15 @@ def besieged(folder, *, fenced: bool) -> dict[str, str]:
             "udp": udp.getsockname()[1],
         }
         (outbox / "source" / "targets.json").write_text(json.dumps(targets))
-        fence = sandbox.fence(os.fsencode(outbox)) if fenced else None
-        house = House(outbox, (sys.executable, "-P", recipe.__file__, "hostile" if fenced else "hostile_unfenced"), fence=fence)
+        policy = sandbox.policy(os.fsencode(outbox)) if sandboxed else None
+        house = House(
+            outbox, (sys.executable, "-P", recipe.__file__, "hostile" if sandboxed else "hostile_without_sandbox"), policy=policy
+        )
         house.start(job=command(str(outbox)))
         outcome = house.end()
         ctypes.CDLL(None).shmctl(segment, 0, None)
         assert isinstance(outcome, Completed), outcome
-        if fenced:
+        if sandboxed:
             assert photo.read_bytes() == b"photo"
             assert not any(inbox.iterdir())
     return json.loads((outbox / "attempt" / "result" / "seen.json").read_text())
@@ -110,13 +112,13 @@ def test_a_worker_may_do_what_a_job_needs(seen, name):
     assert seen[True][name] == "done"
 
 
-def test_the_attacks_succeed_without_the_fence(seen):
+def test_the_attacks_succeed_without_the_sandbox(seen):
     assert {name: came for name, came in seen[False].items() if came != "done"} == {}
     assert set(seen[False]) == set(seen[True]) - {"become a program", "remove the photo", "move the photo"}
 
 
 def test_a_worker_that_cannot_put_up_its_fence_does_no_job(tmp_path):
-    house = House(tmp_path, (sys.executable, "-P", recipe.__file__, "good", "--fence", "{}"))
+    house = House(tmp_path, (sys.executable, "-P", recipe.__file__, "good", "--sandbox", "{}"))
     house.start()
     outcome = house.end()
     assert outcome.error.code == "worker_crashed"

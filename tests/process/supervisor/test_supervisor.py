@@ -125,13 +125,13 @@ def test_a_spare_takes_the_job_of_its_folder(tmp_path):
     house = House(tmp_path, acting("good"))
     folder = os.fsencode(tmp_path / "attempt")
     house.supervisor.prepare(folder, warm="depth")
-    house.loop(lambda: house.supervisor.spares()[0].ready)
-    (spare,) = house.supervisor.spares()
+    house.loop(lambda: house.supervisor.warm_workers()[0].ready)
+    (spare,) = house.supervisor.warm_workers()
     assert (spare.attempt, spare.warm) == (folder, "depth")
     assert house.supervisor.next_deadline() is None, "a spare at rest asks for no attention"
     (waiting,) = [child for child in psutil.Process().children() if "actor.py" in " ".join(child.cmdline())]
     assert house.start().pid == waiting.pid
-    assert house.supervisor.spares() == []
+    assert house.supervisor.warm_workers() == []
     assert isinstance(house.end(), Completed)
 
 
@@ -139,7 +139,7 @@ def test_a_worker_that_does_not_start_its_job_is_ended_in_the_time_for_getting_r
     house = House(tmp_path, acting("never_started"), start_seconds=200.0)
     folder = os.fsencode(tmp_path / "attempt")
     house.supervisor.prepare(folder)
-    house.loop(lambda: house.supervisor.spares()[0].ready)
+    house.loop(lambda: house.supervisor.warm_workers()[0].ready)
     house.start()
     house.passes(200.0)
     outcome = house.end()
@@ -156,7 +156,7 @@ def test_the_time_of_a_job_begins_when_its_worker_says_not_when_that_is_heard(tm
 def test_a_spare_that_died_is_replaced_when_its_job_comes(tmp_path):
     house = House(tmp_path, acting("good"))
     house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    house.loop(lambda: house.supervisor.spares()[0].ready)
+    house.loop(lambda: house.supervisor.warm_workers()[0].ready)
     (waiting,) = [child for child in psutil.Process().children() if "actor.py" in " ".join(child.cmdline())]
     waiting.kill()
     wait_until(lambda: waiting.status() == psutil.STATUS_ZOMBIE, 30)
@@ -169,7 +169,7 @@ def test_a_spare_that_ends_by_itself_is_forgotten(tmp_path):
     house = House(tmp_path, acting("die_as_spare"))
     house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
     house.loop(house.supervisor.idle)
-    assert house.supervisor.spares() == []
+    assert house.supervisor.warm_workers() == []
     assert house.ends == []
 
 
@@ -178,7 +178,7 @@ def test_a_discarded_spare_leaves_nothing(tmp_path):
     folder = os.fsencode(tmp_path / "attempt")
     house.supervisor.prepare(folder)
     house.supervisor.discard(folder)
-    assert house.supervisor.spares() == []
+    assert house.supervisor.warm_workers() == []
     house.loop(house.supervisor.idle)
 
 

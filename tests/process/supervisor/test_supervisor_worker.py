@@ -125,7 +125,7 @@ def test_a_recipe_that_exits_by_itself_is_no_success(tmp_path):
 def test_a_spare_whose_daemon_closes_its_stdin_ends_without_a_word(tmp_path):
     run = house(tmp_path, "good")
     run.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    run.loop(lambda: run.supervisor.spares()[0].ready)
+    run.loop(lambda: run.supervisor.warm_workers()[0].ready)
     ((_warm, attempt),) = run.supervisor._warm_workers.values()
     os.close(attempt.worker.commands)
     attempt.worker.commands = -1
@@ -137,7 +137,7 @@ def test_a_spare_whose_daemon_closes_its_stdin_ends_without_a_word(tmp_path):
 def test_a_spare_that_is_signalled_before_its_job_ends_as_cancelled(tmp_path):
     run = house(tmp_path, "good")
     run.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    run.loop(lambda: run.supervisor.spares()[0].ready)
+    run.loop(lambda: run.supervisor.warm_workers()[0].ready)
     ((_warm, attempt),) = run.supervisor._warm_workers.values()
     psutil.Process(attempt.worker.worker.pid).send_signal(signal.SIGTERM)
     run.loop(run.supervisor.idle)

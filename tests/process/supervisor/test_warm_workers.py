@@ -43,7 +43,7 @@ class Home:
             clock=lambda: self.now,
         )
         self.supervisor.subscribe(self)
-        self.spares = WarmWorkers(
+        self.warm_workers = WarmWorkers(
             self.settings,
             self.outbox,
             self.jobs,
@@ -61,7 +61,7 @@ class Home:
         """Nobody asks."""
 
     def tend(self, **options: bool) -> None:
-        self.spares.tend(self.now, **options)
+        self.warm_workers.tend(self.now, **options)
 
     def serve(self, until, seconds: float = 20.0) -> None:
         limit = time.monotonic() + seconds * SLOWEST
@@ -79,8 +79,8 @@ class Home:
     def ready(self) -> str:
         """Tend, wait until the one spare is ready, and say what it has loaded."""
         self.tend()
-        self.serve(lambda: [spare for spare in self.supervisor.spares() if spare.ready])
-        (spare,) = self.supervisor.spares()
+        self.serve(lambda: [spare for spare in self.supervisor.warm_workers() if spare.ready])
+        (spare,) = self.supervisor.warm_workers()
         return spare.warm
 
     def work(self) -> list[str]:
@@ -114,9 +114,9 @@ def test_one_spare_stands_ready_and_the_next_job_gets_its_folder(home):
     assert house.ready() == "light"
     house.tend()
     (name,) = house.work()
-    assert house.spares.take("light") == name
-    assert house.spares.take("light") is None
-    assert house.spares.next_look(house.now) == float("inf")
+    assert house.warm_workers.take("light") == name
+    assert house.warm_workers.take("light") is None
+    assert house.warm_workers.next_look(house.now) == float("inf")
 
 
 def test_no_spare_where_none_is_configured_or_nothing_will_come(home):
@@ -134,23 +134,23 @@ def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
     house.later(0.5)  # the time that it takes, as far as the test is concerned
     house.ready()
     house.tend()
-    assert house.spares.lead_seconds("light") == pytest.approx(0.75)
-    assert house.spares.lead_seconds("depth") == LEAD_SECONDS["depth"]
-    house.spares.take("light")
+    assert house.warm_workers.lead_seconds("light") == pytest.approx(0.75)
+    assert house.warm_workers.lead_seconds("depth") == LEAD_SECONDS["depth"]
+    house.warm_workers.take("light")
     house.job("running", running=True)
     house.left = 1.0
     house.tend()
-    assert house.spares.next_look(house.now) == pytest.approx(house.now + 0.25)
+    assert house.warm_workers.next_look(house.now) == pytest.approx(house.now + 0.25)
     house.left = 0.7
     house.tend()
-    assert len(house.supervisor.spares()) == 2, "the one that was taken, and the next"
+    assert len(house.supervisor.warm_workers()) == 2, "the one that was taken, and the next"
 
 
 def test_a_spare_that_was_not_ready_in_time_is_started_earlier_the_next_time(home):
     house = home("never_ready")
     house.tend()
-    assert house.spares.take("light") is not None
-    assert house.spares.lead_seconds("light") > LEAD_SECONDS["light"]
+    assert house.warm_workers.take("light") is not None
+    assert house.warm_workers.lead_seconds("light") > LEAD_SECONDS["light"]
 
 
 @pytest.mark.parametrize(("left", "there"), [(None, 0), (LEAD_SECONDS["light"] + 1, 0), (LEAD_SECONDS["light"] - 0.1, 1)])
@@ -201,7 +201,7 @@ def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path
     house.left = 1.0
     house.job("next", depth="auto")
     house.tend()
-    assert house.supervisor.spares()[0].warm == "light", "no model is installed"
+    assert house.supervisor.warm_workers()[0].warm == "light", "no model is installed"
     (tmp_path / "models" / "depth-anything-v2-small").mkdir(parents=True)
     (tmp_path / "models" / "depth-anything-v2-small" / "multiplane.json").touch()
     assert house.ready() == "depth"
@@ -212,20 +212,20 @@ def test_a_spare_that_still_loads_more_than_the_job_asks_for_is_no_gain(home):
     house = home("never_ready")
     house.job("next", mode="painterly", style="oil")
     house.tend()
-    assert house.spares.take("light") is None
+    assert house.warm_workers.take("light") is None
     assert house.work() == []
     house.tend()
-    assert house.spares.take("painting") is not None, "what it has loaded so far need not be loaded again"
+    assert house.warm_workers.take("painting") is not None, "what it has loaded so far need not be loaded again"
 
 
 def test_a_changed_program_makes_the_spare_useless(home):
     house = home()
     house.ready()
     house.program = 2
-    assert house.spares.take("light") is None
+    assert house.warm_workers.take("light") is None
     assert house.work() == []
     house.ready()
-    assert house.spares.take("light") is not None
+    assert house.warm_workers.take("light") is not None
 
 
 def test_the_program_is_looked_at_once_a_minute(home):
@@ -272,10 +272,10 @@ def test_a_spare_gives_way_when_memory_is_short_and_comes_back(home):
 def test_a_spare_that_died_is_replaced_but_not_more_than_once_a_minute(home):
     house = home("die_as_spare")
     house.tend()
-    house.serve(lambda: not house.supervisor.spares())
+    house.serve(lambda: not house.supervisor.warm_workers())
     house.tend()
     assert house.work() == []
-    assert house.spares.next_look(house.now) == house.now + 60
+    assert house.warm_workers.next_look(house.now) == house.now + 60
     house.later(59)
     house.tend()
     assert house.work() == []
@@ -289,19 +289,19 @@ def test_a_job_does_not_take_a_spare_that_is_dead_or_whose_folder_is_gone(home):
     house.ready()
     (child,) = [each for each in psutil.Process().children() if "actor.py" in " ".join(each.cmdline())]
     child.kill()
-    house.serve(lambda: not house.supervisor.spares())
-    assert house.spares.take("light") is None
+    house.serve(lambda: not house.supervisor.warm_workers())
+    assert house.warm_workers.take("light") is None
     house.tend()
     house.later(61)
     house.ready()
     (name,) = house.work()
     house.outbox.discard_attempt(name)
-    assert house.spares.take("light") is None
+    assert house.warm_workers.take("light") is None
 
 
 def test_a_discarded_spare_leaves_no_process_and_no_folder(home):
     house = home()
     house.ready()
-    house.spares.discard("the test says so")
+    house.warm_workers.discard("the test says so")
     assert house.work() == []
     house.serve(house.supervisor.idle)

@@ -214,7 +214,7 @@ def test_a_device_is_used_only_if_it_agrees_with_the_cpu(families):
     found = families["depth-anything"]
     network = transformers.AutoModelForDepthEstimation.from_pretrained(found.folder).eval()
     preparation = read_preparation(found, network.config)
-    settle = lambda *candidates: model.settle(network, picture(), preparation, candidates, "disparity")  # noqa: E731
+    settle = lambda *candidates: model.choose_device(network, picture(), preparation, candidates, "disparity")  # noqa: E731
     assert settle() == ("cpu", "float32", ())
     assert settle(("cpu", "float32")) == ("cpu", "float32", ())
     device, dtype, remarks = settle(("mps", "float16"), ("mps", "float32"))

@@ -222,7 +222,7 @@ def test_a_daemon_that_was_started_with_other_settings_is_told_of() -> None:
 
 
 def test_what_the_sandbox_cannot_hold_is_told() -> None:
-    assert "sending signals" in note("sandbox", unfenced=("sending signals",)).sentence
+    assert "sending signals" in note("sandbox", not_prevented=("sending signals",)).sentence
     assert "off" in note("sandbox", settings={**WELL.settings, "sandbox": "off"}).sentence
 
 

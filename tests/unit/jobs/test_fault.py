@@ -16,7 +16,7 @@ from daemon.health.world import World
 from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
-from daemon.supervisor import Completed, Failed, Spare
+from daemon.supervisor import Completed, Failed, WarmWorker
 from pipeline.worker.entry import classify
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,8 +37,8 @@ class Canaries:
         self.sent.append(attempt)
         self.alive.append(attempt)
 
-    def spares(self) -> list[Spare]:
-        return [] if self.fate == "dead" else [Spare(each, "light", self.fate == "ready", 1.0) for each in self.alive]
+    def warm_workers(self) -> list[WarmWorker]:
+        return [] if self.fate == "dead" else [WarmWorker(each, "light", self.fate == "ready", 1.0) for each in self.alive]
 
     def discard(self, attempt: bytes) -> None:
         self.alive.remove(attempt)
@@ -295,10 +295,10 @@ def test_a_finished_result_that_cannot_be_shown_keeps_no_other_job_back(here: He
     os.mkdir(os.path.join(here.outbox.attempt(attempt), b"result"))
     here.fs.failing["rename"] = (errno.EIO, attempt.encode())
     here.pending("next")
-    here.runs.settle_accounts()
+    here.runs.end_without_worker()
     here.runs.start_next()
     assert here.runs.results.kept == "the result of j cannot be shown: Input/output error"
     assert [command.job_id for command in here.workers.commands] == ["next"]
     here.fs.failing.clear()
-    here.runs.settle_accounts()
+    here.runs.end_without_worker()
     assert (here.jobs.ended["j"].state, here.jobs.ended["j"].attempts) == ("completed", 1)

@@ -14,31 +14,31 @@ def border(at=50):
 
 
 def test_a_stroke_across_a_border_goes_where_most_of_it_is():
-    pieces = np.zeros(SHAPE, np.int32)
-    pieces[10:12, 46:52], pieces[20:22, 48:56] = 1, 2
-    kept = keep_whole(border(), pieces, 2)
-    assert (kept[pieces == 1] == 0).all()
-    assert (kept[pieces == 2] == 1).all()
-    assert (kept[pieces == 0] == border()[pieces == 0]).all()
+    strokes = np.zeros(SHAPE, np.int32)
+    strokes[10:12, 46:52], strokes[20:22, 48:56] = 1, 2
+    kept = keep_whole(border(), strokes, 2)
+    assert (kept[strokes == 1] == 0).all()
+    assert (kept[strokes == 2] == 1).all()
+    assert (kept[strokes == 0] == border()[strokes == 0]).all()
 
 
 def test_a_stroke_that_lies_evenly_goes_to_the_farther_layer():
-    pieces = np.zeros(SHAPE, np.int32)
-    pieces[10, 48:52] = 7
-    assert (keep_whole(border(), pieces, 2)[pieces == 7] == 0).all()
+    strokes = np.zeros(SHAPE, np.int32)
+    strokes[10, 48:52] = 7
+    assert (keep_whole(border(), strokes, 2)[strokes == 7] == 0).all()
 
 
 def test_so_large_a_part_that_it_is_a_thing_of_its_own_keeps_its_layer():
-    pieces = np.zeros(SHAPE, np.int32)
-    pieces[:, 10:60] = 1
-    assert LARGEST_MOVED * pieces.size < 60 * 10
-    assert (keep_whole(border(), pieces, 2) == border()).all()
+    strokes = np.zeros(SHAPE, np.int32)
+    strokes[:, 10:60] = 1
+    assert LARGEST_MOVED * strokes.size < 60 * 10
+    assert (keep_whole(border(), strokes, 2) == border()).all()
 
 
 def test_a_map_of_strokes_may_be_smaller_than_the_picture():
-    pieces = np.zeros((30, 50), np.int32)
-    pieces[5, 23:26] = 1
-    kept = keep_whole(border(), pieces, 2)
+    strokes = np.zeros((30, 50), np.int32)
+    strokes[5, 23:26] = 1
+    kept = keep_whole(border(), strokes, 2)
     assert kept.shape == SHAPE
     assert (kept[10:12, 46:52] == 0).all()
 
@@ -60,7 +60,7 @@ def test_the_layers_of_a_painting_keep_its_strokes_whole():
     assert painted.owners.shape == photo.shape[:2]
     options = {"num_layers": 2, "split": [0.5]}
     before = cut_off(layer_picture(painted.rgb, None, depth, None, **options).labels, painted.owners)
-    layers = layer_picture(painted.rgb, None, depth, None, **options, pieces=painted.owners)
+    layers = layer_picture(painted.rgb, None, depth, None, **options, stroke_regions=painted.owners)
     after = cut_off(layers.labels, painted.owners)
     assert len(before) > 40
     assert len(after) < 0.1 * len(before)

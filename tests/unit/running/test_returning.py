@@ -30,7 +30,7 @@ def scene(tmp_path):
 
 def fail(scene, error=CUT_OFF) -> None:
     scene.runs.on_end("a", Failed(error, False, 0.1))
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
 
 
 def names(folder) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_name_that_is_taken_at_the_last_moment_keeps_the_picture_in_source(sce
     scene.runs.on_end("a", Failed(CUT_OFF, False, 0.1))
     assert scene.jobs.live["a"].place == "returning"
     (scene.inbox / "a.jpg").write_bytes(b"the second part")
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     assert (scene.jobs.live["a"].place, scene.jobs.live["a"].attempts) == ("source", 0)
     assert (names(scene.inbox), names(source(scene))) == (["a.jpg"], ["a.jpg", "a.jpg.yaml"])
     assert (scene.inbox / "a.jpg").read_bytes() == b"the second part"
@@ -159,7 +159,7 @@ def test_a_passing_error_is_tried_again(scene):
     scene.fs.link = link
     fail(scene)
     assert (scene.jobs.live["a"].place, "cannot be moved" in scene.runs.problem) == ("returning", True)
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     assert (scene.jobs.live["a"].place, scene.runs.problem) == ("inbox", None)
     assert (names(scene.inbox), names(source(scene))) == (["a.jpg", "a.jpg.yaml"], [])
 
@@ -181,9 +181,9 @@ def test_a_cancelled_one_is_fetched_and_does_not_become_a_job_again(scene):
     fail(scene)
     scene.ledger.record(CancelRequested(job="a"))
     scene.runs.cancel(scene.jobs.live["a"])
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     assert scene.jobs.ended["a"].state == "cancelled"
     assert (names(scene.inbox), names(source(scene))) == ([], ["a.jpg", "a.jpg.yaml"])
 

@@ -1,4 +1,4 @@
-"""What a fence lets through is named folder by folder: never the home, the checkout or the inbox in it."""
+"""What a sandbox lets through is named folder by folder: never the home, the checkout or the inbox in it."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from daemon.supervisor.code import fingerprint
 PROGRAM = Path(__file__).resolve().parents[3]
 
 
-def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folders_around_them(tmp_path):
-    read = sandbox.fence(os.fsencode(tmp_path)).read
+def test_a_sandbox_holds_the_data_the_program_and_the_libraries_but_not_the_folders_around_them(tmp_path):
+    read = sandbox.policy(os.fsencode(tmp_path)).read
     assert os.path.realpath(tmp_path) in read
     assert str(PROGRAM / "pipeline") in read
     assert str(PROGRAM / "config") in read
@@ -32,10 +32,10 @@ def test_a_fence_holds_the_data_the_program_and_the_libraries_but_not_the_folder
 
 
 def test_a_profile_of_macos_quotes_what_it_is_given(tmp_path):
-    fence = sandbox.Fence(read=('/Users/a "b" \\c',), devices=("/dev/null",))
+    policy = sandbox.SandboxPolicy(read=('/Users/a "b" \\c',), devices=("/dev/null",))
     own = os.open(tmp_path, os.O_RDONLY)
     try:
-        profile = macos.fenced(["/usr/bin/python3", "-P"], fence, own)
+        profile = macos.command(["/usr/bin/python3", "-P"], policy, own)
         place = os.fsdecode(path_of(own))
     finally:
         os.close(own)
@@ -115,14 +115,14 @@ def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
 @pytest.mark.skipif(sys.platform == "darwin", reason="sandbox-exec takes names, there or not")
 def test_a_folder_that_comes_after_the_daemons_start_is_open_to_the_workers_of_then(tmp_path):
     models = tmp_path / "models"
-    fence = sandbox.fence(os.fsencode(models))
-    opened = [json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"]]
+    policy = sandbox.policy(os.fsencode(models))
+    opened = [json.loads(sandbox.command(["worker"], policy, 9)[-1])["read"]]
     models.mkdir()
-    opened.append(json.loads(sandbox.fenced(["worker"], fence, 9)[-1])["read"])
+    opened.append(json.loads(sandbox.command(["worker"], policy, 9)[-1])["read"])
     assert [str(models) in each for each in opened] == [False, True]
-    assert set(sandbox.fence().devices) == set(sandbox.DEVICES), "a driver makes some when it is first asked"
-    shown = sandbox.Fence(read=(), devices=("/dev/null", "/dev/no-such-card"))
-    assert json.loads(sandbox.fenced(["worker"], shown, 9)[-1])["devices"] == ["/dev/null"]
+    assert set(sandbox.policy().devices) == set(sandbox.DEVICES), "a driver makes some when it is first asked"
+    shown = sandbox.SandboxPolicy(read=(), devices=("/dev/null", "/dev/no-such-card"))
+    assert json.loads(sandbox.command(["worker"], shown, 9)[-1])["devices"] == ["/dev/null"]
 
 
 def test_the_models_folder_is_what_a_worker_may_read(tmp_path):

@@ -177,12 +177,12 @@ def test_what_kept_a_result_from_appearing_is_forgotten_with_the_job(scene: Scen
     scene.ledger.record(Publishing(job="j", attempt=attempt, **said))
     os.mkdir(os.path.join(scene.outbox.attempt(attempt), b"result"))
     scene.fs.fill("rename")
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     assert "the result of j cannot be shown: No space left on device" in scene.runs.problem
     scene.ledger.record(CancelRequested(job="j", discarded=True))
     scene.fs.failing.clear()
     (scene.root / "j").rename(scene.root.with_name("trash"))
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     assert (scene.jobs.ended["j"].state, scene.runs.problem) == ("cancelled", None)
 
 
@@ -333,7 +333,7 @@ def test_what_is_waiting_is_told_once(scene: Scene) -> None:
 def test_a_retry_still_knows_the_preset_and_the_corrected_sidecar_wins_over_it(scene: Scene) -> None:
     refusal = SpecInvalid("photo.yaml: there is no field numlayers").info()
     (job,) = scene.pending("j", spec=None, refusal=refusal, preset={"num_layers": 7, "style": "watercolor", "mode": "painterly"})
-    scene.runs.settle_accounts()
+    scene.runs.end_without_worker()
     (scene.root / "j" / "source" / job.accepted.files[1].to).write_text("style: oil\n")
     request = scene.requests_folder / "1.json"
     request.write_text('{"verb": "retry", "jobs": ["j"]}')

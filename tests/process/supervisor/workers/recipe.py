@@ -1,6 +1,6 @@
 """The real worker with a recipe of our own in place of the pictures', so that it can fail in every way there is.
 
-Usage: recipe.py RECIPE --warm W --events-fd N [--fence JSON].
+Usage: recipe.py RECIPE --warm W --events-fd N [--sandbox JSON].
 """
 
 import argparse
@@ -91,7 +91,7 @@ def stop_itself(command, report):
 
 
 def hostile(command, report, spared=()):
-    """Tries everything that the fence is there to refuse; writes what came of each into its own folder."""
+    """Tries everything that the sandbox is there to refuse; writes what came of each into its own folder."""
     with open(os.path.join(command.source, "targets.json"), encoding="utf-8") as file:
         targets = json.load(file)
     seen = {}
@@ -111,7 +111,7 @@ def hostile(command, report, spared=()):
     return result()
 
 
-def hostile_unfenced(command, report):
+def hostile_without_sandbox(command, report):
     """The same, where everything succeeds: but what would end the worker or take the ground from the attacks after it."""
     return hostile(command, report, ("become a program", "remove the photo", "move the photo"))
 
@@ -286,13 +286,13 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--warm")
     parser.add_argument("--events-fd", type=int)
-    parser.add_argument("--fence")
+    parser.add_argument("--sandbox")
     chosen = parser.parse_args()
     replace("pipeline.run", run=globals()[chosen.recipe])
     if chosen.recipe not in WITH_LIBRARIES:
         preload.LIGHT = ("daemon.contract.messages", "daemon.errors", "pipeline.run")
         replace("cv2", setNumThreads=lambda _count: None)
-    entry.main(chosen.events_fd, chosen.warm, chosen.fence)
+    entry.main(chosen.events_fd, chosen.warm, chosen.sandbox)
 
 
 if __name__ == "__main__":
