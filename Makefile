@@ -45,7 +45,7 @@ run: $(READY) ## Run the hot folder here in the foreground; Ctrl-C stops it (MOD
 test: export OMP_WAIT_POLICY := passive
 test: $(READY) lint ## Check the code and run all tests
 	@$(BIN)/python -m compileall -q daemon pipeline
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 lint: $(READY) ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

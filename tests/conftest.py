@@ -3,15 +3,20 @@
 `make soak` looks further, with examples of its own at every run.
 """
 
+import fcntl
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
+
+from tests import running_order
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
@@ -28,47 +33,45 @@ for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: These files load torch, transformers and diffusers, which takes longer than most of their tests: one process runs them all,
-#: one after the other.
-_NETWORKS = (
-    "test_wheel.py",
-    "test_paintings.py",
-    "test_models_used.py",
-    "test_diffusion.py",
-    "test_depth_model.py",
-    "test_depth_choose.py",
-    "test_default_model.py",
-)
-#: These files take longest. They begin first, so that none of them is left to run alone at the end.
-_LONGEST = (
-    *_NETWORKS,
-    "test_interruptions.py",
-    "test_crash_points.py",
-    "test_offline.py",
-    "test_gallery_page.py",
-    "test_terminal.py",
-    "test_batches.py",
-    "test_real_daemon.py",
-)
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `durations.json` be written anew."""
+    parser.addoption("--record-durations", action="store_true", help="write down how long each test file takes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record where that is asked for, in the process that hears of all tests."""
+    if config.getoption("--record-durations") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Recorder())
+
+
+class _Recorder:
+    """What each test file took, written down at the end."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the setup, the call or the teardown of a test."""
+        self.seconds[report.nodeid.split("::")[0]] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it down."""
+        running_order.record(self.seconds)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; then by turns those that wait for processes and those that compute, so that no core is idle."""
-    files = list(dict.fromkeys(item.path for item in items))
-    place = {path: _LONGEST.index(path.name) - len(_LONGEST) for path in files if path.name in _LONGEST}
-    waiting = [path for path in files if path not in place and path.parent.name in ("acceptance", "process")]
-    computing = [path for path in files if path not in place and path not in waiting]
-    for kind in (waiting, computing):
-        place |= {path: number / len(kind) for number, path in enumerate(kind)}
-    items.sort(key=lambda item: place[item.path])
+    """Put the files in the order of `running_order`."""
+    files = [item.nodeid.split("::")[0] for item in items]
+    place = {file: number for number, file in enumerate(running_order.in_order(files, running_order.recorded()))}
+    items.sort(key=lambda item: place[item.nodeid.split("::")[0]])
 
 
 class _ByFile(LoadFileScheduling):
-    """A file's tests run in one process, and so do those of all files in `_NETWORKS`."""
+    """A file's tests run in one process, and so do those of files that load the same libraries."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = super()._split_scope(nodeid)
-        return "networks" if Path(path).name in _NETWORKS else path
+        return running_order.process_of(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -84,12 +87,38 @@ def short_path() -> Iterator[Path]:
         yield Path(made)
 
 
+def _made_once(factory: pytest.TempPathFactory, config: pytest.Config, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all processes of one run share: the first that needs it makes it, and no other loads torch for it."""
+    base = factory.getbasetemp()
+    if hasattr(config, "workerinput"):
+        base = base.parent
+    folder, part = base / name, base / f"{name}.part"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            part.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """A saved Stable Diffusion 1.5 as small as it gets; whoever changes it changes a copy."""
-    import torch
 
-    from tests import diffusion_models
+    def make(folder: Path) -> None:
+        from tests import diffusion_models
 
-    torch.set_num_threads(1)  # in networks of this size threads wait for each other: two take ten times one's processor time
-    return diffusion_models.save_pipeline(tmp_path_factory.mktemp("diffusion") / "tiny")
+        diffusion_models.save_pipeline(folder)
+
+    return _made_once(tmp_path_factory, pytestconfig, "tiny-diffusion", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_depth(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> dict[str, bytes]:
+    """The files of a Depth Anything as small as it gets, by their names in its repository."""
+    from tests import depth_models
+
+    folder = _made_once(tmp_path_factory, pytestconfig, "tiny-depth", depth_models.save)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

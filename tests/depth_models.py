@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 
-def tiny(folder: Path) -> dict[str, bytes]:
-    """The files of a Depth Anything, by their names in its repository; they are saved in an empty folder first."""
+def save(folder: Path) -> None:
+    """Save the files of a Depth Anything in an empty folder, by their names in its repository."""
     import torch
     import transformers as tf
 
@@ -24,4 +24,3 @@ def tiny(folder: Path) -> dict[str, bytes]:
         "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
-    return {each: (folder / each).read_bytes() for each in ("config.json", "preprocessor_config.json", "model.safetensors")}

@@ -16,11 +16,11 @@ from daemon.contract.spec import JobSpec
 from daemon.supervisor.environment import worker_environment
 from pipeline import weights
 from pipeline.depth import model
-from tests import depth_models, diffusion_models
+from tests import diffusion_models
 
 #: Who imports torch, imports it once: such tests run in one process.
 NAME = "depth-anything-v2-small"
-TINY_BYTES = 215_200  # of the model `tiny` makes
+TINY_BYTES = 215_200  # of `tiny_depth`
 #: Imported by Python itself at its start: notes every connection and every look-up of a host that anything tries.
 TRAP = """
 import os, sys
@@ -30,12 +30,6 @@ def note(event, arguments):
             print(event, arguments[-1] if event == "socket.connect" else arguments[:1], file=file)
 sys.addaudithook(note)
 """
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """The files of a Depth Anything as small as it gets, with random weights, as its authors would publish it."""
-    return depth_models.tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -71,9 +65,9 @@ def command_line(tmp_path, hub, *arguments, catalogue=None):
     return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_fetched_weights_are_loaded_and_give_depth(tmp_path, tiny, photo):
+def test_fetched_weights_are_loaded_and_give_depth(tmp_path, tiny_depth, photo):
     catalogue = listed(tmp_path)
-    with Hub({"some/model": tiny}) as hub:
+    with Hub({"some/model": tiny_depth}) as hub:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address},
@@ -86,9 +80,9 @@ def test_fetched_weights_are_loaded_and_give_depth(tmp_path, tiny, photo):
     assert float(reading.values.max()) > float(reading.values.min())
 
 
-def test_a_mirror_that_gives_other_weights_than_the_shipped_list_knows_is_refused(tmp_path, tiny):
+def test_a_mirror_that_gives_other_weights_than_the_shipped_list_knows_is_refused(tmp_path, tiny_depth):
     pinned = weights.catalogue().models[NAME]
-    with Hub({pinned.repo: tiny}, commit=pinned.revision) as hub:
+    with Hub({pinned.repo: tiny_depth}, commit=pinned.revision) as hub:
         done = command_line(tmp_path, hub, "models", "fetch", NAME)
     assert done.returncode == 33, done.stderr
     assert "has a config.json of" in done.stderr
@@ -96,10 +90,10 @@ def test_a_mirror_that_gives_other_weights_than_the_shipped_list_knows_is_refuse
     assert NAME not in os.listdir(tmp_path / "home" / ".state" / "models")
 
 
-def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(tmp_path, tiny):
-    entry = {"licence": "CC-BY-NC-4.0", "commercial": False, "bytes": sum(map(len, tiny.values()))}
+def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(tmp_path, tiny_depth):
+    entry = {"licence": "CC-BY-NC-4.0", "commercial": False, "bytes": sum(map(len, tiny_depth.values()))}
     catalogue = listed(tmp_path, **entry)
-    with Hub({"some/model": tiny}) as hub:
+    with Hub({"some/model": tiny_depth}) as hub:
         refused = command_line(tmp_path, hub, "models", "fetch", NAME, catalogue=catalogue)
         assert refused.returncode == 34
         assert f"multiplane models fetch {NAME} --accept-licence CC-BY-NC-4.0" in refused.stderr
@@ -115,10 +109,10 @@ def test_the_command_line_asks_for_the_licence_and_fetches_once_it_is_accepted(t
         assert hub.asked == [], "only fetch may ask the hub"
 
 
-def test_on_a_terminal_the_licence_can_be_accepted_by_typing_its_name(tmp_path, tiny):
+def test_on_a_terminal_the_licence_can_be_accepted_by_typing_its_name(tmp_path, tiny_depth):
     catalogue = listed(tmp_path, licence="CC-BY-NC-4.0", commercial=False)
     keyboard, terminal = pty.openpty()
-    with Hub({"some/model": tiny}) as hub:
+    with Hub({"some/model": tiny_depth}) as hub:
         running = subprocess.Popen(
             [sys.executable, "-P", "-m", "pipeline", "models", "fetch", NAME, f"--folder={tmp_path}", f"--catalogue={catalogue}"],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.address, "TERM": "xterm"},
@@ -176,8 +170,8 @@ def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
     return EVENT.validate_json(last)
 
 
-def test_a_job_without_weights_opens_no_connection(tmp_path, tiny, photo):
-    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
+def test_a_job_without_weights_opens_no_connection(tmp_path, tiny_depth, photo):
+    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny_depth}) as hub:
         result = work(tmp_path, trapped(tmp_path, hub), "light")
     manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
     assert manifest["depth"]["source"] == "heuristic"
@@ -194,16 +188,16 @@ def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tm
     nothing_was_asked(tmp_path, hub)
 
 
-def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny, tiny_diffusion, photo):
+def test_a_job_with_all_weights_opens_no_connection(tmp_path, tiny_depth, tiny_diffusion, photo):
     folder = tmp_path / "models" / NAME
     folder.mkdir(parents=True)
-    for name, data in tiny.items():
+    for name, data in tiny_depth.items():
         (folder / name).write_bytes(data)
     diffusion_models.list_for(tmp_path / "models", NAME)
     lora = diffusion_models.save_lora(tmp_path / "lora", tiny_diffusion / diffusion_models.NETWORK)
     vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
     listed = diffusion_models.install(tmp_path / "models", pipeline=tiny_diffusion, lora=lora, vae=vae)
-    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny}) as hub:
+    with Hub({"depth-anything/Depth-Anything-V2-Small-hf": tiny_depth}) as hub:
         result = work(tmp_path, trapped(tmp_path, hub), "painting", catalogue=str(listed), mode="painterly", style="charcoal")
     manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
     assert manifest["depth"]["source"] == "model"

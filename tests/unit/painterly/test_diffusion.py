@@ -26,6 +26,7 @@ def precision(monkeypatch, request):
     """What the processor computes in, whatever this machine's can do: float32, or what a test asks for."""
     import torch
 
+    torch.set_num_threads(1)  # in networks of this size threads wait for each other: two take ten times one's processor time
     chosen = getattr(request, "param", "float32")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": chosen == "bfloat16"})
     return chosen
