@@ -13,8 +13,8 @@ from datetime import datetime
 from loguru import logger
 
 from daemon.claiming.moving import Mover
+from daemon.contract.batch_records import BatchClosed, BatchClosing
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.records import BatchClosed, BatchClosing
 from daemon.fs import FileSystem, HeldFolder, Wanted
 from daemon.intake.names import is_batch_file, is_dust
 from daemon.jobs.fold import Batch

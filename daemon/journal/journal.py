@@ -16,7 +16,8 @@ from typing import Literal
 from loguru import logger
 
 from daemon import clock
-from daemon.contract.records import AnyRecord, Job, LiveJob, Preceding, SegmentStart
+from daemon.contract.records import AnyRecord, Job, LiveJob
+from daemon.contract.segment_records import Preceding, SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all

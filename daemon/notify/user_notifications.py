@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 
 from loguru import logger
 
-from daemon.contract.records import Accepted, AnyRecord, AttemptEnded, Claimed, Ended, Job, Requeued, SegmentStart, Started
+from daemon.contract.records import Accepted, AnyRecord, AttemptEnded, Claimed, Ended, Job, Requeued, Started
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.jobs.fold import Jobs

@@ -9,8 +9,10 @@ from typing import Literal
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.names import to_text
-from daemon.contract.records import AnyRecord, BatchClosed, BatchClosing, BatchUnderWay, Claimed, Job, LiveJob, SegmentStart
+from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger

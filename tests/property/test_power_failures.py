@@ -18,7 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from house import INBOX, OUTBOX, House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import PowerLossError
 
-from daemon.contract.records import Claimed, SegmentStart
+from daemon.contract.records import Claimed
+from daemon.contract.segment_records import SegmentStart
 from daemon.journal import Entry
 from daemon.journal.line import encode
 from daemon.journal.segment import DamageError, Segment

@@ -15,8 +15,9 @@ from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.looking import Looking
 from daemon.cli.render import how_far, local, now
 from daemon.clock import hour, written
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
 from daemon.jobs.resting import by_the_clock
 from daemon.journal import Entry

@@ -7,7 +7,8 @@ import pytest
 from job_records import accepted, publishing
 
 from daemon.clock import rfc3339
-from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, SegmentStart, Started
+from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, Started
+from daemon.contract.segment_records import SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from daemon.contract.records import AttemptEnded, BatchClosed, Claimed, Ended, Removed, Requeued, Started, Withdrawn
+from daemon.contract.batch_records import BatchClosed
+from daemon.contract.records import AttemptEnded, Claimed, Ended, Removed, Requeued, Started, Withdrawn
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
