@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import legible
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.cli.common import fs
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 

@@ -19,7 +19,7 @@ class SegmentStart:
     Attributes:
         number: the segment's own number, which shows whether a file is in another segment's place.
         after: the segment and record it continues; none in the first segment.
-        reckoned: the time by the journal's own count, in seconds since 1970 (`daemon.journal.reckoning`).
+        reckoned: the time by the journal's own count, in seconds since 1970 (`daemon.journal.elapsed_time`).
 
     Segments of older versions have none of these three.
     """

@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterator
 from typing import Self
 
-from daemon.fs.below import enter
-from daemon.fs.leaving import kept_file, shut_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
+from daemon.fs.removable import kept_file, shut_folder
+from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere

@@ -2,7 +2,7 @@
 
 Below the folder given to `publish_below`, the system never gets a path, because strangers may swap a folder there for a link at
 any moment. That folder itself is opened by its path; every folder below it is opened from the one above, and links are refused
-(`daemon.fs.below`).
+(`daemon.fs.untrusted_paths`).
 """
 
 import contextlib
@@ -14,11 +14,11 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.fs.aside import LARGE, done_aside
-from daemon.fs.below import At, descend, names_below, place_below
+from daemon.fs.background import LARGE, done_aside
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
+from daemon.fs.untrusted_paths import At, descend, names_below, place_below
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 

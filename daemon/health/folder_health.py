@@ -9,8 +9,8 @@ from loguru import logger
 from daemon.contract.names import to_bytes
 from daemon.contract.records import Job
 from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.health.folder_identities import Proof
 from daemon.health.inbox_replacement import InboxReplacement
-from daemon.health.proof import Proof
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.settings import Settings
@@ -18,7 +18,7 @@ from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import Bell
 
 _PRESET = PRESET_NAME.encode()
 #: How many of the last jobs are tried: one whose picture is there proves that this is the outbox.

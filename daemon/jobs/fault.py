@@ -1,7 +1,7 @@
 """Decides whose fault a failure is: this job's, or the world's. Pure: takes evidence and returns a cause.
 
 A cause of the world pauses the queue, counts as no attempt and discards no finished result. ARCHITECTURE.md has the table:
-cause, evidence, whose fault, what happens. `daemon.health.world` collects the evidence.
+cause, evidence, whose fault, what happens. `daemon.health.system_health` collects the evidence.
 """
 
 from dataclasses import dataclass

@@ -23,10 +23,10 @@ from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all
 from daemon.jobs.fold import RECENT
 from daemon.journal.chain import Fault, Link, behind, between, misplaced
+from daemon.journal.elapsed_time import passed, some
 from daemon.journal.head import Head, read_head, write_head
 from daemon.journal.line import Entry, UnreplayableError, checked
 from daemon.journal.outline import Outline
-from daemon.journal.reckoning import passed, some
 from daemon.journal.segment import DamageError, Segment, Torn, damaged
 from daemon.journal.writer import JournalError, Writer
 

@@ -10,7 +10,7 @@ notification has none.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import legible
 from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.settings.model import Notifications

@@ -29,7 +29,7 @@ from daemon.jobs import decide
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import NotDurableError, Outbox, checking_result
-from daemon.running.blame import Blame
+from daemon.running.failures import Blame
 from daemon.supervisor import Completed, Failed
 from daemon.troubles import Troubles
 

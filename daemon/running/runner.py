@@ -1,6 +1,6 @@
 """Brings jobs to their end: starts the next one, receives what happens to the others, and records how they ended.
 
-`daemon.running.publishing` checks and publishes what a worker made; `daemon.running.blame` handles failures.
+`daemon.running.publishing` checks and publishes what a worker made; `daemon.running.failures` handles failures.
 
 The next job begins as soon as the worker has exited, before its result is checked. The two jobs share no file, each job's order
 of records concerns only that job, and the disk works while the next worker computes. After a crash in between, two jobs are
@@ -17,14 +17,14 @@ from loguru import logger
 from daemon.contract.records import AnyRecord, Ended, Job, Started
 from daemon.errors import SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
-from daemon.health.world import World
+from daemon.health.system_health import World
 from daemon.jobs import decide
 from daemon.jobs.fault import no_start
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.blame import Blame
 from daemon.running.commands import command
+from daemon.running.failures import Blame
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import Fingerprint, LateWrites
 from daemon.running.model_inventory import ModelInventory

@@ -13,7 +13,7 @@ from daemon import __version__, clock
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
-from daemon.health.world import World
+from daemon.health.system_health import World
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, hold_lock
 from daemon.journal.ledger import Ledger
@@ -22,10 +22,10 @@ from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
 from daemon.running.commands import threads
 from daemon.running.model_inventory import ModelInventory
-from daemon.running.sandbox_policy import policy, rules
+from daemon.running.worker_limits import policy, rules
+from daemon.service.ended_jobs import ended_before
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
-from daemon.service.past import ended_before
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv

@@ -19,7 +19,7 @@ from daemon.running.recovery import Recovery
 from daemon.service.parts import Home, Machine, Parts
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import Bell
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74

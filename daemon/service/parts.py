@@ -17,7 +17,7 @@ from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.status import Progress
 from daemon.fs import FileSystem
-from daemon.health.world import World
+from daemon.health.system_health import World
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.notify.user_notifications import UserNotifications
@@ -28,8 +28,8 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
+from daemon.service.ended_jobs import ended_before
 from daemon.service.hotfolder import HotFolder
-from daemon.service.past import ended_before
 from daemon.service.requests import Requests
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup

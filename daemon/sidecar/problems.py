@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import legible
 from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60

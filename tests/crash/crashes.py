@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from house import House, World, check_ended, check_kept, check_visible
-from life import Moment
+from recorded_run import Moment
 from simdisk import PowerLossError, SimDisk
+from simulated_daemon import House, World, check_ended, check_kept, check_visible
 
 #: How much of what was not synced survives a power loss, besides nothing and everything.
 SHARES = (0.3, 0.7, 0.9)

@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 from crashes import choices, crash_again, recover
-from house import check_ended, check_kept, check_visible
-from life import moments
+from recorded_run import moments
+from simulated_daemon import check_ended, check_kept, check_visible
 
 soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
 

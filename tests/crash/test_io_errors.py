@@ -10,8 +10,8 @@ import os
 from collections import Counter
 
 import pytest
-from house import House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import SimDisk, error
+from simulated_daemon import House, World, check_ended, check_kept, check_visible, new_disk
 
 from daemon.journal import JournalError
 

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
 
-from house import INBOX, OUTBOX, House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import PowerLossError
+from simulated_daemon import INBOX, OUTBOX, House, World, check_ended, check_kept, check_visible, new_disk
 
 from daemon.contract.records import Claimed
 from daemon.contract.segment_records import SegmentStart

@@ -16,7 +16,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
 SETTINGS = {"MULTIPLANE_CONFIG": os.devnull}

@@ -8,7 +8,7 @@ import typer
 from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.startup_refusal import explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.errors import Refusal

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import put, take_away

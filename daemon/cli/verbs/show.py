@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.looking import Looking
 from daemon.cli.render import how_far, local, now
 from daemon.clock import hour, written
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started

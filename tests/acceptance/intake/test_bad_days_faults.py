@@ -24,7 +24,7 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 STRACE = shutil.which("strace")
 

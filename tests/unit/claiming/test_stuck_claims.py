@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.claims import GROUP, Claims
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles

@@ -10,7 +10,7 @@ from service_scene import SETTINGS, Scene
 from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
 from daemon.health.folder_health import FolderHealth
-from daemon.health.proof import Proof
+from daemon.health.folder_identities import Proof
 from daemon.journal import History
 from daemon.outbox import Outbox
 from daemon.platform.mounts import Mount
@@ -18,7 +18,7 @@ from daemon.settings import load
 from daemon.settings.layout import PROGRAM
 from daemon.shipped import PRESETS
 from daemon.watch import Watch
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import Bell
 
 SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 

@@ -12,7 +12,7 @@ from daemon.contract.messages import Result
 from daemon.contract.status import Source
 from daemon.errors import ImageType, Internal, OutOfMemory, WorkerCrashed
 from daemon.health.disk_space import DiskSpace
-from daemon.health.world import World
+from daemon.health.system_health import World
 from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox

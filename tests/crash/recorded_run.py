@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from house import INBOX, House, World, check_kept, check_visible, new_disk
 from simdisk import SimDisk
+from simulated_daemon import INBOX, House, World, check_kept, check_visible, new_disk
 
 
 @dataclass

@@ -11,7 +11,7 @@ from loguru import logger
 
 from daemon.contract.records import AnyRecord, Job
 from daemon.errors import WorkerCrashed
-from daemon.health.world import UNDECIDED, World
+from daemon.health.system_health import UNDECIDED, World
 from daemon.jobs import decide
 from daemon.jobs.fault import Cause, Failure
 from daemon.journal.ledger import Ledger

@@ -13,7 +13,7 @@ from daemon.outbox.gallery.cards import Card, card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
-from daemon.outbox.views import SILENT_SECONDS, Health
+from daemon.outbox.status_files import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"

@@ -1,6 +1,6 @@
 """Text of somebody else's, fit to be shown."""
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import legible
 
 HIDDEN = "\x1b[2J \u202egnp \u2066\u200e\u00ad\n\0\ud800"
 

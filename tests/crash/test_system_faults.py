@@ -20,7 +20,7 @@ from daemon.fs import HeldFolder, LocalFiles
 from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 from tests.programs import copy_program
 from tests.waiting import SLOWEST
 
