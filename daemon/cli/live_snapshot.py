@@ -76,7 +76,7 @@ class Standstill:
     """Why jobs make no progress.
 
     Attributes:
-        word: one word, to print next to a waiting job.
+        word: a one-word summary, to print next to a waiting job.
         sentence: the full reason.
         stale: nobody updates the progress of running jobs.
     """

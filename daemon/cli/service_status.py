@@ -135,7 +135,7 @@ def is_managed(its: Manager) -> bool:
     Raises:
         Refusal: this system has no such service manager.
     """
-    answer = ask(its.question())
+    answer = ask(its.status_argv())
     return answer is not None and its.runs(answer)
 
 

@@ -178,12 +178,12 @@ class LocalFiles:
             yield from done_aside(do)
 
     def lstat(self, path: bytes) -> Stat:
-        """What is at the name; links are not followed."""
+        """Kind, size and times of what has this name; links are not followed."""
         with self._place(path) as at:
             return as_stat(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False))
 
     def scan(self, path: bytes) -> list[DirEntry]:
-        """The names in a folder, in no order."""
+        """The names in a folder, in arbitrary order."""
         with self._folder(path) as fd, os.scandir(fd) as found:
             return [DirEntry(os.fsencode(entry.name), entry_kind(entry)) for entry in found]
 
@@ -194,7 +194,7 @@ class LocalFiles:
         yield from walk(fd)
 
     def open_up(self, path: bytes) -> None:
-        """Let the owner of a folder read and change it."""
+        """Give the owner of a folder the right to read and change it."""
         with self._place(path) as at:
             if not hasattr(os, "O_PATH"):
                 os.chmod(at.name, stat.S_IRWXU, dir_fd=at.folder, follow_symlinks=False)

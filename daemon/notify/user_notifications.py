@@ -68,7 +68,7 @@ class UserNotifications:
         for job in jobs.live.values():
             self._notices.found(job)
 
-    def heard(self, record: AnyRecord) -> None:
+    def on_record(self, record: AnyRecord) -> None:
         """Handle a durable record, after `jobs` has been updated."""
         if isinstance(record, SegmentStart):
             return

@@ -17,7 +17,7 @@ from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.status import Progress
 from daemon.fs import FileSystem
-from daemon.health.system_health import World
+from daemon.health.system_health import SystemHealth
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.notify.user_notifications import UserNotifications
@@ -63,7 +63,7 @@ class Machine:
     selector: selectors.BaseSelector
     wakeup: Wakeup
     supervisor: Supervisor
-    world: World
+    system_health: SystemHealth
     inventory: ModelInventory
     program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
@@ -134,7 +134,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         ledger,
         outbox,
         machine.supervisor,
-        machine.world,
+        machine.system_health,
         forecast,
         pauses,
         settling,
@@ -145,7 +145,7 @@ def wire(home: Home, machine: Machine) -> Parts:
     )
     notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
     machine.supervisor.subscribe(runs)
-    ledger.subscribe(folder.heard, views.heard, notifications.heard)
+    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
     return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)

@@ -145,7 +145,7 @@ def restart(home: Home = None) -> None:
 
 @service.command()
 def status(home: Home = None, json: Json = False) -> None:
-    """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if it isn't."""
+    """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
     found = look(settings_of(home), manager())
     if json:
         print_json(found)

@@ -141,7 +141,7 @@ class Scenes:
 
 
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The scene in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
+    """The screen in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts: list[RenderableType] = [*_health(scene, at, width), Text()]

@@ -84,7 +84,7 @@ class Gallery:
             self._chunks = None
             raise
 
-    def mend(self) -> None:
+    def check_files(self) -> None:
         """Notice what somebody removed of the page and its data; the next `write` writes it again.
 
         Raises:
@@ -101,7 +101,7 @@ class Gallery:
             logger.info("a part of the page was removed; it is rebuilt")
             self._chunks = None
 
-    def some_older(self) -> list[str]:
+    def next_chunk_of_ids(self) -> list[str]:
         """The ids of the jobs in one more chunk: each call returns the next one, in a circle.
 
         Raises:

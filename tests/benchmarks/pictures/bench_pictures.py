@@ -26,6 +26,7 @@ from pipeline.export.format import Pictures
 from pipeline.export.result import format_task, page_tasks, png_tasks, write
 from pipeline.image import decode, png
 from pipeline.layers.layering import layer_picture
+from tests.benchmarks.pictures import baseline
 
 SAMPLE = (
     Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))

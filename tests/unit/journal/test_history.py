@@ -27,7 +27,7 @@ class Reading(LocalFiles):
         return super().read(path, limit)
 
 
-class Story:
+class WrittenJournal:
     """A journal that is written over many starts, a day apart."""
 
     def __init__(self, folder: bytes) -> None:
@@ -55,7 +55,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path):
-    return Story(os.fsencode(tmp_path / "journal"))
+    return WrittenJournal(os.fsencode(tmp_path / "journal"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from service_scene import Scene
 
 from daemon.contract.records import Ended
-from daemon.outbox.gallery import chunks
+from daemon.outbox.gallery import chunks, gallery
 from daemon.views import view_writer
 
 
