@@ -14,7 +14,7 @@ from daemon.intake.judge import Place, judge
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
-from daemon.intake.names import classify, is_batch_file, is_dust
+from daemon.intake.names import classify, is_batch_file, is_system_file
 from daemon.intake.rules import Rules
 from daemon.intake.settle import END_MISSING, History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is true for the whole step. `network`: the inbox is on a network file system."""
+    """The conditions of one step, the same for all folders. `network`: the inbox is on a network file system."""
 
     network: bool
     now: float
@@ -89,7 +89,9 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
 
 def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
     """What is in a batch folder besides its job.yaml and a file manager's hidden files."""
-    return tuple(name for name in memory.entries if name not in memory.gone and not is_dust(name) and not is_batch_file(name))
+    return tuple(
+        name for name in memory.entries if name not in memory.gone and not is_system_file(name) and not is_batch_file(name)
+    )
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:

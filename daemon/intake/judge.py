@@ -13,7 +13,7 @@ from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was taken, remembered to recognise late sidecars. `sidecar`: the one it was taken with."""
+    """A picture that was taken, kept so that a late sidecar is recognised. `sidecar`: the one it was taken with."""
 
     name: bytes
     at: float
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(slots=True)
 class Verdict:
-    """The decision on a family. `look_at`: when to check it again; None if only a change can alter the verdict."""
+    """The decision on a family. `look_at`: when to check it again; None if only a changed file can alter the verdict."""
 
     ready: list[Ready] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)

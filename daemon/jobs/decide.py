@@ -120,7 +120,7 @@ def is_cut_off(error: ErrorInfo) -> bool:
     return error.code == ImageUnreadable.code and (error.detail or "").startswith(CUT_OFF)
 
 
-def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
+def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
     """The error of an incomplete picture, with a guess at what happened to its rest.
 
     Args:
@@ -142,7 +142,7 @@ def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> Err
 
 
 def not_its_fault(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for a job that failed because of the world (`fault.judge`): no attempt counts, and it runs again afterwards."""
+    """The record for a job that failed because of the machine (`fault.judge`): no attempt counts, and it runs again later."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
 
 

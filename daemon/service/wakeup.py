@@ -14,8 +14,8 @@ class Wakeup:
     """
 
     def __init__(self) -> None:
-        self.bell, self.rope = os.pipe()
-        for end in (self.bell, self.rope):
+        self.request_watch, self.rope = os.pipe()
+        for end in (self.request_watch, self.rope):
             os.set_blocking(end, False)
         self.rung = True
 
@@ -27,7 +27,7 @@ class Wakeup:
     def drain(self, _mask: int) -> None:
         """Note that somebody rang."""
         with contextlib.suppress(BlockingIOError):
-            while os.read(self.bell, 4096):
+            while os.read(self.request_watch, 4096):
                 self.rung = True
 
     def answered(self) -> None:

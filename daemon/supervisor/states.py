@@ -62,7 +62,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It works on its job, and is asked to stop at `by`."""
+    """The worker works on its job, and is asked to stop at `by`."""
 
     by: float
     task: Task
@@ -70,7 +70,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """It should be ending: it was asked to, or it has sent its last message, or both.
+    """The worker is expected to end: it was asked to, or it has sent its last message, or both.
 
     Attributes:
         before: the state it was in; that state's limit still applies, and its messages are still read.
@@ -78,7 +78,7 @@ class Stopping:
         reason: why it was asked to stop; None if it was not.
         kill_at: when it is killed for ignoring the request; never if it was not asked.
         leave_by: when it is killed for not ending after its last message; never if it has not sent one.
-    flaw: the fault to report in that case, a clause that completes "the worker …".
+        flaw: the fault to report in that case, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running

@@ -173,7 +173,7 @@ class Scanner:
             return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
-        """A full look. `now` is monotonic seconds. Errors are part of the result; none is raised."""
+        """Scan all folders. `now` is monotonic seconds. Errors are part of the result; none is raised."""
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._list(INBOX)

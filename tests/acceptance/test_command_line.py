@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import typer
 
-from daemon.cli.awaiting import wait_for
 from daemon.cli.common import settings_at
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.verbs.submit import drop
+from daemon.cli.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from daemon.fs import DirEntry, LocalFiles

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.fs import Below, DirEntry, Stat
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 PAGE = 512
 DEVICE = 1

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cut_journal import Unsynced, accepted, doctor
 
-from daemon.contract.records import Claimed, Ended, SegmentStart
+from daemon.contract.records import Claimed, Ended
+from daemon.contract.segment_records import SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs

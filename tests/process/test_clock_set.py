@@ -10,8 +10,8 @@ import pytest
 from job_records import ERROR, accepted, entries
 from service_scene import Scene
 
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import silence
-from daemon.cli.looking import Looking
 from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJob, Started
 from daemon.contract.status import Status
 from daemon.errors import WorkerCrashed

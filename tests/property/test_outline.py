@@ -5,10 +5,10 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.contract.batch_records import BatchClosed
 from daemon.contract.records import (
     Accepted,
     AttemptEnded,
-    BatchClosed,
     CancelRequested,
     Claimed,
     ClaimedFile,
@@ -18,10 +18,10 @@ from daemon.contract.records import (
     Noted,
     Removed,
     Requeued,
-    SegmentStart,
     Started,
     Withdrawn,
 )
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import common
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Ended
 from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.fs import LocalFiles, syncing_tree
-from daemon.fs.aside import LARGE
+from daemon.fs.background import LARGE
 from daemon.outbox import Outbox
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder

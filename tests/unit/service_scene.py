@@ -16,7 +16,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
 SETTINGS = {"MULTIPLANE_CONFIG": os.devnull}
@@ -89,15 +89,15 @@ class Workers:
         return True
 
 
-class Unheard:
+class NoWakeup:
     """Stands where the wake-up does, and holds no descriptors."""
 
     def ring(self) -> None:
         raise AssertionError("nothing is watched here")
 
 
-class WellWorld:
-    """A world in which nothing is ever wrong, so that every failure is the job's own."""
+class AlwaysHealthy:
+    """A `SystemHealth` that never finds anything wrong, so that every failure is the job's own."""
 
     def may_start(self) -> bool:
         return True
@@ -105,7 +105,7 @@ class WellWorld:
     def judge(self, _failure, *, ask: bool) -> None:
         """It is the job's fault, whether a canary may be asked or not."""
 
-    def blame(self, _cause) -> None:
+    def pause_for(self, _cause) -> None:
         """Whatever is wrong passes at once."""
 
     def doubt_disk(self) -> None:
@@ -138,9 +138,9 @@ class Scene:
             Home(self.fs, self.settings, "b", self.journal, self.ledger, self.outbox, self.history),
             Machine(
                 selector=selectors.DefaultSelector(),
-                wakeup=Unheard(),
+                wakeup=NoWakeup(),
                 supervisor=self.workers,
-                world=self.make_world(),
+                system_health=self.make_system_health(),
                 inventory=ModelInventory(os.fspath(paths.models)),
                 program=lambda: 1,
                 inbox_is_local=lambda: True,
@@ -153,9 +153,9 @@ class Scene:
         self.trash_actions = parts.trash_actions
         self._now = 0.0
 
-    def make_world(self) -> object:
+    def make_system_health(self) -> object:
         """What judges failures; here every failure is the job's own."""
-        return WellWorld()
+        return AlwaysHealthy()
 
     def pending(self, *job_ids: str, **accepted) -> list[Job]:
         """Jobs whose picture and sidecar are in source/."""

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from daemon.contract.registry import FORMATS
 from daemon.outbox.gallery.cards import inert
-from daemon.outbox.views import SILENT_SECONDS
+from daemon.outbox.status_files import SILENT_SECONDS
 
 _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 

@@ -68,7 +68,7 @@ class Fill:
 
 
 class Filler:
-    """Fills the layers of one picture; holds what they share.
+    """Fills the layers of one picture, and keeps what all of them need.
 
     Args:
         photo: uint8 (H, W, 4), with an alpha of 255.

@@ -24,7 +24,7 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 STRACE = shutil.which("strace")
 
@@ -35,30 +35,30 @@ def folder(tmp_path: Path) -> Iterator[QuickFolder]:
         yield made
 
 
-class StruckDisk(LocalFiles):
-    """The real disk; `strike(call, path)` is asked before every look and every move, and may act or raise."""
+class FaultyDisk(LocalFiles):
+    """The real disk; `inject_fault(call, path)` is asked before every look and every move, and may act or raise."""
 
-    def __init__(self, strike: Callable[[str, bytes], None]) -> None:
+    def __init__(self, inject_fault: Callable[[str, bytes], None]) -> None:
         super().__init__()
-        self._strike = strike
+        self._inject_fault = inject_fault
 
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
 
     def lstat(self, path: bytes) -> Stat:
-        self._strike("lstat", path)
+        self._inject_fault("lstat", path)
         return super().lstat(path)
 
     def rename(self, source: bytes, target: bytes) -> None:
-        self._strike("rename", source)
+        self._inject_fault("rename", source)
         super().rename(source, target)
 
 
-def run_once(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch, strike: Callable[[str, bytes], None]) -> int:
+def run_once(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch, inject_fault: Callable[[str, bytes], None]) -> int:
     """The daemon in this process on a struck disk, until nothing is left that time would bring."""
     monkeypatch.setattr(service_module, "HEALTH_SECONDS", 0.2)
     settings = load(folder.home, folder.environment)
-    return assemble(settings, StruckDisk(strike), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
+    return assemble(settings, FaultyDisk(inject_fault), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
 
 
 def test_a_file_swapped_for_a_link_between_look_and_claim_is_refused_and_never_opened(
@@ -122,13 +122,13 @@ def test_a_file_that_is_busy_stale_or_on_a_failing_disk_at_its_claim_waits_and_i
 ) -> None:
     struck: list[float] = []
 
-    def strike(found: str, path: bytes) -> None:
+    def inject_fault(found: str, path: bytes) -> None:
         if (found, path) == (call, folder.at("photo.jpg")) and (not struck or time.monotonic() < struck[0] + 0.4):
             struck.append(time.monotonic())
             raise OSError(code, os.strerror(code), path)
 
     folder.pair("photo.jpg")
-    assert run_once(folder, monkeypatch, strike) == 0
+    assert run_once(folder, monkeypatch, inject_fault) == 0
     assert struck
     assert [job["state"] for job in folder.of("photo.jpg")] == ["completed"]
     assert folder.source(folder.of("photo.jpg")[0]) == [b"photo.jpg", b"photo.jpg.yaml"]

@@ -16,7 +16,7 @@ from daemon.fs import LocalFiles
 from daemon.journal import JournalError
 from daemon.service import assemble
 from daemon.settings import load
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fast_worker.py")
 EXIT_JOURNAL = 74

@@ -134,7 +134,7 @@ def told(folder, tmp_path):
     def record(*records) -> None:
         for one in records:
             jobs.apply(entries(one)[0])
-            notifications.heard(one)
+            notifications.on_record(one)
 
     record.notifications, record.jobs = notifications, jobs
     return record

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.contract.records import SegmentStart
+from daemon.contract.segment_records import SegmentStart
 from daemon.fs import LocalFiles
 from daemon.journal import Entry
 from daemon.journal.line import encode

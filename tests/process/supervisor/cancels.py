@@ -27,7 +27,7 @@ _CRASHED = 8
 SIDECAR = b"num_layers: 4\ndepth: cues\n"
 
 
-class Drill:
+class CancelRun:
     """A home, what was dropped into it, and how each cancel went.
 
     Args:
@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> int:
     """Run the drill and print how it went."""
     count, seed = (*map(int, arguments), *(100, 1)[len(arguments) :])
     with tempfile.TemporaryDirectory() as folder:
-        drill = Drill(Path(folder), seed)
+        drill = CancelRun(Path(folder), seed)
         drill.run(count)
         drill.check()
     took = sorted(drill.took)

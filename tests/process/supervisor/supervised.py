@@ -25,7 +25,7 @@ QUICK = {"grace_seconds": 300.0, "shutdown_grace_seconds": 300.0, "sample_second
 DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
 
-class House:
+class SupervisedWorkers:
     """Runs jobs to their end in a folder, and remembers what was reported."""
 
     def __init__(

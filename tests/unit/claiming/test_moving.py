@@ -12,7 +12,7 @@ from daemon.contract.records import ClaimedFile
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 
 @pytest.fixture

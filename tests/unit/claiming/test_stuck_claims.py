@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.claims import GROUP, Claims
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles
-from daemon.intake import Entry, Ready, in_turns
+from daemon.intake import Entry, Ready, round_robin
 from daemon.service.hotfolder import HotFolder
 from tests.unit.service_scene import Scene
 
@@ -243,6 +243,6 @@ def test_folders_take_turns_when_more_is_ready_than_can_be_taken():
         return Ready(folder, Entry(name, "file", 1, 1, 1, 1), None, None, (), None, (), 0.0)
 
     flood = [ready(b"full", b"%d.jpg" % number) for number in range(1000)]
-    turns = in_turns([*flood, ready(b"", b"mine.jpg"), ready(b"x", b"hers.jpg")])
+    turns = round_robin([*flood, ready(b"", b"mine.jpg"), ready(b"x", b"hers.jpg")])
     assert [pair.image.name for pair in turns[:4]] == [b"0.jpg", b"mine.jpg", b"hers.jpg", b"1.jpg"]
     assert [pair for pair in turns if pair.folder == b"full"] == flood

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
-from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
 from daemon.contract.records import Claimed, Started

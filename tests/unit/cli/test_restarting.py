@@ -8,7 +8,7 @@ import pytest
 from daemon.cli.verbs import run
 
 
-class Become(Exception):
+class ProcessReplaced(Exception):
     """In place of the process that would be another one now."""
 
 
@@ -18,11 +18,11 @@ def test_a_daemon_that_restarts_itself_on_a_terminal_fetches_no_model(monkeypatc
 
     def execv(program, arguments):
         became.append((program, arguments))
-        raise Become
+        raise ProcessReplaced
 
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-P", "-m", "daemon.cli", "run", *options])
-    with pytest.raises(Become):
+    with pytest.raises(ProcessReplaced):
         run._start_anew()
     ((program, arguments),) = became
     assert program == arguments[0] == sys.executable

@@ -59,13 +59,13 @@ def test_every_part_is_fitted_to_the_whole_whatever_its_own_scale():
     rgb = landscape(240, 320)
     calls = []
 
-    def moody(picture):
+    def varying(picture):
         calls.append(picture.shape)
         own = coarse(picture)
         return own if len(calls) <= 2 else own * np.float32(0.3 + 0.2 * len(calls)) - np.float32(len(calls))
 
     calm = tiled_averaging.look(rgb, coarse, SIDE)
-    assert np.abs(tiled_averaging.look(rgb, moody, SIDE) - calm).max() < 0.02
+    assert np.abs(tiled_averaging.look(rgb, varying, SIDE) - calm).max() < 0.02
     assert len(calls) == 6
 
 

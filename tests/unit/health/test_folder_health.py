@@ -10,7 +10,7 @@ from service_scene import SETTINGS, Scene
 from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
 from daemon.health.folder_health import FolderHealth
-from daemon.health.proof import Proof
+from daemon.health.folder_identities import FolderIdentities
 from daemon.journal import History
 from daemon.outbox import Outbox
 from daemon.platform.mounts import Mount
@@ -18,7 +18,7 @@ from daemon.settings import load
 from daemon.settings.layout import PROGRAM
 from daemon.shipped import PRESETS
 from daemon.watch import Watch
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import FolderWatch
 
 SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 
@@ -61,7 +61,7 @@ class Start:
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)
 
     def absence(self) -> str | None:
-        bell = Bell(self.outbox.root, lambda: None)
+        bell = FolderWatch(self.outbox.root, lambda: None)
         try:
             return self.health.absence(self.watch, bell, 0.0)
         finally:
@@ -143,7 +143,7 @@ def test_an_outbox_that_no_job_is_known_to_be_in_is_known_by_itself(home) -> Non
 
 
 def test_a_mount_point_is_never_remembered(tmp_path) -> None:
-    proof = Proof(LocalFiles(), os.fsencode(tmp_path / "folders.json"))
+    proof = FolderIdentities(LocalFiles(), os.fsencode(tmp_path / "folders.json"))
     proof.remember("inbox", b"/")
     assert not proof.recognises("inbox", b"/")
     proof.remember("inbox", os.fsencode(tmp_path))

@@ -7,7 +7,8 @@ import pytest
 from job_records import accepted, publishing
 
 from daemon.clock import rfc3339
-from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, SegmentStart, Started
+from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, Started
+from daemon.contract.segment_records import SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
@@ -26,7 +27,7 @@ class Reading(LocalFiles):
         return super().read(path, limit)
 
 
-class Story:
+class WrittenJournal:
     """A journal that is written over many starts, a day apart."""
 
     def __init__(self, folder: bytes) -> None:
@@ -54,7 +55,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path):
-    return Story(os.fsencode(tmp_path / "journal"))
+    return WrittenJournal(os.fsencode(tmp_path / "journal"))
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from job_records import accepted
 
-from daemon.contract.records import AttemptEnded, CancelRequested, Claimed, SegmentStart
+from daemon.contract.records import AttemptEnded, CancelRequested, Claimed
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ErrorInfo
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from daemon.contract.records import AttemptEnded, BatchClosed, Claimed, Ended, Removed, Requeued, Started, Withdrawn
+from daemon.contract.batch_records import BatchClosed
+from daemon.contract.records import AttemptEnded, Claimed, Ended, Removed, Requeued, Started, Withdrawn
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
@@ -31,7 +32,7 @@ class Screen:
         pass
 
 
-class Day:
+class RecordFeed:
     """Records as a daemon hears them, on a clock that is set by hand."""
 
     def __init__(self, settings, *before, wanted: Notifications = ALL, history: History | None = None) -> None:
@@ -54,7 +55,7 @@ class Day:
     def record(self, *records) -> None:
         for record in records:
             self.apply(record)
-            self.notifications.heard(record)
+            self.notifications.on_record(record)
 
     def run(self, job: str, state: str = "completed", message: str = "it is damaged", **more) -> None:
         """One job from its acceptance to its end."""
@@ -76,7 +77,7 @@ class Day:
 
 @pytest.fixture
 def day(quiet_settings):
-    return Day(quiet_settings)
+    return RecordFeed(quiet_settings)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_a_job_that_is_run_again_is_told_again(day) -> None:
 
 
 def test_of_a_batch_under_way_at_the_start_no_number_is_made_up(quiet_settings) -> None:
-    day = Day(quiet_settings, *(accepted(job, batch="Holiday") for job in "ab"))
+    day = RecordFeed(quiet_settings, *(accepted(job, batch="Holiday") for job in "ab"))
     day.end("a")
     assert day.after(100) == []
     day.end("b")
@@ -197,7 +198,7 @@ def test_a_batch_that_lived_through_two_restarts_is_told_with_all_its_numbers(qu
     began = [accepted(job, batch=name) for job in "abcd"]
     before = [accepted("other", batch="20260131T110000-other-01234567"), *ending("other"), *began, *ending("a")]
     history = recorded(quiet_settings, before, ending("b", "failed"), [*ending("c"), *ending("d", "cancelled")])
-    day = Day(quiet_settings, *began[2:], history=history)
+    day = RecordFeed(quiet_settings, *began[2:], history=history)
     day.end("c")
     day.end("d", "cancelled")
     assert [notice.text for notice in day.after(60)] == [f"{name}: 2 done, 1 failed, 1 cancelled"]
@@ -207,14 +208,14 @@ def test_no_more_of_the_journal_is_read_than_since_the_batch_began(quiet_setting
     """What ended before the time in its id is older than the batch; a journal may hold a year."""
     name = "20260131T130000-holiday-01234567"
     history = recorded(quiet_settings, [accepted("a", batch=name), *ending("a")])
-    day = Day(quiet_settings, accepted("b", batch=name), history=history)
+    day = RecordFeed(quiet_settings, accepted("b", batch=name), history=history)
     day.end("b")
     assert [notice.text for notice in day.after(60)] == [f"{name}: all of its pictures are through"]
 
 
 @pytest.mark.parametrize("kind", ["batches", "singles", "failures"])
 def test_each_kind_can_be_switched_off(quiet_settings, kind) -> None:
-    day = Day(quiet_settings, wanted=ALL.model_copy(update={kind: False}))
+    day = RecordFeed(quiet_settings, wanted=ALL.model_copy(update={kind: False}))
     day.run("a", batch="Holiday")
     day.run("b")
     day.run("c", "failed")

@@ -14,7 +14,7 @@ from daemon.outbox import SILENT_SECONDS, Health, Outbox, Waiting
 from daemon.outbox.gallery import FOLDER, Gallery, render
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS
-from daemon.outbox.gallery.feed import REPORT_SECONDS
+from daemon.outbox.gallery.gallery import REPORT_SECONDS
 
 HOSTILE = "</script><!-- <b>\"'&\\ \u2028\u2029 \u202e \ud800 中景"
 

@@ -8,7 +8,7 @@ import pytest
 from daemon.contract.status import Source, Status
 from daemon.fs import LocalFiles, remove_tree, write_new
 from daemon.outbox import Health, NotDurableError, Outbox
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 
 class Files(LocalFiles):

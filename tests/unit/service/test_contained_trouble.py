@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
+from daemon.contract.records import CancelRequested, Job, Noted, Publishing
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed

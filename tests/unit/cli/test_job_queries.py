@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from job_records import accepted
 
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Claimed, Ended, Job, Removed, Requeued, Started
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders

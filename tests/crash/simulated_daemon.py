@@ -1,6 +1,6 @@
-"""The daemon's parts on a simulated disk: all of it but the watch, the processes and the loop, which are swapped at their seams.
+"""The daemon's parts on a simulated disk: everything except the watch, the processes and the loop, which have stand-ins.
 
-`World` is everything outside the daemon: people who drop and ask, and what they may expect. `House` is one life of the daemon.
+`Users` holds what people did and may expect. `SimulatedDaemon` is the daemon from one start to its end.
 """
 
 import functools
@@ -48,7 +48,7 @@ RECORDS_PER_SEGMENT = 15
 
 
 @dataclass
-class World:
+class Users:
     """What people did and may expect. Contents are unique, so a file is known by its bytes.
 
     Attributes:
@@ -66,8 +66,8 @@ class World:
     in_hurry: bool = False
     asked: int = 0
 
-    def copy(self) -> "World":
-        return World(dict(self.dropped), set(self.removed), self.seconds, dict(self.crashes), self.in_hurry, self.asked)
+    def copy(self) -> "Users":
+        return Users(dict(self.dropped), set(self.removed), self.seconds, dict(self.crashes), self.in_hurry, self.asked)
 
     def drop(self, disk: SimDisk, name: bytes, data: bytes) -> None:
         assert data not in self.dropped
@@ -84,15 +84,15 @@ class World:
         disk.put(os.path.join(REQUESTS, b"%04d.json" % self.asked), Request(verb=verb, jobs=jobs).model_dump_json().encode())
 
 
-class Unheard:
+class NoWakeup:
     """In place of the wake-up: nothing is watched."""
 
     def ring(self) -> None:
         raise AssertionError("nothing is watched here")
 
 
-class WellWorld:
-    """In place of the daemon's own `World`: nothing of it is ever wrong, so that every failure is the job's."""
+class AlwaysHealthy:
+    """In place of the daemon's own `Users`: nothing of it is ever wrong, so that every failure is the job's."""
 
     def may_start(self) -> bool:
         return True
@@ -100,7 +100,7 @@ class WellWorld:
     def judge(self, _failure: object, *, ask: bool) -> None:
         """It is the job's fault, whether a canary may be asked or not."""
 
-    def blame(self, _cause: object) -> None:
+    def pause_for(self, _cause: object) -> None:
         """Whatever is wrong passes at once."""
 
     def doubt_disk(self) -> None:
@@ -114,8 +114,8 @@ class Workers:
     `half` (its writer is not done, it cannot be read yet), `torn` (its end is missing).
     """
 
-    def __init__(self, fs: SimDisk, world: World) -> None:
-        self._fs, self._world = fs, world
+    def __init__(self, fs: SimDisk, users: Users) -> None:
+        self._fs, self._users = fs, users
         self._running: dict[str, list] = {}
         self.started: list[str] = []
 
@@ -138,8 +138,8 @@ class Workers:
 
     def _work(self, command: JobCommand, attempt: bytes, picture: bytes) -> object:
         word = picture.split()[0]
-        if word.startswith(b"crash-") and self._world.crashes.get(picture, 0) < int(word[6:]):
-            self._world.crashes[picture] = self._world.crashes.get(picture, 0) + 1
+        if word.startswith(b"crash-") and self._users.crashes.get(picture, 0) < int(word[6:]):
+            self._users.crashes[picture] = self._users.crashes.get(picture, 0) + 1
             return Failed(WorkerCrashed("it fell over").info(), True, 0.5)
         if word == b"bad":
             return Failed(ImageType("it is no picture").info(), False, 0.1)
@@ -147,7 +147,7 @@ class Workers:
             return Failed(ImageUnreadable("it is cut off").info(), False, 0.1)
         if word == b"torn":
             return Failed(ImageUnreadable("its end is missing", detail="truncated").info(), False, 0.1)
-        if word == b"slow" and not self._world.in_hurry:
+        if word == b"slow" and not self._users.in_hurry:
             return None
         try:
             return Completed(write_result(self._fs, attempt, command.image, picture), 1.5, 1000)
@@ -220,11 +220,11 @@ def made_of(image: str, picture: bytes) -> tuple[dict[bytes, bytes], Result]:
     return contents, Result(source=source, outputs=outputs, manifest="result/layer_manifest.json")
 
 
-class House:
+class SimulatedDaemon:
     """One life of the daemon on a disk."""
 
-    def __init__(self, disk: SimDisk, world: World) -> None:
-        self.disk, self.world = disk, world
+    def __init__(self, disk: SimDisk, users: Users) -> None:
+        self.disk, self.users = disk, users
         self._monotonic = 0.0
 
     def start(self) -> None:
@@ -248,30 +248,30 @@ class House:
         self.journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
         self.history = History(fs, PATHS.journal_bytes)
         self.ledger = Ledger(self.journal, jobs)
-        self.workers = Workers(fs, self.world)
+        self.workers = Workers(fs, self.users)
         parts = wire(
             Home(fs, SETTINGS, BOOT, self.journal, self.ledger, self.outbox, self.history),
             Machine(
                 selector=selectors.SelectSelector(),
-                wakeup=Unheard(),
+                wakeup=NoWakeup(),
                 supervisor=self.workers,
-                world=WellWorld(),
+                system_health=AlwaysHealthy(),
                 inventory=INSTALLED,
                 program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self._monotonic,
-                wall_clock=lambda: self.world.seconds,
+                wall_clock=lambda: self.users.seconds,
             ),
         )
         self.runs, self.views, self.claims, self.requests = parts.runs, parts.views, parts.claims, parts.requests
         self.recovered = False
 
     def _now(self) -> str:
-        return rfc3339(datetime.fromtimestamp(self.world.seconds, UTC))
+        return rfc3339(datetime.fromtimestamp(self.users.seconds, UTC))
 
     def turn(self) -> None:
         """One round of the loop, a few seconds after the one before."""
-        self.world.seconds += 4.0
+        self.users.seconds += 4.0
         self._monotonic += 4.0
         self.workers.tick()
         if not self.recovered and not self._recover():
@@ -285,7 +285,7 @@ class House:
         self.runs.end_without_worker()
         self.runs.start_next()
         self.runs.publish_made()
-        if not self.world.in_hurry:
+        if not self.users.in_hurry:
             self.views.refresh(self._monotonic, force=True)
 
     def stop(self) -> None:
@@ -297,7 +297,7 @@ class House:
         self.journal.close()
 
     def _recover(self) -> bool:
-        wall_clock = lambda: self.world.seconds  # noqa: E731
+        wall_clock = lambda: self.users.seconds  # noqa: E731
         recovery = Recovery(self.disk, self.ledger, self.outbox, self.claims, self.runs, BOOT, wall_clock=wall_clock)
         try:
             recovery.perform()
@@ -328,7 +328,7 @@ class House:
         """Whether a picture came back because its end is missing, and neither changed since nor had its time."""
         for job in self.ledger.jobs.returned.values():
             if (to_bytes(job.accepted.folder), to_bytes(job.image.name)) == (folder, image.name):
-                return (image.size, image.mtime_ns) == (job.back.size, job.back.mtime_ns) and self.world.seconds < job.back.until
+                return (image.size, image.mtime_ns) == (job.back.size, job.back.mtime_ns) and self.users.seconds < job.back.until
         return False
 
     def _entry(self, found: dict, path: bytes) -> Entry | None:
@@ -339,9 +339,9 @@ class House:
 
     def rest(self, most: int = 120) -> None:
         """Go on until there is nothing left to do."""
-        self.world.in_hurry = True
+        self.users.in_hurry = True
         for _ in range(most):
-            self.world.seconds += 30.0  # so that no pause takes many rounds
+            self.users.seconds += 30.0  # so that no pause takes many rounds
             self._monotonic += 30.0
             self.turn()
             if not self.ledger.jobs.live and not self.ready() and not self._has_requests():
@@ -421,7 +421,7 @@ def check_whole(disk: SimDisk, result: bytes) -> None:
     assert disk.read(os.path.join(result, b"preview/a.js"), 1 << 20).startswith(b"//"), f"{result!r} is half done"
 
 
-def check_kept(disk: SimDisk, world: World, *, places: int = 1) -> None:
+def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
     """Everything dropped is whole in the inbox or in a source folder, at most in so many places."""
     found: dict[bytes, list[bytes]] = {}
     for path, node in disk.walk():
@@ -430,24 +430,24 @@ def check_kept(disk: SimDisk, world: World, *, places: int = 1) -> None:
         )
         if here and node.kind == "file" and not os.path.basename(path).startswith(b".tmp-"):
             found.setdefault(node.data, []).append(path)
-    for content, name in world.dropped.items():
+    for content, name in users.dropped.items():
         at = found.get(content, [])
-        least = 0 if content in world.removed else 1
+        least = 0 if content in users.removed else 1
         assert least <= len(at) <= places, f"{name!r} is in {at}"
 
 
-def check_ended(house: House, *, everything: bool = True) -> None:
+def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
     """At rest: every job ended once and says so, in the journal and in its status; no picture became two jobs.
 
     Args:
-        house: at rest.
+        simulated: at rest.
         everything: whether every picture that was dropped must have become a job.
     """
-    disk, world = house.disk, house.world
+    disk, users = simulated.disk, simulated.users
     check_visible(disk)
-    check_kept(disk, world)
+    check_kept(disk, users)
     pictures: dict[bytes, list[str]] = {}
-    jobs = check_history(house)
+    jobs = check_history(simulated)
     for entry in disk.scan(OUTBOX):
         if entry.kind != "directory" or entry.name.startswith(b"."):
             continue
@@ -466,23 +466,23 @@ def check_ended(house: House, *, everything: bool = True) -> None:
                 pictures.setdefault(disk.read(os.path.join(source, file.name), 1 << 20), []).append(entry.name.decode())
     for content, became in pictures.items():
         assert len(became) == 1, f"{content!r} became {became}"
-    for content, name in world.dropped.items():
+    for content, name in users.dropped.items():
         if (
             everything
             and name.endswith(b".jpg")
             and not os.path.basename(name).startswith(b"._")
-            and content not in world.removed
+            and content not in users.removed
         ):
             assert content in pictures, f"{name!r} was never done"
     assert disk.scan(os.path.join(OUTBOX, b".work")) == [], "attempts are left behind"
 
 
-def check_history(house: House) -> Jobs:
+def check_history(simulated: SimulatedDaemon) -> Jobs:
     """Every sequence number once, every accepted job ended as often as somebody asked, ids given once at a time."""
     jobs = Jobs(keep=None)
     open_jobs: set[str] = set()
     numbers: set[int] = set()
-    for entry in house.history.entries():
+    for entry in simulated.history.entries():
         assert entry.seq not in numbers, f"record {entry.seq} came twice"
         numbers.add(entry.seq)
         jobs.apply(entry)

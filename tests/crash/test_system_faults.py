@@ -1,4 +1,4 @@
-"""Faults of the world under the real daemon: no job fails for them, no attempt is charged, no result is thrown away."""
+"""Faults of the machine under the real daemon: no job fails for them, no attempt is charged, no result is thrown away."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ from daemon.fs import HeldFolder, LocalFiles
 from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 from tests.programs import copy_program
 from tests.waiting import SLOWEST
 
@@ -130,37 +130,37 @@ def test_no_more_processes_pause_the_queue_and_are_no_attempt(home: Home, daemon
     home.check_unharmed(3)
 
 
-class StruckDisk(LocalFiles):
-    """The real disk; `strike(call, path)` is asked before files are made or get their place, and may raise."""
+class FaultyDisk(LocalFiles):
+    """The real disk; `inject_fault(call, path)` is asked before files are made or get their place, and may raise."""
 
-    def __init__(self, strike: Callable[[str, bytes], None]) -> None:
+    def __init__(self, inject_fault: Callable[[str, bytes], None]) -> None:
         super().__init__()
-        self._strike = strike
+        self._inject_fault = inject_fault
 
     def hold(self, path: bytes) -> HeldFolder:
         """By paths, so that what is done in a held folder can be struck as well."""
         return ByPath(self, path)
 
     def create(self, path: bytes) -> int:
-        self._strike("create", path)
+        self._inject_fault("create", path)
         return super().create(path)
 
     def mkdir(self, path: bytes) -> None:
-        self._strike("mkdir", path)
+        self._inject_fault("mkdir", path)
         super().mkdir(path)
 
     def rename(self, source: bytes, target: bytes) -> None:
-        self._strike("rename", target)
+        self._inject_fault("rename", target)
         super().rename(source, target)
 
 
-def run_struck(home: Home, strike: Callable[[str, bytes], None]) -> str:
+def run_with_fault(home: Home, inject_fault: Callable[[str, bytes], None]) -> str:
     """The daemon in this process on a struck disk, until all is done; what it said."""
     said: list[str] = []
     sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
     worker = (sys.executable, "-I", "-S", str(Path(__file__).parent / "programs" / "fast_worker.py"))
     try:
-        assert assemble(load(home.path, home.environment()), StruckDisk(strike), argv=worker).run(once=True) == 0, said
+        assert assemble(load(home.path, home.environment()), FaultyDisk(inject_fault), argv=worker).run(once=True) == 0, said
     finally:
         logger.remove(sink)
     return "\n".join(said)
@@ -170,14 +170,14 @@ def run_struck(home: Home, strike: Callable[[str, bytes], None]) -> str:
 def test_a_result_whose_publishing_rename_fails_is_kept_and_published_later(home: Home, code: int) -> None:
     struck: list[bytes] = []
 
-    def strike(call: str, path: bytes) -> None:
+    def inject_fault(call: str, path: bytes) -> None:
         if call == "rename" and path.endswith(b"/one/result") and len(struck) < 3:
             struck.append(path)
             raise OSError(code, os.strerror(code), path)
 
     home.drop("one", b"good one", "id: one\n")
     home.drop("two", b"good two", "id: two\n")
-    said = run_struck(home, strike)
+    said = run_with_fault(home, inject_fault)
     assert "the result of one cannot be shown" in said
     assert said.count("one started") == 1, "the result was thrown away"
     home.check_unharmed(2)
@@ -187,7 +187,7 @@ def test_an_outbox_that_becomes_read_only_pauses_the_queue_and_throws_no_result_
     """From the first publication on nothing can be written there, as where the system remounts a failing disk."""
     since: list[float] = []
 
-    def strike(call: str, path: bytes) -> None:
+    def inject_fault(call: str, path: bytes) -> None:
         if call == "rename" and path.endswith(b"/result") and not since:
             since.append(time.monotonic())
         if since and time.monotonic() < since[0] + 3.0 and path.startswith(os.fsencode(home.outbox)):
@@ -195,7 +195,7 @@ def test_an_outbox_that_becomes_read_only_pauses_the_queue_and_throws_no_result_
 
     for number in range(3):
         home.drop(f"job-{number}", b"good %d" % number, f"id: job-{number}\n")
-    said = run_struck(home, strike)
+    said = run_with_fault(home, inject_fault)
     assert "paused: nothing can be written into the outbox: Read-only file system" in said
     assert [said.count(f"job-{number} started") for number in range(3)] == [1, 1, 1]
     home.check_unharmed(3)

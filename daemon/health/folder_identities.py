@@ -30,7 +30,7 @@ class Seen:
 _KEPT = TypeAdapter(dict[str, Seen])
 
 
-class Proof:
+class FolderIdentities:
     """What inbox and outbox were when they were last complete. `path`: the file that records it."""
 
     def __init__(self, fs: FileSystem, path: bytes) -> None:

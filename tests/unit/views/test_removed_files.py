@@ -6,7 +6,7 @@ import pytest
 from service_scene import Scene
 
 from daemon.contract.records import Ended
-from daemon.outbox.gallery import chunks, feed
+from daemon.outbox.gallery import chunks, gallery
 from daemon.views import view_writer
 
 
@@ -24,8 +24,8 @@ def completed(scene: Scene, *job_ids: str) -> None:
 def small_chunks(monkeypatch) -> None:
     """Two jobs a chunk, two jobs that count as recent."""
     monkeypatch.setattr(chunks, "CHUNK_JOBS", 2)
-    monkeypatch.setattr(feed, "CHUNK_JOBS", 2)
-    monkeypatch.setattr(feed, "_RECENT", 1)
+    monkeypatch.setattr(gallery, "CHUNK_JOBS", 2)
+    monkeypatch.setattr(gallery, "_RECENT", 1)
     monkeypatch.setattr(view_writer, "_MAX_ENDED", 2)
 
 

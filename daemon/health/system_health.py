@@ -1,4 +1,4 @@
-"""Collects evidence of whose fault a failure is (`daemon.jobs.fault` decides), and pauses the queue while the world is at fault.
+"""Collects evidence about failures (`daemon.jobs.fault` judges it), and pauses the queue while the machine is at fault.
 
 The questions: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
 disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? A
@@ -87,7 +87,7 @@ class Canary:
             self._name = None
 
 
-class World:
+class SystemHealth:
     """Whether work can continue, as far as that does not depend on the jobs.
 
     Args:
@@ -138,13 +138,13 @@ class World:
     def may_start(self) -> bool:
         """Whether a job may start. Checked before each start, because the program may have been replaced a moment ago."""
         if self._cause is None and self._program() != self._own:
-            self.blame(fault.program_changed())
+            self.pause_for(fault.program_changed())
         return self._cause is None
 
     def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
-        """The cause of a failure if the world is at fault; None if the job is; undecided until a canary has answered.
+        """The cause of a failure if the machine is at fault; None if the job is; undecided until a canary has answered.
 
-        If the world is at fault, the queue pauses from now on. `ask`: a canary may be sent.
+        If the machine is at fault, the queue pauses from now on. `ask`: a canary may be sent.
         """
         suspicious = failure.code in fault.SUSPICIOUS
         trouble = self._try_writing() if suspicious else None
@@ -159,7 +159,7 @@ class World:
         )
         cause = fault.judge(failure, seen)
         if cause is not None:
-            self.blame(cause)
+            self.pause_for(cause)
         elif suspicious and ask:
             self._canary.send()
             return self.answer(failure)
@@ -171,11 +171,11 @@ class World:
             return UNDECIDED
         cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
         if cause is not None:
-            self.blame(cause)
+            self.pause_for(cause)
         return cause
 
-    def blame(self, cause: Cause) -> None:
-        """Pause the queue until this cause of the world is gone. `DiskSpace` looks after disk space."""
+    def pause_for(self, cause: Cause) -> None:
+        """Pause the queue until this cause is gone. `DiskSpace` looks after disk space."""
         if cause.kind == "room" or self._cause is not None:
             return
         now = self._clock()
@@ -187,7 +187,7 @@ class World:
     def doubt_disk(self) -> None:
         """A result could not be published. If nothing else can be written either, the queue pauses."""
         if self._cause is None and (trouble := self._try_writing()) is not None and trouble.errno not in _NO_ROOM:
-            self.blame(fault.not_writable(trouble.strerror or str(trouble)))
+            self.pause_for(fault.not_writable(trouble.strerror or str(trouble)))
 
     # -- time -------------------------------------------------------------------------------------------------------------
 

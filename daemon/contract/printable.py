@@ -7,7 +7,7 @@ def _dot(_character: str) -> str:
     return "·"
 
 
-def legible(text: str, *, instead: Callable[[str], str] = _dot, keep: str = "") -> str:
+def replace_unprintable(text: str, *, instead: Callable[[str], str] = _dot, keep: str = "") -> str:
     """The text without unprintable characters: controls, line ends, marks that hide or reverse text, unpaired surrogates.
 
     Args:

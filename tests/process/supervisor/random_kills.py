@@ -1,6 +1,6 @@
 """A storm: the daemon killed at random moments while workers run.
 
-Run: python -m tests.process.supervisor.storm [KILLS [SEED]]; by default 200, as part of `make soak`. The suite runs a few.
+Run: python -m tests.process.supervisor.random_kills [KILLS [SEED]]; by default 200, as part of `make soak`. The suite runs a few.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Records failed attempts, according to whose fault the failure was.
 
-`daemon.jobs.fault` alone decides whether the job is at fault or the world. If it is the world, no attempt counts and the queue
-pauses.
+`daemon.jobs.fault` alone decides whether the job or the machine is at fault. If it is the machine, no attempt counts and the
+queue pauses.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from loguru import logger
 
 from daemon.contract.records import AnyRecord, Job
 from daemon.errors import WorkerCrashed
-from daemon.health.world import UNDECIDED, World
+from daemon.health.system_health import UNDECIDED, SystemHealth
 from daemon.jobs import decide
 from daemon.jobs.fault import Cause, Failure
 from daemon.journal.ledger import Ledger
@@ -22,10 +22,10 @@ from daemon.supervisor import Failed
 
 
 @dataclass
-class Blame:
+class FailureHandler:
     """Handles failures, including those that are still undecided.
 
-    `end` records the outcome for a job. `world` judges. `asks` says whether a canary may still be sent.
+    `end` records the outcome for a job. `system_health` judges. `asks` says whether a canary may still be sent.
     """
 
     ledger: Ledger
@@ -33,12 +33,12 @@ class Blame:
     returns: Returns
     settling: LateWrites
     end: Callable[[Job, AnyRecord], None]
-    world: World
+    system_health: SystemHealth
     asks: Callable[[], bool]
     wall_clock: Callable[[], float]
     #: Failures that a canary has not decided yet; in the journal their jobs are still processing.
     _suspects: dict[str, tuple[Failure, Failed]] = field(default_factory=dict)
-    #: How often a job failed because of the world.
+    #: How often a job failed because of the machine.
     _excused: dict[str, int] = field(default_factory=dict)
 
     def failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
@@ -61,7 +61,7 @@ class Blame:
             disk=disk,
             excused=self._excused.get(job_id, 0),
         )
-        verdict = self.world.judge(failure, ask=self.asks())
+        verdict = self.system_health.judge(failure, ask=self.asks())
         if verdict == UNDECIDED:
             self._suspects[job_id] = failure, failed
         else:
@@ -70,13 +70,13 @@ class Blame:
     def judge(self) -> None:
         """Record the failures that a canary has decided by now."""
         for job_id, (failure, failed) in list(self._suspects.items()):
-            verdict = self.world.answer(failure)
+            verdict = self.system_health.answer(failure)
             if verdict != UNDECIDED:
                 del self._suspects[job_id]
                 self._settle(self.ledger.jobs.live[job_id], failed, verdict)
 
     def release(self) -> None:
-        """The daemon stops before these failures are decided, so they count as no attempt."""
+        """At a stop of the daemon: the undecided failures do not count as attempts."""
         for job_id in self._suspects:
             self.end(self.ledger.jobs.live[job_id], decide.interrupted(self.ledger.jobs.live[job_id]))
         self._suspects.clear()
@@ -109,7 +109,7 @@ class Blame:
 
     def doubt_disk(self) -> None:
         """A result could not be published: check whether the disk can be written."""
-        self.world.doubt_disk()
+        self.system_health.doubt_disk()
 
     def forget(self, job_id: str) -> None:
         """Forget a job that has ended."""

@@ -1,8 +1,8 @@
-"""A few minutes of bad weather in a few seconds; `python -m tests.process.supervisor.storm` has more of it."""
+"""A few minutes of bad weather in a few seconds; `python -m tests.process.supervisor.random_kills` has more of it."""
 
 import pytest
 
-from tests.process.supervisor.storm import ORPHAN_SECONDS, kills
+from tests.process.supervisor.random_kills import ORPHAN_SECONDS, kills
 from tests.waiting import SLOWEST
 
 # Each kill is a start of the daemon: on a machine with other work they take longer than the suite's limit for one test.

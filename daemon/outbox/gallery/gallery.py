@@ -13,7 +13,7 @@ from daemon.outbox.gallery.cards import Card, card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS, Chunks, TornChunkError, ended_of
 from daemon.outbox.gallery.page import render
 from daemon.outbox.outbox import Outbox
-from daemon.outbox.views import SILENT_SECONDS, Health
+from daemon.outbox.status_files import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"
@@ -84,7 +84,7 @@ class Gallery:
             self._chunks = None
             raise
 
-    def mend(self) -> None:
+    def check_files(self) -> None:
         """Notice what somebody removed of the page and its data; the next `write` writes it again.
 
         Raises:
@@ -101,7 +101,7 @@ class Gallery:
             logger.info("a part of the page was removed; it is rebuilt")
             self._chunks = None
 
-    def some_older(self) -> list[str]:
+    def next_chunk_of_ids(self) -> list[str]:
         """The ids of the jobs in one more chunk: each call returns the next one, in a circle.
 
         Raises:

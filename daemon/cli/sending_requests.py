@@ -10,7 +10,7 @@ import typer
 
 from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
 from daemon.cli.job_names import no_such_job
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Job
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb, is_job_id
 from daemon.fs import make_folders, write_atomic

@@ -12,7 +12,7 @@ from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
 from daemon.jobs.resting import by_the_clock
 from daemon.journal import History
-from daemon.journal.history import Past
+from daemon.journal.history import EndedJob
 from daemon.journal.lock import is_running
 from daemon.outbox import Health, in_line, status_of
 from daemon.settings import Settings
@@ -73,7 +73,7 @@ class Looking:
         # These are accepted but cannot be moved out of the inbox yet; they are jobs all the same.
         live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
 
-        def wanted(one: Status | Past) -> bool:
+        def wanted(one: Status | EndedJob) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)
 
         live = [status for status in live if wanted(status)]

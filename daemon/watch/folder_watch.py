@@ -1,4 +1,4 @@
-"""The bell of the requests folder: wakes the loop when a file appears there. A missed ring only costs seconds."""
+"""Watches the requests folder, and wakes the loop when a file appears there. A missed event only costs seconds."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from daemon.platform.files import canonical
 from daemon.watch.observer import Observing
 
 
-class Bell:
+class FolderWatch:
     """Calls `ring` from another thread when something happens in the folder. `ring` must be quick and must not raise.
 
-    It works only after the first call of `tend`. While the system cannot watch the folder, the caller of `tend` checks it
-    anyway.
+    It works only after the first call of `ensure_watching`. The caller still checks a folder that the system cannot
+    watch from time to time.
     """
 
     def __init__(self, folder: bytes, ring: Callable[[], None]) -> None:
@@ -18,7 +18,7 @@ class Bell:
         self._ring = ring
         self._observing: Observing | None = None
 
-    def tend(self) -> OSError | None:
+    def ensure_watching(self) -> OSError | None:
         """Make sure that the folder is watched. Returns why that is impossible now, or None."""
         if self._observing is not None and self._observing.alive():
             return None

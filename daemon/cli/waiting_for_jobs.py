@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import typer
 
 from daemon.cli.common import err, fs, give_up, out, print_json, printable, tell_error
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import silence
-from daemon.cli.looking import Looking
 from daemon.cli.render import now
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal

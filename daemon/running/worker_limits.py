@@ -11,7 +11,7 @@ from daemon.supervisor import SupervisorRules
 from daemon.supervisor.code import compile_program
 
 
-def rules(settings: Settings, threads: int) -> SupervisorRules:
+def supervisor_rules(settings: Settings, threads: int) -> SupervisorRules:
     """The limits and delays of workers that use `threads` threads each."""
     worker = settings.worker
     total = int(psutil.virtual_memory().total)
@@ -26,7 +26,7 @@ def rules(settings: Settings, threads: int) -> SupervisorRules:
     )
 
 
-def policy(settings: Settings, inventory: ModelInventory) -> sandbox.SandboxPolicy | None:
+def sandbox_policy(settings: Settings, inventory: ModelInventory) -> sandbox.SandboxPolicy | None:
     """The sandbox policy of workers, or None; the log says which protection is missing on this system."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")

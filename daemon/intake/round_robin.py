@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from daemon.intake.model import Ready
 
 
-def in_turns(ready: Iterable[Ready]) -> list[Ready]:
+def round_robin(ready: Iterable[Ready]) -> list[Ready]:
     """The pairs, with the folders taking turns so that a full one holds nobody up. Each folder keeps its own order."""
     before = Counter[bytes]()
     numbered = list[tuple[int, Ready]]()
