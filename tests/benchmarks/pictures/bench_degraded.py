@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from pipeline.layers.bands import band_radius
 from pipeline.layers.layering import layer_picture
 from tests import scenes
-from tests.benchmarks.pictures import bench_agreement, closed_form, plain
+from tests.benchmarks.pictures import baseline, bench_agreement, closed_form
 
 ROOMS = tuple(name for name in bench_agreement.ROOMS if name != "tum_desk")
 """The desk's depth lies 4 to 6 pixels beside its photo, so it is no truth at edges."""
@@ -110,7 +110,7 @@ def sample(name: str, rgb: Picture, values: NDArray[np.floating], valid: Mask) -
     """A picture whose readings have gaps; the gaps take the nearest reading, since networks leave none."""
     nearest = scipy.ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
     whole = values[tuple(nearest)].astype(np.float32)
-    return Case(name, np.ascontiguousarray(rgb[..., :3]), whole, valid, tuple(plain.natural_breaks(whole, LAYERS)))
+    return Case(name, np.ascontiguousarray(rgb[..., :3]), whole, valid, tuple(baseline.natural_breaks(whole, LAYERS)))
 
 
 def known_mattes() -> Iterator[Case]:
