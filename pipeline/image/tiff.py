@@ -33,6 +33,7 @@ _COLOURS = {
 }  # number of channels without extra ones
 _MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab", 32803: "a camera's colour mosaic", 34892: "linear raw"}
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_SHORT = 3  # the type of a tag with 16 bits
 _PREMULTIPLIED, _ALPHA = 1, 2
 
 _JPEG = 7
@@ -245,6 +246,56 @@ def pages(file: BinaryIO, directory: Directory) -> int:
     return len(seen)
 
 
+def check_segments(directory: Directory, this: Kind) -> None:
+    """Check that the directory lists all strips or tiles: Pillow would leave the rest of the picture black.
+
+    Raises:
+        ValueError: some are missing.
+    """
+    planes = this.channels if this.separate else 1
+    offsets = directory.get(_TILE_OFFSETS if this.tile else _STRIP_OFFSETS, ())
+    if len(offsets) < planes * _segments(directory, this):
+        raise ValueError("strips or tiles are missing from the directory")
+
+
+def _segments(directory: Directory, this: Kind) -> int:
+    """How many strips or tiles each plane has.
+
+    Raises:
+        ValueError: they have no extent.
+    """
+    down, across = _extent(directory, this)
+    return -(-this.height // down) * -(-this.width // across)
+
+
+def _extent(directory: Directory, this: Kind) -> tuple[int, int]:
+    """Rows and columns of a strip or tile."""
+    down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(_ROWS_PER_STRIP, this.height)), this.width)
+    if down < 1 or across < 1:
+        raise ValueError("strips or tiles without any extent")
+    return down, across
+
+
+def in_one_plane(file: BinaryIO, directory: Directory, this: Kind) -> BinaryIO:
+    """The file, or a copy of it that Pillow reads correctly.
+
+    For a single channel, "each channel in its own plane" means nothing (TIFF 6.0, PlanarConfiguration). Pillow then forgets how
+    many bits the numbers have, and that white is 0. The copy says "pixel by pixel".
+    """
+    file.seek(0)
+    if this.channels > 1 or directory.get(_PLANAR, 1) == 1:
+        return file
+    whole = file.read()
+    order, big, data = "<" if whole[:2] == b"II" else ">", whole[2:4] in (b"+\0", b"\0+"), bytearray(whole)
+    count_form, entry_form, length = ("Q", "HHQH", 20) if big else ("H", "HHIH", 12)
+    (count,) = struct.unpack_from(order + count_form, data, directory.offset)
+    first = directory.offset + struct.calcsize(count_form)
+    for at in range(first, first + count * length, length):
+        if struct.unpack_from(order + "H", data, at) == (_PLANAR,):
+            struct.pack_into(order + entry_form, data, at, _PLANAR, _SHORT, 1, 1)
+    return io.BytesIO(data)
+
+
 def samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
     """The numbers of a deep TIFF whose kind is not refused, with their true meaning.
 
@@ -331,10 +382,8 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
 
 def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int) -> NDArray[np.uint8]:
     """The decompressed bytes of a plane, uint8 (H, row)."""
-    down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(_ROWS_PER_STRIP, this.height)), this.width)
-    if down < 1 or across < 1:
-        raise ValueError("strips or tiles without any extent")
-    count = -(-this.height // down) * -(-this.width // across)
+    down, across = _extent(directory, this)
+    count = _segments(directory, this)
     offsets, sizes = (
         directory.get(tag) for tag in ((_TILE_OFFSETS, _TILE_BYTES) if this.tile else (_STRIP_OFFSETS, _STRIP_BYTES))
     )
