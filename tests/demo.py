@@ -66,6 +66,9 @@ def main() -> int:
             return ended.exit_code
     start = time.monotonic()
     before = set(OUTBOX.glob("*/status.json"))
+    if not PRESET.is_dir():
+        print(f"The folder {PRESET} is missing. Get it back: git checkout -- inbox", file=sys.stderr)
+        return 1
     left, _, disparity = data.stereo_motorcycle()
     drop(INBOX, "motorcycle.png", encoded(left))
     drop(INBOX, "motorcycle.depth.png", encoded(depth_picture(disparity)))

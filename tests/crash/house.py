@@ -256,7 +256,7 @@ class House:
                 wakeup=Unheard(),
                 supervisor=self.workers,
                 world=WellWorld(),
-                installed=INSTALLED,
+                inventory=INSTALLED,
                 program=lambda: 1,
                 inbox_is_local=lambda: True,
                 clock=lambda: self._monotonic,

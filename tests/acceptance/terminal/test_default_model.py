@@ -155,6 +155,14 @@ def test_make_demo_without_a_hub_estimates_and_ends_well(clone: Clone) -> None:
     assert manifest(clone.home, "coffee.png")["depth"]["source"] == "heuristic"
 
 
+def test_make_demo_without_its_preset_says_how_to_get_it_back(clone: Clone) -> None:
+    shutil.rmtree(clone.home.inbox / "photo in 4 layers")
+    done = clone.make("demo", "MODEL=none")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"The folder {clone.home.inbox / 'photo in 4 layers'} is missing. Get it back: git checkout -- inbox" in done.stderr
+
+
 def test_make_leaves_the_model_out_where_it_is_told_to_and_nowhere_by_a_misspelling(clone: Clone) -> None:
     for target in ("demo", "run"):
         assert clone.make("-n", target, "MODEL=none").stdout.rstrip().endswith(" --no-model")
