@@ -1,4 +1,4 @@
-"""A held folder that does everything through its file system's own path operations, for disks of the tests.
+"""A held folder that works through its file system's path operations, for the tests' disks.
 
 What such a disk counts, records or lets fail, it then does for held folders as well. It holds nothing: exchanged folders are
 tested on the real thing.

@@ -31,7 +31,7 @@ class Moved(Enum):
 
 
 class PlantedError(Exception):
-    """Something that is not ours already has the name of the job's folder."""
+    """Something that Multiplane did not make already has the name of the job's folder."""
 
 
 class Mover:
@@ -76,7 +76,7 @@ class Mover:
                 raise PlantedError(job.job_id) from error
 
     def anchor(self, jobs: Sequence[Job]) -> None:
-        """Make the job folders durable. Nothing may be moved in before: a lost folder takes everything in it along."""
+        """Make the job folders durable before anything moves into them: a folder lost in a power cut takes its files along."""
         if jobs:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 

@@ -146,7 +146,7 @@ class HeldFolder(Protocol):
         """Remove an empty subfolder."""
 
     def sync_dir(self, path: bytes = b"") -> None:
-        """Wait until the names in the folder are on the disk. `path` is empty and means the folder itself."""
+        """Wait until the names in the folder are on the disk. `path` must be empty; it stands for the folder itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Canary:
 
     @property
     def flies(self) -> bool:
-        """Whether one is running whose answer is still missing."""
+        """Whether a canary is running and has not answered yet."""
         return self._name is not None
 
     def send(self) -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is when more is ready than can be taken."""
+"""Takes turns between folders when more is ready than can be taken."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from daemon.intake.model import Ready
 
 
 def round_robin(ready: Iterable[Ready]) -> list[Ready]:
-    """The pairs, with the folders taking turns so that a full one holds nobody up. Each folder keeps its own order."""
+    """The pairs in an order in which the folders take turns, so that a full one holds up nobody. Each keeps its own order."""
     before = Counter[bytes]()
     numbered = list[tuple[int, Ready]]()
     for pair in ready:

@@ -210,7 +210,7 @@ class HotFolder:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
     def _tell_taken(self, now: float) -> None:
-        """Report many at once: replacing a memory costs more the larger it is."""
+        """Report many pairs at once, because replacing a memory costs in proportion to its size."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
             self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)

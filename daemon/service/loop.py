@@ -87,7 +87,7 @@ class Service:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Listen to signals, the wake-up pipe, the requests' bell and the watch while the block runs."""
+        """Listen to signals, the wake-up pipe, the requests folder and the inbox while the block runs."""
         self._selector.register(self._wakeup.request_watch, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)

@@ -65,7 +65,7 @@ class Conversation:
         self._read_output(0)
 
     def write(self) -> None:
-        """Send more of what the pipe could not hold before."""
+        """Send what did not fit into the pipe before."""
         self._write_commands(0)
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """It loads what it needs, and is killed at `by`. A job that it has been given waits in its pipe."""
+    """The worker loads what it needs, and is killed at `by`. A job that it has been given waits in its pipe."""
 
     by: float
     task: Task | None = None
@@ -54,7 +54,7 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """It has loaded what it needs. Without a job it waits, and `by` is never; with one, it must have started the job by then."""
+    """The worker has loaded what it needs. Without a job `by` is never; with one, it must have started the job by then."""
 
     by: float = NEVER
     task: Task | None = None
@@ -105,7 +105,7 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Nothing is left of it, or what is left cannot be ended. The attributes are as in `Killed`."""
+    """Nothing is left of the worker, or what is left cannot be ended. The attributes are as in `Killed`."""
 
     killed: Killed
 

@@ -173,7 +173,7 @@ class ViewWriter:
             return job.job_id in self._back
 
     def next_chunk_of_ids(self) -> list[str]:
-        """Some of the jobs that the page lists further down: each call returns the next ones, in a circle.
+        """Some of the older jobs on the page: each call returns the next ones, and starts over after the last.
 
         Raises:
             OSError: the outbox cannot be read.

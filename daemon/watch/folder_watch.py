@@ -7,10 +7,9 @@ from daemon.watch.observer import Observing
 
 
 class FolderWatch:
-    """Calls `ring` from another thread when something happens in the folder. `ring` must be quick and must not raise.
+    """Calls `wake` from another thread when something happens in the folder. `wake` must be quick and must not raise.
 
-    It works only after the first call of `ensure_watching`. The caller still checks a folder that the system cannot
-    watch from time to time.
+    It works only after the first call of `ensure_watching`. If the system cannot watch the folder, the caller polls it.
     """
 
     def __init__(self, folder: bytes, ring: Callable[[], None]) -> None:

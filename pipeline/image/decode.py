@@ -231,7 +231,7 @@ _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per cha
 
 
 def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
-    """Numbers (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can turn."""
+    """Samples (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can rotate."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)

@@ -1,4 +1,4 @@
-"""Hot folders for the tests, and their end; one browser for all pages."""
+"""Hot folders for the tests, ended after each; and one browser for all page tests."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Crash at a moment, start again, and look whether everything promised still holds."""
+"""Crash at a moment, restart, and check that every promise still holds."""
 
 import random
 from collections.abc import Callable
@@ -13,7 +13,7 @@ SHARES = (0.3, 0.7, 0.9)
 
 
 def choices(moment: Moment, seeds: int) -> list[tuple[str, Callable[[], SimDisk]]]:
-    """The disks that a crash at this moment may leave, each made when it is asked for."""
+    """The disks that a crash at this moment may leave, each made on demand."""
     disk = moment.disk
     left: list[tuple[str, Callable[[], SimDisk]]] = [
         ("killed", disk.after_kill),
@@ -27,7 +27,7 @@ def choices(moment: Moment, seeds: int) -> list[tuple[str, Callable[[], SimDisk]
 
 
 def recover(disk: SimDisk, users: Users, *, killed: bool, cancel: bool = False) -> SimulatedDaemon:
-    """Start on what a crash left, work to the end, and check.
+    """Start on what a crash left, finish all work, and check.
 
     Args:
         disk: what the crash left.

@@ -1,4 +1,4 @@
-"""A life of the daemon in which everything happens once, recorded before each of its operations on the disk."""
+"""A run of the daemon in which everything happens once, recorded before each disk operation."""
 
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ def _state(simulated: SimulatedDaemon, job_id: str) -> str | None:
 
 
 def moments(*, every: int = 1, two_disks: bool = False) -> tuple[list[Moment], SimulatedDaemon]:
-    """The life, seen before each of its operations (or every so many), checked at each as people may look at any time."""
+    """The run, captured before each disk operation (or every so many); at each, what people can see is checked."""
     disk, users = new_disk(), Users()
     if two_disks:
         disk.inbox_device = (INBOX, 2)

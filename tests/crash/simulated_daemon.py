@@ -85,30 +85,30 @@ class Users:
 
 
 class NoWakeup:
-    """In place of the wake-up: nothing is watched."""
+    """Replaces the wake-up pipe: nothing is watched."""
 
     def ring(self) -> None:
         raise AssertionError("nothing is watched here")
 
 
 class AlwaysHealthy:
-    """In place of the daemon's own `Users`: nothing of it is ever wrong, so that every failure is the job's."""
+    """Replaces `SystemHealth`: nothing is ever wrong with the machine, so every failure is the job's."""
 
     def may_start(self) -> bool:
         return True
 
     def judge(self, _failure: object, *, ask: bool) -> None:
-        """It is the job's fault, whether a canary may be asked or not."""
+        """The job is at fault, whether or not a canary may be sent."""
 
     def pause_for(self, _cause: object) -> None:
-        """Whatever is wrong passes at once."""
+        """Do nothing: every cause passes at once."""
 
     def doubt_disk(self) -> None:
-        """The disk is well."""
+        """Do nothing: the disk works."""
 
 
 class Workers:
-    """In place of the supervisor: the worker writes a small real result, and what it reports arrives with the next ticks.
+    """Replaces the supervisor: a worker writes a small real result, and its messages arrive with the next ticks.
 
     A picture says in its first word what becomes of it: `good`, `crash-N` (the first N attempts), `bad`, `slow` (till cancelled),
     `half` (its writer is not done, it cannot be read yet), `torn` (its end is missing).
@@ -190,7 +190,7 @@ def write_result(fs: SimDisk, attempt: bytes, image: str, picture: bytes) -> Res
 
 @functools.cache
 def made_of(image: str, picture: bytes) -> tuple[dict[bytes, bytes], Result]:
-    """The files that the worker makes of a picture, and what it says of them."""
+    """The files that the worker makes from a picture, and what it reports about them."""
     contents = {
         b"Layer_1_background.png": b"far " + picture,
         b"Layer_2_foreground.png": b"near " + picture,
@@ -221,14 +221,14 @@ def made_of(image: str, picture: bytes) -> tuple[dict[bytes, bytes], Result]:
 
 
 class SimulatedDaemon:
-    """One life of the daemon on a disk."""
+    """The daemon on a disk, from one start to its end."""
 
     def __init__(self, disk: SimDisk, users: Users) -> None:
         self.disk, self.users = disk, users
         self._monotonic = 0.0
 
     def start(self) -> None:
-        """What `Service` does before its first look."""
+        """What `Service` does before its first scan."""
         fs = self.disk
         self.journal = Journal(
             fs,
@@ -270,7 +270,7 @@ class SimulatedDaemon:
         return rfc3339(datetime.fromtimestamp(self.users.seconds, UTC))
 
     def turn(self) -> None:
-        """One round of the loop, a few seconds after the one before."""
+        """One pass of the loop, a few seconds after the one before."""
         self.users.seconds += 4.0
         self._monotonic += 4.0
         self.workers.tick()
@@ -289,7 +289,7 @@ class SimulatedDaemon:
             self.views.refresh(self._monotonic, force=True)
 
     def stop(self) -> None:
-        """What `Service` does at a stop that somebody asked for."""
+        """What `Service` does at an orderly stop."""
         self.runs.begin_stop()
         self.workers.shutdown()
         self.runs.stop()
@@ -338,7 +338,7 @@ class SimulatedDaemon:
         return Entry(os.path.basename(path), "file", stat.dev, stat.ino, stat.size, stat.mtime_ns)
 
     def rest(self, most: int = 120) -> None:
-        """Go on until there is nothing left to do."""
+        """Run until there is nothing left to do."""
         self.users.in_hurry = True
         for _ in range(most):
             self.users.seconds += 30.0  # so that no pause takes many rounds
@@ -361,7 +361,7 @@ class SimulatedDaemon:
 
 
 def new_disk() -> SimDisk:
-    """The folders of a home, as they are after the first start; all durable."""
+    """The folders of a home after its first start; everything is durable."""
     disk = SimDisk()
     for path in (b"/studio", INBOX, os.path.join(INBOX, b"quick"), OUTBOX, PATHS.state_bytes, REQUESTS):
         disk.make(path)
@@ -373,7 +373,7 @@ def new_disk() -> SimDisk:
 
 
 def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
-    """At any moment: a result is whole or not there; so is a status, and one that says `completed` has its result.
+    """At any moment: a result is complete or absent, a status as well, and `completed` has its result.
 
     Args:
         disk: as it is now.
@@ -403,13 +403,13 @@ def check_visible(disk: SimDisk, *, statuses: bool = True) -> None:
 
 @functools.cache
 def status_of(data: bytes) -> Status:
-    """What a status file says; thousands of disks hold the same few."""
+    """A parsed status file; cached, because thousands of disks hold the same few."""
     return Status.model_validate_json(data)
 
 
 @functools.cache
 def manifest_of(data: bytes) -> Manifest:
-    """What a manifest says; thousands of disks hold the same few."""
+    """A parsed manifest; cached, because thousands of disks hold the same few."""
     return Manifest.model_validate_json(data)
 
 
@@ -422,7 +422,7 @@ def check_whole(disk: SimDisk, result: bytes) -> None:
 
 
 def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
-    """Everything dropped is whole in the inbox or in a source folder, at most in so many places."""
+    """Everything dropped is complete in the inbox or in a source folder, in at most this many places."""
     found: dict[bytes, list[bytes]] = {}
     for path, node in disk.walk():
         here = path.startswith(INBOX + b"/") or (
@@ -437,7 +437,7 @@ def check_kept(disk: SimDisk, users: Users, *, places: int = 1) -> None:
 
 
 def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
-    """At rest: every job ended once and says so, in the journal and in its status; no picture became two jobs.
+    """When nothing is left to do: every job ended once, in the journal and its status; no picture became two jobs.
 
     Args:
         simulated: at rest.
@@ -478,7 +478,7 @@ def check_ended(simulated: SimulatedDaemon, *, everything: bool = True) -> None:
 
 
 def check_history(simulated: SimulatedDaemon) -> Jobs:
-    """Every sequence number once, every accepted job ended as often as somebody asked, ids given once at a time."""
+    """Every sequence number occurs once, every job ended as often as requested, and no id is used twice at a time."""
     jobs = Jobs(keep=None)
     open_jobs: set[str] = set()
     numbers: set[int] = set()

@@ -27,7 +27,7 @@ def life_on_two_disks():
 
 
 def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Counter:
-    """Crash at all of these moments; counts the states that were started from."""
+    """Crash at all of these moments; returns how many states were started from."""
     states: Counter = Counter()
     for moment in seen:
         for place, (what, left) in enumerate(choices(moment, seeds)):
@@ -61,7 +61,7 @@ def test_what_was_said_to_have_ended_stays_so_after_a_power_loss(life):
 
 
 def test_a_crash_before_any_operation_loses_nothing(life):
-    """Killed, or power lost with nothing unsynced left, or with some of it left: by turns; the heavier run has all everywhere."""
+    """Alternates between a kill, a power loss that loses everything unsynced, and one that loses part of it."""
     seen, _simulated = life
     states = crash_everywhere(seen, 1, lambda number, place: place == number % 3)
     assert sum(states.values()) == len(seen) > 600

@@ -1,4 +1,4 @@
-"""An error of the disk at any operation is handled, or stops the daemon in a clear way; afterwards everything goes on.
+"""A disk error at any operation is handled, or stops the daemon with a clear message; afterwards work continues.
 
 A shorter life (`trouble`) meets one error at one operation, once or from then on. The daemon may stop with a JournalError, or it
 goes on; nothing else may come out of its parts. Then the disk works again, the daemon starts (after a stop in half of the cases
@@ -20,7 +20,7 @@ NUMBERS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR}
 
 
 def trouble(disk: SimDisk, users: Users) -> None:
-    """A life that goes on whatever becomes of each step."""
+    """A run that continues whatever happens at each step."""
     simulated = SimulatedDaemon(disk, users)
     users.drop(disk, b"one.jpg", b"good one")
     users.drop(disk, b"one.yaml", b"id: order-1\n")
@@ -47,14 +47,14 @@ def trouble(disk: SimDisk, users: Users) -> None:
 
 
 def counts() -> tuple[int, int]:
-    """How many operations that change something, and that only look, the life has."""
+    """How many operations of the run change something, and how many only read."""
     disk = new_disk()
     trouble(disk, Users())
     return disk.operations, disk.looks
 
 
 def inject_fault(at: int, kind: str, *, lasting: bool, looks: bool = False) -> str:
-    """Let the life meet one error; returns how the daemon took it."""
+    """Inject one error into the run; returns how the daemon handled it."""
     disk, users = new_disk(), Users()
 
     def fail(number: int, _name: str, path: bytes) -> None:

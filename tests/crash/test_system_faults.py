@@ -1,4 +1,4 @@
-"""Faults of the machine under the real daemon: no job fails for them, no attempt is charged, no result is thrown away."""
+"""Faults of the machine under the real daemon: no job fails, no attempt is charged, no result is discarded."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ needs_strace = pytest.mark.skipif(not can_trace(), reason="strace is not there, 
 
 
 class Home(RealHome):
-    """A home whose daemon can be asked how it is."""
+    """A home whose daemon can be asked for its health."""
 
     python = sys.executable
 
@@ -56,7 +56,7 @@ class Home(RealHome):
         return states.count("completed") == count
 
     def check_unharmed(self, count: int) -> None:
-        """Every job was completed, at its first attempt."""
+        """Every job completed at its first attempt."""
         assert self.check_ended() == {"completed": count}
         assert {status["attempts"] for job in self.jobs().values() if (status := self.status(job))} == {1}
 
@@ -69,7 +69,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def make_environment(own: Path, program: Path) -> str:
-    """A virtual environment with the packages of this one and a program from elsewhere; its interpreter."""
+    """Make a virtual environment with this one's packages and another program; returns its interpreter."""
     folder = own / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     folder.mkdir(parents=True)
     packages = [path for path in sys.path if path.endswith("site-packages")]
@@ -82,7 +82,7 @@ def make_environment(own: Path, program: Path) -> str:
 
 @pytest.fixture
 def daemons() -> Iterator[list[subprocess.Popen]]:
-    """What is in the list is ended after the test."""
+    """Daemons in this list are ended after the test."""
     started: list[subprocess.Popen] = []
     yield started
     for process in started:
@@ -92,7 +92,7 @@ def daemons() -> Iterator[list[subprocess.Popen]]:
 
 
 def stop(process: subprocess.Popen) -> str:
-    """End a daemon; what it said."""
+    """End a daemon; returns its output."""
     process.send_signal(signal.SIGTERM)
     _out, said = process.communicate(timeout=30 * SLOWEST)
     assert process.returncode == 0, said
@@ -131,14 +131,14 @@ def test_no_more_processes_pause_the_queue_and_are_no_attempt(home: Home, daemon
 
 
 class FaultyDisk(LocalFiles):
-    """The real disk; `inject_fault(call, path)` is asked before files are made or get their place, and may raise."""
+    """The real disk; `inject_fault(call, path)` is called before files are created or moved, and may raise."""
 
     def __init__(self, inject_fault: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._inject_fault = inject_fault
 
     def hold(self, path: bytes) -> HeldFolder:
-        """By paths, so that what is done in a held folder can be struck as well."""
+        """Use paths, so that faults can be injected into held folders as well."""
         return ByPath(self, path)
 
     def create(self, path: bytes) -> int:
@@ -155,7 +155,7 @@ class FaultyDisk(LocalFiles):
 
 
 def run_with_fault(home: Home, inject_fault: Callable[[str, bytes], None]) -> str:
-    """The daemon in this process on a struck disk, until all is done; what it said."""
+    """Run the daemon in this process on a faulty disk until everything is done; returns its log."""
     said: list[str] = []
     sink = logger.add(lambda message: said.append(message.record["message"]), level="INFO")
     worker = (sys.executable, "-I", "-S", str(Path(__file__).parent / "programs" / "fast_worker.py"))
@@ -184,7 +184,7 @@ def test_a_result_whose_publishing_rename_fails_is_kept_and_published_later(home
 
 
 def test_an_outbox_that_becomes_read_only_pauses_the_queue_and_throws_no_result_away(home: Home) -> None:
-    """From the first publication on nothing can be written there, as where the system remounts a failing disk."""
+    """After the first publication nothing can be written, as if the system had remounted a failing disk."""
     since: list[float] = []
 
     def inject_fault(call: str, path: bytes) -> None:
@@ -257,7 +257,7 @@ def work_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itself(tmp_path: Path, daemons: list) -> None:
-    """The new program speaks another protocol: a worker of it means nothing to the daemon of the old one."""
+    """The new program speaks another protocol, so the old daemon cannot use its workers."""
     tree = copy_program(tmp_path / "program")
     home = CopiedHome(tmp_path / "home")
     home.python = make_environment(tmp_path / "environment", tree)
@@ -281,7 +281,7 @@ def test_new_code_under_a_running_daemon_fails_no_job_and_it_starts_anew_by_itse
 
 
 class CopiedHome(Home):
-    """A home that is served by `multiplane run` of a copy of the program, with its own workers."""
+    """A home that `multiplane run` of a copy of the program serves, with that copy's workers."""
 
     def command(self, *options: str) -> list[str]:
         return [self.python, "-P", "-m", "daemon.cli", "run", "--home", str(self.path), *options]

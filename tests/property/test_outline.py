@@ -1,4 +1,4 @@
-"""The outline of a segment says of its jobs what folding all its records says, whatever the records are."""
+"""The outline of a segment agrees with folding all its records, whatever they are."""
 
 import dataclasses
 
@@ -84,7 +84,7 @@ def of_a_living(name: str, what: str):
 
 @st.composite
 def histories(draw):
-    """Records as they may follow each other: some jobs of the snapshot, then each begins, goes on, ends, and so on."""
+    """Records in a possible order: some jobs in the snapshot, then each begins, continues, ends, and so on."""
     batches = st.sampled_from((None, None, None, "spring"))
     made = [
         LiveJob(job=name, value=known(name, draw(batches), number))

@@ -30,7 +30,7 @@ WORDS = ("good", "good", "crash-1", "crash-9", "bad", "slow")
 
 
 class PowerFailures(RuleBasedStateMachine):
-    """People at the inbox and at the command line, a daemon that is killed, and a mains supply nobody can rely on."""
+    """People at the inbox and the command line, a daemon that is killed, and an unreliable power supply."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class PowerFailures(RuleBasedStateMachine):
     # -- people -----------------------------------------------------------------------------------------------------------
 
     def put(self, name: str, data: bytes) -> None:
-        """A file; what had its name is replaced, by the wish of whoever does it."""
+        """Put a file into the inbox, replacing one of the same name."""
         path = os.path.join(INBOX, name.encode())
         with contextlib.suppress(FileNotFoundError):
             self.users.removed.add(self.disk.read_file(path))
@@ -72,7 +72,7 @@ class PowerFailures(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")), word=st.sampled_from((b"half", b"torn")))
     def begin_to_write(self, name, end, word):
-        """The first half of a file, through a handle that stays open; `torn` goes back to the inbox, if it was taken."""
+        """Write the first half of a file and keep the handle open; `torn` returns to the inbox if it was taken."""
         half, whole = (word, b"good") if end == ".jpg" else (b"num_lay", b"num_layers: 3 #")
         self.put(name + end, half)
         self.unfinished[half + b" %d" % self.number] = whole + b" %d" % self.number
@@ -80,7 +80,7 @@ class PowerFailures(RuleBasedStateMachine):
     @precondition(lambda self: self.unfinished)
     @rule(which=st.integers(0, 9))
     def write_the_rest(self, which):
-        """It goes to the file itself, which may be in a source folder by now."""
+        """Write the rest through the handle, even if the file is in a source folder by now."""
         half = list(self.unfinished)[which % len(self.unfinished)]
         whole = self.unfinished.pop(half)
         if self.disk.write_on(half, whole):
@@ -154,7 +154,7 @@ class PowerFailures(RuleBasedStateMachine):
     @precondition(lambda self: self.simulated is not None)
     @rule()
     def restart(self):
-        """Stopped and started again, as for an update: no attempt is lost, nothing is left to be recovered."""
+        """Stop and start, as for an update: no attempt is lost, nothing is left to recover."""
         attempts = {job.job_id: job.attempts for job in self.simulated.ledger.jobs.live.values()}
         running = set(self.simulated.ledger.jobs.processing)
         in_order = self.simulated.recovered
@@ -169,7 +169,7 @@ class PowerFailures(RuleBasedStateMachine):
     @precondition(lambda self: self.simulated is not None)
     @rule(after=st.integers(1, 60), kind=st.sampled_from(("kill", "nothing", "some")), seed=st.integers(0, 99))
     def crash(self, after, kind, seed):
-        """So many operations from now, or after a few rounds if there are not as many."""
+        """Crash after this many operations, or after a few passes if there are fewer."""
         last = self.disk.operations + after
 
         def before(number: int, _name: str, _path: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Whoever may write to the outbox exchanges an attempt's folder for a link while its worker starts: it writes nowhere else.
+"""An attempt's folder is swapped for a link while its worker starts: the worker writes nowhere else.
 
 The worker is told its folder by a path, and writes by it. So what it may write in must be the folder that the daemon made, and
 never what the path leads to by then.

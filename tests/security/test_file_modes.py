@@ -1,4 +1,4 @@
-"""Who may read what is published: the same for every umask of the daemon."""
+"""Who can read published files: the same for every umask of the daemon."""
 
 import sys
 from pathlib import Path

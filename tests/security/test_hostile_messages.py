@@ -1,4 +1,4 @@
-"""What a worker says is hostile input: nothing it can say keeps the daemon from starting again, or a verb from its answer."""
+"""Worker messages are hostile input: none can keep the daemon from restarting or a command from answering."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ LONG = "x" * 900_000
 
 
 def hear(*events: dict) -> list:
-    """What the daemon makes of these lines. JSON as Python writes it, with NaN and Infinity."""
+    """What the daemon makes of these lines; the JSON may contain NaN and Infinity, as Python writes them."""
     reader = EventReader()
     reader.expect("job")
     return list(reader.feed(b"".join(json.dumps(event).encode() + b"\n" for event in (HELLO, *events))))
@@ -129,7 +129,7 @@ def test_an_error_that_the_daemon_itself_tells_is_bounded_too():
 
 
 def test_every_field_of_every_event_has_bounds():
-    """So a field that is added one day has them as well."""
+    """So a field that is added later must have bounds as well."""
     schema = EVENT.json_schema()
     problems = list(_unbounded(schema, schema, "event"))
     assert not problems
@@ -168,7 +168,7 @@ def test_the_schema_walk_finds_what_has_no_bounds():
 
 
 def test_an_absurd_share_gives_no_absurd_time():
-    """A share so small that the rest would take longer than numbers go."""
+    """A fraction so small that the remaining time would overflow."""
     progress, times = {}, iter(range(0, 10_000, 50))
     forecast = Forecast(progress, lambda: float(next(times)), lambda: ())
     job = next(iter(_jobs(accepted("job"), Claimed(job="job")).live.values()))
@@ -212,7 +212,7 @@ def test_a_record_that_nobody_could_read_back_is_not_written(tmp_path, record):
 
 
 def test_a_journal_from_before_there_were_bounds_is_read(tmp_path):
-    """NaN had become null; sentences were as long as somebody liked, and pictures of any width."""
+    """NaN was stored as null; sentences had any length, pictures any width."""
     journal = journal_in(tmp_path)
     journal.begin(1, 1, [])
     error = ErrorInfo.model_construct(code="internal", message=LONG, hint=LONG, detail=LONG)

@@ -1,4 +1,4 @@
-"""What a hostile worker leaves in its folder counts in full, and can be removed, however it is hidden."""
+"""Everything that a hostile worker leaves in its folder is counted, and can be removed, however it is hidden."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ FEW = 64
 
 
 def dig(folder: Path, data: bytes = b"") -> None:
-    """A file of these bytes at the end of a path that is longer than a path can be."""
+    """A file with these bytes at the end of a path that is longer than the system's limit."""
     fd = os.open(folder, os.O_RDONLY)
     for _ in range(DEEP):
         os.mkdir(NAME, dir_fd=fd)

@@ -1,4 +1,4 @@
-"""A sandboxed worker that tries to outlive the daemon ends with it: it cannot leave the group that its guardian kills."""
+"""A sandboxed worker cannot outlive the daemon, because it cannot leave the group that its guardian kills."""
 
 import os
 import signal

@@ -22,7 +22,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 class Reading(LocalFiles):
-    """The real disk; remembers what was read."""
+    """The real disk; records what was read."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []

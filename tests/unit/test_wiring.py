@@ -1,4 +1,4 @@
-"""How the daemon is put together: every part is whole when it is made, and nobody reaches into another part to set something."""
+"""How the daemon is assembled: every part is complete when it is made, and none sets attributes of another."""
 
 import ast
 from collections.abc import Iterator

@@ -104,7 +104,7 @@ class Gallery:
             self._chunks = None
 
     def next_chunk_of_ids(self) -> list[str]:
-        """The ids of the jobs in one more chunk: each call returns the next one, in a circle.
+        """The ids of the jobs in one chunk: each call returns the next chunk's, and starts over after the last.
 
         Raises:
             OSError: the outbox cannot be read.

@@ -1,4 +1,4 @@
-"""The page itself: frame, style and script in one file, the same for every home at any time."""
+"""index.html: markup, styles and scripts in one file. It contains no data, so it is the same for every home."""
 
 import base64
 import hashlib

@@ -85,10 +85,10 @@ class Manager(Protocol):
         """The calls for an action. The file is written before `install`, and removed between `uninstall` and `forget`."""
 
     def status_argv(self) -> tuple[str, ...]:
-        """The call that succeeds if the manager knows the service, and prints its state."""
+        """The command that succeeds if the manager knows the service, and prints its state."""
 
     def runs(self, answer: str) -> bool:
-        """Whether the answer to the question says that the service's process is running."""
+        """Whether the output of `status_argv` says that the service's process is running."""
 
 
 def manager() -> Manager:

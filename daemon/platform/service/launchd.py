@@ -93,11 +93,11 @@ class Launchd:
         return actions[action]
 
     def status_argv(self) -> tuple[str, ...]:
-        """Prints state, pid and last exit code of a loaded service."""
+        """The command that prints state, pid and last exit code of a loaded service."""
         return ("launchctl", "print", f"{self._domain}/{LABEL}")
 
     def runs(self, answer: str) -> bool:
-        """Looks for the line `state = running`."""
+        """Whether the answer contains the line `state = running`."""
         return re.search(r"^\s*state = running$", answer, re.MULTILINE) is not None
 
 

@@ -66,7 +66,7 @@ class Systemd:
         return ("systemctl", "--user", "show", UNIT, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
 
     def runs(self, answer: str) -> bool:
-        """Looks at its ActiveState."""
+        """Whether the answer's ActiveState says that it runs."""
         return "ActiveState=active" in answer.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""A dropped folder that the daemon's user may not empty: it waits with the reason, and is in nobody's way."""
+"""A dropped folder from which the daemon's user may not remove files waits with the reason, and blocks nobody."""
 
 import json
 import os
@@ -21,7 +21,7 @@ REASON = "cannot be taken: the folder"
 
 
 def as_somebody() -> list[str]:
-    """What starts a program with the rights of a common user, who owns nothing; for who is one already nothing changes."""
+    """The command prefix that starts a program as an unprivileged user; empty if this process is one already."""
     if os.geteuid() != 0:
         return []
     if setpriv := shutil.which("setpriv"):
@@ -34,7 +34,7 @@ def as_somebody() -> list[str]:
 
 @pytest.fixture
 def folder() -> Iterator[QuickFolder]:
-    """A home of that user's."""
+    """A home that belongs to that user."""
     place = Path(tempfile.mkdtemp())
     place.chmod(0o755)
     try:
@@ -51,7 +51,7 @@ def folder() -> Iterator[QuickFolder]:
 
 
 def drop_shut(folder: QuickFolder, pictures: int) -> Path:
-    """A folder of another user's (umask 022) with a preset and so many pictures; ours without the right to write, if not root."""
+    """Drop a folder with a preset and pictures that belongs to another user (umask 022), or is read-only if not root."""
     made = folder.home / "made"
     made.mkdir()
     (made / "_preset.yaml").write_text("num_layers: 3\n")
@@ -67,7 +67,7 @@ def drop_shut(folder: QuickFolder, pictures: int) -> Path:
 
 
 def shut_out(folder: QuickFolder) -> int:
-    """How many pictures wait because their folder cannot be emptied, as far as the list shows reasons; 0 if one says another."""
+    """How many pictures wait because their folder cannot be emptied; 0 if any of the listed ones gives another reason."""
     health = folder.health()
     return health["waiting_total"] if all(REASON in item["reason"] for item in health["waiting"]) else 0
 

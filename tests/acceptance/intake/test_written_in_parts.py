@@ -1,4 +1,4 @@
-"""Pictures that are opened, written and closed in several parts, by path: each is taken whole, or waits; none is taken in half.
+"""Pictures that are opened, written and closed several times, by path: each is taken complete, or waits.
 
 Scanners and converters do so, with pauses of 0.2 to 40 s. The sidecar comes before, between or after the parts, by rename or not.
 """
@@ -49,7 +49,7 @@ def content(name: str, parts: int) -> list[bytes]:
 
 
 def write(running: QuickFolder, name: str, parts: int, pause: float, order: str, how: str) -> None:
-    """What a scanner does, and whoever brings the sidecar."""
+    """Act as a scanner, and as whoever adds the sidecar."""
     for number, part in enumerate(content(name, parts)):
         if (order, number) == ("before", 0):
             bring_sidecar(running, name, how)
@@ -72,7 +72,7 @@ def bring_sidecar(running: QuickFolder, name: str, how: str) -> None:
 
 
 def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]]) -> None:
-    """Write them side by side."""
+    """Write them in parallel."""
     writers = [threading.Thread(target=write, args=(running, *case)) for case in cases]
     for writer in writers:
         writer.start()
@@ -81,7 +81,7 @@ def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]
 
 
 def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], seconds: float) -> list[str]:
-    """The pictures that did not become one whole job each, within so many seconds."""
+    """The pictures that did not become one complete job each within that many seconds."""
     wrong = ["not looked yet"]
     deadline = time.monotonic() + seconds * SLOWEST
     while wrong and time.monotonic() < deadline:
@@ -92,7 +92,7 @@ def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], 
 
 
 def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: int) -> str | None:
-    """Why a picture is not one whole job, or none."""
+    """Why a picture is not exactly one complete job; None if it is."""
     jobs = [status for status in statuses if status["source"]["image"] == name]
     states = [job["state"] for job in jobs]
     if states != ["completed"] or os.path.exists(running.at(name)):
@@ -102,7 +102,7 @@ def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: 
 
 
 def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
-    """Every order with every pause and number of parts; the kinds of pictures take turns."""
+    """Every order with every pause and number of parts; the file formats alternate."""
     table = zip(itertools.product(parts, pauses, ORDERS), itertools.cycle(KINDS), strict=False)
     return [
         (f"{order}-{how}-{number}x{pause}.{kind}", number, pause, order, how) for (number, pause, (order, how)), kind in table

@@ -1,4 +1,4 @@
-"""The same steps, plainly: whole-canvas NumPy and Pillow, nothing else. What one writes in an afternoon, to compare with.
+"""A baseline to compare with: the same steps in whole-canvas NumPy and Pillow, as one would write them in an afternoon.
 
 Vectorised throughout, PNG at Pillow's fastest level; the layers recompose exactly here too, by the same equation.
 """

@@ -1,4 +1,4 @@
-"""Tags in Finder: their bytes, that a person's own ones stay, and that they follow the state of a job."""
+"""Finder tags: their bytes; a person's own tags stay; they follow the job's state."""
 
 import contextlib
 import errno
@@ -40,7 +40,7 @@ def colour_of(info: bytes) -> int:
 
 @pytest.fixture
 def folder(tmp_path) -> bytes:
-    """A folder on a disk that holds attributes."""
+    """A folder on a disk that supports extended attributes."""
     path = os.fsencode(tmp_path / "job")
     os.mkdir(path)
     try:

@@ -1,4 +1,4 @@
-"""The files for launchd and systemd, the calls of their tools, and what the daemon tells systemd."""
+"""The files for launchd and systemd, the commands for their tools, and the messages to systemd."""
 
 import os
 import plistlib

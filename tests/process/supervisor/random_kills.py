@@ -1,4 +1,4 @@
-"""A storm: the daemon killed at random moments while workers run.
+"""Kills the daemon at random moments while workers run.
 
 Run: python -m tests.process.supervisor.random_kills [KILLS [SEED]]; by default 200, as part of `make soak`. The suite runs a few.
 """
@@ -21,7 +21,7 @@ ORPHAN_SECONDS = 5.0
 
 
 class Storm:
-    """A home, pictures that keep coming, and what must hold whatever happens.
+    """A home, a steady supply of pictures, and the invariants.
 
     Args:
         folder: for the home.
@@ -34,14 +34,14 @@ class Storm:
         self.dropped: dict[str, bytes] = {}
 
     def drop(self, *, size: tuple[int, int] = (160, 120), layers: int = 3) -> str:
-        """One more picture."""
+        """Drop one more picture."""
         name = f"photo-{len(self.dropped)}.png"
         self.dropped[name] = picture(*size, seed=len(self.dropped) + 1)
         self.home.drop(name, self.dropped[name], f"num_layers: {layers}\ndepth: cues\n")
         return name
 
     def family(self) -> list[psutil.Process]:
-        """Workers, told by their working directory, and all in their groups: guardians and grandchildren."""
+        """The workers, found by their working directory, and all members of their groups."""
         groups = set()
         for worker in self.home.workers():
             try:
@@ -64,7 +64,7 @@ class Storm:
         return time.monotonic() - killed
 
     def settle(self) -> None:
-        """Let everything end; each job once, its picture whole, nothing left over."""
+        """Wait until everything has ended; check that each job ran once and nothing is left over."""
         self.home.start()
         until(lambda: all(self.home.of(name) and self.home.of(name)[0]["state"] in ENDED for name in self.dropped), 300)
         self.home.stop()
@@ -92,7 +92,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def kills(folder: Path, count: int, seed: int) -> list[float]:
-    """Kill the daemon so often; returns how long its workers lived on each time, in seconds."""
+    """Kill the daemon this many times; returns how long its workers lived on each time, in seconds."""
     storm = Storm(folder, seed)
     try:
         lived = [storm.kill_the_daemon() for _ in range(count)]
@@ -114,7 +114,7 @@ def _line(what: str, seconds: list[float]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the storm."""
+    """Run it."""
     many, seed = (*map(int, arguments), *(200, 1)[len(arguments) :])
     with tempfile.TemporaryDirectory() as folder:
         lived = kills(Path(folder), many, seed)

@@ -1,4 +1,4 @@
-"""A handful of cancels at random moments of the real pipeline; `python -m tests.process.supervisor.cancels` has a hundred."""
+"""A few cancels at random moments of the real pipeline; `python -m tests.process.supervisor.cancels` runs a hundred."""
 
 from tests.process.supervisor.cancels import CANCEL_SECONDS, CancelRun
 from tests.waiting import SLOWEST

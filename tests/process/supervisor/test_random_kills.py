@@ -1,4 +1,4 @@
-"""A few minutes of bad weather in a few seconds; `python -m tests.process.supervisor.random_kills` has more of it."""
+"""A few random kills; `python -m tests.process.supervisor.random_kills` runs more."""
 
 import pytest
 

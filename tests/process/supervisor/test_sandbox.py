@@ -1,4 +1,4 @@
-"""The sandbox around a worker: each thing a hostile one tries is refused, and what a job needs is not."""
+"""The sandbox around a worker refuses everything that a hostile worker tries, and allows what a job needs."""
 
 import ctypes
 import json
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What a hostile worker could do, with and without the sandbox, each as its own report."""
+    """What a hostile worker could do with and without the sandbox, from its own reports."""
     return {sandboxed: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed) for sandboxed in (False, True)}
 
 

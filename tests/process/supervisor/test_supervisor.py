@@ -1,4 +1,4 @@
-"""Jobs that go as they should: start, progress, result, environment, log, cancel, spare, shutdown."""
+"""Jobs that run as they should: start, progress, result, environment, log, cancel, warm worker, shutdown."""
 
 import dataclasses
 import gc

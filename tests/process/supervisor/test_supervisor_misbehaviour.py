@@ -1,4 +1,4 @@
-"""Workers that hang, fork, eat memory, crash or break the protocol: each ends, leaves nothing behind and is told apart.
+"""Workers that hang, fork, use up memory, crash or break the protocol: each ends, and is reported for what it did.
 
 What becomes of their jobs in a whole daemon is in test_every_ending.
 """

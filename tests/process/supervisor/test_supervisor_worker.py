@@ -1,4 +1,4 @@
-"""The real worker under the real supervisor, with recipes that end in every way."""
+"""The real worker under the real supervisor, with recipes that end in every possible way."""
 
 import os
 import signal

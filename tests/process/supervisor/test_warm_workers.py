@@ -1,4 +1,4 @@
-"""The spare: one worker ready, warmed for what comes next, gone when it is stale, and never in the way of a running job."""
+"""The warm worker: one is ready, loaded for the next job, replaced when stale, and never slows a running job."""
 
 import os
 import selectors
@@ -25,7 +25,7 @@ GIB = 1 << 30
 
 
 class Home:
-    """A home with spares and nothing else; time, memory and the program on the disk are the test's to say."""
+    """A home with warm workers only; the test sets time, memory and the program on the disk."""
 
     def __init__(self, folder: Path, behaviour: str = "good", **settings: str) -> None:
         variables = {"MULTIPLANE_CONFIG": ""} | {f"MULTIPLANE_WORKER__{key.upper()}": value for key, value in settings.items()}
@@ -55,10 +55,10 @@ class Home:
         )
 
     def on_progress(self, *_told) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
     def on_end(self, *_told) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
     def maintain(self, **options: bool) -> None:
         self.warm_workers.maintain(self.now, **options)
@@ -72,12 +72,12 @@ class Home:
             self.supervisor.tick()
 
     def later(self, seconds: float) -> None:
-        """Let that time go by, when those that were sent away have gone: their end takes time that is not the test's."""
+        """Advance the clock once the dismissed workers are gone: their exit takes real time."""
         self.serve(lambda: not self.supervisor._dying)
         self.now += seconds
 
     def ready(self) -> str:
-        """Tend, wait until the one spare is ready, and say what it has loaded."""
+        """Wait until the one warm worker is ready, and return what it has loaded."""
         self.maintain()
         self.serve(lambda: [spare for spare in self.supervisor.warm_workers() if spare.ready])
         (spare,) = self.supervisor.warm_workers()
@@ -87,7 +87,7 @@ class Home:
         return os.listdir(os.fsdecode(self.outbox.work))
 
     def job(self, name: str, *, running: bool = False, **wishes) -> None:
-        """A job that waits, or runs."""
+        """Add a job that waits or runs."""
         image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
         records = [Accepted(job=name, files=(image,), spec=JobSpec(**wishes)), Claimed(job=name)]
         records += [Started(job=name, attempt="elsewhere")] if running else []

@@ -1,4 +1,4 @@
-"""Pictures that cannot be taken out of their folder: not accepted, or given up later, and in nobody's way."""
+"""Pictures that cannot be moved out of their folder are not accepted, or given up later, and block nobody."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ _SOMEBODY = 54321
 
 @contextlib.contextmanager
 def somebody() -> Iterator[None]:
-    """With the rights of a common user, who owns nothing; for who is one already nothing changes."""
+    """Run with the rights of an unprivileged user; changes nothing if this process has no more."""
     if os.geteuid() != 0:
         yield
         return
@@ -113,7 +113,7 @@ def seen(path: Path) -> Entry:
 
 
 class Stuck(Scene):
-    """A home whose inbox lets nothing go while `fs.failing` says so."""
+    """A home from whose inbox nothing can be moved while `fs.failing` says so."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -125,7 +125,7 @@ class Stuck(Scene):
         self.fs.failing["rename"] = (number, part)
 
     def accept(self, *names: str) -> None:
-        """Jobs whose pictures still lie in the inbox."""
+        """Accept jobs whose pictures are still in the inbox."""
         for name in names:
             path = self.inbox / f"{name}.jpg"
             path.write_bytes(b"a picture")

@@ -1,4 +1,4 @@
-"""What the verbs know of the jobs: pages of a long history, of which only the page is read."""
+"""What commands know about jobs: pages of a long history, of which only the requested page is read."""
 
 import os
 from itertools import chain

@@ -1,4 +1,4 @@
-"""What `multiplane run` becomes when the program on the disk was changed."""
+"""What `multiplane run` does when the program on the disk was changed."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from daemon.cli.verbs import run
 
 
 class ProcessReplaced(Exception):
-    """In place of the process that would be another one now."""
+    """Raised where the process would be replaced."""
 
 
 @pytest.mark.parametrize("options", [[], ["--once"], ["--no-model"]])

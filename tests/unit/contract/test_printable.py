@@ -1,4 +1,4 @@
-"""Text of somebody else's, fit to be shown."""
+"""Text from elsewhere is made safe to print."""
 
 from daemon.contract.printable import replace_unprintable
 

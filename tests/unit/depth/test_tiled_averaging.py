@@ -1,4 +1,4 @@
-"""More looks at a picture: what they add is fitted to the whole, and leaves no seams."""
+"""Several passes over a picture: tiles are fitted to the whole, and leave no seams."""
 
 import itertools
 
@@ -12,7 +12,7 @@ SIDE = 40
 
 
 def truth_of(rgb):
-    """What a perfect network would say: the red channel."""
+    """What a perfect network would return: the red channel."""
     return rgb[..., 0].astype(np.float32) / 255
 
 

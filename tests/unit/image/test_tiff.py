@@ -1,4 +1,4 @@
-"""Every kind of TIFF is decoded twice, by us and by tifffile where it can: equal or refused, never wrong in silence."""
+"""Every kind of TIFF is decoded by us and, where possible, by tifffile: equal or refused, never silently wrong."""
 
 import io
 import itertools
@@ -32,7 +32,7 @@ COMPRESSIONS = (tiffs.NONE, tiffs.LZW, tiffs.DEFLATE, tiffs.OLD_DEFLATE, tiffs.P
 
 
 def containers(bits, sample_format):
-    """Byte order, compression, tile, predictor, BigTIFF: all that changes how numbers are stored and not what they mean."""
+    """Byte order, compression, tiles, predictor, BigTIFF: how numbers are stored, not what they mean."""
     for order, compression, tile, predictor in itertools.product("<>", COMPRESSIONS, (None, 16), (1, 2, 3)):
         plain = compression in (tiffs.NONE, tiffs.PACKBITS)
         if (predictor == 2 and (plain or bits not in (8, 16, 32))) or (
@@ -44,7 +44,7 @@ def containers(bits, sample_format):
 
 
 def stored_numbers(channels, bits, sample_format, extra):
-    """Numbers (H, W, C) that use all of their range; premultiplied ones are possible as such."""
+    """Numbers (H, W, C) over their whole range; premultiplied ones are consistent."""
     rng = np.random.default_rng(bits + channels)
     shape = (HEIGHT, WIDTH, channels)
     if sample_format == tiffs.FLOAT:
@@ -66,7 +66,7 @@ def colour_map(bits):
 
 
 def meant(numbers, photometric, bits, extra):
-    """What the picture looks like: RGB in 8 bits; None where tolerance or another library must decide (Lab)."""
+    """What the picture looks like: 8-bit RGB; None where a tolerance or another library must decide (Lab)."""
     eight = to_8_bits(numbers, bits)
     if photometric == tiffs.PALETTE:
         return (colour_map(bits) // 257).T[numbers[..., 0].astype(int)]
@@ -86,7 +86,7 @@ def meant(numbers, photometric, bits, extra):
 
 
 def second_opinion(path, numbers, planar):
-    """Whether tifffile, which cannot do everything without further libraries, reads what was written."""
+    """Whether tifffile, without its optional libraries, can read what was written."""
     try:
         read = tifffile.imread(path)
     except (NotImplementedError, ValueError, KeyError):

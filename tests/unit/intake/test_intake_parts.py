@@ -1,4 +1,4 @@
-"""Pictures that are opened, written and closed in parts, by path, with a clock passed in: taken whole, or waiting, never half."""
+"""Pictures written in several parts by path, with a clock passed in: taken complete, or waiting."""
 
 import pytest
 from intake_scene import Scene
@@ -11,7 +11,7 @@ WORK = 0.9
 
 
 class ScannerScene(Scene):
-    """A scene with a scanner and a worker: what is taken and cut off is back a moment later."""
+    """A scene with a scanner and a worker: a picture that is taken incomplete is back a moment later."""
 
     def __init__(self, parts: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class ScannerScene(Scene):
         self.taken_sizes: list[int] = []
 
     def work(self, until: float) -> None:
-        """Let time pass, with everything that is ready taken and everything cut off brought back."""
+        """Let time pass; take everything that is ready, and return what is incomplete."""
         while True:
             end = until if self.back_at is None else min(until, self.back_at)
             self.pass_time(end - self.now, lambda decision: bool(decision.ready))
@@ -43,7 +43,7 @@ class ScannerScene(Scene):
 
 
 class EndCheckScene(ScannerScene):
-    """A scene in which the end of what is ready is looked for before it is taken, as it is with pictures of a known kind."""
+    """A scene in which the end of a ready picture is checked before it is taken, as for known file formats."""
 
     def work(self, until: float) -> None:
         while True:

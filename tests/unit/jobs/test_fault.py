@@ -1,4 +1,4 @@
-"""Whose fault a failure is: the rules, and the shell that collects the evidence. ARCHITECTURE.md has the table of them."""
+"""Who is at fault for a failure: the rules, and the code that collects the evidence. ARCHITECTURE.md has the table."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ CRASH = Failed(WorkerCrashed("it fell over").info(), True, 1.0)
 
 
 class Canaries:
-    """Stands where the supervisor does: canaries get ready, die or hang, as `fate` says."""
+    """Replaces the supervisor: canaries become ready, die or hang, as `fate` says."""
 
     def __init__(self) -> None:
         self.fate = "ready"
@@ -70,7 +70,7 @@ class FaultScene(Scene):
         return self.system_health
 
     def later(self, seconds: float) -> None:
-        """Let that time go by, looking as often as the loop does."""
+        """Let time pass, calling `look` as often as the loop does."""
         end = self.now + seconds
         while self.now < end:
             self.now += 0.25

@@ -1,4 +1,4 @@
-"""Which notifications there are: one at the end of a batch, one for what failed, each once."""
+"""Which notifications there are: one at the end of a batch, one for failures, each shown once."""
 
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ ALL = Notifications(batches=True, singles=True, failures=True)
 
 @dataclass
 class Screen:
-    """In the desktop's place: keeps what it is to show."""
+    """Replaces the desktop: keeps what it is asked to show."""
 
     shown: list[Notice] = field(default_factory=list)
 
@@ -33,7 +33,7 @@ class Screen:
 
 
 class RecordFeed:
-    """Records as a daemon hears them, on a clock that is set by hand."""
+    """Records as a daemon receives them, on a manual clock."""
 
     def __init__(self, settings, *before, wanted: Notifications = ALL, history: History | None = None) -> None:
         self.now = 1000.0
@@ -58,7 +58,7 @@ class RecordFeed:
             self.notifications.on_record(record)
 
     def run(self, job: str, state: str = "completed", message: str = "it is damaged", **more) -> None:
-        """One job from its acceptance to its end."""
+        """One job from acceptance to end."""
         self.record(accepted(job, picture=f"{job}.jpg", **more), Claimed(job=job))
         self.end(job, state, message)
 
@@ -68,7 +68,7 @@ class RecordFeed:
         self.record(*([publishing(job)] if state == "completed" else []), Ended(job=job, state=state, error=error))
 
     def after(self, seconds: float) -> list[Notice]:
-        """What is shown when the daemon looks after so many seconds."""
+        """What is shown when the daemon checks after this many seconds."""
         self.now += seconds
         self.screen.shown.clear()
         self.notifications.look()
@@ -176,7 +176,7 @@ def test_of_a_batch_under_way_at_the_start_no_number_is_made_up(quiet_settings) 
 
 
 def recorded(settings, *lives: list) -> History:
-    """A journal with the records of several lives of a daemon, each beginning with what was left of those before."""
+    """A journal with the records of several starts of a daemon, each beginning with what was left of those before."""
     fs, folder, jobs = LocalFiles(), settings.paths.journal_bytes, Jobs()
     make_folders(fs, folder)
     journal = Journal(fs, folder, clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b")
@@ -205,7 +205,7 @@ def test_a_batch_that_lived_through_two_restarts_is_told_with_all_its_numbers(qu
 
 
 def test_no_more_of_the_journal_is_read_than_since_the_batch_began(quiet_settings) -> None:
-    """What ended before the time in its id is older than the batch; a journal may hold a year."""
+    """What ended before the time in the batch's id is older than the batch; a journal may cover a year."""
     name = "20260131T130000-holiday-01234567"
     history = recorded(quiet_settings, [accepted("a", batch=name), *ending("a")])
     day = RecordFeed(quiet_settings, accepted("b", batch=name), history=history)

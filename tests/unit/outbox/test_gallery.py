@@ -1,4 +1,4 @@
-"""The page's feed: every job that ended is told of once, nothing is written without need, and all of it is inert."""
+"""The page's data: every ended job is added once, nothing is written needlessly, and all of it is inert."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ HOSTILE = "</script><!-- <b>\"'&\\ \u2028\u2029 \u202e \ud800 中景"
 
 
 class Files(LocalFiles):
-    """The real disk, counting what is put in place."""
+    """The real disk; counts the files put in place."""
 
     def __init__(self):
         self.placed = []
@@ -57,7 +57,7 @@ def health(second=0, **more):
 
 
 def forgetful(outbox, *ended):
-    """A gallery whose journal knows these jobs, the newest first."""
+    """A gallery whose journal has these jobs, newest first."""
     return Gallery(outbox, lambda most: ended[:most])
 
 

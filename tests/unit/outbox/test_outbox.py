@@ -1,4 +1,4 @@
-"""The outbox: a result appears whole or not at all, and views say no more than is true."""
+"""The outbox: a result appears complete or not at all, and views never claim more than is true."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from tests.path_based_folder import ByPath
 
 
 class Files(LocalFiles):
-    """The real disk; some operations fail when told to."""
+    """The real disk; some operations fail on request."""
 
     def __init__(self) -> None:
         self.failing: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A job that is tried again by itself says so, with the time, wherever it is looked at, and never looks as if it had ended."""
+"""A job that is retried automatically shows that and the time everywhere, and never looks as if it had ended."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A picture whose end is missing goes back to its place in the inbox, and its job waits for the rest under the same id."""
+"""A picture whose end is missing returns to the inbox, and its job waits for the rest under the same id."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ CUT_OFF = ImageUnreadable("a.jpg is cut off: its end is missing.", detail="trunc
 
 @pytest.fixture
 def scene(tmp_path):
-    """A home whose one job, accepted this moment, is running."""
+    """A home whose only job, just accepted, is running."""
     made = Scene(tmp_path)
     made.now_as_text = clock.now
     made.told = []
@@ -44,7 +44,7 @@ def entry(scene, name: str) -> Entry:
 
 
 def take(scene) -> None:
-    """Take the pair in the inbox, as intake would have it taken."""
+    """Take the pair in the inbox, as intake would."""
     ready = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0)
     assert scene.claims.take([ready]).done == (ready,)
 

@@ -1,4 +1,4 @@
-"""What a sandbox lets through is named folder by folder: never the home, the checkout or the inbox in it."""
+"""The sandbox policy lists single folders: never the home, the checkout or the inbox."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is tried again and again is said once, and once more when it fails anew after it had worked."""
+"""What is retried is logged once, and once more when it fails again after it had worked."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def said() -> Iterator[list[str]]:
 
 
 class Failing(Files):
-    """A disk on which what is done to some paths fails, syncs of folders and looks into them included."""
+    """A disk on which operations on some paths fail, including syncs and scans of folders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def test_what_is_tried_again_and_again_is_said_once(tmp_path, said: list[str], w
 
 
 def test_a_home_that_cannot_be_put_in_order_is_said_once(tmp_path, said: list[str], monkeypatch) -> None:
-    """The folders are there all the time, so nobody is told that they are there again."""
+    """The folders never went away, so no message says that they are back."""
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull, "MULTIPLANE_WORKER__SPARE": "false"})
     service = assemble(settings, LocalFiles())
     broken = OSError(errno.EIO, os.strerror(errno.EIO))

@@ -1,4 +1,4 @@
-"""The conversation with a worker and the judgement of its end, without processes."""
+"""The messages of a worker and the judgement of how it ended, without processes."""
 
 import errno
 import json
@@ -181,7 +181,7 @@ def test_every_way_to_die_is_told_apart(status, code, words):
     ],
 )
 def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(kills, peak, code, starved):
-    """`kills`: the system's own count; `peak` of the 10 GiB that there are."""
+    """`kills`: the system's own count; `peak`: of the 10 GiB available."""
     outcome = judge(ended(status=-9, oom_kills=kills, peak_bytes=peak << 30, memory_bytes=10 << 30))
     assert (outcome.error.code, outcome.retryable) == (code, code == "worker_crashed")
     assert outcome.starved == (peak << 30 if starved else None)
@@ -315,7 +315,7 @@ def test_the_tail_is_the_last_lines_even_beyond_the_cap(tmp_path):
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's own."""
+    """Has the name of torch's own error."""
 
 
 @pytest.mark.parametrize(

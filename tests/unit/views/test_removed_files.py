@@ -1,4 +1,4 @@
-"""What people remove from the outbox by hand: views come back by themselves, a job's folder in the Trash means the job."""
+"""What people remove from the outbox: views are written again, and a job's folder in the Trash cancels or removes it."""
 
 import shutil
 
@@ -22,7 +22,7 @@ def completed(scene: Scene, *job_ids: str) -> None:
 
 @pytest.fixture
 def small_chunks(monkeypatch) -> None:
-    """Two jobs a chunk, two jobs that count as recent."""
+    """Use chunks of two jobs, and count only two jobs as recent."""
     monkeypatch.setattr(chunks, "CHUNK_JOBS", 2)
     monkeypatch.setattr(gallery, "CHUNK_JOBS", 2)
     monkeypatch.setattr(gallery, "_RECENT", 1)
@@ -103,7 +103,7 @@ def on_the_page(scene: Scene) -> bool:
 
 @pytest.fixture
 def trash(scene: Scene):
-    """Where the folder of job `a` is, which was thrown away while it was pending, and cancelled for that."""
+    """The folder of job `a`, which was trashed while the job was pending and so cancelled it."""
     scene.pending("a")
     scene.refresh()
     scene.trash_actions.look()

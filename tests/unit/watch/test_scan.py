@@ -137,7 +137,7 @@ def test_a_file_exchanged_for_a_link_is_seen(inbox):
 
 
 class Refusing:
-    """A name in a listing whose look fails, as the system makes it fail."""
+    """A name in a listing whose lstat fails with an error of the system."""
 
     def __init__(self, item: os.DirEntry[bytes], code: int) -> None:
         self.name, self._code = item.name, code
@@ -173,7 +173,7 @@ def test_a_name_that_cannot_be_looked_at_is_unreadable_until_it_can_and_hides_no
 
 
 def test_a_file_locked_in_finder_is_seen_as_locked_and_unlocked(inbox, monkeypatch):
-    """With the write permission in the place of the Mac's flag, which comes with lstat in the same way."""
+    """Uses the write permission instead of the Mac's flag; both arrive with lstat."""
     monkeypatch.setattr("daemon.watch.scan.is_locked", lambda st: not st.st_mode & 0o200)
     monkeypatch.setattr("daemon.watch.scan.MAC_ATTRIBUTES", True)
     (inbox / "a.jpg").write_bytes(b"x")
