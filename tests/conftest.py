@@ -1,4 +1,4 @@
-"""What holds for all tests: generated examples are the same at every run, and no clock judges them.
+"""What applies to all tests: generated examples are the same in every run, and have no time limit.
 
 `make soak` looks further, with examples of its own at every run.
 """
@@ -105,7 +105,7 @@ def _made_once(factory: pytest.TempPathFactory, config: pytest.Config, name: str
 
 @pytest.fixture(scope="session")
 def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
-    """A saved Stable Diffusion 1.5 as small as it gets; whoever changes it changes a copy."""
+    """A saved Stable Diffusion 1.5 that is as small as possible; tests that change it must change a copy."""
 
     def make(folder: Path) -> None:
         from tests import diffusion_models
@@ -117,7 +117,7 @@ def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytes
 
 @pytest.fixture(scope="session")
 def tiny_depth(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> dict[str, bytes]:
-    """The files of a Depth Anything as small as it gets, by their names in its repository."""
+    """The files of a Depth Anything that is as small as possible, by their names in its repository."""
     from tests import depth_models
 
     folder = _made_once(tmp_path_factory, pytestconfig, "tiny-depth", depth_models.save)

@@ -37,7 +37,7 @@ depth: file             # motorcycle.depth.png, measured with a stereo camera
 
 
 def drop(folder: Path, name: str, content: bytes) -> None:
-    """Write under a temporary name, then rename: nobody ever sees half a file."""
+    """Write under a temporary name, then rename, so that nobody sees half a file."""
     temporary = folder / f".{name}.part"
     temporary.write_bytes(content)
     temporary.rename(folder / name)

@@ -60,8 +60,9 @@ def recorded() -> dict[str, int]:
 
 
 def record(seconds: Mapping[str, float]) -> None:
-    """Write down what files took; what is known of others stays."""
-    known = {file: took for file, took in recorded().items() if file not in seconds}
+    """Write down what files took; what is known of others that are still there stays."""
+    checkout = RECORDED.parents[1]
+    known = {file: took for file, took in recorded().items() if file not in seconds and (checkout / file).is_file()}
     known |= {file: round(took) for file, took in seconds.items() if took >= SHORT}
     longest_first = dict(sorted(known.items(), key=lambda entry: (-entry[1], entry[0])))
     RECORDED.write_text(json.dumps(longest_first, indent=1) + "\n", encoding="utf-8")

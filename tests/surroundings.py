@@ -1,4 +1,4 @@
-"""The suite on other machines: other processors, homes, languages, users, folders.
+"""Runs the suite in other environments: other processors, homes, languages, users, folders.
 
 `python -m tests.surroundings` runs the whole suite once in each of `CASES`; with names, in those alone; `-- FILES` runs these
 test files instead of all. Each case gets a copy of the checkout with a virtual environment of its own, since the daemon and its
@@ -104,7 +104,7 @@ PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 class NoInterpreterError(Exception):
-    """No Python of this version lies where the user of a case may run it."""
+    """There is no Python of this version that the user of a case may run."""
 
 
 class Machine:
@@ -154,7 +154,7 @@ def machine(case: Case) -> Iterator[Machine]:
 
 
 def _copy(case: Case, checkout: Path) -> Path:
-    """The checkout's files as git knows them, and a virtual environment that borrows the packages of this one."""
+    """The checkout's files as git lists them, and a virtual environment that uses this one's packages."""
     names = subprocess.run(
         ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True,

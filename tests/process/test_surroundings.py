@@ -1,4 +1,4 @@
-"""What other machines have, all of it at once in two of them: a few jobs are done there. `make soak` runs the whole suite so."""
+"""Runs a few jobs in two unusual environments that combine many differences; `make soak` runs the whole suite in each."""
 
 import contextlib
 import json

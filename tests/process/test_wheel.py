@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout, with no settings and no other file of the project: it serves a hot folder."""
+"""The wheel, installed outside the checkout without settings or other files of the project, serves a hot folder."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class Installation:
         return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ).stdout
 
     def failing(self, *arguments: str) -> str:
-        """Run the command in a way that is wrong; returns what it said."""
+        """Run a command that must fail; returns its output."""
         return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ, 2).stderr
 
     def python(self, code: str, *arguments: str) -> str:

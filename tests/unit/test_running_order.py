@@ -31,7 +31,9 @@ def test_every_file_that_is_named_is_there():
 
 
 def test_what_files_took_is_recorded_and_what_is_known_of_others_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(running_order, "RECORDED", tmp_path / "durations.json")
-    (tmp_path / "durations.json").write_text('{"tests/a.py": 9, "tests/b.py": 8, "tests/c.py": 7}')
+    monkeypatch.setattr(running_order, "RECORDED", tmp_path / "tests" / "durations.json")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "a.py").touch()
+    running_order.RECORDED.write_text('{"tests/a.py": 9, "tests/b.py": 8, "tests/c.py": 7, "tests/gone.py": 6}')
     running_order.record({"tests/b.py": 12.3, "tests/c.py": 0.1, "tests/d.py": 0.2})
     assert list(running_order.recorded().items()) == [("tests/b.py", 12), ("tests/a.py", 9)]

@@ -1,4 +1,4 @@
-"""TIFF files of every kind, byte by byte (TIFF 6.0 and its technical notes), from the numbers that are to come out again."""
+"""TIFF files of every kind, built byte by byte (TIFF 6.0 and its technical notes) from the expected numbers."""
 
 import itertools
 import lzma

@@ -1,4 +1,4 @@
-"""Where a figure may be: several first guesses at it, each cut out by colour.
+"""Proposes where a figure may be: several first guesses, each cut out by colour.
 
 A guess comes from contrast to the edge of the picture, from focus, from the usual places of a subject, or from several of them.
 GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) makes a figure of each.
@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 
 class Evidence:
-    """What speaks for a figure in a small picture.
+    """Evidence for figures in a small picture.
 
     Attributes:
         rgb: uint8 (h, w, 3).
@@ -52,7 +52,7 @@ class Evidence:
 
 
 def proposals(evidence: Evidence) -> list[Mask]:
-    """Cut out what may be figures.
+    """Cut out candidates for figures.
 
     Returns:
         Masks bool (h, w), each with its holes filled and without crumbs; some may be empty or nonsense. The same picture gives
@@ -146,7 +146,7 @@ def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
 
 
 def _unsure(inside: Mask, never: Mask | None = None) -> NDArray[np.uint8]:
-    """A start from a probable figure, and from where there certainly is none."""
+    """A start from a region that probably is a figure and one that certainly is not."""
     start = np.where(inside, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
     if never is not None:
         start[np.broadcast_to(never, start.shape) & ~inside] = cv2.GC_BGD
@@ -164,7 +164,7 @@ def _stretched(values: Map) -> Map:
 
 
 def _above(values: NDArray[np.floating]) -> Mask:
-    """Otsu's split of a map into what is high and what is low."""
+    """Otsu's threshold: the part of a map whose values are high."""
     most = float(values.max())
     if most <= 0.0:
         return np.zeros(values.shape, np.bool_)

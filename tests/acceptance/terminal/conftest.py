@@ -13,14 +13,14 @@ from tests.process.models.hub import Hub
 
 @pytest.fixture
 def hub(tiny_depth: dict[str, bytes]) -> Iterator[Hub]:
-    """A hub that has the model at the commit that is listed."""
+    """A hub that has the model at the listed commit."""
     with Hub({REPO: dict(tiny_depth)}, commit=COMMIT) as served:
         yield served
 
 
 @pytest.fixture
 def newcomer(folder: HotFolder, hub: Hub, tiny_depth: dict[str, bytes], tmp_path, monkeypatch) -> HotFolder:
-    """A home of somebody who has no model yet, and who has one folder of models for all homes."""
+    """A home without any model; its user has one models folder for all homes."""
     for name in ("MULTIPLANE_FOLDERS__MODELS", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "XDG_DATA_HOME", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
     entry = SHIPPED.model_dump(exclude_none=True) | {

@@ -15,7 +15,7 @@ REPO, COMMIT = str(SHIPPED.repo), str(SHIPPED.revision)
 
 
 def models_of(home: HotFolder) -> Path:
-    """The folder of models that a home uses."""
+    """The models folder that a home uses."""
     listed = json.loads(home.run("models", "list", "--json").stdout)
     return Path(next(each["folder"] for each in listed if each["name"] == NAME)).parent
 
@@ -26,7 +26,7 @@ def is_installed(home: HotFolder) -> bool:
 
 
 def sentences(said: str, name: str = "model") -> list[str]:
-    """The lines of a terminal that speak of the model, as a person sees them when it is wide enough."""
+    """The lines of a terminal that mention the model, unwrapped."""
     return [line for line in plain(said) if name in line and "Asking" not in line]
 
 
@@ -44,14 +44,14 @@ def manifest(home: HotFolder, image: str) -> dict:
 
 
 def closed_address() -> str:
-    """An address of this machine at which nobody listens."""
+    """A local address at which nothing listens."""
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{made.getsockname()[1]}"
 
 
 def type_elsewhere(home: HotFolder, command: str) -> None:
-    """Run a printed command in a terminal that knows of nothing but the hub, in another folder."""
+    """Run a printed command in another folder, in a terminal whose environment only names the hub."""
     environ = {"PATH": "/usr/bin:/bin"} | {name: home.settings[name] for name in ("HOME", "HF_ENDPOINT", "NO_PROXY")}
     done = subprocess.run(["sh", "-c", command], cwd="/", env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

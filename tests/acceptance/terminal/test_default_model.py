@@ -1,4 +1,4 @@
-"""Real depth from the first drop: the default model is fetched on the way to the first photo.
+"""The default depth model is fetched before the first photo is processed.
 
 The real command line and the real client of the hub, against a hub on this machine that serves the files of the default model
 under their real names, with random weights. A list of models of the user's own knows their sizes and hashes.
@@ -59,7 +59,7 @@ def test_a_home_that_has_a_daemon_is_not_fetched_for_again(newcomer: HotFolder, 
 
 
 def test_installing_the_service_fetches_the_model_on_no_terminal_as_well(newcomer: HotFolder, hub: Hub, tmp_path) -> None:
-    """With a service manager that refuses everything, so that nothing is installed on this machine."""
+    """The service manager refuses everything, so that nothing is installed on this machine."""
     for name in ("systemctl", "launchctl"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / name).chmod(0o755)

@@ -38,7 +38,7 @@ def test_a_hub_that_is_too_slow_is_given_up_and_the_next_run_goes_on_with_what_c
 
 
 def stalled_fetch(home: HotFolder, hub: Hub) -> tuple[Terminal, psutil.Process]:
-    """A run whose fetch has got half of the weights and waits for more; the terminal, and the process that fetches."""
+    """A run whose fetch has half of the weights and waits for more: the terminal, and the fetching process."""
     hub.stalls["model.safetensors"] = 100_000
     models = models_of(home)  # asked before: a hub is given up as too slow after a few seconds
     terminal = Terminal(home, "run", "--once", columns=400)
@@ -49,7 +49,7 @@ def stalled_fetch(home: HotFolder, hub: Hub) -> tuple[Terminal, psutil.Process]:
 
 
 def goes_on(home: HotFolder, hub: Hub) -> None:
-    """The next run asks for the rest alone, and has the model."""
+    """The next run requests only the rest, and then has the model."""
     hub.stalls.clear()
     hub.asked.clear()
     assert run_on_terminal(home)[0] == 0
@@ -86,7 +86,7 @@ def test_a_fetch_that_is_killed_lets_the_run_go_on(newcomer: HotFolder, hub: Hub
 
 
 class SmallDisk:
-    """A disk of its own, so large."""
+    """A mounted disk of this size."""
 
     def __init__(self, place: Path, size: int) -> None:
         self.place = place
@@ -96,7 +96,7 @@ class SmallDisk:
             pytest.skip("no disk can be mounted here")
 
     def fill(self) -> None:
-        """Take all room, to the last page."""
+        """Fill the disk to the last page."""
         with (self.place / "filler").open("ab", buffering=0) as file:
             try:
                 while file.write(bytes(1 << 12)):

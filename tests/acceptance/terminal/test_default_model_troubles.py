@@ -34,15 +34,15 @@ def silent(home: HotFolder, hub: Hub) -> None:
 
 
 def dripping(home: HotFolder, hub: Hub) -> None:
-    """It would take ten minutes to say what it has, and is never silent for long."""
+    """A hub that takes ten minutes to answer, but never pauses for long."""
     hub.drips["api"] = (1, 1.0)
 
 
-def captive(home: HotFolder, hub: Hub) -> None:
+def captive_portal(home: HotFolder, hub: Hub) -> None:
     hub.portal = "page"
 
 
-def captive_later(home: HotFolder, hub: Hub) -> None:
+def captive_portal_later(home: HotFolder, hub: Hub) -> None:
     hub.portal = "file"
 
 
@@ -63,8 +63,8 @@ def other_commit(home: HotFolder, hub: Hub) -> None:
         (broken, "HTTP 500"),
         (silent, "did not answer within 5 s"),
         (dripping, "did not answer within 5 s"),
-        (captive, "the log-in page of this network"),
-        (captive_later, "the log-in page of this network"),
+        (captive_portal, "the log-in page of this network"),
+        (captive_portal_later, "the log-in page of this network"),
         (other_weights, "another model.safetensors"),
         (other_commit, "no depth-anything/Depth-Anything-V2-Small-hf at revision"),
     ],

@@ -16,7 +16,7 @@ from tests.process.models.hub import Hub
 
 
 class Clone:
-    """A fresh clone, as far as `make demo` needs one; its set-up is done."""
+    """A fresh git clone, as far as `make demo` needs one, with its setup done."""
 
     def __init__(self, home: HotFolder) -> None:
         self.home = home

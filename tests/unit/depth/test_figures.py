@@ -1,4 +1,4 @@
-"""Figures seen without a model: kept whole, in a layer of their own, and not seen where there is none."""
+"""Figures detected without a model stay whole, in a layer of their own, and none is detected where there is none."""
 
 import cv2
 import numpy as np
@@ -200,7 +200,7 @@ def test_holes_of_a_figure_are_filled_and_its_crumbs_are_dropped():
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut"])
 def test_the_subject_of_a_real_photo_is_seen(name):
-    """A point inside the subject and one beside it, seen by eye."""
+    """A point inside the subject and one beside it, chosen by eye."""
     inside, beside = {"coffee": ((0.5, 0.45), (0.2, 0.93)), "astronaut": ((0.75, 0.3), (0.2, 0.75))}[name]
     found = finding.find(getattr(data, name)())
     at = [found[int(y * found.shape[0]), int(x * found.shape[1])] for y, x in (inside, beside)]
