@@ -24,7 +24,7 @@ from daemon.settings.layout import PROGRAM
 from pipeline import weights
 from tests import depth_models
 from tests.acceptance.home import HotFolder, picture, until
-from tests.acceptance.terminal.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain_lines
 from tests.process.models.hub import Hub
 
 NAME = "depth-anything-v2-small"
@@ -76,7 +76,7 @@ def is_installed(home: HotFolder) -> bool:
 
 def sentences(said: str, name: str = "model") -> list[str]:
     """The lines of a terminal that mention the model, unwrapped."""
-    return [line for line in plain(said) if name in line and "Asking" not in line]
+    return [line for line in plain_lines(said) if name in line and "Asking" not in line]
 
 
 def run_on_terminal(home: HotFolder, *arguments: str) -> tuple[int, str]:
@@ -264,7 +264,7 @@ def test_whatever_the_hub_does_one_line_tells_it_and_work_goes_on(newcomer: HotF
     newcomer.drop("photo.png", picture())
     status, said = run_on_terminal(newcomer)
     assert status == 0, said
-    (line,) = (line for line in plain(said) if "No depth model yet" in line)
+    (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
     assert why in line
     assert "Traceback" not in said
     assert manifest(newcomer, "photo.png")["depth"]["source"] == "heuristic"
@@ -305,7 +305,7 @@ def test_a_hub_that_is_too_slow_is_given_up_and_the_next_run_goes_on_with_what_c
     hub.drips["model.safetensors"] = (1000, 0.2)  # 5 kB a second
     status, said = run_on_terminal(newcomer)
     assert status == 0
-    (line,) = (line for line in plain(said) if "No depth model yet" in line)
+    (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
     assert "is too slow" in line
     (part,) = models_of(newcomer).glob(".fetch-*/.*.part")
     kept = part.stat().st_size
@@ -396,7 +396,7 @@ def test_a_disk_without_room_for_the_model_is_told_before_anything_comes(newcome
         newcomer.settings["MULTIPLANE_FOLDERS__MODELS"] = str(disk.place / "models")
         status, said = run_on_terminal(newcomer)
         assert status == 0
-        (line,) = (line for line in plain(said) if "No depth model yet" in line)
+        (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
         assert "not enough space" in line
         assert hub.downloads("model.safetensors") == []
     finally:
@@ -412,7 +412,7 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_room_is_all_that_is_missing
         hub.stalls.clear()
         hub.go_on.set()
         assert terminal.end() == 0
-        (line,) = (line for line in plain(terminal.said) if "No depth model yet" in line)
+        (line,) = (line for line in plain_lines(terminal.said) if "No depth model yet" in line)
         assert "is full" in line
         (disk.place / "filler").unlink()
         goes_on(newcomer, hub)
