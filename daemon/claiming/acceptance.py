@@ -92,6 +92,7 @@ class Acceptance:
             effective=effective,
             preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
+            written=pair.image_written is not None,
         )
         return Retaken(job=job_id, value=record) if known else record
 

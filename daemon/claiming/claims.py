@@ -299,7 +299,8 @@ class Claims:
                 return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
             if entry in (pair.image, pair.depth):
                 try:
-                    seconds = self._rest_may_come(folder, entry)
+                    written = pair.image_written if entry is pair.image else pair.depth_written
+                    seconds = self._rest_may_come(folder, entry, written)
                 except OSError as error:
                     # A worker could not read it either, and the job would fail because of an error that may pass.
                     denied = error.errno in _DENIED
@@ -309,15 +310,18 @@ class Claims:
                     return NotClaimed(pair, END_MISSING, unfinished=entry, seconds=seconds)
         return None
 
-    def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
+    def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
         """For how many seconds the rest of a picture may still arrive; 0 if its end is there, it is old, or nobody can tell.
+
+        Its date is compared with the clock only if nobody saw it being written: a share may have another clock, and ours may be
+        set. `written`: when somebody saw it, monotonic seconds.
 
         Raises:
             OSError: it cannot be read.
         """
         now = self._clock().timestamp()
         until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        head, tail = folder.ends(entry.name, 1 if until is None else END_BYTES, self._folders.wanted(entry))
-        if until is None or entry.size == 0 or not end_is_missing(head, tail, entry.size):
-            return 0.0
-        return until - now
+        by_date = 0.0 if until is None else until - now
+        seconds = by_date if written is None else written + decide.REST_SECONDS - self._monotonic()
+        head, tail = folder.ends(entry.name, END_BYTES if seconds > 0 else 1, self._folders.wanted(entry))
+        return seconds if seconds > 0 and entry.size > 0 and end_is_missing(head, tail, entry.size) else 0.0

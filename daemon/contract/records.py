@@ -62,6 +62,7 @@ class Accepted:
         effective: the name under which the effective spec is written into source/.
         preset: what the preset or batch file said. It is kept if no effective spec could be written, so that a retry can use
             it.
+        written: the picture was seen to be written before it was taken, so its rest may follow, whatever its date says.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -77,6 +78,7 @@ class Accepted:
     effective: str | None = None
     preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

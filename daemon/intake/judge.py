@@ -196,7 +196,13 @@ def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) 
         warnings=warnings,
         arrived=found.image.history.arrived,
         problem=problem,
+        image_written=_written(found.image),
+        depth_written=_written(found.depth) if found.depth else None,
     )
+
+
+def _written(track: Track) -> float | None:
+    return track.history.since if track.history.written else None
 
 
 def _judge_alone(track: Track, unused: str | None, family: Family, place: Place, verdict: Verdict) -> None:

@@ -116,7 +116,14 @@ def wire(home: Home, machine: Machine) -> Parts:
         return typed_command(settings, os.environ, "models", "fetch", name) if name else None
 
     views = ViewWriter(
-        outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, fetch_model, settings.digest
+        outbox,
+        ledger,
+        progress,
+        lambda most: ended_before(history, most),
+        pauses.left,
+        fetch_model,
+        settings.digest,
+        typed_command(settings, os.environ, "run"),
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(

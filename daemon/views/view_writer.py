@@ -54,6 +54,7 @@ class ViewWriter:
         rest: returns how long a job still pauses before its next attempt.
         fetch_model: returns the command that fetches a depth model, None while one is installed.
         settings: a digest of the settings that the daemon was started with.
+        start: the command that starts the daemon.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ViewWriter:
         rest: Rest,
         fetch_model: Callable[[], str | None],
         settings: str | None = None,
+        start: str = "multiplane run",
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -76,7 +78,7 @@ class ViewWriter:
         #: The progress of the running jobs, as last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
-        self._gallery = Gallery(outbox, self._ended_statuses)
+        self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
         self._positions: dict[str, int | None] = {}

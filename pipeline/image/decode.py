@@ -210,6 +210,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
     why = tiff_support.refusal(kind, numbers=numbers)
     if why is not None:
         raise ImageType(f"{display_name(path)} {why}.", hint=_SAVE_PLAINLY)
+    tiff_directory.check_segments(directory, kind)
     remarks = _frames_left_out(path, tiff_directory.page_count(file, directory), "pages")
     if kind.deep:
         probe = Image.new("L", (1, 1))
@@ -218,8 +219,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
         pixels, mode = _channels(tiff.read_samples(file, directory), has_alpha=kind.has_alpha)
         icc = directory.get(_ICC_PROFILE) or None
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
-    file.seek(0)
-    with Image.open(file, formats=["TIFF"]) as image:
+    with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
         icc = image.info.get("icc_profile") or None
         orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
         image.load()

@@ -39,7 +39,9 @@ from pipeline.image.tiff_directory import (
     WIDTH,
     Directory,
     Kind,
+    extent,
     kind_of,
+    segment_count,
 )
 
 
@@ -129,10 +131,8 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
 
 def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int) -> NDArray[np.uint8]:
     """The decompressed bytes of a plane, uint8 (H, row)."""
-    down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(ROWS_PER_STRIP, this.height)), this.width)
-    if down < 1 or across < 1:
-        raise ValueError("strips or tiles without any extent")
-    count = -(-this.height // down) * -(-this.width // across)
+    down, across = extent(directory, this)
+    count = segment_count(directory, this)
     offsets, sizes = (directory.get(tag) for tag in ((TILE_OFFSETS, TILE_BYTES) if this.tile else (STRIP_OFFSETS, STRIP_BYTES)))
     if offsets is None or len(offsets) < count * (number + 1):
         raise ValueError("strips or tiles are missing from the directory")

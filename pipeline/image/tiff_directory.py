@@ -22,6 +22,7 @@ COLOURS = {
     LAB: 3,
 }  # number of channels without extra ones
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+SHORT = 3  # the type of a tag with 16 bits
 PREMULTIPLIED, ALPHA = 1, 2
 
 MAX_PAGES = 10_000  # a longer chain of directories is not counted to its end
@@ -142,3 +143,53 @@ def page_count(file: BinaryIO, directory: Directory) -> int:
         after = file.read(struct.calcsize(next_form))
         following = struct.unpack(order + next_form, after)[0] if len(after) == struct.calcsize(next_form) else 0
     return len(seen)
+
+
+def check_segments(directory: Directory, this: Kind) -> None:
+    """Check that the directory lists all strips or tiles: Pillow would leave the rest of the picture black.
+
+    Raises:
+        ValueError: some are missing.
+    """
+    planes = this.channels if this.separate else 1
+    offsets = directory.get(TILE_OFFSETS if this.tile else STRIP_OFFSETS, ())
+    if len(offsets) < planes * segment_count(directory, this):
+        raise ValueError("strips or tiles are missing from the directory")
+
+
+def segment_count(directory: Directory, this: Kind) -> int:
+    """How many strips or tiles each plane has.
+
+    Raises:
+        ValueError: they have no extent.
+    """
+    down, across = extent(directory, this)
+    return -(-this.height // down) * -(-this.width // across)
+
+
+def extent(directory: Directory, this: Kind) -> tuple[int, int]:
+    """Rows and columns of a strip or tile."""
+    down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(ROWS_PER_STRIP, this.height)), this.width)
+    if down < 1 or across < 1:
+        raise ValueError("strips or tiles without any extent")
+    return down, across
+
+
+def in_one_plane(file: BinaryIO, directory: Directory, this: Kind) -> BinaryIO:
+    """The file, or a copy of it that Pillow reads correctly.
+
+    For a single channel, "each channel in its own plane" means nothing (TIFF 6.0, PlanarConfiguration). Pillow then forgets how
+    many bits the numbers have, and that white is 0. The copy says "pixel by pixel".
+    """
+    file.seek(0)
+    if this.channels > 1 or directory.get(PLANAR, 1) == 1:
+        return file
+    whole = file.read()
+    order, big, data = "<" if whole[:2] == b"II" else ">", whole[2:4] in (b"+\0", b"\0+"), bytearray(whole)
+    count_form, entry_form, length = ("Q", "HHQH", 20) if big else ("H", "HHIH", 12)
+    (count,) = struct.unpack_from(order + count_form, data, directory.offset)
+    first = directory.offset + struct.calcsize(count_form)
+    for at in range(first, first + count * length, length):
+        if struct.unpack_from(order + "H", data, at) == (PLANAR,):
+            struct.pack_into(order + entry_form, data, at, PLANAR, SHORT, 1, 1)
+    return io.BytesIO(data)

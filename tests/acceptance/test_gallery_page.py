@@ -37,6 +37,8 @@ FIRST_CARD = """new MutationObserver((_, watch) => {
   requestAnimationFrame(() => setTimeout(() => { window.firstCard = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });"""
 
+#: The command that starts the daemon, with what is awkward in a page or a sentence.
+START = "'/opt/`my` programs/multiplane' run --home '/home/anna/</script> $layers'"
 #: Milliseconds after which the page has looked again.
 LOOK = 2500
 NAMED = Source(image="NAME.jpg", bytes=1)
@@ -52,7 +54,7 @@ class Home:
         self.root = root
         self.outbox = Outbox(LocalFiles(), os.fsencode(root))
         self.outbox.prepare()
-        self.gallery = Gallery(self.outbox, lambda most: ())
+        self.gallery = Gallery(self.outbox, lambda most: (), START)
         self.moment = 0.0
 
     def make(self, job_id: str) -> None:
@@ -257,7 +259,8 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     page.locator("#banner").wait_for()
     banner = page.locator("#banner").text_content()
     assert banner.startswith("Multiplane hasn't responded since ")
-    assert banner.endswith("12:00. Start it with multiplane run.")
+    assert banner.endswith(f"12:00. Start it with {START}.")
+    assert page.locator("#banner code").text_content() == START
     assert page.locator("#health").text_content() == "Silent"
     home.tell(alive=NOON + timedelta(seconds=66))
     page.clock.run_for(LOOK)
@@ -347,7 +350,7 @@ def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> 
     assert page.locator("#banner").text_content() == "The disk is full. Make room."
     home.tell(state="stopped")
     page.wait_for_function("() => document.getElementById('health').textContent === 'Stopped'")
-    assert "Start it with multiplane run" in page.locator("#banner").text_content()
+    assert page.locator("#banner").text_content().endswith(f". Start it with {START}.")
 
 
 def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None:

@@ -68,7 +68,8 @@ class Installation:
             self.contents = set(archive.namelist())
         pip = [sys.executable, "-m", "pip", "--python", str(self.environment / "bin" / "python"), "install", "-q", "--no-deps"]
         self._run([*pip, "--no-index", str(wheel)], base, dict(os.environ))
-        (self.site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        libraries = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+        (self.site / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries), encoding="utf-8")
         shutil.rmtree(tree)
         self.folder, self.user, self.home = base / "empty", base / "user", base / "home"
         self.folder.mkdir()

@@ -19,6 +19,7 @@ class Scene:
         self.births: dict[bytes, float] = {}
         self.controls: dict[bytes, dict[bytes, Control]] = {}
         self.problems: dict[bytes, str] = {}
+        self.mtimes: dict[bytes, int] = {}
         self.hints: list[Hint] = []
         self.inodes = 0
         self.decision: Decision
@@ -67,6 +68,7 @@ class Scene:
                 self.births.get(name),
                 tuple(self.controls.get(name, {}).values()),
                 self.problems.get(name),
+                mtime_ns=self.mtimes.get(name),
             )
             for name, entries in self.files.items()
         )

@@ -125,7 +125,9 @@ class Scene:
             make_folders(self.fs, folder)
         self.outbox = Outbox(self.fs, paths.outbox_bytes)
         self.outbox.prepare()
-        self.journal = Journal(self.fs, paths.journal_bytes, clock=lambda: NOW, version="1", boot_id="b")
+        #: The time that records get.
+        self.now_as_text = lambda: NOW
+        self.journal = Journal(self.fs, paths.journal_bytes, clock=lambda: self.now_as_text(), version="1", boot_id="b")
         self.journal.recover()
         self.jobs = Jobs()
         self.journal.begin(1, 1, [])

@@ -117,7 +117,7 @@ def compressed(data, compression):
     if compression in (DEFLATE, OLD_DEFLATE):
         return zlib.compress(data)
     if compression == LZMA:
-        return lzma.compress(data)
+        return lzma.compress(data, preset=0)  # a smaller dictionary: the usual 8 MB take longer than all else in a test
     if compression == PACKBITS:
         return b"".join(bytes([len(run) - 1]) + run for run in (data[at : at + 128] for at in range(0, len(data), 128)))
     if compression == LZW:

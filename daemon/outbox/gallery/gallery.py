@@ -34,13 +34,15 @@ class Gallery:
     Args:
         outbox: the target.
         ended_before: returns at most the given number of statuses of ended jobs, newest first.
+        start: the command that starts the daemon.
     """
 
-    def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]]) -> None:
+    def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str = "multiplane run") -> None:
         self._fs = outbox.fs
         self._outbox = outbox
         self._folder = os.path.join(outbox.root, FOLDER)
         self._ended_before = ended_before
+        self._start = start
         self._chunks: Chunks | None = None
         self._epoch = ""
         self._stamps: dict[int, int] = {}
@@ -155,7 +157,7 @@ class Gallery:
         for line in reversed(missing):
             chunks.add(line)
         chunks.flush()
-        self._outbox.write_index(render())
+        self._outbox.write_index(render(self._start))
         self._epoch, self._stamps, self._written = epoch, {}, {}
         self._chunks = chunks
         return chunks

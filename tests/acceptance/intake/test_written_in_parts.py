@@ -6,9 +6,11 @@ Scanners and converters do so, with pauses of 0.2 to 40 s. The sidecar comes bef
 import io
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -119,6 +121,38 @@ def test_a_picture_without_its_end_is_not_taken_until_it_comes(running: QuickFol
     with open(running.at(name), "ab") as file:
         file.write(second)
     assert halves(running, [(name, 2, 0.0, "before", "plain")], 30) == []
+
+
+#: Runs the daemon's program in this process with the wall clock set wrong, before anything reads it.
+SET_WRONG = """
+import datetime, runpy, sys, time
+from daemon import clock
+seconds, moment, wrong = time.time, clock.now, float(sys.argv[1])
+time.time = lambda: seconds() + wrong
+clock.now = lambda: clock.rfc3339(datetime.datetime.fromisoformat(moment()) + datetime.timedelta(seconds=wrong))
+sys.argv = sys.argv[4:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("wrong", [-300, 300])
+def test_a_share_whose_clock_differs_from_ours_takes_no_end_away(tmp_path: Path, wrong: int) -> None:
+    """The daemon's clock is set wrong, and so is that of the files, as it sees them."""
+    whole = PICTURES["jpg"]
+    unknown = b"torn begin", b" end"
+    with quick_folder(tmp_path / "home", MULTIPLANE_INTAKE__SETTLE_SECONDS="2") as folder:
+        folder.options = ("--real-settling",)
+        folder.start((sys.executable, "-c", SET_WRONG, str(wrong)))
+        for name, first in (("known.jpg", whole[: len(whole) // 2]), ("unknown.jpg", unknown[0])):
+            folder.write(name, first)
+            folder.write(f"{name}.yaml")
+        for name, second in (("known.jpg", whole[len(whole) // 2 :]), ("unknown.jpg", unknown[1])):
+            folder.waits(name, "its end is missing; waiting for the rest", 40)
+            with open(folder.at(name), "ab") as file:
+                file.write(second)
+        for name, data in (("known.jpg", whole), ("unknown.jpg", b"".join(unknown))):
+            status = folder.done(name, 60)
+            assert (folder.job(status) / "source" / name).read_bytes() == data
 
 
 @pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")

@@ -106,7 +106,7 @@ def test_what_says_nothing_new_is_not_written_again_until_it_is_time_to_be_alive
 
 
 def test_the_page_calls_silent_whom_all_others_do_and_hears_four_times_before_that():
-    assert f"const SILENT = {SILENT_SECONDS * 1000:.0f};" in render()
+    assert f"const SILENT = {SILENT_SECONDS * 1000:.0f};" in render("multiplane run")
     assert 4 * REPORT_SECONDS <= SILENT_SECONDS
 
 
@@ -261,7 +261,7 @@ def test_a_very_long_text_is_cut_and_many_warnings_are_too():
 
 
 def test_the_page_is_whole_and_allows_only_its_own_script():
-    page = render()
+    page = render("multiplane run")
     assert "{{" not in page
     script = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

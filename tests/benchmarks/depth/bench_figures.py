@@ -17,8 +17,8 @@ from pipeline.depth.depth_map import DepthMap
 from pipeline.layers.bands import band_radius
 from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label, without_slivers
-from tests.benchmarks.pictures import figure_pictures
-from tests.benchmarks.pictures.bench_depth import in_order, true_depths
+from tests.benchmarks.depth import figure_pictures
+from tests.benchmarks.depth.bench_depth import in_order, true_depths
 
 LAYERS = 4
 SHARE_BAR = 0.90

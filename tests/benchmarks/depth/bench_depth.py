@@ -1,6 +1,6 @@
 """Learned depth at full size: time and memory of one pass and of several at 12 megapixels; and how good the estimate is.
 
-Run: python -m tests.benchmarks.pictures.bench_depth
+Run: python -m tests.benchmarks.depth.bench_depth
 The estimate without a model is scored on the sample pictures with true depth: the share of point pairs in the right order, ties
 counting half, for the ground plane alone and for what the product does. Nothing is tuned to single pictures.
 The network is Depth Anything V2 Small, built from its configuration with random weights: as large and as slow as the real one.
@@ -137,7 +137,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="multiplane-bench-") as place:
         build(Path(place))
         for quality in ("fast", "best"):
-            subprocess.run([sys.executable, "-m", "tests.benchmarks.pictures.bench_depth", "--look", place, quality], check=True)
+            subprocess.run([sys.executable, "-m", "tests.benchmarks.depth.bench_depth", "--look", place, quality], check=True)
 
 
 if __name__ == "__main__":

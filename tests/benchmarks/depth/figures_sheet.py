@@ -1,4 +1,4 @@
-"""The sheet of bare photos: python -m tests.benchmarks.pictures.figures_sheet.
+"""The sheet of bare photos: python -m tests.benchmarks.depth.figures_sheet.
 
 Ten photos without depth, cut into four layers by the estimate without a model: by the ground alone, as it was before figures were
 looked for, and as it is now. It is tests/acceptance/reference_figures.jpg: make it again, and look at it, whenever the estimate
@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.depth import cues
 from pipeline.layers.layering import layer_picture
-from tests.benchmarks.pictures.bench_figures import LAYERS, before
-from tests.benchmarks.pictures.figure_pictures import photo, reduced
+from tests.benchmarks.depth.bench_figures import LAYERS, before
+from tests.benchmarks.depth.figure_pictures import photo, reduced
 
 SHEET = Path(__file__).parents[2] / "acceptance" / "reference_figures.jpg"
 PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hopper", "rocket", "coins", "brick", "moon", "hubble_deep_field")
