@@ -26,7 +26,7 @@ from loguru import logger
 
 from daemon.claiming.acceptance import Acceptance
 from daemon.claiming.batches import Batches
-from daemon.claiming.moving import Moved, Mover, PlantedError
+from daemon.claiming.moving import Moved, Mover, NameTakenError
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
 from daemon.errors import ImageTooLarge
@@ -195,13 +195,13 @@ class Claims:
     def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         if not jobs:
             return
-        roomy, planted, stuck = self._make_room(jobs, again=again)
+        roomy, planted, stuck = self._make_job_folders(jobs, again=again)
         whole: list[Job] = []
         gone: list[Job] = []
         for job in roomy:
             try:
                 (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
-            except (OSError, PlantedError) as error:
+            except (OSError, NameTakenError) as error:
                 stuck.append((job, error))
         given_up = [job for job, error in stuck if self._hold(job, error)]
         try:
@@ -244,24 +244,24 @@ class Claims:
             logger.debug("{} cannot be given up yet: {}", job.job_id, error)
             return False
 
-    def _make_room(
+    def _make_job_folders(
         self, jobs: Sequence[Job], *, again: bool
-    ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | PlantedError]]]:
+    ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | NameTakenError]]]:
         """Sort jobs into those whose folders exist and are durable, those whose id is taken, and those that must wait."""
         roomy: list[Job] = []
         planted: list[Job] = []
-        stuck: list[tuple[Job, OSError | PlantedError]] = []
+        stuck: list[tuple[Job, OSError | NameTakenError]] = []
         for job in jobs:
             try:
-                self._mover.make_room(job, again=again or job.back is not None)
+                self._mover.make_job_folder(job, again=again or job.back is not None)
                 roomy.append(job)
-            except PlantedError:
+            except NameTakenError:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
                 planted.append(job)
             except OSError as error:
                 stuck.append((job, error))
         try:
-            self._mover.anchor(roomy)
+            self._mover.sync_job_folders(roomy)
             self._troubles.over(_FOLDERS)
         except OSError as error:
             self._troubles.tell(_FOLDERS, f"the folders of accepted pictures cannot be made durable yet: {error}")

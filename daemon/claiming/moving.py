@@ -30,7 +30,7 @@ class Moved(Enum):
     TAKEN_BACK = "taken back"  # the picture is no longer in the inbox; nothing was moved
 
 
-class PlantedError(Exception):
+class NameTakenError(Exception):
     """Something that Multiplane did not make already has the name of the job's folder."""
 
 
@@ -59,7 +59,7 @@ class Mover:
         self._outbox = outbox
         self.folders = InboxFolders(fs, inbox, is_local)
 
-    def make_room(self, job: Job, *, again: bool) -> None:
+    def make_job_folder(self, job: Job, *, again: bool) -> None:
         """Make a job's folder and its source/. `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
@@ -73,9 +73,9 @@ class Mover:
                 with outbox.enter(name) as folder:
                     _make(folder, _SOURCE, job, may_be_there=True)
             except NotADirectoryError as error:
-                raise PlantedError(job.job_id) from error
+                raise NameTakenError(job.job_id) from error
 
-    def anchor(self, jobs: Sequence[Job]) -> None:
+    def sync_job_folders(self, jobs: Sequence[Job]) -> None:
         """Make the job folders durable before anything moves into them: a folder lost in a power cut takes its files along."""
         if jobs:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
@@ -97,7 +97,7 @@ class Mover:
                     # be dropped again.
                     write_atomic(source, to_bytes(job.accepted.effective), render(job.spec), durable=False)
                 return Moved.WHOLE
-        return self._give_up_room(job)
+        return self._remove_job_folder(job)
 
     def make_durable(self, jobs: Sequence[Job]) -> None:
         """Make the moves of these jobs durable: first the new names, then the removal of the old ones."""
@@ -125,9 +125,9 @@ class Mover:
                     return False
         except FileNotFoundError:
             return not self._outbox.has(job.job_id)
-        return self._give_up_room(job) is Moved.TAKEN_BACK
+        return self._remove_job_folder(job) is Moved.TAKEN_BACK
 
-    def _give_up_room(self, job: Job) -> Moved:
+    def _remove_job_folder(self, job: Job) -> Moved:
         """Remove the folders of a job without files.
 
         If somebody put something there, the job stays and fails without a picture.
@@ -142,7 +142,7 @@ class Mover:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            self.make_room(job, again=True)
+            self.make_job_folder(job, again=True)
             return Moved.WHOLE
         self._fs.sync_dir(self._outbox.root)
         return Moved.TAKEN_BACK
@@ -228,7 +228,7 @@ def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> N
         folder.mkdir(name)
     except FileExistsError as error:
         if not may_be_there or folder.lstat(name).kind != "directory":
-            raise PlantedError(job.job_id) from error
+            raise NameTakenError(job.job_id) from error
 
 
 def _copy(folder: HeldFolder, name: bytes, source: HeldFolder, wanted: Wanted) -> None:

@@ -3,20 +3,20 @@
 import difflib
 from itertools import chain, islice
 
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 
 #: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000
 _MAX_NAMED = 3
 
 
-def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
+def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
     """The sentence and the hint for an unknown id.
 
     Raises:
         Refusal: a segment of the journal is damaged.
     """
-    meant = _alike(looking, job_id)
+    meant = _alike(queries, job_id)
     hint = (
         f"Did you mean {' or '.join(meant)}?"
         if meant
@@ -25,10 +25,10 @@ def no_such_job(looking: Looking, job_id: str) -> tuple[str, str]:
     return f"there is no job {job_id!a}", hint
 
 
-def _alike(looking: Looking, job_id: str) -> list[str]:
+def _alike(queries: JobQueries, job_id: str) -> list[str]:
     """Ids that contain these letters, or else ids that differ little; newest first."""
-    live = reversed(looking.history.now().live)
-    ids = list(islice(chain(live, (past.job_id for past in looking.history.past())), _MAX_LOOKED_AT))
+    live = reversed(queries.history.now().live)
+    ids = list(islice(chain(live, (past.job_id for past in queries.history.past())), _MAX_LOOKED_AT))
     wanted = job_id.lower()
     holding = [known for known in ids if len(wanted) > 1 and wanted in known.lower()]
     return holding[:_MAX_NAMED] or difflib.get_close_matches(job_id, ids, n=_MAX_NAMED, cutoff=0.75)

@@ -20,7 +20,7 @@ from daemon.settings import Settings
 _MAX_BYTES = 64 << 20
 
 
-class Looking:
+class JobQueries:
     """Reads one home."""
 
     def __init__(self, fs: FileSystem, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.cli.common import fs
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 
@@ -49,16 +49,16 @@ class SnapshotReader:
         clock: returns monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, looking: Looking, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, queries: JobQueries, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._looking = looking
+        self._queries = queries
         self._clock = clock
         self._own: tuple[tuple[Waiting, ...], int] = ((), 0)
         self._looked_at = float("-inf")
 
     def look(self, at: datetime) -> LiveSnapshot:
         """The state now. `at` is the current time."""
-        health, alive = self._looking.health(), self._looking.daemon_runs()
+        health, alive = self._queries.health(), self._queries.daemon_runs()
         problem = silence(self._settings, health, at) if alive else None
         if health and alive and problem is None:
             return LiveSnapshot(alive, health, None, health.waiting, health.waiting_total)
@@ -86,9 +86,9 @@ class Standstill:
     stale: bool
 
 
-def standstill(settings: Settings, looking: Looking, at: datetime) -> Standstill | None:
+def standstill(settings: Settings, queries: JobQueries, at: datetime) -> Standstill | None:
     """Why jobs make no progress; None if they do. `at` is the current time."""
-    health, alive = looking.health(), looking.daemon_runs()
+    health, alive = queries.health(), queries.daemon_runs()
     return standstill_of(health, alive=alive, problem=silence(settings, health, at) if alive else None)
 
 

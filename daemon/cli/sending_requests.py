@@ -10,7 +10,7 @@ import typer
 
 from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
 from daemon.cli.job_names import no_such_job
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Job
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb, is_job_id
 from daemon.fs import make_folders, write_atomic
@@ -31,9 +31,9 @@ _DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
 def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
     """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job."""
     settings = settings_in_use(home)
-    looking = Looking(fs, settings)
-    runs = looking.daemon_runs()
-    refused = {job_id: why for job_id in jobs if (why := _refusal(looking, verb, job_id, runs=runs))}
+    queries = JobQueries(fs, settings)
+    runs = queries.daemon_runs()
+    refused = {job_id: why for job_id in jobs if (why := _refusal(queries, verb, job_id, runs=runs))}
     if not as_json:
         for sentence, hint in refused.values():
             tell_error(sentence, hint)
@@ -53,11 +53,11 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
         raise typer.Exit(1)
 
 
-def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
+def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
     """The sentence and the hint if there is no such job or, without a daemon to answer, if the request is impossible for it."""
-    job = looking.job(job_id) if is_job_id(job_id) else None
+    job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        return no_such_job(looking, job_id)
+        return no_such_job(queries, job_id)
     answer = _DECISIONS[verb](job)
     return None if runs or answer.accepted else (answer.sentence, None)
 

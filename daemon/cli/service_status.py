@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, standstill_of
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
@@ -49,18 +49,18 @@ class ServiceStatus(Frozen):
 
 def look(settings: Settings, its: Manager) -> ServiceStatus:
     """The current status of the service and the daemon."""
-    looking = Looking(fs, settings)
-    snapshot = SnapshotReader(settings, looking).look(now())
+    queries = JobQueries(fs, settings)
+    snapshot = SnapshotReader(settings, queries).look(now())
     health = snapshot.health
     file = installed(its)
     try:
         managed: bool | None = is_managed(its)
     except Refusal:
         managed = None
-    queue = list(looking.history.now().queue)
+    queue = list(queries.history.now().queue)
     # A job that pauses before its next attempt holds nobody up, so it is only next if no other job waits.
     waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
-    ended = next(iter(looking.history.ended(1)), None)
+    ended = next(iter(queries.history.ended(1)), None)
     return ServiceStatus(
         manager="launchd" if its.name == "launchd" else "systemd",
         file=str(its.path()),

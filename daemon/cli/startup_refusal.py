@@ -10,7 +10,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.cli.common import fs, tell_error
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.journal import JournalError
 from daemon.outbox import Health, Outbox
@@ -97,7 +97,7 @@ def _without_own_settings(home: Path | None) -> Settings | None:
     except Refusal:
         return None
     try:
-        return None if Looking(fs, settings).daemon_runs() else settings
+        return None if JobQueries(fs, settings).daemon_runs() else settings
     except OSError as error:
         logger.warning("cannot ask whether a daemon runs: {}", error)
         return None

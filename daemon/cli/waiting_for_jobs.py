@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import typer
 
 from daemon.cli.common import err, fs, give_up, out, print_json, printable, tell_error
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import silence
 from daemon.cli.render import now
 from daemon.contract.status import ENDED, Status
@@ -66,7 +66,7 @@ def wait_for(
         clock: returns monotonic seconds.
         sleep: waits for that many seconds.
     """
-    looking, seen, asked_at = Looking(fs, settings), _Watched(), float("-inf")
+    queries, seen, asked_at = JobQueries(fs, settings), _Watched(), float("-inf")
     given_up = False
     while left := [one for one in dropped if seen.is_left(one)]:
         tick = clock()
@@ -75,10 +75,10 @@ def wait_for(
         asks = expired or tick - asked_at >= _ASK_SECONDS
         if asks:
             asked_at = tick
-            _look_at_the_daemon(looking, seen, settings, tick, patience)
+            _look_at_the_daemon(queries, seen, settings, tick, patience)
         given_up = expired and seen.idle_since is not None
         for one in left:
-            _look_at(one, looking, seen, settings, thoroughly=asks, as_json=as_json)
+            _look_at(one, queries, seen, settings, thoroughly=asks, as_json=as_json)
         if given_up:
             break
         sleep(_POLL_SECONDS)
@@ -96,14 +96,14 @@ def wait_for(
         raise typer.Exit(1)
 
 
-def _look_at_the_daemon(looking: Looking, seen: _Watched, settings: Settings, tick: float, patience: float) -> None:
+def _look_at_the_daemon(queries: JobQueries, seen: _Watched, settings: Settings, tick: float, patience: float) -> None:
     """Say why nothing progresses: once, and again when the reason changes."""
-    if not looking.daemon_runs():
+    if not queries.daemon_runs():
         seen.idle_since = tick if seen.idle_since is None else seen.idle_since
         why: str | None = f"The daemon isn't running; waiting {patience:g} s for it (multiplane run)."
     else:
         seen.idle_since = None
-        health = looking.health()
+        health = queries.health()
         why = health.problem if health and health.state in ("paused", "offline") else None
         why = silence(settings, health, now()) or why
         why = why and f"Waiting: {why}"
@@ -117,13 +117,13 @@ def _kind(sentence: str) -> str:
     return re.sub(r"\d+ s\b", "", sentence)
 
 
-def _look_at(one: Dropped, looking: Looking, seen: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool) -> None:
-    status = looking.status(one.job_id)
+def _look_at(one: Dropped, queries: JobQueries, seen: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool) -> None:
+    status = queries.status(one.job_id)
     if status is None and thoroughly and not os.path.lexists(one.sidecar):
         # It was taken, taken back or removed; the journal knows which. The journal was read second, so it has any claim in
         # between.
         try:
-            job = looking.job(one.job_id)
+            job = queries.job(one.job_id)
         except Refusal as refusal:
             give_up(refusal)
         if job is None:

@@ -98,7 +98,7 @@ class FolderHealth:
         """A sentence that says why nothing can be done now; None if both folders are there. `now` in monotonic seconds."""
         deaf = request_watch.ensure_watching()
         health = watch.health(now)
-        if health.state == "offline" and self._inbox_replacement.is_the_persons():
+        if health.state == "offline" and self._inbox_replacement.is_made_by_person():
             logger.warning("the inbox was deleted and recreated; {} is the inbox from now on", os.fsdecode(self._inbox))
             self._mark_inbox()
             health = watch.health(now)

@@ -34,7 +34,7 @@ class InboxReplacement:
         """Note that the inbox is there, with its marker."""
         self._parent = None if is_mount_point(self._inbox) else identity(os.path.dirname(self._inbox))
 
-    def is_the_persons(self) -> bool:
+    def is_made_by_person(self) -> bool:
         """Whether a person created the folder that is there now, without a marker, as the new inbox."""
         if self._parent is None or identity(os.path.dirname(self._inbox)) != self._parent or is_mount_point(self._inbox):
             return False

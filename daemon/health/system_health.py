@@ -53,7 +53,7 @@ class Canary:
         self.why_not: str | None = None
 
     @property
-    def flies(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether a canary is running and has not answered yet."""
         return self._name is not None
 
@@ -107,12 +107,12 @@ class SystemHealth:
         supervisor: Supervisor,
         *,
         program: Callable[[], int],
-        why_not_anew: Callable[[], str | None],
+        why_cannot_restart: Callable[[], str | None],
         available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
         clock: Callable[[], float],
     ) -> None:
         self._fs, self._outbox, self._disk_space = fs, outbox, room
-        self._program, self._why_not_anew = program, why_not_anew
+        self._program, self._why_not_anew = program, why_cannot_restart
         self._available, self._clock = available, clock
         self._canary = Canary(outbox, supervisor)
         self._own = self._seen = program()
@@ -167,7 +167,7 @@ class SystemHealth:
 
     def answer(self, failure: Failure) -> Cause | Undecided | None:
         """The cause of an undecided failure, as `judge` returns it, once the canary has answered."""
-        if self._canary.flies:
+        if self._canary.is_pending:
             return UNDECIDED
         cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
         if cause is not None:
@@ -195,7 +195,7 @@ class SystemHealth:
         """If it is time, check whether what was wrong still is. `busy`: a worker has a job."""
         self._canary.look()
         now = self._clock()
-        if now < self._next or self._canary.flies:
+        if now < self._next or self._canary.is_pending:
             return
         if self._cause is None:
             self._next = now + _PROGRAM_SECONDS
@@ -212,7 +212,7 @@ class SystemHealth:
 
     def next_look(self) -> float:
         """When the next check is due, monotonic seconds. A canary's answer also triggers a check."""
-        return float("inf") if self._canary.flies else self._next
+        return float("inf") if self._canary.is_pending else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:
         program = self._program()

@@ -93,7 +93,7 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
     control = memory.control_state.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
-    if step.now < memory.empty_since + step.rules.batch_farewell:
+    if step.now < memory.empty_since + step.rules.batch_done_after:
         return None
     return Finished(memory.name, control.entry, _leftovers(memory))
 
@@ -285,7 +285,7 @@ def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
         times.append(memory.control_state.look_at)
     control = memory.control_state.control
     if control is not None and control.kind == "batch" and memory.batch_taken and memory.empty_since is not None:
-        farewell = memory.empty_since + step.rules.batch_farewell
+        farewell = memory.empty_since + step.rules.batch_done_after
         if farewell > step.now:
             times.append(farewell)
     return min(times, default=None)

@@ -47,7 +47,7 @@ class Rules:
     empty_sidecar_hold: float = 60.0
     empty_hold: float = 600.0
     lonely_notice: float = 1800.0
-    batch_farewell: float = 60.0
+    batch_done_after: float = 60.0
     hard_link_hold: float = 60.0
     look_spacing: float = 0.05
     outside_pause: float = 5.0

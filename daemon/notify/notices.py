@@ -118,12 +118,14 @@ class Notices:
             if not group.whole:
                 recounted = self._recount(batch) or {}
                 counted = _counted(*(recounted.get(state, 0) for state in _ENDINGS))
-            return [Notice("Multiplane: a batch is done", plain(f"{group.name}: {counted or 'all of its pictures are through'}"))]
+            return [
+                Notice("Multiplane: a batch is done", one_line(f"{group.name}: {counted or 'all of its pictures are through'}"))
+            ]
         if batch is None and self._wanted.singles and done:
             others = _counted(0, group.failed, group.cancelled)
             rest = f" ({others})" if others else ""
             several = "The layers are there" if done == 1 else f"The layers of {done:,} pictures are there"
-            return [Notice("Multiplane: layers", plain(f"{several}: {_names(group.completed)}{rest}"))]
+            return [Notice("Multiplane: layers", one_line(f"{several}: {_names(group.completed)}{rest}"))]
         return []
 
 
@@ -138,12 +140,12 @@ def _is_over(batch: str | None, group: _Group, open_batches: Collection[str], no
 def _failures(jobs: Sequence[Job]) -> Notice:
     if len(jobs) > 1:
         text = f"{_names([job.image.name for job in jobs])}. index.html in the outbox says why."
-        return Notice(f"Multiplane: {len(jobs):,} pictures failed", plain(text))
+        return Notice(f"Multiplane: {len(jobs):,} pictures failed", one_line(text))
     job = jobs[0]
     why = job.ended.error.message if job.ended and job.ended.error else "no reason is known"
     # The sentence often names the picture already.
     named = why if job.image.name in why else f"{job.image.name}: {why}"
-    return Notice("Multiplane: a picture failed", plain(named))
+    return Notice("Multiplane: a picture failed", one_line(named))
 
 
 def _counted(done: int, failed: int, cancelled: int) -> str:
@@ -156,7 +158,7 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line of at most 240 characters; unprintable ones (controls, direction marks) become dots."""
     # The zero-width joiner holds the parts of an emoji together.
     shown = replace_unprintable(text, keep="\u200d")

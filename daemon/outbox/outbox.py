@@ -129,13 +129,13 @@ class Outbox:
 
     def new_attempt(self) -> str:
         """Make the folder of an attempt, with its `tmp`. Returns its name in .work/."""
-        self._see_to_work()
+        self._ensure_work_folder()
         name = uuid.uuid4().hex
         self._fs.mkdir(self.attempt(name))
         self._fs.mkdir(os.path.join(self.attempt(name), b"tmp"))
         return name
 
-    def _see_to_work(self) -> None:
+    def _ensure_work_folder(self) -> None:
         """Make .work/ again if somebody removed it (on a share, for instance), but never if the outbox itself is missing."""
         if not self._exists(self.work) and self.is_healthy():
             make_folders(self._fs, self.work)
@@ -233,7 +233,7 @@ class Outbox:
 
     def take_away(self, job_id: str) -> bytes | None:
         """Make a job's folder disappear with one rename. Returns its new path; None if there was none."""
-        self._see_to_work()
+        self._ensure_work_folder()
         target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())
         try:
             self._fs.rename(self.job(job_id), target)

@@ -29,7 +29,7 @@ from daemon.service.parts import Home, Machine, wire
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
-from daemon.supervisor.code import fingerprint, why_not_anew
+from daemon.supervisor.code import fingerprint, why_cannot_restart
 
 #: How many of the last ended jobs are used to recognise the outbox.
 _PROVING = 20
@@ -77,8 +77,10 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
-    anew = partial(why_not_anew, os.fspath(paths.home))
-    system_health = SystemHealth(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
+    anew = partial(why_cannot_restart, os.fspath(paths.home))
+    system_health = SystemHealth(
+        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=anew, clock=time.monotonic
+    )
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
     machine = Machine(selector, Wakeup(), supervisor, system_health, inventory, program, is_local)

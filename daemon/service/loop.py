@@ -45,7 +45,7 @@ class Service:
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
-        self._requests_bell = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.ring)
+        self._request_watch = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.wake)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
@@ -71,7 +71,7 @@ class Service:
                     self._pass(time.monotonic())
                     self._notifier.loop_ran(time.monotonic())
                     if once and self._is_done():
-                        self._tell_rest()
+                        self._log_what_waits()
                         break
                     self._wait(time.monotonic())
                 self._stop()
@@ -88,21 +88,21 @@ class Service:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """Listen to signals, the wake-up pipe, the requests folder and the inbox while the block runs."""
-        self._selector.register(self._wakeup.request_watch, selectors.EVENT_READ, self._wakeup.drain)
+        self._selector.register(self._wakeup.read_end, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)
+        previous_fd = signal.set_wakeup_fd(self._wakeup.write_end, warn_on_full_buffer=False)
         # The inbox first: if the system has only one observer left, it is most useful there.
         self._folder.watch.start()
-        self._requests_bell.ensure_watching()
+        self._request_watch.ensure_watching()
         try:
             yield
         finally:
             self._folder.watch.stop()
-            self._requests_bell.stop()
-            signal.set_wakeup_fd(rope_before)
+            self._request_watch.stop()
+            signal.set_wakeup_fd(previous_fd)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._selector.unregister(self._wakeup.request_watch)
+            self._selector.unregister(self._wakeup.read_end)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stop_signal = number
@@ -114,7 +114,7 @@ class Service:
             due.append(now)  # a result is half checked; or a job ended, so a warm worker or a retry may be due
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
-            due.append(self._folder.next_turn(now, woken=self._wakeup.rung))
+            due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
             if len(jobs.owed) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
@@ -140,8 +140,8 @@ class Service:
             if not self._recovered and not self._recover():
                 return
             self._requests.handle()
-            if now >= self._folder.next_turn(now, woken=self._wakeup.rung):
-                if self._folder.turn(now, woken=self._wakeup.rung, clock=time.monotonic):
+            if now >= self._folder.next_turn(now, woken=self._wakeup.is_set):
+                if self._folder.turn(now, woken=self._wakeup.is_set, clock=time.monotonic):
                     self._wakeup.answered()
                 self._views.show_waiting(*self._folder.waiting())
             self._runs.end_without_worker()
@@ -150,7 +150,7 @@ class Service:
             self._runs.forecast.count_down()
             more = not self._once or self._ledger.jobs.pending > 0
             self._warm_workers.maintain(now, wanted=more and self._system_health.problem is None)
-            self._say_how_it_is()
+            self._report_state()
             self._views.show_polled(self._folder.watch.polled)
             self._tell_faults()
         self._published = self._runs.publish_made()
@@ -158,7 +158,7 @@ class Service:
         self._notifications.look()
         self._views.refresh(time.monotonic())
 
-    def _say_how_it_is(self) -> None:
+    def _report_state(self) -> None:
         """Report whether the daemon is running or paused, and why."""
         room, system_health, runs = self._disk_space, self._system_health, self._runs
         if halt := room.problem or system_health.problem or runs.problem:
@@ -183,7 +183,7 @@ class Service:
         self._health_at = now + HEALTH_SECONDS
         self._journal.check()
         before = self._absent
-        self._absent = self._problem = self._folder_health.absence(self._folder.watch, self._requests_bell, now)
+        self._absent = self._problem = self._folder_health.absence(self._folder.watch, self._request_watch, now)
         if self._absent != before:
             logger.warning("{}", self._absent or "the folders are there again")
         if self._problem:
@@ -217,7 +217,7 @@ class Service:
         at_rest = self._recovered and self._problem is None and not self._ledger.jobs.live
         return at_rest and not self._removing and self._folder.is_done()
 
-    def _tell_rest(self) -> None:
+    def _log_what_waits(self) -> None:
         """Say that not everything in the inbox was taken, because with `once` people might think so."""
         items, rest = self._folder.waiting()
         if not rest:

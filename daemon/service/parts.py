@@ -106,7 +106,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         clock=lambda: datetime.fromtimestamp(machine.wall_clock(), UTC),
         monotonic=clock,
     )
-    folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.ring, clock)
+    folder = HotFolder(fs, settings, ledger, claims, batches, machine.wakeup.wake, clock)
     settling = LateWrites(fs, outbox, clock, grew=folder.was_incomplete)
     pauses = Pauses(jobs, clock, machine.wall_clock)
     progress: dict[str, Progress] = {}

@@ -14,22 +14,22 @@ class Wakeup:
     """
 
     def __init__(self) -> None:
-        self.request_watch, self.rope = os.pipe()
-        for end in (self.request_watch, self.rope):
+        self.read_end, self.write_end = os.pipe()
+        for end in (self.read_end, self.write_end):
             os.set_blocking(end, False)
-        self.rung = True
+        self.is_set = True
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Make the loop check everything again; may be called from any thread."""
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop just as well
-            os.write(self.rope, b"!")
+            os.write(self.write_end, b"!")
 
     def drain(self, _mask: int) -> None:
         """Note that somebody woke the loop."""
         with contextlib.suppress(BlockingIOError):
-            while os.read(self.request_watch, 4096):
-                self.rung = True
+            while os.read(self.read_end, 4096):
+                self.is_set = True
 
     def answered(self) -> None:
         """Note that the loop has checked everything."""
-        self.rung = False
+        self.is_set = False

@@ -190,7 +190,7 @@ def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
         raise Refusal(
             f"The settings file {path} cannot be read: {error.strerror}.", hint="Correct its permissions, or its name."
         ) from error
-    except yaml_subset.NotPlain as fault:
+    except yaml_subset.OutsideSubset as fault:
         _refuse([Problem(str(path), fault.line, fault.reason)])
 
 
@@ -224,7 +224,7 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
             continue
         try:
             node = _written(environ[name])
-        except yaml_subset.NotPlain as fault:
+        except yaml_subset.OutsideSubset as fault:
             problems.append(Problem(name, None, fault.reason))
             continue
         problems += _take(source, (group, key), node, (name, None))

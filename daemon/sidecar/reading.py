@@ -41,7 +41,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
     """
     try:
         entries = list(yaml_subset.entries(data, max_depth=MAX_DEPTH))
-    except yaml_subset.NotPlain as fault:
+    except yaml_subset.OutsideSubset as fault:
         raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
     found = Sidecar({}, {}, name)
     problems = list(_take(entries, found))
@@ -67,7 +67,7 @@ def requested_id(data: bytes) -> str | None:
                     and not fields.is_null(entry.value)
                 )
                 found.append(entry.value.text if usable and isinstance(entry.value, yaml_subset.Scalar) else None)
-    except yaml_subset.NotPlain:
+    except yaml_subset.OutsideSubset:
         pass  # `parse` reports the error; the entries before it count
     return found[0] if len(found) == 1 else None
 

@@ -40,7 +40,7 @@ _PROBLEMS = {
 """The parser's messages, in words for people who have never heard of a block mapping."""
 
 
-class NotPlain(Exception):
+class OutsideSubset(Exception):
     """The bytes are outside the subset of YAML.
 
     Args:
@@ -91,7 +91,7 @@ class Entry:
     value: Node
 
 
-class PlainParser(Reader, Scanner, Parser):
+class SubsetParser(Reader, Scanner, Parser):
     """PyYAML's own event parser, reduced to the subset.
 
     `index` is how many characters it has read, `values` how many keys and values it has returned.
@@ -111,7 +111,7 @@ class PlainParser(Reader, Scanner, Parser):
 
     def refuse(self, reason: str) -> NoReturn:
         """Refuse the file at the scanner's current position."""
-        raise NotPlain(reason, self.line + 1)
+        raise OutsideSubset(reason, self.line + 1)
 
     def count_value(self) -> None:
         """Refuse a file with too many values."""
@@ -165,18 +165,18 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
     """
     text = _decode(data, max_bytes)
     try:
-        yield from _document(PlainParser(text, max_depth))
+        yield from _document(SubsetParser(text, max_depth))
     except ReaderError as error:
         character = text[error.position] if isinstance(error.position, int) and error.position < len(text) else "?"
         line = text.count("\n", 0, error.position) + 1
-        raise NotPlain(f"not a text file: it holds the control character U+{ord(character):04X}", line) from None
+        raise OutsideSubset(f"not a text file: it holds the control character U+{ord(character):04X}", line) from None
     except yaml.MarkedYAMLError as error:
         raise _in_plain_words(error) from None
     except (ValueError, OverflowError):  # chr() inside the scanner, for an escape such as "\U00110000"
-        raise NotPlain("not YAML: an escape that stands for no character") from None
+        raise OutsideSubset("not YAML: an escape that stands for no character") from None
 
 
-def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
+def _in_plain_words(error: yaml.MarkedYAMLError) -> OutsideSubset:
     problem = error.problem or "it ends too early"
     # The scanner notices these two some lines late, so the error is reported where their context begins.
     late = problem in ("found unexpected end of stream", "could not find expected ':'")
@@ -184,21 +184,21 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> NotPlain:
     reason = _PROBLEMS.get(problem, f"not YAML: {problem}")
     if problem.endswith("that cannot start any token") and problem not in _PROBLEMS:
         reason = f"text that begins with {problem.split()[2]}; put it in quotation marks"
-    return NotPlain(reason, mark.line + 1 if mark else None)
+    return OutsideSubset(reason, mark.line + 1 if mark else None)
 
 
 def _decode(data: bytes, max_bytes: int) -> str:
     if len(data) > max_bytes:
-        raise NotPlain(f"larger than {max_bytes // 1024} KiB; a settings file is much smaller")
+        raise OutsideSubset(f"larger than {max_bytes // 1024} KiB; a settings file is much smaller")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = None if utf16 else data.count(b"\n", 0, error.start) + 1
-        raise NotPlain("not UTF-8 text; save it as plain text in UTF-8", line) from None
+        raise OutsideSubset("not UTF-8 text; save it as plain text in UTF-8", line) from None
 
 
-def _document(parser: PlainParser) -> Iterator[Entry]:
+def _document(parser: SubsetParser) -> Iterator[Entry]:
     """Check the stream: start, at most one document with one mapping, end."""
     parser.take()
     if parser.check_event(yaml.StreamEndEvent):
@@ -209,25 +209,25 @@ def _document(parser: PlainParser) -> Iterator[Entry]:
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
-        raise NotPlain("not a list of fields; write one `name: value` per line, with a space after the colon", line)
+        raise OutsideSubset("not a list of fields; write one `name: value` per line, with a space after the colon", line)
     parser.take()
     if not parser.check_event(yaml.StreamEndEvent):
-        raise NotPlain('more than one document; remove the lines "---" and what follows', _line(parser.take()))
+        raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.take()))
 
 
-def _mapping(parser: PlainParser, depth: int) -> Iterator[Entry]:
+def _mapping(parser: SubsetParser, depth: int) -> Iterator[Entry]:
     parser.check_depth(depth)
     while not isinstance(event := parser.take(), yaml.MappingEndEvent):
         line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
-            raise NotPlain("a list or mapping used as a field name", line)
+            raise OutsideSubset("a list or mapping used as a field name", line)
         if event.value == "<<" and event.implicit[0]:
-            raise NotPlain('a merge key ("<<"), which is not allowed', line)
+            raise OutsideSubset('a merge key ("<<"), which is not allowed', line)
         parser.count_value()
         yield Entry(event.value, line, _node(parser, depth + 1))
 
 
-def _node(parser: PlainParser, depth: int) -> Node:
+def _node(parser: SubsetParser, depth: int) -> Node:
     parser.count_value()
     event = parser.take()
     line = _line(event)

@@ -68,8 +68,8 @@ class Attempt:
         self._progress, self._clock = progress, clock
         self._began = self._moved = self._last_sign = clock.now()
         #: On the clock below the supervisor's, because its age also counts while it waits for a job and no limit runs.
-        self.born = clock.moment(self._began)
-        self._state: State = states.born(self._began, rules)
+        self.initial_state = clock.moment(self._began)
+        self._state: State = states.initial_state(self._began, rules)
         self.job_id: str | None = None
         self.ready = False
         self._timeout: float | None = None
@@ -121,7 +121,7 @@ class Attempt:
         if isinstance(self._state, Killed):
             gone = self.worker.group_is_gone()
             reaped = not gone and self.worker.is_reaped()  # that looks at every process of the machine
-            self._enter(states.look_for_rest(self._state, now, self.rules, gone=gone, reaped=reaped))
+            self._enter(states.check_after_kill(self._state, now, self.rules, gone=gone, reaped=reaped))
             return self.over
         return False
 
@@ -246,16 +246,16 @@ class Attempt:
     # -- what the worker says -------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        now = self._last_sign = states.lived_until(self._state, self._clock.now())
+        now = self._last_sign = states.end_time(self._state, self._clock.now())
         match event:
             case SaidReady():
                 self.ready = True
-                self._state = states.said_ready(self._state)
+                self._state = states.on_ready(self._state)
             case Started():
                 # The loop may have been too busy to read it at once.
                 said = now if event.at is None else self._clock.at(event.at)
                 self._began = self._moved = min(max(said, self._began), now)
-                self._state = states.said_started(self._state, self._began)
+                self._state = states.on_started(self._state, self._began)
             case ProgressEvent() if self.job_id is not None:
                 self._moved = now
                 self._progress(self.job_id, event.stage, event.fraction)
@@ -269,7 +269,7 @@ class Attempt:
                 self._leaves("reported an error and then did not end")
 
     def _leaves(self, flaw: str) -> None:
-        self._state = states.said_last_word(self._state, self._clock.now(), flaw, self.rules)
+        self._state = states.on_last_message(self._state, self._clock.now(), flaw, self.rules)
 
     def _hung_up(self) -> None:
         self._leaves("closed its event channel and went on running")

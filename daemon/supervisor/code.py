@@ -41,7 +41,7 @@ def fingerprint(more: Iterable[str] = ()) -> int:
     return hash(tuple(sorted(_stamps(more))))
 
 
-def why_not_anew(home: str) -> str | None:
+def why_cannot_restart(home: str) -> str | None:
     """Why a daemon for this home could not be started now from what is on the disk; None if it could.
 
     Takes as long as its imports.

@@ -115,7 +115,7 @@ State = Alive | Stopping | Killed | Gone
 Step = tuple[State, Do]
 
 
-def born(now: float, rules: SupervisorRules) -> Starting:
+def initial_state(now: float, rules: SupervisorRules) -> Starting:
     """The state of a worker that has just been started."""
     return Starting(now + rules.start_seconds)
 
@@ -132,7 +132,7 @@ def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> S
             raise AssertionError(f"no job can be given to a worker that is {state}")
 
 
-def said_ready(state: State) -> State:
+def on_ready(state: State) -> State:
     """The worker has loaded what it needs."""
 
     def loaded(before: Alive) -> Alive:
@@ -143,7 +143,7 @@ def said_ready(state: State) -> State:
     return _in_life(state, loaded)
 
 
-def said_started(state: State, at: float) -> State:
+def on_started(state: State, at: float) -> State:
     """The worker began its job at this time."""
 
     def begun(before: Alive) -> Alive:
@@ -154,7 +154,7 @@ def said_started(state: State, at: float) -> State:
     return _in_life(state, begun)
 
 
-def said_last_word(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
+def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
     """The worker has sent its last message, so it should be ending. `flaw`: the fault to report if it does not end."""
     leave_by = now + rules.grace_seconds
     match state:
@@ -224,7 +224,7 @@ def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: 
             assert_never(state)
 
 
-def look_for_rest(state: Killed, now: float, rules: SupervisorRules, *, gone: bool, reaped: bool) -> Step:
+def check_after_kill(state: Killed, now: float, rules: SupervisorRules, *, gone: bool, reaped: bool) -> Step:
     """What is due once the worker is killed.
 
     `gone`: its group is empty. `reaped`: only zombies are left in the group, and neither worker nor guardian is among them.
@@ -254,7 +254,7 @@ def next_look(state: State, now: float) -> float:
 # -- what is known --------------------------------------------------------------------------------------------------------
 
 
-def lived_until(state: State, now: float) -> float:
+def end_time(state: State, now: float) -> float:
     """When it ended, or the present if it has not. Messages that are read later were sent before then."""
     match state:
         case Starting() | Ready() | Running() | Stopping():

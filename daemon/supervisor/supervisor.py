@@ -140,7 +140,10 @@ class Supervisor:
     def warm_workers(self) -> list[WarmWorker]:
         """The workers without a job, oldest first. One that died is left out once its death was noticed."""
         now = self._clock.moment(self._clock.now())
-        return [WarmWorker(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
+        return [
+            WarmWorker(folder, warm, spare.ready, now - spare.initial_state)
+            for folder, (warm, spare) in self._warm_workers.items()
+        ]
 
     def how_it_died(self, attempt: bytes) -> str:
         """A clause that says how the warm worker of this attempt folder died; known only for the one that died last."""

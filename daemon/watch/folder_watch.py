@@ -12,9 +12,9 @@ class FolderWatch:
     It works only after the first call of `ensure_watching`. If the system cannot watch the folder, the caller polls it.
     """
 
-    def __init__(self, folder: bytes, ring: Callable[[], None]) -> None:
+    def __init__(self, folder: bytes, wake: Callable[[], None]) -> None:
         self._folder = folder
-        self._ring = ring
+        self._wake = wake
         self._observing: Observing | None = None
 
     def ensure_watching(self) -> OSError | None:
@@ -23,10 +23,10 @@ class FolderWatch:
             return None
         self.stop()
         try:
-            self._observing = Observing(canonical(self._folder), lambda *_: self._ring(), self._ring)
+            self._observing = Observing(canonical(self._folder), lambda *_: self._wake(), self._wake)
         except OSError as error:
             return error
-        self._ring()
+        self._wake()
         return None
 
     def stop(self) -> None:

@@ -151,4 +151,4 @@ def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     return read(picture.rgb, fetch=weights.catalogue(*job.model_lists).default_depth, wanted=wanted)
 
 
-SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess, is_guess=True)
+SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess, is_estimated_without_model=True)

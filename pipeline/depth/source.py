@@ -30,14 +30,14 @@ class Source:
         find: the same for `auto`; returns None if this source has nothing for the picture. If it has something unusable, raises
             a JobError, or `PassedOver` if nobody chose it.
         packages: installed packages that had a part in it, for the manifest, besides numpy, OpenCV and Pillow.
-        is_guess: whether the preview page shows the first warning.
+        is_estimated_without_model: whether the preview page shows the first warning.
     """
 
     in_words: str
     read: Callable[[Photo, JobCommand, Progress], DepthMap]
     find: Callable[[Photo, JobCommand, Progress], DepthMap | None] = nothing
     packages: tuple[str, ...] = ()
-    is_guess: bool = False
+    is_estimated_without_model: bool = False
 
 
 def path_of(job: JobCommand, name: str) -> bytes:

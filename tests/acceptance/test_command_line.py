@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from daemon.cli.common import settings_at
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.verbs.submit import drop
 from daemon.cli.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
@@ -294,7 +294,7 @@ def test_a_lock_that_one_may_not_write_can_still_be_asked(folder: HotFolder, mon
         def lock(self, path: bytes) -> int | None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-    looking, holder = Looking(Foreign(), settings), LocalFiles().lock_folder(settings.paths.state_bytes)
+    looking, holder = JobQueries(Foreign(), settings), LocalFiles().lock_folder(settings.paths.state_bytes)
     assert looking.daemon_runs()
     os.close(holder)
     assert not looking.daemon_runs()

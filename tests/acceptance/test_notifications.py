@@ -32,7 +32,7 @@ def watched(tmp_path, monkeypatch):
         yield folder, said
 
 
-def told(said: Path) -> list[list[str]]:
+def shown_notifications(said: Path) -> list[list[str]]:
     return [json.loads(line) for line in said.read_text().splitlines()] if said.exists() else []
 
 
@@ -44,8 +44,8 @@ def test_what_is_done_and_what_failed_is_told_once_each(watched: tuple[QuickFold
     folder.write("one.png", b"good 1", folder="Holiday")
     folder.write("two.png", b"good 2", folder="Holiday")
     folder.write("job.yaml", folder="Holiday")
-    until(lambda: len(told(said)) >= 3, 40)
-    notes = dict(told(said))
+    until(lambda: len(shown_notifications(said)) >= 3, 40)
+    notes = dict(shown_notifications(said))
     assert set(notes) == {"Multiplane: layers", "Multiplane: a picture failed", "Multiplane: a batch is done"}
     assert notes["Multiplane: layers"].startswith("The layers are there: beach $(id) 日本.png")
     failed = notes["Multiplane: a picture failed"]
@@ -55,4 +55,4 @@ def test_what_is_done_and_what_failed_is_told_once_each(watched: tuple[QuickFold
     # The daemon waited for none of it, and goes on.
     folder.pair("later.png")
     folder.done("later.png")
-    until(lambda: len(told(said)) == 4, 20)
+    until(lambda: len(shown_notifications(said)) == 4, 20)

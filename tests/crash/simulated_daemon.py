@@ -87,7 +87,7 @@ class Users:
 class NoWakeup:
     """Replaces the wake-up pipe: nothing is watched."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         raise AssertionError("nothing is watched here")
 
 

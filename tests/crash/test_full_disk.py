@@ -102,7 +102,7 @@ def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "_pipeline", lambda *_: Answer(failure="not asked"))
 
 
-def check_told(home: SmallHome) -> None:
+def check_reported(home: SmallHome) -> None:
     """Every view and command says why nothing happens."""
     wait_until(home.is_paused, 10)
     assert "Free some space" in home.health()["hint"]
@@ -127,7 +127,7 @@ def test_full_before_a_picture_is_accepted_it_stays_in_the_inbox_and_says_why(ho
     wait_until(home.is_paused, 10)
     home.drop("early", b"good early", "id: early\n")
     wait_until(lambda: any("disk of the outbox is full" in item["reason"] for item in home.health()["waiting"]), 10)
-    check_told(home)
+    check_reported(home)
     assert not home.jobs()
     home.check_visible()
     home.make_room()
@@ -144,7 +144,7 @@ def test_full_while_a_picture_is_being_accepted_it_goes_on_when_there_is_room(ho
     assert any("cannot be moved into the outbox" in sentence for sentence in said)
     home.check_visible()
     home.fill()
-    check_told(home)
+    check_reported(home)
     home.make_room()
     check_done(home, "claimed")
     assert not (home.inbox / "claimed.jpg").exists()
@@ -157,7 +157,7 @@ def test_full_while_a_picture_is_processed_it_is_no_attempt_and_runs_again(home,
     home.fill()
     gate.touch()
     wait_until(lambda: home.has("running", "pending"), 10)
-    check_told(home)
+    check_reported(home)
     home.check_visible()
     home.make_room()
     check_done(home, "running")
@@ -170,7 +170,7 @@ def test_full_while_a_result_is_published_it_appears_whole_and_its_status_with_i
     home.fill()
     gate.touch()
     wait_until(lambda: (home.outbox / "result" / "result").exists(), 10)
-    check_told(home)
+    check_reported(home)
     home.check_visible()
     home.make_room()
     check_done(home, "result")

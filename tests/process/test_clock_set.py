@@ -10,7 +10,7 @@ import pytest
 from job_records import ERROR, accepted, entries
 from service_scene import Scene
 
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import silence
 from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJob, Started
 from daemon.contract.status import Status
@@ -102,7 +102,7 @@ def test_jobs_promises_no_wait_of_a_day_after_the_clock_was_set_back(scene: Scen
     monkeypatch.setattr("daemon.clock.now", lambda: "2026-01-31T12:00:00.000Z")
     scene.ledger.record(AttemptEnded(job="j", error=ERROR, counts=True, retry_at=NOW + 10.0))
     monkeypatch.setattr("time.time", lambda: NOW - DAY)
-    (told,) = Looking(scene.fs, scene.settings).statuses(0, 10)
+    (told,) = JobQueries(scene.fs, scene.settings).statuses(0, 10)
     assert told.queue_position is None
     assert datetime.fromisoformat(told.retry_at).timestamp() == NOW - DAY + 10.0
 

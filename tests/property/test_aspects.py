@@ -88,11 +88,11 @@ def test_moving_the_layers_of_any_aspect_apart_opens_no_holes(short, long, turne
 def test_the_guess_of_a_strip_is_small_and_can_be_layered(shape, turned):
     height, width = shape[::-1] if turned else shape
     rgb = np.random.default_rng(2).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    guess = cues.read(rgb, fetch="x").values
-    assert guess.size <= 256 * 1024
-    assert np.isfinite(guess).all()
+    estimate = cues.read(rgb, fetch="x").values
+    assert estimate.size <= 256 * 1024
+    assert np.isfinite(estimate).all()
     if height * width < 100_000:
-        recomposes(rgb, guess, 3)
+        recomposes(rgb, estimate, 3)
 
 
 @settings(max_examples=25, deadline=None)

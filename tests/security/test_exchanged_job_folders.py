@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import common
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Ended
 from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree
@@ -236,6 +236,6 @@ def test_a_verb_reads_no_status_through_a_link(scene, victim, tmp_path, monkeypa
     monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
     monkeypatch.setattr(common, "fs", LocalFiles())
     settings = common.settings_at(tmp_path)
-    assert Looking(common.fs, settings).status("a") is not None
+    assert JobQueries(common.fs, settings).status("a") is not None
     replace_by_link(scene.root / "a", victim)
-    assert Looking(common.fs, settings).status("a") is None
+    assert JobQueries(common.fs, settings).status("a") is None

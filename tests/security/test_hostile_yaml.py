@@ -148,8 +148,8 @@ def read_to_the_end(parser):
 @pytest.mark.parametrize("pattern", [b"[", b"{", b"- ", b"? ", b"{a: ", b"[{"])
 def test_what_is_nested_too_deeply_is_not_read_to_the_end(pattern):
     text = full(pattern).decode()
-    parser = yaml_subset.PlainParser(text, max_depth=3)
-    with pytest.raises(yaml_subset.NotPlain):
+    parser = yaml_subset.SubsetParser(text, max_depth=3)
+    with pytest.raises(yaml_subset.OutsideSubset):
         read_to_the_end(parser)
     assert parser.index < 100
 
@@ -157,7 +157,7 @@ def test_what_is_nested_too_deeply_is_not_read_to_the_end(pattern):
 def test_nothing_is_given_from_behind_the_first_fault():
     entries = yaml_subset.entries(b"seed: 1\nmode: &x painterly\nid: a\n", max_depth=3)
     assert next(entries).key == "seed"
-    with pytest.raises(yaml_subset.NotPlain):
+    with pytest.raises(yaml_subset.OutsideSubset):
         next(entries)
     assert next(entries, None) is None
 

@@ -92,7 +92,7 @@ class Workers:
 class NoWakeup:
     """Replaces the wake-up pipe, and holds no descriptors."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         raise AssertionError("nothing is watched here")
 
 

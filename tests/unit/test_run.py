@@ -160,7 +160,7 @@ def test_the_page_links_to_the_layered_file_that_was_written(tmp_path: Path) -> 
         assert (f'"{written}"' in page, f'"{other}"' in page) == (True, False)
 
 
-@pytest.mark.parametrize("way", ["guessed", "given", "painted"])
+@pytest.mark.parametrize("way", ["estimated", "given", "painted"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (40, 1200), (1200, 40), (3, 8000)])
 def test_a_strip_goes_through_the_whole_recipe(tmp_path: Path, shape: tuple[int, int], way: str) -> None:
     """With estimated and given depth, painted or not, with the layered file, the page and the contact sheet."""

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.render import cell, now, remark, state_cell
 from daemon.contract.status import ENDED, State, Status
@@ -30,13 +30,13 @@ def jobs(
 ) -> None:
     """List the jobs: running, pending in order, then ended ones, most recent first."""
     settings = settings_in_use(home)
-    looking = Looking(fs, settings)
-    batches = looking.batches(batch) if batch is not None else None
+    queries = JobQueries(fs, settings)
+    batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
         tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
         raise typer.Exit(1)
     # One more than the page shows, to know whether there is another page.
-    found = looking.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
+    found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
     shown = found[:PAGE]
     if json:
         print_json(shown)
@@ -44,7 +44,7 @@ def jobs(
     if not shown:
         err.print("No jobs." if page == 1 else "No more jobs.")
         return
-    halt = standstill(settings, looking, now()) if any(status.state not in ENDED for status in shown) else None
+    halt = standstill(settings, queries, now()) if any(status.state not in ENDED for status in shown) else None
     if halt:
         err.print(printable(halt.sentence), markup=False)
     out.print(listing(shown, out.width, halt), soft_wrap=False)

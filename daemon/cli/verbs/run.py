@@ -8,7 +8,7 @@ import typer
 from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.startup_refusal import explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.errors import Refusal
@@ -41,7 +41,7 @@ def run(
     try:
         settings = settings_at(home)
         _start_log(settings, terminal=not launchd)
-        if not no_model and sys.stdin.isatty() and sys.stderr.isatty() and not Looking(fs, settings).daemon_runs():
+        if not no_model and sys.stdin.isatty() and sys.stderr.isatty() and not JobQueries(fs, settings).daemon_runs():
             fetch_default_model(settings)
         service = assemble(settings, fs)
     except Refusal as refusal:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import put, take_away
@@ -75,7 +75,7 @@ def install(
             hint="Move it, or choose another --home (a new folder in your user folder), or use --anyway.",
             exit_status=1,
         )
-    if Looking(fs, settings).daemon_runs() and not is_managed(its):
+    if JobQueries(fs, settings).daemon_runs() and not is_managed(its):
         raise Refusal(
             "a daemon already runs for this home, started by hand",
             hint="Stop it first (Ctrl-C where it runs), then install the service.",
@@ -87,7 +87,7 @@ def install(
     make_folders(fs, os.fsencode(os.path.dirname(facts.errors)))
     make_folders(fs, os.fsencode(its.path().parent))
     write_atomic(fs, os.fsencode(its.path()), its.content(facts), durable=True)
-    before = Looking(fs, settings).health()
+    before = JobQueries(fs, settings).health()
     try:
         perform(its.steps("install"))
     except Refusal:
@@ -179,10 +179,10 @@ def _act(action: Action, home: Path | None) -> None:
     settings, its = settings_of(home), manager()
     if not _check_home(its, settings):
         raise Refusal("the service is not installed", hint="Install it with: multiplane service install", exit_status=1)
-    if action == "start" and Looking(fs, settings).daemon_runs():
+    if action == "start" and JobQueries(fs, settings).daemon_runs():
         out.print("It is already running.")
         return
-    before = Looking(fs, settings).health()
+    before = JobQueries(fs, settings).health()
     perform(its.steps(action))
     if action == "stop":
         out.print("Stopped. It starts again at the next login; multiplane service uninstall removes it.")
@@ -192,14 +192,14 @@ def _act(action: Action, home: Path | None) -> None:
 
 def _await_start(settings: Settings, before: Health | None) -> None:
     """Wait until the daemon reports that it works, or why not. `before`: daemon.json from before the start."""
-    looking, deadline = Looking(fs, settings), time.monotonic() + _START_SECONDS
+    queries, deadline = JobQueries(fs, settings), time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        health = looking.health()
+        health = queries.health()
         # Tell the two reports apart by the process, not by the time: the clock may have been set in between.
         if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
             if health.state == "refused":
                 raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
-            if looking.daemon_runs() and health.state not in ("starting", "stopped"):
+            if queries.daemon_runs() and health.state not in ("starting", "stopped"):
                 out.print(
                     f"The daemon is running (process {health.pid}) and watches {printable(str(settings.paths.inbox))}",
                     markup=False,

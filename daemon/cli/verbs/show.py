@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.render import local, now, progress_text
 from daemon.clock import hour, written
@@ -42,21 +42,21 @@ def show(
 ) -> None:
     """Show the history of one job: what was asked, what happened when, how it ended."""
     settings = settings_in_use(home)
-    looking = Looking(fs, settings)
-    job = looking.job(job_id) if is_job_id(job_id) else None
+    queries = JobQueries(fs, settings)
+    job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        tell_error(*no_such_job(looking, job_id))
+        tell_error(*no_such_job(queries, job_id))
         raise typer.Exit(1)
-    status, folder = _status(looking, job), settings.paths.outbox / job_id
+    status, folder = _status(queries, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
-    story = [entry for entry in looking.history.story(job_id) if not isinstance(entry.record, LiveJob)]
+    story = [entry for entry in queries.history.story(job_id) if not isinstance(entry.record, LiveJob)]
     if json:
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
         print_json({"status": status.model_dump(mode="json"), "events": events})
         return
-    halt = standstill(settings, looking, now()) if status.state not in ENDED else None
+    halt = standstill(settings, queries, now()) if status.state not in ENDED else None
     lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
@@ -99,12 +99,12 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
         yield "note", warning
 
 
-def _status(looking: Looking, job: Job) -> Status:
+def _status(queries: JobQueries, job: Job) -> Status:
     """The current status of a job: its progress is in its status file, its queue position in the journal."""
     if job.state == "processing":
-        return looking.status(job.job_id) or status_of(job)
+        return queries.status(job.job_id) or status_of(job)
     second = now().timestamp()
-    line = in_line(looking.history.now().queue, by_the_clock(second)) if job.state == "pending" else ()
+    line = in_line(queries.history.now().queue, by_the_clock(second)) if job.state == "pending" else ()
     position = next((place for other, place in line if other.job_id == job.job_id), None)
     return status_of(job, position=position, at=second)
 

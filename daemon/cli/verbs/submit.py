@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
@@ -85,7 +85,7 @@ def submit(
             for one in dropped:
                 err.print(f"{one.job_id} is already in the inbox.", markup=False)
             raise
-    if not wait and not Looking(fs, settings).daemon_runs():
+    if not wait and not JobQueries(fs, settings).daemon_runs():
         err.print("The daemon isn't running; it takes the pictures when it starts (multiplane run).")
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience)

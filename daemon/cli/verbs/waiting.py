@@ -4,7 +4,7 @@ from rich import box
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
 from daemon.cli.render import now
 from daemon.outbox import Waiting
@@ -18,7 +18,7 @@ _BARE_HINT = (
 def waiting(home: Home = None, json: Json = False) -> None:
     """List what is still in the inbox, and why."""
     settings = settings_in_use(home)
-    snapshot = SnapshotReader(settings, Looking(fs, settings)).look(now())
+    snapshot = SnapshotReader(settings, JobQueries(fs, settings)).look(now())
     items = snapshot.waiting
     if json:
         print_json(list(items))

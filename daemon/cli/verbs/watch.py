@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
 from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.contract.records import Job
@@ -79,8 +79,8 @@ class Scenes:
     """Reads one home repeatedly; of the journal only what is new, and not too often."""
 
     def __init__(self, settings: Settings) -> None:
-        self._looking = Looking(fs, settings)
-        self._reader = SnapshotReader(settings, self._looking)
+        self._queries = JobQueries(fs, settings)
+        self._reader = SnapshotReader(settings, self._queries)
         self._journal = settings.paths.journal_bytes
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
@@ -100,7 +100,7 @@ class Scenes:
         self._read_journal()
         snapshot = self._reader.look(at)
         second = at.timestamp()
-        running = [self._looking.status(status.job_id) or status for status in self._running]
+        running = [self._queries.status(status.job_id) or status for status in self._running]
         return Scene(
             at=at.isoformat(),
             alive=snapshot.alive,
@@ -122,12 +122,12 @@ class Scenes:
         began = time.monotonic()
         if began < self._again or (mark := self._mark()) == self._seen:
             return
-        jobs = self._looking.history.now()
+        jobs = self._queries.history.now()
         self._running = tuple(status_of(job) for job in jobs.live.values() if job.state == "processing")
         pending = list(jobs.queue)
         self._queue, self._queue_total = pending[:_MAX_ROWS], len(pending)
         self._returned, self._returned_total = list(jobs.returned.values())[:_MAX_ROWS], len(jobs.returned)
-        self._ended = tuple(status_of(job) for job in self._looking.history.ended(_MAX_ROWS))
+        self._ended = tuple(status_of(job) for job in self._queries.history.ended(_MAX_ROWS))
         self._seen = mark
         took = time.monotonic() - began
         self._again = time.monotonic() + took / _JOURNAL_SHARE

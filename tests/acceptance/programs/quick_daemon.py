@@ -48,7 +48,7 @@ def main() -> int:
         settle_local=0.3,
         settle_closed=0.3,
         batch_quiet=0.5,
-        batch_farewell=0.8,
+        batch_done_after=0.8,
         empty_hold=1.0,
         empty_sidecar_hold=0.5,
         outside_pause=0.2,

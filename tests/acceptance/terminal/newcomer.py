@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import weights
 from tests.acceptance.home import HotFolder
-from tests.acceptance.terminal.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain_lines
 
 NAME = "depth-anything-v2-small"
 SHIPPED = weights.catalogue().models[NAME]
@@ -27,7 +27,7 @@ def is_installed(home: HotFolder) -> bool:
 
 def sentences(said: str, name: str = "model") -> list[str]:
     """The lines of a terminal that mention the model, unwrapped."""
-    return [line for line in plain(said) if name in line and "Asking" not in line]
+    return [line for line in plain_lines(said) if name in line and "Asking" not in line]
 
 
 def run_on_terminal(home: HotFolder, *arguments: str) -> tuple[int, str]:

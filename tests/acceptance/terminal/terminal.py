@@ -60,6 +60,6 @@ class Terminal:
         return self.process.returncode
 
 
-def plain(said: str) -> list[str]:
+def plain_lines(said: str) -> list[str]:
     """The lines without colours and other controls."""
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said))

@@ -15,7 +15,7 @@ import pytest
 
 from tests.acceptance.home import HotFolder, until
 from tests.acceptance.terminal.newcomer import is_installed, models_of, run_on_terminal
-from tests.acceptance.terminal.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain_lines
 from tests.process.models.hub import Hub
 
 
@@ -23,7 +23,7 @@ def test_a_hub_that_is_too_slow_is_given_up_and_the_next_run_goes_on_with_what_c
     hub.drips["model.safetensors"] = (1000, 0.2)  # 5 kB a second
     status, said = run_on_terminal(newcomer)
     assert status == 0
-    (line,) = (line for line in plain(said) if "No depth model yet" in line)
+    (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
     assert "is too slow" in line
     (part,) = models_of(newcomer).glob(".fetch-*/.*.part")
     kept = part.stat().st_size
@@ -115,7 +115,7 @@ def test_a_disk_without_room_for_the_model_is_told_before_anything_comes(newcome
         newcomer.settings["MULTIPLANE_FOLDERS__MODELS"] = str(disk.place / "models")
         status, said = run_on_terminal(newcomer)
         assert status == 0
-        (line,) = (line for line in plain(said) if "No depth model yet" in line)
+        (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
         assert "not enough space" in line
         assert hub.downloads("model.safetensors") == []
     finally:
@@ -131,7 +131,7 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_room_is_all_that_is_missing
         hub.stalls.clear()
         hub.go_on.set()
         assert terminal.end() == 0
-        (line,) = (line for line in plain(terminal.said) if "No depth model yet" in line)
+        (line,) = (line for line in plain_lines(terminal.said) if "No depth model yet" in line)
         assert "is full" in line
         (disk.place / "filler").unlink()
         goes_on(newcomer, hub)

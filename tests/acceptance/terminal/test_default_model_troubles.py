@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.home import HotFolder, picture
 from tests.acceptance.terminal.newcomer import REPO, closed_address, is_installed, manifest, run_on_terminal, type_elsewhere
-from tests.acceptance.terminal.terminal import plain
+from tests.acceptance.terminal.terminal import plain_lines
 from tests.process.models.hub import Hub
 
 
@@ -74,7 +74,7 @@ def test_whatever_the_hub_does_one_line_tells_it_and_work_goes_on(newcomer: HotF
     newcomer.drop("photo.png", picture())
     status, said = run_on_terminal(newcomer)
     assert status == 0, said
-    (line,) = (line for line in plain(said) if "No depth model yet" in line)
+    (line,) = (line for line in plain_lines(said) if "No depth model yet" in line)
     assert why in line
     assert "Traceback" not in said
     assert manifest(newcomer, "photo.png")["depth"]["source"] == "heuristic"

@@ -14,7 +14,7 @@ from daemon.doctor.model import Report
 from daemon.outbox import Waiting
 from daemon.stats import Stats
 from tests.acceptance.home import HotFolder, picture, until
-from tests.acceptance.terminal.terminal import Terminal, plain
+from tests.acceptance.terminal.terminal import Terminal, plain_lines
 
 HOME = "\x1b[H"
 ENTER_SCREEN, LEAVE_SCREEN, HIDE_CURSOR, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"
@@ -48,7 +48,7 @@ def test_watch_shows_it_all_and_leaves_the_terminal_as_it_was(used: HotFolder, c
     assert seen.said.rindex(SHOW_CURSOR) > seen.said.rindex(HIDE_CURSOR)
     assert "Traceback" not in seen.said
     frames = seen.said.split(ENTER_SCREEN)[1].split(LEAVE_SCREEN)[0].split(HOME)
-    assert max(len(line) for frame in frames for line in plain(frame)) <= columns
+    assert max(len(line) for frame in frames for line in plain_lines(frame)) <= columns
 
 
 def test_watch_follows_a_job_to_its_end(used: HotFolder) -> None:
@@ -83,7 +83,7 @@ def test_watch_without_a_terminal_is_one_look(used: HotFolder) -> None:
 def test_every_screen_fits_its_terminal(used: HotFolder, verb, columns, expected) -> None:
     seen = Terminal(used, *verb.split(), columns=columns)
     assert seen.end() == 0, seen.said
-    lines = plain(seen.said)
+    lines = plain_lines(seen.said)
     assert max(map(len, lines)) <= columns, lines
     assert any(expected in line for line in lines)
     assert "\u202e" not in seen.said
@@ -139,7 +139,7 @@ def test_the_log_is_followed_also_into_a_new_file(folder: HotFolder) -> None:
     until(lambda: "four" in seen.read())
     seen.process.send_signal(signal.SIGINT)
     assert seen.end() == 0
-    assert plain(seen.said)[:3] == ["two", "three", "four"]
+    assert plain_lines(seen.said)[:3] == ["two", "three", "four"]
 
 
 def test_a_daemon_that_is_gone_is_told_by_status_and_watch(folder: HotFolder) -> None:

@@ -38,7 +38,7 @@ class Drop:
     handled: dict[str, float] = field(default_factory=dict)
     starts: int = 0
 
-    def told(self, prefix: str) -> str:
+    def summary(self, prefix: str) -> str:
         """The handling times of the files whose names begin with this, as text."""
         names = [name for name in self.dropped if name.startswith(prefix)]
         times = sorted(self.handled[name] - self.dropped[name] for name in names if name in self.handled)
@@ -88,8 +88,8 @@ def watched(drop: Callable[[str], float], look: Callable[[Drop], None], used: Ca
     is_quiet = time.monotonic() < began + OTHERS_SECONDS
     what = "missed" if is_quiet else f"not handled after {OTHERS_SECONDS:.0f} s:"
     last = max(found.handled.values(), default=began) - began
-    note = f"{OTHERS:,} at once: {what} {found.lacking:,}, {found.told('all')}, the last after {last:.1f} s"
-    return found, f"one by one: {found.told('single')}; {note}"
+    note = f"{OTHERS:,} at once: {what} {found.lacking:,}, {found.summary('all')}, the last after {last:.1f} s"
+    return found, f"one by one: {found.summary('single')}; {note}"
 
 
 def ourselves() -> tuple[bool, str]:

@@ -1,7 +1,7 @@
-"""Learned depth at full size: seconds and memory of one look and of several, on a 12-megapixel photo; and how good the guess is.
+"""Learned depth at full size: time and memory of one pass and of several at 12 megapixels; and how good the estimate is.
 
 Run: python -m tests.benchmarks.depth.bench_depth
-The guess without a model is scored on the sample pictures with true depth: the share of point pairs in the right order, ties
+The estimate without a model is scored on the sample pictures with true depth: the share of point pairs in the right order, ties
 counting half, for the ground plane alone and for what the product does. Nothing is tuned to single pictures.
 The network is Depth Anything V2 Small, built from its configuration with random weights: as large and as slow as the real one.
 """
@@ -107,25 +107,25 @@ def true_depths() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def in_order(guess: np.ndarray, truth: np.ndarray, pairs: int = 40_000) -> float:
-    """Share of random pairs of pixels, more than 5 % of the whole range apart, that the guess has in the right order."""
+def in_order(estimate: np.ndarray, truth: np.ndarray, pairs: int = 40_000) -> float:
+    """Share of random pairs of pixels, more than 5 % of the whole range apart, that the estimate has in the right order."""
     known = np.flatnonzero(np.isfinite(truth))
     first, second = np.random.default_rng(0).choice(known, (2, pairs))
     wanted = truth.ravel()[first] - truth.ravel()[second]
-    got = cv2.resize(guess, truth.shape[::-1], interpolation=cv2.INTER_LINEAR).ravel()
+    got = cv2.resize(estimate, truth.shape[::-1], interpolation=cv2.INTER_LINEAR).ravel()
     far, near = np.nanquantile(truth, (0.02, 0.98))
     right = np.sign(got[first] - got[second]) * np.sign(wanted)
     return float(((right + 1) / 2)[np.abs(wanted) > 0.05 * (near - far)].mean())
 
 
-def score_the_guess() -> None:
-    """Print the score of the ground plane alone and of the product's guess, picture by picture."""
+def score_the_estimate() -> None:
+    """Print the score of the ground plane alone and of the product's estimate, picture by picture."""
     rows = []
     for name, (rgb, truth) in true_depths().items():
         rows.append((in_order(cues.ramp(*rgb.shape[:2]), truth), in_order(cues.read(rgb, fetch="").values, truth)))
-        print(f"depth: {name:18s} ground plane alone {rows[-1][0]:.3f}, the guess {rows[-1][1]:.3f}")
-    plane, guess = np.mean(rows, axis=0)
-    print(f"depth: {'on the mean':18s} ground plane alone {plane:.3f}, the guess {guess:.3f}")
+        print(f"depth: {name:18s} ground plane alone {rows[-1][0]:.3f}, the estimate {rows[-1][1]:.3f}")
+    plane, estimate = np.mean(rows, axis=0)
+    print(f"depth: {'on the mean':18s} ground plane alone {plane:.3f}, the estimate {estimate:.3f}")
 
 
 def main() -> None:
@@ -133,7 +133,7 @@ def main() -> None:
     if "--look" in sys.argv:
         look(*sys.argv[-2:])
         return
-    score_the_guess()
+    score_the_estimate()
     with tempfile.TemporaryDirectory(prefix="multiplane-bench-") as place:
         build(Path(place))
         for quality in ("fast", "best"):

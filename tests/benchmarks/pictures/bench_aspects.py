@@ -1,4 +1,4 @@
-"""Layering and guessing strips: time per pixel against a square of as many pixels, python -m tests.benchmarks aspects.
+"""Layering and estimating strips: time per pixel against a square of as many pixels, python -m tests.benchmarks aspects.
 
 The bar: a strip takes at most twice a square's time per pixel.
 """
@@ -16,7 +16,7 @@ BAR = 2.0
 
 
 def seconds(height: int, width: int) -> tuple[float, float]:
-    """Seconds for guessing the depth of a noisy picture, and for layering it with depth in steps.
+    """Seconds for estimating the depth of a noisy picture, and for layering it with depth in steps.
 
     A tall picture has the steps of the wide one, turned: the time grows with the length of the borders between layers, and nine
     steps across a tall strip would have four times the wide one's.
@@ -27,9 +27,9 @@ def seconds(height: int, width: int) -> tuple[float, float]:
     depth = ((along % 3 + across % 2) / 3).astype(np.float32)
     start = time.perf_counter()
     cues.read(rgb, fetch="none")
-    guessed = time.perf_counter()
+    estimated = time.perf_counter()
     layer_picture(rgb, None, depth, None, num_layers=4)
-    return guessed - start, time.perf_counter() - guessed
+    return estimated - start, time.perf_counter() - estimated
 
 
 def main() -> None:
@@ -39,12 +39,12 @@ def main() -> None:
     for short in SHORT_SIDES:
         long = PIXELS // short
         for height, width in {(short, long): 0, (long, short): 0}:
-            guess, layers = seconds(height, width)
-            total = (guess + layers) / (height * width) * 1e6
+            estimate, layers = seconds(height, width)
+            total = (estimate + layers) / (height * width) * 1e6
             square = square or total
             verdict = "" if total <= BAR * square else f"  ABOVE {BAR:.0f} TIMES"
             print(
-                f"{width:6d} × {height:<6d} guess {guess:6.2f} s, layers {layers:6.2f} s, {total:5.2f} µs/pixel, "
+                f"{width:6d} × {height:<6d} estimate {estimate:6.2f} s, layers {layers:6.2f} s, {total:5.2f} µs/pixel, "
                 f"{total / square:4.2f} times the square{verdict}",
                 flush=True,
             )

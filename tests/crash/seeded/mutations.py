@@ -152,8 +152,8 @@ MUTATIONS = (
     _one(
         "the folders of a claim are not made durable before the files move in",
         "daemon/claiming/claims.py",
-        "Claims._make_room",
-        Drop("anchor"),
+        "Claims._make_job_folders",
+        Drop("sync_job_folders"),
     ),
     _one(
         "the moves are not made durable before the claim is recorded",
@@ -165,7 +165,7 @@ MUTATIONS = (
         "the claim is recorded before the files move",
         "daemon/claiming/claims.py",
         "Claims._finish",
-        Insert(_CLAIM_AT_ONCE, after="_make_room"),
+        Insert(_CLAIM_AT_ONCE, after="_make_job_folders"),
     ),
     _one(
         "a half-done claim is not rolled forward",

@@ -121,9 +121,9 @@ def test_a_broken_connection_is_gone_on_with_at_the_byte_where_it_broke(hub, tmp
 
 def test_a_connection_that_keeps_breaking_is_told_and_what_came_is_kept(hub, tmp_path):
     hub.cuts["model.safetensors"] = [100_000] + [0] * 4
-    with pytest.raises(Refusal, match="cannot be reached") as told:
+    with pytest.raises(Refusal, match="cannot be reached") as excinfo:
         fetch(tmp_path)
-    assert "kept" in told.value.hint
+    assert "kept" in excinfo.value.hint
     assert not weights.installed("m", str(tmp_path / "models"), listed())
     hub.asked.clear()
     heard = Heard()
@@ -177,9 +177,9 @@ def test_a_disk_that_fills_up_on_the_way_is_told(hub, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(hub_client, "download", full)
-    with pytest.raises(DiskFull, match="is full") as told:
+    with pytest.raises(DiskFull, match="is full") as excinfo:
         fetch(tmp_path)
-    assert "kept" in told.value.own_hint
+    assert "kept" in excinfo.value.own_hint
 
 
 def test_a_busy_server_is_asked_again(hub, tmp_path):
@@ -264,12 +264,12 @@ def test_an_answer_that_is_not_a_hubs_is_told(hub, tmp_path, answer):
 @pytest.mark.parametrize("portal", ["page", "redirect", "file"])
 def test_the_log_in_page_of_a_network_is_called_that(hub, tmp_path, portal):
     hub.portal = portal
-    with pytest.raises(Refusal) as told:
+    with pytest.raises(Refusal) as excinfo:
         fetch(tmp_path)
-    assert told.value.message == (
+    assert excinfo.value.message == (
         f"A web page came instead of an answer from the hub at {hub.address}: probably the log-in page of this network."
     )
-    assert "log in to the network" in told.value.hint
+    assert "log in to the network" in excinfo.value.hint
     hub.portal = None
     assert fetch(tmp_path)[1]
 

@@ -181,10 +181,10 @@ def test_a_job_without_weights_opens_no_connection(tmp_path, tiny_depth, photo):
 
 def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tmp_path, photo):
     with Hub({"stable-diffusion-v1-5/stable-diffusion-v1-5": {}}) as hub:
-        told = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
-    assert told.error.code == "weights_missing"
-    assert told.error.message == "The weights of stable-diffusion-1.5 are not installed."
-    assert told.error.hint == "Run: multiplane models fetch stable-diffusion-1.5, then: multiplane retry ID."
+        event = work(tmp_path, trapped(tmp_path, hub), "light", status=32, mode="painterly", style="charcoal")
+    assert event.error.code == "weights_missing"
+    assert event.error.message == "The weights of stable-diffusion-1.5 are not installed."
+    assert event.error.hint == "Run: multiplane models fetch stable-diffusion-1.5, then: multiplane retry ID."
     nothing_was_asked(tmp_path, hub)
 
 

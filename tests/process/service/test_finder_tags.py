@@ -125,7 +125,7 @@ def test_only_disks_that_hold_them_get_tags(kind, holds) -> None:
 
 
 @pytest.fixture
-def told(folder, tmp_path):
+def record_all(folder, tmp_path):
     """Jobs, and what hears of them; `folder` is that of the job named job."""
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": ""})
     jobs = Jobs()
@@ -140,7 +140,7 @@ def told(folder, tmp_path):
     return record
 
 
-def test_the_colour_follows_the_state_of_the_job(folder, told) -> None:
+def test_the_colour_follows_the_state_of_the_job(folder, record_all) -> None:
     seen = []
     for records in (
         (accepted("job"),),
@@ -148,39 +148,39 @@ def test_the_colour_follows_the_state_of_the_job(folder, told) -> None:
         (Started(job="job", attempt="x"),),
         (publishing("job"), Ended(job="job", state="completed")),
     ):
-        told(*records)
+        record_all(*records)
         seen.append(tags_of(folder))
     assert seen == [[], ["Pending\n5"], ["Processing\n4"], ["Completed\n2"]]
-    told(Requeued(job="job", value=replace(told.jobs.find("job"), state="pending", ended=None, published=None)))
+    record_all(Requeued(job="job", value=replace(record_all.jobs.find("job"), state="pending", ended=None, published=None)))
     assert tags_of(folder) == ["Pending\n5"]
 
 
-def test_colours_that_were_not_written_before_a_stop_are_written_at_the_next_start(folder, told) -> None:
-    told(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"))
-    told.jobs.apply(entries(Ended(job="job", state="cancelled"))[0])
+def test_colours_that_were_not_written_before_a_stop_are_written_at_the_next_start(folder, record_all) -> None:
+    record_all(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"))
+    record_all.jobs.apply(entries(Ended(job="job", state="cancelled"))[0])
     assert tags_of(folder) == ["Processing\n4"]
-    told.notifications.catch_up()
+    record_all.notifications.catch_up()
     assert tags_of(folder) == ["Cancelled\n1"]
 
 
-def test_a_folder_in_the_trash_is_no_trouble(folder, told) -> None:
-    told(accepted("job"), Claimed(job="job"))
+def test_a_folder_in_the_trash_is_no_trouble(folder, record_all) -> None:
+    record_all(accepted("job"), Claimed(job="job"))
     os.rmdir(folder)
-    told(Started(job="job", attempt="x"), Ended(job="job", state="cancelled"))
-    told(Removed(job="job"))
+    record_all(Started(job="job", attempt="x"), Ended(job="job", state="cancelled"))
+    record_all(Removed(job="job"))
     os.mkdir(folder)
-    told(accepted("job"), Claimed(job="job"))
+    record_all(accepted("job"), Claimed(job="job"))
     assert tags_of(folder) == ["Pending\n5"]
 
 
-def test_a_disk_that_refuses_is_told_once_and_stops_no_work(told, monkeypatch) -> None:
+def test_a_disk_that_refuses_is_told_once_and_stops_no_work(record_all, monkeypatch) -> None:
     def refuse(path: bytes, name: str, value: bytes) -> None:
         raise OSError(errno.EROFS, "Read-only file system", path)
 
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
     monkeypatch.setattr("daemon.notify.user_notifications.set_attribute", refuse)
-    told(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"), Ended(job="job", state="failed"))
+    record_all(accepted("job"), Claimed(job="job"), Started(job="job", attempt="x"), Ended(job="job", state="failed"))
     logger.remove(sink)
     assert len(lines) == 1
     assert "Read-only file system" in lines[0]

@@ -22,7 +22,7 @@ from tests.waiting import SLOWEST
 #: No test waits for one of these limits: who heeds a request or ends by itself has all the time that it takes on a slow machine.
 QUICK = {"grace_seconds": 300.0, "shutdown_grace_seconds": 300.0, "sample_seconds": 0.1, "start_seconds": 300.0, "threads": 1}
 #: For workers that nothing but SIGKILL ends, so that a test does not wait for the grace.
-DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
+SHORT_GRACE = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
 
 class SupervisedWorkers:
@@ -138,7 +138,7 @@ def end(daemon: subprocess.Popen, number: int) -> None:
     daemon.stdout.close()
 
 
-def deaf(pid: int) -> bool:
+def ignores_sigterm(pid: int) -> bool:
     """Does the process, a guardian, ignore SIGTERM already? See proc_pid_status(5); elsewhere: has it slept for a moment."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from supervised import deaf, drive, end, members, wait_until
+from supervised import drive, end, ignores_sigterm, members, wait_until
 
 from daemon.supervisor.supervisor import guardian_argv
 from tests.waiting import SLOWEST
@@ -71,7 +71,7 @@ def test_signals_to_the_group_do_not_end_the_guardian():
     watch, ours = guardian()
     with ours:
         # Only when it sleeps in its read has it set its signals.
-        wait_until(lambda: deaf(watch.pid), 5)
+        wait_until(lambda: ignores_sigterm(watch.pid), 5)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.killpg(watch.pid, number)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from supervised import DEAF, SupervisedWorkers, acting, deaf, members, wait_until
+from supervised import SHORT_GRACE, SupervisedWorkers, acting, ignores_sigterm, members, wait_until
 
 from daemon.supervisor import Cancelled, Completed, Failed
 from daemon.supervisor.states import Killed, Running, Stopping
@@ -30,7 +30,7 @@ def failed(tmp_path, behaviour, *, timeout=300.0, **rules) -> Failed:
 
 @pytest.mark.parametrize("behaviour", ["hang_in_c", "hang_in_regex"])
 def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behaviour):
-    supervised = SupervisedWorkers(tmp_path, acting(behaviour), **DEAF)
+    supervised = SupervisedWorkers(tmp_path, acting(behaviour), **SHORT_GRACE)
     supervised.start(timeout=200.0)
     (attempt,) = supervised.supervisor._jobs.values()
     supervised.loop(lambda: supervised.progress or (behaviour == "hang_in_regex" and isinstance(attempt._state, Running)))
@@ -44,7 +44,7 @@ def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behav
 
 
 def test_a_time_in_which_everything_stood_still_is_not_the_jobs(tmp_path):
-    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), sample_seconds=1.0, **DEAF)
+    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), sample_seconds=1.0, **SHORT_GRACE)
     supervised.start(timeout=30.0)
     supervised.loop(lambda: supervised.progress)
     for _ in range(2):
@@ -231,7 +231,7 @@ def test_the_detail_cannot_command_a_terminal(tmp_path):
     ],
 )
 def test_a_broken_word_is_a_crash_that_says_which(tmp_path, behaviour, sentence):
-    outcome = failed(tmp_path, behaviour, **DEAF if behaviour in ("result_then_hang", "close_events") else {})
+    outcome = failed(tmp_path, behaviour, **SHORT_GRACE if behaviour in ("result_then_hang", "close_events") else {})
     assert outcome.error.code == "worker_crashed"
     assert sentence in outcome.error.message
     assert outcome.error.message.endswith(".")
@@ -250,7 +250,7 @@ def test_a_worker_that_does_not_get_ready_is_ended_for_that_and_not_for_its_jobs
 def test_a_signal_to_the_whole_group_is_borne(tmp_path):
     supervised = SupervisedWorkers(tmp_path, acting("kill_the_group"))
     supervised.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    wait_until(lambda: deaf(supervised.supervisor._warm_workers[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
+    wait_until(lambda: ignores_sigterm(supervised.supervisor._warm_workers[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
     supervised.start()
     assert isinstance(supervised.end(), Completed)
 

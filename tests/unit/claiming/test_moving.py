@@ -7,7 +7,7 @@ import pytest
 from job_records import accepted, entries
 
 from daemon.claiming.inbox_folders import ExchangedError, InboxFolders
-from daemon.claiming.moving import Moved, Mover, PlantedError
+from daemon.claiming.moving import Moved, Mover, NameTakenError
 from daemon.contract.records import ClaimedFile
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
@@ -40,7 +40,7 @@ def names(folder) -> list[str]:
 
 def test_a_pair_is_moved_and_doing_it_again_changes_nothing(place):
     inbox, source, mover, job = place
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     for _ in range(2):
         assert mover.move(job) is Moved.WHOLE
         assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
@@ -48,16 +48,16 @@ def test_a_pair_is_moved_and_doing_it_again_changes_nothing(place):
 
 def test_a_half_done_claim_is_rolled_forward(place):
     inbox, source, mover, job = place
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     (inbox / "a.jpg").rename(source / "a.jpg")
-    mover.make_room(job, again=True)
+    mover.make_job_folder(job, again=True)
     assert mover.move(job) is Moved.WHOLE
     assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
 
 
 def test_the_old_name_of_a_moved_file_that_a_crash_left_is_removed(place):
     inbox, source, mover, job = place
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     os.link(inbox / "a.jpg", source / "a.jpg")
     mover.move(job)
     assert (names(inbox), names(source)) == ([], ["a.jpg", "a.yaml"])
@@ -67,7 +67,7 @@ def test_the_old_name_of_a_moved_file_that_a_crash_left_is_removed(place):
 def test_a_new_drop_of_the_same_name_size_and_time_stays_in_the_inbox(place, local):
     inbox, source, mover, job = place
     mover.folders = InboxFolders(LocalFiles(), os.fsencode(inbox), lambda: local)
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     mover.move(job)
     (inbox / "a.jpg").write_bytes(b"the mixture")
     os.utime(inbox / "a.jpg", ns=(0, job.image.mtime_ns))
@@ -79,7 +79,7 @@ def test_a_new_drop_of_the_same_name_size_and_time_stays_in_the_inbox(place, loc
 def test_a_file_that_changed_after_it_was_accepted_stays_where_it_is(place):
     inbox, source, mover, job = place
     (inbox / "a.yaml").write_bytes(b"depth: model\n")
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     assert mover.move(job) is Moved.WHOLE
     assert (names(inbox), names(source)) == (["a.yaml"], ["a.jpg"])
 
@@ -88,7 +88,7 @@ def test_a_pair_that_was_taken_back_leaves_no_folder(place):
     inbox, source, mover, job = place
     for path in inbox.iterdir():
         path.unlink()
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     assert mover.move(job) is Moved.TAKEN_BACK
     assert not source.parent.exists()
 
@@ -97,7 +97,7 @@ def test_what_somebody_put_into_the_folder_of_a_pair_that_was_taken_back_is_kept
     inbox, source, mover, job = place
     for path in inbox.iterdir():
         path.unlink()
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     (source / "theirs.txt").write_text("mine")
     assert mover.move(job) is Moved.WHOLE
     assert names(source) == ["theirs.txt"]
@@ -106,12 +106,12 @@ def test_what_somebody_put_into_the_folder_of_a_pair_that_was_taken_back_is_kept
 def test_a_folder_that_is_none_of_ours_is_not_moved_into(place):
     _inbox, source, mover, job = place
     source.parent.mkdir()
-    with pytest.raises(PlantedError):
-        mover.make_room(job, again=False)
+    with pytest.raises(NameTakenError):
+        mover.make_job_folder(job, again=False)
     source.parent.rmdir()
     source.parent.write_text("a file")
-    with pytest.raises(PlantedError):
-        mover.make_room(job, again=True)
+    with pytest.raises(NameTakenError):
+        mover.make_job_folder(job, again=True)
 
 
 class OtherDisk(LocalFiles):
@@ -137,7 +137,7 @@ class OtherDisk(LocalFiles):
 
 def test_a_copy_from_another_disk_that_broke_off_leaves_nothing_and_succeeds_later(place):
     inbox, source, mover, job = place
-    mover.make_room(job, again=False)
+    mover.make_job_folder(job, again=False)
     disk = OtherDisk()
     mover = Mover(disk, os.fsencode(inbox), Outbox(disk, os.fsencode(source.parents[1])))
     with pytest.raises(OSError, match="No space"):

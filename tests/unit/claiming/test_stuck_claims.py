@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.claims import GROUP, Claims
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles
@@ -235,7 +235,7 @@ def test_what_could_not_be_taken_is_listed_before_the_next_look_as_well(tmp_path
 
 def test_jobs_lists_what_is_accepted_and_not_moved(scene):
     scene.accept("a")
-    assert [status.job_id for status in Looking(scene.fs, scene.settings).statuses(0, 10)] == ["a"]
+    assert [status.job_id for status in JobQueries(scene.fs, scene.settings).statuses(0, 10)] == ["a"]
 
 
 def test_folders_take_turns_when_more_is_ready_than_can_be_taken():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from job_records import accepted
 
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Claimed, Ended, Job, Removed, Requeued, Started
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
@@ -19,7 +19,7 @@ ERROR = ErrorInfo(code="timeout", message="it took too long", hint="be patient")
 
 
 @pytest.fixture
-def looking(tmp_path: Path) -> Looking:
+def queries(tmp_path: Path) -> JobQueries:
     """Forty jobs over several segments, every third failed, every fifth of a batch; then one that runs and two that wait."""
     settings = load(tmp_path, {"MULTIPLANE_CONFIG": os.devnull})
     folder = settings.paths.journal_bytes
@@ -43,7 +43,7 @@ def looking(tmp_path: Path) -> Looking:
     record(*(accepted(name) for name in ("next", "last")), *(Claimed(job=name) for name in ("next", "last")))
     record(Started(job="job-00", attempt="x"))
     journal.close()
-    return Looking(LocalFiles(), settings)
+    return JobQueries(LocalFiles(), settings)
 
 
 def again(job: Job) -> Job:
@@ -59,15 +59,15 @@ def again(job: Job) -> Job:
     )
 
 
-def ids(looking: Looking, first: int, most: int, **only: object) -> list[str]:
-    return [status.job_id for status in looking.statuses(first, most, **only)]
+def ids(queries: JobQueries, first: int, most: int, **only: object) -> list[str]:
+    return [status.job_id for status in queries.statuses(first, most, **only)]
 
 
-def test_what_goes_on_comes_first_then_what_ended_last(looking: Looking) -> None:
-    everything = ids(looking, 0, 1000)
+def test_what_goes_on_comes_first_then_what_ended_last(queries: JobQueries) -> None:
+    everything = ids(queries, 0, 1000)
     assert everything[:3] == ["job-00", "next", "last"]
     assert everything[3:] == [f"job-{number:02}" for number in range(39, 1, -1)]
-    assert [(status.state, status.queue_position) for status in looking.statuses(0, 3)] == [
+    assert [(status.state, status.queue_position) for status in queries.statuses(0, 3)] == [
         ("processing", None),
         ("pending", 1),
         ("pending", 2),
@@ -75,28 +75,28 @@ def test_what_goes_on_comes_first_then_what_ended_last(looking: Looking) -> None
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 40])
-def test_pages_put_together_are_the_whole(looking: Looking, most: int) -> None:
-    pages = (ids(looking, first, most) for first in range(0, 60, most))
-    assert list(chain.from_iterable(pages)) == ids(looking, 0, 1000)
+def test_pages_put_together_are_the_whole(queries: JobQueries, most: int) -> None:
+    pages = (ids(queries, first, most) for first in range(0, 60, most))
+    assert list(chain.from_iterable(pages)) == ids(queries, 0, 1000)
 
 
-def test_only_those_that_were_asked_for(looking: Looking) -> None:
-    everything = looking.statuses(0, 1000)
+def test_only_those_that_were_asked_for(queries: JobQueries) -> None:
+    everything = queries.statuses(0, 1000)
     for state in ("processing", "pending", "completed", "failed", "cancelled"):
-        assert ids(looking, 0, 1000, state=state) == [each.job_id for each in everything if each.state == state]
-    assert ids(looking, 0, 1000, batches={"spring"}) == [each.job_id for each in everything if each.batch == "spring"]
-    assert ids(looking, 0, 9, state="failed", batches={"spring"}) == ["job-30", "job-15"]
-    assert ids(looking, 1, 9, state="failed", batches={"spring"}) == ["job-15"]
-    assert ids(looking, 0, 9, batches={"autumn"}) == []
+        assert ids(queries, 0, 1000, state=state) == [each.job_id for each in everything if each.state == state]
+    assert ids(queries, 0, 1000, batches={"spring"}) == [each.job_id for each in everything if each.batch == "spring"]
+    assert ids(queries, 0, 9, state="failed", batches={"spring"}) == ["job-30", "job-15"]
+    assert ids(queries, 1, 9, state="failed", batches={"spring"}) == ["job-15"]
+    assert ids(queries, 0, 9, batches={"autumn"}) == []
 
 
-def test_a_batch_is_known_only_if_there_was_one(looking: Looking) -> None:
-    assert looking.batches("spring") == {"spring"}
-    assert looking.batches("autumn") == set()
+def test_a_batch_is_known_only_if_there_was_one(queries: JobQueries) -> None:
+    assert queries.batches("spring") == {"spring"}
+    assert queries.batches("autumn") == set()
 
 
-def test_of_a_long_history_only_the_page_is_decoded(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_history_only_the_page_is_decoded(queries: JobQueries, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
     job = history.Outline.job
     monkeypatch.setattr(history.Outline, "job", lambda self, places: decoded.append(places[0].job) or job(self, places))
-    assert ids(looking, 30, 2) == decoded == ["job-12", "job-11"]
+    assert ids(queries, 30, 2) == decoded == ["job-12", "job-11"]

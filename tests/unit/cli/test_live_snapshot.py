@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
-from daemon.cli.job_queries import Looking
+from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
@@ -55,7 +55,7 @@ def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
 
 
 def look(settings: Settings) -> LiveSnapshot:
-    return SnapshotReader(settings, Looking(FS, settings)).look(now())
+    return SnapshotReader(settings, JobQueries(FS, settings)).look(now())
 
 
 def seen_here(settings: Settings) -> tuple[str, str]:
@@ -132,18 +132,18 @@ def test_what_only_a_daemon_is_missing_for_is_called_ready(settings: Settings) -
 
 
 def test_while_the_daemon_is_dead_silent_paused_or_offline_the_jobs_say_so(settings: Settings) -> None:
-    looking = Looking(FS, settings)
+    queries = JobQueries(FS, settings)
     tell(settings)
-    halt = standstill(settings, looking, now())
+    halt = standstill(settings, queries, now())
     assert (halt.word, halt.stale) == ("the daemon is not running", True)
     held = FS.lock_folder(settings.paths.state_bytes)
     try:
-        assert standstill(settings, looking, now()) is None
+        assert standstill(settings, queries, now()) is None
         tell(settings, age=FRESH_SECONDS + 5)
-        assert standstill(settings, looking, now()).word == "the daemon is silent"
+        assert standstill(settings, queries, now()).word == "the daemon is silent"
         for state in ("paused", "offline"):
             tell(settings, state=state, problem="no worker can be started", hint="Look at it.")
-            halt = standstill(settings, looking, now())
+            halt = standstill(settings, queries, now())
             assert (halt.word, halt.stale) == (state, False)
             assert halt.sentence == f"The daemon is {state}: no worker can be started. Look at it."
     finally:
@@ -181,7 +181,7 @@ def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pyte
     records = [record for job_id in ("runs", "first", "second") for record in (accepted(job_id), Claimed(job=job_id))]
     journal.append([*records, Started(job="runs", attempt="1")])
     journal.close()
-    runs, outbox = Looking(FS, settings).job("runs"), Outbox(FS, settings.paths.outbox_bytes)
+    runs, outbox = JobQueries(FS, settings).job("runs"), Outbox(FS, settings.paths.outbox_bytes)
     assert runs is not None
     (settings.paths.outbox / "runs").mkdir()
     outbox.write_status(status_of(runs, progress=Progress(stage="fill", fraction=0.23, eta_seconds=9.0)))

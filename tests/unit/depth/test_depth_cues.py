@@ -39,9 +39,9 @@ def test_more_pairs_than_by_chance_are_in_the_right_order():
         rgb = cv2.cvtColor(cv2.imread(str(SAMPLES / f"{scene}_rgb.png")), cv2.COLOR_BGR2RGB)
         alone = in_order(cues.ramp(*depth.shape), depth)
         scores.append((in_order(cues.read(rgb, fetch="m").values, depth), alone))
-    assert min(guess for guess, _ in scores) > 0.5, scores
-    assert all(guess > alone - 0.01 for guess, alone in scores), scores
-    assert np.mean([guess - alone for guess, alone in scores]) > 0.01, scores
+    assert min(estimate for estimate, _ in scores) > 0.5, scores
+    assert all(estimate > alone - 0.01 for estimate, alone in scores), scores
+    assert np.mean([estimate - alone for estimate, alone in scores]) > 0.01, scores
 
 
 def test_of_two_places_at_one_height_the_darker_is_nearer_and_the_ground_is_never_overruled():

@@ -38,8 +38,8 @@ def skyline(horizon, value):
 def person(field):
     """Someone with an arm at the hip: sky shows between arm and body."""
     field = ellipse(field, 0.7, 0.5, 0.6, 0.14, 0.5)
-    ring = ((X / WIDTH - 0.62) / 0.1) ** 2 + ((Y / HEIGHT - 0.4) / 0.12) ** 2
-    return np.where(ring < 0.3, 0, np.where(ring < 1, 0.72, field))
+    wake = ((X / WIDTH - 0.62) / 0.1) ** 2 + ((Y / HEIGHT - 0.4) / 0.12) ** 2
+    return np.where(wake < 0.3, 0, np.where(wake < 1, 0.72, field))
 
 
 def trunks(field):

@@ -89,16 +89,16 @@ def test_the_colour_profile_is_kept() -> None:
 
 
 @pytest.fixture(scope="module")
-def plain() -> np.ndarray:
+def reference_pixels() -> np.ndarray:
     return pixels(sheet(320, 240, 2))
 
 
 @pytest.mark.parametrize("title", ["", "x" * 500, "two\nlines\tand\0nothing", "中景 ‮ Ünïcode 🎞", "\ud800"])
-def test_any_title_stays_on_its_line(title: str, plain: np.ndarray) -> None:
+def test_any_title_stays_on_its_line(title: str, reference_pixels: np.ndarray) -> None:
     found = pixels(sheet(320, 240, 2, title))
-    assert found.shape == plain.shape
-    assert np.array_equal(found[120:], plain[120:])
-    assert np.array_equal(found[:, 1280:], plain[:, 1280:])  # what stands to the right of it
+    assert found.shape == reference_pixels.shape
+    assert np.array_equal(found[120:], reference_pixels[120:])
+    assert np.array_equal(found[:, 1280:], reference_pixels[:, 1280:])  # what stands to the right of it
     if len(title) > 100:
         assert (found[60:110, 600:900].min() < 90).any()
 

@@ -24,17 +24,17 @@ def page(count: int = 3, title: str = "A garden", name: str = "Layer", **more) -
     return PreviewPage(title, layers, tuple(k / count for k in range(1, count)), 0.03, **more)
 
 
-def written(folder: Path, height: int = 60, width: int = 80, told: PreviewPage | None = None, **more) -> str:
-    told = told or page()
+def written(folder: Path, height: int = 60, width: int = 80, content: PreviewPage | None = None, **more) -> str:
+    content = content or page()
     rng = np.random.default_rng(5)
     photo = rng.integers(0, 256, (height, width, 3), np.uint8)
     layers = [np.dstack([photo, np.full((height, width), 255, np.uint8)])]
-    for k in range(1, len(told.layers)):
+    for k in range(1, len(content.layers)):
         layer = layers[0].copy()
-        layer[: height * k // len(told.layers)] = 0
+        layer[: height * k // len(content.layers)] = 0
         layers.append(layer)
     disparity = np.broadcast_to(np.linspace(0, 1, height, dtype=np.float32)[:, None], (height, width)).copy()
-    files = preview.write(str(folder), photo, layers, disparity, told, **more)
+    files = preview.write(str(folder), photo, layers, disparity, content, **more)
     on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert on_disk == set(files)
     return (folder / "preview.html").read_text("utf-8")
@@ -57,8 +57,8 @@ def test_the_page_needs_nothing_but_the_pictures_beside_it(tmp_path: Path) -> No
 
 
 def test_hostile_names_end_no_script_and_fill_no_placeholder(tmp_path: Path) -> None:
-    told = page(title=HOSTILE, name=HOSTILE, facts=((HOSTILE, HOSTILE),), links=((HOSTILE, "a b<c>.psd"),), note=HOSTILE)
-    text = written(tmp_path, told=told)
+    content = page(title=HOSTILE, name=HOSTILE, facts=((HOSTILE, HOSTILE),), links=((HOSTILE, "a b<c>.psd"),), note=HOSTILE)
+    text = written(tmp_path, content=content)
     assert text.count("</script>") == 2
     assert "<script>alert" not in text
     assert "<!--" not in text
@@ -71,13 +71,13 @@ def test_hostile_names_end_no_script_and_fill_no_placeholder(tmp_path: Path) -> 
 
 
 def test_a_link_cannot_carry_a_scheme(tmp_path: Path) -> None:
-    assert data_of(written(tmp_path, told=page(links=(("x", "javascript:alert(1)"),))))["links"] == [
+    assert data_of(written(tmp_path, content=page(links=(("x", "javascript:alert(1)"),))))["links"] == [
         ["x", "javascript%3Aalert%281%29"]
     ]
 
 
 def test_half_characters_of_broken_names_do_not_break_the_page(tmp_path: Path) -> None:
-    assert data_of(written(tmp_path, told=page(title="a\ud800b")))["title"] == "a?b"
+    assert data_of(written(tmp_path, content=page(title="a\ud800b")))["title"] == "a?b"
 
 
 @pytest.mark.parametrize(("height", "width", "count"), [(500, 500, 12), (60, 5000, 2), (1, 1, 2), (3, 1, 12)])

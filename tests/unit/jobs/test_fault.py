@@ -63,7 +63,7 @@ class FaultScene(Scene):
             DiskSpace(self.fs, self.settings, self.outbox),
             self.canaries,
             program=lambda: self.program,
-            why_not_anew=lambda: self.why_not,
+            why_cannot_restart=lambda: self.why_not,
             available=lambda: self.free,
             clock=lambda: self.now,
         )

@@ -10,7 +10,7 @@ from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal
-from daemon.notify.notices import Notice, plain
+from daemon.notify.notices import Notice, one_line
 from daemon.notify.user_notifications import UserNotifications
 from daemon.settings import load
 from daemon.settings.model import Notifications
@@ -226,7 +226,7 @@ def test_each_kind_can_be_switched_off(quiet_settings, kind) -> None:
 
 
 def test_a_name_from_hell_is_one_short_line() -> None:
-    assert plain("a\n\x1b[2J\u202egnp.jpg\0\ud800") == "a··[2J·gnp.jpg··"
-    assert len(plain("x" * 5000)) == 240
+    assert one_line("a\n\x1b[2J\u202egnp.jpg\0\ud800") == "a··[2J·gnp.jpg··"
+    assert len(one_line("x" * 5000)) == 240
     family = "\N{MAN}\u200d\N{GIRL}"
-    assert plain(f'日本 é "x" {family}') == f'日本 é "x" {family}'
+    assert one_line(f'日本 é "x" {family}') == f'日本 é "x" {family}'

@@ -61,7 +61,7 @@ def forgetful(outbox, *ended):
     return Gallery(outbox, lambda most: ended[:most])
 
 
-def told(outbox, name):
+def script_arguments(outbox, name):
     """The arguments of the one call in a script, read as the JSON they must be."""
     with open(os.path.join(outbox.root, FOLDER, name.encode()), "rb") as file:
         text = file.read().decode("ascii")
@@ -71,8 +71,8 @@ def told(outbox, name):
 
 def history(outbox):
     """The ids in all chunks, oldest first."""
-    last = told(outbox, "live.js")[0]["history"]["last"]
-    chunks = [told(outbox, f"history-{number}.js") for number in range(last + 1)]
+    last = script_arguments(outbox, "live.js")[0]["history"]["last"]
+    chunks = [script_arguments(outbox, f"history-{number}.js") for number in range(last + 1)]
     assert [number for number, _ in chunks] == list(range(last + 1))
     return [card["id"] for _, cards in chunks for card in cards]
 
@@ -82,7 +82,7 @@ def test_live_tells_health_jobs_and_the_waiting_list(outbox):
     waiting = (Waiting(path="a.jpg", reason="waits for a.yaml"),)
     gallery = forgetful(outbox)
     gallery.write(0.0, health(3, pending=7, processing=("r",), waiting=waiting, waiting_total=5), [running])
-    live = told(outbox, "live.js")[0]
+    live = script_arguments(outbox, "live.js")[0]
     assert live["alive_at"] == "2026-01-31T12:00:03.000Z"
     assert (live["state"], live["pending"], live["running"], live["waiting_total"]) == ("running", 7, 1, 5)
     assert live["waiting"] == [["a.jpg", "waits for a.yaml"]]
@@ -116,13 +116,13 @@ def test_a_job_that_ends_changes_the_newest_chunk_and_no_other(outbox, fs):
     for job_id in jobs:
         gallery.ended(status(job_id))
     gallery.write(0.0, health(), [])
-    before = told(outbox, "live.js")[0]["history"]
+    before = script_arguments(outbox, "live.js")[0]["history"]
     assert history(outbox) == jobs
     fs.placed.clear()
     gallery.ended(status("last"))
     gallery.write(1.0, health(), [])
     assert fs.placed == ["history-1.js", "live.js"]
-    after = told(outbox, "live.js")[0]["history"]
+    after = script_arguments(outbox, "live.js")[0]["history"]
     assert (before["last"], after["last"], after["epoch"]) == (1, 1, before["epoch"])
     assert [number for number in ("0", "1") if before["stamps"][number] != after["stamps"][number]] == ["1"]
     assert history(outbox) == [*jobs, "last"]
@@ -133,10 +133,10 @@ def test_a_removed_job_disappears_from_an_old_chunk_which_is_to_be_read_again(ou
     for number in range(CHUNK_JOBS + 5):
         gallery.ended(status(f"j{number}"))
     gallery.write(0.0, health(), [])
-    before = told(outbox, "live.js")[0]["history"]["stamps"]
+    before = script_arguments(outbox, "live.js")[0]["history"]["stamps"]
     gallery.removed("j7")
     gallery.write(1.0, health(), [])
-    after = told(outbox, "live.js")[0]["history"]["stamps"]
+    after = script_arguments(outbox, "live.js")[0]["history"]["stamps"]
     assert (after["0"] != before["0"], after["1"] != before["1"]) == (True, False)
     assert "j7" not in history(outbox)
     assert len(history(outbox)) == CHUNK_JOBS + 4
@@ -156,12 +156,12 @@ def test_after_a_restart_the_chunks_go_on_and_an_end_that_was_missed_is_added(ou
     first.ended(status("a", minute=1))
     first.ended(status("b", "failed", minute=2))
     first.write(0.0, health(1), [])
-    epoch = told(outbox, "live.js")[0]["history"]["epoch"]
+    epoch = script_arguments(outbox, "live.js")[0]["history"]["epoch"]
     again = forgetful(outbox, status("b", minute=4), status("c", minute=3), status("a", minute=1))
     again.write(0.0, health(2), [])
     # b was run again since: its new end is another one than the one that is told of.
     assert history(outbox) == ["a", "b", "c", "b"]
-    assert told(outbox, "live.js")[0]["history"]["epoch"] != epoch
+    assert script_arguments(outbox, "live.js")[0]["history"]["epoch"] != epoch
 
 
 def test_without_its_files_the_page_is_made_again_from_the_journal(outbox):
@@ -247,11 +247,11 @@ def test_hostile_text_is_written_as_plain_data_and_comes_back_as_it_was(outbox):
     gallery = forgetful(outbox)
     gallery.ended(hostile)
     gallery.write(0.0, health(waiting=(Waiting(path=HOSTILE, reason=HOSTILE),), waiting_total=1), [])
-    card = told(outbox, "history-0.js")[1][0]
+    card = script_arguments(outbox, "history-0.js")[1][0]
     assert (card["name"], card["batch"], card["warnings"]) == (named, HOSTILE, [HOSTILE])
     assert card["error"] == [error.message, error.hint]
     assert "<b>" in error.message
-    assert told(outbox, "live.js")[0]["waiting"] == [[HOSTILE, HOSTILE]]
+    assert script_arguments(outbox, "live.js")[0]["waiting"] == [[HOSTILE, HOSTILE]]
 
 
 def test_a_very_long_text_is_cut_and_many_warnings_are_too():

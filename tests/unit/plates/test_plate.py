@@ -101,8 +101,8 @@ def test_a_speck_of_the_background_does_not_spread_in_a_large_hole():
     picture[y - 6 : y + 6, x - 6 : x + 6] = (250, 250, 250)
     got = ours(picture, mask)
     assert (got[y - 1 : y + 1, x - 1 : x + 1] == 250).all()  # what is seen stays
-    ring = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([y, x])[:, None, None]))
-    near, far = (got[(ring > inner) & (ring < inner + 6)].mean() for inner in (12, 26))
+    wake = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([y, x])[:, None, None]))
+    near, far = (got[(wake > inner) & (wake < inner + 6)].mean() for inner in (12, 26))
     assert near - far < 20  # 60 where the speck is filled around as far as the preview reaches
 
 

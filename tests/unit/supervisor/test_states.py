@@ -34,7 +34,7 @@ def look(state: states.Alive | Stopping, now: float = 1000.0, *, ended: bool = F
 
 
 def test_a_worker_is_born_starting_and_has_its_time_for_that() -> None:
-    assert states.born(1000.0, RULES) == Starting(by=1120.0)
+    assert states.initial_state(1000.0, RULES) == Starting(by=1120.0)
 
 
 @pytest.mark.parametrize(("before", "after"), [(WARMING, Starting), (RESTING, Ready)])
@@ -55,12 +55,12 @@ def test_what_does_not_load_in_time_is_killed_for_that(state: states.Alive) -> N
 
 
 def test_a_worker_that_has_loaded_without_a_job_may_rest_for_ever() -> None:
-    assert states.said_ready(WARMING) == Ready(by=NEVER)
+    assert states.on_ready(WARMING) == Ready(by=NEVER)
     assert look(RESTING, 1e9) == (RESTING, Do.NOTHING)
 
 
 def test_a_worker_that_loads_with_its_job_waiting_has_no_more_time_for_being_ready() -> None:
-    assert states.said_ready(STARTING) == READY
+    assert states.on_ready(STARTING) == READY
 
 
 # -- running --------------------------------------------------------------------------------------------------------------
@@ -68,13 +68,13 @@ def test_a_worker_that_loads_with_its_job_waiting_has_no_more_time_for_being_rea
 
 @pytest.mark.parametrize("state", [STARTING, READY])
 def test_the_time_of_a_job_counts_from_its_start(state: states.State) -> None:
-    assert states.said_started(state, 1005.0) == Running(by=1605.0, task=TASK)
+    assert states.on_started(state, 1005.0) == Running(by=1605.0, task=TASK)
 
 
 @pytest.mark.parametrize("state", [WARMING, RESTING])
 def test_a_job_that_was_not_given_cannot_start(state: states.State) -> None:
     with pytest.raises(AssertionError, match="not given"):
-        states.said_started(state, 1000.0)
+        states.on_started(state, 1000.0)
 
 
 def test_a_job_whose_time_is_up_is_asked_to_stop_and_has_the_grace_for_it() -> None:
@@ -141,12 +141,12 @@ def test_one_that_does_not_heed_the_request_is_killed_when_the_grace_is_over() -
 
 @pytest.mark.parametrize("state", ALIVE)
 def test_the_last_word_gives_the_grace_to_end(state: states.Alive) -> None:
-    assert states.said_last_word(state, 1000.0, "stayed", RULES) == Stopping(state, since=1000.0, leave_by=1010.0, flaw="stayed")
+    assert states.on_last_message(state, 1000.0, "stayed", RULES) == Stopping(state, since=1000.0, leave_by=1010.0, flaw="stayed")
 
 
 def test_only_the_first_last_word_counts_and_it_lengthens_no_other_grace() -> None:
-    assert states.said_last_word(LEAVING, 1005.0, "sang", RULES) == LEAVING
-    both = states.said_last_word(ASKED, 1005.0, "sang", RULES)
+    assert states.on_last_message(LEAVING, 1005.0, "sang", RULES) == LEAVING
+    both = states.on_last_message(ASKED, 1005.0, "sang", RULES)
     assert both == replace(ASKED, leave_by=1015.0, flaw="sang")
     assert look(both, 1009.0) == (Killed(1009.0, "timeout"), Do.KILL)
 
@@ -177,8 +177,8 @@ def test_the_time_for_loading_runs_on_while_it_is_stopping(state: states.Alive, 
 
 
 def test_one_that_is_stopping_still_gets_ready_and_starts() -> None:
-    assert states.said_ready(replace(ASKED, before=STARTING)) == replace(ASKED, before=READY)
-    assert states.said_started(replace(ASKED, before=READY), 900.0) == replace(ASKED, before=Running(1500.0, TASK))
+    assert states.on_ready(replace(ASKED, before=STARTING)) == replace(ASKED, before=READY)
+    assert states.on_started(replace(ASKED, before=READY), 900.0) == replace(ASKED, before=Running(1500.0, TASK))
 
 
 # -- killed, gone ---------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_one_that_ended_by_itself_takes_its_group_with_it(state: states.Alive | 
 
 
 def rest(now: float, *, gone: bool = False, reaped: bool = False) -> states.Step:
-    return states.look_for_rest(KILLED, now, RULES, gone=gone, reaped=reaped)
+    return states.check_after_kill(KILLED, now, RULES, gone=gone, reaped=reaped)
 
 
 def test_what_is_killed_is_gone_when_its_group_is() -> None:
@@ -223,8 +223,8 @@ def test_a_process_that_hangs_in_the_system_is_given_up_in_the_end() -> None:
 
 @pytest.mark.parametrize("state", [KILLED, GONE])
 def test_the_dead_neither_hear_nor_do_anything(state: states.State) -> None:
-    assert states.said_ready(state) == states.said_started(state, 1000.0) == state
-    assert states.said_last_word(state, 1000.0, "stayed", RULES) == state
+    assert states.on_ready(state) == states.on_started(state, 1000.0) == state
+    assert states.on_last_message(state, 1000.0, "stayed", RULES) == state
     assert states.kill(state, 1000.0, "output") == (state, Do.NOTHING)
     assert states.stop(GONE, 1000.0, "cancel", 1.0) == (GONE, Do.NOTHING)
 
@@ -238,7 +238,7 @@ def test_only_of_what_is_gone_it_is_told_how_it_was_killed(state: states.State) 
 
 @pytest.mark.parametrize("state", EVERY)
 def test_what_is_heard_after_the_end_was_said_before_it(state: states.State) -> None:
-    assert states.lived_until(state, 1000.0) == (999.0 if state in (KILLED, GONE) else 1000.0)
+    assert states.end_time(state, 1000.0) == (999.0 if state in (KILLED, GONE) else 1000.0)
 
 
 # -- looking --------------------------------------------------------------------------------------------------------------

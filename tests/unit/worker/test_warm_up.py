@@ -15,11 +15,11 @@ def steps(monkeypatch, tmp_path):
     run = warm_up.run
 
     def watched(command, report):
-        def told(stage, share):
+        def report_step(stage, share):
             seen.append(stage)
             report(stage, share)
 
-        return run(command, told)
+        return run(command, report_step)
 
     monkeypatch.setattr(warm_up, "run", watched)
     return seen

@@ -60,12 +60,12 @@ def finish(claimed: bytes = b"a picture") -> None:
 def children(count: int) -> None:
     for _ in range(count):
         if os.fork() == 0:
-            deaf()
+            set_sigterm_ignored()
             time.sleep(LONG)
             os._exit(0)
 
 
-def deaf() -> None:
+def set_sigterm_ignored() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
@@ -111,7 +111,7 @@ def hang() -> None:
 
 def polite() -> None:
     """Ends on the cancel message, as a real worker does."""
-    deaf()
+    set_sigterm_ignored()
     say({"type": "progress", "stage": "waiting", "fraction": 0.5})
     while json.loads(sys.stdin.readline())["type"] != "cancel":
         pass
@@ -121,7 +121,7 @@ def polite() -> None:
 
 def polite_but_late() -> None:
     """Finishes the job after it was asked to stop."""
-    deaf()
+    set_sigterm_ignored()
     say({"type": "progress", "stage": "waiting", "fraction": 0.5})
     while json.loads(sys.stdin.readline())["type"] != "cancel":
         pass
@@ -143,7 +143,7 @@ def hang_in_regex() -> None:
 
 
 def ignore_sigterm() -> None:
-    deaf()
+    set_sigterm_ignored()
     begun()
     time.sleep(LONG)
 
@@ -243,7 +243,7 @@ def terminated() -> None:
 
 def kill_the_group() -> None:
     """A library that cleans up: sends SIGTERM to the whole group, which must not end the guardian."""
-    deaf()
+    set_sigterm_ignored()
     os.killpg(0, signal.SIGTERM)
     time.sleep(0.1)
     finish()
@@ -325,7 +325,7 @@ def result_then_7() -> None:
 
 
 def result_then_hang() -> None:
-    deaf()
+    set_sigterm_ignored()
     finish()
     print("reported", flush=True)
     time.sleep(LONG)
