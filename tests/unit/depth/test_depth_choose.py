@@ -89,6 +89,16 @@ def test_with_nothing_at_hand_auto_guesses_and_says_how_to_do_better(job):
     assert f"multiplane models fetch {DEFAULT}" in reading.warnings[0]
 
 
+def test_asking_for_the_estimate_is_no_want_of_a_model(job, with_model):
+    picture = decode.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
+    for _ in range(2):
+        said = depth.choose(picture, job("cues")).warnings[0]
+        assert "fetch" not in said
+        assert "installed" not in said
+        assert "as asked for" in said
+        with_model()
+
+
 def test_an_installed_model_comes_before_the_guess_and_a_dropped_picture_before_the_model(job, with_depth, with_model):
     with_model()
     assert source_of(job()) == "model"
