@@ -35,6 +35,8 @@ _NETWORKS = (
     "test_paintings.py",
     "test_models_used.py",
     "test_diffusion.py",
+    "test_hidden.py",
+    "test_matting.py",
     "test_depth_model.py",
     "test_depth_choose.py",
     "test_default_model.py",
