@@ -1,4 +1,4 @@
-"""Depth models as small as they get, with random weights, as a repository on the hub holds them."""
+"""Depth models that are as small as possible, with random weights, laid out like repositories on the hub."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page of all jobs in a real browser, opened from disk, while the daemon's side writes what it is told."""
+"""The page of all jobs in a real browser, opened from disk while the daemon's code writes its data."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ Open = Callable[..., Page]
 
 
 class Home:
-    """An outbox, and what the daemon would tell of it."""
+    """An outbox, and what a daemon would write into it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +58,7 @@ class Home:
         self.moment = 0.0
 
     def make(self, job_id: str) -> None:
-        """The folder of a job with the pictures that the page shows."""
+        """Make a job's folder with the pictures that the page shows."""
         pattern = self.root / ".pattern"
         if not pattern.exists():
             (pattern / "result" / "preview").mkdir(parents=True)
@@ -76,7 +76,7 @@ class Home:
         self.gallery.ended(Status(job_id=job_id, state=state, created_at=when, **given))
 
     def many(self, count: int) -> None:
-        """Jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process told of them."""
+        """Add jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process wrote them."""
         folder = self.root / ".gallery"
         folder.mkdir()
         chunks = Chunks(self.outbox.fs, os.fsencode(folder))
@@ -91,7 +91,7 @@ class Home:
         self.tell()
 
     def tell(self, *live: Status, alive: datetime | None = None, **more: object) -> None:
-        """Write what is to be written."""
+        """Write what is due."""
         self.moment += 1000
         given = {"state": "running", "pending": sum(job.state == "pending" for job in live)} | more
         alive_at = clock.rfc3339(alive or datetime.now(UTC))
@@ -121,7 +121,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def open_page(browser, home: Home) -> Iterator[Open]:
-    """Opens the page; at the end nothing may have been logged, thrown or asked of the network."""
+    """Opens the page; at the end, nothing may have been logged, thrown or requested from the network."""
     contexts, complaints = [], []
 
     def open_page(*, at: datetime | None = None, **options: object) -> Page:

@@ -1,4 +1,4 @@
-"""The page itself: frame, style and script in one file, the same for every home at any time."""
+"""index.html: markup, styles and scripts in one file. It contains no data, so it is the same for every home."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from daemon.contract.registry import FORMATS
 from daemon.outbox.gallery.cards import inert
-from daemon.outbox.views import SILENT_SECONDS
+from daemon.outbox.status_files import SILENT_SECONDS
 
 _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 
