@@ -6,7 +6,7 @@ decode → stylise (painterly) → depth → refine, split, matte, fill, recompo
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.contract.manifest import MANIFEST_NAME, Manifest, Recomposition, Split
+from daemon.contract.manifest import MANIFEST_NAME, Manifest, Network, Recomposition, Split
 from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.status import Output, Source
 from daemon.errors import Internal, SourceChanged
-from pipeline import depth
+from pipeline import depth, matting
 from pipeline.depth.depth_map import DepthMap
 from pipeline.export.format import Pictures
 from pipeline.export.manifest import describe_layers, encode, versions
@@ -32,6 +32,7 @@ from pipeline.layers.layering import Layers, layer_picture
 
 if TYPE_CHECKING:
     from pipeline import painterly
+    from pipeline.painterly.hidden import HiddenPainter
 
 #: Where each stage begins, as a fraction of the whole job; measured on 12-megapixel photos with four layers and a given depth.
 _BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
@@ -44,6 +45,7 @@ _BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.4
 _BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 _DIFFUSION_PACKAGES = ("torch", "transformers", "diffusers")
+_MATTING_PACKAGES = ("torch", "transformers")
 
 #: In pixels. For smaller pictures, a second thread saves less than the other core is worth to the next job's worker.
 _SMALL = 500_000
@@ -107,6 +109,8 @@ def run(command: JobCommand, report: Report) -> Result:
         size, sha256 = digest(path, command.limits)
         photo = decode.read(path, limits=command.limits)
         _must_be_as_accepted(path, command)
+    # Before anything that takes long: a model that is missing is an error.
+    matte, painter = matting.asked_for(command), _painter(command)
     height, width = photo.rgb.shape[:2]
     source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
     picture, painted = photo, None
@@ -122,17 +126,21 @@ def run(command: JobCommand, report: Report) -> Result:
     threads = command.threads if height * width >= _SMALL else 1
     cv2.setNumThreads(threads)
     with progress.stage("layers"):
-        layers = _layer(picture, painted.stroke_regions if painted else None, depth_map, command, progress)
+        layers = _layer(picture, painted.stroke_regions if painted else None, depth_map, command, progress, matte, painter)
     if layers.max_error > _MAX_ERROR:
         raise Internal(f"the layers do not recompose to the picture: they are up to {layers.max_error} levels off")
     with progress.stage("export") as within:
-        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, threads, within)
+        networks = {"matting": matte.used if matte else None, "fill": painter.used if painter else None}
+        outputs, manifest = _export(command, photo, picture, painted, depth_map, layers, networks, threads, within)
     return Result(
         source=source,
         outputs=outputs,
         manifest=manifest,
         depth_source=depth_map.provenance.source,
-        warnings=photo.warnings + (painted.warnings if painted else ()) + depth_map.warnings,
+        warnings=photo.warnings
+        + (painted.warnings if painted else ())
+        + depth_map.warnings
+        + (painter.warnings if painter else ()),
         timings=progress.timings,
     )
 
@@ -146,8 +154,23 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
         raise SourceChanged(f"{command.image} was changed while it was being read")
 
 
+def _painter(command: JobCommand) -> "HiddenPainter | None":
+    """What paints large hidden parts, if the job asks for it."""
+    if command.spec.fill != "model":
+        return None
+    from pipeline.painterly.hidden import HiddenPainter  # imports diffusers, which takes seconds
+
+    return HiddenPainter(command)
+
+
 def _layer(
-    photo: decode.Photo, stroke_regions: NDArray[np.int32] | None, depth_map: DepthMap, command: JobCommand, progress: Progress
+    photo: decode.Photo,
+    stroke_regions: NDArray[np.int32] | None,
+    depth_map: DepthMap,
+    command: JobCommand,
+    progress: Progress,
+    matte: matting.Matte | None,
+    painter: "HiddenPainter | None",
 ) -> Layers:
     spec = command.spec
 
@@ -163,6 +186,8 @@ def _layer(
         split=spec.split,
         cuts=depth_map.cuts,
         stroke_regions=stroke_regions,
+        judge=matte,
+        painter=painter,
         progress=within,
     )
 
@@ -174,6 +199,7 @@ def _export(
     painted: "painterly.Painting | None",
     depth_map: DepthMap,
     layers: Layers,
+    networks: Mapping[str, Network | None],
     threads: int,
     within: Callable[[float], None],
 ) -> tuple[tuple[Output, ...], str]:
@@ -202,6 +228,8 @@ def _export(
         split=Split(method=layers.method, thresholds=layers.thresholds),
         depth=depth_map.provenance,
         painterly=painted.provenance if painted else None,
+        matting=networks["matting"],
+        fill=networks["fill"],
         recomposition=Recomposition(
             max_error=layers.max_error,
             raised_alpha=layers.raised_alpha,
@@ -210,7 +238,7 @@ def _export(
         colour_profile=photo.profile,
         source_bits=photo.bits,
         threads=command.threads,
-        versions=versions(*_packages(source.packages, painted, command)),
+        versions=versions(*_packages(source.packages, painted, networks, command)),
     )
     data = encode(manifest)
     (folder / MANIFEST_NAME).write_bytes(data)
@@ -219,7 +247,13 @@ def _export(
     return (*written, Output(path=path, kind="manifest", bytes=len(data), sha256=digest)), path
 
 
-def _packages(of_depth: tuple[str, ...], painted: "painterly.Painting | None", command: JobCommand) -> set[str]:
+def _packages(
+    of_depth: tuple[str, ...],
+    painted: "painterly.Painting | None",
+    networks: Mapping[str, Network | None],
+    command: JobCommand,
+) -> set[str]:
     """The libraries that had a part in the files."""
-    by_diffusion = _DIFFUSION_PACKAGES if painted and painted.provenance.model else ()
-    return {*_PACKAGES, *of_depth, *by_diffusion, *packages_of(command.spec.formats)}
+    by_diffusion = _DIFFUSION_PACKAGES if (painted and painted.provenance.model) or networks["fill"] else ()
+    by_matting = _MATTING_PACKAGES if networks["matting"] else ()
+    return {*_PACKAGES, *of_depth, *by_diffusion, *by_matting, *packages_of(command.spec.formats)}

@@ -14,7 +14,10 @@ from typing import Any
 from pipeline.painterly import libraries
 from pipeline.painterly.loading import quiet
 
-NAMES = {"pipeline": "stable-diffusion-1.5", "lora": "lcm-lora-sd-1.5", "vae": "taesd"}
+NAMES = {
+    "pipeline": "stable-diffusion-1.5", "inpainting": "stable-diffusion-1.5-inpainting", "lora": "lcm-lora-sd-1.5",
+    "vae": "taesd", "matting": "vitmatte-small",
+}  # fmt: skip
 """What the shipped catalogue calls the parts."""
 NETWORK = "unet/diffusion_pytorch_model.safetensors"
 DECODER = "vae/diffusion_pytorch_model.safetensors"
@@ -46,24 +49,33 @@ _TEXT = {
 }  # fmt: skip
 
 
-def save_pipeline(folder: Path, *, full: bool = False, dtype: str = "float32", checker: str | None = None) -> Path:
+def save_pipeline(
+    folder: Path, *, full: bool = False, dtype: str = "float32", checker: str | None = None, inpainting: bool = False
+) -> Path:
     """Build a pipeline and save it.
 
     Args:
         folder: to be made.
         full: the real architecture, 1.07 billion parameters, instead of the tiny one.
         dtype: of the saved weights, as torch names it.
+        inpainting: its network also sees the mask and what is not masked, as the one trained for inpainting.
         checker: "strict" adds a safety checker that objects to everything, "lenient" one that objects to nothing.
     """
-    libraries.image_to_image()  # as the product does it
+    libraries.inpainting()  # as the product does it
 
     import torch
-    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import (
+        AutoencoderKL,
+        PNDMScheduler,
+        StableDiffusionInpaintPipeline,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )  # fmt: skip
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with quiet(), _random(dtype):
         parts: dict[str, Any] = {
-            "unet": UNet2DConditionModel(**(_UNET if full else _TINY_UNET)),
+            "unet": UNet2DConditionModel(**(_UNET if full else _TINY_UNET) | ({"in_channels": 9} if inpainting else {})),
             "vae": AutoencoderKL(**(_VAE if full else _TINY_VAE)),
             "text_encoder": CLIPTextModel(
                 CLIPTextConfig(**(_TEXT if full else _TINY_TEXT), bos_token_id=0, eos_token_id=2, pad_token_id=1)
@@ -74,7 +86,8 @@ def save_pipeline(folder: Path, *, full: bool = False, dtype: str = "float32", c
             "tokenizer": _tokenizer(folder.with_name(folder.name + "-words")),
         }
         guard = {"safety_checker": None, "feature_extractor": None} if checker is None else _checker(checker)
-        whole = StableDiffusionPipeline(**parts, **guard, requires_safety_checker=checker is not None)
+        kind = StableDiffusionInpaintPipeline if inpainting else StableDiffusionPipeline
+        whole = kind(**parts, **guard, requires_safety_checker=checker is not None)
         whole.save_pretrained(folder, safe_serialization=True)
     return folder
 
@@ -127,7 +140,7 @@ def install(models: Path, **parts: Path) -> Path:
 
     Args:
         models: the folder; made if missing.
-        parts: pipeline, lora, vae → where they were saved; files are linked, not copied.
+        parts: pipeline, inpainting, lora, vae, matting → where they were saved; files are linked, not copied.
 
     Returns:
         A list of models for them, as `list_for` writes it.

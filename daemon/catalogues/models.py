@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,7 +27,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    use: Literal["depth", "diffusion"]
+    use: Literal["depth", "matting", "diffusion"]
+    purpose: Annotated[str, Field(min_length=1, max_length=76)] | None = None
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     revision: str | None = None
     licence: str
@@ -40,7 +41,8 @@ class Entry(BaseModel):
     polarity: Polarity | None = None
     scale: Literal["relative", "metric"] | None = None
     input: Annotated[int, Field(ge=14, le=4096)] | None = None
-    part: Literal["pipeline", "lora", "vae", "style"] | None = None
+    prompt: Literal["photo"] | None = None
+    part: Literal["pipeline", "inpainting", "lora", "vae", "style"] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -57,14 +59,22 @@ class Entry(BaseModel):
             raise ValueError("sizes and sha256: of files that are not among the files")
         if self.use == "depth" and (self.polarity is None or self.scale is None or self.part is not None):
             raise ValueError("a depth model needs polarity and scale, and has no part")
-        if self.use == "diffusion" and (self.part is None or self.polarity or self.scale or self.input):
-            raise ValueError("a diffusion model needs part, and has no polarity, scale or input")
+        of_depth = self.polarity or self.scale or self.input or self.prompt
+        if self.use == "diffusion" and (self.part is None or of_depth):
+            raise ValueError("a diffusion model needs part, and has no polarity, scale, input or prompt")
+        if self.use == "matting" and (self.part or of_depth):
+            raise ValueError("a matting model has no part, polarity, scale, input or prompt")
         return self
 
     @property
     def commit(self) -> str | None:
         """The revision if it is a full commit hash; None for a branch or a tag, which can move."""
         return self.revision if self.revision is not None and _COMMIT.fullmatch(self.revision) else None
+
+    @property
+    def is_for_any_photo(self) -> bool:
+        """Whether it is a depth model that needs nothing but the photo."""
+        return self.use == "depth" and self.prompt is None
 
     @property
     def pinned(self) -> bool:
@@ -82,14 +92,22 @@ class Catalogue(BaseModel):
 
     @model_validator(mode="after")
     def _default_is_a_depth_model(self) -> Self:
-        if self.default_depth not in self.models or self.models[self.default_depth].use != "depth":
-            raise ValueError(f"default_depth: {self.default_depth} is not a depth model of this list")
+        if reason := _no_default(self.default_depth, self.models):
+            raise ValueError(reason)
         return self
 
     def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models in order of preference: the default one first, then as listed."""
-        others = (name for name, entry in self.models.items() if entry.use == "depth" and name != self.default_depth)
+        """Names of the depth models for any photo, in order of preference: the default one first, then as listed."""
+        others = (name for name, entry in self.models.items() if entry.is_for_any_photo and name != self.default_depth)
         return (self.default_depth, *others)
+
+    def prompted_models(self) -> tuple[str, ...]:
+        """Names of the depth models that make a photo's own depth finer, as listed."""
+        return tuple(name for name, entry in self.models.items() if entry.prompt is not None)
+
+    def matting_models(self) -> tuple[str, ...]:
+        """Names of the matting models, as listed."""
+        return tuple(name for name, entry in self.models.items() if entry.use == "matting")
 
 
 class _File(BaseModel):
@@ -122,9 +140,18 @@ def catalogue(paths: Sequence[str]) -> Catalogue:
             default, named_by = said.default_depth, file
     if default is None:
         raise named_by.fault((), "default_depth is missing")
-    if default not in models or models[default].use != "depth":
-        raise named_by.fault(("default_depth",), f"default_depth: {default} is not a depth model of this list")
+    if reason := _no_default(default, models):
+        raise named_by.fault(("default_depth",), reason)
     return Catalogue(default_depth=default, models=models)
+
+
+def _no_default(name: str, models: Mapping[str, Entry]) -> str | None:
+    """Why a model cannot be the default one; None if it can."""
+    if name not in models or models[name].use != "depth":
+        return f"default_depth: {name} is not a depth model of this list"
+    if not models[name].is_for_any_photo:
+        return f"default_depth: {name} works only on photos with depth of their own; `depth: auto` uses it for them"
+    return None
 
 
 def _anchored(entry: Entry, base: str) -> Entry:

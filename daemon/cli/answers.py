@@ -42,11 +42,12 @@ class Checked(Frozen):
 class ListedModel(Frozen):
     """A model in `models list`. `bytes`: size of its weights.
 
-    `part`: what it is a part of; `pinned`: the list has their hashes.
+    `purpose`: what it is for; `part`: what it is a part of; `pinned`: the list has their hashes.
     """
 
     name: str
     use: str
+    purpose: str | None
     part: str | None
     default: bool
     state: str

@@ -49,6 +49,9 @@ class Depth(Frozen):
     quality: Literal["fast", "best"] | None = Field(
         None, description="fast (one pass) or best (several passes); none without a model"
     )
+    prompt: Literal["photo"] | None = Field(
+        None, description="what a model made finer: the depth stored in the photo; none if it saw only the picture"
+    )
     figures: Count | None = Field(None, description="how many figures an estimate without a model found; none for other sources")
     polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
@@ -71,6 +74,15 @@ class Painterly(Frozen):
     precision: Precision | None = Field(None, description="precision of the model's arithmetic")
 
 
+class Network(Frozen):
+    """A model that had a part in the layers, besides those of depth and painting."""
+
+    model: Word
+    revision: Word
+    licence: Word
+    device: Word = Field(description="where it ran: cpu, cuda or mps")
+
+
 class Recomposition(Frozen):
     """How closely the layers recompose to the picture, in 8-bit levels."""
 
@@ -91,6 +103,10 @@ class Manifest(Frozen):
     split: Split
     depth: Depth
     painterly: Painterly | None = None
+    matting: Network | None = Field(None, description="what softened the borders between layers; none without a model")
+    fill: Network | None = Field(
+        None, description="what painted large hidden parts of the farthest layer; none without a model, or without such parts"
+    )
     recomposition: Recomposition
     colour_profile: Sentence = Field("sRGB", description="description of the ICC profile in every output, sRGB if there is none")
     source_bits: int = Field(8, ge=1, le=64, description="bits per channel of the picture; layers have 8")

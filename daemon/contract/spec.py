@@ -12,6 +12,7 @@ from daemon.contract.registry import DEPTH_SOURCES, FORMATS
 Mode = Literal["photo-realistic", "painterly"]
 DepthKind = Literal["disparity", "distance"]
 DepthQuality = Literal["fast", "best"]
+Choice = Literal["auto", "model"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 if TYPE_CHECKING:
     # Type checkers do not run the registry.
@@ -41,19 +42,28 @@ class JobSpec(BaseModel):
     num_layers: int = Field(4, ge=MIN_LAYERS, le=MAX_LAYERS, strict=True, description="how many layers to make")
     style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: the name of a style")
     strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is the loosest painting")
-    seed: int = Field(42, ge=0, le=2**63 - 1, strict=True, description="painterly: the same seed gives the same painting")
+    seed: int = Field(
+        42, ge=0, le=2**63 - 1, strict=True, description="painterly and fill: model: the same seed gives the same painting"
+    )
     depth: DepthChoice = Field("auto", description="where depth comes from; auto uses the best source available")
     depth_kind: DepthKind = Field(
         "disparity", description="how to read photo.depth.png: disparity (near is bright) or distance (far is bright)"
     )
     depth_quality: DepthQuality = Field(
         "fast",
-        description="how a depth model works: fast (one pass) or best (the average of several passes; slower)",
+        description="how a depth model works: fast (one pass) or best (the average of several, finer passes; much slower)",
     )
     formats: tuple[Format, ...] = Field(("psd",), description="what to make besides the PNG layers; [] for nothing")
     split: SplitMethod | tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
         "natural",
         description="natural, equal, quantile, or num_layers − 1 rising thresholds between 0 (far) and 1 (near)",
+    )
+    matting: Choice = Field(
+        "auto", description="how borders between layers get soft: auto (by their colours) or model (a matting model; slower)"
+    )
+    fill: Choice = Field(
+        "auto",
+        description="how what things hide is filled: auto (copies of what is around) or model (large holes are painted; slow)",
     )
     priority: int = Field(0, ge=-10, le=10, strict=True, description="higher runs first")
     timeout_seconds: float = Field(600, gt=0, description="how many seconds the job may take, up to the configured limit")

@@ -15,6 +15,8 @@ from daemon.contract.registry import DEPTH_SOURCES
 
 #: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
+#: Endings of photos that may hold depth of their own.
+_HOLD_DEPTH = (".heic", ".heif")
 
 
 class ModelInventory:
@@ -59,11 +61,13 @@ class ModelInventory:
         spec = job.spec
         if spec is None:
             return "light"
-        if spec.mode == "painterly" and self._engines.get(spec.style or "") == "diffusion":
+        if spec.fill == "model" or (spec.mode == "painterly" and self._engines.get(spec.style or "") == "diffusion"):
             return "painting"
+        if spec.matting == "model":
+            return "depth"  # the same libraries
         if spec.depth == "auto":
             given = any(file.role == "depth" for file in job.accepted.files)
-            learned = not given and self._has_depth_model()
+            learned = not given and self._has_depth_model(job)
         else:
             learned = any(source.learned for source in DEPTH_SOURCES if source.word == spec.depth)
         return "depth" if learned else "light"
@@ -72,8 +76,14 @@ class ModelInventory:
         """The model to fetch, the default one, while no depth model is installed; None if one is, or the default has no repo."""
         return None if self._listed[self._default].repo is None or self._has_depth_model() else self._default
 
-    def _has_depth_model(self) -> bool:
-        return any(entry.use == "depth" and self._is_there(name, entry) for name, entry in self._listed.items())
+    def _has_depth_model(self, job: Job | None = None) -> bool:
+        """Whether a depth model is installed that works on any photo, or on that of a job."""
+        files = () if job is None else job.accepted.files
+        with_depth = any(file.role == "image" and file.name.casefold().endswith(_HOLD_DEPTH) for file in files)
+        return any(
+            (entry.is_for_any_photo or (with_depth and entry.prompt is not None)) and self._is_there(name, entry)
+            for name, entry in self._listed.items()
+        )
 
     def _is_there(self, name: str, entry: Entry) -> bool:
         if entry.path is not None:

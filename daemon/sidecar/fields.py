@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from daemon.contract.spec import DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
+from daemon.contract.spec import Choice, DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
 from daemon.sidecar.problems import choice, meant, quoted
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
@@ -82,6 +82,8 @@ FIELDS: dict[str, Field] = {
         f"{', '.join(get_args(SplitMethod))} or a list of num_layers − 1 numbers between 0 and 1 such as [0.3, 0.6]",
         get_args(SplitMethod),
     ),
+    "matting": _one_of(Choice),
+    "fill": _one_of(Choice),
     "priority": Field("whole number", f"a whole number {_range('priority')}"),
     "timeout_seconds": Field("number", f"a number of seconds {_range('timeout_seconds')}"),
     "id": Field("text", "1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit"),

@@ -68,7 +68,8 @@ def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -
     if spec.mode == "painterly":
         return ()
     layers = [layer for layer in (own, preset) if layer is not None]
-    given = [name for name in _PAINTERLY_ONLY if any(name in layer.fields for layer in layers)]
+    needed = [name for name in _PAINTERLY_ONLY if not (name == "seed" and spec.fill == "model")]
+    given = [name for name in needed if any(name in layer.fields for layer in layers)]
     if not given:
         return ()
     return (str(_at(layers, tuple(given), f"{', '.join(given)} has no effect without `mode: painterly`")),)

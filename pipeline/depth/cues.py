@@ -33,12 +33,12 @@ BEHIND, BEFORE = 0.55, 0.65  # the nearest ground, and what is in front of it: a
 SAME_FOOT = 0.06  # of the height: figures whose feet are closer than that share a layer, because feet are found no better
 
 
-def read(rgb: NDArray[np.uint8], *, fetch: str, wanted: int | None = None) -> DepthMap:
+def read(rgb: NDArray[np.uint8], *, fetch: str | None, wanted: int | None = None) -> DepthMap:
     """Estimate the depth of a picture without a model.
 
     Args:
         rgb: uint8 (H, W, 3), upright.
-        fetch: name of the model that the warning recommends.
+        fetch: name of the model that the warning recommends; None if the estimate was asked for.
         wanted: how many layers the natural split is to make of it; None if it is cut otherwise.
 
     Returns:
@@ -106,18 +106,19 @@ def _foot(figure: NDArray[np.bool_]) -> float:
     return float(rows[int(0.98 * (rows.size - 1))] + 0.5) / len(figure)
 
 
-def _in_words(count: int, cuts: int, wanted: int | None, fetch: str) -> str:
+def _in_words(count: int, cuts: int, wanted: int | None, fetch: str | None) -> str:
     """What the job's status and the page say about the estimate."""
     if not count:
         how = "lower in the picture counts as nearer"
     else:
         how = f"{'one figure was' if count == 1 else f'{count} figures were'} seen, before one background"
-    sentence = f"The depth was estimated without a model ({how}), because none is installed. "
+    why = "because none is installed" if fetch else "as asked for"
+    sentence = f"The depth was estimated without a model ({how}), {why}."
     if cuts and wanted is not None and cuts + 1 < wanted:
         empty = wanted - cuts - 1
         are_empty = "1 layer is empty" if empty == 1 else f"{empty} layers are empty"
-        sentence += f"The estimate tells {cuts + 1} depths apart, not the {wanted} that were asked for, so {are_empty}. "
-    return f"{sentence}For real layers run: multiplane models fetch {fetch}"
+        sentence += f" The estimate tells {cuts + 1} depths apart, not the {wanted} that were asked for, so {are_empty}."
+    return f"{sentence} For real layers run: multiplane models fetch {fetch}" if fetch else sentence
 
 
 def ramp(rows: int, columns: int) -> Disparity:
@@ -148,7 +149,9 @@ def _guess(picture: Photo, job: JobCommand, _progress: Progress) -> DepthMap:
     from pipeline import weights
 
     wanted = job.spec.num_layers if job.spec.split == "natural" else None
-    return read(picture.rgb, fetch=weights.catalogue(*job.model_lists).default_depth, wanted=wanted)
+    # `auto` comes here only if no model is installed.
+    fetch = weights.catalogue(*job.model_lists).default_depth if job.spec.depth == "auto" else None
+    return read(picture.rgb, fetch=fetch, wanted=wanted)
 
 
 SOURCE = Source(in_words="estimated without a model", read=_guess, find=_guess, is_estimated_without_model=True)

@@ -1,5 +1,8 @@
 """Depth from an installed depth model. The model and the list of models are loaded only on request."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from daemon.contract.messages import JobCommand
 from pipeline.depth.depth_map import DepthMap
 from pipeline.depth.source import Progress, Source
@@ -17,12 +20,36 @@ def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | Non
     """Use the first installed model in the list."""
     from pipeline import weights
 
-    listed = weights.catalogue(*job.model_lists)
-    there = next((name for name in listed.depth_models() if weights.installed(name, job.models, listed)), None)
+    there = _first_installed(weights.catalogue(*job.model_lists).depth_models(), job)
     return _by(there, picture, job, progress) if there else None
 
 
-def _by(name: str, picture: Photo, job: JobCommand, progress: Progress) -> DepthMap:
+def finer(picture: Photo, distance: NDArray[np.float32], job: JobCommand, progress: Progress) -> DepthMap | None:
+    """Make measured depth finer with the first installed model in the list that can; None if none is.
+
+    Args:
+        picture: the photo.
+        distance: float32 (h, w), upright, in metres.
+        job: names the models and the device.
+        progress: called with the fraction that is done, 0 to 1.
+
+    Raises:
+        WeightsCorrupt, ModelFailed, DeviceUnavailable: as for `pipeline.depth.choose`.
+    """
+    from pipeline import weights
+
+    there = _first_installed(weights.catalogue(*job.model_lists).prompted_models(), job)
+    return _by(there, picture, job, progress, distance) if there else None
+
+
+def _first_installed(names: tuple[str, ...], job: JobCommand) -> str | None:
+    from pipeline import weights
+
+    listed = weights.catalogue(*job.model_lists)
+    return next((name for name in names if weights.installed(name, job.models, listed)), None)
+
+
+def _by(name: str, picture: Photo, job: JobCommand, progress: Progress, prompt: NDArray[np.float32] | None = None) -> DepthMap:
     from pipeline import weights
     from pipeline.depth import model
 
@@ -33,6 +60,7 @@ def _by(name: str, picture: Photo, job: JobCommand, progress: Progress) -> Depth
         found,
         device=job.device,
         quality=job.spec.depth_quality,
+        prompt=prompt,
         progress=lambda done: progress(0.1 + 0.9 * done),
     )
 

@@ -5,9 +5,7 @@ library's own image processors are slow to load, and its pipeline gives only 8 b
 when a model is really used. The caller sets the number of threads.
 """
 
-import contextlib
-import warnings as python_warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,10 @@ from daemon.errors import ModelFailed
 from pipeline import devices
 from pipeline.depth import tiled_averaging
 from pipeline.depth.depth_map import DepthMap, inverse, normalised
-from pipeline.depth.preparation import Preparation, prepare, read_preparation
+from pipeline.depth.preparation import Preparation, prepare, prompt_of, read_preparation
 from pipeline.devices import Device
 from pipeline.weights import Polarity, Weights
+from pipeline.weights.network import load, quiet
 
 _CLIPPED = 0.001  # values outside this quantile are single pixels at edges or in the sky; they must not set the scale
 _PROBE_SIDE = 126  # side of the low-resolution picture on which two devices are compared
@@ -33,7 +32,7 @@ _FIRST_RESIDUAL = frozenset(
 )
 #: Parts of a family's network that are never used, so weights may lack them: the first fusion layer gets one feature map where
 #: the others get two, and skips its first residual unit. Intel/dpt-large is published without them.
-_NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "zoedepth"), _FIRST_RESIDUAL)
+_NEVER_USED = dict.fromkeys(("dpt", "depth_anything", "prompt_depth_anything", "zoedepth"), _FIRST_RESIDUAL)
 #: What a family's raw numbers mean, if it differs from what its authors publish: DepthPro is described as giving distances, but
 #: only the library's processor computes these, from the network's inverse depth.
 _RAW: dict[str, Polarity] = {"depth_pro": "disparity"}
@@ -45,6 +44,7 @@ def read(
     *,
     device: Device = "auto",
     quality: DepthQuality = "fast",
+    prompt: NDArray[np.float32] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> DepthMap:
     """Estimate the depth of a picture.
@@ -54,7 +54,10 @@ def read(
         found: checked weights of a depth model; its entry says what larger values mean.
         device: where to run; auto tries CUDA, then MPS, then the CPU. On the first two, half precision is used only if its
             result agrees with the CPU's on a small version of the picture; then single precision, then the CPU itself.
-        quality: fast makes one pass; best is `tiled_averaging.look`, which takes about six times as long.
+        quality: fast makes one pass. best is `tiled_averaging.look`, up to six passes, each of a larger picture if the network
+            allows that (`Preparation.finest`).
+        prompt: float32 (h', w'), distances that were measured, in metres, for a model that makes them finer. Such a model makes
+            one pass whatever the quality.
         progress: called with the fraction that is done, 0 to 1.
 
     Returns:
@@ -74,14 +77,17 @@ def read(
     polarity = _RAW.get(network.config.model_type, found.entry.polarity)
     if polarity is None:
         raise found.corrupt(f"{found.name} is not listed as a depth model.")
-    settled, dtype, remarks = choose_device(network, rgb, preparation, candidates, polarity)
+    settled, dtype, remarks = choose_device(network, rgb, preparation, candidates, polarity, prompt)
     progress(0.5)
     network.to(device=settled, dtype=getattr(torch, dtype))
 
     def predict(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return _run(network, picture, preparation)
+        return _run(network, picture, preparation, prompt)
 
+    if prompt is not None:
+        quality = "fast"
     if quality == "best":
+        preparation = preparation.finest()
         least = preparation.short_side
         raw = tiled_averaging.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
     else:
@@ -98,6 +104,7 @@ def read(
             licence=found.entry.licence,
             device=settled,
             quality=quality,
+            prompt=None if prompt is None else "photo",
             polarity=polarity,
             valid=share,
         ),
@@ -134,6 +141,7 @@ def choose_device(
     preparation: Preparation,
     candidates: tuple[tuple[str, str], ...],
     polarity: Polarity,
+    prompt: NDArray[np.float32] | None = None,
 ) -> tuple[str, str, tuple[str, ...]]:
     """Choose the first device and precision whose result agrees with the CPU's on a small version of the picture.
 
@@ -143,6 +151,7 @@ def choose_device(
         preparation: of the model.
         candidates: (device, dtype) in order of preference; the CPU in float32 is always the last resort.
         polarity: of the model.
+        prompt: as for `read`.
 
     Returns:
         Device, dtype, and a warning if a preferred one was given up.
@@ -152,10 +161,10 @@ def choose_device(
     if not candidates:
         return "cpu", "float32", ()
     small = preparation.smaller(_PROBE_SIDE)
-    truth = normalised(*to_disparity(_run(network, rgb, small), polarity, "on the CPU"), outliers=_CLIPPED)
+    truth = normalised(*to_disparity(_run(network, rgb, small, prompt), polarity, "on the CPU"), outliers=_CLIPPED)
     for device, dtype in candidates:
         try:
-            raw = _run(network.to(device=device, dtype=getattr(torch, dtype)), rgb, small)
+            raw = _run(network.to(device=device, dtype=getattr(torch, dtype)), rgb, small, prompt)
             trial = normalised(*to_disparity(raw, polarity, f"on {device}"), outliers=_CLIPPED)
         except (RuntimeError, NotImplementedError, ModelFailed):
             continue
@@ -177,55 +186,32 @@ def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
 
 
 def _load(found: Weights) -> Any:  # noqa: ANN401
-    """The model in float32 on the CPU.
-
-    Half-precision files are upcast: on a CPU, half precision is four times slower.
-    """
-    import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForDepthEstimation
 
-    try:
-        with _quiet():
-            network, loading = AutoModelForDepthEstimation.from_pretrained(
-                found.folder,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as reason:
-        raise found.corrupt(f"The weights of {found.name} cannot be loaded as a depth model.", reason) from reason
-    # transformers would fill these with random numbers and continue.
-    missing = sorted(set(loading["missing_keys"]) - _NEVER_USED.get(network.config.model_type, frozenset()))
-    if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise found.corrupt(f"The weights of {found.name} lack {missing[0]}{others}.", ", ".join(missing))
-    return network.eval()
+    def never_used(family: str, part: str) -> bool:
+        return part in _NEVER_USED.get(family, ())
+
+    return load(found, AutoModelForDepthEstimation, "a depth model", never_used)
 
 
-def _run(network: Any, rgb: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.float32]:  # noqa: ANN401
+def _run(
+    network: Any,  # noqa: ANN401
+    rgb: NDArray[np.uint8],
+    preparation: Preparation,
+    prompt: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
     """`predicted_depth` as float32 (h, w), without the margin."""
     import torch
 
     tensor, (top, bottom, left, right) = prepare(rgb, preparation)
     parameter = next(network.parameters())
-    with torch.inference_mode(), _quiet():
+    with torch.inference_mode(), quiet():
         given = torch.from_numpy(tensor).to(device=parameter.device, dtype=parameter.dtype)
-        predicted: torch.Tensor = network(pixel_values=given).predicted_depth
+        more = {} if prompt is None else {"prompt_depth": torch.from_numpy(prompt_of(prompt)).to(given)}
+        predicted: torch.Tensor = network(pixel_values=given, **more).predicted_depth
         full = (given.shape[2], given.shape[3])
         plane = predicted.float().reshape(1, 1, *predicted.shape[-2:])
         if tuple(plane.shape[2:]) != full:  # some families return half their input's size
             plane = torch.nn.functional.interpolate(plane, size=full, mode="bilinear", align_corners=False)
         whole: NDArray[np.float32] = plane[0, 0].cpu().numpy()
     return np.ascontiguousarray(whole[top : whole.shape[0] - bottom, left : whole.shape[1] - right])
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress libraries' notices about their own future, which mean nothing to a person who dropped a photo."""
-    with python_warnings.catch_warnings():
-        python_warnings.simplefilter("ignore", DeprecationWarning)
-        python_warnings.simplefilter("ignore", FutureWarning)
-        yield

@@ -1,11 +1,15 @@
 """Depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
 
+If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo` means
+what was stored.
+
 Its samples are quantised between bounds stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation information
 SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by its own properties, which match the photo's.
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +18,7 @@ from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.names import to_text
 from daemon.errors import DepthMissing, DepthUnreadable, JobError
+from pipeline.depth import learned
 from pipeline.depth.depth_map import DepthMap, inverse, normalised, same_shape
 from pipeline.depth.source import PassedOver, Progress, Source, path_of
 from pipeline.image import decode
@@ -22,10 +27,38 @@ from pipeline.image.source_file import check_limits, open_source
 if TYPE_CHECKING:
     from pipeline.image import heif
 
+FARTHEST = 16.0
+"""The largest distance in a prompt, as a multiple of the nearest: what a phone's lidar spans, 0.3 to 5 m."""
 _INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3 (non-uniform) preserves only the order
 
 
-def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None:
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """The depth in a photo, upright, in its own unit, as from `physical`."""
+
+    disparity: NDArray[np.float64]
+    polarity: Literal["disparity", "distance"]
+    warnings: tuple[str, ...]
+
+    def depth_map(self) -> DepthMap:
+        """It as it is."""
+        everywhere = np.ones(self.disparity.shape, bool)
+        provenance = Depth(source="photo", polarity=self.polarity, valid=1.0)
+        return DepthMap(normalised(self.disparity, everywhere), None, provenance, self.warnings)
+
+    def distance(self) -> NDArray[np.float32]:
+        """Distances for a model that makes them finer, float32 (h, w): metres if phones' bounds were stored.
+
+        What is farther than `FARTHEST` times the nearest counts as that far. Otherwise it would take up nearly all of the range
+        that the model stretches to 0…1, and disparities of 0 all of it.
+        """
+        nearest = float(self.disparity.max())
+        if nearest <= 0.0:
+            return np.ones(self.disparity.shape, np.float32)
+        return (1.0 / np.maximum(self.disparity, nearest / FARTHEST)).astype(np.float32)
+
+
+def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> Stored | None:
     """Read the stored depth.
 
     Args:
@@ -34,7 +67,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
         limits: checked again when the file is opened here.
 
     Returns:
-        The depth, upright; None if the photo contains none.
+        None if the photo contains none.
 
     Raises:
         DepthUnreadable: there is depth, but it is damaged or has another shape than the photo.
@@ -58,9 +91,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> DepthMap | None
     stored = found[0]
     if not same_shape(stored.samples.shape[:2], photo.rgb.shape[:2]) or stored.samples.ndim != 2:
         raise DepthUnreadable(f"The depth stored in {name} has another shape than the photo.")
-    disparity, polarity, remarks = physical(stored)
-    everywhere = np.ones(disparity.shape, bool)
-    return DepthMap(normalised(disparity, everywhere), None, Depth(source="photo", polarity=polarity, valid=1.0), remarks)
+    return Stored(*physical(stored))
 
 
 def physical(stored: "heif.DepthImage") -> tuple[NDArray[np.float64], Any, tuple[str, ...]]:
@@ -94,14 +125,18 @@ def _asked_for(picture: decode.Photo, job: JobCommand, _progress: Progress) -> D
             f"`depth: photo` was asked for, but {job.image} holds no depth.",
             hint="Only HEIC portrait photos contain depth; use `depth: auto` instead.",
         )
-    return stored
+    return stored.depth_map()
 
 
-def _find(picture: decode.Photo, job: JobCommand, _progress: Progress) -> DepthMap | None:
+def _find(picture: decode.Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
     try:
-        return read(path_of(job, job.image), photo=picture, limits=job.limits)
+        stored = read(path_of(job, job.image), photo=picture, limits=job.limits)
     except DepthUnreadable as reason:
         raise PassedOver(f"{reason.message} Another source was used.") from reason
+    if stored is None:
+        return None
+    made_finer = learned.finer(picture, stored.distance(), job, progress)
+    return stored.depth_map() if made_finer is None else replace(made_finer, warnings=(*stored.warnings, *made_finer.warnings))
 
 
 SOURCE = Source(in_words="stored in the photo", read=_asked_for, find=_find)

@@ -1,8 +1,8 @@
 """How a picture becomes the input of a depth network: size, range and margin, as the model's folder says.
 
 The input matches the library's own image processors number for number: resampled by Pillow, as they do without torchvision; for
-ZoeDepth with a mirrored margin and aligned corners. Only a picture longer than three times the trained size becomes smaller
-than theirs, because it would use up all memory.
+ZoeDepth with a mirrored margin and aligned corners; for DepthPro by plain bilinear interpolation, which does not average. Only a
+picture longer than three times the trained size becomes smaller than theirs, because it would use up all memory.
 
 There are other ways, and they differ. Depth Anything V2's authors resize with cv2.INTER_CUBIC, which does not average, both in
 use (image2tensor) and in the training code they publish, that of the metric models (metric_depth/dataset/hypersim.py: pictures
@@ -26,6 +26,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,8 +36,11 @@ from pipeline.weights import Weights
 _LONGEST = 3  # longer side at most this many times the network's: beyond it, attention only needs more memory
 _MULTIPLE = 32  # divides the input size of every convolutional family; transformer networks state theirs
 _SIDE = 384  # the trained size of most families, if neither folder nor catalogue states one
-_NORMALISING = ("DPT", "ZoeDepth", "DepthPro")  # processors that normalise unless switched off
+_NORMALISING = ("DPT", "ZoeDepth", "DepthPro", "PromptDepthAnything")  # processors that normalise unless switched off
+_APART = 1e-3  # of a distance; transformers' processor adds a millionth of a metre, which is lost beyond 16 m
 _BILINEAR, _BICUBIC = 2, 3  # codes for resampling in preprocessor_config.json, as in Pillow
+_FINER = 770 / 518  # for the best quality: the shorter side of Depth Anything's input; a pass costs 2.5 times as much
+_FINER_FAMILIES = ("depth_anything",)  # the others see a square, or come larger already
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Preparation:
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
         margin: whether to add a mirrored margin around the picture, for families whose output is wrong at the border.
+        averaged: whether every pixel of the picture counts when it is made smaller, or only those next to the new ones.
+        finer: whether the network may see more pixels than it was trained with.
     """
 
     height: int
@@ -64,11 +70,19 @@ class Preparation:
     resample: int = _BICUBIC
     fixed: bool = False
     margin: bool = False
+    averaged: bool = True
+    finer: bool = False
 
     @property
     def short_side(self) -> int:
         """The shorter side of the input."""
         return min(self.height, self.width)
+
+    def finest(self) -> "Preparation":
+        """The same for the best quality: a larger input, if the network allows that."""
+        if not self.finer:
+            return self
+        return replace(self, height=round(self.height * _FINER), width=round(self.width * _FINER))
 
     def smaller(self, side: int) -> "Preparation":
         """The same for an input whose shorter side is at most `side`, if the network allows that."""
@@ -119,6 +133,8 @@ def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN40
             fixed=family == "depth_pro"
             or (family == "dpt" and (getattr(config, "backbone_config", None) is None or config.is_hybrid)),
             margin=bool(said.get("do_pad", zoe)) and zoe,
+            averaged=not kind.startswith("DepthPro"),
+            finer=family in _FINER_FAMILIES,
         )
     except (OSError, ValueError, TypeError, AttributeError) as reason:
         raise found.corrupt(f"preprocessor_config.json of {found.name} cannot be used.", reason) from reason
@@ -158,12 +174,30 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
         values, margin = _with_margin(rgb, preparation)
     else:
         height, width = input_size(rgb.shape[0], rgb.shape[1], preparation)
-        resized = Image.fromarray(rgb).resize((width, height), Image.Resampling(preparation.resample))
-        values, margin = np.asarray(resized).astype(np.float32), (0, 0, 0, 0)
+        values, margin = _resized(rgb, (width, height), preparation), (0, 0, 0, 0)
     values *= np.float32(preparation.factor)
     values -= np.asarray(preparation.mean, np.float32)
     values /= np.asarray(preparation.std, np.float32)
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None]), margin
+
+
+def prompt_of(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Measured distances, float32 (h, w) in metres, as a network's prompt: (1, 1, h, w).
+
+    The network stretches them to 0…1, so one pixel of a flat wall differs from the others.
+    """
+    prompt = distance.astype(np.float32, copy=True)
+    if prompt.min() == prompt.max():
+        prompt[0, 0] *= np.float32(1 + _APART)
+    return prompt[None, None]
+
+
+def _resized(rgb: NDArray[np.uint8], size: tuple[int, int], preparation: Preparation) -> NDArray[np.float32]:
+    """The picture at another width and height, float32, in levels."""
+    if preparation.averaged:
+        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling(preparation.resample))).astype(np.float32)
+    way = cv2.INTER_LINEAR if preparation.resample == _BILINEAR else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(rgb.astype(np.float32), size, interpolation=way), np.float32)
 
 
 def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:

@@ -13,6 +13,7 @@ from pipeline.image.filters import put, resize, select, threshold
 from pipeline.layers.bands import Pixels, in_parallel
 from pipeline.layers.matte import Border
 from pipeline.layers.plates.fill import Fill, Filler
+from pipeline.layers.plates.painted import Painter
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def build(
     num_layers: int,
     borders: list[Border],
     progress: Callable[[float], None] = lambda _: None,
+    painter: Painter | None = None,
 ) -> Stack:
     """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
 
@@ -48,6 +50,7 @@ def build(
         num_layers: how many.
         borders: as from `find_borders`, for layers 1 to num_layers − 1.
         progress: called with the fraction that is done, rising from 0 to 1; by any thread, but only by one at a time.
+        painter: paints large hidden parts of the farthest layer.
 
     Returns:
         The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque. Elsewhere, only the
@@ -58,7 +61,7 @@ def build(
     unsure = np.zeros(labels.shape, np.bool_) if opaque is None else ~opaque
     for border in borders:
         unsure.reshape(-1)[border.index] = True
-    filler = Filler(photo, None if alpha is None else alpha > 0, labels, unsure)
+    filler = Filler(photo, None if alpha is None else alpha > 0, labels, unsure, painter)
     occupied = _occupied(labels, alpha, num_layers)
     backdrop = int(np.argmax(occupied))
     reached = _reached(labels, occupied, borders)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pipeline.image.filters import threshold
 from pipeline.layers.assemble import build
 from pipeline.layers.bands import band_radius
-from pipeline.layers.matte import find_borders
+from pipeline.layers.matte import Judge, find_borders
 from pipeline.layers.plates.fill import MAX_PARALLAX
+from pipeline.layers.plates.painted import Painter
 from pipeline.layers.recompose import compose, solve
 from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label, without_slivers
@@ -70,6 +71,8 @@ def layer_picture(
     split: str | Sequence[float] = "natural",
     cuts: Sequence[float] = (),
     stroke_regions: NDArray[np.int32] | None = None,
+    judge: Judge | None = None,
+    painter: Painter | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
     """Cut a picture into depth-ordered layers that recompose to it exactly.
@@ -84,6 +87,8 @@ def layer_picture(
         cuts: where the source knows its things to be apart, the most important first; for the natural split.
         stroke_regions: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
+        judge: estimates the alpha of the soft borders in place of their colours.
+        painter: paints large hidden parts of the farthest layer, in place of copies of what is around them.
         progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
             filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
 
@@ -109,9 +114,11 @@ def layer_picture(
         labels = keep_whole(labels, stroke_regions, num_layers)
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
-    borders = find_borders(rgb, opaque, labels, num_layers)
+    borders = find_borders(rgb, opaque, labels, num_layers, judge)
     begin("fill", _FILL)
-    stack = build(rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share))
+    stack = build(
+        rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share), painter
+    )
     begin("recompose", _RECOMPOSE)
     solved = solve(rgb, stack.rgba, stack.soft)
     composite, error = compose(rgb, alpha, stack.rgba)

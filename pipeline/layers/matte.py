@@ -6,6 +6,7 @@ mean with a variance, alpha is the pixel's place on the line between both, and t
 by their variances. Where both sides look alike, the antialiased step of the depth decides.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -47,8 +48,17 @@ class Border:
     colour: NDArray[np.uint8]
 
 
+Judge = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
+"""Another's estimate of alpha: from the picture (H, W, 3), the front (H, W; 0 or 255) and the flat indices of a band (n,), 0 to 1
+for each of its pixels. Called by several threads."""
+
+
 def find_borders(
-    rgb: NDArray[np.uint8], opaque: NDArray[np.bool_] | None, labels: NDArray[np.uint8], num_layers: int
+    rgb: NDArray[np.uint8],
+    opaque: NDArray[np.bool_] | None,
+    labels: NDArray[np.uint8],
+    num_layers: int,
+    judge: Judge | None = None,
 ) -> list[Border]:
     """Estimate the soft borders of all layers but the farthest.
 
@@ -57,6 +67,7 @@ def find_borders(
         opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is ignored.
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
         num_layers: how many layers.
+        judge: takes the place of the estimate by colours, except at the rim of the band.
 
     Returns:
         num_layers − 1 borders, starting with that of layer 1.
@@ -67,7 +78,7 @@ def find_borders(
     moments = stacked(colour, power(colour))
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid)
+        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, judge)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -79,6 +90,7 @@ def _border(
     moments: NDArray[np.float32],
     seen: NDArray[np.float32] | None,
     grid: Grid,
+    judge: Judge | None,
 ) -> Border:
     coverage = grid.shrink(front)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
@@ -96,7 +108,12 @@ def _border(
     pixels = Pixels.at(index, grid.full)
     inside = pixels.sample(depth_says)
     alpha, clean = _unmix(
-        rgb.reshape(-1, 3)[index].astype(np.float32), pixels.sample(ahead), pixels.sample(behind), step_alpha, inside
+        rgb.reshape(-1, 3)[index].astype(np.float32),
+        pixels.sample(ahead),
+        pixels.sample(behind),
+        step_alpha,
+        inside,
+        None if judge is None else judge(rgb, front, index),
     )
     alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
     keep = alpha > 0
@@ -190,15 +207,16 @@ def _unmix(
     behind: NDArray[np.float32],
     step_alpha: NDArray[np.float32],
     inside: NDArray[np.float32],
+    judged: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
-    trust = length / (length + 6.0 * noise)
+    trust = length / (length + 6.0 * noise) if judged is None else np.ones_like(length)
     # At the rim of the band the depth is certain.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
-    alpha = step_alpha + trust * (np.clip(along, 0.0, 1.0) - step_alpha)
+    alpha = step_alpha + trust * (np.clip(along if judged is None else judged, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
     rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
     share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]

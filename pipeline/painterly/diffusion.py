@@ -8,24 +8,20 @@ used.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 
 from daemon.catalogues.styles import DiffusionStyle
 from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
-from daemon.errors import Internal, ModelFailed, WeightsMissing
+from daemon.errors import Internal, WeightsMissing
 from pipeline import devices, weights
 from pipeline.devices import Device
 from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
-
-Rgb = NDArray[np.uint8]
+from pipeline.painterly.sampling import LOADED, Given, Rgb, first_usable
 
 _MULTIPLE = 8  # the factor by which the autoencoder reduces
 _LEAST_SIDE = 64  # the network halves four times and must have something left
@@ -33,10 +29,7 @@ _LONGER_SIDE = ((24 << 30, 1024), (10 << 30, 768), (0, 512))  # by bytes of memo
 _TRAINED_SIDE = 512  # of the pictures the model was trained with; below it compositions fall apart
 _CPU_SIDE = 768  # a larger picture takes a CPU a quarter of an hour
 _TRAINED_STEPS = 1000  # a schedule cannot have more steps than the model was trained with
-_FEW_STEPS, _FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
-_LOADED, _STEPPED = 0.1, 0.93  # fractions of the time after loading and after the last step, for 24 steps on a CPU
-_BLACK = 3 / 255
-_OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
+FEW_STEPS, FEW_GUIDANCE = 6, 1.0  # of the LCM-LoRA, after its authors: 2 to 8 steps; at 1 each step is one pass instead of two
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +73,16 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
         DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
         ModelFailed: a black picture or NaN, even in single precision; or the model's own safety checker withheld the picture.
     """
-    candidates = _candidates(job.device)
-    device = candidates[0][0]
+    tried = candidates(job.device)
+    device = tried[0][0]
     parts = find_parts(job.models, fast=device == "cpu", style=style.lora, listed=weights.catalogue(*job.model_lists))
-    progress(_LOADED / 2)
+    progress(LOADED / 2)
     if parts.lora is not None:
-        style = style.model_copy(update={"steps": _FEW_STEPS, "guidance": _FEW_GUIDANCE})
+        style = style.model_copy(update={"steps": FEW_STEPS, "guidance": FEW_GUIDANCE})
     asked, share, steps = schedule(style.steps, job.spec.strength)
     small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
-    given = _Given(small, style, asked, share, steps, job.spec.seed)
-    painting, precision, warnings = _first_usable(parts, candidates, given, progress)
+    given = Given(small, style, asked, share, steps, job.spec.seed)
+    painting, precision, warnings = first_usable(parts, tried, given, progress)
     full = enlarge(painting, rgb)
     progress(1.0)
     return Result(
@@ -103,8 +96,17 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     )
 
 
-def find_parts(models: str, *, fast: bool, style: str | None = None, listed: weights.Catalogue | None = None) -> loading.Parts:
+def find_parts(
+    models: str,
+    *,
+    fast: bool,
+    style: str | None = None,
+    inpainting: bool = False,
+    listed: weights.Catalogue | None = None,
+) -> loading.Parts:
     """The first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
+
+    For `inpainting`, a pipeline that was trained for it comes before any other.
 
     Raises:
         WeightsMissing: no pipeline or not the style's LoRA is installed; names it and the command that fetches it.
@@ -112,7 +114,7 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
         Internal: the style names something that is not a style LoRA.
     """
     listed = listed or weights.catalogue()
-    by_part: dict[str, list[str]] = {"pipeline": [], "lora": [], "vae": [], "style": []}
+    by_part: dict[str, list[str]] = {"pipeline": [], "inpainting": [], "lora": [], "vae": [], "style": []}
     for name, entry in listed.models.items():
         if entry.part is not None:
             by_part[entry.part].append(name)
@@ -131,8 +133,9 @@ def find_parts(models: str, *, fast: bool, style: str | None = None, listed: wei
         name = next((name for name in by_part[part] if weights.installed(name, models, listed)), None)
         return weights.locate(name, models, listed) if name else None
 
+    kinds = ("inpainting", "pipeline") if inpainting and by_part["inpainting"] else ("pipeline",)
     return loading.Parts(
-        pipeline=first_installed("pipeline") or weights.locate(by_part["pipeline"][0], models, listed),
+        pipeline=next(filter(None, map(first_installed, kinds)), None) or weights.locate(by_part[kinds[0]][0], models, listed),
         style=weights.locate(style, models, listed) if style else None,
         lora=first_installed("lora") if fast else None,
         vae=first_installed("vae") if fast else None,
@@ -187,7 +190,7 @@ def _memory(device: str) -> int:
     return int(psutil.virtual_memory().total)
 
 
-def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
+def candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
     """Devices and precisions in order of preference: half precision first if the device computes in it, then single.
 
     Raises:
@@ -199,96 +202,3 @@ def _candidates(device: Device) -> tuple[tuple[str, Precision], ...]:
     from pipeline.painterly.upcast import computes_in_bfloat16  # imports torch
 
     return (("cpu", "bfloat16"), ("cpu", "float32")) if computes_in_bfloat16() else (("cpu", "float32"),)
-
-
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """The arguments for a pipeline."""
-
-    rgb: Rgb
-    style: DiffusionStyle
-    asked: int
-    strength: float
-    steps: int
-    seed: int
-
-
-def _first_usable(
-    parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], given: _Given, progress: Callable[[float], None]
-) -> tuple[Rgb, Precision, tuple[str, ...]]:
-    """The painting at the working size, from the first precision that gives one; that precision; warnings."""
-    for device, dtype in candidates:
-        pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked)
-        progress(_LOADED)
-        warnings = _cut_short(pipeline, given.style)
-        painting = _run(pipeline, given, progress)
-        if _is_picture(painting, given.rgb):
-            if dtype != candidates[0][1]:
-                warnings = (*warnings, f"The painting was made in {dtype}: {candidates[0][1]} gave none on {device}.")
-            return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), dtype, warnings
-        del pipeline
-    names = " + ".join(found.name for found in parts.all())
-    if not np.isfinite(painting).all():
-        raise ModelFailed(
-            f"The diffusion model {names} returned values that are not numbers.",
-            hint=_OTHER_DEVICE if device != "cpu" else "Its weights are wrong: fetch it again, then: multiplane retry ID.",
-        )
-    raise ModelFailed(
-        f"The diffusion model {names} painted only black.",
-        hint=_OTHER_DEVICE if device != "cpu" else "Try another seed; if it stays black, fetch the model again.",
-    )
-
-
-def _run(pipeline: Any, given: _Given, progress: Callable[[float], None]) -> NDArray[np.float32]:  # noqa: ANN401
-    """One picture, float32 (h, w, 3), 0 to 1 or NaN."""
-    import torch
-    from PIL import Image
-
-    made = 0
-
-    def stepped(_: object, step: int, __: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        nonlocal made
-        made = step + 1
-        progress(_LOADED + (_STEPPED - _LOADED) * min(made / given.steps, 1.0))
-        return tensors
-
-    # The seed's noise always comes from the CPU, wherever the model runs, so that a seed means the same everywhere.
-    generator = torch.Generator("cpu").manual_seed(given.seed)
-    with torch.inference_mode(), loading.quiet():
-        output = pipeline(
-            prompt=given.style.prompt,
-            negative_prompt=given.style.negative_prompt,
-            image=Image.fromarray(given.rgb),
-            strength=given.strength,
-            num_inference_steps=given.asked,
-            guidance_scale=given.style.guidance,
-            generator=generator,
-            output_type="np",
-            callback_on_step_end=stepped,
-        )
-    if any(output.nsfw_content_detected or ()):
-        raise ModelFailed(
-            "The model's own safety checker withheld the painting.",
-            hint="Try another seed, a smaller strength or another style, then: multiplane retry ID.",
-        )
-    if made != given.steps:
-        raise ModelFailed(f"The diffusion model made {made} steps instead of {given.steps}.")
-    return np.asarray(output.images[0], np.float32)
-
-
-def _is_picture(painting: NDArray[np.float32], photo: Rgb) -> bool:
-    """Whether it has no NaN, and is not black (unless the photo is)."""
-    return bool(np.isfinite(painting).all()) and (float(painting.max()) > _BLACK or int(photo.max()) <= 16)
-
-
-def _cut_short(pipeline: Any, style: DiffusionStyle) -> tuple[str, ...]:  # noqa: ANN401
-    """A warning about words beyond what the text encoder reads."""
-    tokenizer = pipeline.tokenizer
-    most = int(tokenizer.model_max_length)
-    told = []
-    for field in ("prompt", "negative_prompt"):
-        with loading.quiet():
-            length = len(tokenizer(getattr(style, field), truncation=False).input_ids)
-        if length > most:
-            told.append(f"The style's {field} is {length} tokens long; the model read the first {most}.")
-    return tuple(told)

@@ -12,6 +12,14 @@ def image_to_image() -> Any:  # noqa: ANN401
     return StableDiffusionImg2ImgPipeline
 
 
+def inpainting() -> Any:  # noqa: ANN401
+    """The class of the pipeline that paints only what is masked, in the same way."""
+    image_to_image()
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
+
+    return StableDiffusionInpaintPipeline
+
+
 def _worth_telling(record: logging.LogRecord) -> bool:
     """Whether a message matters: all do, except that pictures are prepared without torchvision, which is intended."""
     return "requires torchvision" not in record.getMessage()

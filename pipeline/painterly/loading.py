@@ -15,6 +15,7 @@ _HALF_WIDTH = {"F16": "float16", "BF16": "bfloat16"}  # the names in safetensors
 
 _FAMILY = "StableDiffusion"
 _KINDS = (f"{_FAMILY}Pipeline", f"{_FAMILY}Img2ImgPipeline")
+_INPAINTING_KIND = f"{_FAMILY}InpaintPipeline"
 _HALF = "fp16"  # if a folder has files of this variant, they are loaded, and upcast if needed
 _PARTS = ("text_encoder", "unet", "vae", "safety_checker")
 _MAX_TOKENS = 1000  # the most tokens of a prompt; CLIP reads 77
@@ -41,8 +42,8 @@ class Parts:
         return tuple(part for part in (self.pipeline, self.style, self.lora, self.vae) if part is not None)
 
 
-def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: ANN401
-    """An image-to-image pipeline, ready to be called.
+def load(parts: Parts, *, device: str, dtype: str, steps: int, inpainting: bool = False) -> Any:  # noqa: ANN401
+    """An image-to-image or inpainting pipeline, ready to be called.
 
     Args:
         parts: the checked weights.
@@ -50,18 +51,19 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int) -> Any:  # noqa: 
         dtype: to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network stored at half
             that width stays so, mapped into memory, and is upcast as it is used.
         steps: how many will be asked for.
+        inpainting: whether it paints only what is masked; a network that was not trained for that can do it as well.
 
     Raises:
         WeightsCorrupt: a folder does not contain what it should.
     """
-    kind = libraries.image_to_image()
+    kind = libraries.inpainting() if inpainting else libraries.image_to_image()
 
     import torch
 
     from pipeline.painterly.upcast import widen_as_used
 
     found = parts.pipeline
-    _must_be_of_the_family(found)
+    _must_be_of_the_family(found, inpainting=inpainting)
     for part in parts.all():
         _must_be_readable(part)
     calculated = getattr(torch, dtype)
@@ -143,7 +145,7 @@ def _must_be_readable(found: Weights) -> None:
                 raise found.corrupt(f"The file {file} of {found.name} is damaged, or not a safetensors file.", reason) from reason
 
 
-def _must_be_of_the_family(found: Weights) -> None:
+def _must_be_of_the_family(found: Weights, *, inpainting: bool) -> None:
     """Refuse other pipelines by name: diffusers would only give a traceback."""
     path = os.path.join(found.folder, "model_index.json")
     try:
@@ -153,7 +155,7 @@ def _must_be_of_the_family(found: Weights) -> None:
     except (OSError, ValueError, KeyError, TypeError) as reason:
         sentence = f"The folder of {found.name} is not a diffusion pipeline: its model_index.json is missing or unreadable."
         raise found.corrupt(sentence, reason) from reason
-    if kind not in _KINDS:
+    if kind not in _KINDS and not (inpainting and kind == _INPAINTING_KIND):
         raise found.corrupt(f"The folder of {found.name} holds a {kind}; painting needs a {_KINDS[0]} (Stable Diffusion 1.x).")
 
 

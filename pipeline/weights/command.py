@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.errors import JobError, Refusal
@@ -36,8 +36,7 @@ _SHOWN: dict[State, str] = {
     "folder missing": "[red]missing[/]",
     "not installed": "–",
 }
-_GROUPS = {"depth": "Depth", "diffusion": "Painting"}
-_REMARKS = {"metric": "metres", "lora": "fewer steps", "vae": "small decoder", "style": "look of a style"}
+_GROUPS = {"depth": "Depth", "matting": "Soft borders", "diffusion": "Painting"}
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,15 @@ def _list(shelf: _Shelf, *, as_json: bool) -> int:
     stands = {name: state(name, shelf.models, shelf.listed) for name in shelf.listed.models}
     if as_json:
         return _print_json(shelf, [_as_json(shelf, name, stands[name]) for name in stands])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("", "size", "licence", ""):
-        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+    rows = {name: _row(shelf, name, stands[name]) for name in stands}
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows.values(), strict=True)]
     for use, title in _GROUPS.items():
-        table.add_row(f"[bold]{title}[/]")
+        shelf.out.print(f"[bold]{title}[/]")
         for name, entry in shelf.listed.models.items():
             if entry.use == use:
-                table.add_row(f"  {_titled(shelf, name)}", _size(entry), _licence(entry), _SHOWN[stands[name]])
-    shelf.out.print(table, soft_wrap=False)
+                shelf.out.print(_aligned(rows[name], widths))
+                if entry.purpose:
+                    shelf.out.print(f"    [dim]{escape(entry.purpose)}[/]")
     shelf.out.print()
     shelf.out.print("[bold]*[/] what depth: auto and depth: model take")
     if any(not entry.commercial for entry in shelf.listed.models.values()):
@@ -140,6 +139,7 @@ def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
     return {
         "name": name,
         "use": entry.use,
+        "purpose": entry.purpose,
         "part": entry.part,
         "default": name == shelf.listed.default_depth,
         "state": stands,
@@ -228,11 +228,21 @@ def _remove(shelf: _Shelf, name: str) -> int:
     return 0
 
 
-def _titled(shelf: _Shelf, name: str) -> str:
+def _row(shelf: _Shelf, name: str, stands: State) -> tuple[Text, Text, Text, Text]:
+    """Name, size, licence and state of a model."""
     entry = shelf.listed.models[name]
     default = "[bold]*[/]" if name == shelf.listed.default_depth else ""
-    remark = _REMARKS.get(entry.part or entry.scale or "")
-    return escape(name) + default + (f" [dim]({remark})[/]" if remark else "")
+    size, licence, state = (Text.from_markup(cell) for cell in (_size(entry), _licence(entry), _SHOWN[stands]))
+    return Text.from_markup(escape(name) + default), size, licence, state
+
+
+def _aligned(row: tuple[Text, ...], widths: Sequence[int]) -> Text:
+    """The cells of a row below those of the others; the size is on the right of its column."""
+    name, size, licence, state = row
+    name.pad_right(widths[0] - name.cell_len)
+    size.pad_left(widths[1] - size.cell_len)
+    licence.pad_right(widths[2] - licence.cell_len)
+    return Text("  ").append_text(Text("  ").join((name, size, licence, state)))
 
 
 def _licence(entry: Entry) -> str:

@@ -45,13 +45,15 @@ def submit(
     num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
     style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Painterly: same seed, same painting.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Painterly, and fill: model: same seed, same painting.")] = None,
     depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")] = None,
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
+    matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model, a matting model.")] = None,
+    fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
     timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
@@ -67,8 +69,8 @@ def submit(
     settings = settings_in_use(home)
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
-        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "priority": priority,
-        "timeout_seconds": timeout_seconds,
+        "depth_kind": depth_kind, "depth_quality": depth_quality, "split": split, "matting": matting, "fill": fill,
+        "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
         tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")

@@ -15,6 +15,7 @@ from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, 
 from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
+from pipeline.layers.plates.painted import Painted, Painter, is_large, painted
 from pipeline.layers.plates.plate import Plate, deep, grid_of, plate_of, without_specks
 from pipeline.layers.plates.texture import find_texture
 
@@ -64,7 +65,7 @@ class Fill:
     choice: NDArray[np.uint8]
     moves: NDArray[np.int32]
     layer: int
-    plate: Plate | None
+    plate: Plate | Painted | None
 
 
 class Filler:
@@ -75,12 +76,19 @@ class Filler:
         visible: bool (H, W), where the picture has any colour; None for everywhere.
         labels: uint8 (H, W).
         unsure: bool (H, W), pixels with mixed colours (soft borders) or colours that must not be used.
+        painter: paints the deep part of large holes of the farthest layer; None to copy it from around them.
     """
 
     def __init__(
-        self, photo: NDArray[np.uint8], visible: NDArray[np.bool_] | None, labels: NDArray[np.uint8], unsure: NDArray[np.bool_]
+        self,
+        photo: NDArray[np.uint8],
+        visible: NDArray[np.bool_] | None,
+        labels: NDArray[np.uint8],
+        unsure: NDArray[np.bool_],
+        painter: Painter | None = None,
     ) -> None:
         self.photo = photo
+        self.painter = painter
         self.packed = photo.reshape(-1, 4).view(np.uint32)[:, 0]
         self.visible = visible
         self.labels = labels
@@ -134,7 +142,7 @@ class Filler:
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
-    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | None:
+    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | Painted | None:
         """The deep part of what is not `chosen`."""
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
@@ -145,7 +153,11 @@ class Filler:
             return None
         product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
         found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
-        return None if found is None else plate_of(found, share, grid)
+        if found is None:
+            return None
+        if self.painter is not None and is_large(share):
+            return painted(self.painter, self.photo, found, share)
+        return plate_of(found, share, grid)
 
     def detailed(self, fill: Fill) -> NDArray[np.bool_]:
         """The pixels, bool (H, W), whose fill contains texture or copies, and not only the smooth ground."""

@@ -57,6 +57,15 @@ DPT = {
     "do_normalize": True, "do_resize": True, "ensure_multiple_of": 1, "feature_extractor_type": "DPTFeatureExtractor",
     "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "keep_aspect_ratio": False, "resample": 2, "size": 384,
 }  # fmt: skip
+PROMPTED = DEPTH_ANYTHING | {
+    "image_processor_type": "PromptDepthAnythingImageProcessor", "size": {"height": 756, "width": 756},
+    "prompt_scale_to_meter": 0.001,
+}  # fmt: skip
+DEPTH_PRO = {
+    "image_processor_type": "DepthProImageProcessor", "size": dict.fromkeys(("height", "width"), 256 if QUICK else 1536),
+    "resample": 2,
+    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+}  # fmt: skip
 #: Backbone's width, layers and heads; layers that are looked at; the neck's widths; the fusion's width.
 ENCODERS = {
     "small": (384, 12, 6, [3, 6, 9, 12], [48, 96, 192, 384], 64),
@@ -71,7 +80,10 @@ MODELS = {
     "depth-anything-v2-base": ("base", None, 2),
     "depth-anything-v2-large": ("large", None, 1),
     "dpt-large": ("dpt", None, 1),
+    "depth-pro": ("pro", None, 1),
+    "prompt-depth-anything-small": ("prompted", None, 2),
 }
+STORED_IN_HALVES = ("depth-pro",)
 
 
 def build(name: str) -> tuple[Any, dict[str, Any]]:
@@ -81,6 +93,8 @@ def build(name: str) -> tuple[Any, dict[str, Any]]:
 
     torch.manual_seed(0)
     encoder, metres, _ = MODELS[name]
+    if encoder == "pro":
+        return _depth_pro(), DEPTH_PRO
     if encoder == "dpt":
         config = tf.DPTConfig(
             hidden_size=24 if QUICK else 1024, num_hidden_layers=4 if QUICK else 24, num_attention_heads=2 if QUICK else 16,
@@ -90,16 +104,20 @@ def build(name: str) -> tuple[Any, dict[str, Any]]:
         network = tf.DPTForDepthEstimation(config)
         last = network.head.head[4]
     else:
-        width, layers, heads, looked_at, neck, fusion = (24, 4, 2, [1, 2, 3, 4], [8] * 4, 8) if QUICK else ENCODERS[encoder]
+        sizes = ENCODERS["small" if encoder == "prompted" else encoder]
+        width, layers, heads, looked_at, neck, fusion = (24, 4, 2, [1, 2, 3, 4], [8] * 4, 8) if QUICK else sizes
         backbone = tf.Dinov2Config(
             hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, image_size=518, patch_size=14,
             out_indices=looked_at, apply_layernorm=True, reshape_hidden_states=False,
         )  # fmt: skip
-        config = tf.DepthAnythingConfig(
+        kinds = (tf.DepthAnythingConfig, tf.DepthAnythingForDepthEstimation)
+        if encoder == "prompted":
+            kinds = (tf.PromptDepthAnythingConfig, tf.PromptDepthAnythingForDepthEstimation)
+        config = kinds[0](
             backbone_config=backbone, reassemble_hidden_size=width, neck_hidden_sizes=neck, fusion_hidden_size=fusion,
             depth_estimation_type="metric" if metres else "relative", max_depth=metres or 1,
         )  # fmt: skip
-        network = tf.DepthAnythingForDepthEstimation(config)
+        network = kinds[1](config)
         last = network.head.conv3
     for parameter in network.neck.parameters():  # the usual start is so small that every pixel gets the same depth
         if parameter.dim() > 1:
@@ -109,7 +127,45 @@ def build(name: str) -> tuple[Any, dict[str, Any]]:
             parameter.data.normal_(std=1 / math.sqrt(parameter[0].numel()))
     if not metres:
         last.bias.data.fill_(10.0)  # keeps the last ReLU from cutting everything off
-    return network.eval(), DPT if encoder == "dpt" else DEPTH_ANYTHING
+    return network.eval(), {"dpt": DPT, "prompted": PROMPTED}.get(encoder, DEPTH_ANYTHING)
+
+
+def _depth_pro() -> Any:
+    import transformers as tf
+
+    side = 64 if QUICK else 384
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
+    if not QUICK:
+        sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "mlp_ratio": 4}
+    encoder = {"model_type": "dinov2", "patch_size": 16, "image_size": side, **sizes}
+    tiny = {
+        "fusion_hidden_size": 16, "intermediate_hook_ids": [1, 0], "intermediate_feature_dims": [8, 8],
+        "scaled_images_feature_dims": [16, 16, 8], "merge_padding_value": 1, "num_fov_head_layers": 1,
+    }  # fmt: skip
+    encoders = {f"{part}_model_config": dict(encoder) for part in ("image", "patch", "fov")}
+    network = tf.DepthProForDepthEstimation(
+        tf.DepthProConfig(patch_size=side, use_fov_model=True, **encoders, **(tiny if QUICK else {}))
+    )
+    for parameter in network.head.parameters():
+        if parameter.dim() > 1:
+            parameter.data.normal_(std=1 / math.sqrt(parameter[0].numel()))
+    network.head.layers[4].bias.data.fill_(10.0)
+    return network.eval()
+
+
+class _DepthProProcessor:
+    """DepthPro's own needs torchvision; this is what it does with it: first the range, then no antialiasing."""
+
+    def __init__(self, *, size: dict[str, int], image_mean: list[float], image_std: list[float], resample: int) -> None:
+        self._size = (size["height"], size["width"])
+        self._mean, self._std = (np.asarray(each, np.float32) for each in (image_mean, image_std))
+        assert resample == 2
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> dict[str, object]:
+        import torch
+
+        values = torch.from_numpy((rgb.astype(np.float32) / 255 - self._mean) / self._std).permute(2, 0, 1)[None]
+        return {"pixel_values": torch.nn.functional.interpolate(values, self._size, mode="bilinear", antialias=False)}
 
 
 def photo() -> NDArray[np.uint8]:
@@ -170,10 +226,13 @@ def spent(way: Callable[[], object], clock: Callable[[], float] = time.perf_coun
 def against_the_processor(name: str, network: Any, said: dict[str, Any], pictures: list[NDArray[np.uint8]]) -> bool:
     """Print one family's table; whether its bars hold."""
     from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+    from transformers.models.prompt_depth_anything import image_processing_pil_prompt_depth_anything as prompted
 
-    processor = DPTImageProcessorPil(**{key: each for key, each in said.items() if not key.endswith("_type")})
+    kinds = {"depth-pro": _DepthProProcessor, "prompt-depth-anything-small": prompted.PromptDepthAnythingImageProcessorPil}
+    processor = kinds.get(name, DPTImageProcessorPil)(**{key: each for key, each in said.items() if not key.endswith("_type")})
     preparation = preparation_of(said, network.config)
-    listed, held = weights.catalogue().models[name].bytes, sum(each.numel() * 4 for each in network.parameters())
+    width = 2 if name in STORED_IN_HALVES else 4
+    listed, held = weights.catalogue().models[name].bytes, sum(each.numel() * width for each in network.parameters())
     print(f"\n{name}: weights {held:,} bytes, {listed:,} listed{' (tiny)' if QUICK else ''}")
     fits = QUICK or abs(held / listed - 1) < 0.02
     worst_input = worst_depth = 0.0

@@ -16,7 +16,7 @@ from daemon.contract.spec import JobSpec
 from daemon.supervisor.environment import worker_environment
 from pipeline import weights
 from pipeline.depth import model
-from tests import diffusion_models
+from tests import diffusion_models, matting_models
 
 #: Who imports torch, imports it once: such tests run in one process.
 NAME = "depth-anything-v2-small"
@@ -145,7 +145,7 @@ def trapped(tmp_path, hub):
     )
 
 
-def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
+def work(tmp_path, environment, warm, status=0, catalogue=None, depth_picture=None, **spec):
     """Run the real worker on the photo; returns its last event."""
     at = tmp_path / "source" / "photo.png"
     (tmp_path / "attempt").mkdir()
@@ -153,7 +153,7 @@ def work(tmp_path, environment, warm, status=0, catalogue=None, **spec):
         job_id="job", attempt=str(tmp_path / "attempt"), source=str(tmp_path / "source"), image="photo.png",
         image_bytes=at.stat().st_size, image_mtime_ns=at.stat().st_mtime_ns, spec=JobSpec(num_layers=2, formats=(), **spec),
         limits=Limits(max_bytes=10**7, max_pixels=10**7), models=str(tmp_path / "models"), device="cpu", threads=1,
-        model_lists=[catalogue] if catalogue else (),
+        model_lists=[catalogue] if catalogue else (), depth_picture=depth_picture,
     )  # fmt: skip
     events, theirs = os.pipe()
     worker = subprocess.Popen(
@@ -185,6 +185,37 @@ def test_a_painting_without_weights_names_the_command_and_opens_no_connection(tm
     assert event.error.code == "weights_missing"
     assert event.error.message == "The weights of stable-diffusion-1.5 are not installed."
     assert event.error.hint == "Run: multiplane models fetch stable-diffusion-1.5, then: multiplane retry ID."
+    nothing_was_asked(tmp_path, hub)
+
+
+@pytest.mark.parametrize(("field", "name"), [("matting", "vitmatte-small"), ("fill", "stable-diffusion-1.5-inpainting")])
+def test_a_model_for_the_layers_that_is_not_installed_is_named_with_its_command(tmp_path, photo, field, name):
+    with Hub({}) as hub:
+        told = work(tmp_path, trapped(tmp_path, hub), "light", status=32, depth="cues", **{field: "model"})
+    assert told.error.code == "weights_missing"
+    assert told.error.message == f"The weights of {name} are not installed."
+    assert told.error.hint == f"Run: multiplane models fetch {name}, then: multiplane retry ID."
+    nothing_was_asked(tmp_path, hub)
+
+
+def test_a_job_softens_borders_and_paints_what_is_hidden_with_the_models_it_asks_for(tmp_path, tiny_diffusion, photo):
+    """The real worker on a dropped depth picture: the layers recompose exactly, and the manifest names both models."""
+    near = np.ones(photo.shape[:2], np.uint8)
+    near[24:84, 36:96] = 255
+    Image.fromarray(near).save(tmp_path / "source" / "photo.depth.png")
+    matting = matting_models.tiny(tmp_path / "matting")
+    lora = diffusion_models.save_lora(tmp_path / "lora", tiny_diffusion / diffusion_models.NETWORK)
+    vae = diffusion_models.save_tiny_autoencoder(tmp_path / "vae")
+    parts = {"matting": matting, "pipeline": tiny_diffusion, "lora": lora, "vae": vae}
+    listed = str(diffusion_models.install(tmp_path / "models", **parts))
+    with Hub({}) as hub:
+        asked = {"depth": "file", "depth_picture": "photo.depth.png", "matting": "model", "fill": "model"}
+        result = work(tmp_path, trapped(tmp_path, hub), "painting", catalogue=listed, **asked)
+    manifest = json.loads((tmp_path / "attempt" / result.manifest).read_text())
+    assert manifest["matting"]["model"] == "hustvl/vitmatte-small-composition-1k"
+    assert manifest["fill"]["model"].startswith("stable-diffusion-v1-5/stable-diffusion-v1-5 + latent-consistency")
+    assert manifest["recomposition"]["max_error"] <= 1
+    assert {"torch", "transformers", "diffusers"} <= manifest["versions"].keys()
     nothing_was_asked(tmp_path, hub)
 
 

@@ -12,7 +12,7 @@ from daemon.contract.spec import JobSpec
 from daemon.errors import DepthMissing, DepthUnreadable, WeightsCorrupt, WeightsMissing
 from pipeline import weights
 from pipeline.image import decode
-from tests import diffusion_models
+from tests import depth_models, diffusion_models
 
 DEFAULT = weights.catalogue().default_depth
 LIMITS = Limits(max_bytes=10**8, max_pixels=10**8)
@@ -89,6 +89,16 @@ def test_with_nothing_at_hand_auto_guesses_and_says_how_to_do_better(job):
     assert f"multiplane models fetch {DEFAULT}" in reading.warnings[0]
 
 
+def test_asking_for_the_estimate_is_no_want_of_a_model(job, with_model):
+    picture = decode.read(f"{job().source}/photo.jpg".encode(), limits=LIMITS)
+    for _ in range(2):
+        said = depth.choose(picture, job("cues")).warnings[0]
+        assert "fetch" not in said
+        assert "installed" not in said
+        assert "as asked for" in said
+        with_model()
+
+
 def test_an_installed_model_comes_before_the_guess_and_a_dropped_picture_before_the_model(job, with_depth, with_model):
     with_model()
     assert source_of(job()) == "model"
@@ -139,3 +149,35 @@ def test_the_phones_own_depth_comes_before_a_model_and_damaged_is_passed_over_al
     assert "another shape" in reading.warnings[0]
     with pytest.raises(DepthUnreadable):
         depth.choose(square, job("photo", **fields))
+
+
+PROMPTED = "prompt-depth-anything-small"
+
+
+@pytest.fixture
+def with_prompted(tmp_path):
+    """A tiny model that makes a photo's own depth finer, installed under its name."""
+    folder = tmp_path / "models" / PROMPTED
+    folder.mkdir(parents=True)
+    depth_models.tiny_prompted(folder)
+    diffusion_models.list_for(tmp_path / "models", PROMPTED)
+    return folder
+
+
+@pytest.mark.skipif(not PUG.exists(), reason=f"{PUG} is not at hand")
+def test_a_model_made_for_it_makes_the_phones_depth_finer_unless_that_was_asked_for(job, with_prompted):
+    fields = {"source": str(PUG.parent), "image": PUG.name}
+    picture = decode.read(str(PUG).encode(), limits=LIMITS)
+    about = depth.choose(picture, job(**fields)).provenance
+    assert (about.source, about.prompt) == ("model", "photo")
+    assert about.model == "depth-anything/prompt-depth-anything-vits-hf"
+    assert depth.choose(picture, job("photo", **fields)).provenance.source == "photo"
+    (with_prompted / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsCorrupt):
+        depth.choose(picture, job(**fields))
+
+
+def test_such_a_model_is_not_used_for_a_photo_without_depth_of_its_own(job, with_prompted):
+    assert source_of(job()) == "heuristic"
+    with pytest.raises(WeightsMissing, match=DEFAULT):
+        source_of(job("model"))

@@ -62,3 +62,8 @@ def in_order(values, distance, pairs=50_000):
     apart = np.abs(np.log(near / far)) > np.log(1.05)
     right = np.sign(values.ravel()[first] - values.ravel()[second]) * np.sign(far - near)
     return float(((right[apart] + 1) / 2).mean())
+
+
+def test_whoever_asked_for_the_estimate_is_not_told_to_fetch_a_model():
+    said = cues.read(np.zeros((40, 60, 3), np.uint8), fetch=None).warnings[0]
+    assert said == "The depth was estimated without a model (lower in the picture counts as nearer), as asked for."

@@ -15,6 +15,7 @@ from daemon.errors import DeviceUnavailable, ModelFailed, WeightsCorrupt
 from pipeline import weights
 from pipeline.depth import model
 from pipeline.depth.preparation import Preparation, input_size, prepare, read_preparation
+from tests import depth_models
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 SAID = {
@@ -25,14 +26,16 @@ SAID = {
         "size": {"height": 64, "width": 64}, "ensure_multiple_of": 32, "do_pad": True,
         "image_processor_type": "ZoeDepthImageProcessor",
     },
-    "depth-pro": {"size": {"height": 128, "width": 128}, "image_processor_type": "DepthProImageProcessor"},
+    "depth-pro": {"size": {"height": 256, "width": 256}, "resample": 2, "image_processor_type": "DepthProImageProcessor"},
+    "prompt": {
+        "size": {"height": 42, "width": 42}, "ensure_multiple_of": 14, "keep_aspect_ratio": True, "resample": 3, **IMAGENET,
+        "image_processor_type": "PromptDepthAnythingImageProcessor", "prompt_scale_to_meter": 0.001,
+    },
 }  # fmt: skip
-#: As a user writes it into a list of models, after what is published about it.
-POLARITY = {
-    "depth-anything": "disparity", "dpt": "disparity", "glpn": "distance", "zoedepth": "distance", "depth-pro": "distance",
-}  # fmt: skip
-#: What the network itself gives.
-RAW = POLARITY | {"depth-pro": "disparity"}
+#: What the authors say that larger values mean.
+SAID_POLARITY = dict.fromkeys(SAID, "distance") | {"depth-anything": "disparity", "dpt": "disparity"}
+#: What the network's own numbers mean.
+POLARITY = SAID_POLARITY | {"depth-pro": "disparity"}
 
 
 def tiny(family):
@@ -62,17 +65,20 @@ def tiny(family):
         )  # fmt: skip
         return tf.GLPNForDepthEstimation(config)
     if family == "depth-pro":
-        encoder = {
-            "model_type": "dinov2", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2,
-            "patch_size": 8, "image_size": 32,
+        encoders = {
+            f"{part}_model_config": {
+                "model_type": "dinov2", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64,
+                "patch_size": 16, "mlp_ratio": 2,
+            }
+            for part in ("image", "patch", "fov")
         }  # fmt: skip
         config = tf.DepthProConfig(
-            patch_size=32, fusion_hidden_size=8, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
-            scaled_images_ratios=[0.25, 0.5, 1.0], scaled_images_overlap_ratios=[0.0, 0.5, 0.25],
-            scaled_images_feature_dims=[8, 8, 8], image_model_config=encoder, patch_model_config=encoder,
-            fov_model_config=encoder, use_fov_model=False,
+            **encoders, patch_size=64, fusion_hidden_size=16, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
+            scaled_images_feature_dims=[16, 16, 8], merge_padding_value=1, use_fov_model=True, num_fov_head_layers=1,
         )  # fmt: skip
         return tf.DepthProForDepthEstimation(config)
+    if family == "prompt":
+        return depth_models.prompted()
     backbone = tf.BeitConfig(
         hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
         out_indices=[1, 2, 3, 4], reshape_hidden_states=False, use_relative_position_bias=True, use_mask_token=False,
@@ -102,13 +108,16 @@ def families(tmp_path_factory):
             for parameter in network.parameters():  # the usual start is so small that every pixel gets the same depth
                 if parameter.dim() > 1:
                     parameter.data.normal_(std=0.3)
-            if family in ("depth-anything", "dpt"):  # keep the last ReLU from cutting everything off
-                (network.head.conv3 if family == "depth-anything" else network.head.head[4]).bias.data.fill_(100.0)
+            if family in ("depth-anything", "dpt", "depth-pro"):  # keep the last ReLU from cutting everything off
+                last = {"depth-anything": "conv3", "dpt": "head.4", "depth-pro": "layers.4"}[family]
+                network.head.get_submodule(last).bias.data.fill_(100.0)
+            if family == "prompt":  # keep the last sigmoid from giving nothing but 0 and 1
+                network.head.conv3.weight.data.mul_(0.01)
             network.save_pretrained(root / family)
         (root / family / "preprocessor_config.json").write_text(json.dumps(said))
         entries[family] = {
             "use": "depth", "repo": f"tiny/{family}", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 1,
-            "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": POLARITY[family],
+            "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": SAID_POLARITY[family],
             "scale": "relative", "input": 64,
         }  # fmt: skip
     catalogue = weights.Catalogue.model_validate({"default_depth": "dpt", "models": entries})
@@ -121,7 +130,19 @@ def picture(height=60, width=90):
     return np.random.default_rng(2).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def raw_of(found, rgb):
+#: Distances that a phone measured, and stored with fewer pixels than its photo has.
+PROMPT = np.linspace(0.5, 3.0, 12 * 16, dtype=np.float32).reshape(12, 16)
+
+
+def prompt_for(family):
+    return PROMPT if family == "prompt" else None
+
+
+def read(found, rgb, family, **more):
+    return model.read(rgb, found, device="cpu", prompt=prompt_for(family), **more)
+
+
+def raw_of(found, rgb, prompt=None):
     """`predicted_depth` computed here, apart from the code under test but for the input."""
     import torch
     import transformers
@@ -129,34 +150,35 @@ def raw_of(found, rgb):
     network = transformers.AutoModelForDepthEstimation.from_pretrained(found.folder).eval()
     tensor, margin = prepare(rgb, read_preparation(found, network.config))
     with torch.inference_mode():
-        predicted = network(pixel_values=torch.from_numpy(tensor)).predicted_depth[0]
+        more = {} if prompt is None else {"prompt_depth": torch.from_numpy(prompt[None, None])}
+        predicted = network(pixel_values=torch.from_numpy(tensor), **more).predicted_depth[0]
     return predicted.numpy(), tensor.shape, margin
 
 
 @pytest.mark.parametrize("family", SAID)
 def test_every_family_gives_disparity_in_the_right_direction(families, family):
     found, rgb = families[family], picture()
-    reading = model.read(rgb, found, device="cpu")
-    raw, shape, (top, bottom, left, right) = raw_of(found, rgb)
+    reading = read(found, rgb, family)
+    raw, shape, (top, bottom, left, right) = raw_of(found, rgb, prompt_for(family))
     assert reading.values.shape == (shape[2] - top - bottom, shape[3] - left - right)
     assert (reading.values.dtype, reading.values.min(), reading.values.max()) == (np.float32, 0.0, 1.0)
     assert reading.valid is None
     if raw.shape == shape[2:]:
         raw = raw[top : shape[2] - bottom, left : shape[3] - right]
-        sign = 1 if RAW[family] == "disparity" else -1
+        sign = 1 if POLARITY[family] == "disparity" else -1
         assert (
             np.corrcoef(sign * np.argsort(np.argsort(raw, axis=None)), np.argsort(np.argsort(reading.values, axis=None)))[0, 1]
             > 0.98
         )
     about = reading.provenance
     assert (about.source, about.model, about.revision, about.licence) == ("model", f"tiny/{family}", "c0ffee", "MIT")
-    assert about.polarity == RAW[family]
+    assert about.polarity == POLARITY[family]
 
 
 @pytest.mark.parametrize("family", SAID)
 @pytest.mark.parametrize("shape", [(2, 2), (1, 300), (300, 1), (61, 47)])
 def test_every_family_takes_any_shape_of_picture(families, family, shape):
-    reading = model.read(picture(*shape), families[family], device="cpu")
+    reading = read(families[family], picture(*shape), family)
     assert np.isfinite(reading.values).all()
     assert reading.values.max() == 1.0
 
@@ -275,11 +297,11 @@ def without(found, folder, dropped):
     return weights.Weights(found.name, found.entry, str(folder), "x")
 
 
-@pytest.mark.parametrize("family", ["dpt", "depth-anything", "zoedepth"])
+@pytest.mark.parametrize("family", ["dpt", "depth-anything", "prompt", "zoedepth"])
 def test_weights_without_the_parts_that_are_never_used_give_the_same_depth(families, family, tmp_path):
     """Intel/dpt-large is published without them."""
     found = without(families[family], tmp_path, FIRST_RESIDUAL)
-    whole, part = (model.read(picture(), each, device="cpu").values for each in (families[family], found))
+    whole, part = (read(each, picture(), family).values for each in (families[family], found))
     assert part.tobytes() == whole.tobytes()
 
 
@@ -326,13 +348,45 @@ def test_choosing_depth_imports_no_torch_until_a_model_is_used():
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("family", SAID)
+@pytest.mark.parametrize("family", [family for family in SAID if family != "prompt"])
 def test_the_best_quality_looks_several_times_and_says_so(families, family):
-    size = (540, 360) if family == "depth-pro" else (270, 180)
+    size = (750, 500) if family == "depth-pro" else (270, 180)  # tiles have at least as many pixels as the network sees
     found, rgb = families[family], cv2.resize(picture(), size, interpolation=cv2.INTER_CUBIC)
-    fast, best = (model.read(rgb, found, device="cpu", quality=quality) for quality in ("fast", "best"))
+    fast, best = (read(found, rgb, family, quality=quality) for quality in ("fast", "best"))
     assert (fast.provenance.quality, best.provenance.quality) == ("fast", "best")
     assert fast.provenance.device == "cpu"
     assert min(best.values.shape) > min(fast.values.shape)
-    again = model.read(rgb, found, device="cpu", quality="best")
+    again = read(found, rgb, family, quality="best")
     assert again.values.tobytes() == best.values.tobytes()
+
+
+def test_the_best_quality_sees_more_pixels_where_the_network_allows_it(families, monkeypatch):
+    """A photo that is too small for tiles: two passes, each of a picture half as large again as the network was trained with."""
+    shapes = []
+    run = model._run
+    monkeypatch.setattr(model, "_run", lambda *given: shapes.append(run(*given).shape) or run(*given))
+    for family in ("depth-anything", "dpt"):
+        read(families[family], picture(50, 50), family, quality="best")
+    assert shapes == [(56, 56), (56, 56), (32, 32), (32, 32)]  # 42 · 770 / 518 is 62, and multiples of 14 fit
+
+
+def test_a_prompt_is_what_the_depth_is_made_from_and_the_manifest_says_so(families):
+    found, rgb = families["prompt"], picture()
+    first, again, other = (model.read(rgb, found, device="cpu", prompt=each) for each in (PROMPT, PROMPT, PROMPT[:, ::-1]))
+    assert first.values.tobytes() == again.values.tobytes()
+    assert np.abs(first.values - other.values).max() > 1e-3
+    assert (first.provenance.prompt, first.provenance.polarity) == ("photo", "distance")
+    assert model.read(rgb, families["dpt"], device="cpu").provenance.prompt is None
+
+
+def test_a_prompt_of_one_distance_gives_numbers(families):
+    wall = np.full((12, 16), 20.0, np.float32)
+    reading = model.read(picture(), families["prompt"], device="cpu", prompt=wall)
+    assert np.isfinite(reading.values).all()
+    assert (wall == 20.0).all()
+
+
+def test_whatever_the_quality_a_prompted_model_makes_one_pass(families):
+    fast, best = (read(families["prompt"], picture(), "prompt", quality=quality) for quality in ("fast", "best"))
+    assert fast.values.tobytes() == best.values.tobytes()
+    assert best.provenance.quality == "fast"

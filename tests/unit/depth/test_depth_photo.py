@@ -53,6 +53,13 @@ def test_without_usable_bounds_the_order_counts_and_a_warning_says_so(about):
     assert "no scale" in remarks[0]
 
 
+def test_distances_for_a_prompt_end_where_a_phones_lidar_does():
+    disparity = np.array([[-1.0, 0.0, 0.125, 0.5, 2.0]])
+    prompt = photo.Stored(disparity, "disparity", ()).distance()
+    assert (prompt.dtype, prompt.tolist()) == (np.float32, [[8.0, 8.0, 8.0, 2.0, 0.5]])
+    assert (photo.Stored(np.zeros((2, 2)), "disparity", ()).distance() == 1.0).all()
+
+
 def test_photos_of_other_formats_hold_none(tmp_path):
     path = tmp_path / "p.jpg"
     path.write_bytes(encoded(landscape(), "JPEG"))
@@ -63,7 +70,7 @@ def test_photos_of_other_formats_hold_none(tmp_path):
 @needs_pug
 def test_a_phones_portrait_gives_the_disparity_it_stored():
     path = os.fsencode(PUG)
-    reading = photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS)
+    reading = photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS).depth_map()
     assert reading.values.shape == (576, 768)
     assert (reading.values.min(), reading.values.max()) == (0.0, 1.0)
     assert (reading.provenance.source, reading.provenance.polarity, reading.valid) == ("photo", "disparity", None)
@@ -82,7 +89,7 @@ def test_stored_depth_turns_with_the_photo(tmp_path):
     turned = tmp_path / "turned.heic"
     turned.write_bytes(data)
     first, second = (
-        photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS)
+        photo.read(path, photo=decode.read(path, limits=LIMITS), limits=LIMITS).depth_map()
         for path in (os.fsencode(PUG), os.fsencode(turned))
     )
     assert np.array_equal(second.values, np.rot90(first.values, -1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import weights
-from pipeline.depth.preparation import input_size, prepare, read_preparation
+from pipeline.depth.preparation import input_size, prepare, prompt_of, read_preparation
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 #: As in the preprocessor_config.json of each family, with the same proportions at a third of the size.
@@ -20,7 +20,17 @@ ZOE = {
     "image_processor_type": "ZoeDepthImageProcessor", "size": {"height": 128, "width": 160}, "ensure_multiple_of": 32,
     "keep_aspect_ratio": True, "do_pad": True, "resample": 2,
 }  # fmt: skip
+PROMPTED = DEPTH_ANYTHING | {
+    "image_processor_type": "PromptDepthAnythingImageProcessor", "size": {"height": 168, "width": 168},
+    "prompt_scale_to_meter": 0.001,
+}  # fmt: skip
+DEPTH_PRO = {
+    "image_processor_type": "DepthProImageProcessor", "size": {"height": 192, "width": 192}, "resample": 2,
+    "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+}  # fmt: skip
 FAMILIES = {
+    "prompt_depth_anything": (PROMPTED, SimpleNamespace(model_type="prompt_depth_anything", patch_size=14, backbone_config=None)),
+    "depth_pro": (DEPTH_PRO, SimpleNamespace(model_type="depth_pro", patch_size=96)),
     "depth_anything": (DEPTH_ANYTHING, SimpleNamespace(model_type="depth_anything", patch_size=14, backbone_config=None)),
     "dpt": (DPT, SimpleNamespace(model_type="dpt", patch_size=16, backbone_config=None, is_hybrid=False)),
     "zoedepth": (ZOE, SimpleNamespace(model_type="zoedepth", backbone_config=SimpleNamespace(patch_size=16))),
@@ -33,10 +43,25 @@ SIZES = [
 def reference(family, said, rgb):
     """What transformers' own processor makes of it, without torchvision."""
     from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+    from transformers.models.prompt_depth_anything import image_processing_pil_prompt_depth_anything as prompted
     from transformers.models.zoedepth.image_processing_pil_zoedepth import ZoeDepthImageProcessorPil
 
-    kind = ZoeDepthImageProcessorPil if family == "zoedepth" else DPTImageProcessorPil
+    if family == "depth_pro":
+        return as_depth_pro(said, rgb)
+    own = {"zoedepth": ZoeDepthImageProcessorPil, "prompt_depth_anything": prompted.PromptDepthAnythingImageProcessorPil}
+    kind = own.get(family, DPTImageProcessorPil)
     return np.asarray(kind(**{key: each for key, each in said.items() if key != "image_processor_type"})(rgb)["pixel_values"])
+
+
+def as_depth_pro(said, rgb):
+    """DepthPro's processor needs torchvision: first the range, then what torchvision does without antialiasing."""
+    import torch
+
+    mean, std = (torch.tensor(said[each]).reshape(3, 1, 1) for each in ("image_mean", "image_std"))
+    values = (torch.from_numpy(rgb).permute(2, 0, 1) / 255 - mean) / std
+    size = (said["size"]["height"], said["size"]["width"])
+    resized = torch.nn.functional.interpolate(values[None], size=size, mode="bilinear", align_corners=False, antialias=False)
+    return resized.numpy()
 
 
 def preparation_of(family, folder):
@@ -64,6 +89,16 @@ def test_the_margin_lies_within_the_trained_size(tmp_path):
     tensor, margin = prepare(np.zeros((300, 400, 3), np.uint8), preparation)
     assert tensor.shape == (1, 3, 128, 160)
     assert margin == (12, 12, 14, 14)  # 36 of 372 and 42 of 484 pixels
+
+
+def test_the_prompt_is_the_published_one():
+    from transformers.models.prompt_depth_anything import image_processing_pil_prompt_depth_anything as prompted
+
+    metres = np.random.default_rng(3).uniform(0.3, 5.0, (24, 32)).astype(np.float32)
+    said = {key: each for key, each in PROMPTED.items() if key != "image_processor_type"}
+    processor = prompted.PromptDepthAnythingImageProcessorPil(**said)
+    theirs = processor(np.zeros((96, 128, 3), np.uint8), prompt_depth=metres * 1000)["prompt_depth"]
+    assert np.abs(np.asarray(theirs) - prompt_of(metres)).max() < 1e-5
 
 
 def test_depth_pro_gets_its_square_whatever_the_proportions(tmp_path):

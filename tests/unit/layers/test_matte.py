@@ -42,6 +42,37 @@ def test_colours_are_cleaned_of_what_is_behind(name):
     assert clean < 0.6 * raw
 
 
+def test_another_judge_decides_within_the_band_and_nowhere_else():
+    """One that knows the truth brings alpha nearer to it than colours do; one that is always wrong changes no pixel outside."""
+    truth = scene("ball")
+    labels = (truth.disparity > 0.5).astype(np.uint8)
+    exact = np.asarray(truth.matte, np.float32).ravel()
+
+    def error(judge):
+        (border,) = find_borders(truth.rgb, None, labels, 2, judge)
+        alpha = (labels * np.uint8(255)).ravel()
+        alpha[border.index] = border.alpha
+        return np.abs(alpha / 255 - exact), set(border.index.tolist())
+
+    plain, band = error(None)
+    knowing, _ = error(lambda _rgb, _front, index: exact[index])
+    assert knowing.mean() < 0.8 * plain.mean()
+    _, contrary = error(lambda _rgb, front, index: 1 - front.ravel()[index] / np.float32(255))
+    radius = int(np.ceil(band_radius(labels.shape))) + 1
+    around = cv2.dilate(labels, np.ones((2 * radius + 1, 2 * radius + 1))).ravel() > 0
+    assert around[sorted(contrary - band)].all()
+
+
+def test_what_another_judge_says_still_recomposes_exactly():
+    truth = scene("ball")
+    chance = np.random.default_rng(4)
+    layers = layer_picture(
+        truth.rgb, None, truth.disparity.astype(np.float32), None, num_layers=2,
+        judge=lambda _rgb, _front, index: chance.random(index.size, np.float32),
+    )  # fmt: skip
+    assert layers.max_error <= 1
+
+
 def test_only_a_band_along_the_border_is_touched_and_faintly_what_is_around_it():
     truth = scene("ball")
     labels = (truth.disparity > 0.5).astype(np.uint8)

@@ -10,7 +10,7 @@ from daemon.contract.spec import JobSpec
 from daemon.errors import DeviceUnavailable, Internal, ModelFailed, WeightsCorrupt, WeightsMissing
 from pipeline import painterly, weights
 from pipeline.image.decode import Photo
-from pipeline.painterly import diffusion, enlarge, loading, styles
+from pipeline.painterly import diffusion, enlarge, loading, sampling, styles
 from tests import diffusion_models
 
 #: Who imports torch and diffusers, imports them once: such tests run in one process.
@@ -89,7 +89,7 @@ def test_as_many_steps_are_made_as_the_style_says_and_each_is_told(monkeypatch, 
     catalogue(monkeypatch, pipeline=tiny_diffusion)
     told = []
     assert paint(photo, told.append, strength=strength).steps == STYLE.steps
-    stepped = [share for share in told if diffusion._LOADED < share <= diffusion._STEPPED]
+    stepped = [share for share in told if sampling.LOADED < share <= sampling.STEPPED]
     assert len(stepped) == STYLE.steps
     assert told == sorted(told)
     assert told[-1] == 1.0
@@ -201,7 +201,7 @@ def test_what_is_no_picture_is_tried_again_in_single_precision_and_then_told(
         tiny_diffusion, tmp_path / "broken", diffusion_models.DECODER, "decoder.conv_out.bias", value
     )
     catalogue(monkeypatch, pipeline=broken)
-    monkeypatch.setattr(diffusion, "_candidates", lambda _: HALF_FIRST)
+    monkeypatch.setattr(diffusion, "candidates", lambda _: HALF_FIRST)
     tried, plain = [], loading.load
     monkeypatch.setattr(loading, "load", lambda *parts, dtype, **rest: tried.append(dtype) or plain(*parts, dtype=dtype, **rest))
     with pytest.raises(ModelFailed) as caught:
@@ -223,15 +223,15 @@ def test_weights_that_are_not_numbers_are_told(monkeypatch, tiny_diffusion, smal
 def test_half_width_that_gives_no_picture_is_tried_again_in_single_precision(monkeypatch, tiny_diffusion, small, photo):
     catalogue(monkeypatch, pipeline=tiny_diffusion)
     single = paint(photo).rgb
-    monkeypatch.setattr(diffusion, "_candidates", lambda _: HALF_FIRST)
-    plain = diffusion._run
+    monkeypatch.setattr(diffusion, "candidates", lambda _: HALF_FIRST)
+    plain = sampling._run
     for bad in (np.nan, 0.0):  # no numbers, and black
 
         def overflowing(pipeline, given, progress, bad=bad):
             painting = plain(pipeline, given, progress)
             return painting * np.float32(bad) if str(pipeline.unet.dtype) == "torch.bfloat16" else painting
 
-        monkeypatch.setattr(diffusion, "_run", overflowing)
+        monkeypatch.setattr(sampling, "_run", overflowing)
         painted = paint(photo)
         assert painted.warnings == ("The painting was made in float32: bfloat16 gave none on cpu.",)
         assert painted.precision == "float32"
@@ -252,7 +252,7 @@ def test_a_cpu_computes_in_bfloat16_if_it_can_and_else_in_single_precision(monke
     import torch
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    assert diffusion._candidates("cpu") == expected
+    assert diffusion.candidates("cpu") == expected
 
 
 @in_bfloat16
@@ -371,7 +371,7 @@ def test_an_installed_lora_and_tiny_autoencoder_make_it_fast_on_the_cpu_and_are_
     fast = paint(photo, strength=0.1)
     assert fast.model == "pipeline + lora + vae"
     assert fast.revision.count("sha256:") == 3
-    assert fast.steps == diffusion._FEW_STEPS
+    assert fast.steps == diffusion.FEW_STEPS
     assert fast.rgb.tobytes() != plain.rgb.tobytes()
     assert diffusion.find_parts("/none", fast=False, listed=listed).lora is None
 
@@ -447,12 +447,12 @@ def test_who_stops_it_between_two_steps_stops_it_there(monkeypatch, tiny_diffusi
 
     def progress(share):
         told.append(share)
-        if len([share for share in told if share > diffusion._LOADED]) == 2:
+        if len([share for share in told if share > sampling.LOADED]) == 2:
             raise Stop
 
     with pytest.raises(Stop):
         paint(photo, progress)
-    assert told[-1] == pytest.approx(diffusion._LOADED + (diffusion._STEPPED - diffusion._LOADED) * 2 / STYLE.steps)
+    assert told[-1] == pytest.approx(sampling.LOADED + (sampling.STEPPED - sampling.LOADED) * 2 / STYLE.steps)
 
 
 @pytest.mark.parametrize(

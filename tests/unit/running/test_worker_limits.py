@@ -69,6 +69,8 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
         ({}, "light"),
         ({"depth": "model"}, "depth"),
         ({"depth": "cues"}, "light"),
+        ({"depth": "cues", "matting": "model"}, "depth"),
+        ({"depth": "cues", "fill": "model"}, "painting"),
         ({"mode": "painterly", "style": "oil", "depth": "cues"}, "painting"),
         ({"mode": "painterly", "style": "oil-strokes", "depth": "cues"}, "light"),
         ({"mode": "painterly", "style": "oil-strokes", "depth": "model"}, "depth"),
@@ -78,8 +80,18 @@ def test_what_a_job_asks_of_its_worker_is_known_beforehand(tmp_path, wishes, war
     assert ModelInventory(str(tmp_path)).asked_of(job_asking(**wishes)) == warm
 
 
-def job_asking(**wishes) -> Job:
-    image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
+def test_a_model_that_makes_a_photos_own_depth_finer_counts_for_such_photos_alone(tmp_path):
+    folder = tmp_path / "prompt-depth-anything-small"
+    folder.mkdir()
+    (folder / "multiplane.json").touch()
+    installed = ModelInventory(str(tmp_path))
+    assert installed.asked_of(job_asking()) == "light"
+    assert installed.asked_of(job_asking("IMG_1.HEIC")) == "depth"
+    assert installed.missing_depth_model() == "depth-anything-v2-small"
+
+
+def job_asking(name="a.jpg", **wishes) -> Job:
+    image = ClaimedFile(role="image", name=name, to=name, ino=1, size=9, mtime_ns=0)
     spec = JobSpec(**wishes)
     accepted = Accepted(job="a", files=(image,), spec=spec)
     return Job(job_id="a", accepted=accepted, sequence=1, created_at="", spec=spec, mode=spec.mode, refusal=None)

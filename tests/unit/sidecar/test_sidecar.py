@@ -301,14 +301,23 @@ def test_a_painterly_field_on_a_photo_is_worth_a_warning():
     assert warning == "photo.jpg.yaml, line 1: style has no effect without `mode: painterly`"
     assert sidecar.without_effect(JobSpec(mode="painterly", style="oil"), None, own) == ()
     assert sidecar.without_effect(JobSpec(), None, parse("num_layers: 3")) == ()
+    assert "seed has no effect" in sidecar.without_effect(JobSpec(seed=7), None, parse("seed: 7"))[0]
+    assert sidecar.without_effect(JobSpec(seed=7, fill="model"), None, parse("seed: 7\nfill: model")) == ()
+
+
+@pytest.mark.parametrize("field", ["matting", "fill"])
+def test_a_model_for_the_layers_is_asked_for_by_word(field):
+    assert parse(f"{field}: model").fields == {field: "model"}
+    with pytest.raises(SpecInvalid, match=f"{field} must be auto or model, not .modle.; did you mean .model"):
+        parse(f"{field}: modle")
 
 
 def test_the_effective_spec_reads_like_a_sidecar_and_repeats_no_id():
     text = sidecar.render(JobSpec(split=(0.1, 0.2, 0.5), style="no", id="a", images=("*",))).decode()
     assert text.splitlines()[1:] == [
         "mode: photo-realistic", "num_layers: 4", "style: 'no'", "strength: 0.5", "seed: 42", "depth: auto",
-        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "split: [0.1, 0.2, 0.5]", "priority: 0",
-        "timeout_seconds: 600",
+        "depth_kind: disparity", "depth_quality: fast", "formats: [psd]", "split: [0.1, 0.2, 0.5]",
+        "matting: auto", "fill: auto", "priority: 0", "timeout_seconds: 600",
     ]  # fmt: skip
 
 

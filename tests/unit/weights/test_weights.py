@@ -47,10 +47,26 @@ def test_the_shipped_list_is_valid_and_prefers_the_free_small_model():
 
 def test_every_shipped_model_is_of_one_commit_and_the_default_is_known_byte_for_byte():
     shipped = weights.catalogue().models
-    assert [name for name, entry in shipped.items() if entry.commit is None] == []
-    assert [name for name, entry in shipped.items() if not entry.pinned] == ["depth-anything-v2-base", "dpt-large"]
+    unknown = "prompt-depth-anything-small"  # no public listing shows the full hash of its latest commit
+    assert [name for name, entry in shipped.items() if entry.commit is None] == [unknown]
+    assert [name for name, entry in shipped.items() if not entry.pinned] == [
+        "depth-anything-v2-base", "dpt-large", "depth-pro", unknown, "stable-diffusion-1.5-inpainting",
+    ]  # fmt: skip
     small = shipped["depth-anything-v2-small"]
     assert set(small.sha256) == set(small.sizes) == set(small.files)
+
+
+def test_every_shipped_model_says_what_it_is_for():
+    assert [name for name, entry in weights.catalogue().models.items() if not entry.purpose] == []
+
+
+def test_a_model_that_needs_depth_of_the_photos_own_is_for_such_photos_only():
+    shipped = weights.catalogue()
+    assert shipped.prompted_models() == ("prompt-depth-anything-small",)
+    assert "prompt-depth-anything-small" not in shipped.depth_models()
+    assert shipped.matting_models() == ("vitmatte-small",)
+    with pytest.raises(ValueError, match="works only on photos with depth of their own"):
+        weights.Catalogue(default_depth="prompt-depth-anything-small", models=shipped.models)
 
 
 def test_only_safetensors_are_listed():

@@ -1,0 +1,82 @@
+"""What large things hide, painted by diffusion (`fill: model`): Stable Diffusion 1.5, best the version trained for inpainting.
+
+The picture comes with its hole already completed by copies of what is around it. The painting starts from that and keeps its
+tone and structure, so it fits what is beside it. Everything outside of the mask stays as it is, since only the mask is used.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.catalogues.styles import DiffusionStyle
+from daemon.contract.manifest import Network
+from daemon.contract.messages import JobCommand
+from pipeline import weights
+from pipeline.image.filters import resize
+from pipeline.painterly import diffusion
+from pipeline.painterly.sampling import Given, Rgb, first_usable
+
+STRENGTH = 0.8
+"""How much of the completion's noise schedule is run again: below it copies stay visible, at 1 its tone is lost."""
+_STYLE = DiffusionStyle(
+    engine="diffusion",
+    description="what large things hide",
+    prompt="empty background with nothing in front of it, photograph, natural light",
+    negative_prompt="person, animal, vehicle, object, text, watermark, frame, border, blurry",
+    guidance=5.0,
+    steps=24,
+)
+NOTHING_LARGE = "Nothing large is hidden behind other things in this picture, so `fill: model` had nothing to paint."
+
+
+class HiddenPainter:
+    """Paints what is hidden; `pipeline.layers.plates.painted.Painter` says what is given.
+
+    Args:
+        job: asks for it; names the weights and the device.
+
+    Attributes:
+        used: what goes into the manifest; None until something was painted.
+        warnings: sentences for people.
+
+    Raises:
+        WeightsMissing: no pipeline is installed; the message names the command.
+        WeightsCorrupt, DeviceUnavailable: as for `diffusion.paint`.
+    """
+
+    def __init__(self, job: JobCommand, progress: Callable[[float], None] = lambda _: None) -> None:
+        self._seed, self._progress = job.spec.seed, progress
+        self._candidates = diffusion.candidates(job.device)
+        self._device = self._candidates[0][0]
+        self._parts = diffusion.find_parts(
+            job.models, fast=self._device == "cpu", inpainting=True, listed=weights.catalogue(*job.model_lists)
+        )
+        self.used: Network | None = None
+        self.warnings: tuple[str, ...] = (NOTHING_LARGE,)
+
+    def __call__(self, rgb: Rgb, mask: NDArray[np.bool_]) -> Rgb:
+        """Paint over what is set in `mask`.
+
+        Raises:
+            WeightsCorrupt: the weights belong to another kind of model.
+            ModelFailed: as for `diffusion.paint`.
+        """
+        style = _STYLE
+        if self._parts.lora is not None:
+            style = style.model_copy(update={"steps": diffusion.FEW_STEPS, "guidance": diffusion.FEW_GUIDANCE})
+        asked, share, steps = diffusion.schedule(style.steps, STRENGTH)
+        shape = diffusion.working_shape(rgb.shape[:2], self._device)
+        small = resize(rgb, shape, cv2.INTER_AREA)
+        covered = resize(mask.view(np.uint8) * np.uint8(255), shape, cv2.INTER_AREA) > 0
+        given = Given(small, style, asked, share, steps, self._seed, covered)
+        painting, _, self.warnings = first_usable(self._parts, self._candidates, given, self._progress)
+        parts = self._parts.all()
+        self.used = Network(
+            model=" + ".join(found.entry.repo or found.name for found in parts),
+            revision=" + ".join(found.revision for found in parts),
+            licence=" + ".join(dict.fromkeys(found.entry.licence for found in parts)),
+            device=self._device,
+        )
+        return painting
