@@ -1,18 +1,20 @@
 """Disparity at the photo's resolution, with its steps on the photo's edges.
 
-Surfaces are interpolated; steps stay steps. Around a step, every pixel is assigned to the near or the far side by the colours
-of both. So no in-between depth (a "skirt") is left from which a threshold could cut a false layer.
+Surfaces are interpolated; steps stay steps. Depth that lies beside its photo is moved onto it. Soft steps, as networks give them,
+are made sharp by `soft_steps`. Around a sharp step, every pixel goes to the near or the far side by the colours of both. So no
+in-between depth (a "skirt") is left from which a threshold could cut a false layer.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import box, dilate, erode, local_colours, power, resize, stacked
+from pipeline.image.filters import dilate, erode, local_colours, power, resize, stacked
+from pipeline.layers import soft_steps
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
+from pipeline.layers.fidelity import SOFT, displacement, step_width
+from pipeline.layers.soft_steps import STEP, bend
 
-STEP = 0.03
-"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
 LONGEST_GAP = 0.06
 """Fraction of the longer side. Up to this length, a gap is filled from its two ends: twice the shadow of a stereo pair."""
 BRIDGE_SIDE = 1024
@@ -55,9 +57,25 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
         shrink = height < values.shape[0] or width < values.shape[1]
         full = resize(full, (height, width), cv2.INTER_NEAREST_EXACT if shrink else cv2.INTER_LINEAR)
         np.clip(full, 0.0, 1.0, out=full)
+    grid = Grid.of(full.shape)
+    coarse = resize(full, grid.shape, cv2.INTER_NEAREST_EXACT)
+    wide = step_width(coarse)
+    full = _moved(full, displacement(rgb, coarse, grid, wide >= SOFT), grid)
+    if wide >= SOFT:
+        soft_steps.sharpen(rgb, full, wide)
+        return full
     for _ in range(1 if scale < ENLARGED else PASSES):
         _sharpen(rgb, full, scale)
     return full
+
+
+def _moved(disparity: NDArray[np.float32], cells: tuple[float, float], grid: Grid) -> NDArray[np.float32]:
+    """The disparity moved by so many cells to the right and down; what comes in at the edge repeats the edge."""
+    if not any(cells):
+        return disparity
+    shift = np.array([[1.0, 0.0, cells[0] * grid.step], [0.0, 1.0, cells[1] * grid.step]])
+    moved = cv2.warpAffine(disparity, shift, disparity.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32).reshape(disparity.shape)
 
 
 def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -126,7 +144,7 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
     window = 2 * radius + 1
     far, near = erode(coarse, window), dilate(coarse, window)
-    band = (dilate(_bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
+    band = (dilate(bend(coarse, radius), window) > STEP / 3) & (near - far > STEP)
     if not band.any():
         return
     index = np.flatnonzero(grid.enlarge_mask(band))
@@ -154,18 +172,6 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
         np.copyto(own, far_here, where=~towards_near & (side > 0.25))
         steep = near_here - far_here > STEP
         flat[block[steep]] = own[steep]
-
-
-def _bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """How far each cell is from the mean along its row and column: a third of a step next to one, 0 on a slope."""
-    length = 2 * radius + 1
-    across = np.abs(coarse - box(coarse, length, 1))
-    down = np.abs(coarse - box(coarse, 1, length))
-    # At the edge of the canvas, the mean of a slope is not its middle.
-    across[:, :radius] = across[:, -radius:] = 0.0
-    down[:radius] = down[-radius:] = 0.0
-    bend: NDArray[np.float32] = np.maximum(across, down)
-    return bend
 
 
 def _side_colours(

@@ -56,6 +56,34 @@ def test_a_step_stays_a_step_without_depths_in_between():
     assert ((got > 0.35) & (got < 0.65)).mean() < 0.1 * ((plain > 0.35) & (plain < 0.65)).mean()
 
 
+def wrong(got, truth):
+    return (np.abs(got - truth.disparity) > 0.1).mean()
+
+
+@pytest.mark.parametrize(("name", "left"), [("ball", 0.2), ("hair", 0.6), ("leaves", 0.6)])
+def test_depth_as_networks_give_it_comes_onto_the_photos_edges_at_any_resolution(name, left):
+    truth = scene(name, 480, 640)
+    small = cv2.resize(truth.disparity, (80, 60), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, (640, 480), interpolation=cv2.INTER_CUBIC)
+    for soft in (large, cv2.GaussianBlur(truth.disparity, (0, 0), 3.4)):
+        assert wrong(refine(truth.rgb, soft, None), truth) < left * wrong(soft, truth)
+
+
+@pytest.mark.parametrize("name", ["ball", "hair", "leaves", "poles"])
+def test_sharp_depth_beside_its_photo_is_moved_onto_it(name):
+    truth = scene(name, 480, 640)
+    move = np.float32([[1, 0, 4], [0, 1, -2]])
+    beside = cv2.warpAffine(truth.disparity, move, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    assert wrong(refine(truth.rgb, beside, None), truth) < 0.25 * wrong(beside, truth)
+
+
+def test_a_slanted_surface_keeps_its_slope_beside_a_soft_step():
+    truth = scene("ball", 480, 640)
+    slanted = truth.disparity * np.float32(0.6) + np.linspace(0, 0.3, 480, dtype=np.float32)[:, None]
+    got = refine(truth.rgb, cv2.GaussianBlur(slanted, (0, 0), 3.4), None)
+    assert np.quantile(np.abs(got - slanted), 0.98) < 0.02
+
+
 def test_a_slope_is_no_edge():
     slope = np.tile(np.linspace(0, 1, 200, dtype=np.float32), (150, 1))
     rgb = np.random.default_rng(0).integers(0, 256, (150, 200, 3), dtype=np.uint8)

@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from pipeline.layers.bands import band_radius
 from pipeline.layers.layering import layer_picture
 from tests import scenes
-from tests.benchmarks.pictures import baseline, bench_agreement, closed_form
+from tests.benchmarks.layers import closed_form
+from tests.benchmarks.pictures import baseline, bench_agreement
 
 ROOMS = tuple(name for name in bench_agreement.ROOMS if name != "tum_desk")
 """The desk's depth lies 4 to 6 pixels beside its photo, so it is no truth at edges."""

@@ -1,0 +1,127 @@
+"""How well a depth fits its photo: how wide its steps are, and how far it lies beside the photo.
+
+Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, puts all of them a
+few pixels to one side.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import box
+from pipeline.layers.bands import Grid
+
+REACH = 24
+"""Cells to both sides of a step in which it must have ended; wider ramps are slopes."""
+CLEAR = 0.06
+"""Smaller steps say little about how wide steps are."""
+FEWEST = 20
+"""From so many steps on, their widths say something about the depth."""
+FARTHEST = 8
+"""Cells that the depth can lie beside the photo: a hundredth of the longer side. A stored phone depth is off by half of that."""
+EDGES = 20_000
+"""So many edges of the depth are enough to place it."""
+NEIGHBOURHOOD = 33
+"""Window in cells within which a gradient must stand out, in the photo and in the depth."""
+BETTER = 1.03
+"""By which factor another place must fit better than the depth's own."""
+CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
+"""By which factor it must fit better than the median place. Sharp depth was measured or rendered, so it is trusted more."""
+LEAST_MOVE = 1.5
+"""Cells. A smaller move is within what the steps' own refinement does."""
+SOFT = 3.0
+"""From this many cells on, a step is soft. Exact depth has 1, enlarged exact depth up to 2."""
+
+
+def step_width(coarse: NDArray[np.float32]) -> float:
+    """How many cells the steps of a depth are wide, 1 if they are sharp.
+
+    The measure is the height of a step over its steepest gradient: 2.5 s for a Gaussian blur of standard deviation s. Steep steps
+    count most, as ramps and the small steps of 8-bit depth are no step's width. The first quartile is taken, since neighbouring
+    steps only ever make one wider.
+
+    Args:
+        coarse: float32 (h, w), disparity.
+    """
+    widths, weights = [], []
+    for values in (coarse, np.ascontiguousarray(coarse.T)):
+        count = values.shape[1]
+        reach = min(REACH, (count - 2) // 2 - 1)
+        if reach < 3:
+            continue
+        gradient = np.abs(np.diff(values, axis=1))
+        here = gradient[:, reach : count - 1 - reach]
+        height = np.abs(values[:, 2 * reach + 1 :] - values[:, : count - 2 * reach - 1])
+        ends = np.maximum(gradient[:, : here.shape[1]], gradient[:, 2 * reach :])
+        beside = np.maximum(gradient[:, reach - 1 :][:, : here.shape[1]], gradient[:, reach + 1 :][:, : here.shape[1]])
+        top = (here >= beside) & (height > CLEAR) & (ends < here / 3)
+        widths.append(height[top] / here[top])
+        weights.append(np.square(here[top], dtype=np.float64))
+    if not widths or (width := np.concatenate(widths)).size < FEWEST:
+        return 1.0
+    order = np.argsort(width, kind="stable")
+    below = np.cumsum(np.concatenate(weights)[order])
+    return max(1.0, float(width[order][np.searchsorted(below, below[-1] / 4)]))
+
+
+def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid, soft: bool) -> tuple[float, float]:
+    """Where the depth must be moved so that its steps come to lie on the photo's edges: cells to the right, and down.
+
+    Edges of both are compared by place and direction, for every move of whole cells. (0, 0) if no other place is clearly
+    better.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        coarse: float32 (h, w), disparity on the grid.
+        grid: of the photo.
+        soft: whether the depth's steps are.
+    """
+    height, width = coarse.shape
+    if min(height, width) < 4 * FARTHEST:
+        return 0.0, 0.0
+    across, down, strength = _photo_edges(rgb, grid)
+    step_across, step_down = _gradient(coarse)
+    steep = np.hypot(step_across, step_down)
+    weight = np.maximum(steep - np.float32(1.5) * box(steep, NEIGHBOURHOOD), np.float32(0))
+    inner = np.zeros(coarse.shape, np.bool_)
+    inner[FARTHEST:-FARTHEST, FARTHEST:-FARTHEST] = True
+    index = np.flatnonzero((weight > CLEAR / REACH) & inner)
+    if index.size < FEWEST:
+        return 0.0, 0.0
+    index = index[:: -(-index.size // EDGES)]
+    mine = weight.ravel()[index]
+    mine = np.minimum(mine, np.quantile(mine, 0.8)) / steep.ravel()[index]
+    to_right, to_bottom = mine * step_across.ravel()[index], mine * step_down.ravel()[index]
+    normal = (across / strength).ravel(), (down / strength).ravel()
+    fit = np.empty((2 * FARTHEST + 1,) * 2, np.float32)
+    for y in range(-FARTHEST, FARTHEST + 1):
+        for x in range(-FARTHEST, FARTHEST + 1):
+            place = index + (y * width + x)
+            fit[y + FARTHEST, x + FARTHEST] = np.abs(to_right * normal[0][place] + to_bottom * normal[1][place]).mean()
+    fit = np.asarray(cv2.GaussianBlur(fit, (3, 3), 0), np.float32)
+    y, x = (int(place) - FARTHEST for place in np.unravel_index(int(fit.argmax()), fit.shape))
+    best, own = float(fit.max()), float(fit[FARTHEST, FARTHEST])
+    certain = best > (CERTAIN_SOFT if soft else CERTAIN_SHARP) * float(np.median(fit))
+    if not certain or best < BETTER * own or np.hypot(x, y) < LEAST_MOVE:
+        return 0.0, 0.0
+    return float(x), float(y)
+
+
+def _photo_edges(rgb: NDArray[np.uint8], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Gradient of the photo's strongest channel, across and down, and what to divide it by: its strength and that around it."""
+    colour = np.asarray(cv2.GaussianBlur(grid.shrink(rgb), (0, 0), 0.7), np.float32)
+    gradients = [_gradient(np.ascontiguousarray(colour[..., channel])) for channel in range(3)]
+    across, down = gradients[0]
+    power = across * across + down * down
+    for more_across, more_down in gradients[1:]:
+        more = more_across * more_across + more_down * more_down
+        stronger = more > power
+        across, down = np.where(stronger, more_across, across), np.where(stronger, more_down, down)
+        power = np.maximum(power, more)
+    strength = np.sqrt(power)
+    return across, down, strength + box(strength, NEIGHBOURHOOD) + np.float32(2.0)
+
+
+def _gradient(plane: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    across, down = (cv2.Scharr(plane, cv2.CV_32F, *way, scale=1 / 32) for way in ((1, 0), (0, 1)))
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)

@@ -1,0 +1,200 @@
+"""Makes soft steps of disparity sharp, at the photo's edges.
+
+Where a step is many pixels wide, its middle says little about where the thing ends; the photo says it better. The share of the
+near side is regressed on the photo's colour within a window as wide as the step: a guided filter (He et al., "Guided Image
+Filtering", 2010), which is the local model of closed-form matting (Levin et al., 2008), here only over cells of the step and of
+the two surfaces that it joins. The result is stretched to the two sides and filtered again, so that it settles on the strongest
+edge nearby. Coefficients are found on the coarse grid and applied to the colours of all pixels (He and Sun, "Fast Guided Filter",
+2015).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.image.filters import box, channels, dilate, erode, resize
+from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
+
+STEP = 0.03
+"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
+SLOPE = 1.5
+"""By how much a step must be steeper than its surroundings."""
+WINDOW = 0.75
+"""Half a window, in widths of a step."""
+NOISE = 3e-4
+"""Variance of a surface's colour, 0 to 1, that means nothing: 4 levels."""
+STRETCH, PASSES = 3.0, 2
+"""How far each pass pushes the near side's share to 0 or 1, and how many passes."""
+BEYOND = 3
+"""Cells beyond a step that belong to it: there, an edge of the photo still attracts its end."""
+OUTSIDE = 0.25
+"""In heights of a step: a cell that far below its far or above its near side belongs to a third surface."""
+DONE = 0.05
+"""A disparity within this of its own side stays as it is."""
+
+
+def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float) -> None:
+    """Give every pixel of a soft step the disparity of one of its sides, in place.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        disparity: float32 (H, W).
+        width: of the steps, in cells of the picture's grid.
+    """
+    grid = Grid.of(disparity.shape)
+    coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
+    step, far, near = _surfaces(coarse, width)
+    if not step.any():
+        return
+    distance, far, near = _extended(step, far, near)
+    height = np.maximum(near - far, np.float32(1e-6))
+    side = (coarse - far) / height
+    within = (side > -OUTSIDE) & (side < 1.0 + OUTSIDE) & (distance <= 2.0 * width)
+    side = np.clip(side, 0.0, 1.0)
+    colour = grid.shrink(rgb).astype(np.float32) / np.float32(255.0)
+    radius = max(2, round(WINDOW * width))
+    slope, offset = _regress(colour, side, within.astype(np.float32), radius)
+    far, near = _nearest_sides(side, within, coarse, far, near)
+    index = np.flatnonzero(grid.enlarge_mask(within & (step | (distance <= BEYOND))))
+    blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
+    verdict = np.zeros(disparity.shape, np.uint8)
+    flat = disparity.reshape(-1)
+
+    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        pixels = Pixels.at(block, grid.full)
+        far_here, near_here = pixels.sample(far), pixels.sample(near)
+        own = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
+        said = np.einsum("ij,ij->i", pixels.sample(slope), rgb.reshape(-1, 3)[block].astype(np.float32) / np.float32(255.0))
+        said += pixels.sample(offset)
+        verdict.reshape(-1)[block] = said > 0.5
+        return far_here, near_here, own
+
+    judged = in_parallel(judge, blocks)
+    calm = cv2.medianBlur(verdict, 3).reshape(-1)
+    for block, (far_here, near_here, own) in zip(blocks, judged, strict=True):
+        towards_near = calm[block] > 0
+        value = flat[block]
+        np.copyto(value, near_here, where=towards_near & (own < 1.0 - DONE))
+        np.copyto(value, far_here, where=~towards_near & (own > DONE))
+        flat[block] = value
+
+
+def _surfaces(coarse: NDArray[np.float32], width: float) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+    """The cells of steps, and the disparities of the far and near surface that each step joins.
+
+    A surface stops the search: what lies behind it, even close by, belongs to another step.
+    """
+    reach = int(np.ceil(width))
+    window = 2 * reach + 1
+    gradients = [np.abs(cv2.Scharr(coarse, cv2.CV_32F, *way, scale=1 / 32)) for way in ((1, 0), (0, 1))]
+    steep = np.asarray(np.maximum(*gradients), np.float32).reshape(coarse.shape)
+    usual = box(erode(steep, window), window)
+    step = (steep > STEP / (2.0 * width) + SLOPE * usual) & (dilate(bend(coarse, reach), window) > STEP / 3.0)
+    far, near = coarse, coarse
+    for _ in range(reach):
+        far, near = np.where(step, erode(far, 3), coarse), np.where(step, dilate(near, 3), coarse)
+    step &= near - far > STEP + 2.0 * width * usual
+    return step, far, near
+
+
+def bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """How far each cell is from the mean along its row and column: a third of a step next to one, 0 on a slope."""
+    length = 2 * radius + 1
+    across = np.abs(coarse - box(coarse, length, 1))
+    down = np.abs(coarse - box(coarse, 1, length))
+    # At the edge of the canvas, the mean of a slope is not its middle.
+    across[:, :radius] = across[:, -radius:] = 0.0
+    down[:radius] = down[-radius:] = 0.0
+    bent: NDArray[np.float32] = np.maximum(across, down)
+    return bent
+
+
+def _extended(
+    step: NDArray[np.bool_], far: NDArray[np.float32], near: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Distance in cells to the nearest step, and that step's far and near side, for every cell."""
+    distance, nearest = cv2.distanceTransformWithLabels(
+        (~step).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(nearest.max()) + 1, np.intp)
+    owner[nearest[step]] = np.flatnonzero(step)
+    place = owner[nearest]
+    return np.asarray(distance, np.float32), far.reshape(-1)[place], near.reshape(-1)[place]
+
+
+def _nearest_sides(
+    side: NDArray[np.float32],
+    within: NDArray[np.bool_],
+    coarse: NDArray[np.float32],
+    far: NDArray[np.float32],
+    near: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """For every cell the disparity of the closest cell that is certainly on the step's far or near side.
+
+    `far` and `near` are extremes over a neighbourhood, too far or too near on a surface that slopes. They stay where the closest
+    cell is that of another step.
+    """
+    height = near - far
+    found = []
+    for value, sure in ((far, within & (side < DONE)), (near, within & (side > 1.0 - DONE))):
+        if not sure.any():
+            found.append(value)
+            continue
+        _, nearest = cv2.distanceTransformWithLabels(
+            (~sure).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        owner = np.zeros(int(nearest.max()) + 1, np.float32)
+        owner[nearest[sure]] = coarse[sure]
+        closest = owner[nearest]
+        found.append(np.where(np.abs(closest - value) < OUTSIDE * height, closest, value))
+    return found[0], found[1]
+
+
+def _regress(
+    colour: NDArray[np.float32], side: NDArray[np.float32], weight: NDArray[np.float32], radius: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Coefficients (h, w, 3) and (h, w) that make the last pass's answer of a colour, averaged over the windows of a cell."""
+    window = 2 * radius + 1
+    total = box(weight, window) + np.float32(1e-6)
+    mean = box(colour * channels(weight), window) / channels(total)
+    spread = {}
+    for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+        product = np.ascontiguousarray(colour[..., i] * colour[..., j] * weight)
+        spread[i, j] = box(product, window) / total - mean[..., i] * mean[..., j]
+        if i == j:
+            spread[i, j] += np.float32(NOISE)
+    inverse = _inverse(spread)
+    answer = side
+    slope, offset = np.zeros_like(colour), side
+    for number in range(PASSES + 1):
+        if number:
+            answer = _stretched((slope * colour).sum(axis=2) + offset)
+        weighted = answer * weight
+        level = box(weighted, window) / total
+        together = box(colour * channels(weighted), window) / channels(total) - mean * channels(level)
+        x, y, z = (together[..., k] for k in range(3))
+        local = np.stack([row[0] * x + row[1] * y + row[2] * z for row in inverse], axis=2)
+        rest = level - (local * mean).sum(axis=2)
+        slope = box(local * channels(weight), window) / channels(total)
+        offset = box(rest * weight, window) / total
+    return slope, offset
+
+
+def _inverse(spread: dict[tuple[int, int], NDArray[np.float32]]) -> list[list[NDArray[np.float32]]]:
+    """The inverses of symmetric 3 × 3 matrices, by cofactors."""
+    a, b, c, d, e, f = (spread[i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    scale = np.float32(1.0) / np.maximum(a * first + b * second + c * third, np.float32(1e-14))
+    middle, last = b * c - a * e, a * d - b * b
+    return [
+        [first * scale, second * scale, third * scale],
+        [second * scale, (a * f - c * c) * scale, middle * scale],
+        [third * scale, middle * scale, last * scale],
+    ]
+
+
+def _stretched(said: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The near side's share that colour says, pushed towards 0 or 1."""
+    share: NDArray[np.float32] = np.float32(0.5) + np.float32(STRETCH) * (said - np.float32(0.5))
+    np.clip(share, 0.0, 1.0, out=share)
+    return share
