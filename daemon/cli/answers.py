@@ -42,7 +42,7 @@ class Checked(Frozen):
 class ListedModel(Frozen):
     """A model in `models list`. `bytes`: size of its weights.
 
-    `part`: what it is a part of; `pinned`: the list has their hashes.
+    `part`: what the model is used for; `pinned`: the list contains the hashes of its weights.
     """
 
     name: str

@@ -258,8 +258,8 @@ class FileSystem(Protocol):
     def tree(self, path: bytes) -> Iterator[Below]:
         """Everything below a folder, at any depth. Links are not followed; what disappears meanwhile is skipped.
 
-        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if the way back up is
-        lost.
+        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if a folder
+        above was moved away.
         """
 
     def open_up(self, path: bytes) -> None:

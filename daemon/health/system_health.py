@@ -192,7 +192,7 @@ class SystemHealth:
     # -- time -------------------------------------------------------------------------------------------------------------
 
     def look(self, *, busy: bool) -> None:
-        """If it is time, check whether what was wrong still is. `busy`: a worker has a job."""
+        """If it is time, check whether the cause of the pause is still there. `busy`: a worker has a job."""
         self._canary.look()
         now = self._clock()
         if now < self._next or self._canary.is_pending:

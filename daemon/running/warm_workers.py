@@ -1,12 +1,12 @@
 """The warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
 
-On two cores, the time of its start matters: its imports take half a second of computing (several seconds with a model), and a
-running job would share its cores with them. So it is started when nothing runs, or when the running job is about to end: as
-long before as the last warm workers took to become ready. (A lower priority during the imports would not help: an ordinary
-process can lower its priority, but cannot raise it again for the job.)
+Starting one takes half a second of computing for the imports, several seconds with a model. On a machine with two cores this
+would slow a running job. So a warm worker is started when nothing runs, or shortly before the running job ends: as early as
+recent warm workers needed to become ready. (A lower priority during the imports would not help: an ordinary process can lower
+its priority, but cannot raise it again for the job.)
 
-A warm worker belongs to no job, and no record of the journal names it. After a crash its guardian ends it, its closed standard
-input does so as well, and the next start removes its folder.
+A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, its guardian ends it, and so does
+its closed standard input; the next start removes its folder.
 """
 
 import os
