@@ -114,8 +114,8 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
 
     A picture that its writer closed exactly once, as far as was reported, counts for the folder: after `Rules.once_needed` of
     them in a row, a close is believed there. The count restarts if a picture is closed again or changes after a close, if a
-    picture that had counted as complete grows, and if a picture arrives under the name of one taken a moment ago. Pictures that were
-    renamed in do not count.
+    picture that had counted as complete grows, and if a picture arrives under the name of one taken a moment ago. Pictures
+    that were renamed in do not count.
     """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:
