@@ -21,5 +21,5 @@ class Troubles:
         self._told[about] = problem
 
     def over(self, about: str) -> None:
-        """Forget a trouble: what had failed now worked, or is no longer wanted."""
+        """Forget a trouble: the operation succeeded, or is no longer needed."""
         self._told.pop(about, None)

@@ -77,7 +77,7 @@ class InboxFolders:
         return Wanted(entry.size, entry.mtime_ns, *((entry.ino, entry.dev) if self.local else ()))
 
     def release(self) -> None:
-        """Close all of them."""
+        """Close all folders that are held open."""
         for held in self._held.values():
             held.release()
         self._held.clear()

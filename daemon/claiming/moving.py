@@ -63,7 +63,7 @@ class Mover:
         """Make a job's folder and its source/. `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
-            PlantedError: the name is taken: by anything on the first try, later by anything but a folder.
+            NameTakenError: the name is taken: by anything on the first try, later by anything but a folder.
             OSError: it failed for now; try again later.
         """
         name = job.job_id.encode()

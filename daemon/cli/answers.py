@@ -42,7 +42,7 @@ class Checked(Frozen):
 class ListedModel(Frozen):
     """A model in `models list`. `bytes`: size of its weights.
 
-    `purpose`: what it is for; `part`: what it is a part of; `pinned`: the list has their hashes.
+    `purpose`: what the model is for; `part`: the part of a pipeline it is; `pinned`: the list contains the hashes of its weights.
     """
 
     name: str

@@ -45,7 +45,7 @@ class SnapshotReader:
 
     Args:
         settings: of the home.
-        looking: reads what the daemon wrote.
+        queries: reads what the daemon wrote.
         clock: returns monotonic seconds.
     """
 

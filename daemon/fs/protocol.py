@@ -205,7 +205,8 @@ class FileSystem(Protocol):
         """Wait until the file's bytes and length are on the disk.
 
         This does not cover its name in the folder. After an error, the state of the written bytes is unknown, and a second sync
-        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that lies about its cache is believed.
+        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its
+        cache as written cannot be detected.
         """
 
     def close(self, fd: int) -> None:
@@ -257,8 +258,8 @@ class FileSystem(Protocol):
     def tree(self, path: bytes) -> Iterator[Below]:
         """Everything below a folder, at any depth. Links are not followed; what disappears meanwhile is skipped.
 
-        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if the way back up is
-        lost.
+        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if a folder
+        above was moved away.
         """
 
     def open_up(self, path: bytes) -> None:

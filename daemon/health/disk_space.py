@@ -111,7 +111,7 @@ class DiskSpace:
         return free + own.bytes < self._wanted or (files is not None and files + own.files < MIN_FREE_FILES)
 
     def fills(self, attempt: str | None) -> bool:
-        """Whether the disk would have space if this attempt's files were gone, even if it does not report its free space."""
+        """Whether the disk would have space without this attempt's files, even on a disk that does not report its free space."""
         own = self.used_by(attempt)
         return own.bytes >= self._wanted or own.files >= MIN_FREE_FILES
 

@@ -41,7 +41,7 @@ class FolderHealth:
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
-        self._proof = FolderIdentities(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
+        self._identities = FolderIdentities(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
         self._shares: set[Polled] = set()
         self._troubles = Troubles()
@@ -107,7 +107,7 @@ class FolderHealth:
         if health.state == "offline":
             return health.problem
         self._inbox_replacement.seen_whole()
-        self._proof.remember("inbox", self._inbox)
+        self._identities.remember("inbox", self._inbox)
         self._tell(health, deaf)
         self._tell_shares(watch)
         root = self._outbox.root
@@ -115,7 +115,7 @@ class FolderHealth:
             self._put_back("outbox", self._outbox.prepare)
         if not self._outbox.is_healthy():
             return f"{os.fsdecode(self._outbox.root)} is not there, or is not the outbox (its marker file .multiplane is missing)"
-        self._proof.remember("outbox", root)
+        self._identities.remember("outbox", root)
         return None
 
     def _is_the_same(self, name: str, folder: bytes) -> bool:
@@ -124,7 +124,7 @@ class FolderHealth:
             with self._fs.hold(folder) as held:
                 held.lstat(MARKER)
         except FileNotFoundError:
-            return self._proof.recognises(name, folder)
+            return self._identities.recognises(name, folder)
         except OSError:
             return False
         return False

@@ -92,7 +92,7 @@ class SystemHealth:
 
     Args:
         program: returns a number that changes when the program on the disk changes.
-        why_not_anew: says why the program on the disk cannot start; None if it can.
+        why_cannot_restart: says why the program on the disk cannot start; None if it can.
         available: returns how many bytes of memory are available.
 
     Attributes:
@@ -130,7 +130,7 @@ class SystemHealth:
 
     @property
     def hint(self) -> str | None:
-        """What to do about it."""
+        """What a person can do about the problem."""
         return None if self._cause is None else self._cause.hint
 
     # -- what the jobs ask ------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class SystemHealth:
     # -- time -------------------------------------------------------------------------------------------------------------
 
     def look(self, *, busy: bool) -> None:
-        """If it is time, check whether what was wrong still is. `busy`: a worker has a job."""
+        """If it is time, check whether the cause of the pause is still there. `busy`: a worker has a job."""
         self._canary.look()
         now = self._clock()
         if now < self._next or self._canary.is_pending:

@@ -35,4 +35,4 @@ __all__ = [
     "round_robin",
     "step",
     "taken",
-]  # fmt: skip
+]

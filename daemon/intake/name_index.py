@@ -22,7 +22,7 @@ class NameIndex:
         self._roles: dict[Role, int] = dict(memory.roles)
 
     def label(self, name: bytes) -> Label:
-        """What a name means in this folder. It is not stored, because it would need most of the memory of a waiting file."""
+        """What a name means in this folder. It is computed each time: storing it would more than double the memory per file."""
         return classify(name, in_inbox=not self._memory.name)
 
     def enter(self, name: bytes, history: History) -> Label:

@@ -25,7 +25,7 @@ class Rules:
         empty_sidecar_hold: how long an empty sidecar waits: it means "all defaults", or its writer has only just begun.
         empty_hold: how long an empty picture waits before it is taken and fails.
         lonely_notice: how long a picture waits for its sidecar before one notice is given.
-        batch_farewell: a batch folder without pictures for this long is done.
+        batch_done_after: a batch folder without pictures for this long is done.
         hard_link_hold: how long a hard-linked file is checked again: a program may link a file in and remove its own name
             later.
         look_spacing: the shortest time between checks of files that are settling, so that many share one check.

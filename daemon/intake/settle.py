@@ -148,7 +148,7 @@ def follow(history: History, before: Entry, entry: Entry, now: float, *, lately:
 def vouched(history: History, hint: Hint, fresh: bool) -> History:
     """The history after the operating system reported something about its name.
 
-    A rename is stronger evidence than a close. So a close replaces it only if the close belongs to a fingerprint that is new in
+    A rename is stronger evidence than a close. So a close replaces a rename only if it belongs to a fingerprint that is new in
     this scan (`fresh`).
     """
     if hint.how == "changed" or (hint.how == "closed" and history.vouch == "renamed_in" and not fresh):

@@ -113,9 +113,9 @@ def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
     """The memory after these were taken out of the inbox. Whatever arrives later under the same names is new.
 
     A picture that its writer closed exactly once, as far as was reported, counts for the folder: after `Rules.once_needed` of
-    them in a row, a close is believed there. The count restarts if a picture is closed again or changes after a close, if one
-    grows that had counted as complete, and if a picture arrives under the name of one taken a moment ago. Pictures that were
-    renamed in do not count.
+    them in a row, a close is believed there. The count restarts if a picture is closed again or changes after a close, if a
+    picture that had counted as complete grows, and if a picture arrives under the name of one taken a moment ago. Pictures
+    that were renamed in do not count.
     """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:

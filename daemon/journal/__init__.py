@@ -2,7 +2,7 @@
 
 `line` is the format. `segment` reads one file and tells a torn tail from damage. `writer` appends. `journal` opens the whole
 folder. `chain` checks that the segments follow one another, with `head` for the last one. `history` reads back over all
-segments. `pruning` removes old ones, by the time that `reckoning` counts. `lock` keeps a second daemon out.
+segments. `pruning` removes old ones, by the time that `elapsed_time` counts. `lock` keeps a second daemon out.
 """
 
 from daemon.journal.history import History

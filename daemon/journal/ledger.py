@@ -1,4 +1,4 @@
-"""The journal and the jobs it adds up to, kept in step: nothing is known that is not durable."""
+"""The journal and the jobs that its records describe, kept consistent: a job never reflects a record that is not durable."""
 
 from collections.abc import Callable
 

@@ -59,7 +59,7 @@ class Segment:
 
     Attributes:
         marks: the valid records, in order.
-        torn: what is behind them, if anything.
+        torn: the torn tail that follows them, if any.
 
     Raises:
         DamageError: a synced record is changed or missing.

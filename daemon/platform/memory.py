@@ -10,9 +10,9 @@ _LARGE = 128 * 1024
 def give_back_large_blocks() -> None:
     """Return every large block to the system as soon as it is freed.
 
-    With every large block that is freed, glibc raises the size above which it does this, up to 32 MiB (mallopt(3)). During a
-    flood of files, tables are replaced again and again as they grow, and the old ones would remain as unused memory. Other C
-    libraries have no such limit, and this does nothing.
+    glibc returns only blocks above a certain size, and raises that size, up to 32 MiB, each time a large block is freed
+    (mallopt(3)). During a flood of files, tables are replaced again and again as they grow, and the old ones would remain as
+    unused memory. Other C libraries have no such limit, and this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

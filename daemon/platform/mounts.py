@@ -24,7 +24,7 @@ class Mount:
 
     @property
     def network(self) -> bool:
-        """Whether files can change elsewhere without an event. Any fuse may hide a server, but fuseblk is a local disk."""
+        """Whether files can change elsewhere without an event. Any FUSE file system but fuseblk may have a server behind it."""
         return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
 
 

@@ -1,4 +1,4 @@
-"""Memory that ran out, as Linux counts it: for the machine in /proc/vmstat, for our control group in the group's files.
+"""Out-of-memory kills and memory limits on Linux: the machine's in /proc/vmstat, our control group's in the group's files.
 
 Version 2 has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 memory.oom_control and
 memory.limit_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder is often mounted at the root.

@@ -1,7 +1,6 @@
-"""Records failed attempts, according to whose fault the failure was.
+"""Records failed attempts, depending on who is at fault.
 
-`daemon.jobs.fault` alone decides whether the job or the machine is at fault. If it is the machine, no attempt counts and the
-queue pauses.
+`daemon.jobs.fault` decides whether that is the job or the machine. If it is the machine, no attempt counts and the queue pauses.
 """
 
 from collections.abc import Callable

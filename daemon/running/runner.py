@@ -151,7 +151,7 @@ class JobRunner:
 
     @property
     def problem(self) -> str | None:
-        """What keeps jobs from continuing, until it is retried."""
+        """Why jobs cannot continue at the moment; None if they can."""
         return self._troubles.first or self.results.kept
 
     def _start(self, job: Job, seen: Fingerprint | None) -> bool:

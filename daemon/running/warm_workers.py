@@ -1,12 +1,12 @@
 """The warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
 
-On two cores, the time of its start matters: its imports take half a second of computing (several seconds with a model), and a
-running job would share its cores with them. So it is started when nothing runs, or when the running job is about to end: as
-long before as the last warm workers took to become ready. (A lower priority during the imports would not help: an ordinary
-process can lower its priority, but cannot raise it again for the job.)
+Starting one takes half a second of computing for the imports, several seconds with a model. On a machine with two cores this
+would slow a running job. So a warm worker is started when nothing runs, or shortly before the running job ends: as early as
+recent warm workers needed to become ready. (A lower priority during the imports would not help: an ordinary process can lower
+its priority, but cannot raise it again for the job.)
 
-A warm worker belongs to no job, and no record of the journal names it. After a crash its guardian ends it, its closed standard
-input does so as well, and the next start removes its folder.
+A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, its guardian ends it, and so does
+its closed standard input; the next start removes its folder.
 """
 
 import os
@@ -52,7 +52,7 @@ _SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptWorker:
     """The warm worker: its attempt folder's name, what it has loaded, and what it was started from."""
 
     name: str
@@ -83,7 +83,7 @@ class WarmWorkers:
     ) -> None:
         self._settings, self._outbox, self._jobs, self._inventory = settings, outbox, jobs, inventory
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program
-        self._spare: Kept | None = None
+        self._spare: KeptWorker | None = None
         self._wanted = self._ready = False
         self._troubles = Troubles()
         self._took: dict[Warm, deque[float]] = {warm: deque(maxlen=_LAST_FEW) for warm in LEAD_SECONDS}
@@ -149,12 +149,12 @@ class WarmWorkers:
 
     # -- inside -----------------------------------------------------------------------------------------------------------
 
-    def _seen(self, spare: Kept) -> WarmWorker | None:
+    def _seen(self, spare: KeptWorker) -> WarmWorker | None:
         """What the supervisor knows about it; None if it died."""
         folder = self._outbox.attempt(spare.name)
         return next((each for each in self._supervisor.warm_workers() if each.attempt == folder), None)
 
-    def _judge(self, spare: Kept, seen: WarmWorker, now: float) -> None:
+    def _judge(self, spare: KeptWorker, seen: WarmWorker, now: float) -> None:
         if seen.ready and not self._ready:
             self._ready = True
             self._took[spare.warm].append(min(seen.age_seconds, _LONGEST_LEAD))
@@ -182,7 +182,7 @@ class WarmWorkers:
             return
         try:
             name = self._outbox.new_attempt()
-            self._spare = Kept(name, warm, self._started_from())
+            self._spare = KeptWorker(name, warm, self._started_from())
             self._ready, self._program_looked = False, now
             self._supervisor.prepare(self._outbox.attempt(name), warm=warm)
             self._troubles.over(_SPARE)
@@ -215,7 +215,7 @@ class WarmWorkers:
         following = self._following()
         return "light" if following is None else self._inventory.asked_of(following)
 
-    def _forget(self, spare: Kept) -> None:
+    def _forget(self, spare: KeptWorker) -> None:
         self._spare = None
         try:
             self._outbox.discard_attempt(spare.name)

@@ -136,7 +136,7 @@ class HotFolder:
     # -- when -------------------------------------------------------------------------------------------------------------
 
     def next_turn(self, now: float, *, woken: bool) -> float:
-        """When there is something to do, monotonic seconds."""
+        """When `turn` is due next, in monotonic seconds."""
         return now if self._can_take() else self._next_look(now, woken=woken)
 
     def _next_look(self, now: float, *, woken: bool) -> float:
@@ -315,7 +315,7 @@ class HotFolder:
     def is_done(self) -> bool:
         """Whether waiting longer would change nothing: everything that waits needs a person.
 
-        Longer waits are explained once in the log, because somebody is waiting for the end.
+        Longer waits are explained once in the log, because somebody is waiting for the command to end.
         """
         if self._unready is None or self._backlog or self._unlooked:
             return False

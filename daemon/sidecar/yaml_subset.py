@@ -161,7 +161,7 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
         max_bytes: the largest size that is read.
 
     Raises:
-        NotPlain: the file is outside the subset. The fields before the error have been yielded.
+        OutsideSubset: the file is outside the subset. The fields before the error have been yielded.
     """
     text = _decode(data, max_bytes)
     try:

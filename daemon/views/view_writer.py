@@ -65,8 +65,8 @@ class ViewWriter:
         ended_before: Callable[[int], Iterable[Job]],
         rest: Rest,
         fetch_model: Callable[[], str | None],
-        settings: str | None = None,
-        start: str = "multiplane run",
+        settings: str,
+        start: str,
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger

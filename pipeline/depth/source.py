@@ -13,7 +13,7 @@ Progress = Callable[[float], None]
 
 
 class PassedOver(Exception):
-    """Makes `auto` try the next source, although this one has something. The message becomes a warning of the job."""
+    """Raised by a source to make `auto` try the next one, although it has something. The message becomes a warning of the job."""
 
 
 def nothing(_picture: Photo, _job: JobCommand, _progress: Progress) -> None:

@@ -92,7 +92,7 @@ class Reduced:
 
 
 def reduced(photo: Pixels, layers: Sequence[Pixels], disparity: npt.NDArray[np.float32]) -> Reduced:
-    """Reduce everything once, for the page and the contact sheet; the shapes are as for `write`."""
+    """Reduce the pictures once, for both the page and the contact sheet; the shapes are as for `write`."""
     size = _largest_size(photo.shape[1], photo.shape[0])
     small = in_parallel(lambda picture: shrink(picture, size), [photo, *layers])
     return Reduced(small[0], small[1:], resize(disparity, size[::-1], cv2.INTER_AREA))

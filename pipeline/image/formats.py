@@ -1,4 +1,4 @@
-"""What a file is by its own bytes, to name its real type in a refusal, and to tell an incomplete file from a damaged one.
+"""Recognises the type of a file by its content: to name it in a refusal, and to tell an incomplete file from a damaged one.
 
 Nothing here decodes. `pipeline.image.decode.FORMATS` lists the types that are decoded.
 """

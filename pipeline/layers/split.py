@@ -95,7 +95,7 @@ def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> 
     """Remove thin strips of middle layers along the steps between a farther and a nearer layer.
 
     They are left over from interpolated depth and belong to one of the two sides; they would come off as fragments when layers
-    move. Thin things that are in front of everything around them, or that are all there is behind it, are kept.
+    move. Thin things in front of everything around them, or behind all of it, are kept.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.

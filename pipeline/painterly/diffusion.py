@@ -1,7 +1,7 @@
 """Painting by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
 
-If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it and are fast: whoever
-fetched it wants that. On a graphics processor the full model takes seconds and is always used. The manifest names what was
+If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it, because it makes
+them fast. On a graphics processor the full model takes seconds and is always used. The manifest names what was
 used.
 """
 

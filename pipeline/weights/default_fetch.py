@@ -1,7 +1,7 @@
 """Fetches the default depth model before something else: announced in one line, and given up soon if the hub is slow.
 
-`make demo`, `multiplane run` on a terminal and `multiplane service install` go on whatever comes of it. So a hub that does not
-answer, or is too slow, may hold them up for seconds only. What came is kept, and the next fetch goes on with it.
+`make demo`, `multiplane run` on a terminal and `multiplane service install` continue whether or not the fetch works. So a hub
+that does not answer, or is too slow, may delay them only for seconds. What has arrived is kept, and the next fetch resumes there.
 """
 
 import os

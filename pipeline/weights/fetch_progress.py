@@ -10,7 +10,7 @@ _STEP = 0.1  # without a terminal: print a line after each such fraction of the 
 
 
 class Progress:
-    """Shows a fetch. Use it as a context manager: the bar disappears at the end."""
+    """Shows the progress of a fetch. Use it as a context manager: the bar disappears at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

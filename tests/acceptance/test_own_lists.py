@@ -87,7 +87,7 @@ def test_a_style_added_while_the_daemon_runs_is_there_for_the_next_drop(home: Ho
     own(home, "styles.yaml").write_text(STYLE + "oil: {}\n")
     home.drop("second.png", picture(), SPEC)
     until(lambda: "line 12: oil" in ((home.health() or {})["problem"] or ""))
-    assert [each["state"] for each in home.of("second.png")] == ["pending"]
+    until(lambda: [each["state"] for each in home.of("second.png")] == ["pending"])
     own(home, "styles.yaml").write_text(STYLE)
     assert home.ended("second.png")["state"] == "completed"
     assert home.process is process

@@ -16,7 +16,7 @@ from simdisk import SimDisk
 
 from daemon.claiming.claims import GROUP
 from daemon.clock import rfc3339
-from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
+from daemon.contract.manifest import Manifest
 from daemon.contract.messages import JobCommand, Result
 from daemon.contract.names import to_bytes
 from daemon.contract.records import Process
@@ -35,6 +35,7 @@ from daemon.running.runner import JobRunner
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
 from daemon.supervisor import Cancelled, Completed, Failed, Stopped
+from tests.manifests import manifest_of_layers
 
 logger.remove()
 
@@ -196,21 +197,7 @@ def made_of(image: str, picture: bytes) -> tuple[dict[bytes, bytes], Result]:
         b"Layer_2_foreground.png": b"near " + picture,
         b"preview/a.js": b"//" + picture,
     }
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    layers = tuple(
-        Layer(index=i, name=f"layer {i}", file=name.decode(), depth_range=(0.0, 1.0), coverage=0.5, bbox=None, sha256=sums[name])
-        for i, name in enumerate(sorted(contents)[:2], start=1)
-    )
-    manifest = Manifest(
-        width=4,
-        height=2,
-        layers=layers,
-        split=Split(method="natural", thresholds=(0.5,)),
-        depth=Depth(source="file", polarity="disparity"),
-        recomposition=Recomposition(max_error=0, raised_alpha=0),
-        threads=1,
-        versions={},
-    )
+    manifest = manifest_of_layers({name.decode(): contents[name] for name in sorted(contents)[:2]})
     contents[b"layer_manifest.json"] = manifest.model_dump_json().encode()
     outputs = tuple(
         Output(path=f"result/{name.decode()}", kind="layer", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -1,7 +1,6 @@
 """After `doctor --repair` the journal is in order and lists every job whose folder exists; forged folders do no harm."""
 
 import errno
-import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ from job_records import ERROR
 from service_scene import SETTINGS, Scene
 
 from daemon import clock
-from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.records import Ended, Publishing, Started
 from daemon.contract.status import Output, Source
 from daemon.doctor.facts import journal_facts
@@ -25,12 +23,9 @@ from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, JournalError
 from daemon.service import assemble
 from daemon.settings import Settings, load
+from tests.manifests import manifest_of_layers, sha256
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 class Home:
@@ -54,29 +49,16 @@ class Home:
         scene.pending(job)
         result = scene.root / job / "result"
         result.mkdir()
-        layers = []
-        for index in (1, 2):
-            (result / f"{index}.png").write_bytes(b"layer %d" % index)
-            digest = sha(b"layer %d" % index)
-            layers.append(
-                Layer(index=index, name="l", file=f"{index}.png", depth_range=(0.0, 1.0), coverage=0.5, bbox=None, sha256=digest)
-            )
-        manifest = Manifest(
-            width=4,
-            height=2,
-            layers=tuple(layers),
-            split=Split(method="natural", thresholds=(0.5,)),
-            depth=Depth(source="file", polarity="disparity"),
-            recomposition=Recomposition(max_error=0, raised_alpha=0),
-            threads=1,
-            versions={},
-        )
+        layers = {f"{index}.png": b"layer %d" % index for index in (1, 2)}
+        for name, data in layers.items():
+            (result / name).write_bytes(data)
+        manifest = manifest_of_layers(layers)
         (result / "layer_manifest.json").write_text(manifest.model_dump_json())
         outputs = tuple(
-            Output(path=f"result/{path.name}", kind="layer", bytes=path.stat().st_size, sha256=sha(path.read_bytes()))
+            Output(path=f"result/{path.name}", kind="layer", bytes=path.stat().st_size, sha256=sha256(path.read_bytes()))
             for path in sorted(result.iterdir())
         )
-        source = Source(image=f"{job}.jpg", bytes=9, sha256=sha(b"a picture"), width=4, height=2)
+        source = Source(image=f"{job}.jpg", bytes=9, sha256=sha256(b"a picture"), width=4, height=2)
         scene.ledger.record(Started(job=job, attempt="x"))
         scene.ledger.record(
             Publishing(

@@ -164,15 +164,15 @@ def test_a_job_folder_exchanged_for_a_link_gets_neither_picture_nor_status(scene
     (scene.inbox / "photo.yaml").write_bytes(b"id: mine\n")
     pair = Ready(b"", entry(scene.inbox / "photo.jpg"), entry(scene.inbox / "photo.yaml"), None, (), None, (), 0.0)
     claims = scene.claims
-    anchor = claims._mover.anchor
+    sync_job_folders = claims._mover.sync_job_folders
 
     def made_then_exchanged(jobs):
-        anchor(jobs)
+        sync_job_folders(jobs)
         if jobs:
             (scene.root / "mine").rename(tmp_path / "away")
             (scene.root / "mine").symlink_to(outside)
 
-    claims._mover.anchor = made_then_exchanged
+    claims._mover.sync_job_folders = made_then_exchanged
     claims.take([pair])
     scene.refresh()
     assert [path for path in outside.rglob("*") if path.is_file()] == []

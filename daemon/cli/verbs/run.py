@@ -22,7 +22,10 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 
 def run(
     once: Annotated[
-        bool, typer.Option("--once", help="Process everything in the inbox that is ready, then stop; exit 1 if a job failed.")
+        bool,
+        typer.Option(
+            "--once", help="Stop when inbox and queue are empty, or hold only what needs a person; exit 1 if a job failed."
+        ),
     ] = False,
     no_model: Annotated[
         bool,

@@ -37,7 +37,7 @@ class Gallery:
         start: the command that starts the daemon.
     """
 
-    def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str = "multiplane run") -> None:
+    def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str) -> None:
         self._fs = outbox.fs
         self._outbox = outbox
         self._folder = os.path.join(outbox.root, FOLDER)

@@ -1,4 +1,4 @@
-"""index.html: markup, styles and scripts in one file. It contains no data, so it is the same for every home."""
+"""index.html: markup, styles, scripts and the command that starts the daemon, in one file; the jobs are in data files."""
 
 import base64
 import hashlib

@@ -1,8 +1,8 @@
 """Proposes where a figure may be: several first guesses, each cut out by colour.
 
 A guess comes from contrast to the edge of the picture, from focus, from the usual places of a subject, or from several of them.
-GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) makes a figure of each.
-Which of them is one, if any, is decided in `pipeline.depth.figures.finding`.
+GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) turns each guess into
+a mask. `pipeline.depth.figures.finding` decides which of the masks is a figure, if any.
 """
 
 import cv2

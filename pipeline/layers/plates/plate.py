@@ -87,7 +87,7 @@ class Plate:
 
 
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
-    """The grid on which a picture of shape (H, W, …) is completed, if the fraction `filled` of it must be filled."""
+    """The grid on which a picture of shape (H, W, …) is completed. `filled`: the fraction of the picture to fill."""
     height, width = shape[:2]
     step = max(-(-max(height, width) // SIDE), round((height * width * filled / HOLE) ** 0.5))
     return Grid((height, width), (-(-height // step), -(-width // step)))

@@ -154,7 +154,7 @@ def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(running:
     folder.inbox.mkdir()
     until((folder.inbox / ".multiplane").exists, 10)
     scene.check_back(waiting=False)
-    assert "deleted and recreated" in folder.log()
+    until(lambda: "deleted and recreated" in folder.log())
     assert (folder.home / "Trash" / scene.waiting).exists()
 
 

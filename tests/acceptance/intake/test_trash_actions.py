@@ -144,7 +144,7 @@ def test_a_marker_that_somebody_removed_is_put_back_and_a_job_is_deleted_only_by
     marker = folder.outbox / ".multiplane"
     marker.unlink()
     until(marker.exists)
-    assert "the marker file .multiplane of the outbox had been removed" in folder.log()
+    until(lambda: "the marker file .multiplane of the outbox had been removed" in folder.log())
     folder.pair("goes on.jpg")
     folder.done("goes on.jpg")
     assert listed(folder)[done["job_id"]] == "completed"

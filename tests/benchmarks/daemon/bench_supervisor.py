@@ -159,15 +159,15 @@ class Watch:
 
 def stamp_events(watches: list[Watch]) -> None:
     """Record when each event arrives."""
-    hear = Attempt._hear
+    on_event = Attempt._on_event
 
     def stamped(self: Attempt, event: object) -> None:
         for watch in watches:
             if type(event) in (Hello, Ready, Started):
                 watch.seen[type(event)] = time.perf_counter()
-        hear(self, event)
+        on_event(self, event)
 
-    Attempt._hear = stamped
+    Attempt._on_event = stamped
 
 
 def show(name: str, times: dict[str, float]) -> None:

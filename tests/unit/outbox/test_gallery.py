@@ -58,7 +58,7 @@ def health(second=0, **more):
 
 def forgetful(outbox, *ended):
     """A gallery whose journal has these jobs, newest first."""
-    return Gallery(outbox, lambda most: ended[:most])
+    return Gallery(outbox, lambda most: ended[:most], "multiplane run")
 
 
 def script_arguments(outbox, name):

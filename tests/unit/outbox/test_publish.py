@@ -1,16 +1,15 @@
 """Workers are not trusted: a result that is not what the worker reported is never published."""
 
-import hashlib
 import os
 
 import pytest
 
-from daemon.contract.manifest import Depth, Layer, Manifest, Recomposition, Split
 from daemon.contract.messages import Result
 from daemon.contract.status import Output, Source
 from daemon.errors import OutputTooLarge, WorkerCrashed
 from daemon.fs import LocalFiles
 from daemon.outbox import check_result
+from tests.manifests import manifest_of_layers, sha256
 
 FILES = {"Layer_1.png": b"far", "Layer_2.png": b"near", "preview/a.js": b"//"}
 
@@ -19,33 +18,16 @@ FILES = {"Layer_1.png": b"far", "Layer_2.png": b"near", "preview/a.js": b"//"}
 def attempt(tmp_path):
     """An attempt folder with a valid result."""
     (tmp_path / "result" / "preview").mkdir(parents=True)
-    layers = tuple(
-        Layer(index=i, name="x", file=name, depth_range=(0, 1), coverage=0.5, bbox=None, sha256=digest(FILES[name]))
-        for i, name in enumerate(("Layer_1.png", "Layer_2.png"), start=1)
-    )
-    manifest = Manifest(
-        width=4,
-        height=2,
-        layers=layers,
-        split=Split(method="natural", thresholds=(0.5,)),
-        depth=Depth(source="file", polarity="disparity"),
-        recomposition=Recomposition(max_error=0, raised_alpha=0),
-        threads=1,
-        versions={},
-    )
+    manifest = manifest_of_layers({name: FILES[name] for name in ("Layer_1.png", "Layer_2.png")})
     for name, data in FILES.items():
         (tmp_path / "result" / name).write_bytes(data)
     (tmp_path / "result" / "layer_manifest.json").write_text(manifest.model_dump_json())
     return tmp_path
 
 
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def said(attempt, **changes) -> Result:
     outputs = tuple(
-        Output(path=f"result/{name}", kind="layer", bytes=len(data), sha256=digest(data)) for name, data in FILES.items()
+        Output(path=f"result/{name}", kind="layer", bytes=len(data), sha256=sha256(data)) for name, data in FILES.items()
     )
     source = Source(image="photo.jpg", bytes=3)
     return Result(**{"source": source, "outputs": outputs, "manifest": "result/layer_manifest.json", **changes})
@@ -144,13 +126,13 @@ def test_a_manifest_that_cannot_be_read_is_refused(attempt):
 
 def test_a_manifest_of_other_layers_is_refused(attempt):
     path = attempt / "result" / "layer_manifest.json"
-    path.write_text(path.read_text().replace(digest(b"far"), digest(b"fog")))
+    path.write_text(path.read_text().replace(sha256(b"far"), sha256(b"fog")))
     with pytest.raises(WorkerCrashed, match=r"names Layer_1\.png, but the file that is there is another one"):
         check(attempt)
 
 
 def test_an_output_outside_the_result_is_refused(attempt):
     (attempt.parent / "outside").write_bytes(b"far")
-    outside = Output(path="../outside", kind="layer", bytes=3, sha256=digest(b"far"))
+    outside = Output(path="../outside", kind="layer", bytes=3, sha256=sha256(b"far"))
     with pytest.raises(WorkerCrashed, match="missing"):
         check(attempt, said(attempt, outputs=(*said(attempt).outputs, outside)))
