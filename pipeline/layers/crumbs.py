@@ -48,8 +48,9 @@ def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:
     most = np.zeros(around.shape[1], np.uint8)
     ordered = np.sort(around, axis=0)
     for k in range(len(ordered)):
-        layer = ordered[k, :]
+        layer = ordered[k]
         count = np.sum(around == layer, axis=0, dtype=np.uint8)
         better = (layer != _NONE) & (count > most)
-        best[better], most[better] = layer[better], count[better]
+        np.copyto(best, layer, where=better)
+        np.copyto(most, count, where=better)
     return best
