@@ -15,7 +15,7 @@ class Troubles:
         return next(iter(self._told.values()), None)
 
     def tell(self, about: str, problem: str) -> None:
-        """Something does not work, for this reason."""
+        """Log that something does not work, and why, unless that has been logged already."""
         if problem != self._told.get(about):
             logger.warning("{}", problem)
         self._told[about] = problem

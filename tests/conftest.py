@@ -1,4 +1,4 @@
-"""What holds for all tests: generated examples are the same at every run, and no clock judges them.
+"""What applies to all tests: generated examples are the same in every run, and have no time limit.
 
 `make soak` looks further, with examples of its own at every run.
 """
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _ByFile(LoadFileScheduling):
-    """A file's tests run in one process, and so do those of all files in `_NETWORKS`."""
+    """All tests of a file run in one process, and so do those of all files in `_NETWORKS`."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = super()._split_scope(nodeid)
@@ -86,7 +86,7 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def tiny_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved Stable Diffusion 1.5 as small as it gets; whoever changes it changes a copy."""
+    """A saved Stable Diffusion 1.5 that is as small as possible; tests that change it must change a copy."""
     import torch
 
     from tests import diffusion_models

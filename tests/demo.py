@@ -37,7 +37,7 @@ depth: file             # motorcycle.depth.png, measured with a stereo camera
 
 
 def drop(folder: Path, name: str, content: bytes) -> None:
-    """Write under a temporary name, then rename: nobody ever sees half a file."""
+    """Write under a temporary name, then rename, so that nobody sees half a file."""
     temporary = folder / f".{name}.part"
     temporary.write_bytes(content)
     temporary.rename(folder / name)
@@ -66,6 +66,9 @@ def main() -> int:
             return ended.exit_code
     start = time.monotonic()
     before = set(OUTBOX.glob("*/status.json"))
+    if not PRESET.is_dir():
+        print(f"The folder {PRESET} is missing. Get it back: git checkout -- inbox", file=sys.stderr)
+        return 1
     left, _, disparity = data.stereo_motorcycle()
     drop(INBOX, "motorcycle.png", encoded(left))
     drop(INBOX, "motorcycle.depth.png", encoded(depth_picture(disparity)))

@@ -1,4 +1,4 @@
-"""A depth model as small as it gets, with random weights, as a repository on the hub holds it."""
+"""A depth model that is as small as possible, with random weights, laid out like a repository on the hub."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 with random weights, saved as safetensors the way a fetch leaves it: as small as it gets, or in full.
+"""Stable Diffusion 1.5 with random weights, saved as safetensors as a fetch leaves it: tiny, or at full size.
 
 All components are the real ones. Tests share one folder of the tiny model (`tiny_diffusion` in conftest); the benchmark builds
 the full one. Imports torch and diffusers when called, not before.

@@ -1,4 +1,4 @@
-"""Programs that tests run: copies of this one, and some that stand in the system's place."""
+"""Programs that tests run: copies of this one, and stand-ins for programs of the system."""
 
 import shlex
 import shutil
@@ -34,7 +34,7 @@ def copy_program(target: Path, *more: str) -> Path:
 
 
 def write_python_program(path: Path, text: str) -> None:
-    """Write an executable that runs `text` by this interpreter, also where the interpreter's path has a space.
+    """Write an executable that runs `text` with this interpreter, even if the interpreter's path contains a space.
 
     A `#!` line ends its program's name at the first space. So the shell starts the interpreter, and to Python that line is a
     string.

@@ -1,10 +1,11 @@
-"""The suite on other machines: other processors, homes, languages, users, folders.
+"""Runs the suite in other environments: other processors, homes, languages, users, folders.
 
 `python -m tests.surroundings` runs the whole suite once in each of `CASES`; with names, in those alone; `-- FILES` runs these
 test files instead of all. Each case gets a copy of the checkout with a virtual environment of its own, since the daemon and its
 workers find themselves by their paths and scrub what they inherit. Exits 1 if a run failed.
 """
 
+import contextlib
 import grp
 import os
 import pwd
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,35 +104,36 @@ PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 class NoInterpreterError(Exception):
-    """No Python of this version lies where the user of a case may run it."""
+    """There is no Python of this version that the user of a case may run."""
 
 
-def run(case: Case, arguments: Sequence[str], *, output: int | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run Python in a copy of the checkout as another machine would.
+class Machine:
+    """A copy of the checkout that sees another machine."""
 
-    Args:
-        case: the other machine.
-        arguments: of Python.
-        output: where its output goes, as for subprocess; none: to ours.
-
-    Raises:
-        NoInterpreterError: the case's user may not run a Python here.
-    """
-    with tempfile.TemporaryDirectory(prefix="surroundings-", ignore_cleanup_errors=True) as base:
-        Path(base).chmod(0o755)
-        checkout = Path(base, case.folder)
-        python = _copy(case, checkout)
-        environment = _environment(case, Path(base))
+    def __init__(self, case: Case, base: Path) -> None:
+        """Copy it below a folder that is empty and that everybody may enter."""
+        self._case = case
+        self._checkout = base / case.folder
+        self._python = _copy(case, self._checkout)
+        self._environment = _environment(case, base)
         if case.user and os.geteuid() == 0:
-            closed = Path(base, NO_HOME).parent
-            for part in (Path(base), *Path(base).rglob("*")):
+            closed = (base / NO_HOME).parent
+            for part in (base, *base.rglob("*")):
                 if part != closed and not part.is_symlink():
                     shutil.chown(part, case.user)
+
+    def run(self, *arguments: str, output: int | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run Python there.
+
+        Args:
+            arguments: of Python.
+            output: where its output goes, as for subprocess; none: to ours.
+        """
         return subprocess.run(
-            [*_as_one_core(case), *_as_user(case), python, "-P", *arguments],
-            cwd=checkout,
-            env=environment,
-            umask=-1 if case.umask is None else case.umask,
+            [*_as_one_core(self._case), *_as_user(self._case), self._python, "-P", *arguments],
+            cwd=self._checkout,
+            env=self._environment,
+            umask=-1 if self._case.umask is None else self._case.umask,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
@@ -139,8 +141,20 @@ def run(case: Case, arguments: Sequence[str], *, output: int | None = None) -> s
         )
 
 
+@contextlib.contextmanager
+def machine(case: Case) -> Iterator[Machine]:
+    """Another machine, until the context ends.
+
+    Raises:
+        NoInterpreterError: the case's user may not run a Python here.
+    """
+    with tempfile.TemporaryDirectory(prefix="surroundings-", ignore_cleanup_errors=True) as base:
+        Path(base).chmod(0o755)
+        yield Machine(case, Path(base))
+
+
 def _copy(case: Case, checkout: Path) -> Path:
-    """The checkout's files as git knows them, and a virtual environment that borrows the packages of this one."""
+    """The checkout's files as git lists them, and a virtual environment that uses this one's packages."""
     names = subprocess.run(
         ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True,
@@ -221,7 +235,8 @@ def main(arguments: list[str]) -> int:
         begin = time.monotonic()
         print(f"=== {name}", flush=True)
         try:
-            status = run(CASES[name], [*PYTEST, "-n", "4", "--dist", "loadfile", *files.split()]).returncode
+            with machine(CASES[name]) as elsewhere:
+                status = elsewhere.run(*PYTEST, "-n", "4", "--dist", "loadfile", *files.split()).returncode
             said = "passed" if status == 0 else f"FAILED ({status})"
         except NoInterpreterError as reason:
             status, said = 0, f"not run: {reason}"

@@ -1,7 +1,4 @@
-"""The catalogue of models: what `config/models.yaml` and the user's own `models.yaml` may contain.
-
-The first explains its fields.
-"""
+"""The catalogue of models: what `config/models.yaml`, which explains its fields, and the user's own `models.yaml` may contain."""
 
 import os
 import re

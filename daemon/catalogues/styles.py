@@ -1,7 +1,4 @@
-"""The catalogue of styles: what `config/styles.yaml` and the user's own `styles.yaml` may contain.
-
-The first explains its fields.
-"""
+"""The catalogue of styles: what `config/styles.yaml`, which explains its fields, and the user's own `styles.yaml` may contain."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self

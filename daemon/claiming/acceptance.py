@@ -92,6 +92,7 @@ class Acceptance:
             effective=effective,
             preset=reading.preset,
             warnings=pair.warnings + reading.warnings,
+            written=pair.image_written is not None,
         )
         return Retaken(job=job_id, value=record) if known else record
 
@@ -104,7 +105,7 @@ class Acceptance:
         return None
 
     def _read(self, pair: Ready) -> Reading:
-        """Read the sidecar and the preset or batch file that were looked at. The same bytes give the same, shared, answer."""
+        """Read the sidecar and the preset or batch file that were looked at. Equal bytes share one answer."""
         own = self._bytes(pair, pair.sidecar) if pair.sidecar else None
         control = self._bytes(pair, pair.control.entry) if pair.control else None
         key = (own, control, pair.control.kind if pair.control else "pair")

@@ -13,10 +13,10 @@ from datetime import datetime
 from loguru import logger
 
 from daemon.claiming.moving import Mover
+from daemon.contract.batch_records import BatchClosed, BatchClosing
 from daemon.contract.names import to_bytes, to_text
-from daemon.contract.records import BatchClosed, BatchClosing
 from daemon.fs import FileSystem, HeldFolder, Wanted
-from daemon.intake.names import is_batch_file, is_dust
+from daemon.intake.names import is_batch_file, is_system_file
 from daemon.jobs.fold import Batch
 from daemon.jobs.identity import generated_id
 from daemon.journal.ledger import Ledger
@@ -89,7 +89,7 @@ class Batches:
     def _not_ours(self, folder: HeldFolder) -> bytes | None:
         """The name of something in the folder that is not ours and therefore keeps it; None if there is nothing."""
         names = [entry.name for entry in folder.scan()]
-        return next((name for name in sorted(names) if not is_dust(name) and not is_batch_file(name)), None)
+        return next((name for name in sorted(names) if not is_system_file(name) and not is_batch_file(name)), None)
 
     def _perform(self, batch: Batch) -> None:
         name = to_bytes(batch.folder)
@@ -110,12 +110,12 @@ class Batches:
         """Move job.yaml into source/, and remove the hidden files that a file manager left in the folder."""
         with self._outbox.held_job(job_id, b"source") as source:
             for entry in folder.scan():
-                if is_dust(entry.name):
+                if is_system_file(entry.name):
                     folder.unlink(entry.name)
                 else:
                     found = folder.lstat(entry.name)
                     wanted = Wanted(found.size, found.mtime_ns, found.ino, found.dev)
-                    self._mover.bring(folder, entry.name, source, _free_name(source, entry.name), wanted)
+                    self._mover.move_file(folder, entry.name, source, _free_name(source, entry.name), wanted)
             source.sync_dir()
             folder.sync_dir()
 

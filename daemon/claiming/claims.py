@@ -54,7 +54,7 @@ _CLAIMS, _FOLDERS = "the claims", "the folders"
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class NotClaimed:
     """A pair that could not be taken now, with the reason in plain words.
 
     Attributes:
@@ -72,11 +72,11 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class ClaimOutcome:
     """The outcome of an attempt to take pairs."""
 
     done: tuple[Ready, ...]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[NotClaimed, ...]
 
 
 class Claims:
@@ -109,7 +109,7 @@ class Claims:
         self._turn = 0
         self._troubles = Troubles()
 
-    def take(self, ready: Sequence[Ready]) -> Taking:
+    def take(self, ready: Sequence[Ready]) -> ClaimOutcome:
         """Accept and claim at most `GROUP` pairs. A pair that is not as intake saw it stays where it is.
 
         Raises:
@@ -120,13 +120,13 @@ class Claims:
         finally:
             self._folders.release()
 
-    def _take(self, ready: Sequence[Ready]) -> Taking:
+    def _take(self, ready: Sequence[Ready]) -> ClaimOutcome:
         reserved, batches = set[str](), dict[bytes, str]()
         under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
         accepted: list[tuple[Ready, Accepted | Retaken]] = []
-        dropped: list[Dropped] = []
+        dropped: list[NotClaimed] = []
         for pair in ready[:GROUP]:
-            why = self._is_held(pair, under_way) or self._hindrance(pair)
+            why = self._is_held(pair, under_way) or self._reason_to_wait(pair)
             if why is None:
                 about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
@@ -135,19 +135,19 @@ class Claims:
                     continue
                 except OSError as error:
                     self._troubles.tell(about, f"cannot read what belongs to {about} yet: {error}")
-                    why = Dropped(pair, f"it cannot be read now: {error.strerror}")
+                    why = NotClaimed(pair, f"it cannot be read now: {error.strerror}")
             dropped.append(why)
         accepted, unrecorded = self._record(accepted)
         dropped += unrecorded
         if accepted:
             self._finish([self._ledger.jobs.live[record.job] for _, record in accepted], again=False)
         live = self._ledger.jobs.live
-        dropped += [Dropped(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
-        return Taking(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
+        dropped += [NotClaimed(pair, "its picture was taken back") for pair, record in accepted if record.job not in live]
+        return ClaimOutcome(tuple(pair for pair, record in accepted if record.job in live), tuple(dropped))
 
     def _record(
         self, accepted: list[tuple[Ready, Accepted | Retaken]]
-    ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[Dropped]]:
+    ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[NotClaimed]]:
         """Record all of them with one sync. Leave out a pair whose record no reader of the journal would accept."""
         try:
             if accepted:
@@ -157,11 +157,11 @@ class Claims:
             if len(accepted) == 1:
                 [(pair, record)] = accepted
                 logger.error("{} cannot be recorded: {}", record.job, error)
-                return [], [Dropped(pair, f"it cannot be taken: {error}", for_a_person=True)]
+                return [], [NotClaimed(pair, f"it cannot be taken: {error}", for_a_person=True)]
         else:
             return accepted, []
         recorded: list[tuple[Ready, Accepted | Retaken]] = []
-        dropped: list[Dropped] = []
+        dropped: list[NotClaimed] = []
         for one in accepted:
             good, bad = self._record([one])
             recorded += good
@@ -268,56 +268,60 @@ class Claims:
             roomy = []
         return roomy, planted, stuck
 
-    def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> Dropped | None:
+    def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> NotClaimed | None:
         """Whether the picture is a job already, and is only still in the inbox because it could not be moved."""
         job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None
-        return Dropped(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
+        return NotClaimed(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
 
-    def _hindrance(self, pair: Ready) -> Dropped | None:
+    def _reason_to_wait(self, pair: Ready) -> NotClaimed | None:
         """Why a pair is not as intake saw it, or cannot be moved; None if it can be taken."""
         for entry in pair.entries:
             try:
                 folder = self._folders.open(pair.folder)
                 found = folder.lstat(entry.name)
             except (FileNotFoundError, NotADirectoryError):
-                return Dropped(pair, f"{to_text(entry.name)} was taken back")
+                return NotClaimed(pair, f"{to_text(entry.name)} was taken back")
             except OSError as error:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
+                return NotClaimed(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
             if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
                 grew = found.ino == entry.ino and found.size > entry.size
-                return Dropped(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
+                return NotClaimed(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
             if folder.written_elsewhere(entry.name):
-                return Dropped(pair, f"{to_text(entry.name)} is still open in another program")
+                return NotClaimed(pair, f"{to_text(entry.name)} is still open in another program")
             if entry.size > self._most_bytes and found.dev != self._outbox.device():
                 # Claiming it would copy all of it, perhaps for hours, and hold up everybody else.
                 said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
-                return Dropped(pair, why, for_a_person=True)
+                return NotClaimed(pair, why, for_a_person=True)
             if (shut := folder.keeps(entry.name)) is not None:
-                return Dropped(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
+                return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
             if entry in (pair.image, pair.depth):
                 try:
-                    seconds = self._rest_may_come(folder, entry)
+                    written = pair.image_written if entry is pair.image else pair.depth_written
+                    seconds = self._rest_may_come(folder, entry, written)
                 except OSError as error:
                     # A worker could not read it either, and the job would fail because of an error that may pass.
                     denied = error.errno in _DENIED
                     why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
-                    return Dropped(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
+                    return NotClaimed(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
                 if seconds:
-                    return Dropped(pair, END_MISSING, unfinished=entry, seconds=seconds)
+                    return NotClaimed(pair, END_MISSING, unfinished=entry, seconds=seconds)
         return None
 
-    def _rest_may_come(self, folder: HeldFolder, entry: Entry) -> float:
+    def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
         """For how many seconds the rest of a picture may still arrive; 0 if its end is there, it is old, or nobody can tell.
+
+        Its date is compared with the clock only if nobody saw it being written: a share may have another clock, and ours may be
+        set. `written`: when somebody saw it, monotonic seconds.
 
         Raises:
             OSError: it cannot be read.
         """
         now = self._clock().timestamp()
         until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        head, tail = folder.ends(entry.name, 1 if until is None else END_BYTES, self._folders.wanted(entry))
-        if until is None or entry.size == 0 or not end_is_missing(head, tail, entry.size):
-            return 0.0
-        return until - now
+        by_date = 0.0 if until is None else until - now
+        seconds = by_date if written is None else written + decide.REST_SECONDS - self._monotonic()
+        head, tail = folder.ends(entry.name, END_BYTES if seconds > 0 else 1, self._folders.wanted(entry))
+        return seconds if seconds > 0 and entry.size > 0 and end_is_missing(head, tail, entry.size) else 0.0

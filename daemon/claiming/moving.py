@@ -31,7 +31,7 @@ class Moved(Enum):
 
 
 class PlantedError(Exception):
-    """Something that is not ours already has the name of the job's folder."""
+    """Something that Multiplane did not make already has the name of the job's folder."""
 
 
 class Mover:
@@ -76,7 +76,7 @@ class Mover:
                 raise PlantedError(job.job_id) from error
 
     def anchor(self, jobs: Sequence[Job]) -> None:
-        """Make the job folders durable. Nothing may be moved in before: a lost folder takes everything in it along."""
+        """Make the job folders durable before anything moves into them: a folder lost in a power cut takes its files along."""
         if jobs:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 
@@ -163,12 +163,12 @@ class Mover:
                 folder.unlink(name)
             return True
         try:
-            self.bring(folder, name, source, to, wanted)
+            self.move_file(folder, name, source, to, wanted)
         except FileNotFoundError:
             return False
         return True
 
-    def bring(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
+    def move_file(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move a file to a free name, if necessary to another file system.
 
         Within one file system, the move is not durable yet.
@@ -180,7 +180,7 @@ class Mover:
                 raise
             if wanted.size > self._most_bytes:
                 raise OSError(errno.EFBIG, "too large to be copied to the disk of the outbox", name) from error
-            self._carry(folder, name, source, to, wanted)
+            self._rename_or_copy(folder, name, source, to, wanted)
 
     def _is_leftover(self, file: ClaimedFile, folder: HeldFolder, there: Stat, source: HeldFolder, here: Stat) -> bool:
         """Whether the inbox name is only left over from a move before a crash; otherwise it is a new drop that looks the same.
@@ -194,7 +194,7 @@ class Mover:
         same = (here.size, here.mtime_ns) == (there.size, there.mtime_ns)
         return same and folder.digest(to_bytes(file.name)) == source.digest(to_bytes(file.to))
 
-    def _carry(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
+    def _rename_or_copy(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move a file to another file system: copy, compare, rename, and only then remove the original."""
         _remove_if_there(source, _HALF)
         try:

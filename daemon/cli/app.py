@@ -23,7 +23,7 @@ _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command with all its verbs, or with one. Loading the other modules would take longer than most verbs do."""
+    """The command line with all its commands, or with one: importing all of them takes longer than most commands do."""
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",

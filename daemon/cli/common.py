@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import replace_unprintable
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
@@ -81,15 +81,15 @@ def give_up(refusal: Refusal) -> NoReturn:
 
 
 def tell_error(message: str, hint: str | None = None) -> None:
-    """Print one sentence about what is wrong and one about what to do. They are never read as markup: names come from anyone."""
+    """Print one sentence about what is wrong and one about what to do, never as markup: names are untrusted."""
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
         err.print(printable(hint), markup=False)
 
 
 def printable(text: str) -> str:
-    """The text without characters that would move the cursor, hide text or reverse it (names come from anyone)."""
-    return legible(text, keep="\n")
+    """The text without characters that would move the cursor, hide text or reverse it (names are untrusted)."""
+    return replace_unprintable(text, keep="\n")
 
 
 def print_json(value: object) -> None:

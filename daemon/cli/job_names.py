@@ -3,7 +3,7 @@
 import difflib
 from itertools import chain, islice
 
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 
 #: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000

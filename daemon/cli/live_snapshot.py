@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.cli.common import fs
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting
 from daemon.settings import Settings
 
@@ -76,7 +76,7 @@ class Standstill:
     """Why jobs make no progress.
 
     Attributes:
-        word: one word, to print next to a waiting job.
+        word: a one-word summary, to print next to a waiting job.
         sentence: the full reason.
         stale: nobody updates the progress of running jobs.
     """

@@ -36,15 +36,15 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
         case "failed":
             said = (_trouble(status),)
         case "pending":
-            said = (how_far(status, halt), again(status))
+            said = (progress_text(status, halt), again(status))
         case "processing":
-            said = (how_far(status, halt), attempt(status))
+            said = (progress_text(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
             said = (f"{status.processing_seconds:.1f} s",)
     return " · ".join(filter(None, said))
 
 
-def how_far(status: Status, halt: Standstill | None = None) -> str:
+def progress_text(status: Status, halt: Standstill | None = None) -> str:
     """The queue position of a pending job or the progress of a running one, and whether jobs are standing still."""
     said: tuple[str, ...] = ()
     if status.state == "pending":

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from daemon.cli.common import fs
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import SnapshotReader, standstill_of
-from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
@@ -135,7 +135,7 @@ def is_managed(its: Manager) -> bool:
     Raises:
         Refusal: this system has no such service manager.
     """
-    answer = ask(its.question())
+    answer = ask(its.status_argv())
     return answer is not None and its.runs(answer)
 
 

@@ -10,7 +10,7 @@ from loguru import logger
 
 from daemon import __version__, clock
 from daemon.cli.common import fs, tell_error
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.errors import Refusal
 from daemon.journal import JournalError
 from daemon.outbox import Health, Outbox

@@ -8,44 +8,18 @@ at once.
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, TypeAdapter
 
-from daemon.contract.bounds import MAX_OF_A_WORD, MAX_SECONDS, Timings
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
+from daemon.contract.older_values import KeptSource, KeptTimings
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
-from daemon.contract.status import ErrorInfo, Output, Source, State
+from daemon.contract.status import ErrorInfo, Output, State
 
 RECORD_VERSION = 1
 #: Seconds: the longest pause that older versions used. Their snapshots do not state the pause.
 LONGEST_PAUSE = 60.0
 
-
-def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - validators take and give what comes
-    """Leave out values of the source that are out of bounds, so that records from before there were bounds can still be read."""
-    try:
-        return read(value)
-    except ValidationError as error:
-        broken = {problem["loc"][0] for problem in error.errors(include_url=False, include_input=False) if problem["loc"]}
-        if not isinstance(value, dict) or not broken <= Source.model_fields.keys():
-            raise
-        return read({"image": "unknown", "bytes": 0} | {key: part for key, part in value.items() if key not in broken})
-
-
-def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - as above
-    """Leave out timings that are out of bounds. JSON has no NaN, so older versions wrote null for it."""
-    try:
-        return read(value)
-    except ValidationError:
-        if not isinstance(value, dict):
-            raise
-        return {
-            stage: seconds
-            for stage, seconds in value.items()
-            if isinstance(seconds, int | float) and 0.0 <= seconds <= MAX_SECONDS and len(stage) <= MAX_OF_A_WORD
-        }
-
-
-KeptSource = Annotated[Source, WrapValidator(_sane_source)]
-KeptTimings = Annotated[Timings, WrapValidator(_sane_timings)]
 
 Role = Literal["image", "depth", "sidecar", "twin", "batch"]
 Place = Literal["source", "returning", "inbox"]
@@ -88,6 +62,7 @@ class Accepted:
         effective: the name under which the effective spec is written into source/.
         preset: what the preset or batch file said. It is kept if no effective spec could be written, so that a retry can use
             it.
+        written: the picture was seen to be written before it was taken, so its rest may follow, whatever its date says.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -103,6 +78,7 @@ class Accepted:
     effective: str | None = None
     preset: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,35 +219,6 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchUnderWay:
-    """In a snapshot: a batch folder in the inbox from which pictures were taken. `job` is the last of them."""
-
-    event: Literal["batch_under_way"] = "batch_under_way"
-    job: str
-    folder: str
-    batch: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchClosing:
-    """A batch folder has held no pictures for a while: its job.yaml moves to source/ of `job`, and the folder is removed."""
-
-    event: Literal["batch_closing"] = "batch_closing"
-    job: str
-    folder: str
-    batch: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchClosed:
-    """The batch is over: its folder is gone, or what is in it now is a new batch."""
-
-    event: Literal["batch_closed"] = "batch_closed"
-    job: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """A running attempt."""
 
@@ -327,35 +274,6 @@ class Job:
     def priority(self) -> int:
         """Higher runs first; a job whose spec was refused has 0."""
         return self.spec.priority if self.spec else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preceding:
-    """What a segment continues: the number of the segment before it, and the last valid record in that segment."""
-
-    segment: int
-    seq: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentStart:
-    """The first line of a segment: which program wrote it, and how many jobs its snapshot holds.
-
-    Attributes:
-        number: the segment's own number, which shows whether a file is in another segment's place.
-        after: the segment and record it continues; none in the first segment.
-        reckoned: the time by the journal's own count, in seconds since 1970 (`daemon.journal.reckoning`).
-
-    Segments of older versions have none of these three.
-    """
-
-    event: Literal["segment"] = "segment"
-    version: str
-    boot_id: str
-    live: int
-    number: int | None = None
-    after: Preceding | None = None
-    reckoned: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

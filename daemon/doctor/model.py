@@ -37,7 +37,7 @@ class Finding(Frozen):
 
 
 class Report(Frozen):
-    """All findings."""
+    """The findings of all checks."""
 
     schema_version: int = 1
     version: str

@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterator
 from typing import Self
 
-from daemon.fs.below import enter
-from daemon.fs.leaving import kept_file, shut_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
+from daemon.fs.removable import kept_file, shut_folder
+from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
@@ -128,7 +128,7 @@ class LocalFolder:
         return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
-        """What is at the name."""
+        """Kind, size and times of what has this name."""
         return as_stat(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
     def scan(self) -> list[DirEntry]:
@@ -210,12 +210,12 @@ class LocalFolder:
         os.unlink(path, dir_fd=self.fd)
 
     def mkdir(self, name: bytes) -> None:
-        """Make a folder in it."""
+        """Create a subfolder."""
         with readable(self._published):
             os.mkdir(name, 0o755, dir_fd=self.fd)
 
     def rmdir(self, name: bytes) -> None:
-        """Remove an empty folder in it."""
+        """Remove an empty subfolder."""
         os.rmdir(name, dir_fd=self.fd)
 
     def sync_dir(self, path: bytes = b"") -> None:

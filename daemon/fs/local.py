@@ -2,7 +2,7 @@
 
 Below the folder given to `publish_below`, the system never gets a path, because strangers may swap a folder there for a link at
 any moment. That folder itself is opened by its path; every folder below it is opened from the one above, and links are refused
-(`daemon.fs.below`).
+(`daemon.fs.untrusted_paths`).
 """
 
 import contextlib
@@ -14,11 +14,11 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.fs.aside import LARGE, done_aside
-from daemon.fs.below import At, descend, names_below, place_below
+from daemon.fs.background import LARGE, done_aside
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
+from daemon.fs.untrusted_paths import At, descend, names_below, place_below
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
@@ -178,12 +178,12 @@ class LocalFiles:
             yield from done_aside(do)
 
     def lstat(self, path: bytes) -> Stat:
-        """What is at the name; links are not followed."""
+        """Kind, size and times of what has this name; links are not followed."""
         with self._place(path) as at:
             return as_stat(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False))
 
     def scan(self, path: bytes) -> list[DirEntry]:
-        """The names in a folder, in no order."""
+        """The names in a folder, in arbitrary order."""
         with self._folder(path) as fd, os.scandir(fd) as found:
             return [DirEntry(os.fsencode(entry.name), entry_kind(entry)) for entry in found]
 
@@ -194,7 +194,7 @@ class LocalFiles:
         yield from walk(fd)
 
     def open_up(self, path: bytes) -> None:
-        """Let the owner of a folder read and change it."""
+        """Give the owner of a folder the right to read and change it."""
         with self._place(path) as at:
             if not hasattr(os, "O_PATH"):
                 os.chmod(at.name, stat.S_IRWXU, dir_fd=at.folder, follow_symlinks=False)

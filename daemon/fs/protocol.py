@@ -77,10 +77,10 @@ class HeldFolder(Protocol):
         """Close it; calling this again does nothing."""
 
     def enter(self, name: bytes) -> "HeldFolder":
-        """Open a folder in it. NotADirectoryError for anything else, including a link to a folder."""
+        """Open a subfolder. NotADirectoryError for anything else, including a link to a folder."""
 
     def lstat(self, name: bytes) -> Stat:
-        """What is at the name; links are not followed."""
+        """Kind, size and times of what has this name; links are not followed."""
 
     def scan(self) -> list[DirEntry]:
         """The names in the folder, in no particular order."""
@@ -140,13 +140,13 @@ class HeldFolder(Protocol):
         """Remove a name."""
 
     def mkdir(self, name: bytes) -> None:
-        """Make a folder in it."""
+        """Create a subfolder."""
 
     def rmdir(self, name: bytes) -> None:
-        """Remove an empty folder in it."""
+        """Remove an empty subfolder."""
 
     def sync_dir(self, path: bytes = b"") -> None:
-        """Wait until the names in the folder are on the disk. `path` is empty and means the folder itself."""
+        """Wait until the names in the folder are on the disk. `path` must be empty; it stands for the folder itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class FileSystem(Protocol):
         """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
-        """What is at the name; links are not followed."""
+        """Kind, size and times of what has this name; links are not followed."""
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no particular order."""

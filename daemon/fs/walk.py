@@ -23,7 +23,7 @@ def kind_of(mode: int) -> Kind:
 
 
 def walk(folder: int) -> Iterator[Below]:
-    """Everything below an open folder, whose descriptor this closes; see `FileSystem.tree`."""
+    """Everything below an open folder. Closes the folder's descriptor. See `FileSystem.tree`."""
     walker = _Walker(folder)
     try:
         yield from walker.look()
@@ -34,7 +34,7 @@ def walk(folder: int) -> Iterator[Below]:
 
 
 class _Walker:
-    """Is in one folder at a time, the only one it holds a descriptor for, and knows the way back."""
+    """Visits one folder at a time, holds a descriptor for that one only, and knows the way back."""
 
     def __init__(self, folder: int) -> None:
         self.fd = folder

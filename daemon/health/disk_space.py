@@ -90,9 +90,9 @@ class DiskSpace:
         self._hold_back()
 
     def next_look(self, now: float) -> float:
-        """When the next check is due, monotonic seconds.
+        """When the next check is due, in monotonic seconds.
 
-        While there is space, the loop's other work triggers checks often enough.
+        Only a full disk needs checks of its own; otherwise the loop's other work triggers them often enough.
         """
         return max(now, self._asked + _LOOK_SECONDS) if self.problem else float("inf")
 

@@ -9,8 +9,8 @@ from loguru import logger
 from daemon.contract.names import to_bytes
 from daemon.contract.records import Job
 from daemon.fs import FileSystem, make_folders, write_atomic
+from daemon.health.folder_identities import FolderIdentities
 from daemon.health.inbox_replacement import InboxReplacement
-from daemon.health.proof import Proof
 from daemon.intake.names import PRESET_NAME
 from daemon.outbox import Outbox
 from daemon.settings import Settings
@@ -18,7 +18,7 @@ from daemon.shipped import PRESETS
 from daemon.sidecar import MAX_BYTES
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, remedy
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import FolderWatch
 
 _PRESET = PRESET_NAME.encode()
 #: How many of the last jobs are tried: one whose picture is there proves that this is the outbox.
@@ -33,7 +33,7 @@ class FolderHealth:
     """Creates the two folders, and checks whether they are there.
 
     Args:
-        known: returns jobs whose folders should be in the outbox, the most certain first.
+        known: returns jobs whose folders should be in the outbox, those most likely to be there first.
     """
 
     def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
@@ -41,7 +41,7 @@ class FolderHealth:
         self._inbox = settings.paths.inbox_bytes
         self._outbox = outbox
         self._inbox_replacement = InboxReplacement(self._inbox)
-        self._proof = Proof(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
+        self._proof = FolderIdentities(fs, os.path.join(settings.paths.state_bytes, b"folders.json"))
         self._known = known
         self._shares: set[Polled] = set()
         self._troubles = Troubles()
@@ -94,9 +94,9 @@ class FolderHealth:
         with self._fs.hold(self._inbox) as inbox:
             write_atomic(inbox, MARKER, text, durable=True)
 
-    def absence(self, watch: Watch, bell: Bell, now: float) -> str | None:
+    def absence(self, watch: Watch, request_watch: FolderWatch, now: float) -> str | None:
         """A sentence that says why nothing can be done now; None if both folders are there. `now` in monotonic seconds."""
-        deaf = bell.tend()
+        deaf = request_watch.ensure_watching()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_the_persons():
             logger.warning("the inbox was deleted and recreated; {} is the inbox from now on", os.fsdecode(self._inbox))

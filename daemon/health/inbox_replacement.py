@@ -21,9 +21,9 @@ class InboxReplacement:
     - it was not a mount point then, by the mount table (device numbers do not tell a bind mount from a folder), and
     - the new one is a real folder (not a link) on the parent's device, and is not a mount point either.
 
-    A process that has never seen the complete inbox cannot know this, unless the folder is the very same as before (`proof`).
-    It then says so. To make the folder its inbox, put the empty file `.multiplane` into it. The new folder need not be empty:
-    what is in it was put there to be taken.
+    A process that has never seen the complete inbox cannot know this, unless the folder is the one that `folder_identities`
+    recorded. It then says so. To make the folder its inbox, put the empty file `.multiplane` into it. The new folder need not be
+    empty: what is in it was put there to be taken.
     """
 
     def __init__(self, inbox: bytes) -> None:

@@ -14,16 +14,27 @@ from daemon.intake.judge import Place, judge
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
-from daemon.intake.names import classify, is_batch_file, is_dust
+from daemon.intake.names import classify, is_batch_file, is_system_file
 from daemon.intake.rules import Rules
-from daemon.intake.settle import END_MISSING, History, Pace, Track, copy_under_way, follow, grew_again, rest, vouched
+from daemon.intake.settle import (
+    END_MISSING,
+    History,
+    Pace,
+    Track,
+    copy_under_way,
+    follow,
+    grew_again,
+    rest,
+    vouched,
+    written_lately,
+)
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is true for the whole step. `network`: the inbox is on a network file system."""
+    """The conditions of one step, the same for all folders. `network`: the inbox is on a network file system."""
 
     network: bool
     now: float
@@ -89,7 +100,9 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
 
 def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
     """What is in a batch folder besides its job.yaml and a file manager's hidden files."""
-    return tuple(name for name in memory.entries if name not in memory.gone and not is_dust(name) and not is_batch_file(name))
+    return tuple(
+        name for name in memory.entries if name not in memory.gone and not is_system_file(name) and not is_batch_file(name)
+    )
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
@@ -108,7 +121,8 @@ def _observe(
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
     pace, index = pace_of(before, step), NameIndex(before)
     # Equal histories share one object: a hundred thousand files that arrived together need only one.
-    arrival, looked_again = History(now, now, now), cache(lambda history: replace(history, looked=now))
+    arrivals_of = {written: History(now, now, now, written=written) for written in (False, True)}
+    looked_again = cache(lambda history: replace(history, looked=now))
     changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
     came: list[bytes] = []
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
@@ -117,15 +131,16 @@ def _observe(
         entry, known = folder.entries[name], index.histories.get(name)
         if gone.get(name) is entry:
             continue
+        lately = written_lately(entry, folder.mtime_ns, now - memory.full_look)
         if known is None:
-            awaits = memory.awaited.get(name)
+            awaits, arrival = memory.awaited.get(name), arrivals_of[lately and memory.scanned]
             label = index.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
             came += [] if awaits is None else [name]
             reopened = reopened or (label.role == "image" and _taken_lately(before, label.key, step))
         else:
             label, old = index.label(name), memory.entries[name]
             grew = grew or grew_again(Track(old, label, known), entry, pace)
-            index.histories[name] = follow(known, old, entry, now)
+            index.histories[name] = follow(known, old, entry, now, lately=lately)
         touched.add(name)
         changed[label.family] = None
         if index.histories[name].since == now:
@@ -146,6 +161,7 @@ def _observe(
         index.closed(),
         full_look=now if looked is None else memory.full_look,
         quiet_since=now if lively else memory.quiet_since,
+        scanned=True,
     )
     after = replace(after, empty_since=_empty_since(after, now), closed_once=0 if reopened else after.closed_once)
     if came:

@@ -13,7 +13,7 @@ from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was taken, remembered to recognise late sidecars. `sidecar`: the one it was taken with."""
+    """A picture that was taken, kept so that a late sidecar is recognised. `sidecar`: the one it was taken with."""
 
     name: bytes
     at: float
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(slots=True)
 class Verdict:
-    """The decision on a family. `look_at`: when to check it again; None if only a change can alter the verdict."""
+    """The decision on a family. `look_at`: when to check it again; None if only a changed file can alter the verdict."""
 
     ready: list[Ready] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
@@ -196,7 +196,13 @@ def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) 
         warnings=warnings,
         arrived=found.image.history.arrived,
         problem=problem,
+        image_written=_written(found.image),
+        depth_written=_written(found.depth) if found.depth else None,
     )
+
+
+def _written(track: Track) -> float | None:
+    return track.history.since if track.history.written else None
 
 
 def _judge_alone(track: Track, unused: str | None, family: Family, place: Place, verdict: Verdict) -> None:

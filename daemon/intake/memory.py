@@ -48,6 +48,7 @@ class FolderMemory:
         next_due: when anything here must be checked again.
         listing: the folder's part of the waiting list.
         network: it is on a network file system.
+        scanned: it was scanned before, so a new name arrived since.
     """
 
     name: bytes
@@ -76,6 +77,7 @@ class FolderMemory:
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
     network: bool = False
+    scanned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

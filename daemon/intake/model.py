@@ -71,6 +71,7 @@ class Folder:
         controls: its `_preset.yaml` and `job.yaml`, if any.
         problem: a sentence that says why it could not be read this time; `entries` is then the last known state.
         network: whether it is on a network file system; None: the same as the inbox.
+        mtime_ns: when a name in it last appeared or disappeared, by the clock of its file system; None if unknown.
     """
 
     name: bytes
@@ -80,6 +81,7 @@ class Folder:
     controls: tuple[Control, ...] = ()
     problem: str | None = None
     network: bool | None = None
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Ready:
         warnings: sentences for the job's status.
         arrived: monotonic seconds; the earliest is taken first.
         problem: it must be taken and must fail (`image_unreadable`) with this sentence, because it was empty for too long.
+        image_written, depth_written: when the file was last seen to be written, monotonic seconds; None if nobody saw that.
     """
 
     folder: bytes
@@ -122,6 +125,8 @@ class Ready:
     warnings: tuple[str, ...]
     arrived: float
     problem: str | None = None
+    image_written: float | None = None
+    depth_written: float | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:

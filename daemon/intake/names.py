@@ -71,7 +71,7 @@ def ignored_folder(name: bytes) -> bool:
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
 
 
-def is_dust(name: bytes) -> bool:
+def is_system_file(name: bytes) -> bool:
     """Whether a file only holds a file manager's notes about its folder."""
     return key_of(name) in DUST_NAMES
 

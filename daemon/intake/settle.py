@@ -24,6 +24,8 @@ COPY_UNDER_WAY = frozenset({443779200, -2082844800, -753578704})
 END_MISSING = "its end is missing; waiting for the rest"
 #: How many seconds after the last write the rest of a picture may still arrive: no scanner pauses for longer.
 REST_SECONDS = 600.0
+#: A file whose last write is this many seconds older than its arrival was moved in, or copied with its old date.
+_LATELY = 60.0
 #: A picture whose end was missing must stay unchanged for twice its last pause, and at least for this many seconds.
 _PAUSES, _LEAST_REST = 2.0, 10.0
 
@@ -44,6 +46,7 @@ class History:
         awaits: until when its rest may arrive, because its end is missing: `REST_SECONDS` after the last write; otherwise 0.
         looked_into: the missing end was found in the inbox, without taking the file; it is checked again with each new part.
         least: the minimum settle time in seconds, because it paused for long before.
+        written: it was being written when this fingerprint was first seen (`written_lately`), so `since` is its last write.
     """
 
     arrived: float
@@ -58,6 +61,7 @@ class History:
     awaits: float = 0.0
     looked_into: bool = False
     least: float = 0.0
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,21 @@ def copy_under_way(birth: float | None) -> bool:
     return birth is not None and int(birth // 1) in COPY_UNDER_WAY
 
 
-def follow(history: History, before: Entry, entry: Entry, now: float) -> History:
-    """The history after a new entry was seen under the name."""
+def written_lately(entry: Entry, folder_mtime_ns: int | None, unseen: float) -> bool:
+    """Whether a file was written when it came into its folder, and not long before.
+
+    Both times are from one clock, that of the file system. Ours may differ from it, and may be set at any time.
+
+    Args:
+        entry: a file that was just seen to arrive or change.
+        folder_mtime_ns: when a name in its folder last appeared or disappeared; None if unknown.
+        unseen: seconds since the scan before; other names may have come meanwhile, later than this one.
+    """
+    return folder_mtime_ns is not None and entry.mtime_ns > folder_mtime_ns - (_LATELY + unseen) * 1e9
+
+
+def follow(history: History, before: Entry, entry: Entry, now: float, *, lately: bool) -> History:
+    """The history after a new entry was seen under the name. `lately`: see `written_lately`."""
     if entry.fingerprint == before.fingerprint and entry.kind == before.kind:
         return replace(history, looked=now)
     closes = history.closes + 1 if history.closes else 0
@@ -124,7 +141,8 @@ def follow(history: History, before: Entry, entry: Entry, now: float) -> History
         pause = now - (history.awaits - REST_SECONDS)
         least = max(least, min(_PAUSES * pause, REST_SECONDS), _LEAST_REST)
     after = replace(history, since=now, looked=now, vouch=None, vouched_at=-math.inf, closes=closes, held=None)
-    return replace(after, awaits=0.0, looked_into=False, least=least)
+    written = lately or (entry.ino == before.ino and entry.size > before.size)
+    return replace(after, awaits=0.0, looked_into=False, least=least, written=written)
 
 
 def vouched(history: History, hint: Hint, fresh: bool) -> History:

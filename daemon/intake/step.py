@@ -26,7 +26,7 @@ class Decision:
         memory: for the next step.
         ready: what can be taken, in order of arrival. A pair stays here until `taken` or `put_back` reports it, or it changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
-        look_again_at: monotonic seconds; None if only a change can alter anything.
+        look_again_at: monotonic seconds; None if nothing can change before a file changes.
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.

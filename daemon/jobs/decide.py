@@ -75,7 +75,8 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
         now: seconds since 1970.
         tries: how often this job has settled again already.
     """
-    fresh = -60 < now - changed_at < 60
+    accepted_at = datetime.fromisoformat(job.created_at).timestamp()
+    fresh = -60 < now - changed_at < 60 or (job.accepted.written and -60 < now - accepted_at < 60)
     unread = error.code == "source_changed" or (error.code == "image_unreadable" and fresh)
     if unread and tries < len(SETTLING_PAUSES) and not job.cancel_requested:
         return AttemptEnded(job=job.job_id, error=error, counts=False, retry_at=now + SETTLING_PAUSES[tries])
@@ -85,8 +86,8 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
 def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
     """The record that returns an incomplete picture to the inbox because its rest may still arrive; None if this does not apply.
 
-    The picture counts as new if it was written to less than a minute before it was accepted, however long the queue took. It
-    returns again only if it has grown or changed since its last return; otherwise its time is up.
+    The picture counts as new if it was seen to be written, or was written to less than a minute before it was accepted, however
+    long the queue took. It returns again only if it has grown or changed since its last return; otherwise its time is up.
 
     Args:
         job: the job whose attempt failed.
@@ -95,7 +96,11 @@ def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: flo
         mtime_ns: when it was last written to, nanoseconds since 1970.
         now: seconds since 1970.
     """
-    until = rest_until(mtime_ns, since=datetime.fromisoformat(job.created_at).timestamp(), now=now)
+    accepted_at = datetime.fromisoformat(job.created_at).timestamp()
+    until = rest_until(mtime_ns, since=accepted_at, now=now)
+    if job.accepted.written and accepted_at + REST_SECONDS > now:
+        # Its date may be from another clock, or ours was set.
+        until = max(until or 0.0, min(accepted_at, now) + REST_SECONDS)
     stayed = job.back is not None and (job.back.size, job.back.mtime_ns) == (size, mtime_ns)
     if not is_cut_off(error) or until is None or stayed or job.cancel_requested:
         return None
@@ -120,7 +125,7 @@ def is_cut_off(error: ErrorInfo) -> bool:
     return error.code == ImageUnreadable.code and (error.detail or "").startswith(CUT_OFF)
 
 
-def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
+def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
     """The error of an incomplete picture, with a guess at what happened to its rest.
 
     Args:
@@ -142,7 +147,7 @@ def in_vain(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> Err
 
 
 def not_its_fault(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for a job that failed because of the world (`fault.judge`): no attempt counts, and it runs again afterwards."""
+    """The record for a job that failed because of the machine (`fault.judge`): no attempt counts, and it runs again later."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
 
 

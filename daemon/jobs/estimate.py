@@ -146,7 +146,7 @@ class Estimator:
         self._timelines.setdefault(kind_of(job), deque(maxlen=_MEMORY)).append(timeline)
 
     def begin(self, job: Job, now: float) -> None:
-        """A worker got this job."""
+        """A worker has received this job."""
         self._watched.pop(job.job_id, None)
         if job.spec is not None:
             limit = job.spec.timeout_seconds

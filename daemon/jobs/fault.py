@@ -1,7 +1,7 @@
-"""Decides whose fault a failure is: this job's, or the world's. Pure: takes evidence and returns a cause.
+"""Decides whose fault a failure is: this job's, or the machine's. Pure: takes evidence and returns a cause.
 
-A cause of the world pauses the queue, counts as no attempt and discards no finished result. ARCHITECTURE.md has the table:
-cause, evidence, whose fault, what happens. `daemon.health.world` collects the evidence.
+A cause in the machine pauses the queue, counts as no attempt and discards no finished result. ARCHITECTURE.md has the table:
+cause, evidence, whose fault, what happens. `daemon.health.system_health` collects the evidence.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import Literal
 
 Kind = Literal["program", "room", "writing", "memory", "start"]
 
-#: Errors that the world may have caused: those of a worker that cannot write or import, and of one that died silently.
+#: Errors that the machine may have caused: those of a worker that cannot write or import, and of one that died silently.
 SUSPICIOUS = ("worker_crashed", "internal", "disk_full")
 #: A full disk shows as one of these; `internal` would be a fault of another kind.
 _ROOM = ("worker_crashed", "disk_full")
-#: How often a job is excused although the world had recovered in between. After that it is charged, so that every job ends.
+#: How often a job is excused although the machine had recovered in between. After that it is charged, so that every job ends.
 MAX_EXCUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fault of the world: a clause that says why nothing is started, and what to do about it."""
+    """A fault of the machine: a clause that says why nothing is started, and what to do about it."""
 
     kind: Kind
     problem: str
@@ -53,7 +53,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known about the world after the failure.
+    """What is known about the machine after the failure.
 
     Attributes:
         changed: the program on the disk is not the one that the daemon was started from.
@@ -71,7 +71,7 @@ class Evidence:
 
 
 def judge(failure: Failure, seen: Evidence) -> Cause | None:
-    """The cause of a failure if the world is at fault; None if the job is, as far as this evidence shows."""
+    """The cause of a failure if the machine is at fault; None if the job is, as far as this evidence shows."""
     if seen.changed:
         # A worker made of parts of two programs, or one that speaks another version's protocol, cannot be believed.
         return program_changed()

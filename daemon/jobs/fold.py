@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from daemon import clock
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.records import (
     Accepted,
     AnyRecord,
     Attempt,
     AttemptEnded,
-    BatchClosed,
-    BatchClosing,
-    BatchUnderWay,
     CancelRequested,
     Claimed,
     Ended,
@@ -24,10 +22,10 @@ from daemon.contract.records import (
     Retaken,
     Returned,
     Returning,
-    SegmentStart,
     Started,
     Withdrawn,
 )
+from daemon.contract.segment_records import SegmentStart
 from daemon.jobs.queue import Queue
 
 #: How many ended jobs stay in memory for the gallery and for quick answers; the history has the older ones.

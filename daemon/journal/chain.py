@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.contract.records import SegmentStart
+from daemon.contract.segment_records import SegmentStart
 from daemon.journal.head import Head
 
 

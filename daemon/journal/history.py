@@ -21,7 +21,7 @@ from daemon.journal.segment import NEWER_HINT, Segment, lines
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class EndedJob:
     """A job that ended, not read yet: `job` decodes its records.
 
     `begun` is the line of its first record in its segment, `end` that of its last.
@@ -34,7 +34,7 @@ class Past:
 
     @property
     def state(self) -> State:
-        """How it ended."""
+        """The state in which the job ended."""
         return cast("State", field(self.end, "state"))
 
     @property
@@ -123,7 +123,7 @@ class History:
                 if found.event == "ended":
                     yield found.job, ts_of(line)
 
-    def past(self) -> Iterator[Past]:
+    def past(self) -> Iterator[EndedJob]:
         """The jobs that ended and were not removed, newest first, not read yet.
 
         Raises:
@@ -175,9 +175,9 @@ class History:
             raise Refusal(f"the journal was written by a newer Multiplane ({error}): {path}", hint=NEWER_HINT) from error
 
 
-def _past(outline: Outline, job_id: str, places: list[Mark]) -> Past:
+def _past(outline: Outline, job_id: str, places: list[Mark]) -> EndedJob:
     last = next(place for place in reversed(places) if place.event == "ended")
-    return Past(job_id, outline.segment.line(places[0]), outline.segment.line(last), lambda: outline.job(places))
+    return EndedJob(job_id, outline.segment.line(places[0]), outline.segment.line(last), lambda: outline.job(places))
 
 
 def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:

@@ -16,16 +16,17 @@ from typing import Literal
 from loguru import logger
 
 from daemon import clock
-from daemon.contract.records import AnyRecord, Job, LiveJob, Preceding, SegmentStart
+from daemon.contract.records import AnyRecord, Job, LiveJob
+from daemon.contract.segment_records import Preceding, SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all
 from daemon.jobs.fold import RECENT
 from daemon.journal.chain import Fault, Link, behind, between, misplaced
+from daemon.journal.elapsed_time import passed, some
 from daemon.journal.head import Head, read_head, write_head
 from daemon.journal.line import Entry, UnreplayableError, checked
 from daemon.journal.outline import Outline
-from daemon.journal.reckoning import passed, some
 from daemon.journal.segment import DamageError, Segment, Torn, damaged
 from daemon.journal.writer import JournalError, Writer
 

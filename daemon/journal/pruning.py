@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from daemon import clock
-from daemon.contract.records import SegmentStart
+from daemon.contract.segment_records import SegmentStart
 from daemon.fs import FileSystem
 from daemon.journal.journal import segment_numbers, segment_path
 from daemon.journal.line import UnknownRecordError, decode, is_intact

@@ -1,10 +1,10 @@
 """Reads one segment: which lines are valid, where a torn tail begins, and what is damage.
 
-The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line comes from a
-power loss, and is a *torn tail*, if nothing behind it was written later than its own write. A record's `group` is the sequence
-number of the first record of its write. So the rule is: every intact record behind the hole has the same group, and this group
+The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is
+the result of a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence
+number of the first record of its write. So the rule is: every intact record after the hole has the same group, and this group
 began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
-*damage*, which nothing may guess away.
+*damage*, and is never repaired by guessing.
 """
 
 import json

@@ -44,7 +44,7 @@ class Writer:
 
         Raises:
             UnreplayableError: one of them could not be read back; none was written, and later appends may succeed.
-            JournalError: they may or may not be on the disk, or are not where the next start will look for them; this process
+            JournalError: they may or may not be on the disk, or the segment is no longer in its place; this process
                 can append nothing more.
         """
         if self._poison:

@@ -10,7 +10,7 @@ notification has none.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import replace_unprintable
 from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.settings.model import Notifications
@@ -159,5 +159,5 @@ def _names(names: Sequence[str]) -> str:
 def plain(text: str) -> str:
     """The text on one line of at most 240 characters; unprintable ones (controls, direction marks) become dots."""
     # The zero-width joiner holds the parts of an emoji together.
-    shown = legible(text, keep="\u200d")
+    shown = replace_unprintable(text, keep="\u200d")
     return shown if len(shown) <= _MAX_CHARACTERS else shown[: _MAX_CHARACTERS - 1] + "…"

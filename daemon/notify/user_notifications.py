@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 
 from loguru import logger
 
-from daemon.contract.records import Accepted, AnyRecord, AttemptEnded, Claimed, Ended, Job, Requeued, SegmentStart, Started
+from daemon.contract.records import Accepted, AnyRecord, AttemptEnded, Claimed, Ended, Job, Requeued, Started
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.jobs.fold import Jobs
@@ -67,7 +68,7 @@ class UserNotifications:
         for job in jobs.live.values():
             self._notices.found(job)
 
-    def heard(self, record: AnyRecord) -> None:
+    def on_record(self, record: AnyRecord) -> None:
         """Handle a durable record, after `jobs` has been updated."""
         if isinstance(record, SegmentStart):
             return

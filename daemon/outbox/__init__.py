@@ -6,7 +6,7 @@ Everything here except `result/` and `source/` is a view: it can be rebuilt from
 from daemon.outbox.outbox import NotDurableError, Outbox
 from daemon.outbox.publish import check_result, checking_result
 from daemon.outbox.stage_names import stage_name
-from daemon.outbox.views import (
+from daemon.outbox.status_files import (
     ALIVE_SECONDS,
     FRESH_SECONDS,
     SILENT_SECONDS,

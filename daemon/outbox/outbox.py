@@ -12,7 +12,7 @@ from loguru import logger
 
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
-from daemon.outbox.views import Health
+from daemon.outbox.status_files import Health
 
 #: This file shows that the folder is the outbox, and not the empty mount point of an unmounted share.
 MARKER = b".multiplane"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 _ROOT = "/sys/fs/cgroup"
+_PROC = "/proc"
 #: Version 1 represents "no limit" as the largest number of whole pages; no machine has that much.
 _NO_LIMIT = 1 << 60
 
@@ -30,7 +31,7 @@ def memory_limit() -> int | None:
 
 
 def _counters() -> Iterator[str]:
-    yield _read("/proc/vmstat")
+    yield _read(f"{_PROC}/vmstat")
     for name in ("memory.events", "memory.oom_control"):
         if text := next(filter(None, (_read(os.path.join(folder, name)) for folder in _folders())), ""):
             yield text
@@ -39,7 +40,7 @@ def _counters() -> Iterator[str]:
 
 def _folders() -> Iterator[str]:
     """The folders that may contain our group's files: ours before the root's."""
-    for line in _read("/proc/self/cgroup").splitlines():
+    for line in _read(f"{_PROC}/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if controllers == "" or "memory" in controllers.split(","):
             base = os.path.join(_ROOT, "memory") if controllers else _ROOT

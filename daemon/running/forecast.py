@@ -32,7 +32,7 @@ class Forecast:
         self._shown_at = float("-inf")
 
     def begin(self, job: Job) -> None:
-        """A worker got this job."""
+        """A worker has received this job."""
         if self._past is not None:
             for earlier in self._past():
                 self._estimator.learn(earlier)

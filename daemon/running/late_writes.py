@@ -39,9 +39,9 @@ class Unsettled:
 
 @dataclass
 class LateWrites:
-    """The pictures of accepted jobs that still change, by job.
+    """Accepted jobs whose pictures are still being written.
 
-    `clock` returns monotonic seconds. `grew` is called with a job each time its picture has grown since it was accepted.
+    `clock` returns monotonic seconds. `grew` is called with a job each time its picture is found to have grown.
     """
 
     fs: FileSystem

@@ -29,7 +29,7 @@ from daemon.jobs import decide
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import NotDurableError, Outbox, checking_result
-from daemon.running.blame import Blame
+from daemon.running.failures import FailureHandler
 from daemon.supervisor import Completed, Failed
 from daemon.troubles import Troubles
 
@@ -67,7 +67,7 @@ class Results:
     max_bytes: int
     ledger: Ledger
     outbox: Outbox
-    blame: Blame
+    failure_handler: FailureHandler
     end: Callable[[Job, AnyRecord], None]
     checking: Callable[[str], None]
     clock: Callable[[], float]
@@ -136,13 +136,15 @@ class Results:
                     self._show(made)
                     return False
         except JobError as error:
-            self.blame.failed(job.job_id, Failed(error.info(), error.retryable, made.seconds, made.result.source))
+            self.failure_handler.failed(job.job_id, Failed(error.info(), error.retryable, made.seconds, made.result.source))
             return True
         except OSError as error:
             # After a failed sync nobody knows what is on the disk, so the job runs again.
             trouble = _disk_trouble(error)
             failed = Failed(trouble.info(), trouble.retryable, made.seconds, made.result.source)
-            self.blame.failed(job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error))
+            self.failure_handler.failed(
+                job.job_id, failed, disk=None if error.errno in _NO_ROOM else error.strerror or str(error)
+            )
             return True
         self._checked(job, made.result, made.seconds)
         return True
@@ -171,7 +173,7 @@ class Results:
             self.ledger.record(publishing)
         except UnreplayableError as error:
             trouble = unrecordable(error)
-            self.blame.failed(job.job_id, Failed(trouble.info(), trouble.retryable, seconds))
+            self.failure_handler.failed(job.job_id, Failed(trouble.info(), trouble.retryable, seconds))
             return
         self.publish(self.ledger.jobs.live[job.job_id])
 
@@ -206,10 +208,10 @@ class Results:
             return
         if self._is_gone(job.job_id, publishing.attempt):
             gone = WorkerCrashed("The worker's files were removed from .work in the outbox.")
-            self.blame.charge(job, Failed(gone.info(), True, publishing.processing_seconds or 0.0))
+            self.failure_handler.charge(job, Failed(gone.info(), True, publishing.processing_seconds or 0.0))
             return
         self._troubles.tell(job.job_id, f"the result of {job.job_id} cannot be shown: {error.strerror}")
-        self.blame.doubt_disk()
+        self.failure_handler.doubt_disk()
 
     def _is_gone(self, job_id: str, attempt: str) -> bool:
         """Whether a finished result is certainly gone, while its job's folder is there."""

@@ -76,7 +76,7 @@ class Returns:
             other = self._look(job, job.image)
         except OSError:
             other = None
-        return decide.in_vain(job, error, now=now, other=other.size if other else None)
+        return decide.incomplete_for_good(job, error, now=now, other=other.size if other else None)
 
     def missing(self) -> list[Job]:
         """The jobs whose picture was missing from the inbox in two checks in a row, while the inbox itself was there."""

@@ -1,6 +1,6 @@
 """Brings jobs to their end: starts the next one, receives what happens to the others, and records how they ended.
 
-`daemon.running.publishing` checks and publishes what a worker made; `daemon.running.blame` handles failures.
+`daemon.running.publishing` checks and publishes what a worker made; `daemon.running.failures` handles failures.
 
 The next job begins as soon as the worker has exited, before its result is checked. The two jobs share no file, each job's order
 of records concerns only that job, and the disk works while the next worker computes. After a crash in between, two jobs are
@@ -17,14 +17,14 @@ from loguru import logger
 from daemon.contract.records import AnyRecord, Ended, Job, Started
 from daemon.errors import SourceMissing, WorkerCrashed
 from daemon.fs import FileSystem
-from daemon.health.world import World
+from daemon.health.system_health import SystemHealth
 from daemon.jobs import decide
 from daemon.jobs.fault import no_start
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.running.blame import Blame
 from daemon.running.commands import command
+from daemon.running.failures import FailureHandler
 from daemon.running.forecast import Forecast
 from daemon.running.late_writes import Fingerprint, LateWrites
 from daemon.running.model_inventory import ModelInventory
@@ -47,8 +47,8 @@ _RETURN = "the way back"
 class JobRunner:
     """The running jobs, and the one that is next.
 
-    The supervisor calls `on_progress` and `on_end`. `world` says whether work can continue, and whose fault a failure is.
-    `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
+    The supervisor calls `on_progress` and `on_end`. `system_health` says whether work can continue, and who is at
+    fault for a failure. `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
     """
 
     fs: FileSystem
@@ -56,7 +56,7 @@ class JobRunner:
     ledger: Ledger
     outbox: Outbox
     supervisor: Supervisor
-    world: World
+    system_health: SystemHealth
     forecast: Forecast
     pauses: Pauses
     settling: LateWrites
@@ -72,13 +72,13 @@ class JobRunner:
     def __post_init__(self) -> None:
         paths, limits = self.settings.paths, self.settings.limits
         self.returns = Returns(self.fs, paths.inbox_bytes, self.outbox, self.ledger, self.settling)
-        self.blame = Blame(
+        self.failure_handler = FailureHandler(
             self.ledger,
             self.outbox,
             self.returns,
             self.settling,
             self.end,
-            self.world,
+            self.system_health,
             lambda: not self._stopping,
             self.wall_clock,
         )
@@ -87,7 +87,7 @@ class JobRunner:
             int(limits.max_output_bytes),
             self.ledger,
             self.outbox,
-            self.blame,
+            self.failure_handler,
             self.end,
             self.forecast.checking,
             self.clock,
@@ -171,7 +171,7 @@ class JobRunner:
             return True
         if self.settling.has_changed(job, seen):
             return True
-        if not self.world.may_start():
+        if not self.system_health.may_start():
             return False
         warm = self.inventory.asked_of(job)
         attempt = self.warm_workers.take(warm) or self.outbox.new_attempt()
@@ -186,7 +186,7 @@ class JobRunner:
         except OSError as error:
             # The job itself had no part in this.
             cause = no_start(error.strerror or str(error))
-            self.world.blame(cause)
+            self.system_health.pause_for(cause)
             self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
             return False
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
@@ -210,7 +210,7 @@ class JobRunner:
             case Completed():
                 self.results.take(job_id, outcome)
             case Failed():
-                self.blame.failed(job_id, outcome)
+                self.failure_handler.failed(job_id, outcome)
             case Cancelled(seconds=seconds):
                 self.end(job, decide.cancelled(job, seconds=seconds))
             case Stopped():
@@ -227,7 +227,7 @@ class JobRunner:
     def stop(self) -> None:
         """The daemon stops and the workers are gone: record what they left. Undecided failures count as no attempt."""
         self.results.stop()
-        self.blame.release()
+        self.failure_handler.release()
 
     def end(self, job: Job, record: AnyRecord) -> None:
         """Record the end of an attempt or of a job, then clean up."""
@@ -244,7 +244,7 @@ class JobRunner:
         after = self.ledger.jobs.find(job.job_id)
         if after and after.ended:
             self.settling.forget(job)
-            self.blame.forget(job.job_id)
+            self.failure_handler.forget(job.job_id)
             self.forecast.learn(after)
             self.failures += after.state == "failed"
             why = f": {after.ended.error.code}, {after.ended.error.message}" if after.ended.error else ""

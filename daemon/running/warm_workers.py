@@ -118,7 +118,7 @@ class WarmWorkers:
         self._spare = None
         return spare.name
 
-    def tend(self, now: float, *, wanted: bool = True) -> None:
+    def maintain(self, now: float, *, wanted: bool = True) -> None:
         """Make sure that there is a suitable warm worker. `now`: monotonic seconds; `wanted`: another job may arrive."""
         self._wanted = wanted and self._settings.worker.spare
         spare = self._spare
@@ -132,7 +132,7 @@ class WarmWorkers:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
-        """When `tend` is due, monotonic seconds. The end of a running job triggers it separately."""
+        """When `maintain` is due, monotonic seconds. The end of a running job triggers it separately."""
         if self._spare is not None:
             return self._looked + _LOOK_SECONDS
         if not self._wanted or self._not_before > now:

@@ -13,7 +13,7 @@ from daemon import __version__, clock
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
-from daemon.health.world import World
+from daemon.health.system_health import SystemHealth
 from daemon.jobs.fold import Jobs
 from daemon.journal import History, Journal, hold_lock
 from daemon.journal.ledger import Ledger
@@ -22,10 +22,10 @@ from daemon.platform.mounts import mount_of
 from daemon.platform.process import boot_id
 from daemon.running.commands import threads
 from daemon.running.model_inventory import ModelInventory
-from daemon.running.sandbox_policy import policy, rules
+from daemon.running.worker_limits import sandbox_policy, supervisor_rules
+from daemon.service.ended_jobs import ended_before
 from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
-from daemon.service.past import ended_before
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
@@ -71,17 +71,17 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     supervisor = Supervisor(
         selector,
         fs,
-        rules(settings, threads(settings)),
+        supervisor_rules(settings, threads(settings)),
         argv=argv or worker_argv(),
-        policy=None if argv else policy(settings, inventory),
+        policy=None if argv else sandbox_policy(settings, inventory),
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
     anew = partial(why_not_anew, os.fspath(paths.home))
-    world = World(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
+    system_health = SystemHealth(fs, outbox, disk_space, supervisor, program=program, why_not_anew=anew, clock=time.monotonic)
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
-    machine = Machine(selector, Wakeup(), supervisor, world, inventory, program, is_local)
+    machine = Machine(selector, Wakeup(), supervisor, system_health, inventory, program, is_local)
     return Service(home, machine, wire(home, machine), folder_health, disk_space)
 
 

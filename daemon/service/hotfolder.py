@@ -25,11 +25,11 @@ from daemon.intake import (
     awaits_rest,
     batch_under_way,
     grew,
-    in_turns,
     lacks_end,
     names_due,
     put_back,
     recall,
+    round_robin,
     step,
     taken,
 )
@@ -195,7 +195,7 @@ class HotFolder:
         self._unready = decision.waiting
         self._again_at = float("inf") if decision.look_again_at is None else decision.look_again_at
         enough = len(decision.ready) <= min(GROUP, self._vacant())
-        self._backlog = deque(decision.ready if enough else in_turns(decision.ready))
+        self._backlog = deque(decision.ready if enough else round_robin(decision.ready))
         for notice in decision.notices:
             logger.warning("{}: {}", to_text(notice.name), notice.reason)
         if decision.late:
@@ -210,7 +210,7 @@ class HotFolder:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
     def _tell_taken(self, now: float) -> None:
-        """Report many at once: replacing a memory costs more the larger it is."""
+        """Report many pairs at once, because replacing a memory costs in proportion to its size."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
             self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
@@ -257,7 +257,7 @@ class HotFolder:
         """A picture that was taken turned out to be incomplete: its folder's settle times grow."""
         self._memory = grew(self._memory, to_bytes(job.accepted.folder), self._clock())
 
-    def heard(self, record: AnyRecord) -> None:
+    def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: a picture may be in the inbox again."""
         if isinstance(record, Returned):
             self.came_back(self._ledger.jobs.live[record.job], self._clock())
@@ -307,7 +307,7 @@ class HotFolder:
             if (job := jobs.get(job_id))
         }
 
-    def hindrance(self) -> str | None:
+    def reason_to_wait(self) -> str | None:
         """A sentence that says why accepted pictures cannot be moved into the outbox; None if they can."""
         why = next(iter(self._claims.held.values()), None)
         return why and f"{len(self._claims.held):,} accepted pictures cannot be moved into the outbox yet: {why}"

@@ -19,7 +19,7 @@ from daemon.running.recovery import Recovery
 from daemon.service.parts import Home, Machine, Parts
 from daemon.troubles import Troubles
 from daemon.watch import HEALTH_SECONDS
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import FolderWatch
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
@@ -40,12 +40,12 @@ class Service:
         self._fs, self._boot, self._journal = home.fs, home.boot_id, home.journal
         self._ledger, self._outbox = home.ledger, home.outbox
         self._selector, self._wakeup = machine.selector, machine.wakeup
-        self._supervisor, self._world = machine.supervisor, machine.world
+        self._supervisor, self._system_health = machine.supervisor, machine.system_health
         self._folder_health, self._disk_space = folder_health, disk_space
         self._runs, self._views, self._folder, self._claims = parts.runs, parts.views, parts.folder, parts.claims
         self._batches, self._trash_actions, self._requests = parts.batches, parts.trash_actions, parts.requests
         self._notifications, self._warm_workers = parts.notifications, parts.warm_workers
-        self._requests_bell = Bell(home.settings.paths.requests_bytes, self._wakeup.ring)
+        self._requests_bell = FolderWatch(home.settings.paths.requests_bytes, self._wakeup.ring)
         self._notifier = Notifier(os.environ)
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
@@ -67,9 +67,9 @@ class Service:
         self._once = once
         try:
             with self._listening():
-                while self._stop_signal is None and not self._world.restart:
+                while self._stop_signal is None and not self._system_health.restart:
                     self._pass(time.monotonic())
-                    self._notifier.went_round(time.monotonic())
+                    self._notifier.loop_ran(time.monotonic())
                     if once and self._is_done():
                         self._tell_rest()
                         break
@@ -81,19 +81,19 @@ class Service:
             self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
-        if self._world.restart and self._stop_signal is None:
+        if self._system_health.restart and self._stop_signal is None:
             return EXIT_ANEW
         return 1 if once and self._runs.failures else 0
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Listen to signals, the wake-up pipe, the requests' bell and the watch while the block runs."""
-        self._selector.register(self._wakeup.bell, selectors.EVENT_READ, self._wakeup.drain)
+        """Listen to signals, the wake-up pipe, the requests folder and the inbox while the block runs."""
+        self._selector.register(self._wakeup.request_watch, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         rope_before = signal.set_wakeup_fd(self._wakeup.rope, warn_on_full_buffer=False)
         # The inbox first: if the system has only one observer left, it is most useful there.
         self._folder.watch.start()
-        self._requests_bell.tend()
+        self._requests_bell.ensure_watching()
         try:
             yield
         finally:
@@ -102,7 +102,7 @@ class Service:
             signal.set_wakeup_fd(rope_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._selector.unregister(self._wakeup.bell)
+            self._selector.unregister(self._wakeup.request_watch)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stop_signal = number
@@ -123,7 +123,7 @@ class Service:
             due.append(now + pause)
         if self._runs.settling.unsettled:
             due.append(now + 1.0)
-        due += [self._warm_workers.next_look(now), self._disk_space.next_look(now), self._world.next_look()]
+        due += [self._warm_workers.next_look(now), self._disk_space.next_look(now), self._system_health.next_look()]
         for key, mask in self._selector.select(max(0.0, min(due) - now)):
             key.data(mask)
 
@@ -134,8 +134,8 @@ class Service:
             self._check_health(now)
         if self._problem is None:
             self._disk_space.look(now)
-            self._world.look(busy=self._runs.is_busy())
-            self._runs.blame.judge()
+            self._system_health.look(busy=self._runs.is_busy())
+            self._runs.failure_handler.judge()
             self._folder.close(self._disk_space.problem)
             if not self._recovered and not self._recover():
                 return
@@ -145,11 +145,11 @@ class Service:
                     self._wakeup.answered()
                 self._views.show_waiting(*self._folder.waiting())
             self._runs.end_without_worker()
-            if self._disk_space.problem is None and self._world.problem is None:
+            if self._disk_space.problem is None and self._system_health.problem is None:
                 self._runs.start_next()
             self._runs.forecast.count_down()
             more = not self._once or self._ledger.jobs.pending > 0
-            self._warm_workers.tend(now, wanted=more and self._world.problem is None)
+            self._warm_workers.maintain(now, wanted=more and self._system_health.problem is None)
             self._say_how_it_is()
             self._views.show_polled(self._folder.watch.polled)
             self._tell_faults()
@@ -160,11 +160,11 @@ class Service:
 
     def _say_how_it_is(self) -> None:
         """Report whether the daemon is running or paused, and why."""
-        room, world, runs = self._disk_space, self._world, self._runs
-        if halt := room.problem or world.problem or runs.problem:
-            self._views.say("paused", halt, room.hint or world.hint or (KEPT_HINT if halt == runs.results.kept else None))
-        elif hindrance := self._folder.hindrance():
-            self._views.say("running", hindrance)
+        room, system_health, runs = self._disk_space, self._system_health, self._runs
+        if halt := room.problem or system_health.problem or runs.problem:
+            self._views.say("paused", halt, room.hint or system_health.hint or (KEPT_HINT if halt == runs.results.kept else None))
+        elif reason_to_wait := self._folder.reason_to_wait():
+            self._views.say("running", reason_to_wait)
         else:
             self._views.say("running", self._folder_health.degraded, self._folder_health.hint)
 
@@ -236,6 +236,6 @@ class Service:
         self._warm_workers.discard("the daemon stops")
         self._supervisor.shutdown()
         self._runs.stop()
-        self._views.say("starting" if self._world.restart else "stopped")
+        self._views.say("starting" if self._system_health.restart else "stopped")
         self._views.refresh(time.monotonic(), force=True)
         self._journal.close()

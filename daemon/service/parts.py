@@ -17,7 +17,7 @@ from daemon.claiming.claims import Claims
 from daemon.claiming.moving import Mover
 from daemon.contract.status import Progress
 from daemon.fs import FileSystem
-from daemon.health.world import World
+from daemon.health.system_health import SystemHealth
 from daemon.journal import History, Journal
 from daemon.journal.ledger import Ledger
 from daemon.notify.user_notifications import UserNotifications
@@ -28,8 +28,8 @@ from daemon.running.model_inventory import ModelInventory
 from daemon.running.pauses import Pauses
 from daemon.running.runner import JobRunner
 from daemon.running.warm_workers import WarmWorkers
+from daemon.service.ended_jobs import ended_before
 from daemon.service.hotfolder import HotFolder
-from daemon.service.past import ended_before
 from daemon.service.requests import Requests
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
@@ -63,7 +63,7 @@ class Machine:
     selector: selectors.BaseSelector
     wakeup: Wakeup
     supervisor: Supervisor
-    world: World
+    system_health: SystemHealth
     inventory: ModelInventory
     program: Callable[[], int]
     inbox_is_local: Callable[[], bool]
@@ -116,7 +116,14 @@ def wire(home: Home, machine: Machine) -> Parts:
         return typed_command(settings, os.environ, "models", "fetch", name) if name else None
 
     views = ViewWriter(
-        outbox, ledger, progress, lambda most: ended_before(history, most), pauses.left, fetch_model, settings.digest
+        outbox,
+        ledger,
+        progress,
+        lambda most: ended_before(history, most),
+        pauses.left,
+        fetch_model,
+        settings.digest,
+        typed_command(settings, os.environ, "run"),
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(
@@ -134,7 +141,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         ledger,
         outbox,
         machine.supervisor,
-        machine.world,
+        machine.system_health,
         forecast,
         pauses,
         settling,
@@ -145,7 +152,7 @@ def wire(home: Home, machine: Machine) -> Parts:
     )
     notifications = UserNotifications(settings, jobs, outbox, clock=clock, history=history)
     machine.supervisor.subscribe(runs)
-    ledger.subscribe(folder.heard, views.heard, notifications.heard)
+    ledger.subscribe(folder.on_record, views.on_record, notifications.on_record)
     trash_actions = TrashActions(fs, ledger, outbox, runs, views)
     requests = Requests(fs, settings, ledger, outbox, runs, history.job, history.batch, clock=clock)
     return Parts(forecast, mover, batches, claims, folder, runs, views, notifications, warm_workers, trash_actions, requests)

@@ -1,7 +1,8 @@
 """Requests from the command line: small files in .state/requests/, each answered by a file next to it.
 
 A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. A request is removed durably when it is
-done, before anything new is taken. If a crash interrupts one, it is done again to the same jobs, so every verb can be repeated.
+done, before anything new is taken. If a crash interrupts one, it is carried out again on the same jobs, so every
+request must be safe to repeat.
 """
 
 import os
@@ -56,7 +57,7 @@ class Requests:
     _troubles: Troubles = field(default_factory=Troubles)
 
     def handle(self) -> None:
-        """Do all requests that are there.
+        """Carry out all waiting requests.
 
         Raises:
             JournalError: the process must stop.

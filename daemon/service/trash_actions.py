@@ -63,9 +63,9 @@ class TrashActions:
         self._missing = missing - twice
         for job_id in sorted(twice):
             self._gone(job_id)
-        self._welcome()
+        self._announce_returned()
         # Also twice: if somebody is removing a folder file by file, nothing new must appear in it.
-        self._mend((bare & self._bare) - missing if root == known else set())
+        self._restore_views((bare & self._bare) - missing if root == known else set())
         self._bare = bare
 
     def _identity(self) -> tuple[int, int] | None:
@@ -109,9 +109,9 @@ class TrashActions:
         """Some of the jobs that ended longer ago, and those of them that were missing the last time."""
         jobs = self._ledger.jobs
         recent = jobs.live.keys() | jobs.ended.keys() | jobs.removed
-        return {job_id for job_id in (*self._views.some_older(), *self._missing) if job_id not in recent}
+        return {job_id for job_id in (*self._views.next_chunk_of_ids(), *self._missing) if job_id not in recent}
 
-    def _mend(self, several: set[str]) -> None:
+    def _restore_views(self, several: set[str]) -> None:
         """Write status files again that somebody removed from job folders."""
         recent = {job.job_id: job for job in self._views.shown()} | self._ledger.jobs.live
         for job_id in several & recent.keys():
@@ -133,7 +133,7 @@ class TrashActions:
             logger.info("{} is cancelled: its folder was taken out of the outbox", job_id)
             self._runs.cancel(self._ledger.jobs.live[job_id])
 
-    def _welcome(self) -> None:
+    def _announce_returned(self) -> None:
         """Update the status in folders that were put back after their job had been cancelled because they were missing."""
         for job in self._ledger.jobs.ended.values():
             if not job.discarded:

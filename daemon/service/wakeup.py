@@ -8,14 +8,14 @@ class Wakeup:
     """A pipe with two ends.
 
     Attributes:
-        bell: the end that the loop waits at.
-        rope: the end that signals write to.
-        rung: whether somebody rang since the last answer; True at first.
+        read_end: the end that the loop waits at.
+        write_end: the end that signals write to.
+        is_set: whether somebody woke the loop since its last pass; True at first.
     """
 
     def __init__(self) -> None:
-        self.bell, self.rope = os.pipe()
-        for end in (self.bell, self.rope):
+        self.request_watch, self.rope = os.pipe()
+        for end in (self.request_watch, self.rope):
             os.set_blocking(end, False)
         self.rung = True
 
@@ -25,9 +25,9 @@ class Wakeup:
             os.write(self.rope, b"!")
 
     def drain(self, _mask: int) -> None:
-        """Note that somebody rang."""
+        """Note that somebody woke the loop."""
         with contextlib.suppress(BlockingIOError):
-            while os.read(self.bell, 4096):
+            while os.read(self.request_watch, 4096):
                 self.rung = True
 
     def answered(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import replace_unprintable
 from daemon.errors import SpecInvalid
 
 MAX_SHOWN = 60
@@ -45,7 +45,7 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
     """Text from a file, safe to show in a sentence: cut, and with unprintable characters (line ends, direction marks) escaped."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return legible(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
+    return replace_unprintable(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
 
 
 def quoted(text: str) -> str:

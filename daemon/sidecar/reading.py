@@ -31,7 +31,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
     """Read a sidecar, preset or batch file. An empty file, or an empty value, is allowed and sets nothing.
 
     Args:
-        data: the file, from anyone. Pass at most `MAX_BYTES` + 1 bytes; a larger file is refused unread.
+        data: the file; untrusted. Pass at most `MAX_BYTES` + 1 bytes; a larger file is refused unread.
         name: the file's name as text, for messages.
 
     Raises:

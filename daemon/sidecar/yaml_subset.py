@@ -1,9 +1,9 @@
-"""Reads a subset of YAML from anyone: mappings, lists and scalars, nothing else, in time proportional to the bytes.
+"""Reads a subset of YAML from untrusted input: mappings, lists and scalars, nothing else, in linear time.
 
 It uses the pure-Python scanner on purpose, token by token. libyaml crashes on 64 KB of brackets, and a merge-key bomb of 666
 bytes keeps any loader that builds objects first busy for half a minute. Everything beyond the subset (anchors, aliases, tags,
-merge keys, directives, several documents) is refused by the scanner, so nothing is ever built from it. Scalars stay text: only
-the field knows what a scalar means (`daemon.sidecar.fields`).
+merge keys, directives, several documents) is refused by the scanner, so nothing is ever built from it. Scalars stay text:
+each field of the spec interprets its own (`daemon.sidecar.fields`).
 """
 
 import codecs

@@ -1,13 +1,14 @@
 """One worker from its start to its end: reads its messages, watches its limits, ends it, and reports the outcome.
 
-`states` decides which state it is in, until when, and what follows. This module has the process itself.
+`states` decides which state the worker is in, how long it may stay there, and what happens next. This module handles the
+process.
 
-Heartbeats show that a worker is alive; progress shows that it gets on. Only wall time, a limit or a broken protocol ends a
-worker. A silent one may be deep in C code that holds the interpreter. So silence is named in the message of a timeout, but does
-not end the worker. A worker that loses its guardian is ended at once: a second guardian could not replace it without a moment
-in which a dying daemon would leave an orphan.
+Heartbeats show that a worker is alive; progress messages show that its job advances. A worker is ended only by a time limit,
+another limit or a broken protocol. A silent worker may be busy in C code that holds the interpreter. So silence does not end it,
+but the message of a timeout mentions it. A worker that loses its guardian is ended at once: until a second
+guardian was in place, a dying daemon would leave an orphan.
 
-The supervisor calls `step` each time one of the descriptors was served, and whenever `next_look` has come.
+The supervisor calls `step` after every event on one of the descriptors, and when the time of `next_look` is reached.
 """
 
 import os
@@ -83,7 +84,7 @@ class Attempt:
             worker,
             log,
             selector,
-            hear=self._hear,
+            hear=self._on_event,
             hung_up=self._hung_up,
             unguarded=self._unguarded,
             served=lambda: wake(self),
@@ -187,7 +188,7 @@ class Attempt:
             case Do.MEASURE:
                 self._measure()
             case Do.BURY:
-                self._bury()
+                self._finish()
             case _:
                 assert_never(do)
 
@@ -202,7 +203,7 @@ class Attempt:
             except psutil.AccessDenied:
                 logger.warning("process {}, started by the worker of {}, cannot be ended", outsider.pid, self.job_id)
 
-    def _bury(self) -> None:
+    def _finish(self) -> None:
         self._conversation.read()
         self._conversation.close()
         self.worker.close()
@@ -244,7 +245,7 @@ class Attempt:
 
     # -- what the worker says -------------------------------------------------------------------------------------------
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         now = self._last_sign = states.lived_until(self._state, self._clock.now())
         match event:
             case SaidReady():

@@ -41,7 +41,7 @@ class Conversation:
         served: Callable[[], None],
     ) -> None:
         self._worker, self._log, self._selector = worker, log, selector
-        self._hear, self._hung_up, self._unguarded, self._served = hear, hung_up, unguarded, served
+        self._on_event, self._hung_up, self._unguarded, self._served = hear, hung_up, unguarded, served
         self.violation: str | None = None
         self._reader = EventReader()
         self._outgoing = bytearray()
@@ -65,7 +65,7 @@ class Conversation:
         self._read_output(0)
 
     def write(self) -> None:
-        """Send more of what the pipe could not hold before."""
+        """Send what did not fit into the pipe before."""
         self._write_commands(0)
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Conversation:
                 continue
             try:
                 for event in self._reader.feed(data):
-                    self._hear(event)
+                    self._on_event(event)
             except ProtocolError as error:
                 self.violation = str(error)
 

@@ -77,7 +77,7 @@ class EventReader:
         if not self._greeted:
             raise ProtocolError(f"sent {event.type!r} before hello")
         if isinstance(event, Ready):
-            if self._ready or self._started:
+            if self._ready:
                 raise ProtocolError("said ready again")
             self._ready = True
         if isinstance(event, Started):
@@ -85,6 +85,8 @@ class EventReader:
                 raise ProtocolError(f"started job {event.job_id!r}, but was given {self._job_id!r}")
             if self._started:
                 raise ProtocolError("started its job twice")
+            if not self._ready:
+                raise ProtocolError("started its job before it was ready")
             self._started = True
         if isinstance(event, Result | Error):
             if self._closed is not None:

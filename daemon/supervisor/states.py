@@ -46,7 +46,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """It loads what it needs, and is killed at `by`. A job that it has been given waits in its pipe."""
+    """The worker loads what it needs, and is killed at `by`. A job that it has been given waits in its pipe."""
 
     by: float
     task: Task | None = None
@@ -54,7 +54,7 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """It has loaded what it needs. Without a job it waits, and `by` is never; with one, it must have started the job by then."""
+    """The worker has loaded what it needs. Without a job `by` is never; with one, it must have started the job by then."""
 
     by: float = NEVER
     task: Task | None = None
@@ -62,7 +62,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It works on its job, and is asked to stop at `by`."""
+    """The worker works on its job, and is asked to stop at `by`."""
 
     by: float
     task: Task
@@ -70,7 +70,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """It should be ending: it was asked to, or it has sent its last message, or both.
+    """The worker is expected to end: it was asked to, or it has sent its last message, or both.
 
     Attributes:
         before: the state it was in; that state's limit still applies, and its messages are still read.
@@ -78,7 +78,7 @@ class Stopping:
         reason: why it was asked to stop; None if it was not.
         kill_at: when it is killed for ignoring the request; never if it was not asked.
         leave_by: when it is killed for not ending after its last message; never if it has not sent one.
-    flaw: the fault to report in that case, a clause that completes "the worker …".
+        flaw: the fault to report in that case, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running
@@ -105,7 +105,7 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Nothing is left of it, or what is left cannot be ended. The attributes are as in `Killed`."""
+    """Nothing is left of the worker, or what is left cannot be ended. The attributes are as in `Killed`."""
 
     killed: Killed
 

@@ -143,7 +143,7 @@ class Supervisor:
         return [WarmWorker(folder, warm, spare.ready, now - spare.born) for folder, (warm, spare) in self._warm_workers.items()]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """A clause that says how the warm worker of this attempt folder ended; only for the last one that died by itself."""
+        """A clause that says how the warm worker of this attempt folder died; known only for the one that died last."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 

@@ -1,6 +1,6 @@
-"""A clock that stands still while everything else does, so that no limit runs in that time.
+"""A clock that stops while the whole daemon is stopped, so that this time counts towards no limit.
 
-A container is frozen, a process is stopped, or a share holds up the loop: then nobody watched the workers, and the time must
+A container may be frozen, a process stopped, or the loop blocked by a share. Nobody watched the workers in that time, so it must
 not count against them. The supervisor measures every limit on this clock, so no limit has to be moved afterwards.
 """
 

@@ -9,8 +9,10 @@ from typing import Literal
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
 from daemon.contract.names import to_text
-from daemon.contract.records import AnyRecord, BatchClosed, BatchClosing, BatchUnderWay, Claimed, Job, LiveJob, SegmentStart
+from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
 from daemon.jobs.resting import Rest
 from daemon.journal.ledger import Ledger
@@ -52,6 +54,7 @@ class ViewWriter:
         rest: returns how long a job still pauses before its next attempt.
         fetch_model: returns the command that fetches a depth model, None while one is installed.
         settings: a digest of the settings that the daemon was started with.
+        start: the command that starts the daemon.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class ViewWriter:
         rest: Rest,
         fetch_model: Callable[[], str | None],
         settings: str | None = None,
+        start: str = "multiplane run",
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -74,7 +78,7 @@ class ViewWriter:
         #: The progress of the running jobs, as last written.
         self._told: dict[str, Progress] = {}
         self._older: list[Job] | None = None
-        self._gallery = Gallery(outbox, self._ended_statuses)
+        self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
         self._positions: dict[str, int | None] = {}
@@ -96,7 +100,7 @@ class ViewWriter:
         self._waiting_total = 0
         self._polled: tuple[Polled, ...] = ()
 
-    def heard(self, record: AnyRecord) -> None:
+    def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: its job's status has changed."""
         if isinstance(record, _NO_NEWS):
             return
@@ -135,7 +139,7 @@ class ViewWriter:
             OSError: the outbox cannot be read.
         """
         self._write_what_was_refused()
-        self._gallery.mend()
+        self._gallery.check_files()
         if not self._gallery.is_open:
             return  # the gallery itself then checks what is back
         for job in self.shown():
@@ -168,13 +172,13 @@ class ViewWriter:
         except OSError:
             return job.job_id in self._back
 
-    def some_older(self) -> list[str]:
-        """Some of the jobs that the page lists further down: each call returns the next ones, in a circle.
+    def next_chunk_of_ids(self) -> list[str]:
+        """Some of the older jobs on the page: each call returns the next ones, and starts over after the last.
 
         Raises:
             OSError: the outbox cannot be read.
         """
-        return self._gallery.some_older()
+        return self._gallery.next_chunk_of_ids()
 
     def will_write(self, job_id: str) -> bool:
         """Whether the job's status will be written soon anyway."""

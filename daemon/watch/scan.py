@@ -68,6 +68,7 @@ class _Seen:
     controls: dict[bytes, Control] = field(default_factory=dict)
     dev: int = 0
     birth: float | None = None
+    mtime_ns: int | None = None
     problem: str | None = None
     #: The folder that was listed, and whether it is on a network file system; None before that.
     place: Entry | None = None
@@ -173,7 +174,7 @@ class Scanner:
             return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
 
     def look(self, now: float) -> Look:
-        """A full look. `now` is monotonic seconds. Errors are part of the result; none is raised."""
+        """Scan all folders. `now` is monotonic seconds. Errors are part of the result; none is raised."""
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._list(INBOX)
@@ -233,7 +234,8 @@ class Scanner:
             at = None if looked is None else looked.get(name, frozenset())
             controls = tuple(seen.controls.values())
             names = None if at is None else frozenset(at)
-            folders.append(Folder(name, seen.entries, names, seen.birth, controls, seen.problem, seen.network))
+            about = (seen.birth, controls, seen.problem, seen.network, seen.mtime_ns)
+            folders.append(Folder(name, seen.entries, names, *about))
         return Look(tuple(folders), self.network, now)
 
     def _path(self, folder: bytes) -> bytes:
@@ -254,7 +256,7 @@ class Scanner:
     def _list_open(self, folder: bytes, seen: _Seen, fd: int) -> None:
         known, chunks, fresh, new = seen.entries, list[_Chunk](), list[Entry](), list[bytes]()
         own = os.fstat(fd)
-        seen.birth, seen.dev = birth_time(own), own.st_dev
+        seen.birth, seen.dev, seen.mtime_ns = birth_time(own), own.st_dev, own.st_mtime_ns
         with os.scandir(fd) as items:
             for place, (texts, stats) in enumerate(_in_chunks(items)):
                 mark = hash((*texts, *map(_LOOKED_AT, stats)))
@@ -306,6 +308,7 @@ class Scanner:
             elif entry != known:
                 fresh.append(entry)
         if fresh or lost:
+            seen.mtime_ns = os.fstat(fd).st_mtime_ns
             entries = {**seen.entries, **{entry.name: entry for entry in fresh}}
             for name in lost:
                 del entries[name]

@@ -107,7 +107,7 @@ def _foot(figure: NDArray[np.bool_]) -> float:
 
 
 def _in_words(count: int, cuts: int, wanted: int | None, fetch: str) -> str:
-    """What the job's status and the page say of the estimate."""
+    """What the job's status and the page say about the estimate."""
     if not count:
         how = "lower in the picture counts as nearer"
     else:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from daemon.contract.legible import legible
+from daemon.contract.printable import replace_unprintable
 from pipeline.export.palette import Rgb, colour_depth, layer_colours
 from pipeline.export.preview import PreviewPage, shrink
 from pipeline.image.filters import resize
@@ -251,7 +251,7 @@ def _rounded(size: tuple[int, int]) -> Image.Image:
 
 def _shortened(text: str, size: int, room: float) -> str:
     """The text on one line, cut with … if it is wider than `room` pixels."""
-    line = " ".join(legible(text, instead=lambda _sign: " ").split())
+    line = " ".join(replace_unprintable(text, instead=lambda _sign: " ").split())
     if _font(line, size).getlength(line) <= room:
         return line
     while line and _font(line, size).getlength(line + "…") > room:

@@ -172,7 +172,7 @@ def format_task(word: str, pictures: Pictures) -> Task:
 
 
 def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
-    """The preview page with its pictures, and the contact sheet, both from one reduction of the pictures.
+    """The preview page with its pictures, and the contact sheet; the pictures are reduced once for both.
 
     `formats` are the title and name of each other file that the page links to.
     """

@@ -17,7 +17,7 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
-from pipeline.image import colour, formats, tiff
+from pipeline.image import colour, formats, tiff, tiff_directory, tiff_support
 from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
@@ -201,25 +201,25 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
     """Decode a TIFF of a kind that is known to be read correctly: up to 8 bits through Pillow, more through `tiff`."""
     if file.read(4) == b"MM\0+":  # Pillow would read it as a TIFF with 32-bit offsets
         raise ImageType(f"{display_name(path)} is a BigTIFF with the high byte first, which is not read.", hint=_SAVE_PLAINLY)
-    directory = tiff.read_directory(file)
-    kind = tiff.kind(directory)
+    directory = tiff_directory.read_directory(file)
+    kind = tiff_directory.kind_of(directory)
     check_limits(path, limits, pixels=(kind.width, kind.height))
     # Camera raw files are TIFFs whose first picture is a thumbnail; silently using that as the photo would be a loss.
     if _DNG_VERSION in directory or int(directory.get(_NEW_SUBFILE_TYPE, 0)) & 1:
         raise ImageType(f"{display_name(path)} is a camera raw file, not a finished picture.")
-    why = tiff.refusal(kind, numbers=numbers)
+    why = tiff_support.refusal(kind, numbers=numbers)
     if why is not None:
         raise ImageType(f"{display_name(path)} {why}.", hint=_SAVE_PLAINLY)
-    remarks = _frames_left_out(path, tiff.pages(file, directory), "pages")
+    tiff_directory.check_segments(directory, kind)
+    remarks = _frames_left_out(path, tiff_directory.page_count(file, directory), "pages")
     if kind.deep:
         probe = Image.new("L", (1, 1))
         probe.info["xmp"] = directory.get(_XMP)
         orientation = int(directory.get(_ORIENTATION, 0)) or _orientation(probe)
-        pixels, mode = _channels(tiff.samples(file, directory), has_alpha=kind.has_alpha)
+        pixels, mode = _channels(tiff.read_samples(file, directory), has_alpha=kind.has_alpha)
         icc = directory.get(_ICC_PROFILE) or None
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
-    file.seek(0)
-    with Image.open(file, formats=["TIFF"]) as image:
+    with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
         icc = image.info.get("icc_profile") or None
         orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
         image.load()
@@ -231,7 +231,7 @@ _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per cha
 
 
 def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
-    """Numbers (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can turn."""
+    """Samples (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can rotate."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)

@@ -1,254 +1,54 @@
-"""TIFF: says which kinds are read, and decodes those that Pillow would read wrongly or round.
+"""Decodes the TIFFs that Pillow would read wrongly or round.
 
-Pillow decodes files with at most 8 bits per channel. Deeper ones are decoded here. Pillow knows the compressions, so it returns
-the bytes of each row as a grey picture that is as wide as the row has bytes. The meaning of the bytes comes from the directory:
-byte order, predictor, separate planes, white as 0, premultiplied alpha. `tests/unit/image/test_tiff.py` compares each kind with
-tifffile. A kind that is not on the list is refused, because the program could not notice a wrong picture.
+Pillow decodes files with at most 8 bits per channel; deeper ones are decoded here. Pillow still does the decompression: it
+returns the bytes of each row as a grey picture that is as wide as the row has bytes. What the bytes mean comes from the
+directory: byte order, predictor, separate planes, white as 0, premultiplied alpha. `tests/unit/image/test_tiff.py` compares each
+kind with tifffile.
 """
 
 import io
 import itertools
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
-_STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
-_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 322, 323, 324, 325, 338, 339
-
-_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_COLOURS = {
-    _MIN_IS_WHITE: 1,
-    _MIN_IS_BLACK: 1,
-    _RGB: 3,
-    _PALETTE: 1,
-    _CMYK: 4,
-    _YCBCR: 3,
-    _LAB: 3,
-}  # number of channels without extra ones
-_MEANINGS = {4: "a transparency mask", 9: "ICC Lab", 10: "ITU Lab", 32803: "a camera's colour mosaic", 34892: "linear raw"}
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_PREMULTIPLIED, _ALPHA = 1, 2
-
-_JPEG = 7
-_FAX = (2, 3, 4)
-_LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)  # none, LZW, deflate (new, old number), PackBits, LZMA, Zstandard
-
-MAX_PAGES = 10_000  # a longer chain of directories is not counted to its end
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a TIFF's first directory says about its numbers.
-
-    Attributes:
-        width: pixels.
-        height: pixels.
-        photometric: what the numbers mean (TIFF 6.0, tag 262); None if the file does not say.
-        bits: of every channel; 0 if they differ.
-        sample_format: 1 unsigned, 2 signed, 3 floating point; 0 if they differ.
-        channels: per pixel, including extra ones.
-        extra: what the channels beyond the colours are (tag 338).
-        separate: each channel is in its own plane.
-        compression: tag 259.
-        predictor: tag 317.
-        reversed_bits: the bits of every byte are in reverse order (tag 266).
-        tile: width and height of the tiles; None for strips.
-    """
-
-    width: int
-    height: int
-    photometric: int | None
-    bits: int
-    sample_format: int
-    channels: int
-    extra: tuple[int, ...]
-    separate: bool
-    compression: int
-    predictor: int
-    reversed_bits: bool
-    tile: tuple[int, int] | None
-
-    @property
-    def deep(self) -> bool:
-        """Whether this module decodes the numbers, and not Pillow."""
-        return self.bits > 8 or self.sample_format != _UNSIGNED
-
-    @property
-    def has_alpha(self) -> bool:
-        """Whether one of the channels is alpha. If the fourth of four channels of RGB is not described, it is read as alpha."""
-        unsaid = self.photometric == _RGB and self.channels == 4 and not self.extra
-        return unsaid or self.extra[:1] in ((_PREMULTIPLIED,), (_ALPHA,))
+from pipeline.image.tiff_directory import (
+    BITS,
+    COLOURS,
+    COMPRESSION,
+    FLOAT,
+    HEIGHT,
+    MIN_IS_BLACK,
+    MIN_IS_WHITE,
+    PHOTOMETRIC,
+    PREMULTIPLIED,
+    ROWS_PER_STRIP,
+    SAMPLES,
+    SIGNED,
+    STRIP_BYTES,
+    STRIP_OFFSETS,
+    TILE_BYTES,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_WIDTH,
+    UNSIGNED,
+    WIDTH,
+    Directory,
+    Kind,
+    extent,
+    kind_of,
+    segment_count,
+)
 
 
-Directory = TiffImagePlugin.ImageFileDirectory_v2
+def read_samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
+    """Decode the samples of a deep TIFF that `tiff_support.refusal` accepts.
 
-
-def read_directory(file: BinaryIO) -> Directory:
-    """The tags of a TIFF's first page. Raises Pillow's errors if they are damaged."""
-    file.seek(0)
-    head = file.read(16)
-    directory = Directory(head if head[2:4] in (b"+\0", b"\0+") else head[:8])
-    file.seek(directory.next)
-    directory.load(file)
-    return directory
-
-
-def kind(directory: Directory) -> Kind:
-    """The content of the directory, with the specification's defaults.
-
-    Raises:
-        ValueError: width or height is missing.
-        TypeError: a number is not a number.
-    """
-
-    def numbers(tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
-        value = directory.get(tag, default)
-        return tuple(value) if isinstance(value, tuple) else (value,)
-
-    def number(tag: int, default: int) -> int:
-        value = numbers(tag, (default,))[0]
-        if not isinstance(value, int):
-            raise TypeError(f"tag {tag} of the directory is not a number")
-        return value
-
-    channels = number(_SAMPLES, 1)
-    bits, formats = numbers(_BITS, (1,)), numbers(_SAMPLE_FORMAT, (_UNSIGNED,))
-    width, height = number(_WIDTH, 0), number(_HEIGHT, 0)
-    if width < 1 or height < 1:
-        raise ValueError("the directory names no width and height")
-    tiled = _TILE_OFFSETS in directory
-    return Kind(
-        width=width,
-        height=height,
-        photometric=number(_PHOTOMETRIC, 0) if _PHOTOMETRIC in directory else None,
-        bits=bits[0] if len(set(bits[:channels])) == 1 else 0,
-        sample_format=formats[0] if len(set(formats[:channels])) == 1 else 0,
-        channels=channels,
-        extra=numbers(_EXTRA_SAMPLES, ()),
-        separate=number(_PLANAR, 1) == 2 and channels > 1,
-        compression=number(_COMPRESSION, 1),
-        predictor=number(_PREDICTOR, 1),
-        reversed_bits=number(_FILL_ORDER, 1) == 2,
-        tile=(number(_TILE_WIDTH, 0), number(_TILE_HEIGHT, 0)) if tiled else None,
-    )
-
-
-def refusal(this: Kind, *, numbers: bool) -> str | None:
-    """Why a kind of TIFF is not read, as the rest of a sentence that begins with the file's name; None if it is read.
-
-    Args:
-        this: the kind.
-        numbers: read it as numbers, so that any bit depth, sign and floating point are allowed.
-    """
-    if this.photometric not in _COLOURS and (this.photometric is not None or this.bits != 1):
-        if this.photometric is None:
-            return "is a TIFF that does not say what its numbers mean (no PhotometricInterpretation)"
-        return f"is a TIFF of {_MEANINGS.get(this.photometric, f'photometric interpretation {this.photometric}')}, not of colours"
-    if this.bits == 0 or this.sample_format not in (_UNSIGNED, _SIGNED, _FLOAT):
-        return "is a TIFF whose channels are of several kinds or of a kind that is not read"
-    colours = _COLOURS[this.photometric or _MIN_IS_WHITE]
-    if this.channels != colours + len(this.extra) and not (this.photometric == _RGB and (this.channels, this.extra) == (4, ())):
-        return f"is a TIFF with {this.channels} channels, {colours} of them colours, and does not say what the others are"
-    return _deep_refusal(this, numbers=numbers) if this.deep else _shallow_refusal(this)
-
-
-def _deep_refusal(this: Kind, *, numbers: bool) -> str | None:
-    """`refusal` for what this module decodes."""
-    if this.sample_format == _FLOAT:
-        known = this.bits in (16, 32, 64)
-    else:
-        known = this.bits in (8, 16, 32) or (this.sample_format == _UNSIGNED and 8 < this.bits < 16)
-    if not known:
-        return f"has {this.bits} bits per channel, which is not read"
-    if not numbers and this.bits > 16:
-        return f"has {this.bits} bits per channel; only pictures with 8 or 16 bits are layered"
-    if not numbers and this.sample_format != _UNSIGNED:
-        what = "numbers with a sign" if this.sample_format == _SIGNED else "floating-point numbers"
-        return f"is a TIFF of {what}; only pictures of whole numbers without a sign are layered"
-    if this.compression not in _LOSSLESS:
-        return f"is a TIFF with {this.bits} bits per channel in compression {this.compression}, which is not read"
-    if this.predictor not in ((1, 2, 3) if this.sample_format == _FLOAT else (1, 2)) or (
-        this.predictor == 2 and 8 < this.bits < 16
-    ):
-        return f"is a TIFF with {this.bits} bits per channel and predictor {this.predictor}, which is not read"
-    if this.reversed_bits:
-        return f"is a TIFF with {this.bits} bits per channel in bytes that are turned around (FillOrder 2), which is not read"
-    if this.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _CMYK):
-        return f"is a palette, YCbCr or Lab TIFF with {this.bits} bits per channel, which is not read"
-    if this.photometric == _MIN_IS_WHITE and (this.sample_format != _UNSIGNED or this.has_alpha):
-        return "is a TIFF in which white is 0, with a sign, floating point or transparency, which is not read"
-    if this.photometric == _CMYK and this.has_alpha:
-        return "is a CMYK TIFF with transparency, which is not read"
-    return None
-
-
-def _shallow_refusal(this: Kind) -> str | None:
-    """`refusal` for what Pillow decodes."""
-    if this.bits not in (1, 2, 4, 8):
-        return f"has {this.bits} bits per channel, which is not read"
-    if this.bits < 8 and this.channels > 1:
-        return f"is a TIFF with {this.channels} channels of {this.bits} bits, which is not read"
-    if this.compression == _JPEG:
-        fits = this.bits == 8 and not this.separate and this.photometric in (_MIN_IS_BLACK, _RGB, _YCBCR) and not this.extra
-    elif this.compression in _FAX:
-        fits = this.bits == 1 and this.photometric in (None, _MIN_IS_WHITE, _MIN_IS_BLACK)
-    else:
-        fits = this.compression in _LOSSLESS and this.photometric != _YCBCR
-    if not fits:
-        return f"is a TIFF in compression {this.compression} with colours that are not read in it"
-    if this.reversed_bits and (this.bits == 8 or this.tile):
-        return "is a TIFF in bytes that are turned around (FillOrder 2), which is not read"
-    if this.predictor not in (1, 2) or (this.predictor == 2 and this.bits != 8):
-        return f"is a TIFF with {this.bits} bits per channel and predictor {this.predictor}, which is not read"
-    return _channels_refusal(this)
-
-
-def _channels_refusal(this: Kind) -> str | None:
-    """`refusal` because of the channels, for what Pillow decodes."""
-    whole = {
-        _MIN_IS_WHITE: ((),),
-        _MIN_IS_BLACK: ((), (0,), (_PREMULTIPLIED,), (_ALPHA,)),
-        _RGB: ((), (0,), (_PREMULTIPLIED,), (_ALPHA,), (_ALPHA, 0), (_PREMULTIPLIED, 0)),
-        _CMYK: ((), (0,)),
-    }
-    apart = {_RGB: ((), (_ALPHA,)), _CMYK: ((),), _LAB: ()}  # Pillow drops the signs of Lab
-    allowed = (apart if this.separate else whole).get(this.photometric or _MIN_IS_WHITE, ((),))
-    unsaid = this.separate and this.channels > _COLOURS[this.photometric or _MIN_IS_WHITE] and not this.extra
-    if this.extra not in allowed or unsaid:
-        return "is a TIFF with further channels of a kind that is not read"
-    return None
-
-
-def pages(file: BinaryIO, directory: Directory) -> int:
-    """How many pages a TIFF has, at most `MAX_PAGES`. Reads only where each directory says the next one is."""
-    file.seek(0)
-    head = file.read(4)
-    order = "<" if head[:2] == b"II" else ">"
-    count_form, entry, next_form = ("Q", 20, "Q") if head[2:4] in (b"+\0", b"\0+") else ("H", 12, "I")
-    seen = {directory.offset}
-    following = directory.next
-    while following and following not in seen and len(seen) < MAX_PAGES:
-        file.seek(following)
-        count = file.read(struct.calcsize(count_form))
-        if len(count) < struct.calcsize(count_form):
-            break
-        seen.add(following)
-        file.seek(struct.unpack(order + count_form, count)[0] * entry, io.SEEK_CUR)
-        after = file.read(struct.calcsize(next_form))
-        following = struct.unpack(order + next_form, after)[0] if len(after) == struct.calcsize(next_form) else 0
-    return len(seen)
-
-
-def samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
-    """The numbers of a deep TIFF whose kind is not refused, with their true meaning.
-
-    White is the largest number, alpha is not premultiplied, and extra channels other than alpha are left out.
+    White is the largest value, alpha is not premultiplied, and extra channels other than alpha are left out.
 
     Args:
         file: the whole file.
@@ -262,16 +62,16 @@ def samples(file: BinaryIO, directory: Directory) -> NDArray[Any]:
         EOFError: the file ends before its last strip or tile does.
         ValueError, OSError: it is damaged.
     """
-    this = kind(directory)
+    this = kind_of(directory)
     file.seek(0)
     data = file.read()
     planes = [_plane(data, directory, this, number) for number in range(this.channels if this.separate else 1)]
     raw = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
-    colours = _COLOURS[this.photometric or _MIN_IS_WHITE]
+    colours = COLOURS[this.photometric or MIN_IS_WHITE]
     raw = raw[..., : colours + this.has_alpha]
-    if this.photometric == _MIN_IS_WHITE:
+    if this.photometric == MIN_IS_WHITE:
         raw = np.asarray((1 << this.bits) - 1 - raw, raw.dtype)
-    if this.has_alpha and this.extra[:1] == (_PREMULTIPLIED,) and this.sample_format == _UNSIGNED:
+    if this.has_alpha and this.extra[:1] == (PREMULTIPLIED,) and this.sample_format == UNSIGNED:
         raw = _divided(raw, (1 << this.bits) - 1)
     return np.ascontiguousarray(raw)
 
@@ -311,7 +111,7 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
             packed = packed << np.uint16(1) | single[..., bit]
         return packed
     size = this.bits // 8
-    letter = {_UNSIGNED: "u", _SIGNED: "i", _FLOAT: "f"}[this.sample_format]
+    letter = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[this.sample_format]
     native = np.dtype(f"{letter}{size}")
     if this.predictor == 3:  # Adobe Photoshop TIFF technical note 3: byte differences, all high bytes first
         summed = np.cumsum(rows.reshape(height, -1, channels), axis=1, dtype=np.uint8)
@@ -331,13 +131,9 @@ def _numbers(rows: NDArray[np.uint8], this: Kind, order: str, width: int, channe
 
 def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int) -> NDArray[np.uint8]:
     """The decompressed bytes of a plane, uint8 (H, row)."""
-    down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(_ROWS_PER_STRIP, this.height)), this.width)
-    if down < 1 or across < 1:
-        raise ValueError("strips or tiles without any extent")
-    count = -(-this.height // down) * -(-this.width // across)
-    offsets, sizes = (
-        directory.get(tag) for tag in ((_TILE_OFFSETS, _TILE_BYTES) if this.tile else (_STRIP_OFFSETS, _STRIP_BYTES))
-    )
+    down, across = extent(directory, this)
+    count = segment_count(directory, this)
+    offsets, sizes = (directory.get(tag) for tag in ((TILE_OFFSETS, TILE_BYTES) if this.tile else (STRIP_OFFSETS, STRIP_BYTES)))
     if offsets is None or len(offsets) < count * (number + 1):
         raise ValueError("strips or tiles are missing from the directory")
     offsets = offsets[count * number : count * (number + 1)]
@@ -351,11 +147,11 @@ def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int)
     ends = itertools.starmap(int.__add__, zip(offsets, sizes, strict=True))
     if max(ends) > len(data):
         raise EOFError("truncated: a strip or tile ends behind the file")
-    layout = {_TILE_WIDTH: (per_tile,), _TILE_HEIGHT: (down,), _TILE_OFFSETS: offsets, _TILE_BYTES: sizes}
+    layout = {TILE_WIDTH: (per_tile,), TILE_HEIGHT: (down,), TILE_OFFSETS: offsets, TILE_BYTES: sizes}
     if not this.tile:
-        layout = {_ROWS_PER_STRIP: (min(down, this.height),), _STRIP_OFFSETS: offsets, _STRIP_BYTES: sizes}
-    entries = {_WIDTH: (row,), _HEIGHT: (this.height,), _BITS: (8,), _COMPRESSION: (this.compression,), **layout}
-    entries |= {_PHOTOMETRIC: (_MIN_IS_BLACK,), _SAMPLES: (1,)}
+        layout = {ROWS_PER_STRIP: (min(down, this.height),), STRIP_OFFSETS: offsets, STRIP_BYTES: sizes}
+    entries = {WIDTH: (row,), HEIGHT: (this.height,), BITS: (8,), COMPRESSION: (this.compression,), **layout}
+    entries |= {PHOTOMETRIC: (MIN_IS_BLACK,), SAMPLES: (1,)}
     with Image.open(io.BytesIO(_with_directory(data, entries)), formats=["TIFF"]) as image:
         return np.asarray(image)
 
@@ -364,7 +160,7 @@ def _with_directory(data: bytes, entries: dict[int, tuple[int, ...]]) -> bytes:
     """The file with another first directory, appended at its end, with every value as a 32- or 64-bit number."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
-    word, kind_of, inline = ("Q", 16, 8) if big else ("I", 4, 4)
+    word, field_type, inline = ("Q", 16, 8) if big else ("I", 4, 4)
     padding = b"\0" * (-len(data) % 8)
     at = len(data) + len(padding)
     count = struct.pack(order + ("Q" if big else "H"), len(entries))
@@ -376,7 +172,7 @@ def _with_directory(data: bytes, entries: dict[int, tuple[int, ...]]) -> bytes:
             packed = struct.pack(f"{order}{len(values)}{word}", *values)
             place = packed if len(values) == 1 else struct.pack(order + word, outside)
             beyond = packed if len(values) > 1 else b""
-            yield struct.pack(f"{order}HH{word}", tag, kind_of, len(values)) + place, beyond
+            yield struct.pack(f"{order}HH{word}", tag, field_type, len(values)) + place, beyond
             outside += len(beyond)
 
     directory, outside = zip(*parts(), strict=True)

@@ -28,7 +28,7 @@ _NOISE_SIDE = 1024  # side of the patch of paper that is repeated
 
 
 def ground(base: NDArray[np.uint8], style: StrokesStyle) -> NDArray[np.uint8]:
-    """The ground below the first stroke, uint8 (h, w, 3): the base for oil, a thin wash of it for paper."""
+    """The ground below the first stroke, uint8 (h, w, 3): for oil the base itself, for paper a thin wash of it."""
     if style.paper == 0.0:
         return base
     white = np.empty_like(base)

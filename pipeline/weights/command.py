@@ -180,7 +180,7 @@ def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
 
 
 def _fetch_default(shelf: _Shelf, later: str) -> int:
-    """Get the default depth model for somebody who goes on whatever comes of it."""
+    """Fetch the default depth model for a caller that continues whether or not this works."""
     from pipeline.weights.default_fetch import end_with_standard_input, fetch_default
 
     end_with_standard_input()

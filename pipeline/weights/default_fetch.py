@@ -1,4 +1,4 @@
-"""Fetching the default depth model on the way to something else: announced in one line, and given up soon.
+"""Fetches the default depth model before something else: announced in one line, and given up soon if the hub is slow.
 
 `make demo`, `multiplane run` on a terminal and `multiplane service install` go on whatever comes of it. So a hub that does not
 answer, or is too slow, may hold them up for seconds only. What came is kept, and the next fetch goes on with it.
@@ -65,7 +65,7 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
 
 
 def _refuse_unaccepted(name: str, models: str, listed: Catalogue) -> None:
-    """A licence that must be accepted by name is never accepted on the way."""
+    """Refuse a licence that must be accepted by name: it is never accepted in passing."""
     entry = entry_of(name, listed)
     if licences.needed(entry, models):
         raise LicenceNotAccepted(f"{name} has a licence without commercial use, {entry.licence}, to be accepted by name.")
@@ -103,12 +103,12 @@ def answer_within(seconds: float) -> Callable[[str, str, Collection[str]], Snaps
 
 
 class Patience:
-    """Passes on how a fetch goes, and gives it up when the hub is too slow.
+    """Passes on the progress of a fetch, and gives it up when the hub is too slow.
 
     Args:
-        report: is told of everything.
-        clock: monotonic seconds.
-        sleep: waits so many seconds.
+        report: receives everything.
+        clock: returns monotonic seconds.
+        sleep: waits for that many seconds.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Patience:
 
 
 class _Announced(Progress):
-    """Says in one line what is fetched, from where, how large and under which licence; then only the bar."""
+    """Says in one line what is fetched, from where, how large and under which licence; after that, only shows the bar."""
 
     def __init__(self, console: Console, name: str, listed: Catalogue) -> None:
         super().__init__(console)
@@ -186,7 +186,7 @@ class _Announced(Progress):
         )
 
     def checked(self, name: str, size: int) -> None:
-        """Only what goes wrong is told."""
+        """Report nothing: only errors are printed."""
 
 
 def end_with_standard_input() -> None:

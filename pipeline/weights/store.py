@@ -59,7 +59,7 @@ class Weights:
     revision: str
 
     def corrupt(self, sentence: str, detail: object = None) -> WeightsCorrupt:
-        """The error to raise if these weights turn out to be unusable; its hint is for this model."""
+        """The error to raise if these weights turn out to be unusable; the hint says what to do about this model."""
         return corrupt(self.name, self.entry, sentence, detail)
 
 

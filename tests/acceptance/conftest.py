@@ -1,5 +1,6 @@
-"""Hot folders for the tests, and their end; one browser for all pages."""
+"""Hot folders for the tests, ended after each; and one browser for all page tests."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,9 @@ def browser() -> Iterator[object]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        # Its profile lies in TMPDIR. In the C locale, Chromium's storage process crashes over and over if that is not ASCII.
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS, env=environment)
         yield started
         started.close()
 

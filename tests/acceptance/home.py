@@ -1,4 +1,4 @@
-"""A hot folder of its own for each test: the real daemon in a process of its own, the real pipeline, a real disk."""
+"""A hot folder for each test: a real daemon process, the real pipeline, a real disk."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 def until(what: Callable[[], object], seconds: float = 60.0, *, pause: float = 0.05) -> object:
-    """Wait until something is true, and return it, with a pause between the looks; fails the test if it does not become so."""
+    """Poll until something is true, and return it; fail the test if it does not become true."""
     deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
         if found := what():
@@ -34,7 +34,7 @@ def until(what: Callable[[], object], seconds: float = 60.0, *, pause: float = 0
 
 
 class HotFolder:
-    """One home, and its daemon when it runs."""
+    """One home and, while it runs, its daemon."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -48,13 +48,13 @@ class HotFolder:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the daemon and the verbs are started with."""
+        """The environment of the daemon and of all commands."""
         # Of all that begins like a setting, this one is the test suite's own.
         mine = {name: value for name, value in os.environ.items() if name != "MULTIPLANE_SOAK"}
         return mine | {"MULTIPLANE_HOME": str(self.home)} | self.settings
 
     def start(self) -> None:
-        """Start the daemon, and wait until it says that it runs."""
+        """Start the daemon, and wait until it reports that it runs."""
         with (self.home / "daemon.out").open("ab") as log:
             self.process = subprocess.Popen([MULTIPLANE, "run"], env=self.environment, stdout=log, stderr=log)
         pid = self.process.pid
@@ -69,17 +69,17 @@ class HotFolder:
         return status
 
     def is_alive(self) -> bool:
-        """Whether the daemon runs and says so."""
+        """Whether the daemon runs and reports so."""
         return self.process is not None and self.process.poll() is None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A verb of the command line."""
+        """Run a command in a process of its own."""
         return subprocess.run(
             [MULTIPLANE, *arguments], env=self.environment, capture_output=True, text=True, timeout=100, check=False
         )
 
     def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A verb of the command line in this process: for what it says, where a process of its own proves no more."""
+        """Run a command in this process, where a separate process would prove no more."""
         out, err = io.StringIO(), io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -103,7 +103,7 @@ class HotFolder:
         return [status for path in paths if (status := self._json(path))]
 
     def of(self, image: str) -> list[dict]:
-        """The jobs made of a picture of that name."""
+        """The jobs made from a picture with that name."""
         return [status for status in self.statuses() if status["source"]["image"] == image]
 
     def ended(self, image: str, seconds: float = 60.0) -> dict:
@@ -136,7 +136,7 @@ class HotFolder:
             self.put(f"{name}.yaml", sidecar.encode() or b"num_layers: 2\n")
 
     def put(self, name: str, data: bytes, old: bool = True) -> None:
-        """Let one file appear by rename; `old`: as if it had not been written to for an hour."""
+        """Make one file appear by rename; `old`: as if it had not been written to for an hour."""
         temporary = self.inbox / f".{os.urandom(4).hex()}.part"
         temporary.write_bytes(data)
         if old:

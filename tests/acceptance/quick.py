@@ -1,4 +1,4 @@
-"""A hot folder with the real daemon and a worker that is done at once: for what happens to files, not to pictures."""
+"""A hot folder with the real daemon and a worker that finishes at once, for tests about files rather than pictures."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ class QuickFolder(HotFolder):
         }
 
     def start(self, before: Sequence[str] = ()) -> None:
-        """Start the daemon, by a program `before` it if so, and wait until it says that it runs."""
+        """Start the daemon, optionally through another program `before` it, and wait until it reports that it runs."""
         old = (self.health() or {"started_at": None})["started_at"]
         with (self.home / "daemon.out").open("ab") as log:
             argv = [*before, sys.executable, "-P", str(PROGRAM), str(self.home), *self.options]
@@ -40,16 +40,16 @@ class QuickFolder(HotFolder):
         until(lambda: (health := self.health()) and health["started_at"] != old and health["state"] == "running")
 
     def prepare(self) -> None:
-        """Let a first start mark the folders, and be over."""
+        """Run the daemon once, so that the folders and markers exist."""
         self.start()
         self.stop()
 
     def log(self) -> str:
-        """What the daemon said so far."""
+        """The daemon's output so far."""
         return (self.home / "daemon.out").read_text()
 
     def write(self, name: str | bytes, data: bytes = b"num_layers: 3\n", folder: str = "") -> bytes:
-        """Write a file in place, as a careless program does; its path. The usual content does as picture and as sidecar."""
+        """Write a file in place, as a careless program does, and return its path. The default content serves as either file."""
         path = self.at(name, folder)
         with open(path, "wb") as file:
             file.write(data)
@@ -72,7 +72,7 @@ class QuickFolder(HotFolder):
         return {item["path"]: item["reason"] for item in (self.health() or {"waiting": []})["waiting"]}
 
     def waits(self, path: str, words: str = "", seconds: float = 15.0) -> str:
-        """Wait until something waits, for a reason with these words."""
+        """Wait until something waits for a reason that contains these words."""
         return str(until(lambda: (reason := self.waiting().get(path)) is not None and words in reason and reason, seconds))
 
     def done(self, image: str, seconds: float = 15.0) -> dict:
@@ -88,7 +88,7 @@ class QuickFolder(HotFolder):
 
 @contextlib.contextmanager
 def quick_folder(home: Path, **settings: str) -> Iterator[QuickFolder]:
-    """A home without a running daemon; what runs at the end is killed."""
+    """A home without a running daemon; whatever runs at the end is killed."""
     made = QuickFolder(home)
     made.settings |= settings
     try:

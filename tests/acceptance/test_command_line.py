@@ -1,4 +1,4 @@
-"""The command line, as a person and as a script use it."""
+"""The command line, as people and scripts use it."""
 
 import contextlib
 import errno
@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import typer
 
-from daemon.cli.awaiting import wait_for
 from daemon.cli.common import settings_at
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.verbs.submit import drop
+from daemon.cli.waiting_for_jobs import wait_for
 from daemon.contract.requests import RequestAnswer
 from daemon.contract.status import Status
 from daemon.fs import DirEntry, LocalFiles
@@ -200,7 +200,7 @@ def test_submit_tells_that_nobody_looks_at_the_inbox(folder: HotFolder, photo) -
 
 
 def test_two_submits_of_one_name_at_once_lose_neither_picture(folder: HotFolder, tmp_path) -> None:
-    """Both would find the name free; a barrier lets each see the inbox before the other has put its picture there."""
+    """Both would find the name free: a barrier lets each see the inbox before the other has put its picture there."""
     inbox, meet = os.fsencode(folder.inbox), threading.Barrier(2)
 
     class Slow(LocalFiles):
@@ -239,7 +239,7 @@ def test_waiting_without_a_daemon_is_given_up_and_loses_nothing(folder: HotFolde
 
 
 def test_a_daemon_that_comes_back_in_time_is_waited_for(folder: HotFolder, photo) -> None:
-    """Half of the patience, then a daemon for a moment, then half of it again: patience begins anew with every end."""
+    """Half of the patience, a daemon for a moment, then half again: patience starts anew when a daemon ends."""
     settings, ticks, held = settings_at(folder.home), [0.0], list[int]()
     dropped = drop(photo, {"id": "patient"}, settings)
     state = settings.paths.state_bytes
@@ -286,7 +286,7 @@ def test_what_was_taken_back_is_not_waited_for(folder: HotFolder, photo) -> None
 
 
 def test_a_lock_that_one_may_not_write_can_still_be_asked(folder: HotFolder, monkeypatch) -> None:
-    """As another user of the machine sees it: the files of the home can be read."""
+    """As another user of the machine, who can only read the home's files."""
     settings = settings_at(folder.home)
     settings.paths.state.mkdir()
 

@@ -1,4 +1,4 @@
-"""The page of all jobs in a real browser, opened from disk, while the daemon's side writes what it is told."""
+"""The page of all jobs in a real browser, opened from disk while the daemon's code writes its data."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -37,6 +37,8 @@ FIRST_CARD = """new MutationObserver((_, watch) => {
   requestAnimationFrame(() => setTimeout(() => { window.firstCard = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });"""
 
+#: The command that starts the daemon, with what is awkward in a page or a sentence.
+START = "'/opt/`my` programs/multiplane' run --home '/home/anna/</script> $layers'"
 #: Milliseconds after which the page has looked again.
 LOOK = 2500
 NAMED = Source(image="NAME.jpg", bytes=1)
@@ -46,17 +48,17 @@ Open = Callable[..., Page]
 
 
 class Home:
-    """An outbox, and what the daemon would tell of it."""
+    """An outbox, and what a daemon would write into it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.outbox = Outbox(LocalFiles(), os.fsencode(root))
         self.outbox.prepare()
-        self.gallery = Gallery(self.outbox, lambda most: ())
+        self.gallery = Gallery(self.outbox, lambda most: (), START)
         self.moment = 0.0
 
     def make(self, job_id: str) -> None:
-        """The folder of a job with the pictures that the page shows."""
+        """Make a job's folder with the pictures that the page shows."""
         pattern = self.root / ".pattern"
         if not pattern.exists():
             (pattern / "result" / "preview").mkdir(parents=True)
@@ -74,7 +76,7 @@ class Home:
         self.gallery.ended(Status(job_id=job_id, state=state, created_at=when, **given))
 
     def many(self, count: int) -> None:
-        """Jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process told of them."""
+        """Add jobs `job-00000`, `job-00001` and so on, one in fifty of them failed, as an earlier process wrote them."""
         folder = self.root / ".gallery"
         folder.mkdir()
         chunks = Chunks(self.outbox.fs, os.fsencode(folder))
@@ -89,7 +91,7 @@ class Home:
         self.tell()
 
     def tell(self, *live: Status, alive: datetime | None = None, **more: object) -> None:
-        """Write what is to be written."""
+        """Write what is due."""
         self.moment += 1000
         given = {"state": "running", "pending": sum(job.state == "pending" for job in live)} | more
         alive_at = clock.rfc3339(alive or datetime.now(UTC))
@@ -119,7 +121,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def open_page(browser, home: Home) -> Iterator[Open]:
-    """Opens the page; at the end nothing may have been logged, thrown or asked of the network."""
+    """Opens the page; at the end, nothing may have been logged, thrown or requested from the network."""
     contexts, complaints = [], []
 
     def open_page(*, at: datetime | None = None, **options: object) -> Page:
@@ -257,7 +259,8 @@ def test_a_daemon_that_fell_silent_is_noticed_and_so_is_its_return(home: Home, o
     page.locator("#banner").wait_for()
     banner = page.locator("#banner").text_content()
     assert banner.startswith("Multiplane hasn't responded since ")
-    assert banner.endswith("12:00. Start it with multiplane run.")
+    assert banner.endswith(f"12:00. Start it with {START}.")
+    assert page.locator("#banner code").text_content() == START
     assert page.locator("#health").text_content() == "Silent"
     home.tell(alive=NOON + timedelta(seconds=66))
     page.clock.run_for(LOOK)
@@ -347,7 +350,7 @@ def test_a_stop_and_a_problem_are_said_in_words(home: Home, open_page: Open) -> 
     assert page.locator("#banner").text_content() == "The disk is full. Make room."
     home.tell(state="stopped")
     page.wait_for_function("() => document.getElementById('health').textContent === 'Stopped'")
-    assert "Start it with multiplane run" in page.locator("#banner").text_content()
+    assert page.locator("#banner").text_content().endswith(f". Start it with {START}.")
 
 
 def test_hostile_names_stay_text_everywhere(home: Home, open_page: Open) -> None:

@@ -1,4 +1,4 @@
-"""Kills, stops, time limits and cancels: the work goes on, once, and nothing is left behind."""
+"""Kills, stops, time limits and cancels: work continues, nothing is done twice, and nothing is left behind."""
 
 import os
 import signal
@@ -23,19 +23,19 @@ def folder(tmp_path: Path) -> Iterator[QuickFolder]:
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[QuickFolder]:
-    """For what does not depend on the worker: one that is done at once."""
+    """A home with the quick worker, for tests that do not depend on the worker."""
     with quick_folder(tmp_path / "home") as made:
         made.start()
         yield made
 
 
 def large() -> bytes:
-    """A picture that takes a second or two on a machine that has nothing else to do."""
+    """A picture that takes a second or two on an idle machine."""
     return picture(1600, 1200, form="JPEG")
 
 
 def start_held(folder: HotFolder, name: str, data: bytes) -> list[psutil.Process]:
-    """Start the daemon and a job, and hold its worker, so that it is at work however fast the machine is."""
+    """Start the daemon and a job, and suspend its worker, so that the job is running however fast the machine is."""
     folder.settings["MULTIPLANE_WORKER__SPARE"] = "false"
     folder.start()
     folder.drop(name, data, "num_layers: 8\nformats: []\n")

@@ -1,4 +1,4 @@
-"""Every verb's --json is what `multiplane schema` says of it, on a home with jobs that went well, badly and not yet."""
+"""Every command's --json matches `multiplane schema`, for a home with completed, failed and unfinished jobs."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def used(tmp_path_factory) -> Iterator[QuickFolder]:
 
 
 def said(folder: QuickFolder, *words: str) -> tuple[int, str]:
-    """Exit status and output of a verb. In this process, as each start costs a second; `models` would replace it."""
+    """Exit status and output of a command. Runs in this process, because each start costs a second."""
     if words[0] == "models":
         done = folder.run(*words)
         return done.returncode, done.stdout
@@ -40,7 +40,7 @@ def said(folder: QuickFolder, *words: str) -> tuple[int, str]:
 
 
 def answer(folder: QuickFolder, verb: str, *arguments: str, exit_status: int = 0) -> object:
-    """What the verb printed, checked against its schema's model, which must lose and add nothing."""
+    """A command's output, parsed with its schema's model, which must lose and add nothing."""
     status, text = said(folder, *verb.split("-", 1), *arguments, "--json")
     assert status == exit_status, text
     model = VERBS[verb]

@@ -1,4 +1,4 @@
-"""A daemon at work tells the person at the machine what is done and what failed; the system's program is one that takes notes."""
+"""A running daemon notifies about completed and failed jobs, through a program that records what it is given."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ with open({said!r}, "a") as file:
 
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
-    """A home whose daemon finds the note taker where the system's programs are looked for."""
+    """A home whose daemon finds the recording program in place of the system's."""
     programs, said = tmp_path / "bin", tmp_path / "said"
     programs.mkdir()
     for name in ("osascript", "notify-send"):

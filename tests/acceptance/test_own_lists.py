@@ -1,4 +1,4 @@
-"""Styles and models of the user's own, in files beside the user's settings: used, listed, and refused where they are at fault."""
+"""The user's own styles and models, in files next to the settings: used, listed, and refused if they are wrong."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ SPEC = "mode: painterly\nstyle: mine\nnum_layers: 2\ndepth: cues\nformats: []\n"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[HotFolder]:
-    """A home with settings of the user's own, which say nothing."""
+    """A home with an empty settings file of the user's own."""
     made = HotFolder(tmp_path / "home")
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "config.yaml").touch()

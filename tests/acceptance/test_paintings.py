@@ -28,7 +28,7 @@ LOADED, STEPPED = 0.1, 0.93
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory, tiny_diffusion: Path) -> Iterator[HotFolder]:
-    """A running home with a tiny Stable Diffusion and a tiny autoencoder, as fetched."""
+    """A running home with a tiny Stable Diffusion and a tiny autoencoder, installed as a fetch leaves them."""
     root = tmp_path_factory.mktemp("studio")
     made = HotFolder(root / "home")
     made.settings |= {"MULTIPLANE_WORKER__THREADS": "1", "MULTIPLANE_WORKER__DEVICE": "cpu", "MULTIPLANE_WORKER__SPARE": "false"}
@@ -43,7 +43,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, tiny_diffusion: Path) -> It
 
 
 def ask(studio: HotFolder, request: Request) -> None:
-    """As the command line asks, but at once: a painting by a tiny model is done before another program has started."""
+    """Send a request as the command line does, but faster: a tiny model is done before another program has started."""
     folder = studio.home / ".state" / "requests"
     folder.mkdir(exist_ok=True)
     (folder / "mine.part").write_text(request.model_dump_json())
@@ -57,7 +57,7 @@ def status(studio: HotFolder, of: str = "painting") -> dict:
 def watched(
     studio: HotFolder, until_state: tuple[str, ...], of: str = "painting", seconds: float = 90.0
 ) -> list[tuple[str, float]]:
-    """What status.json said of progress until the job ended, or until it made a step if no state is named."""
+    """The progress in status.json until the job reaches this state, or ended if none is given."""
     seen: list[tuple[str, float]] = []
     deadline = time.monotonic() + seconds * SLOWEST
     while time.monotonic() < deadline:
@@ -73,7 +73,7 @@ def watched(
 
 
 def within(fraction: float) -> float:
-    """The share of the painting that is done, from that of the whole job."""
+    """The fraction of the painting that is done, from that of the whole job."""
     begin, end = _BEGINNINGS_DIFFUSED["paint"], _BEGINNINGS_DIFFUSED["depth"]
     return (fraction - begin) / (end - begin)
 
@@ -106,7 +106,7 @@ def test_a_painting_tells_its_steps_and_is_done_whole(studio: HotFolder) -> None
 
 
 def test_its_layers_give_back_the_painting_that_seed_and_weights_make(studio: HotFolder) -> None:
-    """The painting is made once more, here: another process, the same bytes."""
+    """Another process repeats the painting here; the bytes are equal."""
     from pipeline.painterly import diffusion, styles
 
     result = studio.outbox / "painting" / "result"

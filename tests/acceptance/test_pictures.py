@@ -1,4 +1,4 @@
-"""Real pictures through the hot folder: what comes out gives the photo back, and says truly where its depth came from.
+"""Real pictures through the hot folder: the layers recompose to the photo, and the depth source is reported correctly.
 
 The check of the layers reads only the written PNG files, with Pillow's own "over".
 """
@@ -98,7 +98,7 @@ def test_layers_follow_a_depth_picture_dropped_beside_the_photo(running: HotFold
 
 
 def agreement(result: Path, manifest: dict, depth: Path) -> float:
-    """Share of pixels whose frontmost layer is the one that the true depth's own partition gives them."""
+    """The fraction of pixels whose frontmost layer is the one that the true depth gives them."""
     metres = np.asarray(Image.open(depth)).astype(float) / 5000
     valid = metres > 0
     disparity = np.where(valid, 1 / np.maximum(metres, 1e-9), 0)
@@ -116,7 +116,7 @@ REFERENCES = Path(__file__).parent
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee"])
 def test_the_contact_sheet_looks_like_the_reference(running: HotFolder, name: str) -> None:
-    """The references were looked at by people; what differs visibly from them wants to be looked at again."""
+    """People have checked the references by eye; a visible difference must be checked again."""
     file = f"{name}.png"
     if (depth := REFERENCES / f"{name}.depth.png").exists():
         file = f"{name}_reference.png"

@@ -1,4 +1,4 @@
-"""The preview page in a real browser, opened from disk as a person opens it."""
+"""The preview page in a real browser, opened from disk."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_page(browser, garden: Path) -> Iterator[Open]:
-    """Opens a page; at the end nothing may have been logged, thrown or asked of the network."""
+    """Opens a page; at the end, nothing may have been logged, thrown or requested from the network."""
     contexts, complaints = [], []
 
     def open_page(path: Path = garden, *, clock: bool = False, **options: object) -> Page:
@@ -70,7 +70,7 @@ def open_page(browser, garden: Path) -> Iterator[Open]:
 
 
 def drawn(page: Page) -> None:
-    """Let two pictures be drawn, so that what was asked for is on the screen."""
+    """Wait for two animation frames, so that the screen shows what was requested."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

@@ -1,4 +1,4 @@
-"""An output format is one file and one line of the registry, and so is a depth source: both tried on a copy of the program."""
+"""An output format needs one file and one line in the registry, and so does a depth source: tried on a copy."""
 
 import json
 import os
@@ -53,13 +53,13 @@ _REGISTRY = "daemon/contract/registry.py"
 
 
 def contents(tree: Path) -> dict[str, bytes]:
-    """Every file of the program but what Python compiles."""
+    """Every file of the program except bytecode."""
     found = [path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {path.relative_to(tree).as_posix(): path.read_bytes() for path in found}
 
 
 class Copy:
-    """A copy of the program with a home of its own."""
+    """A copy of the program, with its own home."""
 
     def __init__(self, folder: Path) -> None:
         self.tree = copy_program(folder / "program")
@@ -78,7 +78,7 @@ class Copy:
             registry.write(line)
 
     def multiplane(self, *arguments: str) -> str:
-        """What a verb of the copy prints; fails the test unless its exit status is 0."""
+        """The output of a command of the copy; fails the test unless its exit status is 0."""
         told = subprocess.run(
             [self.python, "-P", "-m", "daemon.cli", *arguments],
             env=self.home.environment ,

@@ -1,19 +1,19 @@
-"""Crash at a moment, start again, and look whether everything promised still holds."""
+"""Crash at a moment, restart, and check that every promise still holds."""
 
 import random
 from collections.abc import Callable
 from functools import partial
 
-from house import House, World, check_ended, check_kept, check_visible
-from life import Moment
+from recorded_run import Moment
 from simdisk import PowerLossError, SimDisk
+from simulated_daemon import SimulatedDaemon, Users, check_ended, check_kept, check_visible
 
 #: How much of what was not synced survives a power loss, besides nothing and everything.
 SHARES = (0.3, 0.7, 0.9)
 
 
 def choices(moment: Moment, seeds: int) -> list[tuple[str, Callable[[], SimDisk]]]:
-    """The disks that a crash at this moment may leave, each made when it is asked for."""
+    """The disks that a crash at this moment may leave, each made on demand."""
     disk = moment.disk
     left: list[tuple[str, Callable[[], SimDisk]]] = [
         ("killed", disk.after_kill),
@@ -26,31 +26,31 @@ def choices(moment: Moment, seeds: int) -> list[tuple[str, Callable[[], SimDisk]
     return left
 
 
-def recover(disk: SimDisk, world: World, *, killed: bool, cancel: bool = False) -> House:
-    """Start on what a crash left, work to the end, and check.
+def recover(disk: SimDisk, users: Users, *, killed: bool, cancel: bool = False) -> SimulatedDaemon:
+    """Start on what a crash left, finish all work, and check.
 
     Args:
         disk: what the crash left.
-        world: as it was at the crash.
+        users: as they were at the crash.
         killed: whether only the process died, so that no status may be damaged.
         cancel: whether somebody cancels all that was under way: what the life before had begun must not show then.
     """
     check_visible(disk, statuses=killed)
-    check_kept(disk, world, places=2)
-    house = House(disk, world)
-    house.start()
-    if cancel and (live := list(house.ledger.jobs.live)):
-        world.ask(disk, "cancel", *live)
-    house.rest()
-    check_ended(house)
+    check_kept(disk, users, places=2)
+    simulated = SimulatedDaemon(disk, users)
+    simulated.start()
+    if cancel and (live := list(simulated.ledger.jobs.live)):
+        users.ask(disk, "cancel", *live)
+    simulated.rest()
+    check_ended(simulated)
     # What is said to have ended must be so for good.
     later = disk.after_power_loss()
     check_visible(later)
-    check_kept(later, world)
-    return house
+    check_kept(later, users)
+    return simulated
 
 
-def crash_again(disk: SimDisk, world: World, at: int) -> SimDisk | None:
+def crash_again(disk: SimDisk, users: Users, at: int) -> SimDisk | None:
     """Start on what a crash left, and lose the power before the operation with this number; none if it had fewer."""
 
     def before(number: int, _name: str, _path: bytes) -> None:
@@ -59,10 +59,10 @@ def crash_again(disk: SimDisk, world: World, at: int) -> SimDisk | None:
             raise PowerLossError
 
     disk.before = before
-    house = House(disk, world)
+    simulated = SimulatedDaemon(disk, users)
     try:
-        house.start()
-        house.rest()
+        simulated.start()
+        simulated.rest()
     except PowerLossError:
         return disk.copy_disk()
     return None

@@ -15,7 +15,7 @@ PROGRAM = Path(__file__).resolve().parent / "programs" / "service.py"
 
 
 class RealHome:
-    """The folders of a home, and who drops there."""
+    """The folders of a home; drops pairs into its inbox."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class RealHome:
         }
 
     def start(self, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen:
-        """Start the daemon, under another program if there is one."""
+        """Start the daemon, optionally through another program."""
         return subprocess.Popen(
             [*before, *self.command(*options)],
             env=self.environment(),
@@ -48,7 +48,7 @@ class RealHome:
         )
 
     def run(self, *options: str, before: tuple[str, ...] = (), seconds: float = 40.0) -> tuple[int, str]:
-        """Run the daemon to its end; its exit status and what it said."""
+        """Run the daemon until it ends; returns its exit status and output."""
         process = self.start(*options, before=before)
         try:
             _out, said = process.communicate(timeout=seconds)
@@ -59,7 +59,7 @@ class RealHome:
         return process.returncode, said
 
     def drop(self, name: str, picture: bytes, spec: str = "") -> None:
-        """A pair, the documented safe way: under other names first, the sidecar's rename last."""
+        """Drop a pair in the documented way: under temporary names first, the sidecar's rename last."""
         self.inbox.mkdir(parents=True, exist_ok=True)
         for ending, data in ((".jpg", picture), (".yaml", f"{spec}# of {name}\n".encode())):
             part = self.inbox / f".{name}{ending}.part"
@@ -79,11 +79,11 @@ class RealHome:
             return None
 
     def check_visible(self) -> int:
-        """Results are whole, statuses are whole, and `completed` has its files; how many results there are."""
+        """Check that results and statuses are complete and `completed` has its files; returns the number of results."""
         return sum(self.check_job(job) for job in self.jobs().values())
 
     def check_job(self, job: Path) -> bool:
-        """The same of one job; whether it has a result."""
+        """The same for one job; returns whether it has a result."""
         status = self.status(job)
         shown = (job / "result").is_dir()
         if shown:
@@ -96,7 +96,7 @@ class RealHome:
         return shown
 
     def check_ended(self) -> dict[str, int]:
-        """Everything dropped is kept once, and every job ended; how many in which state."""
+        """Check that everything dropped is kept once and every job ended; returns how many ended in each state."""
         places: dict[str, list[Path]] = {}
         for folder in (self.inbox, *(job / "source" for job in self.jobs().values())):
             for path in folder.iterdir():
@@ -124,7 +124,7 @@ def sha256(path: Path) -> str:
 
 
 def wait_until(condition, seconds: float) -> None:
-    """Look again and again; fails after so many seconds of a quiet machine."""
+    """Poll for a condition; fail after that many seconds on an idle machine."""
     limit = time.monotonic() + seconds * SLOWEST
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"

@@ -22,19 +22,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.fs import Below, DirEntry, Stat
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 PAGE = 512
 DEVICE = 1
 
 
 class PowerLossError(BaseException):
-    """The machine is off; nothing that runs may catch this."""
+    """The machine is off; no running code may catch this."""
 
 
 @dataclass(eq=False, slots=True)
 class File:
-    """Its bytes as programs see them, and as they are on the platter."""
+    """A file's bytes as programs see them, and as they are on the disk."""
 
     ino: int
     data: bytes = b""
@@ -46,7 +46,7 @@ class File:
 
 @dataclass(eq=False, slots=True)
 class Folder:
-    """Its names as programs see them; `past` holds, for each name changed since the last sync, all it stood for, oldest first."""
+    """A folder's names as programs see them. `past`: for each name changed since the last sync, all its targets, in order."""
 
     ino: int
     names: dict[bytes, "Node"] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Folder:
 
 @dataclass(eq=False, slots=True)
 class Link:
-    """A symbolic link; it leads nowhere here."""
+    """A symbolic link; here it leads nowhere."""
 
     ino: int
     mtime_ns: int = 0
@@ -71,14 +71,14 @@ Node = File | Folder | Link
 
 @dataclass(frozen=True)
 class Rename:
-    """Old name gone (step `old_step` of its history) only if the new one is there (step `new_step` of its)."""
+    """The old name may be gone (`old_step` of its history) only if the new one exists (`new_step` of its history)."""
 
     old: tuple[Folder, bytes, int]
     new: tuple[Folder, bytes, int]
     is_folder: bool
 
     def later(self, folder: Folder, name: bytes, steps: int) -> "Rename":
-        """The same, when the history of that name begins so many steps later."""
+        """The same for a history of that name that begins this many steps later."""
         old, new = (
             (place, its, step - steps if (place, its) == (folder, name) else step) for place, its, step in (self.old, self.new)
         )
@@ -90,7 +90,7 @@ def error(number: int, path: bytes = b"") -> OSError:
 
 
 class SimDisk:
-    """See the module. `device_of(path)` may put folders on other file systems."""
+    """The simulated disk; see the module. `device_of(path)` may put folders on other file systems."""
 
     def __init__(self) -> None:
         self._inos = 1
@@ -152,7 +152,7 @@ class SimDisk:
         return self._folder(folder), name
 
     def _set(self, folder: Folder, name: bytes, node: Node | None) -> int:
-        """Let a name stand for something else; returns the step of its history."""
+        """Point a name to something else; returns the step in its history."""
         past = folder.past.setdefault(name, [folder.names.get(name)])
         past.append(node)
         if node is None:
@@ -163,7 +163,7 @@ class SimDisk:
         return len(past) - 1
 
     def _step(self, name: str, path: bytes) -> int:
-        """Count an operation and let the test have its say."""
+        """Count an operation, and call the test's hook."""
         if self.dead:
             raise PowerLossError
         self.operations += 1
@@ -183,7 +183,7 @@ class SimDisk:
     # -- what changes something -----------------------------------------------------------------------------------------
 
     def publish_below(self, root: bytes) -> None:
-        """There are no modes here."""
+        """Do nothing: there are no modes here."""
 
     def create(self, path: bytes) -> int:
         self._step("create", path)
@@ -372,7 +372,7 @@ class SimDisk:
         yield self.digest(path)
 
     def open_up(self, path: bytes) -> None:
-        """Nothing here has a mode."""
+        """Do nothing: there are no modes here."""
 
     def tree(self, path: bytes) -> Iterator[Below]:
         left: list[tuple[list[bytes], bytes]] = [([], path)]
@@ -393,26 +393,26 @@ class SimDisk:
     # -- other programs and people ----------------------------------------------------------------------------------------
 
     def put(self, path: bytes, data: bytes) -> None:
-        """Somebody else's file, there and durable."""
+        """Create a durable file as somebody else."""
         folder, name = self._place(path)
         now = self._tick()
         folder.names[name] = File(self._ino(), data, data, now)
         self._for_good(folder, name)
 
     def make(self, path: bytes) -> None:
-        """Somebody else's folder, there and durable."""
+        """Create a durable folder as somebody else."""
         folder, name = self._place(path)
         folder.names[name] = Folder(self._ino(), mtime_ns=self._tick())
         self._for_good(folder, name)
 
     def take(self, path: bytes) -> None:
-        """Somebody takes a file or folder away, for good."""
+        """Remove a file or folder durably, as somebody else."""
         folder, name = self._place(path)
         del folder.names[name]
         self._for_good(folder, name)
 
     def write_on(self, data: bytes, more: bytes) -> bool:
-        """Somebody's open handle writes on, wherever their file is by now; `data` are its bytes so far. False if it is gone."""
+        """Write through somebody's open handle, wherever the file is now; `data` is its content so far. False if it is gone."""
         for _path, node in self.walk():
             if isinstance(node, File) and node.data == data:
                 node.data = node.durable = more
@@ -421,7 +421,7 @@ class SimDisk:
         return False
 
     def carry(self, path: bytes, target: bytes) -> None:
-        """Somebody moves a file, for good."""
+        """Move a file durably, as somebody else."""
         node = self._file(path)
         self.take(path)
         folder, name = self._place(target)
@@ -429,7 +429,7 @@ class SimDisk:
         self._for_good(folder, name)
 
     def _for_good(self, folder: Folder, name: bytes) -> None:
-        """A name is durable as it is now. What was moved away from it before is durable where it went: see the third rule."""
+        """Make a name durable as it is now, and what was moved away from it durable where it went (third rule)."""
         folder.past.pop(name, None)
         for rename in [r for r in self.renames if r.old[:2] == (folder, name)]:
             self.renames.remove(rename)
@@ -451,7 +451,7 @@ class SimDisk:
     # -- crashes ----------------------------------------------------------------------------------------------------------
 
     def copy_disk(self) -> "SimDisk":
-        """The same disk once more, what is not durable still not durable; nothing is open or locked on it."""
+        """A copy of the disk with the same unsynced changes; nothing is open or locked on it."""
         disk = SimDisk()
         disk._inos, disk.clock_ns, disk.inbox_device = self._inos, self.clock_ns, self.inbox_device
         twins: dict[int, Node] = {}
@@ -464,11 +464,11 @@ class SimDisk:
         return disk
 
     def after_kill(self) -> "SimDisk":
-        """Only the process died: everything written is there, and what was not synced still is not."""
+        """Only the process died: everything written is there, and unsynced changes are still unsynced."""
         return self.copy_disk()
 
     def after_power_loss(self, chance: random.Random | None = None, *, keep: float = 0.0) -> "SimDisk":
-        """What is on the platter. Without `chance` nothing unsynced; with it, each change stays with probability `keep`."""
+        """What is on the disk. Without `chance`, nothing unsynced; with it, each change survives with probability `keep`."""
         disk = self.copy_disk()
         chosen: dict[tuple[int, bytes], int] = {}
         folders = list(_folders(disk.root))
@@ -519,7 +519,7 @@ def _moved(place: tuple[Folder, bytes, int], twins: dict[int, Node]) -> tuple[Fo
 
 
 def _folders(root: Folder) -> Iterator[Folder]:
-    """All folders, those that are only in somebody's past included."""
+    """All folders, including those that only exist in a name's history."""
     seen: set[int] = set()
     todo: list[Node | None] = [root]
     while todo:
@@ -531,7 +531,7 @@ def _folders(root: Folder) -> Iterator[Folder]:
 
 
 def _keep_renames(renames: list[Rename], chosen: dict[tuple[int, bytes], int]) -> None:
-    """Undo departures without arrival, and arrivals of folders without departure, until nothing is against the rules."""
+    """Undo departures without arrival, and arrivals of folders without departure, until all rules hold."""
     changed = True
     while changed:
         changed = False
@@ -547,7 +547,7 @@ def _keep_renames(renames: list[Rename], chosen: dict[tuple[int, bytes], int]) -
 
 
 def _torn(file: File, chance: random.Random | None, keep: float) -> bytes:
-    """The bytes of a file of which only `durable` is sure."""
+    """The content of a file of which only `durable` is certain."""
     if chance is None or file.data == file.durable:
         return file.durable
     shorter, longer = sorted((len(file.durable), len(file.data)))

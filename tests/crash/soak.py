@@ -37,7 +37,7 @@ WORKER = str(PROGRAM.parent / "fast_worker.py")
 
 
 class Storm:
-    """One home, kills without end, and what was counted."""
+    """One home, endless kills, and counters."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         folder.mkdir()
@@ -78,7 +78,7 @@ class Storm:
         self.home.drop(f"p{number}", f"{word} picture {number} {self.chance.random()}".encode(), spec)
 
     def look(self) -> None:
-        """What anybody may see at any moment: results and statuses are whole, and no worker outlived its daemon for long."""
+        """Check what anybody can see: results and statuses are complete, and no worker outlives its daemon for long."""
         self.count["looks"] += 1
         self.count["results seen"] = max(self.count["results seen"], self.home.check_visible())
         now = time.time()
@@ -87,7 +87,7 @@ class Storm:
         assert not left, f"workers outlived their daemon by {ORPHAN_SECONDS} s: {left}"
 
     def workers(self) -> list[psutil.Process]:
-        """The workers of this home that live, by their working folder's place in it."""
+        """The live workers of this home, found by their working folder."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -148,7 +148,7 @@ class Storm:
 
 
 class WatchedHome(RealHome):
-    """A home that is looked at again and again: what was whole and did not change is not read another time."""
+    """A home that is checked repeatedly: files that were complete and did not change are not read again."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -191,7 +191,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def one_storm(folder: Path, minutes: float, seed: int) -> Counter:
-    """A home in a storm from its beginning to its end; what was counted."""
+    """Run one home from start to end; returns the counters."""
     weather = Storm(folder, seed)
     try:
         weather.run(minutes)
@@ -202,7 +202,7 @@ def one_storm(folder: Path, minutes: float, seed: int) -> Counter:
 
 
 def storm(minutes: float, seed: int, homes: int) -> None:
-    """Let it storm on several homes side by side, and print what was counted in all."""
+    """Kill the daemons of several homes in parallel, and print the totals."""
     total: Counter = Counter()
     with tempfile.TemporaryDirectory(prefix="multiplane-storm-") as folder, ThreadPoolExecutor(homes) as pool:
         each = [pool.submit(one_storm, Path(folder) / f"home-{i}", minutes, seed + i) for i in range(homes)]
@@ -215,7 +215,7 @@ def storm(minutes: float, seed: int, homes: int) -> None:
 
 
 def pytest_of(*arguments: str) -> int:
-    """The crash tests in their heavier form."""
+    """Run the crash tests in their heavier form."""
     environment = {**os.environ, "MULTIPLANE_SOAK": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "--timeout", "7200", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

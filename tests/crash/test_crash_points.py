@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 from crashes import choices, crash_again, recover
-from house import check_ended, check_kept, check_visible
-from life import moments
+from recorded_run import moments
+from simulated_daemon import check_ended, check_kept, check_visible
 
 soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
 
@@ -27,7 +27,7 @@ def life_on_two_disks():
 
 
 def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Counter:
-    """Crash at all of these moments; counts the states that were started from."""
+    """Crash at all of these moments; returns how many states were started from."""
     states: Counter = Counter()
     for moment in seen:
         for place, (what, left) in enumerate(choices(moment, seeds)):
@@ -35,7 +35,7 @@ def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Cou
                 continue
             states[what.split()[0]] += 1
             try:
-                recover(left(), moment.world.copy(), killed=what == "killed", cancel=moment.number % 4 < 2)
+                recover(left(), moment.users.copy(), killed=what == "killed", cancel=moment.number % 4 < 2)
             except Exception as error:
                 error.add_note(f"crashed before operation {moment.number} ({moment.name} {moment.path!r}); {what}")
                 raise
@@ -43,54 +43,54 @@ def crash_everywhere(seen, seeds: int, only=lambda _number, _place: True) -> Cou
 
 
 def test_the_life_goes_through_every_operation_and_ends_well(life):
-    seen, house = life
-    check_ended(house)
+    seen, simulated = life
+    check_ended(simulated)
     assert {moment.name for moment in seen} == {
         "create", "append", "write", "sync", "rename", "link", "unlink", "mkdir", "rmdir", "sync_dir", "sync_file",
     }  # fmt: skip
-    states = {job.state for job in house.history.backwards()}
+    states = {job.state for job in simulated.history.backwards()}
     assert states == {"completed", "failed", "cancelled"}
-    assert house.journal.segment > 4, "no new segment began by itself"
+    assert simulated.journal.segment > 4, "no new segment began by itself"
 
 
 def test_what_was_said_to_have_ended_stays_so_after_a_power_loss(life):
-    _seen, house = life
-    disk = house.disk.after_power_loss()
+    _seen, simulated = life
+    disk = simulated.disk.after_power_loss()
     check_visible(disk)
-    check_kept(disk, house.world)
+    check_kept(disk, simulated.users)
 
 
 def test_a_crash_before_any_operation_loses_nothing(life):
-    """Killed, or power lost with nothing unsynced left, or with some of it left: by turns; the heavier run has all everywhere."""
-    seen, _house = life
+    """Alternates between a kill, a power loss that loses everything unsynced, and one that loses part of it."""
+    seen, _simulated = life
     states = crash_everywhere(seen, 1, lambda number, place: place == number % 3)
     assert sum(states.values()) == len(seen) > 600
     assert set(states) == {"killed", "nothing", "seed"}
 
 
 def test_a_crash_before_any_operation_of_a_claim_across_disks_loses_nothing(life_on_two_disks):
-    seen, house = life_on_two_disks
-    check_ended(house)
+    seen, simulated = life_on_two_disks
+    check_ended(simulated)
     copying = [moment for moment in seen if moment.name == "copy" or b"/source" in moment.path or b"/inbox" in moment.path]
     states = crash_everywhere(copying, 1, lambda number, place: place == number % 3)
     assert sum(states.values()) > 100
 
 
 def test_a_crash_during_the_recovery_from_a_crash_loses_nothing(life):
-    seen, _house = life
+    seen, _simulated = life
     again = 0
     for moment in seen[::9]:
         chance = random.Random(moment.number)
         disk = choices(moment, 1)[moment.number % 3][1]()
-        world = moment.world.copy()
+        users = moment.users.copy()
         number = chance.randrange(1, 40)
-        left = crash_again(disk, world, number)
+        left = crash_again(disk, users, number)
         if left is None:
             continue
         again += 1
         disk = left.after_power_loss(chance, keep=0.6) if moment.number % 2 else left.after_power_loss()
         try:
-            recover(disk, world, killed=False)
+            recover(disk, users, killed=False)
         except Exception as error:
             error.add_note(
                 f"crashed before operation {moment.number} of the life, then before operation {number} of the recovery"
@@ -101,7 +101,7 @@ def test_a_crash_during_the_recovery_from_a_crash_loses_nothing(life):
 
 @soak
 def test_many_more_crash_states(life):
-    seen, _house = life
+    seen, _simulated = life
     states = crash_everywhere(seen, 8)
     assert sum(states.values()) == 10 * len(seen)
 
@@ -109,17 +109,17 @@ def test_many_more_crash_states(life):
 @soak
 def test_a_crash_before_any_operation_of_any_recovery(life):
     """Two crashes in a row, the second before each operation of what follows the first."""
-    seen, _house = life
+    seen, _simulated = life
     for moment in seen[::5]:
         for number in range(1, 200, 3):
             disk = choices(moment, 1)[number % 3][1]()
-            world = moment.world.copy()
-            left = crash_again(disk, world, number)
+            users = moment.users.copy()
+            left = crash_again(disk, users, number)
             if left is None:
                 break
             chance = random.Random(number)
             try:
-                recover(left.after_power_loss(chance, keep=chance.choice((0.0, 0.3, 0.8))), world, killed=False)
+                recover(left.after_power_loss(chance, keep=chance.choice((0.0, 0.3, 0.8))), users, killed=False)
             except Exception as error:
                 error.add_note(f"crashed before operation {moment.number} of the life, then before operation {number} after it")
                 raise

@@ -1,4 +1,4 @@
-"""A journal that was cut off always recovers, one that was changed always refuses, and the doctor explains both."""
+"""A truncated journal always recovers, a changed one is always refused, and the doctor explains both."""
 
 import itertools
 import os
@@ -30,7 +30,7 @@ class Unsynced(LocalFiles):
 
 
 def start(folder: Path) -> tuple[Journal, Jobs]:
-    """What the daemon does with the journal when it starts."""
+    """What the daemon does with the journal at a start."""
     journal = Journal(Unsynced(), os.fsencode(folder), clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b")
     recovered = journal.recover()
     jobs = Jobs()
@@ -47,7 +47,7 @@ def accepted(name: str) -> Accepted:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
-    """A segment of several groups, small ones last, so that the last 200 bytes hold more than one."""
+    """A segment of several groups, the last ones small, so that the last 200 bytes hold more than one."""
     folder = tmp_path_factory.mktemp("whole")
     journal, _ = start(folder)
     journal.append([accepted("a"), accepted("b")])
@@ -61,7 +61,7 @@ def whole(tmp_path_factory) -> bytes:
 
 
 def doctor(folder: Path) -> list[Finding]:
-    """What the doctor says of the journal in the folder, while no daemon runs."""
+    """What the doctor reports about the journal while no daemon runs."""
     facts = Facts(
         home=str(folder),
         python="3",
@@ -108,7 +108,7 @@ def test_cut_at_any_of_its_last_bytes_it_always_recovers_and_the_doctor_says_wha
 
 
 def test_with_any_byte_changed_before_its_last_group_it_always_refuses_and_the_doctor_says_where(whole, tmp_path):
-    """Whatever it was changed to: a bit, a zero, a newline."""
+    """Changes include a flipped bit, a zero and a newline."""
     folder = home_with(tmp_path, whole, itertools.count())
     path = folder / "00000001.jsonl"
     last_group = whole.rfind(b"\n", 0, -1) + 1

@@ -1,4 +1,4 @@
-"""A disk that is full to the last byte: the real daemon, and an outbox on a small disk of its own that somebody else fills up.
+"""A completely full disk: the real daemon, with an outbox on a small disk that somebody else fills up.
 
 The inbox is on another disk, so that a picture is taken by copying it.
 """
@@ -27,7 +27,7 @@ GRAIN = b"x" * 4096
 
 
 def mount(folder: Path) -> str | None:
-    """Mount a small disk there; why not, if it cannot be."""
+    """Mount a small disk; returns why that is impossible, or None."""
     program = shutil.which("mount")
     if program is None:
         return "there is no mount program here"
@@ -37,7 +37,7 @@ def mount(folder: Path) -> str | None:
 
 
 class SmallHome(RealHome):
-    """A home whose outbox is on a small disk, and who fills that up."""
+    """A home whose outbox is on a small disk; can fill that disk."""
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "MULTIPLANE_QUEUE__MIN_FREE_BYTES": str(4 * MIB)}
@@ -51,7 +51,7 @@ class SmallHome(RealHome):
         return found.f_bavail * found.f_frsize
 
     def fill(self, *, leave: int = 0) -> None:
-        """Take all room but so much, to the last page."""
+        """Fill the disk, to the page, except for this many bytes."""
         with self.filler.open("ab", buffering=0) as file:
             while (room := self.free() - leave) > 0:
                 try:
@@ -98,12 +98,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
 
 @pytest.fixture(autouse=True)
 def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pipeline is not asked for its weights and devices: that takes seconds and says nothing of disks."""
+    """Skip the doctor's questions to the pipeline: they take seconds and have nothing to do with disks."""
     monkeypatch.setattr(facts, "_pipeline", lambda *_: Answer(failure="not asked"))
 
 
 def check_told(home: SmallHome) -> None:
-    """A person who looks finds out why nothing happens."""
+    """Every view and command says why nothing happens."""
     wait_until(home.is_paused, 10)
     assert "Free some space" in home.health()["hint"]
     told = home.examine()

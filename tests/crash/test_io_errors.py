@@ -1,4 +1,4 @@
-"""An error of the disk at any operation is handled, or stops the daemon in a clear way; afterwards everything goes on.
+"""A disk error at any operation is handled, or stops the daemon with a clear message; afterwards work continues.
 
 A shorter life (`trouble`) meets one error at one operation, once or from then on. The daemon may stop with a JournalError, or it
 goes on; nothing else may come out of its parts. Then the disk works again, the daemon starts (after a stop in half of the cases
@@ -10,8 +10,8 @@ import os
 from collections import Counter
 
 import pytest
-from house import House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import SimDisk, error
+from simulated_daemon import SimulatedDaemon, Users, check_ended, check_kept, check_visible, new_disk
 
 from daemon.journal import JournalError
 
@@ -19,43 +19,43 @@ soak = pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of m
 NUMBERS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR}
 
 
-def trouble(disk: SimDisk, world: World) -> None:
-    """A life that goes on whatever becomes of each step."""
-    house = House(disk, world)
-    world.drop(disk, b"one.jpg", b"good one")
-    world.drop(disk, b"one.yaml", b"id: order-1\n")
-    world.drop(disk, b"two.jpg", b"crash-1 two")
-    world.drop(disk, b"two.yaml", b"id: order-2\npriority: 1\n")
-    world.drop(disk, b"quick/four.jpg", b"bad four")
+def trouble(disk: SimDisk, users: Users) -> None:
+    """A run that continues whatever happens at each step."""
+    simulated = SimulatedDaemon(disk, users)
+    users.drop(disk, b"one.jpg", b"good one")
+    users.drop(disk, b"one.yaml", b"id: order-1\n")
+    users.drop(disk, b"two.jpg", b"crash-1 two")
+    users.drop(disk, b"two.yaml", b"id: order-2\npriority: 1\n")
+    users.drop(disk, b"quick/four.jpg", b"bad four")
     try:
-        house.start()
+        simulated.start()
     except OSError as failure:
         raise JournalError("it could not start") from failure
     for _ in range(5):
-        house.turn()
-    world.drop(disk, b"five.jpg", b"slow five")
-    world.drop(disk, b"five.yaml", b"id: order-5\npriority: 9\n")
+        simulated.turn()
+    users.drop(disk, b"five.jpg", b"slow five")
+    users.drop(disk, b"five.yaml", b"id: order-5\npriority: 9\n")
     for _ in range(3):
-        house.turn()
-    world.ask(disk, "cancel", "order-5", "order-2")
+        simulated.turn()
+    users.ask(disk, "cancel", "order-5", "order-2")
     for _ in range(4):
-        house.turn()
-    if (job := house.ledger.jobs.find("order-1")) and job.ended:
-        world.ask(disk, "rm", "order-1")
+        simulated.turn()
+    if (job := simulated.ledger.jobs.find("order-1")) and job.ended:
+        users.ask(disk, "rm", "order-1")
     for _ in range(3):
-        house.turn()
+        simulated.turn()
 
 
 def counts() -> tuple[int, int]:
-    """How many operations that change something, and that only look, the life has."""
+    """How many operations of the run change something, and how many only read."""
     disk = new_disk()
-    trouble(disk, World())
+    trouble(disk, Users())
     return disk.operations, disk.looks
 
 
-def strike(at: int, kind: str, *, lasting: bool, looks: bool = False) -> str:
-    """Let the life meet one error; returns how the daemon took it."""
-    disk, world = new_disk(), World()
+def inject_fault(at: int, kind: str, *, lasting: bool, looks: bool = False) -> str:
+    """Inject one error into the run; returns how the daemon handled it."""
+    disk, users = new_disk(), Users()
 
     def fail(number: int, _name: str, path: bytes) -> None:
         if number == at or (lasting and number > at):
@@ -72,16 +72,16 @@ def strike(at: int, kind: str, *, lasting: bool, looks: bool = False) -> str:
         disk.before = fail
     end = "handled"
     try:
-        trouble(disk, world)
+        trouble(disk, users)
     except JournalError:
         end = "stopped"
     after = disk.after_power_loss() if end == "stopped" and at % 2 else disk.after_kill()
     check_visible(after, statuses=not (end == "stopped" and at % 2))
-    check_kept(after, world, places=2)
-    house = House(after, world)
-    house.start()
-    house.rest()
-    check_ended(house)
+    check_kept(after, users, places=2)
+    simulated = SimulatedDaemon(after, users)
+    simulated.start()
+    simulated.rest()
+    check_ended(simulated)
     return end
 
 
@@ -90,7 +90,7 @@ def strike_everywhere(kinds: tuple[str, ...], step: int, *, lasting: bool, looks
     for kind in kinds:
         for at in range(1, counts()[looks] + 1, step):
             try:
-                ends[strike(at, kind, lasting=lasting, looks=looks)] += 1
+                ends[inject_fault(at, kind, lasting=lasting, looks=looks)] += 1
             except Exception as failure:
                 which = "look" if looks else "operation"
                 failure.add_note(f"{kind} at {which} {at}{' and ever after' if lasting else ''}")

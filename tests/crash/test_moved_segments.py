@@ -1,4 +1,4 @@
-"""Segments of a real journal are deleted, exchanged, doubled and cut: each case is found or proven harmless, nothing is lost."""
+"""Segments of a real journal are deleted, swapped, duplicated and cut: each case is detected or harmless."""
 
 import itertools
 import os
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cut_journal import Unsynced, accepted, doctor
 
-from daemon.contract.records import Claimed, Ended, SegmentStart
+from daemon.contract.records import Claimed, Ended
+from daemon.contract.segment_records import SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
@@ -24,7 +25,7 @@ LIVE = ["job-1", "job-3", "job-5"]
 
 
 def start(folder: Path) -> tuple[Journal, Jobs, str | None]:
-    """What the daemon does with the journal when it starts; and what it reports as missing."""
+    """What the daemon does with the journal at a start, and what it reports as missing."""
     journal = Journal(Unsynced(), os.fsencode(folder), clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b")
     recovered = journal.recover()
     jobs = Jobs()
@@ -36,7 +37,7 @@ def start(folder: Path) -> tuple[Journal, Jobs, str | None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """A journal of five starts; in each a job comes, and every second one ends."""
+    """A journal of five starts; each adds a job, and every second job ends."""
     folder = tmp_path_factory.mktemp("whole") / "journal"
     for number in range(1, SEGMENTS + 1):
         journal, _, gap = start(folder)
@@ -50,7 +51,7 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def old(whole, tmp_path_factory) -> Path:
-    """The same as versions wrote it that knew of no order."""
+    """The same as written by versions that did not record the order."""
     folder = tmp_path_factory.mktemp("old") / "journal"
     shutil.copytree(whole, folder)
     for path in folder.iterdir():
@@ -78,7 +79,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def is_refused(folder: Path) -> bool:
-    """Whether a start is refused, with nothing changed; otherwise it goes on with all that lives."""
+    """Whether a start is refused, with nothing changed; otherwise it continues with all live jobs."""
     before = {path: path.read_bytes() for path in folder.iterdir()}
     try:
         _journal, jobs, _gap = start(folder)

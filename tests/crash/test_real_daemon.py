@@ -1,4 +1,4 @@
-"""The real daemon, struck by strace at its system calls: killed there, or told that the disk is full or broken.
+"""The real daemon under strace: killed at its system calls, or given an error of a full or broken disk.
 
 Only the daemon's own threads are struck; worker and guardian are programs of their own.
 """
@@ -46,13 +46,13 @@ def home(tmp_path):
 
 
 def known_calls(names: Sequence[str]) -> str:
-    """A set of system calls for strace, which leaves out those that this processor's system does not have."""
+    """A set of system calls for strace, without those that this processor's system lacks."""
     return ",".join(f"?{name}" for name in names)
 
 
 @dataclass
 class Traced:
-    """A life of two jobs: its home, what strace saw of it, and what `daemon.fs` says that it did."""
+    """A run with two jobs: its home, strace's log, and the operations that `daemon.fs` recorded."""
 
     home: RealHome
     log: str
@@ -75,7 +75,7 @@ def traced(tmp_path_factory) -> Traced:
 
 @pytest.fixture(scope="module")
 def calls(traced) -> list[tuple[str, int]]:
-    """The calls of the daemon's main thread in order, each with its number among its like, as strace counts."""
+    """The calls of the daemon's main thread in order, each numbered among calls of its kind, as strace counts them."""
     main = traced.log.split(" ", 1)[0]
     counts: Counter = Counter()
     found = []
@@ -87,7 +87,7 @@ def calls(traced) -> list[tuple[str, int]]:
 
 
 def test_killed_at_any_call_it_goes_on_and_loses_nothing(tmp_path, calls):
-    """At three calls spread over the life; at all of them in the heavier run."""
+    """At three calls spread over the run; at all of them in the heavier form."""
     assert len(calls) > 40
     chosen = calls if SOAK else [calls[round((i + 0.5) * len(calls) / 3)] for i in range(3)]
     struck = 0
@@ -115,7 +115,7 @@ def test_killed_at_any_call_it_goes_on_and_loses_nothing(tmp_path, calls):
     ],
 )
 def test_told_that_the_disk_fails_it_stops_clearly_or_goes_on(home, calls, code, when):
-    """Once, or from then on; afterwards the disk works again."""
+    """The error occurs once, or from then on; afterwards the disk works again."""
     inject = f"inject={known_calls(calls)}:error={code}:when={when}"
     status, said = home.run("--once", before=(STRACE, "-qq", "-o", os.devnull, "-e", inject))
     assert status in CLEAR, said

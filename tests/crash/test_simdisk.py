@@ -1,4 +1,4 @@
-"""The simulated disk forgives nothing the daemon does, and blames it for nothing people do."""
+"""The simulated disk enforces its rules on the daemon, and not on what people do."""
 
 import pytest
 from simdisk import SimDisk

@@ -1,4 +1,4 @@
-"""Each test answers for its own processes: what it started, it has ended and reaped."""
+"""Each test must end and reap every process that it started."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Fail the test after which there is a child process, be it a zombie, that was not there before; end it for the next test."""
+    """Fail a test that leaves a new child process, even a zombie; end that process before the next test."""
     before = set(psutil.Process().children())
     yield
     left = [child for child in psutil.Process().children() if child not in before]

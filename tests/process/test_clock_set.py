@@ -1,4 +1,4 @@
-"""The clock is set while the daemon runs, or between two starts: nothing waits longer for it, and nothing is hurried."""
+"""The clock is set while the daemon runs, or between two starts: no job waits longer or runs earlier because of that."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 from job_records import ERROR, accepted, entries
 from service_scene import Scene
 
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import silence
-from daemon.cli.looking import Looking
 from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJob, Started
 from daemon.contract.status import Status
 from daemon.errors import WorkerCrashed
@@ -136,7 +136,7 @@ sys.exit(assemble(settings, LocalFiles()).run(once=True))
 
 
 def test_a_daemon_that_starts_with_the_clock_two_years_ahead_forgets_no_job(tmp_path: Path) -> None:
-    """An empty battery, and a service that starts some times before the network sets the clock."""
+    """An empty battery, and a service that starts several times before the network sets the clock."""
     scene = Scene(tmp_path)
     (tmp_path / "inbox" / ".multiplane").touch()
     scene.pending("j")

@@ -1,4 +1,4 @@
-"""A preset or batch file that could not be read for a moment is read again by itself; one that is wrong waits for a person."""
+"""A preset or batch file that could not be read for a moment is read again; a wrong one waits for a person."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ RULES = Rules(settle_local=2, preset_grace=0, batch_quiet=0)
 
 
 class Inbox:
-    """The scanner and intake over a real folder, with a clock that is moved by hand."""
+    """The scanner and intake over a real folder, with a manual clock."""
 
     def __init__(self, path: Path) -> None:
         self.scanner = Scanner(os.fsencode(path), network=False, read_control=control_files.read_control)
         self.decision = step(Memory(rules=RULES), self.scanner.look(0.0))
 
     def at(self, now: float) -> None:
-        """The look that intake asks for at that time, and no other."""
+        """The scan that intake requests for that time, and no other."""
         look = self.scanner.glance(now, self.decision.look_at)
         self.decision = step(self.decision.memory, look)
 
@@ -38,7 +38,7 @@ class Inbox:
 
 
 class Refusing:
-    """The real read, which gives one error every time until it is healed."""
+    """The real read, which raises one error each time until that is switched off."""
 
     code: int | None = None
 

@@ -1,4 +1,4 @@
-"""`doctor --repair`: the journal is in order again, and knows every job whose folder is there; forged folders do no harm."""
+"""After `doctor --repair` the journal is in order and lists every job whose folder exists; forged folders do no harm."""
 
 import errno
 import hashlib
@@ -34,7 +34,7 @@ def sha(data: bytes) -> str:
 
 
 class Home:
-    """A home whose daemon has run, and has stopped; the jobs `done`, `failed`, `waits` came in the second segment."""
+    """A home after a run of the daemon; the jobs `done`, `failed` and `waits` came in the second segment."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,7 +100,7 @@ class Home:
         return History(LocalFiles(), os.fsencode(self.journal)).job(name)
 
     def live(self) -> dict[str, object]:
-        """What a start finds."""
+        """The live jobs that a start finds."""
         journal = Journal(
             LocalFiles(), os.fsencode(self.journal), clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b"
         )
@@ -338,7 +338,7 @@ def test_the_verb_tells_what_it_did(home: Home) -> None:
 
 
 class Dying(LocalFiles):
-    """The real disk, until it fails for good: from the operation with this number on, none is done."""
+    """The real disk, until it fails permanently: from this operation on, none succeeds."""
 
     def __init__(self, last: int) -> None:
         self.left = last
@@ -370,7 +370,7 @@ class Dying(LocalFiles):
 
 
 def exchange_and_lose(home: Home) -> None:
-    """The first two segments exchanged, a third of which nothing is left."""
+    """Swap the first two segments, and delete a third."""
     one, two = (home.journal / f"0000000{number}.jsonl" for number in (1, 2))
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)

@@ -1,4 +1,4 @@
-"""The shell part of the Quick Action and of the droplet, run as Automator and AppleScript run it, against a real home."""
+"""The shell script of the Quick Action and the droplet, run as Automator and AppleScript run it, against a real home."""
 
 import os
 import plistlib
@@ -32,7 +32,7 @@ OPEN = '#!/bin/sh\nprintf \'%s\\0\' "$@" >> "$OPENED"\n'
 
 
 class Mac:
-    """A home with a daemon, and what the Finder of a Mac would start for it."""
+    """A home with a daemon, and what Finder on a Mac would start for it."""
 
     def __init__(self, folder: QuickFolder, around: Path) -> None:
         self.folder = folder
@@ -46,13 +46,13 @@ class Mac:
         self.environ = {"HOME": str(around), "PATH": f"{programs}:/usr/bin:/bin", "OPENED": str(self.opened_file)}
 
     def shell_part(self, *, waits: bool, python: str = sys.executable) -> str:
-        """As it stands in the workflow that is installed."""
+        """The script as it is in the installed workflow."""
         facts = Facts(python=python, home=str(self.folder.home), errors="", environ=self.folder.settings)
         files = workflow(script(facts, str(self.folder.outbox), waits=waits))
         return plistlib.loads(files[DOCUMENT])["actions"][0]["action"]["ActionParameters"]["COMMAND_STRING"]
 
     def run(self, shell: str, text: str, *pictures: Path) -> subprocess.CompletedProcess[str]:
-        """As Automator does: the script as an argument, a dash, the pictures."""
+        """Run it as Automator does: the script as an argument, a dash, the pictures."""
         return subprocess.run(
             [shell, "-c", text, "-", *pictures],
             env=self.environ,

@@ -1,4 +1,4 @@
-"""The layered file in the programs people open it with: GIMP and Krita, each asked to take it apart again.
+"""The layered file in GIMP and Krita: each must find the layers in it.
 
 Part of `make soak`, and only where the programs are installed (for Krita also Xvfb, since it wants a screen).
 """
@@ -47,7 +47,7 @@ TAKE_APART = """
 
 
 class Shown(NamedTuple):
-    """A layer as a program has it."""
+    """A layer as a program sees it."""
 
     name: str
     place: tuple[int, int, int, int]
@@ -84,7 +84,7 @@ def document(layers: list[PsdLayer], merged: np.ndarray, tmp_path: Path) -> Path
 
 @pytest.fixture
 def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a program with a screen and a home of its own."""
+    """An environment with a virtual screen and a separate home."""
     read, write = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24"], pass_fds=[write], stderr=subprocess.DEVNULL
@@ -138,7 +138,7 @@ def test_gimp_shows_every_layer_where_it_is_and_the_merged_picture(
 def test_krita_shows_every_layer_where_it_is_and_the_merged_picture(
     document: Path, layers: list[PsdLayer], merged: np.ndarray, tmp_path: Path, screen: dict[str, str]
 ) -> None:
-    """OpenRaster is what Krita writes without loss; its stack names the layers from the front."""
+    """Krita writes OpenRaster without loss; its stack lists the layers from the front."""
     for name in ("out.ora", "merged.png"):
         subprocess.run(
             ["krita", "--export", str(document), "--export-filename", str(tmp_path / name)],

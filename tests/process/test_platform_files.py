@@ -1,4 +1,4 @@
-"""What the platform tells of files and mounts."""
+"""What the platform layer reports about files and mounts."""
 
 import os
 import subprocess

@@ -1,12 +1,14 @@
-"""What other machines have, all of it at once in two of them: a few jobs are done there. `make soak` runs the whole suite so."""
+"""Runs a few jobs in two unusual environments that combine many differences; `make soak` runs the whole suite in each."""
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from tests.surroundings import CASES, NO_HOME, PYTEST, ROOT, NoInterpreterError, run
+from tests.surroundings import CASES, NO_HOME, PYTEST, ROOT, Machine, NoInterpreterError, machine
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is a copy: git says which files belong to a checkout")
 
@@ -19,26 +21,33 @@ print(json.dumps([os.environ.get("HOME"), umask, os.cpu_count(), able["avx512_bf
 """
 
 
-def done(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return run(CASES[name], arguments, output=subprocess.PIPE)
-    except NoInterpreterError as reason:
-        pytest.skip(str(reason))
+@pytest.fixture(scope="module", params=["bare", "crowded"])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[tuple[str, Machine]]:
+    """One of the machines, by its name."""
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(machine(CASES[request.param]))
+        except NoInterpreterError as reason:
+            pytest.skip(str(reason))
+        yield request.param, made
 
 
-@pytest.mark.parametrize("name", ["bare", "crowded"])
-def test_jobs_are_done_elsewhere(name: str) -> None:
-    made = done(name, *PYTEST, "tests/acceptance/intake/test_drops.py", "-k", "original or names_it or preset")
+def test_jobs_are_done_elsewhere(elsewhere: tuple[str, Machine]) -> None:
+    chosen = (*PYTEST, "tests/acceptance/intake/test_drops.py", "-k", "original or names_it or preset")
+    made = elsewhere[1].run(*chosen, output=subprocess.PIPE)
     assert made.returncode == 0, made.stdout.decode(errors="replace")
     assert b"3 passed" in made.stdout
 
 
-def test_elsewhere_is_what_it_says() -> None:
-    *told, user = json.loads(done("bare", "-c", _TELL).stdout)
-    assert told == [None, 0o077, 1, False, "Fotos für Anna"]
-    assert user != 0
-    home, *told, user = json.loads(done("crowded", "-c", _TELL).stdout)
-    assert home.endswith(f"/{NO_HOME}")
-    assert not os.path.exists(home)
-    assert told == [0o002, 16, True, "checkout"]
-    assert user == os.geteuid()
+def test_elsewhere_is_what_it_says(elsewhere: tuple[str, Machine]) -> None:
+    name, made = elsewhere
+    home, *told, user = json.loads(made.run("-c", _TELL, output=subprocess.PIPE).stdout)
+    if name == "bare":
+        assert home is None
+        assert told == [0o077, 1, False, "Fotos für Anna"]
+        assert user != 0
+    else:
+        assert home.endswith(f"/{NO_HOME}")
+        assert not os.path.exists(home)
+        assert told == [0o002, 16, True, "checkout"]
+        assert user == os.geteuid()

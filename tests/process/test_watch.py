@@ -1,4 +1,4 @@
-"""The watch on a real disk with real events. Waits on events with a limit, never for a time."""
+"""The watch on a real disk with real events. Waits for events with a limit, never for a fixed time."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ LIMIT = 20.0 * SLOWEST
 
 
 class Service:
-    """The loop around the watch, as small as it can be."""
+    """A minimal loop around the watch."""
 
     def __init__(self, inbox, **options) -> None:
         self.inbox = inbox
@@ -44,7 +44,7 @@ class Service:
         return self.decision
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Turn the loop until something holds, on events and the times intake asked for alone."""
+        """Run the loop until something holds, driven only by events and the times that intake requested."""
         end = time.monotonic() + LIMIT
         while not done():
             now = time.monotonic()
@@ -232,7 +232,7 @@ def test_an_overflow_that_the_kernel_reports_is_heard(service, inbox):
 
 
 def away_and_back(service, inbox, away: Callable[[], None], back: Callable[[], None], said: str) -> None:
-    """The inbox goes and comes back; nothing is forgotten or failed for it, and afterwards events work again."""
+    """The inbox disappears and comes back; nothing is forgotten, and afterwards events work again."""
     drop(inbox, "photo.jpg")
     service.until(lambda: service.shown == {b"photo.jpg"})
     away()
@@ -403,7 +403,7 @@ for free in range(4):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the descriptors are those of inotify")
 def test_an_observer_that_cannot_be_made_leaves_no_descriptor_open(inbox):
-    """The next try comes five seconds later, and so on: a descriptor left each time would use them up."""
+    """It is tried every five seconds: a descriptor leaked each time would use them all up."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", _FULL_TABLE], capture_output=True, text=True, cwd=inbox, env=environment)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout, with no settings and no other file of the project: it serves a hot folder."""
+"""The wheel, installed outside the checkout without settings or other files of the project, serves a hot folder."""
 
 import json
 import os
@@ -68,7 +68,8 @@ class Installation:
             self.contents = set(archive.namelist())
         pip = [sys.executable, "-m", "pip", "--python", str(self.environment / "bin" / "python"), "install", "-q", "--no-deps"]
         self._run([*pip, "--no-index", str(wheel)], base, dict(os.environ))
-        (self.site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        libraries = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+        (self.site / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries), encoding="utf-8")
         shutil.rmtree(tree)
         self.folder, self.user, self.home = base / "empty", base / "user", base / "home"
         self.folder.mkdir()
@@ -81,7 +82,7 @@ class Installation:
         return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ).stdout
 
     def failing(self, *arguments: str) -> str:
-        """Run the command in a way that is wrong; returns what it said."""
+        """Run a command that must fail; returns its output."""
         return self._run([str(self.environment / "bin" / "multiplane"), *arguments], self.folder, self.environ, 2).stderr
 
     def python(self, code: str, *arguments: str) -> str:

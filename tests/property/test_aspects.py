@@ -1,4 +1,4 @@
-"""Promise 4 holds for strips as well: every aspect from 1 × 1 to 1 × 65,000, both ways, 2 to 12 layers."""
+"""Layers recompose for extreme aspects as well: 1 × 1 to 1 × 65,000, both ways, 2 to 12 layers (promise 4)."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ STRIPS = [(1, 1), (1, 2), (3, 300), (40, 1000), (41, 1000), (100, 3000), (1, 20_
 
 
 def blocks(height, width, seed):
-    """A noisy picture and depth in steps along both sides, so that layers hide one another whatever the aspect."""
+    """A noisy picture with stepped depth along both sides, so that layers overlap at any aspect."""
     rng = np.random.default_rng(seed)
     rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     y, x = np.mgrid[:height, :width]
@@ -34,7 +34,7 @@ def recomposes(rgb, depth, num_layers):
 
 
 def least_seen(layers, across, down):
-    """How opaque the most transparent pixel is with every layer moved as far as the preview moves it, in one direction."""
+    """The lowest opacity of any pixel when every layer has moved as far as the preview moves it."""
     height, width = layers.labels.shape
     seen = np.zeros((height, width), np.float32)
     for layer, share in zip(layers.rgba, shifts(layers), strict=True):

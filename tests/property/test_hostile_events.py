@@ -1,4 +1,4 @@
-"""Whatever a worker says, the journal replays, and every view of it is made."""
+"""Whatever a worker sends, the journal can be replayed and every view can be written."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_no_word_of_a_worker_breaks_the_journal_or_a_view(event):
 
 
 def _recorded(folder: str, heard: Result | Error) -> None:
-    """The records that the daemon makes of it, and everything that reads them."""
+    """The records that the daemon makes from it, passed through everything that reads them."""
     path = os.fsencode(folder)
     journal = Journal(LocalFiles(), path, clock=lambda: NOW, version="1", boot_id="b")
     journal.begin(1, 1, [])

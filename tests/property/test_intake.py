@@ -1,4 +1,4 @@
-"""Whatever producers do, in whatever order: nothing unfinished is taken, nothing twice, and nothing drops out of sight."""
+"""Whatever producers do, in any order: nothing unfinished is taken, nothing twice, and nothing is lost from view."""
 
 import unicodedata
 from dataclasses import replace
@@ -23,7 +23,7 @@ def key(name: bytes) -> str:
 
 
 class Producers(RuleBasedStateMachine):
-    """Several people and programs at one inbox, and the service taking what it is offered."""
+    """Several people and programs at one inbox, and the service that takes what is ready."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Producers(RuleBasedStateMachine):
         self._look(frozenset())
 
     def _look(self, names: frozenset[bytes] | None) -> None:
-        """A look at everything, or at these names and what was hinted."""
+        """Scan everything, or these names and the hinted ones."""
         if names is None:
             self.shown = dict(self.disk)
         else:
@@ -126,7 +126,7 @@ class Producers(RuleBasedStateMachine):
         self._claim()
 
     def _claim(self) -> None:
-        """Take what is offered, unless the recheck finds it changed or, by its lease, open."""
+        """Take what is ready, unless the last check finds it changed or still open."""
         for ready in self.decision.ready:
             if any(self.disk.get(e.name) != e or e.name in self.open for e in ready.entries):
                 self.memory = put_back(self.memory, ready, self.now, "it changed while it was being taken")
@@ -167,7 +167,7 @@ class Producers(RuleBasedStateMachine):
             assert (name in seen) != silent, name
 
     def teardown(self) -> None:
-        """When all producers are done, every unmistakable pair is taken."""
+        """When all producers are done, every unambiguous pair is taken."""
         for name in sorted(self.open):
             self._hint(name, "closed")  # whoever lets go of a file that was written to is told of
         self.open.clear()
@@ -187,7 +187,7 @@ TestProducers.settings = settings(max_examples=150, stateful_step_count=40, dead
 
 
 def test_the_machine_notices_an_intake_that_takes_too_early() -> None:
-    """The invariants can fail: a file written this moment and taken by force breaks them."""
+    """The invariants can fail: taking a file that was written this moment breaks them."""
     machine = Producers()
     machine._write(b"a.jpg", fresh=True, size=3)
     machine._write(b"a.yaml", fresh=True, size=3)

@@ -1,4 +1,4 @@
-"""The queue that is kept as jobs come and go is the one that sorting all of them gives."""
+"""The incrementally maintained queue has the same order as sorting all jobs."""
 
 from dataclasses import replace
 from itertools import groupby

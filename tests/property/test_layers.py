@@ -1,4 +1,4 @@
-"""Any picture, any depth, any number of layers: the promises of the layering hold."""
+"""The layering keeps its promises for any picture, depth and number of layers."""
 
 import tempfile
 from pathlib import Path
@@ -61,7 +61,7 @@ def make(job):
 
 
 def with_pillow(job, layers):
-    """The layers' files, as the product writes them, over each other as Pillow does it; and the file of the composite."""
+    """The layers' files, composited by Pillow, and the composite's file."""
     photo = Photo(job["rgb"], job["alpha"], None, "sRGB", 8, "PNG")
     depth = Depth(source="file", polarity="disparity", valid=1.0)
     with tempfile.TemporaryDirectory() as folder:

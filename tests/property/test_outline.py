@@ -1,14 +1,14 @@
-"""The outline of a segment says of its jobs what folding all its records says, whatever the records are."""
+"""The outline of a segment agrees with folding all its records, whatever they are."""
 
 import dataclasses
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.contract.batch_records import BatchClosed
 from daemon.contract.records import (
     Accepted,
     AttemptEnded,
-    BatchClosed,
     CancelRequested,
     Claimed,
     ClaimedFile,
@@ -18,10 +18,10 @@ from daemon.contract.records import (
     Noted,
     Removed,
     Requeued,
-    SegmentStart,
     Started,
     Withdrawn,
 )
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec
 from daemon.jobs.fold import Jobs
 from daemon.journal import Entry
@@ -84,7 +84,7 @@ def of_a_living(name: str, what: str):
 
 @st.composite
 def histories(draw):
-    """Records as they may follow each other: some jobs of the snapshot, then each begins, goes on, ends, and so on."""
+    """Records in a possible order: some jobs in the snapshot, then each begins, continues, ends, and so on."""
     batches = st.sampled_from((None, None, None, "spring"))
     made = [
         LiveJob(job=name, value=known(name, draw(batches), number))

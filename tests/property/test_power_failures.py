@@ -15,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
 
-from house import INBOX, OUTBOX, House, World, check_ended, check_kept, check_visible, new_disk
 from simdisk import PowerLossError
+from simulated_daemon import INBOX, OUTBOX, SimulatedDaemon, Users, check_ended, check_kept, check_visible, new_disk
 
-from daemon.contract.records import Claimed, SegmentStart
+from daemon.contract.records import Claimed
+from daemon.contract.segment_records import SegmentStart
 from daemon.journal import Entry
 from daemon.journal.line import encode
 from daemon.journal.segment import DamageError, Segment
@@ -28,13 +29,13 @@ NAMES = ("a", "b", "ü")
 WORDS = ("good", "good", "crash-1", "crash-9", "bad", "slow")
 
 
-class Studio(RuleBasedStateMachine):
-    """People at the inbox and at the command line, a daemon that is killed, and a mains supply nobody can rely on."""
+class PowerFailures(RuleBasedStateMachine):
+    """People at the inbox and the command line, a daemon that is killed, and an unreliable power supply."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.disk, self.world = new_disk(), World()
-        self.house: House | None = None
+        self.disk, self.users = new_disk(), Users()
+        self.simulated: SimulatedDaemon | None = None
         self.number = 0
         #: Files whose writer is not done: their bytes so far, and the whole.
         self.unfinished: dict[bytes, bytes] = {}
@@ -44,12 +45,12 @@ class Studio(RuleBasedStateMachine):
     # -- people -----------------------------------------------------------------------------------------------------------
 
     def put(self, name: str, data: bytes) -> None:
-        """A file; what had its name is replaced, by the wish of whoever does it."""
+        """Put a file into the inbox, replacing one of the same name."""
         path = os.path.join(INBOX, name.encode())
         with contextlib.suppress(FileNotFoundError):
-            self.world.removed.add(self.disk.read_file(path))
+            self.users.removed.add(self.disk.read_file(path))
         self.number += 1
-        self.world.drop(self.disk, name.encode(), data + b" %d" % self.number)
+        self.users.drop(self.disk, name.encode(), data + b" %d" % self.number)
 
     @rule(name=st.sampled_from(NAMES), word=st.sampled_from(WORDS), named=st.booleans(), priority=st.integers(-2, 2))
     def drop_a_pair(self, name, word, named, priority):
@@ -71,7 +72,7 @@ class Studio(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), end=st.sampled_from((".jpg", ".yaml")), word=st.sampled_from((b"half", b"torn")))
     def begin_to_write(self, name, end, word):
-        """The first half of a file, through a handle that stays open; `torn` goes back to the inbox, if it was taken."""
+        """Write the first half of a file and keep the handle open; `torn` returns to the inbox if it was taken."""
         half, whole = (word, b"good") if end == ".jpg" else (b"num_lay", b"num_layers: 3 #")
         self.put(name + end, half)
         self.unfinished[half + b" %d" % self.number] = whole + b" %d" % self.number
@@ -79,13 +80,13 @@ class Studio(RuleBasedStateMachine):
     @precondition(lambda self: self.unfinished)
     @rule(which=st.integers(0, 9))
     def write_the_rest(self, which):
-        """It goes to the file itself, which may be in a source folder by now."""
+        """Write the rest through the handle, even if the file is in a source folder by now."""
         half = list(self.unfinished)[which % len(self.unfinished)]
         whole = self.unfinished.pop(half)
         if self.disk.write_on(half, whole):
-            self.world.dropped[whole] = self.world.dropped.pop(half)
-            if half in self.world.removed:
-                self.world.removed.add(whole)
+            self.users.dropped[whole] = self.users.dropped.pop(half)
+            if half in self.users.removed:
+                self.users.removed.add(whole)
 
     @precondition(lambda self: self.ids(ended=True))
     @rule(which=st.integers(0, 9), name=st.sampled_from(NAMES))
@@ -104,15 +105,15 @@ class Studio(RuleBasedStateMachine):
     def take_back(self, name, end):
         path = os.path.join(INBOX, (name + end).encode())
         try:
-            self.world.removed.add(self.disk.read_file(path))
+            self.users.removed.add(self.disk.read_file(path))
         except FileNotFoundError:
             return
         self.disk.take(path)
 
     def ids(self, *, ended: bool) -> list[str]:
-        if self.house is None:
+        if self.simulated is None:
             return []
-        jobs = self.house.ledger.jobs.ended if ended else self.house.ledger.jobs.live
+        jobs = self.simulated.ledger.jobs.ended if ended else self.simulated.ledger.jobs.live
         # By arrival: ids have chance in them, and the same choices must lead to the same life.
         return sorted(jobs, key=lambda job_id: jobs[job_id].sequence)
 
@@ -120,13 +121,13 @@ class Studio(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def cancel(self, which):
         ids = self.ids(ended=False)
-        self.world.ask(self.disk, "cancel", ids[which % len(ids)])
+        self.users.ask(self.disk, "cancel", ids[which % len(ids)])
 
     @precondition(lambda self: self.ids(ended=True))
     @rule(which=st.integers(0, 9), verb=st.sampled_from(("retry", "rm")))
     def ask_for_an_ended_one(self, which, verb):
         ids = self.ids(ended=True)
-        self.world.ask(self.disk, verb, ids[which % len(ids)])
+        self.users.ask(self.disk, verb, ids[which % len(ids)])
 
     # -- the daemon and the mains ------------------------------------------------------------------------------------------
 
@@ -134,41 +135,41 @@ class Studio(RuleBasedStateMachine):
     def begin(self):
         self.start()
 
-    @precondition(lambda self: self.house is None)
+    @precondition(lambda self: self.simulated is None)
     @rule()
     def start(self):
-        self.house = House(self.disk, self.world)
-        self.house.start()
+        self.simulated = SimulatedDaemon(self.disk, self.users)
+        self.simulated.start()
 
-    @precondition(lambda self: self.house is not None)
+    @precondition(lambda self: self.simulated is not None)
     @rule(turns=st.integers(1, 6))
     def work(self, turns):
         for _ in range(turns):
-            self.house.turn()
+            self.simulated.turn()
 
     @rule(seconds=st.sampled_from((1.0, 12.0, 90.0)))
     def time_passes(self, seconds):
-        self.world.seconds += seconds
+        self.users.seconds += seconds
 
-    @precondition(lambda self: self.house is not None)
+    @precondition(lambda self: self.simulated is not None)
     @rule()
     def restart(self):
-        """Stopped and started again, as for an update: no attempt is lost, nothing is left to be recovered."""
-        attempts = {job.job_id: job.attempts for job in self.house.ledger.jobs.live.values()}
-        running = set(self.house.ledger.jobs.processing)
-        in_order = self.house.recovered
-        self.house.stop()
+        """Stop and start, as for an update: no attempt is lost, nothing is left to recover."""
+        attempts = {job.job_id: job.attempts for job in self.simulated.ledger.jobs.live.values()}
+        running = set(self.simulated.ledger.jobs.processing)
+        in_order = self.simulated.recovered
+        self.simulated.stop()
         self.start()
-        after = self.house.ledger.jobs
+        after = self.simulated.ledger.jobs
         # What a crash left is only mended with the first round.
         assert not (in_order and after.processing)
         for job in after.live.values() if in_order else ():
             assert job.attempts + (job.job_id in running) == attempts[job.job_id]
 
-    @precondition(lambda self: self.house is not None)
+    @precondition(lambda self: self.simulated is not None)
     @rule(after=st.integers(1, 60), kind=st.sampled_from(("kill", "nothing", "some")), seed=st.integers(0, 99))
     def crash(self, after, kind, seed):
-        """So many operations from now, or after a few rounds if there are not as many."""
+        """Crash after this many operations, or after a few passes if there are fewer."""
         last = self.disk.operations + after
 
         def before(number: int, _name: str, _path: bytes) -> None:
@@ -179,9 +180,9 @@ class Studio(RuleBasedStateMachine):
         self.disk.before = before
         with contextlib.suppress(PowerLossError):
             for _ in range(4):
-                self.house.turn()
-        self.sound = kind == "kill" and (self.sound or self.house.recovered)
-        self.house = None
+                self.simulated.turn()
+        self.sound = kind == "kill" and (self.sound or self.simulated.recovered)
+        self.simulated = None
         left = self.disk
         if kind == "kill":
             self.disk = left.after_kill()
@@ -192,20 +193,20 @@ class Studio(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self):
-        check_kept(self.disk, self.world, places=2)
+        check_kept(self.disk, self.users, places=2)
 
     @invariant()
     def nothing_half_done_is_seen(self):
-        check_visible(self.disk, statuses=self.sound or (self.house is not None and self.house.recovered))
+        check_visible(self.disk, statuses=self.sound or (self.simulated is not None and self.simulated.recovered))
 
     def teardown(self):
-        if self.house is None:
+        if self.simulated is None:
             self.start()
-        self.house.rest()
-        check_ended(self.house, everything=False)
+        self.simulated.rest()
+        check_ended(self.simulated, everything=False)
 
 
-TestStudio = Studio.TestCase
+TestStudio = PowerFailures.TestCase
 TestStudio.settings = settings(
     max_examples=1000 if SOAK else 40,
     stateful_step_count=60 if SOAK else 25,

@@ -1,4 +1,4 @@
-"""Whatever the bytes, a sidecar is a spec or a plain refusal; and a spec that is written is read back as it was."""
+"""Any bytes give a spec or a clear refusal, and a written spec reads back unchanged."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What a worker leaves behind, honest, for tests to spoil; and the parts of a daemon from the unit tests."""
+"""A worker's valid result for tests to tamper with, and the parts of a daemon from the unit tests."""
 
 import hashlib
 import sys
@@ -15,7 +15,7 @@ LAYERS = {"Layer_1.png": b"far", "Layer_2.png": b"near"}
 
 
 def make_result(attempt: Path) -> Result:
-    """An honest result in an attempt folder, and the worker's word for it."""
+    """A valid result in an attempt folder, and the worker's report of it."""
     folder = attempt / "result"
     folder.mkdir(parents=True, exist_ok=True)
     layers = tuple(

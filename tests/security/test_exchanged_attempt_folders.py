@@ -1,4 +1,4 @@
-"""Whoever may write to the outbox exchanges an attempt's folder for a link while its worker starts: it writes nowhere else.
+"""An attempt's folder is swapped for a link while its worker starts: the worker writes nowhere else.
 
 The worker is told its folder by a path, and writes by it. So what it may write in must be the folder that the daemon made, and
 never what the path leads to by then.
@@ -16,7 +16,7 @@ from daemon.platform.sandbox.linux import missing
 from pipeline.image.source_file import open_source
 
 import results  # noqa: F401  isort: skip - finds the modules below
-from supervised import House  # isort: skip
+from supervised import SupervisedWorkers  # isort: skip
 from workers import recipe  # isort: skip
 from workers.driver import command  # isort: skip
 
@@ -37,12 +37,12 @@ def victim(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def supervised(tmp_path: Path) -> SupervisedWorkers:
     outbox = tmp_path / "outbox"
     outbox.mkdir()
-    house = House(outbox, RECIPE, policy=sandbox.policy(os.fsencode(outbox)))
-    house.supervisor._fs.publish_below(os.fsencode(outbox))
-    return house
+    supervised = SupervisedWorkers(outbox, RECIPE, policy=sandbox.policy(os.fsencode(outbox)))
+    supervised.supervisor._fs.publish_below(os.fsencode(outbox))
+    return supervised
 
 
 def names(folder: Path) -> list[str]:
@@ -50,43 +50,47 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("place", ["attempt", "attempt/tmp"])
-def test_a_link_in_the_place_of_a_workers_folder_starts_no_worker(house: House, victim: Path, place: str) -> None:
-    link = house.folder / place
+def test_a_link_in_the_place_of_a_workers_folder_starts_no_worker(
+    supervised: SupervisedWorkers, victim: Path, place: str
+) -> None:
+    link = supervised.folder / place
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(victim)
     with pytest.raises(NotADirectoryError, match="a link or a file is in the place of this folder"):
-        house.start(job=command(str(house.folder)))
-    assert house.supervisor.idle()
+        supervised.start(job=command(str(supervised.folder)))
+    assert supervised.supervisor.idle()
     assert names(victim) == ["tax.txt", "tmp"]
 
 
 @sandboxed
 @pytest.mark.parametrize("early", [False, True], ids=["with its job", "before its job"])
-def test_a_folder_exchanged_while_its_worker_starts_gives_no_right_elsewhere(house: House, victim: Path, early: bool) -> None:
-    attempt = house.folder / "attempt"
+def test_a_folder_exchanged_while_its_worker_starts_gives_no_right_elsewhere(
+    supervised: SupervisedWorkers, victim: Path, early: bool
+) -> None:
+    attempt = supervised.folder / "attempt"
     if early:
-        house.supervisor.prepare(os.fsencode(attempt))
+        supervised.supervisor.prepare(os.fsencode(attempt))
     else:
-        house.start(job=command(str(house.folder)))
+        supervised.start(job=command(str(supervised.folder)))
     # The process has been made, and is far from having read its command line.
-    attempt.rename(house.folder / "away")
+    attempt.rename(supervised.folder / "away")
     attempt.symlink_to(victim)
     if early:
-        house.loop(lambda: house.supervisor.warm_workers()[0].ready)
-        house.start(job=command(str(house.folder)))
-    house.end()
-    assert [stage for _job, stage, _fraction in house.progress] == ["EACCES"]
+        supervised.loop(lambda: supervised.supervisor.warm_workers()[0].ready)
+        supervised.start(job=command(str(supervised.folder)))
+    supervised.end()
+    assert [stage for _job, stage, _fraction in supervised.progress] == ["EACCES"]
     assert names(victim) == ["tax.txt", "tmp"]
 
 
 @sandboxed
-def test_a_worker_goes_on_in_its_folder_wherever_that_is_moved(house: House) -> None:
-    attempt = house.folder / "attempt"
-    house.start(job=command(str(house.folder)))
-    attempt.rename(house.folder / "away")
-    (house.folder / "away").rename(attempt)
-    house.end()
-    assert [stage for _job, stage, _fraction in house.progress] == ["written"]
+def test_a_worker_goes_on_in_its_folder_wherever_that_is_moved(supervised: SupervisedWorkers) -> None:
+    attempt = supervised.folder / "attempt"
+    supervised.start(job=command(str(supervised.folder)))
+    attempt.rename(supervised.folder / "away")
+    (supervised.folder / "away").rename(attempt)
+    supervised.end()
+    assert [stage for _job, stage, _fraction in supervised.progress] == ["written"]
     assert "planted" in names(attempt)
 
 

@@ -1,4 +1,4 @@
-"""Whoever may write to the inbox exchanges folders for links; nothing outside of the inbox is moved or read for that.
+"""Inbox folders are swapped for links: nothing outside the inbox is moved or read.
 
 The attacker has what every user of a shared inbox has: names in it are theirs to change at any moment.
 """
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Li
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two names exchange what they stand for, in one step."""
+    """Swap two names atomically."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), one)
@@ -46,7 +46,7 @@ def entry(path: Path) -> Entry:
 
 
 def twin(path: Path, like: Path) -> None:
-    """A file of the same name, length and time as somebody's."""
+    """A file with the same name, length and time as somebody else's."""
     path.write_bytes(b"x" * like.stat().st_size)
     os.utime(path, ns=(0, like.stat().st_mtime_ns))
 
@@ -79,7 +79,7 @@ def test_a_folder_exchanged_for_a_link_after_accepted_moves_nothing_of_others(sc
 
 
 def test_a_folder_exchanged_for_a_link_while_the_daemon_was_down_moves_nothing_of_others(scene, tmp_path):
-    """Also where the other file has the same name, length and time: its inode is another."""
+    """Even if the other file has the same name, length and time: its inode differs."""
     private = tmp_path / "private"
     private.mkdir()
     (private / "tax.jpg").write_bytes(b"nobody's business")
@@ -234,7 +234,7 @@ while sys.stdin.buffer.raw.read(1):
 
 
 class Exchanger:
-    """A process that exchanges two names while a `round` lasts; `times` counts."""
+    """A process that keeps swapping two names during a `round`; `times` counts the swaps."""
 
     def __init__(self, one: Path, other: Path, least: int) -> None:
         command = [sys.executable, "-I", "-S", "-c", _EXCHANGER, one, other, str(least)]
@@ -258,7 +258,7 @@ class Exchanger:
 
 
 def test_exchanges_during_claims_move_and_read_nothing_and_lose_no_job(scene, tmp_path):
-    """Each picture is claimed from a folder that is exchanged for a link all the time; what is behind the link looks the same."""
+    """Each picture is claimed while its folder is swapped for a link continuously; behind the link all looks the same."""
     private, folder, link = tmp_path / "private", scene.inbox / "x", tmp_path / "link"
     private.mkdir()
     folder.mkdir()
@@ -286,7 +286,7 @@ def test_exchanges_during_claims_move_and_read_nothing_and_lose_no_job(scene, tm
 
 
 def claim(scene: Scene, folder: Path, exchanger: Exchanger, number: int) -> None:
-    """Try until the picture is a job, at first against the exchanges, then without."""
+    """Retry until the picture is a job, at first while names are swapped, then without."""
     pair = preset_pair(folder, "photo.jpg")
 
     def try_it() -> bool:

@@ -1,4 +1,4 @@
-"""Whoever may write to the outbox exchanges folders in it for links; nothing outside is written, read or deleted for that."""
+"""Outbox folders are swapped for links: nothing outside the outbox is written, read or deleted."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import common
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Ended
 from daemon.errors import WorkerCrashed
 from daemon.fs import LocalFiles, remove_tree
@@ -33,7 +33,7 @@ def scene(tmp_path):
 
 @pytest.fixture
 def victim(tmp_path):
-    """A folder of somebody's that has all the names that a job's folder has."""
+    """A folder of another user that has all the names a job's folder has."""
     folder = tmp_path / "victim"
     for name in ("job.log", "status.json", "source/a.jpg", "result/Layer_1.png", "tmp/x"):
         path = folder / name
@@ -145,7 +145,7 @@ def test_a_status_that_a_folder_did_not_take_is_written_when_it_is_back(scene, v
 
 @on_linux
 def test_exchanges_during_writes_looks_and_removals_reach_nothing_outside(scene, victim, tmp_path):
-    """The folder of a job, and that of an attempt, are exchanged for links all the time while the daemon works in them."""
+    """The folders of a job and an attempt are swapped for links continuously while the daemon uses them."""
     (job,) = scene.pending("a")
     before = contents(victim)
     (tmp_path / "link").symlink_to(victim)
@@ -184,7 +184,7 @@ def test_exchanges_during_writes_looks_and_removals_reach_nothing_outside(scene,
 @on_linux
 @pytest.mark.parametrize("place", ["a", ".work"])
 def test_exchanges_while_a_result_is_published_and_a_start_recovers_reach_nothing_outside(scene, victim, tmp_path, place):
-    """`place`: the folder that is exchanged for a link all the time."""
+    """`place`: the folder that is swapped for a link continuously."""
     job = scene.processing("a")
     recovery = Recovery(scene.fs, scene.ledger, scene.outbox, scene.claims, scene.runs, "b")
     folder, link = scene.root / place, tmp_path / "link"

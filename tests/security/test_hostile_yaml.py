@@ -1,4 +1,4 @@
-"""YAML made to hold up, crash or deceive its reader is refused, with little work and a plain sentence.
+"""YAML designed to stall, crash or mislead its reader is refused, quickly and with a plain sentence.
 
 Work is counted, not timed: calls of Python and C functions while the bytes are read, which is the same on every machine.
 """
@@ -25,7 +25,7 @@ def full(pattern: bytes, head: bytes = b"") -> bytes:
 
 
 def calls(data: bytes) -> tuple[int, JobError]:
-    """How many calls it takes to refuse the bytes, and the refusal."""
+    """The number of calls it takes to refuse the bytes, and the refusal."""
     count = 0
 
     def tally(_frame, event, _argument):

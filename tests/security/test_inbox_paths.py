@@ -1,4 +1,4 @@
-"""No path below the inbox is walked: the inbox is opened by its path, and everything in it from there.
+"""No path below the inbox is resolved: the inbox is opened by its path, and everything in it from there.
 
 Whoever may write to the inbox may exchange a folder in it for a link at any moment, so a path through it is never to be trusted.
 A test of each place would miss the next one; this one reads every system call of the daemon, its workers and the verbs that look.
@@ -29,12 +29,12 @@ pytestmark = [
 
 
 def traced(log: Path) -> tuple[str, ...]:
-    """The start of a command line whose calls with paths are written to a file, all bytes as hexadecimal numbers."""
+    """The command prefix that logs all system calls with paths, with bytes in hexadecimal."""
     return (str(STRACE), "-f", "-qq", "-y", "-xx", "-s", "4096", "-o", str(log), "-e", "trace=%file", "-e", "signal=none")
 
 
 def below(log: Path, home: Path, inbox: Path) -> Iterator[str]:
-    """Every call in a log that walks a path below the inbox, from the root, the home or the inbox, without its numbers."""
+    """Every call in a log that resolves a path below the inbox, from the root, the home or the inbox."""
     root = os.fsencode(os.path.realpath(inbox))
     for line in log.read_text().splitlines():
         match = re.match(r"\d+ +(\w+)\((.*)", line)
@@ -61,7 +61,7 @@ def of_hex(text: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
-    """A first start, and one of each thing that can happen to what is dropped, under strace; then the end."""
+    """A first start, and one of everything that can happen to a drop, under strace; then the end."""
     with quick_folder(tmp_path_factory.mktemp("traced") / "home") as made:
         made.inbox.rmdir()
         made.start(before=traced(made.home / "calls"))
@@ -125,6 +125,6 @@ def test_a_verb_that_looks_into_the_inbox_itself_walks_no_path_below_it(running:
 
 
 def openings(log: Path, inbox: Path) -> int:
-    """How often the inbox itself was opened: a log that tells nothing of it proves nothing."""
+    """How often the inbox itself was opened: a log without that would prove nothing."""
     path = "".join(f"\\x{byte:02x}" for byte in os.fsencode(os.path.realpath(inbox)))
     return log.read_text().count(f'"{path}", O_')

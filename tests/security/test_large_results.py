@@ -1,4 +1,4 @@
-"""What a worker leaves may be very large; the daemon hears and does everything else meanwhile."""
+"""A worker's result may be very large; the daemon stays responsive meanwhile."""
 
 import errno
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.fs import LocalFiles, syncing_tree
-from daemon.fs.aside import LARGE
+from daemon.fs.background import LARGE
 from daemon.outbox import Outbox
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
@@ -19,7 +19,7 @@ from tests.acceptance.quick import QuickFolder, quick_folder
 
 @pytest.fixture
 def checking(tmp_path: Path):
-    """A daemon whose worker has left 18 GB, and is gone."""
+    """A daemon whose worker left 18 GB and has exited."""
     with quick_folder(tmp_path / "home") as folder:
         folder.start()
         folder.pair("huge.jpg", b"huge")
@@ -67,7 +67,7 @@ def test_a_great_many_files_are_removed_a_few_milliseconds_at_a_time(tmp_path: P
 
 
 class SlowDisk(LocalFiles):
-    """The real disk, on which to sync or to remove the large file takes until it is told to go on."""
+    """The real disk, on which syncing or removing the large file blocks until the test continues it."""
 
     def __init__(self) -> None:
         self.go = threading.Event()

@@ -1,4 +1,4 @@
-"""No path below the outbox is walked: the outbox is opened by its path, and everything in it from there, as in the inbox.
+"""No path below the outbox is resolved: the outbox is opened by its path, and everything in it from there.
 
 What a worker does is left out: it is told its folders by their paths, and its sandbox lets it write in its attempt folder alone.
 """
@@ -21,7 +21,7 @@ __all__ = ["pytestmark"]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
-    """Two lives of a daemon under strace: jobs that end in each way, a retry, a removal, a folder thrown away, a kill."""
+    """Two runs of a daemon under strace: jobs that end in each way, a retry, a removal, a trashed folder, a kill."""
     with quick_folder(tmp_path_factory.mktemp("traced") / "home") as made:
         made.inbox.rmdir()
         made.start(before=traced(made.home / "first"))
@@ -66,7 +66,7 @@ def end(made: QuickFolder, number: signal.Signals) -> None:
 
 
 def without_workers(log: Path) -> Path:
-    """The log without the processes that became a worker."""
+    """The log without the processes that became workers."""
     lines = log.read_text().splitlines()
     worker = "".join(f"\\x{byte:02x}" for byte in os.fsencode(WORKER))
     theirs = {line.split()[0] for line in lines if re.match(r"\d+ +execve\(", line) and worker in line}

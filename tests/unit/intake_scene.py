@@ -1,4 +1,4 @@
-"""An inbox in memory and a clock, to play intake's rules through without a file or a wait."""
+"""An in-memory inbox and a clock, to test intake's rules without files or waiting."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ MONDAY = 1_700_000_000 * 10**9
 
 
 class Scene:
-    """What producers do, and the loop of the service: look when something happened and when intake asked for it."""
+    """Producers, and the loop of the service: scans when something happened and when intake asked for it."""
 
     def __init__(self, *, network: bool = False, rules: Rules | None = None) -> None:
         self.now = 1000.0
@@ -19,6 +19,7 @@ class Scene:
         self.births: dict[bytes, float] = {}
         self.controls: dict[bytes, dict[bytes, Control]] = {}
         self.problems: dict[bytes, str] = {}
+        self.mtimes: dict[bytes, int] = {}
         self.hints: list[Hint] = []
         self.inodes = 0
         self.decision: Decision
@@ -26,7 +27,7 @@ class Scene:
         self.look()
 
     def put(self, name: str | bytes, *, folder: bytes = INBOX, how: str | None = None, **fields: object) -> Entry:
-        """A new file, or an existing one rewritten in place (same inode), seen when next looked at."""
+        """Add a file, or rewrite an existing one in place (same inode); the next scan sees it."""
         raw = name.encode() if isinstance(name, str) else name
         held = self.files.setdefault(folder, {})
         old = held.get(raw)
@@ -48,7 +49,7 @@ class Scene:
     def control(
         self, kind: str, *, folder: bytes = INBOX, images: tuple[str, ...] | None = None, problem: str | None = None
     ) -> None:
-        """A preset or batch file, as the shell hands it in."""
+        """A preset or batch file as the shell passes it."""
         name = b"_preset.yaml" if kind == "preset" else b"job.yaml"
         entry = self.put(name, folder=folder)
         self.controls.setdefault(folder, {})[name] = Control(kind, entry, images, problem)
@@ -58,7 +59,7 @@ class Scene:
         self.files[folder] = {n: e for n, e in self.files[folder].items() if n != raw}
 
     def look(self, looked: dict[bytes, frozenset[bytes]] | None = None) -> Decision:
-        """One look (full, or at these names) and the decision on it."""
+        """One scan (full, or of these names) and the decision that follows."""
         folders = tuple(
             Folder(
                 name,
@@ -67,6 +68,7 @@ class Scene:
                 self.births.get(name),
                 tuple(self.controls.get(name, {}).values()),
                 self.problems.get(name),
+                mtime_ns=self.mtimes.get(name),
             )
             for name, entries in self.files.items()
         )
@@ -86,7 +88,7 @@ class Scene:
         return ready
 
     def pass_time(self, seconds: float, until: Callable[[Decision], bool] = lambda _: False) -> float:
-        """Let time pass, looking whenever intake asked for it. Returns the seconds until `until` held, or all of them."""
+        """Let time pass, scanning whenever intake asked for it. Returns the seconds until `until` held, or all of them."""
         start, end = self.now, self.now + seconds
         while True:
             self.look({}) if self.hints else None
@@ -102,7 +104,7 @@ class Scene:
             self.look(dict(self.decision.look_at))
 
     def settle(self, seconds: float = 3.0) -> list[bytes]:
-        """Let things come to rest; the pictures that are ready then."""
+        """Let everything settle; returns the pictures that are ready then."""
         self.look()
         self.pass_time(seconds)
         return self.ready

@@ -1,4 +1,4 @@
-"""Records of imagined jobs, for the tests of journal, jobs and views."""
+"""Records of made-up jobs, for the tests of journal, jobs and views."""
 
 from daemon.contract.records import Accepted, ClaimedFile, Publishing
 from daemon.contract.spec import JobSpec
@@ -33,7 +33,7 @@ def publishing(job: str, attempt: str = "x") -> Publishing:
 
 
 def entries(*records, first: int = 1) -> list[Entry]:
-    """The records as the journal gives them, a second apart."""
+    """The records as journal entries, a second apart."""
     return [
         Entry(seq, seq, f"2026-01-31T12:{seq // 60:02}:{seq % 60:02}.000Z", record)
         for seq, record in enumerate(records, start=first)

@@ -1,4 +1,4 @@
-"""Picture files made on the spot, also of kinds Pillow reads but cannot write (16-bit colour)."""
+"""Picture files generated for tests, including kinds that Pillow reads but cannot write (16-bit colour)."""
 
 import io
 import os
@@ -13,7 +13,7 @@ SAMPLES = Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parent
 
 
 def landscape(height=40, width=60):
-    """uint8 (H, W, 3): a smooth picture in which every orientation can be told apart."""
+    """uint8 (H, W, 3): a smooth picture in which every orientation can be recognised."""
     y, x = np.mgrid[:height, :width]
     return np.dstack([x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1), (x + y) * 255 // (height + width)]).astype(
         np.uint8
@@ -68,7 +68,7 @@ def png16(samples, *, extra=b""):
 
 
 def png_header(width, height):
-    """A PNG that promises so many pixels and holds none."""
+    """A PNG that declares this many pixels and contains none."""
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 

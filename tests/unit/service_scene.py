@@ -1,4 +1,4 @@
-"""The daemon's parts in one process, on a real disk that can be told to fail: for what they do, without workers and waiting."""
+"""The daemon's parts in one process, on a real disk that can fail on request; without workers and waiting."""
 
 import errno
 import os
@@ -16,14 +16,14 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
 SETTINGS = {"MULTIPLANE_CONFIG": os.devnull}
 
 
 class Files(LocalFiles):
-    """The real disk; an operation fails while `failing` says so, for paths with these bytes in them."""
+    """The real disk; an operation on a path that contains these bytes fails while `failing` lists it."""
 
     def __init__(self) -> None:
         self.failing: dict[str, tuple[int, bytes]] = {}
@@ -66,12 +66,12 @@ class Files(LocalFiles):
         super().rmdir(path)
 
     def fill(self, operation: str, part: bytes = b"") -> None:
-        """From now on the disk has no room for it."""
+        """From now on the disk has no space for it."""
         self.failing[operation] = (errno.ENOSPC, part)
 
 
 class Workers:
-    """Stands where the supervisor does; its workers never say a word."""
+    """Replaces the supervisor; its workers never send anything."""
 
     def __init__(self) -> None:
         self.commands = []
@@ -89,31 +89,31 @@ class Workers:
         return True
 
 
-class Unheard:
-    """Stands where the wake-up does, and holds no descriptors."""
+class NoWakeup:
+    """Replaces the wake-up pipe, and holds no descriptors."""
 
     def ring(self) -> None:
         raise AssertionError("nothing is watched here")
 
 
-class WellWorld:
-    """A world in which nothing is ever wrong, so that every failure is the job's own."""
+class AlwaysHealthy:
+    """A `SystemHealth` that never finds anything wrong, so that every failure is the job's own."""
 
     def may_start(self) -> bool:
         return True
 
     def judge(self, _failure, *, ask: bool) -> None:
-        """It is the job's fault, whether a canary may be asked or not."""
+        """The job is at fault, whether or not a canary may be sent."""
 
-    def blame(self, _cause) -> None:
-        """Whatever is wrong passes at once."""
+    def pause_for(self, _cause) -> None:
+        """Do nothing: every cause passes at once."""
 
     def doubt_disk(self) -> None:
-        """The disk is well."""
+        """Do nothing: the disk works."""
 
 
 class Scene:
-    """One home, and the parts of its daemon, on a disk that can be told to fail or on the one that is given."""
+    """One home and the parts of its daemon, on a disk that can fail on request, or on the given one."""
 
     def __init__(self, home: Path, fs: LocalFiles | None = None) -> None:
         self.fs = fs or Files()
@@ -125,7 +125,9 @@ class Scene:
             make_folders(self.fs, folder)
         self.outbox = Outbox(self.fs, paths.outbox_bytes)
         self.outbox.prepare()
-        self.journal = Journal(self.fs, paths.journal_bytes, clock=lambda: NOW, version="1", boot_id="b")
+        #: The time that records get.
+        self.now_as_text = lambda: NOW
+        self.journal = Journal(self.fs, paths.journal_bytes, clock=lambda: self.now_as_text(), version="1", boot_id="b")
         self.journal.recover()
         self.jobs = Jobs()
         self.journal.begin(1, 1, [])
@@ -138,9 +140,9 @@ class Scene:
             Home(self.fs, self.settings, "b", self.journal, self.ledger, self.outbox, self.history),
             Machine(
                 selector=selectors.DefaultSelector(),
-                wakeup=Unheard(),
+                wakeup=NoWakeup(),
                 supervisor=self.workers,
-                world=self.make_world(),
+                system_health=self.make_system_health(),
                 inventory=ModelInventory(os.fspath(paths.models)),
                 program=lambda: 1,
                 inbox_is_local=lambda: True,
@@ -153,12 +155,12 @@ class Scene:
         self.trash_actions = parts.trash_actions
         self._now = 0.0
 
-    def make_world(self) -> object:
-        """What judges failures; here every failure is the job's own."""
-        return WellWorld()
+    def make_system_health(self) -> object:
+        """The judge of failures; here every failure is the job's own."""
+        return AlwaysHealthy()
 
     def pending(self, *job_ids: str, **accepted) -> list[Job]:
-        """Jobs whose picture and sidecar are in source/."""
+        """Add jobs whose picture and sidecar are in source/."""
         for job_id in job_ids:
             source = self.root / job_id / "source"
             source.mkdir(parents=True)
@@ -177,7 +179,7 @@ class Scene:
         return [self.jobs.live[job_id] for job_id in job_ids]
 
     def processing(self, job_id: str) -> Job:
-        """A job that a worker has."""
+        """Add a job that a worker has."""
         self.pending(job_id)
         attempt = self.outbox.new_attempt()
         process = Process(pid=1, created=0.0, boot_id="b", group=1, guardian_created=0.0)
@@ -190,5 +192,5 @@ class Scene:
         self.views.refresh(self._now)
 
     def status(self, job_id: str) -> str:
-        """What status.json says."""
+        """The content of status.json."""
         return (self.root / job_id / "status.json").read_text()

@@ -1,4 +1,4 @@
-"""`make bench` can run all there is: each benchmark has the function it calls."""
+"""`make bench` can run every benchmark: each has the function that it calls."""
 
 import ast
 from pathlib import Path

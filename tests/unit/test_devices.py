@@ -1,4 +1,4 @@
-"""Where models run: a graphics processor that is there and cannot be used is an error, and never the CPU without a word."""
+"""Where models run: a graphics processor that exists but cannot be used is an error; the CPU never replaces it silently."""
 
 import sys
 from types import SimpleNamespace
@@ -74,7 +74,7 @@ def test_a_machines_graphics_processor_is_known_without_torch(system, machine, f
 
 
 def torch(*, cuda: str | None) -> SimpleNamespace:
-    """A PyTorch of the kind, as it answers where it finds no graphics processor."""
+    """A PyTorch build of this kind, as it behaves where it finds no graphics processor."""
     return SimpleNamespace(
         version=SimpleNamespace(cuda=cuda),
         cuda=SimpleNamespace(is_available=lambda: False),

@@ -1,4 +1,4 @@
-"""The registry of output formats and depth sources: its words name one thing each, and its modules are where they should be."""
+"""The registry of output formats and depth sources: its words are unique, and its modules exist."""
 
 import importlib.util
 import re

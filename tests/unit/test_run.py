@@ -1,4 +1,4 @@
-"""The whole recipe on pictures of every kind: what is written gives the picture back, and is the same every time."""
+"""The whole recipe on pictures of every kind: the output recomposes to the picture, and is the same every time."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def layered(folder: Path, name: str, data: bytes, depth: bytes | None = None, th
 
 
 def error_of(result: Path, rgb: np.ndarray, alpha: np.ndarray | None = None) -> int:
-    """The largest difference of the written layers, put together by Pillow, from the picture."""
+    """The largest difference between the written layers, composited by Pillow, and the picture."""
     files = sorted(result.glob("Layer_*.png"), key=lambda path: int(path.name.split("_")[1]))
     canvas = Image.new("RGBA", rgb.shape[1::-1])
     for path in files:
@@ -163,7 +163,7 @@ def test_the_page_links_to_the_layered_file_that_was_written(tmp_path: Path) -> 
 @pytest.mark.parametrize("way", ["guessed", "given", "painted"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (40, 1200), (1200, 40), (3, 8000)])
 def test_a_strip_goes_through_the_whole_recipe(tmp_path: Path, shape: tuple[int, int], way: str) -> None:
-    """Guessed and given depth, painted or not, with the layered file, the page and the contact sheet."""
+    """With estimated and given depth, painted or not, with the layered file, the page and the contact sheet."""
     picture = grainy(*shape)
     height, width = shape
     y, x = np.mgrid[:height, :width]

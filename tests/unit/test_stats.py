@@ -22,7 +22,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 class Reading(LocalFiles):
-    """The real disk; remembers what was read."""
+    """The real disk; records what was read."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
@@ -32,7 +32,7 @@ class Reading(LocalFiles):
         return super().read(path, limit)
 
 
-class Story:
+class WrittenJournal:
     """A journal written at times of the test's choosing."""
 
     def __init__(self, folder: bytes) -> None:
@@ -63,11 +63,11 @@ class Story:
 
 
 @pytest.fixture
-def story(tmp_path) -> Story:
-    return Story(os.fsencode(tmp_path / "journal"))
+def story(tmp_path) -> WrittenJournal:
+    return WrittenJournal(os.fsencode(tmp_path / "journal"))
 
 
-def found(story: Story, *, days: int = 3, zone=UTC, fs=None) -> Stats:
+def found(story: WrittenJournal, *, days: int = 3, zone=UTC, fs=None) -> Stats:
     return stats(fs or LocalFiles(), story.folder, now=NOW, days=days, zone=zone)
 
 

@@ -1,4 +1,4 @@
-"""How the daemon is put together: every part is whole when it is made, and nobody reaches into another part to set something."""
+"""How the daemon is assembled: every part is complete when it is made, and none sets attributes of another."""
 
 import ast
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SET_FROM_OUTSIDE = {
 #: A default of these stands for the real thing. Anything else written in place, as `lambda: None`, may hide a forgotten wire.
 REAL = {
     "daemon/claiming/claims.py: lambda: datetime.now(UTC)",
-    "daemon/health/world.py: lambda: int(psutil.virtual_memory().available)",
+    "daemon/health/system_health.py: lambda: int(psutil.virtual_memory().available)",
     "daemon/running/warm_workers.py: lambda: int(psutil.virtual_memory().available)",
     "daemon/claiming/inbox_folders.py: lambda: True",  # a home's disk is local unless its owner says that it is not
     "daemon/claiming/moving.py: lambda: True",

@@ -1,4 +1,4 @@
-"""Jobs that took some time, for the tests of what is foretold."""
+"""Jobs with known durations, for the tests of the time estimate."""
 
 from daemon.contract.records import Accepted, ClaimedFile, Job, Publishing
 from daemon.contract.spec import JobSpec
@@ -6,7 +6,7 @@ from daemon.contract.status import Source
 
 
 def job(name="job", *, size=1_000_000, image="photo.jpg", seconds=None, timings=None, depth_picture=False, **wishes) -> Job:
-    """A job of a picture of so many bytes; with `seconds`, one that was completed in that time."""
+    """A job with a picture of this many bytes; with `seconds`, one that completed in that time."""
     files = [ClaimedFile(role="image", name=image, to=image, ino=1, size=size, mtime_ns=0)]
     if depth_picture:
         files.append(ClaimedFile(role="depth", name="photo.depth.png", to="photo.depth.png", ino=2, size=1, mtime_ns=0))

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.asking import ask
 from daemon.cli.common import Home, Json
 from daemon.cli.completion import job_ids
+from daemon.cli.sending_requests import ask
 
 _Argument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
 _SomeArgument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)

@@ -82,7 +82,7 @@ def _lines(finding: Finding) -> Text:
 
 
 def verdict(report: Report) -> Text:
-    """The last line."""
+    """The last line of the report: whether anything is wrong."""
     problems = sum(finding.grade == "problem" for finding in report.findings)
     if not problems:
         notes = any(finding.grade == "note" for finding in report.findings)

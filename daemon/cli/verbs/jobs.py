@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.looking import Looking
 from daemon.cli.render import cell, now, remark, state_cell
 from daemon.contract.status import ENDED, State, Status
 

@@ -68,8 +68,8 @@ def _if(wanted: bool, option: str) -> list[str]:
 def fetch_default_model(settings: Settings) -> None:
     """Fetch the default depth model if none is installed, or say in one line why that cannot be done now; the caller goes on.
 
-    For a person who starts here: without a model, a bare photo is cut by an estimate. The fetch is a process of its own, which
-    ends with this one.
+    This is for newcomers: without a model, depth is only estimated. The fetch is a process of its own, which ends with this
+    one.
 
     Raises:
         typer.Exit: the person pressed Ctrl-C.

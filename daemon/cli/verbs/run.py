@@ -8,7 +8,7 @@ import typer
 from loguru import logger
 
 from daemon.cli.common import Home, fs, settings_at
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.startup_refusal import explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.errors import Refusal
@@ -22,7 +22,7 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 
 def run(
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when everything that can be taken is done; exit 1 if a job failed.")
+        bool, typer.Option("--once", help="Process everything in the inbox that is ready, then stop; exit 1 if a job failed.")
     ] = False,
     no_model: Annotated[
         bool,

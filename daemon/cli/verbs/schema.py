@@ -33,9 +33,9 @@ class Which(StrEnum):
 
 
 def schema(
-    which: Annotated[Which, typer.Argument(help="Which file, or which verb's --json output.")] = Which.SIDECAR,
+    which: Annotated[Which, typer.Argument(help="Which file, or which command's --json output.")] = Which.SIDECAR,
 ) -> None:
-    """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a verb's --json."""
+    """Print the JSON Schema of the sidecar, of status.json, layer_manifest.json or daemon.json, or of a command's JSON."""
     if which is Which.SIDECAR:
         print_json(sidecar.schema())
         return

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_of
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import put, take_away
@@ -145,7 +145,7 @@ def restart(home: Home = None) -> None:
 
 @service.command()
 def status(home: Home = None, json: Json = False) -> None:
-    """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if it isn't."""
+    """Show whether the daemon is alive, since when, its last job and its next one; exit 3 if the daemon isn't alive."""
     found = look(settings_of(home), manager())
     if json:
         print_json(found)

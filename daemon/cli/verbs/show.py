@@ -11,12 +11,13 @@ from pydantic import TypeAdapter
 from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.looking import Looking
-from daemon.cli.render import how_far, local, now
+from daemon.cli.render import local, now, progress_text
 from daemon.clock import hour, written
-from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, SegmentStart, Started
+from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
 from daemon.jobs.resting import by_the_clock
 from daemon.journal import Entry
@@ -79,7 +80,7 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     """
     yield "job", status.job_id
     yield "picture", status.source.image if status.source else "unknown"
-    yield "state", " · ".join(filter(None, (status.state, how_far(status, halt))))
+    yield "state", " · ".join(filter(None, (status.state, progress_text(status, halt))))
     if halt:
         yield "", halt.sentence
     if status.attempts > 1:

@@ -45,7 +45,7 @@ def stats(
 
 
 def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
-    """The answer as parts that are printed one below the other, in `width` columns."""
+    """The statistics as blocks of text, printed one below the other, in `width` columns."""
     done = sum(day.completed for day in found.days)
     failed = sum(day.failed for day in found.days)
     total = Text.assemble((f"{done:,} completed", "green"), ", ", (f"{failed:,} failed", "red" if failed else ""))

@@ -14,9 +14,9 @@ from typing import Annotated, get_args
 import typer
 import yaml
 
-from daemon.cli.awaiting import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
+from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new

@@ -4,8 +4,8 @@ from rich import box
 from rich.table import Table
 
 from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import SnapshotReader
-from daemon.cli.looking import Looking
 from daemon.cli.render import now
 from daemon.outbox import Waiting
 

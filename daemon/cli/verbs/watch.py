@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
-from daemon.cli.looking import Looking
 from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
@@ -141,7 +141,7 @@ class Scenes:
 
 
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The scene in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
+    """The screen in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts: list[RenderableType] = [*_health(scene, at, width), Text()]

@@ -5,7 +5,7 @@ scripts from there, but may not fetch files: `live.js` for what changes, `histor
 begins with a dot because no job id does, so no job can take it, and because nobody needs to see it.
 """
 
-from daemon.outbox.gallery.feed import FOLDER, Gallery
+from daemon.outbox.gallery.gallery import FOLDER, Gallery
 from daemon.outbox.gallery.page import render
 
 __all__ = ["FOLDER", "Gallery", "render"]

@@ -81,18 +81,17 @@ function renderHealth() {
   const busiest = live?.jobs.find((job) => job.state === "processing" && job.fraction !== undefined);
   document.title = busiest && works() ? `${percent(busiest.fraction)} · Multiplane` : "Multiplane";
   const banner = $("banner");
-  const start = " Start it with `multiplane run`.";
   let text = null;
-  if (since !== null) text = `Multiplane hasn't responded since ${moment(since)}.${start}`;
-  else if (!live && Date.now() - state.opened > 1500) text = `Multiplane hasn't responded yet.${start}`;
-  else if (live?.problem) text = [live.problem, live.hint].filter(Boolean).join(/[.!?]$/.test(live.problem) ? " " : ". ");
-  else if (live?.state === "stopped") text = `Multiplane stopped at ${moment(Date.parse(live.alive_at))}.${start}`;
+  const problem = since === null && live?.problem;
+  if (since !== null) text = `Multiplane hasn't responded since ${moment(since)}.`;
+  else if (!live && Date.now() - state.opened > 1500) text = "Multiplane hasn't responded yet.";
+  else if (problem) text = [problem, live.hint].filter(Boolean).join(/[.!?]$/.test(problem) ? " " : ". ");
+  else if (live?.state === "stopped") text = `Multiplane stopped at ${moment(Date.parse(live.alive_at))}.`;
   banner.hidden = text === null;
   banner.classList.toggle("bad", live?.state === "refused");
   if (text !== null && banner.dataset.text !== text) {
     banner.dataset.text = text;
-    const ours = text.split("`");
-    banner.replaceChildren(...(live?.problem && since === null ? [held(text)] : ours.map((part, k) => (k % 2 ? make("code", "", part) : part))));
+    banner.replaceChildren(...(problem ? [held(text)] : [`${text} Start it with `, make("code", "", START), "."]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
   if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${live.fault}`);

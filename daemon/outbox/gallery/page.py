@@ -1,4 +1,4 @@
-"""The page itself: frame, style and script in one file, the same for every home at any time."""
+"""index.html: markup, styles and scripts in one file. It contains no data, so it is the same for every home."""
 
 import base64
 import hashlib
@@ -7,19 +7,24 @@ from importlib.resources import files
 
 from daemon.contract.registry import FORMATS
 from daemon.outbox.gallery.cards import inert
-from daemon.outbox.views import SILENT_SECONDS
+from daemon.outbox.status_files import SILENT_SECONDS
 
 _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 
 
-def render() -> str:
-    """The whole of index.html, made from the frame, style and scripts next to this file."""
+def render(start: str) -> str:
+    """The whole of index.html, made from the frame, style and scripts next to this file.
+
+    Args:
+        start: the command that starts the daemon.
+    """
     folder = files("daemon.outbox.gallery")
     frame, style, *scripts = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS))
     # In a block of their own, so that what the scripts share does not become part of the window.
     formats = f"const FORMATS = {inert([[each.word, each.label] for each in FORMATS])};\n"
     silent = f"const SILENT = {SILENT_SECONDS * 1000:.0f}; // ms without a word, after which the daemon is called silent\n"
-    script = '"use strict";\n{\n' + formats + silent + "".join(scripts) + "}\n"
+    command = f"const START = {inert(start)};\n"
+    script = '"use strict";\n{\n' + formats + silent + command + "".join(scripts) + "}\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {"STYLE": style, "SCRIPT": script, "SCRIPT_HASH": digest}
     return re.sub(r"\{\{([A-Z_]+)\}\}", lambda found: parts[found[1]], frame)

@@ -100,7 +100,7 @@ def is_our_droplet(info: bytes) -> bool:
 
 
 def sign_droplet(app: str) -> tuple[Step, ...]:
-    """The call that signs it again for this machine: a changed bundle with its old signature may not start."""
+    """The command that signs the droplet again on this machine: macOS may refuse a changed bundle with its old signature."""
     return (Step(("codesign", "--force", "--deep", "--sign", "-", app)),)
 
 

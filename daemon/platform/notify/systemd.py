@@ -27,7 +27,7 @@ class Notifier:
         self._told = float("-inf")
         self._ready = False
 
-    def went_round(self, now: float) -> None:
+    def loop_ran(self, now: float) -> None:
         """Report that the loop has completed a pass.
 
         The first report means that the start is over, later ones that the loop does not hang.

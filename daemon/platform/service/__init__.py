@@ -84,11 +84,11 @@ class Manager(Protocol):
     def steps(self, action: Action) -> tuple[Step, ...]:
         """The calls for an action. The file is written before `install`, and removed between `uninstall` and `forget`."""
 
-    def question(self) -> tuple[str, ...]:
-        """The call that succeeds if the manager knows the service, and prints its state."""
+    def status_argv(self) -> tuple[str, ...]:
+        """The command that succeeds if the manager knows the service, and prints its state."""
 
     def runs(self, answer: str) -> bool:
-        """Whether the answer to the question says that the service's process is running."""
+        """Whether the output of `status_argv` says that the service's process is running."""
 
 
 def manager() -> Manager:
@@ -127,13 +127,13 @@ def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.slee
             )
 
 
-def ask(question: Sequence[str]) -> str | None:
+def ask(status_argv: Sequence[str]) -> str | None:
     """The answer of the service manager; None if it does not know the service.
 
     Raises:
         Refusal: this system has no such service manager.
     """
-    status, said = _call(question)
+    status, said = _call(status_argv)
     return said if status == 0 else None
 
 

@@ -60,7 +60,7 @@ class Launchd:
         return plistlib.dumps(listed, sort_keys=False)
 
     def read(self, data: bytes) -> Installed:
-        """The content of an installed list; ValueError if it is not ours."""
+        """The content of an installed list; ValueError if Multiplane did not write it."""
         try:
             words = plistlib.loads(data)["ProgramArguments"]
             return Installed(home=words[words.index("--home") + 1], python=words[0])
@@ -92,12 +92,12 @@ class Launchd:
         }
         return actions[action]
 
-    def question(self) -> tuple[str, ...]:
-        """Prints state, pid and last exit code of a loaded service."""
+    def status_argv(self) -> tuple[str, ...]:
+        """The command that prints state, pid and last exit code of a loaded service."""
         return ("launchctl", "print", f"{self._domain}/{LABEL}")
 
     def runs(self, answer: str) -> bool:
-        """Looks for the line `state = running`."""
+        """Whether the answer contains the line `state = running`."""
         return re.search(r"^\s*state = running$", answer, re.MULTILINE) is not None
 
 

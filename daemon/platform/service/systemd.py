@@ -39,7 +39,7 @@ class Systemd:
         return ("\n".join(made[made.index("[Unit]") :]) + "\n").encode()
 
     def read(self, data: bytes) -> Installed:
-        """The content of an installed unit; ValueError if it is not ours."""
+        """The content of an installed unit; ValueError if Multiplane did not write it."""
         found = re.search(r"^ExecStart=(.*)$", data.decode(errors="replace"), re.MULTILINE)
         words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(found[1])] if found else []
         if "--home" not in words[:-1]:
@@ -61,12 +61,12 @@ class Systemd:
         }
         return actions[action]
 
-    def question(self) -> tuple[str, ...]:
-        """Prints the state of the unit as `Key=value` lines."""
+    def status_argv(self) -> tuple[str, ...]:
+        """The command that prints the state of the unit as `Key=value` lines."""
         return ("systemctl", "--user", "show", UNIT, "--property=ActiveState,SubState,MainPID,ExecMainStatus,UnitFileState")
 
     def runs(self, answer: str) -> bool:
-        """Looks at its ActiveState."""
+        """Whether the answer's ActiveState says that it runs."""
         return "ActiveState=active" in answer.splitlines()
 
 

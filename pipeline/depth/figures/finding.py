@@ -1,4 +1,4 @@
-"""Which things of a photo are figures on a ground, without a model: the best of several proposals, if it is good enough.
+"""Finds the figures in a photo without a model: picks the best of several proposals, if it is good enough.
 
 A proposal is judged by what figures have in common: they are large, stay clear of the sides of the picture, stand out, are in
 focus, and are found from more than one start. Where no proposal is good enough, no figure is seen.
@@ -164,7 +164,7 @@ def _overlap(a: Mask, b: Mask) -> float:
 
 
 def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
-    """Draw the outline anew on a larger picture of the same view, in a band around where it was."""
+    """Redraw the outline on a larger version of the picture, in a band around where it was."""
     shape = fine.shape[:2]
     rough = resize(mask.view(np.uint8), shape, cv2.INTER_LINEAR) > 0
     reach = 2 * max(2, round(BAND * max(shape))) + 1

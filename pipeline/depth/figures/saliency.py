@@ -1,4 +1,4 @@
-"""What stands out in a picture: by colour against all that runs on to the edge of the picture, and by being in focus.
+"""What stands out in a picture: by colour contrast to everything connected to its edge, and by being in focus.
 
 Both are weak evidence. `pipeline.depth.figures.finding` asks for more before it believes in a figure.
 """

@@ -1,4 +1,4 @@
-"""A small picture as a few hundred patches of one colour each, and how they lie beside one another."""
+"""A small picture as a few hundred patches of one colour each, and which of them are neighbours."""
 
 from dataclasses import dataclass
 

@@ -68,7 +68,7 @@ class Fill:
 
 
 class Filler:
-    """Fills the layers of one picture; holds what they share.
+    """Fills the layers of one picture, and keeps what all of them need.
 
     Args:
         photo: uint8 (H, W, 4), with an alpha of 255.
@@ -148,7 +148,7 @@ class Filler:
         return None if found is None else plate_of(found, share, grid)
 
     def detailed(self, fill: Fill) -> NDArray[np.bool_]:
-        """The pixels, bool (H, W), whose fill has more than its ground."""
+        """The pixels, bool (H, W), whose fill contains texture or copies, and not only the smooth ground."""
         there = self.grid.enlarge_mask(dilate_mask(fill.ground[:, :, 3] > 0, 3))
         if fill.plate is not None:
             share = dilate_mask(fill.plate.share > 0, 3)

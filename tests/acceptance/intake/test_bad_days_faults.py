@@ -1,4 +1,4 @@
-"""INTAKE's bad days of the machine: what can be named cannot be looked at, opened or moved. It waits, says why, and goes on."""
+"""When names in the inbox cannot be examined, opened or moved, they wait with a reason, and the daemon continues."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import until
 from tests.acceptance.quick import WORKER, QuickFolder, quick_folder
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 STRACE = shutil.which("strace")
 
@@ -35,30 +35,30 @@ def folder(tmp_path: Path) -> Iterator[QuickFolder]:
         yield made
 
 
-class StruckDisk(LocalFiles):
-    """The real disk; `strike(call, path)` is asked before every look and every move, and may act or raise."""
+class FaultyDisk(LocalFiles):
+    """The real disk; `inject_fault(call, path)` is called before every lstat, scan and move, and may act or raise."""
 
-    def __init__(self, strike: Callable[[str, bytes], None]) -> None:
+    def __init__(self, inject_fault: Callable[[str, bytes], None]) -> None:
         super().__init__()
-        self._strike = strike
+        self._inject_fault = inject_fault
 
     def hold(self, path: bytes) -> ByPath:
         return ByPath(self, path)
 
     def lstat(self, path: bytes) -> Stat:
-        self._strike("lstat", path)
+        self._inject_fault("lstat", path)
         return super().lstat(path)
 
     def rename(self, source: bytes, target: bytes) -> None:
-        self._strike("rename", source)
+        self._inject_fault("rename", source)
         super().rename(source, target)
 
 
-def run_once(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch, strike: Callable[[str, bytes], None]) -> int:
-    """The daemon in this process on a struck disk, until nothing is left that time would bring."""
+def run_once(folder: QuickFolder, monkeypatch: pytest.MonkeyPatch, inject_fault: Callable[[str, bytes], None]) -> int:
+    """Run the daemon in this process on a faulty disk, until nothing is left that waiting would change."""
     monkeypatch.setattr(service_module, "HEALTH_SECONDS", 0.2)
     settings = load(folder.home, folder.environment)
-    return assemble(settings, StruckDisk(strike), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
+    return assemble(settings, FaultyDisk(inject_fault), argv=(sys.executable, "-I", "-S", WORKER)).run(once=True)
 
 
 def test_a_file_swapped_for_a_link_between_look_and_claim_is_refused_and_never_opened(
@@ -122,13 +122,13 @@ def test_a_file_that_is_busy_stale_or_on_a_failing_disk_at_its_claim_waits_and_i
 ) -> None:
     struck: list[float] = []
 
-    def strike(found: str, path: bytes) -> None:
+    def inject_fault(found: str, path: bytes) -> None:
         if (found, path) == (call, folder.at("photo.jpg")) and (not struck or time.monotonic() < struck[0] + 0.4):
             struck.append(time.monotonic())
             raise OSError(code, os.strerror(code), path)
 
     folder.pair("photo.jpg")
-    assert run_once(folder, monkeypatch, strike) == 0
+    assert run_once(folder, monkeypatch, inject_fault) == 0
     assert struck
     assert [job["state"] for job in folder.of("photo.jpg")] == ["completed"]
     assert folder.source(folder.of("photo.jpg")[0]) == [b"photo.jpg", b"photo.jpg.yaml"]
@@ -136,7 +136,7 @@ def test_a_file_that_is_busy_stale_or_on_a_failing_disk_at_its_claim_waits_and_i
 
 @pytest.mark.skipif(STRACE is None, reason="strace is not installed")
 def test_a_picture_whose_stat_fails_with_estale_waits_visibly_and_is_taken_when_it_answers(folder: QuickFolder) -> None:
-    """The system's own answer, for every look at this one name, while a second picture goes its way."""
+    """The error is the system's own, for every lstat of this one name; a second picture is processed meanwhile."""
     inject = "inject=%%stat:error=ESTALE:when=1..8"
     tracing = (str(STRACE), "-f", "-qq", "-o", os.devnull, "-P", "stale.jpg", "-e", inject)
     if subprocess.run([*tracing, "true"], capture_output=True, check=False).returncode:
@@ -154,7 +154,7 @@ def test_a_picture_whose_stat_fails_with_estale_waits_visibly_and_is_taken_when_
 
 
 def test_without_free_descriptors_it_waits_and_goes_on_when_there_are_some(folder: QuickFolder) -> None:
-    """EMFILE: the limit of the running daemon is lowered to what it has open, and given back."""
+    """EMFILE: the limit of the running daemon is lowered to what it has open, and later restored."""
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system cannot change the limits of another process")
     folder.start()
@@ -173,7 +173,7 @@ def test_without_free_descriptors_it_waits_and_goes_on_when_there_are_some(folde
 
 
 def test_from_a_read_only_inbox_nothing_is_taken_twice_and_the_reason_shows(folder: QuickFolder) -> None:
-    """As root on a mount that becomes read-only, else by the rights of the folder."""
+    """As root: a mount that becomes read-only; otherwise: the permissions of the folder."""
     folder.pair("kept.jpg")
     if os.geteuid() == 0:
         mount = ["mount", "--bind", str(folder.inbox), str(folder.inbox)]
@@ -202,7 +202,7 @@ def test_from_a_read_only_inbox_nothing_is_taken_twice_and_the_reason_shows(fold
 
 
 def test_a_locked_file_is_named_and_taken_when_it_is_unlocked(folder: QuickFolder) -> None:
-    """The immutable attribute of Linux, which refuses a rename as the Mac's `uchg` does; that one's flag is in `test_scan`."""
+    """Uses the immutable attribute of Linux, which refuses a rename like `uchg` on a Mac; `test_scan` covers that flag."""
     folder.pair("locked.jpg")
     path = os.fsdecode(folder.at("locked.jpg"))
     if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:

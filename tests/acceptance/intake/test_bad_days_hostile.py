@@ -1,4 +1,4 @@
-"""INTAKE's hostile days, and those of a Mac as far as they can be had elsewhere. Whoever can push on the door gets no further."""
+"""Hostile drops, and the hazards of a Mac as far as they can be reproduced elsewhere: an attacker gains nothing."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ def test_job_folders_planted_in_the_outbox_are_nobodys_and_harm_nothing(running:
 
 
 def test_a_program_named_jpg_is_taken_as_a_picture_and_nothing_else(running: QuickFolder) -> None:
-    """Whether it is one is found out by a worker; the daemon never looks inside."""
+    """A worker finds out whether it is a picture; the daemon never reads its content."""
     running.pair("program.jpg", b"#!/bin/sh\ntouch /tmp/never\n")
     status = running.done("program.jpg")
     assert (running.job(status) / "source" / "program.jpg").stat().st_mode & 0o111 == 0
@@ -86,7 +86,7 @@ def test_a_program_named_jpg_is_taken_as_a_picture_and_nothing_else(running: Qui
 
 @pytest.mark.parametrize("path", [".state", "outbox/.work"])
 def test_the_folders_of_the_daemon_are_not_reached_through_a_batch_name(running: QuickFolder, path: str) -> None:
-    """`images:` of a batch takes names and globs, no paths."""
+    """`images:` of a batch accepts names and globs, not paths."""
     place = running.inbox / "sly"
     place.mkdir()
     (place / "job.yaml").write_text(f'images: ["../../{path}/*"]\n')

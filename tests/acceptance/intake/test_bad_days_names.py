@@ -1,4 +1,4 @@
-"""INTAKE's bad days of names and of order. Names are bytes."""
+"""Difficult names, and files that arrive in an unusual order. Names are bytes."""
 
 import os
 import shutil

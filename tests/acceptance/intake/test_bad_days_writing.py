@@ -1,4 +1,4 @@
-"""INTAKE's bad days of writing: whatever a writer does, a picture becomes one whole job, and says why while it waits."""
+"""However a writer behaves, a picture becomes one complete job, and shows a reason while it waits."""
 
 import json
 import mmap
@@ -20,7 +20,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
 
 
 def kept(running: QuickFolder, name: str, data: bytes) -> dict:
-    """The one completed job of a picture, whose original is these bytes."""
+    """The one completed job of a picture whose original has these bytes."""
     status = running.done(name)
     assert (running.job(status) / "source" / name).read_bytes() == data
     return status
@@ -60,7 +60,7 @@ def test_mtime_restored_at_the_end_or_in_1970_or_in_the_future(running: QuickFol
 
 
 def within_the_settle(base: str, write: Callable[[str], None]) -> str:
-    """Write a picture faster than it settles here; its name. Where the machine stalls meanwhile, again under another name."""
+    """Write a picture faster than it settles, and return its name. If the machine stalls, repeat under another name."""
     for number in range(20):
         name = f"{base}{number}.jpg"
         begin = time.monotonic()
@@ -209,7 +209,7 @@ def test_touches_of_attributes_alone_do_not_hold_it_up(running: QuickFolder) -> 
 
 
 def test_the_wall_clock_is_not_asked_whether_a_file_is_at_rest() -> None:
-    """A jump of the clock cannot be made here without harm to others; what could be harmed by one has no clock at all."""
+    """The test cannot set the machine's clock; instead it shows that the code that could be affected has no wall clock."""
     import ast
     import importlib.util
     import pkgutil

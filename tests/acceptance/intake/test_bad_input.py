@@ -1,4 +1,4 @@
-"""Bad input fails with the right code, a sentence and a hint; the originals are kept and the daemon goes on."""
+"""Bad input fails with the right code, a sentence and a hint; the originals are kept, and the daemon continues."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""A dropped folder with one job.yaml is a batch: its jobs share an id, and the folder goes when it is done."""
+"""A dropped folder with one job.yaml is a batch: its jobs share an id, and the folder is removed when it is done."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]
 
 
 def drop(folder: QuickFolder, name: str, *pictures: str, data: bytes = b"good", spec: bytes = b"num_layers: 5\n") -> Path:
-    """A folder made elsewhere on the disk and moved in whole, as Finder moves."""
+    """Make a folder elsewhere on the disk and move it in as a whole, as Finder does."""
     aside = folder.home / name
     aside.mkdir()
     for picture in pictures:
@@ -37,7 +37,7 @@ def drop(folder: QuickFolder, name: str, *pictures: str, data: bytes = b"good", 
 
 
 def jobs_of(folder: QuickFolder, *pictures: str) -> list[dict]:
-    """The jobs of these pictures, when all have ended."""
+    """The jobs of these pictures, once all have ended."""
     return [folder.ended(picture, 20) for picture in pictures]
 
 

@@ -13,14 +13,14 @@ from tests.acceptance.quick import QuickFolder, quick_folder
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[QuickFolder]:
-    """For what does not depend on the picture: a home of its own, a worker that is done at once, no running daemon."""
+    """A home with the quick worker and no running daemon, for tests that do not depend on the picture."""
     with quick_folder(tmp_path / "home") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def quickly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
-    """The same with a daemon that runs, for all of them."""
+    """The same with a running daemon that all tests share."""
     with quick_folder(tmp_path_factory.mktemp("quick") / "home") as made:
         made.start()
         yield made
@@ -149,7 +149,7 @@ def test_what_is_above_the_queues_limit_waits_in_the_inbox_and_says_so(quick: Qu
 
 
 def test_a_finder_alias_named_like_a_picture_fails_in_plain_words(running: HotFolder) -> None:
-    """The bytes an alias file begins with, as Finder writes it (bookmark data)."""
+    """Uses the first bytes of an alias file as Finder writes it (bookmark data)."""
     alias = b"book\0\0\0\0mark\0\0\0\0\x38\0\0\0\x38\0\0\0" + bytes(900)
     running.drop("alias.png", alias)
     status = running.ended("alias.png")

@@ -1,4 +1,4 @@
-"""The inbox goes away in every way there is, and comes back: no job fails for it, nothing is deleted, work goes on."""
+"""The inbox disappears in every possible way and comes back: no job fails, nothing is deleted, work resumes."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ def unmount(path: Path) -> None:
 
 
 class Scene:
-    """Pictures that wait, alone and as a pair still being downloaded, one that runs, and one that is done."""
+    """Waiting pictures (one alone, one still being downloaded), one running job, and one completed."""
 
     def __init__(self, folder: QuickFolder, word: str = "a") -> None:
         self.folder = folder
@@ -55,13 +55,13 @@ class Scene:
         return {job["source"]["image"]: job["state"] for job in self.folder.statuses() if job["source"]["image"] in mine}
 
     def check_away(self) -> None:
-        """Offline is said; nothing failed or was removed."""
+        """The daemon reports that it is offline; nothing failed or was removed."""
         until(lambda: self.folder.health()["state"] == "offline")
         assert self.folder.health()["problem"]
         assert self.states() == {self.done: "completed", self.running: "processing"}
 
     def check_back(self, *, waiting: bool = True) -> None:
-        """Work goes on where it was."""
+        """Work resumes where it was."""
         until(lambda: self.folder.health()["state"] == "running", 15)
         assert self.states() == {self.done: "completed", self.running: "processing"}
         assert self.folder.verb("cancel", self.folder.of(self.running)[0]["job_id"]).returncode == 0
@@ -101,7 +101,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
 
 
 def test_a_disk_of_its_own_mounted_at_the_inbox_and_unmounted(running: QuickFolder) -> None:
-    """Another file system: what is taken is carried over, with its times and attributes."""
+    """Another file system: files are copied over with their times and attributes."""
     folder = running
     mount("-t", "tmpfs", "none", str(folder.inbox))
     try:
@@ -172,7 +172,7 @@ def test_the_inbox_deleted_and_made_anew_by_a_person_is_the_inbox_again(running:
 def test_an_inbox_that_cannot_be_read_simulated_is_offline_with_the_reason_until_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
 ) -> None:
-    """Chmod 000 stops nobody who is root, so the refusal comes from `os.scandir`, as macOS gives it (EPERM)."""
+    """Mode 000 does not stop root, so `os.scandir` raises the error here, as macOS would (EPERM)."""
     from daemon.intake import Control
     from daemon.watch import MARKER, Watch
 
@@ -196,7 +196,7 @@ def test_an_inbox_that_cannot_be_read_simulated_is_offline_with_the_reason_until
 
 
 def test_events_that_the_system_lost_are_made_up_for_and_told_of(folder: QuickFolder) -> None:
-    """The kernel's own limit, lowered for the moment of the start; it holds for new watches alone."""
+    """Lowers the kernel's own limit during the start; it applies only to new watches."""
     limit = Path("/proc/sys/fs/inotify/max_queued_events")
     before = limit.read_text()
     try:
@@ -217,7 +217,7 @@ def test_events_that_the_system_lost_are_made_up_for_and_told_of(folder: QuickFo
 
 
 def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None:
-    """In this process, where its thread can be ended as an exception in it would end it."""
+    """Runs in this process, where the observer's thread can be ended as an exception would end it."""
     from daemon.intake import Control
     from daemon.watch import MARKER, Watch
 

@@ -1,4 +1,4 @@
-"""A file larger than is allowed is refused by its size: nobody waits while it is read, copied or hashed."""
+"""A file that is too large is refused by its size: nobody waits while it is read, copied or hashed."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Iterator[QuickFolder]:
 
 
 def huge(path: Path, size: int = _HUGE) -> None:
-    """A file with a hole of that size, renamed in whole."""
+    """A sparse file of that size, renamed in as a whole."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.truncate(size)
@@ -54,7 +54,7 @@ def test_a_huge_picture_is_refused_unread_and_kept_and_the_next_one_is_done(fold
 
 @pytest.fixture
 def space() -> None:
-    """A namespace of its own, to mount something in."""
+    """A mount namespace, to mount something in."""
     if shutil.which("unshare") is None or subprocess.run([*_SPACE, "true"], capture_output=True).returncode != 0:
         pytest.skip("no user namespace can be made here")
 

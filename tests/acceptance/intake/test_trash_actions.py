@@ -1,4 +1,4 @@
-"""A job's folder in the outbox: the Trash cancels or removes the job, Put Back is nothing, dragged back it is a new one."""
+"""Moving a job's folder: to the Trash cancels or removes the job, Put Back changes nothing, to the inbox is a new job."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickFolder]:
 
 @pytest.fixture
 def folder(shared: QuickFolder) -> Iterator[QuickFolder]:
-    """The one running daemon; what is still live in the end is cancelled."""
+    """The one running daemon; jobs that are still live at the end are cancelled."""
     yield shared
     live = [job_id for job_id, state in listed(shared).items() if state in ("pending", "processing")]
     if live:
@@ -31,19 +31,19 @@ def folder(shared: QuickFolder) -> Iterator[QuickFolder]:
 
 
 def trash(folder: QuickFolder, status: dict) -> Path:
-    """Move a job's folder away, as the Trash does."""
+    """Move a job's folder away, as moving it to the Trash does."""
     target = folder.home / "Trash"
     target.mkdir(exist_ok=True)
     return folder.job(status).rename(target / status["job_id"])
 
 
 def listed(folder: QuickFolder) -> dict[str, str]:
-    """What the journal knows: jobs and their states."""
+    """The jobs in the journal, and their states."""
     return {job["job_id"]: job["state"] for job in json.loads(folder.verb("jobs", "--json").stdout)}
 
 
 def running_job(folder: QuickFolder, name: str) -> dict:
-    """A job whose worker has read its picture: from then on it misses nothing that is moved away."""
+    """A job whose worker has read its picture and no longer needs its files."""
     folder.pair(name, b"hang")
     return until(lambda: [job for job in folder.of(name) if job["progress"]])[0]
 
@@ -120,7 +120,7 @@ def test_an_outbox_that_is_away_is_not_a_mass_deletion(folder: QuickFolder) -> N
 
 
 def test_jobs_without_their_marker_are_not_deleted(folder: QuickFolder) -> None:
-    """An outbox that lost everything: nothing is left that proves it."""
+    """An outbox that lost everything, including its marker."""
     folder.pair("marked.jpg")
     done = folder.done("marked.jpg")
     marker, aside = folder.outbox / ".multiplane", folder.home / "everything"

@@ -1,4 +1,4 @@
-"""The system has no observer left, or no watch, or a folder of the inbox is another file system: polled, told of, and mended.
+"""No observer or no watch is left, or an inbox folder is another file system: it is polled, reported and later repaired.
 
 The limits are the kernel's own, lowered for one daemon in a user namespace of its own; the mounts are real.
 """
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Iterator[QuickFolder]:
 
 
 def limited(what: str, count: int) -> Sequence[str]:
-    """The program before the daemon that leaves it so many."""
+    """The command prefix that lowers the limit to this number before the daemon starts."""
     return (*_SPACE, "sh", "-c", f'echo {count} > {_LIMIT.format(what)} && exec "$@"', "sh")
 
 

@@ -1,4 +1,4 @@
-"""Pictures that are opened, written and closed in several parts, by path: each is taken whole, or waits; none is taken in half.
+"""Pictures that are opened, written and closed several times, by path: each is taken complete, or waits.
 
 Scanners and converters do so, with pauses of 0.2 to 40 s. The sidecar comes before, between or after the parts, by rename or not.
 """
@@ -6,9 +6,11 @@ Scanners and converters do so, with pauses of 0.2 to 40 s. The sidecar comes bef
 import io
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -47,7 +49,7 @@ def content(name: str, parts: int) -> list[bytes]:
 
 
 def write(running: QuickFolder, name: str, parts: int, pause: float, order: str, how: str) -> None:
-    """What a scanner does, and whoever brings the sidecar."""
+    """Act as a scanner, and as whoever adds the sidecar."""
     for number, part in enumerate(content(name, parts)):
         if (order, number) == ("before", 0):
             bring_sidecar(running, name, how)
@@ -70,7 +72,7 @@ def bring_sidecar(running: QuickFolder, name: str, how: str) -> None:
 
 
 def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]]) -> None:
-    """Write them side by side."""
+    """Write them in parallel."""
     writers = [threading.Thread(target=write, args=(running, *case)) for case in cases]
     for writer in writers:
         writer.start()
@@ -79,7 +81,7 @@ def write_all(running: QuickFolder, cases: list[tuple[str, int, float, str, str]
 
 
 def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], seconds: float) -> list[str]:
-    """The pictures that did not become one whole job each, within so many seconds."""
+    """The pictures that did not become one complete job each within that many seconds."""
     wrong = ["not looked yet"]
     deadline = time.monotonic() + seconds * SLOWEST
     while wrong and time.monotonic() < deadline:
@@ -90,7 +92,7 @@ def halves(running: QuickFolder, cases: list[tuple[str, int, float, str, str]], 
 
 
 def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: int) -> str | None:
-    """Why a picture is not one whole job, or none."""
+    """Why a picture is not exactly one complete job; None if it is."""
     jobs = [status for status in statuses if status["source"]["image"] == name]
     states = [job["state"] for job in jobs]
     if states != ["completed"] or os.path.exists(running.at(name)):
@@ -100,7 +102,7 @@ def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: 
 
 
 def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
-    """Every order with every pause and number of parts; the kinds of pictures take turns."""
+    """Every order with every pause and number of parts; the file formats alternate."""
     table = zip(itertools.product(parts, pauses, ORDERS), itertools.cycle(KINDS), strict=False)
     return [
         (f"{order}-{how}-{number}x{pause}.{kind}", number, pause, order, how) for (number, pause, (order, how)), kind in table
@@ -119,6 +121,38 @@ def test_a_picture_without_its_end_is_not_taken_until_it_comes(running: QuickFol
     with open(running.at(name), "ab") as file:
         file.write(second)
     assert halves(running, [(name, 2, 0.0, "before", "plain")], 30) == []
+
+
+#: Runs the daemon's program in this process with the wall clock set wrong, before anything reads it.
+SET_WRONG = """
+import datetime, runpy, sys, time
+from daemon import clock
+seconds, moment, wrong = time.time, clock.now, float(sys.argv[1])
+time.time = lambda: seconds() + wrong
+clock.now = lambda: clock.rfc3339(datetime.datetime.fromisoformat(moment()) + datetime.timedelta(seconds=wrong))
+sys.argv = sys.argv[4:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("wrong", [-300, 300])
+def test_a_share_whose_clock_differs_from_ours_takes_no_end_away(tmp_path: Path, wrong: int) -> None:
+    """The daemon's clock is set wrong, and so is that of the files, as it sees them."""
+    whole = PICTURES["jpg"]
+    unknown = b"torn begin", b" end"
+    with quick_folder(tmp_path / "home", MULTIPLANE_INTAKE__SETTLE_SECONDS="2") as folder:
+        folder.options = ("--real-settling",)
+        folder.start((sys.executable, "-c", SET_WRONG, str(wrong)))
+        for name, first in (("known.jpg", whole[: len(whole) // 2]), ("unknown.jpg", unknown[0])):
+            folder.write(name, first)
+            folder.write(f"{name}.yaml")
+        for name, second in (("known.jpg", whole[len(whole) // 2 :]), ("unknown.jpg", unknown[1])):
+            folder.waits(name, "its end is missing; waiting for the rest", 40)
+            with open(folder.at(name), "ab") as file:
+                file.write(second)
+        for name, data in (("known.jpg", whole), ("unknown.jpg", b"".join(unknown))):
+            status = folder.done(name, 60)
+            assert (folder.job(status) / "source" / name).read_bytes() == data
 
 
 @pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")

@@ -1,4 +1,4 @@
-"""The daemon as `multiplane run` starts it, with the quick worker and with shorter pauses where no setting has them.
+"""The daemon as `multiplane run` starts it, with the quick worker, and with shorter pauses where no setting exists.
 
 Usage: quick_daemon.py HOME [--real-worker] [--real-settling] [--once]
 """

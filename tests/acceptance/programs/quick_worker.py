@@ -1,4 +1,4 @@
-"""A worker that speaks the protocol and makes a small result at once; it needs nothing but the standard library.
+"""A worker that speaks the protocol and writes a small result at once; uses only the standard library.
 
 A picture's first word says what happens: `hang` waits until it is told to stop, `torn` is cut off while its last word is
 not `end`, `huge` gives a result of many gigabytes that take no room, with a wrong checksum; any other is done.
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def image_bytes(text: str) -> bytes:
-    r"""The name on disk of what `daemon.contract.names` wrote as text: ``\xNN`` is a byte, a doubled backslash is one."""
+    r"""The file name for a text from `daemon.contract.names`: ``\xNN`` is a byte, a doubled backslash is one backslash."""
     return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes([int(m[1], 16)]) if m[1] else b"\\", text.encode())
 
 

@@ -1,4 +1,4 @@
-"""A verb of the command line on a terminal of its own."""
+"""Runs a command in a pseudo-terminal."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """A verb with a terminal of its own, so wide and high."""
+    """A command in a pseudo-terminal of a given size."""
 
     def __init__(self, folder: HotFolder, *arguments: str, columns: int, lines: int = 30) -> None:
         self.ours, theirs = pty.openpty()
@@ -41,7 +41,7 @@ class Terminal:
         self.said = ""
 
     def read(self, seconds: float = 0.2) -> str:
-        """What was printed until now."""
+        """What has been printed so far."""
         while select.select([self.ours], [], [], seconds)[0]:
             try:
                 data = os.read(self.ours, 1 << 16)
@@ -53,7 +53,7 @@ class Terminal:
         return self.said
 
     def end(self) -> int:
-        """Wait for the verb to end by itself; returns its exit status."""
+        """Wait until the command ends by itself, and return its exit status."""
         until(lambda: (self.read(), self.process.poll() is not None)[1])
         self.read()
         os.close(self.ours)

@@ -1,4 +1,4 @@
-"""Real depth from the first drop: the default model is fetched on the way to the first photo, and nothing waits for it in vain.
+"""The default depth model is fetched before the first photo is processed, and nothing waits for it longer than it should.
 
 The real command line and the real client of the hub, against a hub on this machine that serves the files of the default model
 under their real names, with random weights. A list of models of the user's own knows their sizes and hashes.
@@ -34,20 +34,20 @@ REPO, COMMIT = str(SHIPPED.repo), str(SHIPPED.revision)
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> dict[str, bytes]:
-    """What the hub has of the model."""
+    """The model's files as the hub has them."""
     return depth_models.tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
 def hub(published) -> Iterator[Hub]:
-    """A hub that has the model at the commit that is listed."""
+    """A hub that has the model at the listed commit."""
     with Hub({REPO: dict(published)}, commit=COMMIT) as served:
         yield served
 
 
 @pytest.fixture
 def newcomer(folder: HotFolder, hub: Hub, published, tmp_path, monkeypatch) -> HotFolder:
-    """A home of somebody who has no model yet, and who has one folder of models for all homes."""
+    """A home without any model; its user has one models folder for all homes."""
     for name in ("MULTIPLANE_FOLDERS__MODELS", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "XDG_DATA_HOME", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
     entry = SHIPPED.model_dump(exclude_none=True) | {
@@ -65,7 +65,7 @@ def newcomer(folder: HotFolder, hub: Hub, published, tmp_path, monkeypatch) -> H
 
 
 def models_of(home: HotFolder) -> Path:
-    """The folder of models that a home uses."""
+    """The models folder that a home uses."""
     listed = json.loads(home.run("models", "list", "--json").stdout)
     return Path(next(each["folder"] for each in listed if each["name"] == NAME)).parent
 
@@ -75,7 +75,7 @@ def is_installed(home: HotFolder) -> bool:
 
 
 def sentences(said: str, name: str = "model") -> list[str]:
-    """The lines of a terminal that speak of the model, as a person sees them when it is wide enough."""
+    """The lines of a terminal that mention the model, unwrapped."""
     return [line for line in plain(said) if name in line and "Asking" not in line]
 
 
@@ -93,7 +93,7 @@ def manifest(home: HotFolder, image: str) -> dict:
 
 
 class Clone:
-    """A fresh clone, as far as `make demo` needs one; its set-up is done."""
+    """A fresh git clone, as far as `make demo` needs one, with its setup done."""
 
     def __init__(self, home: HotFolder) -> None:
         self.home = home
@@ -155,6 +155,14 @@ def test_make_demo_without_a_hub_estimates_and_ends_well(clone: Clone) -> None:
     assert manifest(clone.home, "coffee.png")["depth"]["source"] == "heuristic"
 
 
+def test_make_demo_without_its_preset_says_how_to_get_it_back(clone: Clone) -> None:
+    shutil.rmtree(clone.home.inbox / "photo in 4 layers")
+    done = clone.make("demo", "MODEL=none")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"The folder {clone.home.inbox / 'photo in 4 layers'} is missing. Get it back: git checkout -- inbox" in done.stderr
+
+
 def test_make_leaves_the_model_out_where_it_is_told_to_and_nowhere_by_a_misspelling(clone: Clone) -> None:
     for target in ("demo", "run"):
         assert clone.make("-n", target, "MODEL=none").stdout.rstrip().endswith(" --no-model")
@@ -189,7 +197,7 @@ def test_a_run_on_a_terminal_fetches_with_a_bar_and_a_run_elsewhere_does_not(new
 
 
 def closed_address() -> str:
-    """An address of this machine at which nobody listens."""
+    """A local address at which nothing listens."""
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{made.getsockname()[1]}"
@@ -216,15 +224,15 @@ def silent(home: HotFolder, hub: Hub) -> None:
 
 
 def dripping(home: HotFolder, hub: Hub) -> None:
-    """It would take ten minutes to say what it has, and is never silent for long."""
+    """A hub that takes ten minutes to answer, but never pauses for long."""
     hub.drips["api"] = (1, 1.0)
 
 
-def captive(home: HotFolder, hub: Hub) -> None:
+def captive_portal(home: HotFolder, hub: Hub) -> None:
     hub.portal = "page"
 
 
-def captive_later(home: HotFolder, hub: Hub) -> None:
+def captive_portal_later(home: HotFolder, hub: Hub) -> None:
     hub.portal = "file"
 
 
@@ -245,8 +253,8 @@ def other_commit(home: HotFolder, hub: Hub) -> None:
         (broken, "HTTP 500"),
         (silent, "did not answer within 5 s"),
         (dripping, "did not answer within 5 s"),
-        (captive, "the log-in page of this network"),
-        (captive_later, "the log-in page of this network"),
+        (captive_portal, "the log-in page of this network"),
+        (captive_portal_later, "the log-in page of this network"),
         (other_weights, "another model.safetensors"),
         (other_commit, "no depth-anything/Depth-Anything-V2-Small-hf at revision"),
     ],
@@ -263,7 +271,7 @@ def test_whatever_the_hub_does_one_line_tells_it_and_work_goes_on(newcomer: HotF
 
 
 def type_elsewhere(home: HotFolder, command: str) -> None:
-    """Run a printed command in a terminal that knows of nothing but the hub, in another folder."""
+    """Run a printed command in another folder, in a terminal whose environment only names the hub."""
     environ = {"PATH": "/usr/bin:/bin"} | {name: home.settings[name] for name in ("HOME", "HF_ENDPOINT", "NO_PROXY")}
     done = subprocess.run(["sh", "-c", command], cwd="/", env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -312,7 +320,7 @@ def test_a_hub_that_is_too_slow_is_given_up_and_the_next_run_goes_on_with_what_c
 
 
 def stalled_fetch(home: HotFolder, hub: Hub) -> tuple[Terminal, psutil.Process]:
-    """A run whose fetch has got half of the weights and waits for more; the terminal, and the process that fetches."""
+    """A run whose fetch has half of the weights and waits for more: the terminal, and the fetching process."""
     hub.stalls["model.safetensors"] = 100_000
     terminal = Terminal(home, "run", "--once", columns=400)
     assert hub.stalled.wait(60)
@@ -322,7 +330,7 @@ def stalled_fetch(home: HotFolder, hub: Hub) -> tuple[Terminal, psutil.Process]:
 
 
 def goes_on(home: HotFolder, hub: Hub) -> None:
-    """The next run asks for the rest alone, and has the model."""
+    """The next run requests only the rest, and then has the model."""
     hub.stalls.clear()
     hub.asked.clear()
     assert run_on_terminal(home)[0] == 0
@@ -359,7 +367,7 @@ def test_a_fetch_that_is_killed_lets_the_run_go_on(newcomer: HotFolder, hub: Hub
 
 
 class SmallDisk:
-    """A disk of its own, so large."""
+    """A mounted disk of this size."""
 
     def __init__(self, place: Path, size: int) -> None:
         self.place = place
@@ -369,7 +377,7 @@ class SmallDisk:
             pytest.skip("no disk can be mounted here")
 
     def fill(self) -> None:
-        """Take all room, to the last page."""
+        """Fill the disk to the last page."""
         with (self.place / "filler").open("ab", buffering=0) as file:
             try:
                 while file.write(bytes(1 << 12)):
@@ -421,7 +429,7 @@ def test_a_home_that_has_a_daemon_is_not_fetched_for_again(newcomer: HotFolder, 
 
 
 def test_installing_the_service_fetches_the_model_on_no_terminal_as_well(newcomer: HotFolder, hub: Hub, tmp_path) -> None:
-    """With a service manager that refuses everything, so that nothing is installed on this machine."""
+    """The service manager refuses everything, so that nothing is installed on this machine."""
     for name in ("systemctl", "launchctl"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / name).chmod(0o755)

@@ -1,4 +1,4 @@
-"""The technician's verbs on a terminal: they fit it, leave it as it was, and answer programs by a schema."""
+"""Commands in a terminal: their output fits, they restore the terminal, and they answer programs according to a schema."""
 
 import json
 import re
@@ -24,7 +24,7 @@ HOSTILE = "[red]x\x1b[2J\u202egnp.png"
 
 @pytest.fixture(scope="module")
 def used(running: HotFolder) -> HotFolder:
-    """A home with jobs that went well and badly, and something that waits, under names from hell."""
+    """A home with completed and failed jobs, something that waits, and very difficult names."""
     running.drop("holiday.png", picture())
     running.drop("text.jpg", b"not a picture " * 500)
     (running.inbox / HOSTILE).write_bytes(picture())

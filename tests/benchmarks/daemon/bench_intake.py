@@ -1,4 +1,4 @@
-"""What looking at an inbox costs: a full look with its decision against bare scandir and lstat, in one run.
+"""The cost of scanning an inbox: a full scan with its decision, compared with bare scandir and lstat, in one run.
 
 Run: .venv/bin/python tests/benchmarks/daemon/bench_intake.py [files …]. Bar: unchanged files ≤ 1.5 times bare scandir + lstat.
 """

@@ -1,4 +1,4 @@
-"""How far the remaining time in status.json is to be trusted: thirty jobs of mixed sizes and layers through the daemon.
+"""How reliable the remaining time in status.json is: thirty jobs of mixed sizes and layers through the daemon.
 
 Pictures of 3 to 12 megapixels: status.json is written twice a second, so of a job of a second or two it cannot say much.
 At the first status after a third of a job's time, what it says is compared with what the job then still took.
@@ -41,7 +41,7 @@ def watch(home: HotFolder, count: int) -> dict[str, list[tuple[float, float | No
 
 
 def error(rows: list[tuple[float, float | None]]) -> float | None:
-    """The relative error at the first word after a third; none if there was none before the job was over."""
+    """The relative error of the first estimate after a third; None if there was none before the job ended."""
     begin, end = rows[0][0], rows[-1][0]
     for at, left in rows[:-1]:
         if at - begin >= (end - begin) / 3:

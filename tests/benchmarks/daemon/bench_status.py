@@ -1,4 +1,4 @@
-"""How long after `accepted` a job's status.json is on the disk, beside a worker that never says a word.
+"""How long after `accepted` a job's status.json is on the disk, while a worker runs that never sends anything.
 
 Both moments are seen from outside, by polling the journal and the outbox. Run: python -m tests.benchmarks status
 """

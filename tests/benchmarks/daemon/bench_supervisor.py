@@ -1,4 +1,4 @@
-"""What a process for each job costs: guardian, spawn, imports, and what a spare saves. Prints medians in milliseconds.
+"""The cost of a process for each job: guardian, spawn, imports, and what a warm worker saves. Prints milliseconds.
 
 Run: python -m tests.benchmarks.daemon.bench_supervisor [ROUNDS]
 """
@@ -120,7 +120,7 @@ class Watch:
         self.seen: dict[type, float] = {}
 
     def on_progress(self, *_told: object) -> None:
-        """Its time is that of the event, taken elsewhere."""
+        """Do nothing: the time is taken from the event."""
 
     def on_end(self, *_told: object) -> None:
         self.ended += 1
@@ -158,7 +158,7 @@ class Watch:
 
 
 def stamp_events(watches: list[Watch]) -> None:
-    """Note when each event is heard."""
+    """Record when each event arrives."""
     hear = Attempt._hear
 
     def stamped(self: Attempt, event: object) -> None:

@@ -27,7 +27,7 @@ from daemon.contract.messages import JobCommand, Limits
 from daemon.contract.spec import JobSpec
 from tests.acceptance.home import HotFolder, picture, until
 from tests.benchmarks.daemon.bench_supervisor import cold_job
-from tests.benchmarks.pictures import bench_depth
+from tests.benchmarks.depth import bench_depth
 
 #: 0.3 megapixels.
 WIDTH, HEIGHT = 640, 480

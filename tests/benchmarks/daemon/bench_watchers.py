@@ -39,7 +39,7 @@ class Drop:
     starts: int = 0
 
     def told(self, prefix: str) -> str:
-        """The times of the files whose names begin so, in words."""
+        """The handling times of the files whose names begin with this, as text."""
         names = [name for name in self.dropped if name.startswith(prefix)]
         times = sorted(self.handled[name] - self.dropped[name] for name in names if name in self.handled)
         if not times:

@@ -1,4 +1,4 @@
-"""The running daemon beside its jobs, for benchmarks: a home whose worker never becomes ready, so that claims are measured."""
+"""A running daemon for benchmarks: its worker never becomes ready, so that only claims are measured."""
 
 import json
 import os

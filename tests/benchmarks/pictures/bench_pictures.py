@@ -26,7 +26,7 @@ from pipeline.export.format import Pictures
 from pipeline.export.result import format_task, page_tasks, png_tasks, write
 from pipeline.image import decode, png
 from pipeline.layers.layering import layer_picture
-from tests.benchmarks.pictures import plain
+from tests.benchmarks.pictures import baseline
 
 SAMPLE = (
     Path(os.environ.get("SAMPLE_PICTURES", Path(__file__).resolve().parents[4] / "shared" / "samples"))
@@ -137,7 +137,7 @@ def _compare(folder: Path) -> None:
         "floor": lambda: floor(folder, "12", pictures),
         "psd": lambda: _afresh(into / "layers.psd", lambda: write(into, [format_task("psd", pictures)], **_QUIET)),
         "pages": lambda: write(into, page_tasks(pictures, []), **_QUIET),
-        "plain": lambda: plain.layers_of(folder / "12.jpg", folder / "12.depth.png", into, LAYERS),
+        "plain": lambda: baseline.layers_of(folder / "12.jpg", folder / "12.depth.png", into, LAYERS),
     }
     best = dict.fromkeys(ways, float("inf"))
     rows: list[dict[str, float]] = []

@@ -1,4 +1,4 @@
-"""A worker program that speaks the protocol and writes a small result at once. It needs the standard library alone.
+"""A worker program that speaks the protocol and writes a small result at once; uses only the standard library.
 
 A picture's first word says how: `good`; `slow` takes half a second; `crash` writes half a result and dies; `before PATH` and
 `after PATH` wait for a file to be there before the result is written, and after.

@@ -1,4 +1,4 @@
-"""The real daemon of a home, with the fast worker: what `multiplane run` does, without its terminal.
+"""The real daemon of a home with the fast worker: what `multiplane run` does, without a terminal.
 
 Usage: service.py HOME [--once] [--record FILE]. With `--record` every operation that changes something is written to the file
 as the name of the operation and its path, as they go through `daemon.fs`.
@@ -16,14 +16,14 @@ from daemon.fs import LocalFiles
 from daemon.journal import JournalError
 from daemon.service import assemble
 from daemon.settings import load
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fast_worker.py")
 EXIT_JOURNAL = 74
 
 
 class RecordedFiles(LocalFiles):
-    """The real disk, and a record of what is done to it."""
+    """The real disk, with a record of every operation."""
 
     def __init__(self, record: str) -> None:
         self._record = open(record, "ab", buffering=0)  # noqa: SIM115 - for the life of the process

@@ -1,4 +1,4 @@
-"""Changes to a program by its structure: a call left out, a test that always fails, two statements exchanged.
+"""Edits to the structure of a program: a call removed, a test that always fails, two statements swapped.
 
 An edit looks for its place in the syntax tree of one function, so it survives new names of variables, comments and line breaks.
 It must find exactly one place. Names are matched by their last parts: `sync` fits `self._fs.sync`, and `folder.sync_dir` only
@@ -16,14 +16,14 @@ _BLOCKS = ("body", "orelse", "finalbody")
 
 
 class NoPlaceError(Exception):
-    """An edit does not fit the program any more."""
+    """An edit no longer fits the program."""
 
 
 class Edit(Protocol):
     """One change to a function."""
 
     def places(self, scope: ast.AST) -> Iterator[Change]:
-        """The places in the function that fit; each is changed when it is called."""
+        """The places in the function that fit; calling one applies the edit there."""
         ...
 
 
@@ -64,7 +64,7 @@ def _find(tree: ast.Module, where: str) -> ast.AST:
 
 @dataclass(frozen=True)
 class Drop:
-    """Leave out the statement that only calls `what`, or assigns to it."""
+    """Remove the statement that only calls `what`, or assigns to it."""
 
     what: str
 
@@ -76,7 +76,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Move:
-    """Do the statement that calls `call` before the one that calls `before`."""
+    """Move the statement that calls `call` before the one that calls `before`."""
 
     call: str
     before: str
@@ -92,7 +92,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Insert:
-    """Do something more: before or after the innermost statement that mentions a name, or first of all."""
+    """Insert statements: before or after the innermost statement that mentions a name, or at the beginning."""
 
     code: str
     before: str | None = None
@@ -113,7 +113,7 @@ class Insert:
 
 @dataclass(frozen=True)
 class Instead:
-    """Do something else than the statement that calls `call`."""
+    """Replace the statement that calls `call`."""
 
     call: str
     code: str
@@ -126,7 +126,7 @@ class Instead:
 
 @dataclass(frozen=True)
 class Return:
-    """Return this at once."""
+    """Return this value immediately."""
 
     value: str
 
@@ -136,7 +136,7 @@ class Return:
 
 @dataclass(frozen=True)
 class RetryInHandler:
-    """When the statement that calls `call` has failed, do it once more."""
+    """If the statement that calls `call` fails, run it once more."""
 
     call: str
 
@@ -150,7 +150,7 @@ class RetryInHandler:
 
 @dataclass(frozen=True)
 class Judge:
-    """Let the `if` whose test mentions a name always come out the same way."""
+    """Make the `if` whose test mentions a name always go the same way."""
 
     name: str
     result: bool
@@ -177,7 +177,7 @@ def Always(name: str) -> Judge:  # noqa: N802 - reads as the other edits do
 
 @dataclass(frozen=True)
 class FallThrough:
-    """Do not leave the loop's round at the end of the `if` whose test mentions a name."""
+    """Continue the loop's body after the `if` whose test mentions a name, instead of leaving it."""
 
     name: str
 
@@ -189,7 +189,7 @@ class FallThrough:
 
 @dataclass(frozen=True)
 class Without:
-    """Take the operand that mentions a name out of an `and`, `or` or `|`."""
+    """Remove the operand that mentions a name from an `and`, `or` or `|`."""
 
     name: str
 
@@ -210,7 +210,7 @@ class Without:
 
 @dataclass(frozen=True)
 class Keyword:
-    """Call `call` with another value of a keyword."""
+    """Call `call` with another value for a keyword argument."""
 
     call: str
     name: str
@@ -226,7 +226,7 @@ class Keyword:
 
 @dataclass(frozen=True)
 class Replace:
-    """Write one expression in the place of another of the same structure."""
+    """Replace one expression by another."""
 
     old: str
     new: str
@@ -239,7 +239,7 @@ class Replace:
 
 
 def _statements(scope: ast.AST) -> Iterator[tuple[list[ast.stmt], int]]:
-    """Each statement in a function, as its block and its place in it."""
+    """Each statement in a function: its block and its index there."""
     for node in ast.walk(scope):
         for field in _BLOCKS:
             block = getattr(node, field, None)
@@ -248,7 +248,7 @@ def _statements(scope: ast.AST) -> Iterator[tuple[list[ast.stmt], int]]:
 
 
 def _expressions(scope: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
-    """Each expression, with where it stands: the node it belongs to, the field, and the place if that is a list."""
+    """Each expression and where it is: its parent node, the field, and the index if that is a list."""
     for parent in ast.walk(scope):
         for field, value in ast.iter_fields(parent):
             if isinstance(value, ast.expr):
@@ -258,7 +258,7 @@ def _expressions(scope: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast
 
 
 def _fits(node: ast.AST, name: str) -> bool:
-    """Whether this is the name, or something that ends with it."""
+    """Whether this is the name, or ends with it."""
     if not isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
         return False
     if isinstance(node, ast.Subscript):
@@ -272,13 +272,13 @@ def _mentions(node: ast.AST, name: str) -> bool:
 
 
 def _own_mentions(statement: ast.stmt, name: str) -> bool:
-    """Whether a statement mentions a name outside of the statements in it."""
+    """Whether a statement mentions a name outside its nested statements."""
     children = (child for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt | ast.ExceptHandler))
     return any(_mentions(child, name) for child in children)
 
 
 def _calls(statement: ast.stmt, name: str) -> bool:
-    """Whether all that a statement does is to call this."""
+    """Whether a statement does nothing but call this."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     if isinstance(value, ast.Await | ast.YieldFrom | ast.Yield):
         value = value.value

@@ -49,7 +49,7 @@ def _read(file: str) -> str:
 
 
 def try_one(mutation: Mutation) -> str | None:
-    """What noticed a mutation; none if nothing did."""
+    """The test that noticed a mutation; None if none did."""
     return run(mutation.suite, {mutation.file: source_of(mutation)}, mutation.name)
 
 

@@ -20,7 +20,7 @@ SUITE = (
 FULL_DISK = ("tests/unit/health/test_disk_space.py", "tests/crash/test_full_disk.py")
 HELD = ("tests/unit/fs/test_fs.py", "tests/unit/claiming/test_moving.py", "tests/security/test_exchanged_folders.py")
 PIECES = ("tests/unit/outbox/test_publish.py", "tests/security/test_large_results.py")
-FAULT = ("tests/unit/jobs/test_fault.py", "tests/unit/running/test_trying_again.py")
+FAULT = ("tests/unit/jobs/test_fault.py", "tests/unit/running/test_automatic_retries.py")
 RETURNING = (
     "tests/unit/running/test_returning.py",
     "tests/unit/intake/test_intake_parts.py",
@@ -182,12 +182,17 @@ MUTATIONS = (
     _one(
         "an original is removed before its copy has its name",
         "daemon/claiming/moving.py",
-        "Mover._carry",
+        "Mover._rename_or_copy",
         Insert("folder.unlink(name)", before="source.rename"),
     ),
-    _one("a copy's name is not durable when the original goes", "daemon/claiming/moving.py", "Mover._carry", Drop("sync_dir")),
+    _one(
+        "a copy's name is not durable when the original goes",
+        "daemon/claiming/moving.py",
+        "Mover._rename_or_copy",
+        Drop("sync_dir"),
+    ),
     # -- folders that strangers exchange
-    _one("a folder may be a link", "daemon/fs/below.py", "_FOLDER", Without("O_NOFOLLOW"), suite=HELD),
+    _one("a folder may be a link", "daemon/fs/untrusted_paths.py", "_FOLDER", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file may be a link", "daemon/fs/held.py", "SAFE", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file that is opened may be another one", "daemon/fs/held.py", "regular", Never("wanted"), suite=HELD),
     _one(
@@ -202,7 +207,7 @@ MUTATIONS = (
     _one(
         "a picture that cannot be taken out is accepted",
         "daemon/claiming/claims.py",
-        "Claims._hindrance",
+        "Claims._reason_to_wait",
         Never("folder.keeps"),
         suite=STUCK,
     ),
@@ -305,15 +310,15 @@ MUTATIONS = (
     # -- whose fault it is
     _one("a changed program is not seen", "daemon/jobs/fault.py", "judge", Never("seen.changed"), suite=FAULT),
     _one("a job is excused without end", "daemon/jobs/fault.py", "judge", Never("excused"), suite=FAULT),
-    _one("excuses are not counted", "daemon/running/blame.py", "Blame._settle", Drop("_excused"), suite=FAULT),
+    _one("excuses are not counted", "daemon/running/failures.py", "FailureHandler._settle", Drop("_excused"), suite=FAULT),
     _one("a worker that never got ready is the job's fault", "daemon/jobs/fault.py", "judge", Never("ready"), suite=FAULT),
     _one("a disk that takes nothing is the job's fault", "daemon/jobs/fault.py", "judge", Never("seen.writing"), suite=FAULT),
-    _one("no canary is sent", "daemon/health/world.py", "World.judge", Drop("_canary.send"), suite=FAULT),
+    _one("no canary is sent", "daemon/health/system_health.py", "SystemHealth.judge", Drop("_canary.send"), suite=FAULT),
     # -- a full disk
     _one(
         "a full disk costs a job an attempt",
-        "daemon/running/blame.py",
-        "Blame._settle",
+        "daemon/running/failures.py",
+        "FailureHandler._settle",
         Replace("cause is None", "cause is None or cause.kind == 'room'"),
         suite=FULL_DISK,
     ),

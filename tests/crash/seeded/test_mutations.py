@@ -1,4 +1,4 @@
-"""Every seeded mistake still has its place in the program, and one is tried; `make soak` tries them all."""
+"""Every seeded mistake still fits the program, and one of them is tried; `make soak` tries all."""
 
 import ast
 

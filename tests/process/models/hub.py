@@ -1,4 +1,4 @@
-"""A hub on 127.0.0.1: as much of the Hugging Face hub's protocol as its client uses to look up and download a model.
+"""A hub on 127.0.0.1: the part of the Hugging Face hub's protocol that its client uses to look up and download models.
 
 Weights are kept by Git LFS and answered with a redirect to another host (`localhost`), as on the true hub; small files come
 directly.
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass
 class Hub:
-    """What the hub holds and how it misbehaves; all of it may be changed while it serves."""
+    """What the hub holds, and how it misbehaves; both can be changed while it runs."""
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     commit: str = COMMIT
@@ -81,7 +81,7 @@ class Hub:
 
     @property
     def elsewhere(self):
-        """The host that keeps the weights."""
+        """The host that stores the weights."""
         return f"http://localhost:{self._server.server_port}"
 
     @property
@@ -89,7 +89,7 @@ class Hub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def downloads(self, name):
-        """The requests that asked for a file's bytes."""
+        """The requests for a file's content."""
         return [each for each in self.asked if each.method == "GET" and each.path.endswith(f"/{name}")]
 
 

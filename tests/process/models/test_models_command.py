@@ -1,4 +1,4 @@
-"""The models command: what it lists, checks, removes, and which licences it asks for."""
+"""The models command: what it lists, checks and removes, and which licences it asks for."""
 
 import json
 import os
@@ -21,7 +21,7 @@ NOW = "2026-01-02T03:04:05Z"
 
 
 class Place:
-    """A models folder and a list of models beside it."""
+    """A models folder, and a list of models next to it."""
 
     def __init__(self, folder):
         self.folder, self.models, self.path = folder, folder / "models", folder / "models.yaml"

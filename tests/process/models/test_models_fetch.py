@@ -1,4 +1,4 @@
-"""Weights come whole, checked and from where they should, or not at all; the true client against a hub on this machine."""
+"""Weights arrive complete, checked and from the right place, or not at all; with the real client and a local hub."""
 
 import errno
 import hashlib
@@ -74,7 +74,7 @@ def fetch(tmp_path, heard=None, **change):
 
 
 def leave_partly_fetched(hub, tmp_path, count):
-    """As an interruption leaves it: so many bytes of the weights."""
+    """Leave this many bytes of the weights, as an interruption would."""
     hub.cuts["model.safetensors"] = [count] + [0] * 4
     with pytest.raises(Refusal):
         fetch(tmp_path)
@@ -301,7 +301,7 @@ def test_a_small_file_in_place_of_a_large_model_is_refused_before_it_comes(hub, 
 
 
 def test_another_repository_is_refused_unless_its_bytes_are_known(hub, tmp_path):
-    """As a hub that gives the small model for the base one, and claims the base one's commit."""
+    """The hub serves the small model for the base one, and claims the base one's commit."""
     hub.claims = "some/other"
     with pytest.raises(WeightsCorrupt, match="gave some/other instead of some/model"):
         fetch(tmp_path, revision=COMMIT)
@@ -431,7 +431,7 @@ def test_one_fetch_at_a_time(hub, tmp_path):
 
 
 def test_the_loopback_hub_satisfies_the_clients_own_download(hub, tmp_path):
-    """What the other tests trust: the client's own function, with its own checks, accepts this hub."""
+    """The other tests rely on this: the client's own download function, with its own checks, accepts this hub."""
     path = huggingface_hub.hf_hub_download("some/model", "model.safetensors", local_dir=tmp_path / "own")
     with open(path, "rb") as file:
         assert file.read() == MODEL

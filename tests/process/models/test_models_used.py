@@ -1,4 +1,4 @@
-"""What was fetched is what a job uses, and no job ever opens a connection: the real command line, hub client and worker."""
+"""A job uses what was fetched, and never opens a connection: with the real command line, hub client and worker."""
 
 import json
 import os
@@ -34,7 +34,7 @@ sys.addaudithook(note)
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """The files of a Depth Anything as small as it gets, with random weights, as its authors would publish it."""
+    """The files of a Depth Anything that is as small as possible, with random weights, as its authors would publish them."""
     return depth_models.tiny(tmp_path_factory.mktemp("tiny"))
 
 
@@ -48,7 +48,7 @@ def photo(tmp_path):
 
 
 def listed(tmp_path, **change):
-    """A list of models with one on it; the path of its file."""
+    """A list with one model; returns the path of the list."""
     entry = {
         "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": TINY_BYTES,
         "files": ["config.json", "preprocessor_config.json", "model.safetensors"], "polarity": "disparity", "scale": "relative",
@@ -59,7 +59,7 @@ def listed(tmp_path, **change):
 
 
 def command_line(tmp_path, hub, *arguments, catalogue=None):
-    """`multiplane …`, as a person runs it, with the hub where the environment says."""
+    """Run `multiplane …` as a person does, with the hub that the environment names."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MULTIPLANE_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.address,
         "MULTIPLANE_FOLDERS__MODELS": ".state/models",
@@ -139,7 +139,7 @@ def test_on_a_terminal_the_licence_can_be_accepted_by_typing_its_name(tmp_path, 
 
 
 def trapped(tmp_path, hub):
-    """The environment of a worker as the daemon makes it; what would go to the hub or anywhere else is noted."""
+    """The environment of a worker as the daemon makes it; every attempt to connect is recorded."""
     (tmp_path / "trap").mkdir()
     (tmp_path / "trap" / "sitecustomize.py").write_text(TRAP)
     (tmp_path / "tmp").mkdir()

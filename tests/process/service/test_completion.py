@@ -1,4 +1,4 @@
-"""The shells complete verbs, options and the ids of jobs, with what `--install-completion` writes for them."""
+"""Shells complete commands, options and job ids with the script that `--install-completion` writes."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 class User:
-    """Somebody with shells of their own, and a home with three jobs."""
+    """A user with shells, and a home with three jobs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class User:
         return done.stdout
 
     def complete_zsh(self, words: str, **more: str) -> str:
-        """What zsh is told, by this process: each start costs a second."""
+        """What zsh receives, computed in this process because each start costs a second."""
         environ = self.environ | more | {"_MULTIPLANE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
         return CliRunner().invoke(command_line(), [], prog_name="multiplane", env=environ).output
 

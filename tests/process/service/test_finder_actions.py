@@ -1,4 +1,4 @@
-"""Quick Action and droplet: valid property lists with the right keys, put in place and taken away, nobody else's touched."""
+"""Quick Action and droplet: valid property lists with the right keys, installed and removed; others stay untouched."""
 
 import os
 import plistlib
@@ -64,7 +64,7 @@ printf '%s\\n' "$@" > {signed}
 
 @pytest.fixture
 def mac(tmp_path, monkeypatch) -> Path:
-    """A user's folder, and the programs of a Mac in whose place others stand."""
+    """A user's folder, and stand-ins for the programs of a Mac."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (tmp_path / "compiled.plist").write_bytes(plistlib.dumps(COMPILED))
@@ -123,7 +123,7 @@ def test_the_template_to_be_filled_in_by_hand_says_the_same() -> None:
 
 
 def words(text: str) -> list[list[str]]:
-    """The lines as a shell reads them: what is quoted how makes no difference, nor do comments."""
+    """The lines as a shell parses them: different quoting and comments make no difference."""
     return [found for line in text.splitlines() if (found := shlex.split(line, comments=not line.count("$#")))]
 
 

@@ -1,4 +1,4 @@
-"""Tags in Finder: their bytes, that a person's own ones stay, and that they follow the state of a job."""
+"""Finder tags: their bytes; a person's own tags stay; they follow the job's state."""
 
 import contextlib
 import errno
@@ -40,7 +40,7 @@ def colour_of(info: bytes) -> int:
 
 @pytest.fixture
 def folder(tmp_path) -> bytes:
-    """A folder on a disk that holds attributes."""
+    """A folder on a disk that supports extended attributes."""
     path = os.fsencode(tmp_path / "job")
     os.mkdir(path)
     try:
@@ -134,7 +134,7 @@ def told(folder, tmp_path):
     def record(*records) -> None:
         for one in records:
             jobs.apply(entries(one)[0])
-            notifications.heard(one)
+            notifications.on_record(one)
 
     record.notifications, record.jobs = notifications, jobs
     return record

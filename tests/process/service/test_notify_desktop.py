@@ -1,4 +1,4 @@
-"""Notifications through the system's own programs, with a program in their place that writes down what it was given."""
+"""Notifications through the system's programs, with a stand-in that records what it is given."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def said(environ: dict[str, str]) -> list[str]:
 
 
 def ended(desktop: Desktop) -> None:
-    """Until all programs have ended."""
+    """Wait until all programs have ended."""
     for _, process in desktop._under_way:
         process.wait(20)
     desktop.tidy()

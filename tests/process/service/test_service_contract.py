@@ -1,4 +1,4 @@
-"""The daemon under a service manager: a small stand-in for launchd, and a socket that listens as systemd does.
+"""The daemon under a service manager: a small stand-in for launchd, and a socket that listens like systemd.
 
 The stand-in does what launchd.plist(5) says of the keys we use: it starts ProgramArguments in the foreground with hardly any
 environment, starts again after a failure and only then, and kills what has not ended ExitTimeOut seconds after SIGTERM. The
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.contract.records import SegmentStart
+from daemon.contract.segment_records import SegmentStart
 from daemon.fs import LocalFiles
 from daemon.journal import Entry
 from daemon.journal.line import encode
@@ -44,7 +44,7 @@ def until(what: Callable[[], object], seconds: float = START_SECONDS) -> object:
 
 
 class Home:
-    """One home and what was installed for it."""
+    """One home and the service installed for it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,13 +68,13 @@ class Home:
         return health is not None and (health.pid, health.state) == (pid, "running")
 
     def settled(self) -> "Home":
-        """As after a first start: folders and markers are there."""
+        """The state after a first start: folders and markers exist."""
         Outbox(LocalFiles(), os.fsencode(self.path / "outbox")).prepare()
         (self.path / "inbox" / os.fsdecode(MARKER)).touch()
         return self
 
     def damage(self) -> Path:
-        """A journal that says something, but not what was written."""
+        """Write a journal whose content was changed."""
         path = self.path / ".state" / "journal" / "00000001.jsonl"
         path.parent.mkdir()
         start = SegmentStart(version="1", boot_id="b", live=0)
@@ -83,7 +83,7 @@ class Home:
 
 
 class FakeLaunchd:
-    """launchd, as far as one agent goes."""
+    """launchd, as far as a single agent is concerned."""
 
     def __init__(self, plist: bytes, user_home: Path) -> None:
         self.listed = plistlib.loads(plist)
@@ -205,7 +205,7 @@ def test_a_file_in_the_place_of_the_journal_is_told_and_launchd_does_not_loop_on
 
 
 class FakeSystemd:
-    """systemd, as far as ExecStart, Environment and the notification socket go."""
+    """systemd: ExecStart, Environment and the notification socket."""
 
     def __init__(self, unit: str, folder: Path, socket_folder: Path) -> None:
         self.lines = [line.partition("=") for line in unit.splitlines()]
@@ -273,7 +273,7 @@ def test_a_refusal_ends_with_a_status_after_which_systemd_does_not_restart(home,
 
 @pytest.mark.parametrize(("service", "status"), [("0", 78), (LABEL, 0)], ids=["Terminal", "launchd"])
 def test_launchd_is_known_by_the_name_of_the_service_and_a_home_that_is_none_is_left_alone(tmp_path, service, status) -> None:
-    """Wrong settings are told on the terminal alone where no home was ever made."""
+    """Where no home exists, wrong settings are reported only on the terminal."""
     empty = tmp_path / "empty"
     empty.mkdir()
     environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "MULTIPLANE_CONFIG": "", "MULTIPLANE_NO_SUCH": "1"}

@@ -1,4 +1,4 @@
-"""The files for launchd and systemd, the calls of their tools, and what the daemon tells systemd."""
+"""The files for launchd and systemd, the commands for their tools, and the messages to systemd."""
 
 import os
 import plistlib
@@ -110,7 +110,7 @@ def test_launchctl_is_called_in_the_order_that_works(launchd) -> None:
 
 
 def test_whether_the_agent_runs_is_read_from_launchctl_print(launchd) -> None:
-    assert launchd.question() == ("launchctl", "print", f"gui/501/{LABEL}")
+    assert launchd.status_argv() == ("launchctl", "print", f"gui/501/{LABEL}")
     assert launchd.runs("gui/501/x = {\n\tactive count = 1\n\tstate = running\n\n\tpid = 7\n}")
     assert not launchd.runs("gui/501/x = {\n\tstate = not running\n\tlast exit code = 0\n}")
 
@@ -290,7 +290,7 @@ def test_systemd_hears_ready_once_then_the_watchdog_twice_as_often_as_asked_then
         listener.bind(address.replace("@", "\0", 1) if kind == "abstract" else address)
         notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())})
         for now in (100.0, 101.0, 109.9, 110.0, 111.0, 120.5):
-            notifier.went_round(now)
+            notifier.loop_ran(now)
         notifier.stopping()
         assert received(listener) == ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"]
 
@@ -301,7 +301,7 @@ def test_without_a_watchdog_for_this_process_only_ready_and_stopping_are_said(sh
         listener.bind(str(short_path / "s"))
         notifier = Notifier({"NOTIFY_SOCKET": str(short_path / "s"), **environ})
         for now in (1.0, 1000.0):
-            notifier.went_round(now)
+            notifier.loop_ran(now)
         notifier.stopping()
         assert received(listener) == ["READY=1", "STOPPING=1"]
 
@@ -310,6 +310,6 @@ def test_without_a_watchdog_for_this_process_only_ready_and_stopping_are_said(sh
 def test_without_a_socket_nothing_is_sent_and_nothing_fails(tmp_path, address) -> None:
     environ = {} if address is None else {"NOTIFY_SOCKET": str(tmp_path / "gone") if address == "gone" else address}
     notifier = Notifier(environ | {"WATCHDOG_USEC": "1000000"})
-    notifier.went_round(1.0)
+    notifier.loop_ran(1.0)
     notifier.stopping()
     assert not list(tmp_path.iterdir())

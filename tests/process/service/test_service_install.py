@@ -67,7 +67,7 @@ mkdir -p "$2/Contents/Resources" && cp {compiled} "$2/Contents/Info.plist"
 
 @pytest.fixture
 def mac(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A user's folder on something that is a Mac as far as ours can see."""
+    """A user's folder on something that looks like a Mac to our code."""
     programs, user = tmp_path / "bin", tmp_path / "user"
     for path in (programs, user):
         path.mkdir()
@@ -94,7 +94,7 @@ def mac(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 def calls(user: Path) -> list[str]:
-    """What launchctl was asked since the last time."""
+    """The launchctl calls since the last time."""
     file = user.parent / "calls"
     found = file.read_text().split()
     file.write_text("")

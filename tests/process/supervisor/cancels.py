@@ -27,7 +27,7 @@ _CRASHED = 8
 SIDECAR = b"num_layers: 4\ndepth: cues\n"
 
 
-class Drill:
+class CancelRun:
     """A home, what was dropped into it, and how each cancel went.
 
     Args:
@@ -85,7 +85,7 @@ class Drill:
         return live if len(live) >= _UNDER_WAY else None
 
     def _await_a_moment(self, live: list[str]) -> str | None:
-        """Let some time go by; the job that is to be cancelled then, none if all are over."""
+        """Wait for a while; returns the job to cancel, or None if all have ended."""
         time.sleep(self.random.uniform(0.0, 0.8))
         live = [job for job in live if self._read(job)["state"] not in ENDED]
         # Where there is a choice, more often one that runs than one that waits.
@@ -93,7 +93,7 @@ class Drill:
         return live[0 if self.random.random() < 0.75 else -1] if live else None
 
     def _crash(self) -> str | None:
-        """Crash the worker of the running job; the job, once it waits for its next attempt, none if it was done before."""
+        """Crash the worker of the running job; returns the job once it waits for its next attempt, None if it ended before."""
         running = until(lambda: [job for job in self._live() if self._read(job)["progress"]])[0]
         # The other one is the spare, which has computed less.
         max(self.home.workers(), key=lambda worker: worker.cpu_times().user).send_signal(signal.SIGSEGV)
@@ -107,7 +107,7 @@ class Drill:
         return json.loads((self.home.outbox / job / "status.json").read_text())
 
     def _request(self, job: str) -> float:
-        """Ask the daemon as `multiplane cancel` does, without the time the command takes to start; returns when."""
+        """Send a request as `multiplane cancel` does, without the command's start-up time; returns when."""
         requests = self.home.home / ".state" / "requests"
         name = f"{os.urandom(8).hex()}.json"
         (requests / f".{name}.part").write_text(json.dumps({"verb": "cancel", "jobs": [job]}))
@@ -115,7 +115,7 @@ class Drill:
         return time.monotonic()
 
     def check(self) -> None:
-        """With the daemon gone: every picture is whole in `source/`, no cancelled job has a result, nothing is left over."""
+        """After the daemon ended: every picture is complete in `source/`, and no cancelled job has a result."""
         statuses = self.home.statuses()
         assert len(statuses) == self.dropped
         for status in statuses:
@@ -135,10 +135,10 @@ class Drill:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the drill and print how it went."""
+    """Run it, and print the results."""
     count, seed = (*map(int, arguments), *(100, 1)[len(arguments) :])
     with tempfile.TemporaryDirectory() as folder:
-        drill = Drill(Path(folder), seed)
+        drill = CancelRun(Path(folder), seed)
         drill.run(count)
         drill.check()
     took = sorted(drill.took)

@@ -1,4 +1,4 @@
-"""A Supervisor with a loop around it, for tests with real worker processes."""
+"""A Supervisor with an event loop, for tests with real worker processes."""
 
 import os
 import selectors
@@ -25,8 +25,8 @@ QUICK = {"grace_seconds": 300.0, "shutdown_grace_seconds": 300.0, "sample_second
 DEAF = {"grace_seconds": 0.2, "shutdown_grace_seconds": 0.2}
 
 
-class House:
-    """Runs jobs to their end in a folder, and remembers what was reported."""
+class SupervisedWorkers:
+    """Runs jobs to their end in a folder, and records what was reported."""
 
     def __init__(
         self, folder: Path, argv: tuple[str, ...] | None, *, policy: SandboxPolicy | None = None, **rules: object
@@ -62,7 +62,7 @@ class House:
         return pid
 
     def loop(self, until, seconds: float = 30.0) -> None:
-        """Serve until the condition holds, waiting as a service does: until something is due.
+        """Run the loop until the condition holds, sleeping until something is due, as the service does.
 
         Fails after so many seconds of a quiet machine.
         """
@@ -76,14 +76,14 @@ class House:
             self.supervisor.tick()
 
     def passes(self, seconds: float) -> None:
-        """Let so much time pass for the supervisor, in steps that it takes for rounds of a busy loop and not for a standstill."""
+        """Let time pass for the supervisor, in steps small enough that it does not take them for a standstill."""
         while seconds > 0:
             self.jumped += 1.0
             seconds -= 1.0
             self.supervisor.tick()
 
     def end(self) -> Outcome:
-        """Serve until the job has ended; checks that nothing of it is left."""
+        """Run the loop until the job has ended; check that nothing of it is left."""
         self.loop(lambda: self.ends)
         ((_job, outcome),) = self.ends
         assert self.supervisor.idle()
@@ -114,7 +114,7 @@ def members(group: int) -> list[int]:
 
 
 def wait_until(condition, seconds: float) -> None:
-    """Look again and again; fails after so many seconds of a quiet machine."""
+    """Poll for a condition; fail after that many seconds on an idle machine."""
     limit = time.monotonic() + seconds * SLOWEST
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
@@ -122,7 +122,7 @@ def wait_until(condition, seconds: float) -> None:
 
 
 def drive(folder, *behaviours: str) -> subprocess.Popen:
-    """A daemon in a process of its own, about to start a worker for each behaviour."""
+    """Start a daemon in a process of its own that starts a worker for each behaviour."""
     daemon = subprocess.Popen(
         [sys.executable, driver_file, str(folder), *behaviours],
         stdout=subprocess.PIPE,

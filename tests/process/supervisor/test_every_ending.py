@@ -1,4 +1,4 @@
-"""A day with nothing but bad workers, in one daemon: every job ends with its code, the next one runs, and nothing is left."""
+"""One daemon with only misbehaving workers: every job ends with its code, the next one runs, and nothing is left."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""No orphans: when the daemon is killed, worker and grandchildren are gone within five seconds."""
+"""No orphans: when the daemon is killed, its workers and their children are gone within five seconds."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ORPHAN_SECONDS = 5.0
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
 def test_nothing_outlives_the_daemon(tmp_path, number):
-    """Neither a worker deaf to SIGTERM, nor one with the interpreter held by C code, nor deaf grandchildren, nor a spare."""
+    """Workers that ignore SIGTERM, that are stuck in C code, that have children which ignore SIGTERM, and a warm worker."""
     daemon = drive(tmp_path, "ignore_sigterm", "hang_in_c", "fork_50_and_hang", "spare")
     pids = json.loads(daemon.stdout.readline())
     assert sorted(daemon.stdout.readline() for _ in range(3)) == [b"begun\n", b"begun\n", b"forked\n"]
@@ -37,7 +37,7 @@ def test_there_is_no_moment_in_which_a_start_leaves_an_orphan(tmp_path, millisec
 
 
 def working_in(folder) -> list[psutil.Process]:
-    """The worker processes of an attempt under this folder, told by their working directory."""
+    """The worker processes of an attempt below this folder, found by their working directory."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -19,7 +19,7 @@ SLEEP = [sys.executable, "-I", "-S", "-c", "import signal, time; signal.signal(s
 
 
 def recorded(pid: int, group: int) -> Process:
-    """What the journal keeps of a worker and the leader of its group."""
+    """The journal's record of a worker and its group leader."""
     return Process(
         pid=pid, created=process.created(pid), boot_id=process.boot_id(), group=group, guardian_created=process.created(group)
     )
@@ -27,7 +27,7 @@ def recorded(pid: int, group: int) -> Process:
 
 @pytest.fixture
 def leftover():
-    """A worker and the leader of its group, as a killed daemon and a stopped guardian would leave them, and their record."""
+    """A worker and its group leader as a killed daemon and a stopped guardian would leave them, and their record."""
     with subprocess.Popen(SLEEP, process_group=0) as leader, subprocess.Popen(SLEEP, process_group=leader.pid) as worker:
         record = recorded(worker.pid, leader.pid)
         yield record, leader, worker
@@ -66,7 +66,7 @@ def test_a_guardian_whose_worker_is_gone_is_ended(leftover):
 
 
 def test_without_its_guardian_a_worker_of_a_killed_daemon_is_ended_by_the_next_one(tmp_path):
-    """A worker with the interpreter held by C code, and one with fifty deaf grandchildren."""
+    """A worker stuck in C code, and one with fifty children that ignore SIGTERM."""
     daemon = drive(tmp_path, "hang_in_c", "fork_50_and_hang")
     records = [Process(**each) for each in json.loads(daemon.stdout.readline())]
     assert sorted(daemon.stdout.readline() for _ in range(2)) == [b"begun\n", b"forked\n"]

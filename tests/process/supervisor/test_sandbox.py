@@ -1,4 +1,4 @@
-"""The sandbox around a worker: each thing a hostile one tries is refused, and what a job needs is not."""
+"""The sandbox around a worker refuses everything that a hostile worker tries, and allows what a job needs."""
 
 import ctypes
 import json
@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from supervised import House
+from supervised import SupervisedWorkers
 from workers import recipe
 from workers.driver import command
 
@@ -55,11 +55,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox of 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What a hostile worker could do, with and without the sandbox, each as its own report."""
-    return {sandboxed: besieged(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed) for sandboxed in (False, True)}
+    """What a hostile worker could do with and without the sandbox, from its own reports."""
+    return {sandboxed: attack_results(tmp_path_factory.mktemp("siege"), sandboxed=sandboxed) for sandboxed in (False, True)}
 
 
-def besieged(folder, *, sandboxed: bool) -> dict[str, str]:
+def attack_results(folder, *, sandboxed: bool) -> dict[str, str]:
     outbox, inbox, home = folder / "outbox", folder / "inbox", folder / "home" / ".ssh"
     for each in (outbox / "source", inbox, home):
         each.mkdir(parents=True)
@@ -86,11 +86,11 @@ def besieged(folder, *, sandboxed: bool) -> dict[str, str]:
         }
         (outbox / "source" / "targets.json").write_text(json.dumps(targets))
         policy = sandbox.policy(os.fsencode(outbox)) if sandboxed else None
-        house = House(
+        supervised = SupervisedWorkers(
             outbox, (sys.executable, "-P", recipe.__file__, "hostile" if sandboxed else "hostile_without_sandbox"), policy=policy
         )
-        house.start(job=command(str(outbox)))
-        outcome = house.end()
+        supervised.start(job=command(str(outbox)))
+        outcome = supervised.end()
         ctypes.CDLL(None).shmctl(segment, 0, None)
         assert isinstance(outcome, Completed), outcome
         if sandboxed:
@@ -118,9 +118,9 @@ def test_the_attacks_succeed_without_the_sandbox(seen):
 
 
 def test_a_worker_that_cannot_put_up_its_fence_does_no_job(tmp_path):
-    house = House(tmp_path, (sys.executable, "-P", recipe.__file__, "good", "--sandbox", "{}"))
-    house.start()
-    outcome = house.end()
+    supervised = SupervisedWorkers(tmp_path, (sys.executable, "-P", recipe.__file__, "good", "--sandbox", "{}"))
+    supervised.start()
+    outcome = supervised.end()
     assert outcome.error.code == "worker_crashed"
     assert "KeyError" in outcome.error.detail
 

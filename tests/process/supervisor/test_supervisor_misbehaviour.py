@@ -1,4 +1,4 @@
-"""Workers that hang, fork, eat memory, crash or break the protocol: each ends, leaves nothing behind and is told apart.
+"""Workers that hang, fork, use up memory, crash or break the protocol: each ends, and is reported for what it did.
 
 What becomes of their jobs in a whole daemon is in test_every_ending.
 """
@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from supervised import DEAF, House, acting, deaf, members, wait_until
+from supervised import DEAF, SupervisedWorkers, acting, deaf, members, wait_until
 
 from daemon.supervisor import Cancelled, Completed, Failed
 from daemon.supervisor.states import Killed, Running, Stopping
@@ -21,21 +21,21 @@ MIB = 1 << 20
 
 
 def failed(tmp_path, behaviour, *, timeout=300.0, **rules) -> Failed:
-    house = House(tmp_path, acting(behaviour), **rules)
-    house.start(timeout=timeout)
-    outcome = house.end()
+    supervised = SupervisedWorkers(tmp_path, acting(behaviour), **rules)
+    supervised.start(timeout=timeout)
+    outcome = supervised.end()
     assert isinstance(outcome, Failed), outcome
     return outcome
 
 
 @pytest.mark.parametrize("behaviour", ["hang_in_c", "hang_in_regex"])
 def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behaviour):
-    house = House(tmp_path, acting(behaviour), **DEAF)
-    house.start(timeout=200.0)
-    (attempt,) = house.supervisor._jobs.values()
-    house.loop(lambda: house.progress or (behaviour == "hang_in_regex" and isinstance(attempt._state, Running)))
-    house.passes(200.0)
-    outcome = house.end()
+    supervised = SupervisedWorkers(tmp_path, acting(behaviour), **DEAF)
+    supervised.start(timeout=200.0)
+    (attempt,) = supervised.supervisor._jobs.values()
+    supervised.loop(lambda: supervised.progress or (behaviour == "hang_in_regex" and isinstance(attempt._state, Running)))
+    supervised.passes(200.0)
+    outcome = supervised.end()
     assert isinstance(outcome, Failed)
     assert outcome.error.code == "timeout"
     assert "200 seconds" in outcome.error.message
@@ -44,104 +44,104 @@ def test_a_job_that_takes_too_long_is_ended_and_its_silence_told(tmp_path, behav
 
 
 def test_a_time_in_which_everything_stood_still_is_not_the_jobs(tmp_path):
-    house = House(tmp_path, acting("ignore_sigterm"), sample_seconds=1.0, **DEAF)
-    house.start(timeout=30.0)
-    house.loop(lambda: house.progress)
+    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), sample_seconds=1.0, **DEAF)
+    supervised.start(timeout=30.0)
+    supervised.loop(lambda: supervised.progress)
     for _ in range(2):
-        house.jumped += 3600.0
-        house.supervisor.tick()
-        assert house.ends == []
-    due = house.supervisor.next_deadline()
+        supervised.jumped += 3600.0
+        supervised.supervisor.tick()
+        assert supervised.ends == []
+    due = supervised.supervisor.next_deadline()
     assert due is not None
-    assert due <= time.monotonic() + house.jumped + 1.0  # it is looked after as before
-    house.passes(30.0)
-    outcome = house.end()
+    assert due <= time.monotonic() + supervised.jumped + 1.0  # it is looked after as before
+    supervised.passes(30.0)
+    outcome = supervised.end()
     assert isinstance(outcome, Failed)
     assert outcome.error.code == "timeout"
     assert 30.0 <= outcome.seconds < 3600.0
 
 
 def test_a_cancel_right_after_a_standstill_is_as_short_as_any(tmp_path):
-    house = House(tmp_path, acting("ignore_sigterm"), cancel_seconds=5.0)
-    house.start()
-    house.loop(lambda: house.progress)
-    house.jumped += 3600.0
-    house.supervisor.cancel("job")
-    house.supervisor.tick()
-    house.jumped += 6.0
-    assert isinstance(house.end(), Cancelled)
+    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), cancel_seconds=5.0)
+    supervised.start()
+    supervised.loop(lambda: supervised.progress)
+    supervised.jumped += 3600.0
+    supervised.supervisor.cancel("job")
+    supervised.supervisor.tick()
+    supervised.jumped += 6.0
+    assert isinstance(supervised.end(), Cancelled)
 
 
 def test_a_last_word_that_is_heard_right_after_a_standstill_gives_no_more_time_than_any(tmp_path):
-    house = House(tmp_path, acting("result_then_hang"), grace_seconds=5.0)
-    house.start()
-    output = house.supervisor._jobs["job"].worker.output
+    supervised = SupervisedWorkers(tmp_path, acting("result_then_hang"), grace_seconds=5.0)
+    supervised.start()
+    output = supervised.supervisor._jobs["job"].worker.output
     assert select.select([output], [], [], 30.0 * SLOWEST)[0], "it says so when it has reported"
-    house.jumped += 3600.0
-    house.loop(lambda: isinstance(house.supervisor._jobs["job"]._state, Stopping))
-    house.jumped += 6.0
-    assert "reported a result and then did not end" in house.end().error.message
+    supervised.jumped += 3600.0
+    supervised.loop(lambda: isinstance(supervised.supervisor._jobs["job"]._state, Stopping))
+    supervised.jumped += 6.0
+    assert "reported a result and then did not end" in supervised.end().error.message
 
 
 def test_a_process_that_hangs_in_the_system_is_given_the_same_time_over_a_standstill(tmp_path):
-    house = House(tmp_path, acting("ignore_sigterm"), cancel_seconds=0.0, kill_seconds=300.0)
-    house.start()
-    house.loop(lambda: house.progress)
-    (attempt,) = house.supervisor._jobs.values()
+    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), cancel_seconds=0.0, kill_seconds=300.0)
+    supervised.start()
+    supervised.loop(lambda: supervised.progress)
+    (attempt,) = supervised.supervisor._jobs.values()
     end, attempt.worker.kill = attempt.worker.kill, lambda: None
-    house.supervisor.cancel("job")
-    house.supervisor.tick()
-    house.jumped += 3600.0
-    house.supervisor.tick()
-    assert house.ends == []
+    supervised.supervisor.cancel("job")
+    supervised.supervisor.tick()
+    supervised.jumped += 3600.0
+    supervised.supervisor.tick()
+    assert supervised.ends == []
     end()
-    assert isinstance(house.end(), Cancelled)
+    assert isinstance(supervised.end(), Cancelled)
 
 
 def test_a_warm_worker_that_never_gets_ready_is_ended_also_if_nobody_else_wakes_the_loop(tmp_path):
-    house = House(tmp_path, acting("never_ready"), start_seconds=60.0)
-    house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    ((_warm, attempt),) = house.supervisor._warm_workers.values()
+    supervised = SupervisedWorkers(tmp_path, acting("never_ready"), start_seconds=60.0)
+    supervised.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
+    ((_warm, attempt),) = supervised.supervisor._warm_workers.values()
     while not isinstance(attempt._state, Killed):
-        house.jumped = house.supervisor.next_deadline() - time.monotonic()
-        assert house.jumped < 90.0
-        house.supervisor.tick()
-    house.loop(house.supervisor.idle)
+        supervised.jumped = supervised.supervisor.next_deadline() - time.monotonic()
+        assert supervised.jumped < 90.0
+        supervised.supervisor.tick()
+    supervised.loop(supervised.supervisor.idle)
 
 
 def test_an_idle_wait_is_slept_through_and_not_spun(tmp_path):
-    house = House(tmp_path, acting("ignore_sigterm"), grace_seconds=1.0)
-    house.start(timeout=0.5)
+    supervised = SupervisedWorkers(tmp_path, acting("ignore_sigterm"), grace_seconds=1.0)
+    supervised.start(timeout=0.5)
     rounds = 0
 
     def count():
         nonlocal rounds
         rounds += 1
-        return house.ends
+        return supervised.ends
 
-    house.loop(count)
+    supervised.loop(count)
     assert rounds < 120
 
 
 @pytest.mark.parametrize("behaviour", ["fork_50", "fork_50_and_hang"])
 def test_fifty_grandchildren_that_ignore_sigterm_end_with_the_job(tmp_path, behaviour):
-    house = House(tmp_path, acting(behaviour), max_processes=64)
-    pid = house.start()
+    supervised = SupervisedWorkers(tmp_path, acting(behaviour), max_processes=64)
+    pid = supervised.start()
     if behaviour == "fork_50_and_hang":
-        house.loop(lambda: house.progress)
+        supervised.loop(lambda: supervised.progress)
         assert len(members(pid.group)) == 52
-        house.supervisor.cancel("job")
-    house.end()
+        supervised.supervisor.cancel("job")
+    supervised.end()
     assert members(pid.group) == []
 
 
 def test_a_grandchild_that_left_the_group_is_ended_with_the_job(tmp_path):
-    house = House(tmp_path, acting("daemonize"))
-    house.start()
-    house.loop(lambda: house.progress)
-    house.supervisor.cancel("job")
-    house.end()
-    outsider = int(re.search(r"outsider (\d+)", house.log.read_text())[1])
+    supervised = SupervisedWorkers(tmp_path, acting("daemonize"))
+    supervised.start()
+    supervised.loop(lambda: supervised.progress)
+    supervised.supervisor.cancel("job")
+    supervised.end()
+    outsider = int(re.search(r"outsider (\d+)", supervised.log.read_text())[1])
     wait_until(lambda: not psutil.pid_exists(outsider) or psutil.Process(outsider).status() == psutil.STATUS_ZOMBIE, 5)
 
 
@@ -150,9 +150,9 @@ def test_memory_counts_over_the_whole_tree(tmp_path):
 
 
 def test_memory_that_forked_processes_share_counts_once(tmp_path):
-    house = House(tmp_path, acting("shared_memory_is_counted_once"), max_memory_bytes=400 * MIB)
-    house.start()
-    assert isinstance(house.end(), Completed)
+    supervised = SupervisedWorkers(tmp_path, acting("shared_memory_is_counted_once"), max_memory_bytes=400 * MIB)
+    supervised.start()
+    assert isinstance(supervised.end(), Completed)
 
 
 def test_the_workers_own_report_of_memory_counts(tmp_path):
@@ -173,11 +173,11 @@ def test_a_flood_of_empty_files_is_stopped(tmp_path):
 
 
 def test_a_cancel_does_not_wait_for_code_that_does_not_listen(tmp_path):
-    house = House(tmp_path, acting("hang_in_c"))
-    house.start()
-    house.loop(lambda: house.progress)
-    house.supervisor.cancel("job")
-    assert isinstance(house.end(), Cancelled), "the grace that a timeout gives is longer than a test waits"
+    supervised = SupervisedWorkers(tmp_path, acting("hang_in_c"))
+    supervised.start()
+    supervised.loop(lambda: supervised.progress)
+    supervised.supervisor.cancel("job")
+    assert isinstance(supervised.end(), Cancelled), "the grace that a timeout gives is longer than a test waits"
 
 
 def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path):
@@ -187,11 +187,11 @@ def test_a_worker_that_a_stranger_kills_has_crashed_and_is_tried_again(tmp_path)
 
 
 def test_the_last_words_count_although_they_are_heard_after_the_end(tmp_path):
-    house = House(tmp_path, acting("vanish"))
-    pid = house.start()
+    supervised = SupervisedWorkers(tmp_path, acting("vanish"))
+    pid = supervised.start()
     wait_until(lambda: psutil.Process(pid.pid).status() == psutil.STATUS_ZOMBIE, 30)
-    wait_until(lambda: house.supervisor.tick() or house.ends, 30)
-    outcome = house.end()
+    wait_until(lambda: supervised.supervisor.tick() or supervised.ends, 30)
+    outcome = supervised.end()
     assert outcome.ready
     assert outcome.seconds == 0.0, "it started its job before its end, and nobody knows when"
 
@@ -248,19 +248,19 @@ def test_a_worker_that_does_not_get_ready_is_ended_for_that_and_not_for_its_jobs
 
 
 def test_a_signal_to_the_whole_group_is_borne(tmp_path):
-    house = House(tmp_path, acting("kill_the_group"))
-    house.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
-    wait_until(lambda: deaf(house.supervisor._warm_workers[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
-    house.start()
-    assert isinstance(house.end(), Completed)
+    supervised = SupervisedWorkers(tmp_path, acting("kill_the_group"))
+    supervised.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
+    wait_until(lambda: deaf(supervised.supervisor._warm_workers[os.fsencode(tmp_path / "attempt")][1].worker.group), 5)
+    supervised.start()
+    assert isinstance(supervised.end(), Completed)
 
 
 def test_a_worker_does_not_run_without_its_guardian(tmp_path):
-    house = House(tmp_path, acting("fork_50_and_hang"), max_processes=64)
-    pid = house.start()
-    house.loop(lambda: house.progress)
+    supervised = SupervisedWorkers(tmp_path, acting("fork_50_and_hang"), max_processes=64)
+    pid = supervised.start()
+    supervised.loop(lambda: supervised.progress)
     psutil.Process(pid.group).send_signal(signal.SIGKILL)
-    outcome = house.end()
+    outcome = supervised.end()
     assert isinstance(outcome, Failed)
     assert (outcome.error.code, outcome.retryable) == ("worker_crashed", True)
     assert "guardian" in outcome.error.message

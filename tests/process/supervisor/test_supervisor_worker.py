@@ -1,4 +1,4 @@
-"""The real worker under the real supervisor, with recipes that end in every way."""
+"""The real worker under the real supervisor, with recipes that end in every possible way."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 import psutil
 import pytest
-from supervised import QUICK, House
+from supervised import QUICK, SupervisedWorkers
 from workers import recipe
 
 from daemon.supervisor import Cancelled, Completed, Failed
@@ -14,12 +14,12 @@ from daemon.supervisor import Cancelled, Completed, Failed
 RECIPE = recipe.__file__
 
 
-def house(folder, name, **rules) -> House:
-    return House(folder, (sys.executable, "-P", RECIPE, name), **rules)
+def supervised(folder, name, **rules) -> SupervisedWorkers:
+    return SupervisedWorkers(folder, (sys.executable, "-P", RECIPE, name), **rules)
 
 
 def test_a_job_is_done_and_its_movement_shown_sparingly(tmp_path):
-    run = house(tmp_path, "good")
+    run = supervised(tmp_path, "good")
     run.start()
     outcome = run.end()
     assert isinstance(outcome, Completed)
@@ -33,7 +33,7 @@ def test_a_job_is_done_and_its_movement_shown_sparingly(tmp_path):
 
 
 def test_what_libraries_print_goes_to_the_log_and_nowhere_else(tmp_path):
-    run = house(tmp_path, "noisy")
+    run = supervised(tmp_path, "noisy")
     run.start()
     assert isinstance(run.end(), Completed)
     log = run.log.read_text()
@@ -54,7 +54,7 @@ def test_what_libraries_print_goes_to_the_log_and_nowhere_else(tmp_path):
     ],
 )
 def test_every_failure_has_its_code(tmp_path, name, code, words):
-    run = house(tmp_path, name)
+    run = supervised(tmp_path, name)
     run.start()
     outcome = run.end()
     assert isinstance(outcome, Failed)
@@ -66,7 +66,7 @@ def test_every_failure_has_its_code(tmp_path, name, code, words):
 
 
 def test_code_that_catches_every_exception_still_hears_the_cancel(tmp_path):
-    run = house(tmp_path, "stubborn", cancel_seconds=300.0)
+    run = supervised(tmp_path, "stubborn", cancel_seconds=300.0)
     run.start()
     run.loop(lambda: run.progress)
     (attempt,) = run.supervisor._jobs.values()
@@ -77,7 +77,7 @@ def test_code_that_catches_every_exception_still_hears_the_cancel(tmp_path):
 
 
 def test_the_cancel_message_alone_is_heard(tmp_path):
-    run = house(tmp_path, "stubborn", cancel_seconds=300.0)
+    run = supervised(tmp_path, "stubborn", cancel_seconds=300.0)
     run.start()
     run.loop(lambda: run.progress)
     (attempt,) = run.supervisor._jobs.values()
@@ -88,7 +88,7 @@ def test_the_cancel_message_alone_is_heard(tmp_path):
 
 
 def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
-    run = house(tmp_path, "stuck")
+    run = supervised(tmp_path, "stuck")
     run.start(timeout=50.0)
     run.loop(lambda: run.progress)
     run.passes(55.0)
@@ -97,7 +97,7 @@ def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
     outcome = run.end()
     assert outcome.error.code == "timeout"
     assert "in stuck" in outcome.error.detail
-    crash = house(tmp_path, "null_page")
+    crash = supervised(tmp_path, "null_page")
     crash.start()
     outcome = crash.end()
     assert outcome.error.code == "worker_crashed"
@@ -106,7 +106,7 @@ def test_a_hang_and_a_crash_show_where_they_happened(tmp_path):
 
 
 def test_a_sigterm_from_elsewhere_is_no_cancel_of_the_job(tmp_path):
-    run = house(tmp_path, "stop_itself")
+    run = supervised(tmp_path, "stop_itself")
     run.start()
     outcome = run.end()
     assert isinstance(outcome, Failed)
@@ -115,7 +115,7 @@ def test_a_sigterm_from_elsewhere_is_no_cancel_of_the_job(tmp_path):
 
 
 def test_a_recipe_that_exits_by_itself_is_no_success(tmp_path):
-    run = house(tmp_path, "leaves")
+    run = supervised(tmp_path, "leaves")
     run.start()
     outcome = run.end()
     assert isinstance(outcome, Failed)
@@ -123,7 +123,7 @@ def test_a_recipe_that_exits_by_itself_is_no_success(tmp_path):
 
 
 def test_a_spare_whose_daemon_closes_its_stdin_ends_without_a_word(tmp_path):
-    run = house(tmp_path, "good")
+    run = supervised(tmp_path, "good")
     run.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
     run.loop(lambda: run.supervisor.warm_workers()[0].ready)
     ((_warm, attempt),) = run.supervisor._warm_workers.values()
@@ -135,7 +135,7 @@ def test_a_spare_whose_daemon_closes_its_stdin_ends_without_a_word(tmp_path):
 
 
 def test_a_spare_that_is_signalled_before_its_job_ends_as_cancelled(tmp_path):
-    run = house(tmp_path, "good")
+    run = supervised(tmp_path, "good")
     run.supervisor.prepare(os.fsencode(tmp_path / "attempt"))
     run.loop(lambda: run.supervisor.warm_workers()[0].ready)
     ((_warm, attempt),) = run.supervisor._warm_workers.values()

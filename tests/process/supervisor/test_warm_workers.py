@@ -1,4 +1,4 @@
-"""The spare: one worker ready, warmed for what comes next, gone when it is stale, and never in the way of a running job."""
+"""The warm worker: one is ready, loaded for the next job, replaced when stale, and never slows a running job."""
 
 import os
 import selectors
@@ -25,7 +25,7 @@ GIB = 1 << 30
 
 
 class Home:
-    """A home with spares and nothing else; time, memory and the program on the disk are the test's to say."""
+    """A home with warm workers only; the test sets time, memory and the program on the disk."""
 
     def __init__(self, folder: Path, behaviour: str = "good", **settings: str) -> None:
         variables = {"MULTIPLANE_CONFIG": ""} | {f"MULTIPLANE_WORKER__{key.upper()}": value for key, value in settings.items()}
@@ -55,13 +55,13 @@ class Home:
         )
 
     def on_progress(self, *_told) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
     def on_end(self, *_told) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
-    def tend(self, **options: bool) -> None:
-        self.warm_workers.tend(self.now, **options)
+    def maintain(self, **options: bool) -> None:
+        self.warm_workers.maintain(self.now, **options)
 
     def serve(self, until, seconds: float = 20.0) -> None:
         limit = time.monotonic() + seconds * SLOWEST
@@ -72,13 +72,13 @@ class Home:
             self.supervisor.tick()
 
     def later(self, seconds: float) -> None:
-        """Let that time go by, when those that were sent away have gone: their end takes time that is not the test's."""
+        """Advance the clock once the dismissed workers are gone: their exit takes real time."""
         self.serve(lambda: not self.supervisor._dying)
         self.now += seconds
 
     def ready(self) -> str:
-        """Tend, wait until the one spare is ready, and say what it has loaded."""
-        self.tend()
+        """Wait until the one warm worker is ready, and return what it has loaded."""
+        self.maintain()
         self.serve(lambda: [spare for spare in self.supervisor.warm_workers() if spare.ready])
         (spare,) = self.supervisor.warm_workers()
         return spare.warm
@@ -87,7 +87,7 @@ class Home:
         return os.listdir(os.fsdecode(self.outbox.work))
 
     def job(self, name: str, *, running: bool = False, **wishes) -> None:
-        """A job that waits, or runs."""
+        """Add a job that waits or runs."""
         image = ClaimedFile(role="image", name="a.jpg", to="a.jpg", ino=1, size=9, mtime_ns=0)
         records = [Accepted(job=name, files=(image,), spec=JobSpec(**wishes)), Claimed(job=name)]
         records += [Started(job=name, attempt="elsewhere")] if running else []
@@ -110,198 +110,198 @@ def home(tmp_path):
 
 
 def test_one_spare_stands_ready_and_the_next_job_gets_its_folder(home):
-    house = home()
-    assert house.ready() == "light"
-    house.tend()
-    (name,) = house.work()
-    assert house.warm_workers.take("light") == name
-    assert house.warm_workers.take("light") is None
-    assert house.warm_workers.next_look(house.now) == float("inf")
+    supervised = home()
+    assert supervised.ready() == "light"
+    supervised.maintain()
+    (name,) = supervised.work()
+    assert supervised.warm_workers.take("light") == name
+    assert supervised.warm_workers.take("light") is None
+    assert supervised.warm_workers.next_look(supervised.now) == float("inf")
 
 
 def test_no_spare_where_none_is_configured_or_nothing_will_come(home):
-    house = home(spare="false")
-    house.tend()
-    assert house.work() == []
+    supervised = home(spare="false")
+    supervised.maintain()
+    assert supervised.work() == []
     other = home()
-    other.tend(wanted=False)
+    other.maintain(wanted=False)
     assert other.work() == []
 
 
 def test_it_is_started_as_long_before_the_end_as_spares_take_to_get_ready(home):
-    house = home()
-    house.tend()
-    house.later(0.5)  # the time that it takes, as far as the test is concerned
-    house.ready()
-    house.tend()
-    assert house.warm_workers.lead_seconds("light") == pytest.approx(0.75)
-    assert house.warm_workers.lead_seconds("depth") == LEAD_SECONDS["depth"]
-    house.warm_workers.take("light")
-    house.job("running", running=True)
-    house.left = 1.0
-    house.tend()
-    assert house.warm_workers.next_look(house.now) == pytest.approx(house.now + 0.25)
-    house.left = 0.7
-    house.tend()
-    assert len(house.supervisor.warm_workers()) == 2, "the one that was taken, and the next"
+    supervised = home()
+    supervised.maintain()
+    supervised.later(0.5)  # the time that it takes, as far as the test is concerned
+    supervised.ready()
+    supervised.maintain()
+    assert supervised.warm_workers.lead_seconds("light") == pytest.approx(0.75)
+    assert supervised.warm_workers.lead_seconds("depth") == LEAD_SECONDS["depth"]
+    supervised.warm_workers.take("light")
+    supervised.job("running", running=True)
+    supervised.left = 1.0
+    supervised.maintain()
+    assert supervised.warm_workers.next_look(supervised.now) == pytest.approx(supervised.now + 0.25)
+    supervised.left = 0.7
+    supervised.maintain()
+    assert len(supervised.supervisor.warm_workers()) == 2, "the one that was taken, and the next"
 
 
 def test_a_spare_that_was_not_ready_in_time_is_started_earlier_the_next_time(home):
-    house = home("never_ready")
-    house.tend()
-    assert house.warm_workers.take("light") is not None
-    assert house.warm_workers.lead_seconds("light") > LEAD_SECONDS["light"]
+    supervised = home("never_ready")
+    supervised.maintain()
+    assert supervised.warm_workers.take("light") is not None
+    assert supervised.warm_workers.lead_seconds("light") > LEAD_SECONDS["light"]
 
 
 @pytest.mark.parametrize(("left", "there"), [(None, 0), (LEAD_SECONDS["light"] + 1, 0), (LEAD_SECONDS["light"] - 0.1, 1)])
 def test_a_running_job_is_disturbed_only_towards_its_end(home, left, there):
-    house = home()
-    house.job("running", running=True)
-    house.left = left
-    house.tend()
-    assert len(house.work()) == there
+    supervised = home()
+    supervised.job("running", running=True)
+    supervised.left = left
+    supervised.maintain()
+    assert len(supervised.work()) == there
 
 
 @pytest.mark.parametrize(
     ("wishes", "warm"), [({"depth": "model"}, "depth"), ({"mode": "painterly", "style": "oil"}, "painting"), ({}, "light")]
 )
 def test_the_spare_is_warmed_for_the_next_job(home, wishes, warm):
-    house = home()
-    house.job("running", running=True)
-    house.job("next", **wishes)
-    house.left = LEAD_SECONDS[warm] - 1
-    assert house.ready() == warm
+    supervised = home()
+    supervised.job("running", running=True)
+    supervised.job("next", **wishes)
+    supervised.left = LEAD_SECONDS[warm] - 1
+    assert supervised.ready() == warm
 
 
 @pytest.mark.parametrize(("wishes", "warm"), [({"depth": "model"}, "depth"), ({}, "light")])
 def test_where_the_end_of_a_job_cannot_be_told_a_spare_is_started_if_another_job_waits(home, wishes, warm):
-    house = home()
-    house.job("running", running=True)
-    house.job("next", **wishes)
-    house.left = None
-    assert house.ready() == warm
+    supervised = home()
+    supervised.job("running", running=True)
+    supervised.job("next", **wishes)
+    supervised.left = None
+    assert supervised.ready() == warm
 
 
 def test_a_spare_that_has_more_than_the_next_job_asks_for_is_kept_and_one_that_has_less_is_not(home):
-    house = home()
-    house.job("first", mode="painterly", style="oil")
-    assert house.ready() == "painting"
-    (name,) = house.work()
-    house.job("first", running=True)
-    house.left = 1.0
-    house.job("next", depth="model")
-    house.tend()
-    assert house.work() == [name]
+    supervised = home()
+    supervised.job("first", mode="painterly", style="oil")
+    assert supervised.ready() == "painting"
+    (name,) = supervised.work()
+    supervised.job("first", running=True)
+    supervised.left = 1.0
+    supervised.job("next", depth="model")
+    supervised.maintain()
+    assert supervised.work() == [name]
 
 
 def test_a_light_spare_makes_room_when_the_next_job_needs_a_model(home, tmp_path):
-    house = home()
-    assert house.ready() == "light"
-    house.job("running", running=True)
-    house.left = 1.0
-    house.job("next", depth="auto")
-    house.tend()
-    assert house.supervisor.warm_workers()[0].warm == "light", "no model is installed"
+    supervised = home()
+    assert supervised.ready() == "light"
+    supervised.job("running", running=True)
+    supervised.left = 1.0
+    supervised.job("next", depth="auto")
+    supervised.maintain()
+    assert supervised.supervisor.warm_workers()[0].warm == "light", "no model is installed"
     (tmp_path / "models" / "depth-anything-v2-small").mkdir(parents=True)
     (tmp_path / "models" / "depth-anything-v2-small" / "multiplane.json").touch()
-    assert house.ready() == "depth"
-    assert len(house.work()) == 1
+    assert supervised.ready() == "depth"
+    assert len(supervised.work()) == 1
 
 
 def test_a_spare_that_still_loads_more_than_the_job_asks_for_is_no_gain(home):
-    house = home("never_ready")
-    house.job("next", mode="painterly", style="oil")
-    house.tend()
-    assert house.warm_workers.take("light") is None
-    assert house.work() == []
-    house.tend()
-    assert house.warm_workers.take("painting") is not None, "what it has loaded so far need not be loaded again"
+    supervised = home("never_ready")
+    supervised.job("next", mode="painterly", style="oil")
+    supervised.maintain()
+    assert supervised.warm_workers.take("light") is None
+    assert supervised.work() == []
+    supervised.maintain()
+    assert supervised.warm_workers.take("painting") is not None, "what it has loaded so far need not be loaded again"
 
 
 def test_a_changed_program_makes_the_spare_useless(home):
-    house = home()
-    house.ready()
-    house.program = 2
-    assert house.warm_workers.take("light") is None
-    assert house.work() == []
-    house.ready()
-    assert house.warm_workers.take("light") is not None
+    supervised = home()
+    supervised.ready()
+    supervised.program = 2
+    assert supervised.warm_workers.take("light") is None
+    assert supervised.work() == []
+    supervised.ready()
+    assert supervised.warm_workers.take("light") is not None
 
 
 def test_the_program_is_looked_at_once_a_minute(home):
-    house = home()
-    house.ready()
-    house.program, before = 2, house.work()
-    house.later(55)
-    house.tend()
-    assert house.work() == before
-    house.later(10)
-    house.tend()
-    assert house.work() != before
+    supervised = home()
+    supervised.ready()
+    supervised.program, before = 2, supervised.work()
+    supervised.later(55)
+    supervised.maintain()
+    assert supervised.work() == before
+    supervised.later(10)
+    supervised.maintain()
+    assert supervised.work() != before
 
 
 def test_an_old_spare_is_replaced(home):
-    house = home(spare_seconds="60")
-    house.ready()
-    before = house.work()
-    house.later(50)
-    house.tend()
-    assert house.work() == before
-    house.later(20)
-    house.ready()
-    assert len(house.work()) == 1
-    assert house.work() != before
+    supervised = home(spare_seconds="60")
+    supervised.ready()
+    before = supervised.work()
+    supervised.later(50)
+    supervised.maintain()
+    assert supervised.work() == before
+    supervised.later(20)
+    supervised.ready()
+    assert len(supervised.work()) == 1
+    assert supervised.work() != before
 
 
 def test_a_spare_gives_way_when_memory_is_short_and_comes_back(home):
-    house = home()
-    house.ready()
-    house.free = 50 << 20
-    house.later(11)
-    house.tend()
-    assert house.work() == []
-    house.free = 200 << 20
-    house.later(11)
-    house.tend()
-    assert house.work() == [], "it would have to go again at once"
-    house.free = GIB
-    house.later(11)
-    house.ready()
+    supervised = home()
+    supervised.ready()
+    supervised.free = 50 << 20
+    supervised.later(11)
+    supervised.maintain()
+    assert supervised.work() == []
+    supervised.free = 200 << 20
+    supervised.later(11)
+    supervised.maintain()
+    assert supervised.work() == [], "it would have to go again at once"
+    supervised.free = GIB
+    supervised.later(11)
+    supervised.ready()
 
 
 def test_a_spare_that_died_is_replaced_but_not_more_than_once_a_minute(home):
-    house = home("die_as_spare")
-    house.tend()
-    house.serve(lambda: not house.supervisor.warm_workers())
-    house.tend()
-    assert house.work() == []
-    assert house.warm_workers.next_look(house.now) == house.now + 60
-    house.later(59)
-    house.tend()
-    assert house.work() == []
-    house.later(2)
-    house.tend()
-    assert len(house.work()) == 1
+    supervised = home("die_as_spare")
+    supervised.maintain()
+    supervised.serve(lambda: not supervised.supervisor.warm_workers())
+    supervised.maintain()
+    assert supervised.work() == []
+    assert supervised.warm_workers.next_look(supervised.now) == supervised.now + 60
+    supervised.later(59)
+    supervised.maintain()
+    assert supervised.work() == []
+    supervised.later(2)
+    supervised.maintain()
+    assert len(supervised.work()) == 1
 
 
 def test_a_job_does_not_take_a_spare_that_is_dead_or_whose_folder_is_gone(home):
-    house = home()
-    house.ready()
+    supervised = home()
+    supervised.ready()
     (child,) = [each for each in psutil.Process().children() if "actor.py" in " ".join(each.cmdline())]
     child.kill()
-    house.serve(lambda: not house.supervisor.warm_workers())
-    assert house.warm_workers.take("light") is None
-    house.tend()
-    house.later(61)
-    house.ready()
-    (name,) = house.work()
-    house.outbox.discard_attempt(name)
-    assert house.warm_workers.take("light") is None
+    supervised.serve(lambda: not supervised.supervisor.warm_workers())
+    assert supervised.warm_workers.take("light") is None
+    supervised.maintain()
+    supervised.later(61)
+    supervised.ready()
+    (name,) = supervised.work()
+    supervised.outbox.discard_attempt(name)
+    assert supervised.warm_workers.take("light") is None
 
 
 def test_a_discarded_spare_leaves_no_process_and_no_folder(home):
-    house = home()
-    house.ready()
-    house.warm_workers.discard("the test says so")
-    assert house.work() == []
-    house.serve(house.supervisor.idle)
+    supervised = home()
+    supervised.ready()
+    supervised.warm_workers.discard("the test says so")
+    assert supervised.work() == []
+    supervised.serve(supervised.supervisor.idle)

@@ -1,4 +1,4 @@
-"""Styles and models out of several files, each adding to the one before it; every fault is told with file and line."""
+"""Styles and models from several files, each adding to the one before; every error names file and line."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever of a pair the disk refuses for a moment, the pair waits with the reason and is taken by itself afterwards."""
+"""If the disk refuses any file of a pair for a moment, the pair waits with the reason and is taken later."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from daemon.watch import Scanner
 
 
 class Disk(Files):
-    """A disk whose reads fail, too, for paths that end so."""
+    """A disk whose reads also fail, for paths with this ending."""
 
     unread: bytes | None = None
     code = errno.EIO

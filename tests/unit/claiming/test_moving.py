@@ -1,4 +1,4 @@
-"""Moving a claim's files: every step can be repeated, and nothing that somebody drops meanwhile is touched."""
+"""Moving a claim's files: every step can be repeated, and files dropped meanwhile are not touched."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from daemon.contract.records import ClaimedFile
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_folder_that_is_none_of_ours_is_not_moved_into(place):
 
 
 class OtherDisk(LocalFiles):
-    """Files that lie on another disk than the outbox; its copies break off while `full`."""
+    """Files on another disk than the outbox; copies fail while `full`."""
 
     full = True
 

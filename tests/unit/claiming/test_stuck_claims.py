@@ -1,4 +1,4 @@
-"""Pictures that cannot be taken out of their folder: not accepted, or given up later, and in nobody's way."""
+"""Pictures that cannot be moved out of their folder are not accepted, or given up later, and block nobody."""
 
 import contextlib
 import errno
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.claims import GROUP, Claims
-from daemon.cli.looking import Looking
+from daemon.cli.job_queries import Looking
 from daemon.contract.records import Accepted, CancelRequested, ClaimedFile
 from daemon.contract.spec import JobSpec
 from daemon.fs import LocalFiles
-from daemon.intake import Entry, Ready, in_turns
+from daemon.intake import Entry, Ready, round_robin
 from daemon.service.hotfolder import HotFolder
 from tests.unit.service_scene import Scene
 
@@ -26,7 +26,7 @@ _SOMEBODY = 54321
 
 @contextlib.contextmanager
 def somebody() -> Iterator[None]:
-    """With the rights of a common user, who owns nothing; for who is one already nothing changes."""
+    """Run with the rights of an unprivileged user; changes nothing if this process has no more."""
     if os.geteuid() != 0:
         yield
         return
@@ -113,7 +113,7 @@ def seen(path: Path) -> Entry:
 
 
 class Stuck(Scene):
-    """A home whose inbox lets nothing go while `fs.failing` says so."""
+    """A home from whose inbox nothing can be moved while `fs.failing` says so."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -125,7 +125,7 @@ class Stuck(Scene):
         self.fs.failing["rename"] = (number, part)
 
     def accept(self, *names: str) -> None:
-        """Jobs whose pictures still lie in the inbox."""
+        """Accept jobs whose pictures are still in the inbox."""
         for name in names:
             path = self.inbox / f"{name}.jpg"
             path.write_bytes(b"a picture")
@@ -243,6 +243,6 @@ def test_folders_take_turns_when_more_is_ready_than_can_be_taken():
         return Ready(folder, Entry(name, "file", 1, 1, 1, 1), None, None, (), None, (), 0.0)
 
     flood = [ready(b"full", b"%d.jpg" % number) for number in range(1000)]
-    turns = in_turns([*flood, ready(b"", b"mine.jpg"), ready(b"x", b"hers.jpg")])
+    turns = round_robin([*flood, ready(b"", b"mine.jpg"), ready(b"x", b"hers.jpg")])
     assert [pair.image.name for pair in turns[:4]] == [b"0.jpg", b"mine.jpg", b"hers.jpg", b"1.jpg"]
     assert [pair for pair in turns if pair.folder == b"full"] == flood

@@ -1,4 +1,4 @@
-"""What people know from the Makefile is no verb; who types it so is told what to run instead."""
+"""Makefile targets are not commands; whoever types one is told what to run instead."""
 
 import re
 import subprocess

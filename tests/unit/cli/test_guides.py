@@ -1,4 +1,4 @@
-"""What the guides name exists: files, settings, verbs and their options, the colours of the states."""
+"""Everything that the guides name exists: files, settings, commands and their options, the colours of the states."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def verbs() -> dict[str, Command]:
 
 
 def typed(text: str) -> list[str]:
-    """What stands in the type of a typewriter: in lines, and each line of a block."""
+    """What is set in monospace: inline code, and each line of a block."""
     blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     return [" ".join(one.split()) for one in inline] + [line.strip() for block in blocks for line in block.splitlines()]

@@ -1,4 +1,4 @@
-"""The truth of this moment, also where the daemon cannot say it."""
+"""The current state, even if the daemon cannot report it."""
 
 import os
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from daemon.cli.app import command_line
 from daemon.cli.inbox import in_inbox
+from daemon.cli.job_queries import Looking
 from daemon.cli.live_snapshot import LiveSnapshot, SnapshotReader, Standstill, standstill
-from daemon.cli.looking import Looking
 from daemon.cli.render import now, remark
 from daemon.cli.verbs.watch import Scenes
 from daemon.contract.records import Claimed, Started
@@ -40,14 +40,14 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def daemon(settings: Settings):
-    """Somebody holds the lock of the home, as a running daemon does."""
+    """Hold the lock of the home, as a running daemon does."""
     held = FS.lock_folder(settings.paths.state_bytes)
     yield
     os.close(held)
 
 
 def tell(settings: Settings, age: float = 0.0, **more: object) -> None:
-    """A daemon.json that is so old, in seconds."""
+    """Write a daemon.json that is this many seconds old."""
     then = (now() - timedelta(seconds=age)).isoformat()
     said = {"state": "running", "waiting": TOLD, "waiting_total": 1} | more
     health = Health(version="1", pid=1, alive_at=then, started_at=then, **said)
@@ -59,7 +59,7 @@ def look(settings: Settings) -> LiveSnapshot:
 
 
 def seen_here(settings: Settings) -> tuple[str, str]:
-    """What is in the inbox, and why it is there, by a look of one's own."""
+    """What is in the inbox and why, according to the command's own scan."""
     [item] = look(settings).waiting
     return item.path, item.reason
 
@@ -173,7 +173,7 @@ HALTS = {
 
 @pytest.fixture(params=HALTS)
 def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A home in which `runs` is at 23 %, `first` is next in line and `second` behind it, and how its daemon is."""
+    """A home with `runs` at 23 %, `first` next in the queue and `second` after it, in each state of the daemon."""
     monkeypatch.setenv("MULTIPLANE_CONFIG", os.devnull)
     journal = Journal(FS, settings.paths.journal_bytes, clock=lambda: STARTED, version="1", boot_id="b")
     journal.recover()
@@ -196,7 +196,7 @@ def halted(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pyte
 
 
 def said(settings: Settings, *verb: str) -> list[str]:
-    """The lines of a verb, with single spaces."""
+    """The lines a command prints, with single spaces."""
     done = CliRunner().invoke(command_line(), [*verb, "--home", str(settings.paths.home)], terminal_width=200)
     return [" ".join(line.split()) for line in done.output.splitlines()]
 

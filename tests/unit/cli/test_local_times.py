@@ -1,4 +1,4 @@
-"""Times for people are those of the clock on their wall; times for programs stay UTC."""
+"""Times for people are local; times for programs are UTC."""
 
 import json
 import os

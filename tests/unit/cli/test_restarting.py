@@ -1,4 +1,4 @@
-"""What `multiplane run` becomes when the program on the disk was changed."""
+"""What `multiplane run` does when the program on the disk was changed."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ import pytest
 from daemon.cli.verbs import run
 
 
-class Become(Exception):
-    """In place of the process that would be another one now."""
+class ProcessReplaced(Exception):
+    """Raised where the process would be replaced."""
 
 
 @pytest.mark.parametrize("options", [[], ["--once"], ["--no-model"]])
@@ -18,11 +18,11 @@ def test_a_daemon_that_restarts_itself_on_a_terminal_fetches_no_model(monkeypatc
 
     def execv(program, arguments):
         became.append((program, arguments))
-        raise Become
+        raise ProcessReplaced
 
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-P", "-m", "daemon.cli", "run", *options])
-    with pytest.raises(Become):
+    with pytest.raises(ProcessReplaced):
         run._start_anew()
     ((program, arguments),) = became
     assert program == arguments[0] == sys.executable

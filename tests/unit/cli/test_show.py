@@ -1,4 +1,4 @@
-"""What `show` says of a job, broken into lines."""
+"""What `show` prints about a job, and how lines are broken."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Why a daemon does not start: what may pass by itself is told from what a person has to settle."""
+"""Why a daemon does not start: causes that may pass are distinguished from those that need a person."""
 
 import errno
 import os

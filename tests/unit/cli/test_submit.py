@@ -1,4 +1,4 @@
-"""Dropping from the command line: whole, or not at all and with one sentence."""
+"""Dropping from the command line: completely, or not at all and with one sentence."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def photo(tmp_path):
 
 
 class Failing(LocalFiles):
-    """The real disk until so many renames are done; then `happens`, and the next one fails."""
+    """The real disk until this many renames are done; then `happens` is called, and the next rename fails."""
 
     def __init__(self, renames, happens=lambda: None, error=None):
         self.left, self.happens = renames, happens

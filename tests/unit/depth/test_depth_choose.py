@@ -1,4 +1,4 @@
-"""Which depth is taken: the best there is, or the one asked for, and never another one in silence."""
+"""Which depth is used: the best available or the requested one, never silently another."""
 
 import json
 
@@ -21,7 +21,7 @@ PUG = SAMPLES / "iphone_pug_original.heic"
 
 @pytest.fixture
 def job(tmp_path):
-    """A job on a small JPEG; files and spec can be changed."""
+    """A job on a small JPEG; its files and spec can be changed."""
     source, models = tmp_path / "source", tmp_path / "models"
     source.mkdir()
     models.mkdir()

@@ -1,4 +1,4 @@
-"""The guess without a model: a ground plane, honest about itself, and better than chance where true depth is known."""
+"""The estimate without a model: a ground plane, reported as an estimate, and better than chance where depth is known."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def test_the_guess_has_the_pictures_proportions_and_says_it_is_one(size):
 
 @pytest.mark.skipif(not (SAMPLES / "tum_desk_depth.png").exists(), reason=f"no pictures with true depth in {SAMPLES}")
 def test_more_pairs_than_by_chance_are_in_the_right_order():
-    """Small rooms are hard for it, hardly above chance; it must still never be below, and clearly above on the whole."""
+    """Small rooms are hard, hardly above chance; no picture may be below chance, and the average must be clearly above."""
     scores = []
     for scene in SCENES:
         depth = cv2.imread(str(SAMPLES / f"{scene}_depth.png"), cv2.IMREAD_UNCHANGED)

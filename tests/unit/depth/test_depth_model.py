@@ -25,8 +25,14 @@ SAID = {
         "size": {"height": 64, "width": 64}, "ensure_multiple_of": 32, "do_pad": True,
         "image_processor_type": "ZoeDepthImageProcessor",
     },
+    "depth-pro": {"size": {"height": 128, "width": 128}, "image_processor_type": "DepthProImageProcessor"},
 }  # fmt: skip
-POLARITY = {"depth-anything": "disparity", "dpt": "disparity", "glpn": "distance", "zoedepth": "distance"}
+#: As a user writes it into a list of models, after what is published about it.
+POLARITY = {
+    "depth-anything": "disparity", "dpt": "disparity", "glpn": "distance", "zoedepth": "distance", "depth-pro": "distance",
+}  # fmt: skip
+#: What the network itself gives.
+RAW = POLARITY | {"depth-pro": "disparity"}
 
 
 def tiny(family):
@@ -55,6 +61,18 @@ def tiny(family):
             decoder_hidden_size=8,
         )  # fmt: skip
         return tf.GLPNForDepthEstimation(config)
+    if family == "depth-pro":
+        encoder = {
+            "model_type": "dinov2", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2,
+            "patch_size": 8, "image_size": 32,
+        }  # fmt: skip
+        config = tf.DepthProConfig(
+            patch_size=32, fusion_hidden_size=8, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
+            scaled_images_ratios=[0.25, 0.5, 1.0], scaled_images_overlap_ratios=[0.0, 0.5, 0.25],
+            scaled_images_feature_dims=[8, 8, 8], image_model_config=encoder, patch_model_config=encoder,
+            fov_model_config=encoder, use_fov_model=False,
+        )  # fmt: skip
+        return tf.DepthProForDepthEstimation(config)
     backbone = tf.BeitConfig(
         hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=64, patch_size=16,
         out_indices=[1, 2, 3, 4], reshape_hidden_states=False, use_relative_position_bias=True, use_mask_token=False,
@@ -125,14 +143,14 @@ def test_every_family_gives_disparity_in_the_right_direction(families, family):
     assert reading.valid is None
     if raw.shape == shape[2:]:
         raw = raw[top : shape[2] - bottom, left : shape[3] - right]
-        sign = 1 if POLARITY[family] == "disparity" else -1
+        sign = 1 if RAW[family] == "disparity" else -1
         assert (
             np.corrcoef(sign * np.argsort(np.argsort(raw, axis=None)), np.argsort(np.argsort(reading.values, axis=None)))[0, 1]
             > 0.98
         )
     about = reading.provenance
     assert (about.source, about.model, about.revision, about.licence) == ("model", f"tiny/{family}", "c0ffee", "MIT")
-    assert about.polarity == POLARITY[family]
+    assert about.polarity == RAW[family]
 
 
 @pytest.mark.parametrize("family", SAID)
@@ -310,7 +328,8 @@ def test_choosing_depth_imports_no_torch_until_a_model_is_used():
 
 @pytest.mark.parametrize("family", SAID)
 def test_the_best_quality_looks_several_times_and_says_so(families, family):
-    found, rgb = families[family], cv2.resize(picture(), (270, 180), interpolation=cv2.INTER_CUBIC)
+    size = (540, 360) if family == "depth-pro" else (270, 180)
+    found, rgb = families[family], cv2.resize(picture(), size, interpolation=cv2.INTER_CUBIC)
     fast, best = (model.read(rgb, found, device="cpu", quality=quality) for quality in ("fast", "best"))
     assert (fast.provenance.quality, best.provenance.quality) == ("fast", "best")
     assert fast.provenance.device == "cpu"

@@ -1,4 +1,4 @@
-"""The depth a phone stored in its photo: in its own units, upright with the photo, and absent where there is none."""
+"""The depth that a phone stored in its photo: in its own units, upright like the photo, and None if there is none."""
 
 import os
 

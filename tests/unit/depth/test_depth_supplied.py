@@ -1,4 +1,4 @@
-"""The dropped depth picture: its numbers become disparity without bending, its holes stay, its shape must be the photo's."""
+"""The dropped depth picture: linear disparity, holes preserved, and the photo's shape required."""
 
 import os
 

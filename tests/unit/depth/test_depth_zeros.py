@@ -1,4 +1,4 @@
-"""Zeros of a dropped depth picture: the end of a network's scale, or holes of a sensor; told apart by the values beside them."""
+"""Zeros in a dropped depth picture: the end of a network's scale or a sensor's holes, judged by adjacent values."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Figures seen without a model: kept whole, in a layer of their own, and not seen where there is none."""
+"""Figures detected without a model stay whole, in a layer of their own, and none is detected where there is none."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from pipeline.depth import cues
-from pipeline.depth.figures import finding
+from pipeline.depth.figures import finding, proposals
 from pipeline.depth.figures.proposals import Evidence, whole
 from pipeline.layers.layering import layer_picture
 
@@ -109,6 +109,44 @@ def test_no_figure_is_seen_where_there_is_none_and_the_ground_estimate_stays(nam
     assert "lower in the picture counts as nearer" in reading.warnings[0]
 
 
+def halves():
+    rgb = np.full((64, 96, 3), 250, np.uint8)
+    rgb[:, 48:] = 5
+    return rgb
+
+
+@pytest.mark.parametrize(
+    "rgb",
+    [np.full((64, 96, 3), level, np.uint8) for level in (0, 90, 255)] + [halves()],
+    ids=["black", "grey", "white", "two colours"],
+)
+def test_no_even_area_is_cut_because_that_takes_minutes(rgb, monkeypatch):
+    """In even areas all cuts cost the same, and GrabCut tries one after the other."""
+    real, shares = cv2.grabCut, []
+
+    def counting(picture, *others):
+        across = (picture[:, 1:] == picture[:, :-1]).all(axis=2)
+        shares.append(across.mean())
+        assert shares[-1] < 0.05
+        return real(picture, *others)
+
+    monkeypatch.setattr(cv2, "grabCut", counting)
+    finding.find(rgb)
+    assert shares
+
+
+def test_only_even_areas_get_grain_and_little_of_it():
+    rgb = np.random.default_rng(2).integers(0, 256, (90, 120, 3), np.uint8)
+    assert (proposals.grained(rgb) == rgb).all()
+    rgb[:40, :50] = 254
+    grained = proposals.grained(rgb)
+    assert (grained[40:] == rgb[40:]).all()
+    assert (grained[:, 50:] == rgb[:, 50:]).all()
+    assert np.abs(grained.astype(int) - rgb).max() <= proposals.GRAIN
+    assert grained[:39, :49].std() > 1
+    assert (grained == proposals.grained(rgb)).all()
+
+
 def test_a_figure_is_taken_instead_of_the_ground_that_it_stands_on():
     rgb, (thing,) = scene((200, 180, 55, 90))
     evidence = Evidence(rgb, rgb)
@@ -162,7 +200,7 @@ def test_holes_of_a_figure_are_filled_and_its_crumbs_are_dropped():
 
 @pytest.mark.parametrize("name", ["coffee", "astronaut"])
 def test_the_subject_of_a_real_photo_is_seen(name):
-    """A point inside the subject and one beside it, seen by eye."""
+    """A point inside the subject and one beside it, chosen by eye."""
     inside, beside = {"coffee": ((0.5, 0.45), (0.2, 0.93)), "astronaut": ((0.75, 0.3), (0.2, 0.75))}[name]
     found = finding.find(getattr(data, name)())
     at = [found[int(y * found.shape[0]), int(x * found.shape[1])] for y, x in (inside, beside)]

@@ -1,4 +1,4 @@
-"""A picture becomes the very input that the published image processor of its family makes."""
+"""A picture becomes exactly the input that the published image processor of its model family makes."""
 
 import json
 from types import SimpleNamespace

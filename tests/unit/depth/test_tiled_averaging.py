@@ -1,4 +1,4 @@
-"""More looks at a picture: what they add is fitted to the whole, and leaves no seams."""
+"""Several passes over a picture: tiles are fitted to the whole, and leave no seams."""
 
 import itertools
 
@@ -12,7 +12,7 @@ SIDE = 40
 
 
 def truth_of(rgb):
-    """What a perfect network would say: the red channel."""
+    """What a perfect network would return: the red channel."""
     return rgb[..., 0].astype(np.float32) / 255
 
 
@@ -59,13 +59,13 @@ def test_every_part_is_fitted_to_the_whole_whatever_its_own_scale():
     rgb = landscape(240, 320)
     calls = []
 
-    def moody(picture):
+    def varying(picture):
         calls.append(picture.shape)
         own = coarse(picture)
         return own if len(calls) <= 2 else own * np.float32(0.3 + 0.2 * len(calls)) - np.float32(len(calls))
 
     calm = tiled_averaging.look(rgb, coarse, SIDE)
-    assert np.abs(tiled_averaging.look(rgb, moody, SIDE) - calm).max() < 0.02
+    assert np.abs(tiled_averaging.look(rgb, varying, SIDE) - calm).max() < 0.02
     assert len(calls) == 6
 
 

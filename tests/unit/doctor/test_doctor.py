@@ -1,4 +1,4 @@
-"""The doctor: what it makes of the facts, and that it finds what is really wrong with a home."""
+"""The doctor: how it judges the facts, and that it finds real faults in a home."""
 
 import errno
 import io
@@ -245,7 +245,7 @@ def test_the_table_fits_its_width_and_names_are_no_markup(width) -> None:
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home with a journal of two records, not running; and no service of this machine's user in the way."""
+    """A stopped home with a journal of two records, isolated from the service of this machine's user."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     settings = load(tmp_path / "home", {"MULTIPLANE_CONFIG": ""})
     fs, paths = LocalFiles(), settings.paths

@@ -1,4 +1,4 @@
-"""The contact sheet: everything on one page, composed for any number of layers and any proportions."""
+"""The contact sheet: everything on one page, for any number of layers and any proportions."""
 
 import io
 

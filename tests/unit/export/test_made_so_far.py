@@ -1,4 +1,4 @@
-"""How much of a job is done: it is told while layers are filled and files are written, not only when they all are."""
+"""Progress is reported while layers are filled and files are written, not only when they are done."""
 
 import io
 import threading
@@ -21,7 +21,7 @@ from tests.unit.pictures import encoded, landscape
 
 @pytest.fixture(scope="module")
 def layered() -> tuple[Photo, Layers, list[tuple[str, float]]]:
-    """A photo in three layers, and what was told while they were made."""
+    """A photo in three layers, and the progress reported meanwhile."""
     rgb, told = landscape(60, 90), []
     values = np.linspace(0, 1, 60, dtype=np.float32)[:, None].repeat(90, axis=1)
     layers = layer_picture(rgb, None, values, None, num_layers=3, split=(0.3, 0.6), progress=lambda *each: told.append(each))

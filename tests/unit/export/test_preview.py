@@ -1,4 +1,4 @@
-"""The preview page as files: within its budget, repeatable, and names that stay data."""
+"""The preview page's files: within the size limit, reproducible, and names never become markup."""
 
 import html
 import io

@@ -1,4 +1,4 @@
-"""The layered file: what other programs read from it is what was put in."""
+"""The layered file: other programs read from it what was written."""
 
 import io
 import shutil
@@ -27,7 +27,7 @@ NAMES = ["Hintergrund", "中景", "middle 🎞 Ø", "foreground"]
 
 
 def opened(file: io.BytesIO) -> "PSDImage":
-    """The document as psd-tools reads it, which is loaded only here: every process of the tests reads the top of this file."""
+    """The document as psd-tools reads it; imported only here, because every test process imports this module."""
     from psd_tools import PSDImage
 
     return PSDImage.open(file)

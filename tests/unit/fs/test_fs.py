@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and nothing but plain files is opened."""
+"""Files are written completely or not at all, and only regular files are opened."""
 
 import errno
 import hashlib
@@ -11,7 +11,7 @@ from daemon.fs.compose import write_all
 
 
 class Files(LocalFiles):
-    """The real disk; logs what changes it, writes short, or fails."""
+    """The real disk; logs changes, writes short, or fails."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -114,7 +114,7 @@ def test_a_new_file_never_replaces_one(folder):
 @pytest.mark.parametrize("operation", ["read", "digest", "sync_file", "append", "copy"])
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
 def test_nothing_but_a_plain_file_is_opened(folder, operation, kind):
-    """And without waiting for the writer of a FIFO."""
+    """And it does not wait for the writer of a FIFO."""
     path = folder + b"/x"
     write_new(LocalFiles(), folder + b"/target", b"secret", durable=False)
     {"symlink": lambda: os.symlink(folder + b"/target", path), "fifo": lambda: os.mkfifo(path), "folder": lambda: os.mkdir(path)}[

@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 class Measured(LocalFiles):
-    """The real disk with an amount of free room that the test sets; none: it cannot be told."""
+    """The real disk with free space as set by the test; None: unknown."""
 
     free: int | None = 1 << 40
     files: int | None = None

@@ -1,4 +1,4 @@
-"""A new home has the shipped presets, one that a person made is left as it is; and a folder is known without its marker."""
+"""A new home gets the shipped presets, an existing one is left alone; folders are recognised without their marker."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from service_scene import SETTINGS, Scene
 from daemon.contract.records import Job
 from daemon.fs import LocalFiles, make_folders
 from daemon.health.folder_health import FolderHealth
-from daemon.health.proof import Proof
+from daemon.health.folder_identities import FolderIdentities
 from daemon.journal import History
 from daemon.outbox import Outbox
 from daemon.platform.mounts import Mount
@@ -18,7 +18,7 @@ from daemon.settings import load
 from daemon.settings.layout import PROGRAM
 from daemon.shipped import PRESETS
 from daemon.watch import Watch
-from daemon.watch.bell import Bell
+from daemon.watch.folder_watch import FolderWatch
 
 SHIPPED = {path.parent.name for path in PRESETS.glob("*/_preset.yaml")}
 
@@ -49,7 +49,7 @@ def test_an_inbox_that_was_there_before_gets_nothing_but_its_marker(tmp_path, co
 
 
 class Start:
-    """One start of a daemon, as far as it concerns its folders."""
+    """One start of a daemon, as far as its folders are concerned."""
 
     def __init__(self, home: Path, jobs: Iterable[Job] = ()) -> None:
         fs, settings = LocalFiles(), load(home, SETTINGS)
@@ -61,7 +61,7 @@ class Start:
         self.watch = Watch(settings.paths.inbox_bytes, lambda: None, read_control=lambda *_: None, mount_of=share)
 
     def absence(self) -> str | None:
-        bell = Bell(self.outbox.root, lambda: None)
+        bell = FolderWatch(self.outbox.root, lambda: None)
         try:
             return self.health.absence(self.watch, bell, 0.0)
         finally:
@@ -70,7 +70,7 @@ class Start:
 
 @pytest.fixture
 def home(tmp_path) -> Path:
-    """A home whose daemon was seen to work, with one job `j`, and has stopped."""
+    """A stopped home in which a daemon has worked, with one job `j`."""
     scene = Scene(tmp_path)
     scene.pending("j")
     (tmp_path / "inbox" / ".multiplane").touch()
@@ -103,7 +103,7 @@ def test_a_marker_of_the_outbox_that_is_removed_while_it_runs_is_put_back(home, 
 
 @pytest.mark.parametrize("name", ["inbox", "outbox"])
 def test_another_folder_in_its_place_is_never_taken_for_it(home, jobs, name) -> None:
-    """What an unmounted disk leaves: the folder below."""
+    """The folder that an unmounted disk leaves: its mount point."""
     (home / name).rename(home / "mounted")
     (home / name).mkdir()
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_a_link_to_another_folder_is_never_taken_for_it(home, jobs) -> None:
 
 @pytest.mark.parametrize("loss", ["folder", "picture", "other picture"])
 def test_an_outbox_without_its_jobs_is_not_the_outbox_whatever_its_number(home, jobs, loss) -> None:
-    """A folder that somebody deleted and made anew may get the same inode."""
+    """A folder that was deleted and created again may get the same inode."""
     picture = home / "outbox" / "j" / "source" / "j.jpg"
     if loss == "folder":
         (home / "outbox" / "j").rename(home / "thrown away")
@@ -143,7 +143,7 @@ def test_an_outbox_that_no_job_is_known_to_be_in_is_known_by_itself(home) -> Non
 
 
 def test_a_mount_point_is_never_remembered(tmp_path) -> None:
-    proof = Proof(LocalFiles(), os.fsencode(tmp_path / "folders.json"))
+    proof = FolderIdentities(LocalFiles(), os.fsencode(tmp_path / "folders.json"))
     proof.remember("inbox", b"/")
     assert not proof.recognises("inbox", b"/")
     proof.remember("inbox", os.fsencode(tmp_path))

@@ -1,4 +1,4 @@
-"""Colours come out as they were meant: through the embedded profile, or by the plain rule where there is none."""
+"""Colours come out as intended: through the embedded profile, or by the simple formula if there is none."""
 
 import io
 

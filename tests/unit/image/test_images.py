@@ -1,4 +1,4 @@
-"""The way in for pictures: every allowed kind comes out upright, 8-bit, with its alpha and its profile."""
+"""Decoding: every supported kind of picture comes out upright, in 8 bits, with its alpha and its profile."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""What is no picture, too large or damaged is refused: the right code, a sentence that helps, before it costs anything."""
+"""Files that are no pictures, too large or damaged are refused early, with the right code and a helpful sentence."""
 
 import errno
 import io

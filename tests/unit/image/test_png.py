@@ -1,4 +1,4 @@
-"""What the PNG writer writes, others read: pixel for pixel, whole, and the same whatever wrote it."""
+"""Other programs read what the PNG writer writes: the same pixels, complete, and the same bytes with any encoder."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What belongs together, and what waits with which reason."""
+"""Which files belong together, and what waits for which reason."""
 
 import unicodedata
 
@@ -9,7 +9,7 @@ from daemon.intake import Late, Taken, recall, taken
 
 
 def pair_of(*names: str | bytes) -> tuple[bytes, bytes | None] | None:
-    """The picture and sidecar that are taken of these files."""
+    """The picture and sidecar that are taken from these files."""
     scene = Scene()
     for name in names:
         scene.put(name)
@@ -283,14 +283,14 @@ def test_a_sidecar_that_comes_after_its_picture_was_taken_is_reported_once():
 
 
 def late_while(scene: Scene, seconds: float) -> list[Late]:
-    """The sidecars that are reported as late while so much time passes."""
+    """The sidecars that are reported as late while this much time passes."""
     told: list[Late] = []
     scene.pass_time(seconds, lambda decision: bool(told.extend(decision.late)))
     return told
 
 
 def after_taking(*names: str) -> Scene:
-    """A scene in which a picture of that name was taken, with what else is named."""
+    """A scene in which a picture with that name was taken, with the other named files."""
     scene = Scene()
     scene.control("preset")
     scene.settle()

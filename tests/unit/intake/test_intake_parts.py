@@ -1,4 +1,4 @@
-"""Pictures that are opened, written and closed in parts, by path, with a clock passed in: taken whole, or waiting, never half."""
+"""Pictures written in several parts by path, with a clock passed in: taken complete, or waiting."""
 
 import pytest
 from intake_scene import Scene
@@ -10,8 +10,8 @@ MISSING = "its end is missing; waiting for the rest"
 WORK = 0.9
 
 
-class Desk(Scene):
-    """A scene with a scanner and a worker: what is taken and cut off is back a moment later."""
+class ScannerScene(Scene):
+    """A scene with a scanner and a worker: a picture that is taken incomplete is back a moment later."""
 
     def __init__(self, parts: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Desk(Scene):
         self.taken_sizes: list[int] = []
 
     def work(self, until: float) -> None:
-        """Let time pass, with everything that is ready taken and everything cut off brought back."""
+        """Let time pass; take everything that is ready, and return what is incomplete."""
         while True:
             end = until if self.back_at is None else min(until, self.back_at)
             self.pass_time(end - self.now, lambda decision: bool(decision.ready))
@@ -42,8 +42,8 @@ class Desk(Scene):
         self.look()
 
 
-class Glance(Desk):
-    """A scene in which the end of what is ready is looked for before it is taken, as it is with pictures of a known kind."""
+class EndCheckScene(ScannerScene):
+    """A scene in which the end of a ready picture is checked before it is taken, as for known file formats."""
 
     def work(self, until: float) -> None:
         while True:
@@ -58,7 +58,7 @@ class Glance(Desk):
                 self.taken_sizes += [one.image.size for one in self.take()]
 
 
-def write(desk: Desk, parts: int, pause: float, order: str, how: str, share: float = 0.1) -> None:
+def write(desk: ScannerScene, parts: int, pause: float, order: str, how: str, share: float = 0.1) -> None:
     for part in range(parts):
         if (order, part) == ("before", 0):
             desk.put("scan.yaml", how=how)
@@ -82,7 +82,7 @@ def write(desk: Desk, parts: int, pause: float, order: str, how: str, share: flo
 @pytest.mark.parametrize("order", ["before", "between", "after"])
 @pytest.mark.parametrize("how", ["renamed_in", "closed"])
 def test_a_picture_in_parts_is_one_whole_picture_in_the_end(parts, pause, order, how):
-    desk = Desk(parts)
+    desk = ScannerScene(parts)
     write(desk, parts, pause, order, how)
     last = desk.now
     desk.work(last + 100)
@@ -98,7 +98,7 @@ def test_a_picture_in_parts_is_one_whole_picture_in_the_end(parts, pause, order,
 @pytest.mark.parametrize("how", ["renamed_in", "closed"])
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_a_picture_whose_end_is_looked_for_is_taken_once_and_soon(parts, pause, order, how, share):
-    desk = Glance(parts)
+    desk = EndCheckScene(parts)
     write(desk, parts, pause, order, how, share)
     last = desk.now
     # Pauses before the end say nothing about a picture that has its end. Without a sidecar it is not looked into, and what grows
@@ -108,7 +108,7 @@ def test_a_picture_whose_end_is_looked_for_is_taken_once_and_soon(parts, pause, 
 
 
 def test_a_picture_without_its_end_waits_for_ten_minutes_and_is_then_taken():
-    desk = Glance(2)
+    desk = EndCheckScene(2)
     desk.put("scan.jpg", size=10, how="closed")
     desk.put("scan.yaml", how="closed")
     desk.look()
@@ -119,7 +119,7 @@ def test_a_picture_without_its_end_waits_for_ten_minutes_and_is_then_taken():
 
 
 def test_a_picture_that_came_back_says_so_and_waits_ten_minutes():
-    desk = Desk(3)
+    desk = ScannerScene(3)
     desk.put("scan.jpg", size=10, how="renamed_in")
     desk.put("scan.yaml", how="renamed_in")
     desk.look()
@@ -129,7 +129,7 @@ def test_a_picture_that_came_back_says_so_and_waits_ten_minutes():
 
 
 def test_no_go_hurries_a_picture_whose_end_was_missing():
-    desk = Desk(3)
+    desk = ScannerScene(3)
     desk.put("scan.jpg", size=10, how="renamed_in")
     desk.put("scan.yaml", how="renamed_in")
     desk.look()
@@ -143,7 +143,7 @@ def test_no_go_hurries_a_picture_whose_end_was_missing():
 
 
 def test_another_picture_under_the_name_is_an_ordinary_one():
-    desk = Desk(3)
+    desk = ScannerScene(3)
     desk.put("scan.jpg", size=10, how="renamed_in")
     desk.put("scan.yaml", how="renamed_in")
     desk.look()

@@ -45,7 +45,7 @@ def test_a_close_shortens_nothing_as_long_as_nothing_is_known_of_the_writers():
 
 
 def closing_once(pictures: int, *, folder: bytes = b"") -> Scene:
-    """A scene in which so many pictures in a row were closed once and taken."""
+    """A scene in which this many pictures in a row were closed once and taken."""
     scene = Scene()
     for number in range(pictures):
         close(scene, f"{number}.jpg")
@@ -56,7 +56,7 @@ def closing_once(pictures: int, *, folder: bytes = b"") -> Scene:
 
 
 def close(scene: Scene, name: str) -> None:
-    """A picture and its sidecar, each written and closed."""
+    """Write and close a picture and its sidecar."""
     scene.put(name, how="closed")
     scene.put(f"{name}.yaml", how="closed")
 
@@ -95,7 +95,7 @@ def test_a_second_close_breaks_the_row():
 
 
 def test_a_picture_under_the_name_of_one_that_was_just_taken_breaks_the_row():
-    """It may be the rest of it, by a program that opened the name anew."""
+    """It may be the rest of it, from a program that opened the name again."""
     scene = closing_once(5)
     for seconds, expected in ((59, 2.0), (61, 0.5)):
         scene = closing_once(5)
@@ -143,7 +143,7 @@ def test_a_sidecar_renamed_in_last_is_the_go():
 
 @pytest.mark.parametrize(("pictures", "expected"), [(0, 2.0), (5, 0.0)], ids=["unknown writers", "writers that close once"])
 def test_the_go_counts_for_an_image_that_was_closed_where_writers_close_once(pictures, expected):
-    """Somebody else may bring the sidecar while a scanner is at its second page."""
+    """Somebody else may drop the sidecar while a scanner writes its second page."""
     scene = closing_once(pictures)
     scene.put("photo.jpg", how="closed")
     scene.look()

@@ -1,4 +1,4 @@
-"""Whether the end of a picture is missing, by its first and last bytes."""
+"""Whether the end of a picture is missing, judged by its first and last bytes."""
 
 import io
 import random

@@ -83,7 +83,7 @@ def test_a_picture_that_changed_under_the_reader_settles_with_growing_pauses():
 
 @pytest.mark.parametrize(("age", "settles"), [(0.0, True), (59.0, True), (61.0, False), (-59.0, True), (-3600.0, False)])
 def test_a_cut_off_picture_settles_only_if_it_was_written_to_a_moment_ago(age, settles):
-    """Also by a clock that is a little ahead, but not by one that is an hour ahead: it would never be old."""
+    """A clock that is slightly ahead is accepted; one that is an hour ahead is not, as the file would never become old."""
     record = decide.still_settling(running(), ImageUnreadable("cut off").info(), changed_at=1000.0 - age, now=1000.0, tries=0)
     assert (record is not None) == settles
 

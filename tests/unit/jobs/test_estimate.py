@@ -1,4 +1,4 @@
-"""The remaining time of a job: learned from the jobs before it, corrected by its own progress."""
+"""The remaining time of a job: learned from earlier jobs, corrected by the job's own progress."""
 
 import json
 import math
@@ -115,7 +115,7 @@ def test_a_step_that_is_little_of_the_job_says_little_of_the_rest():
 
 
 def test_the_first_job_of_a_kind_is_told_of_when_a_fifth_of_it_is_done():
-    """The reading of a photo says nothing of how long it takes to paint it."""
+    """The time to read a photo says nothing about the time to paint it."""
     estimator = Estimator()
     estimator.begin(job(mode="painterly", style="wash-strokes"), 0.0)
     for stage, share, at in (("decode", 0.0, 0.0), ("paint", 0.03, 0.3), ("paint", 0.04, 3.0), ("paint", 0.19, 4.0)):
@@ -126,7 +126,7 @@ def test_the_first_job_of_a_kind_is_told_of_when_a_fifth_of_it_is_done():
 
 
 def test_another_type_of_picture_is_told_of_by_what_its_like_took():
-    """The worker says that it is half done after a tenth of its time; of a PNG file more bytes are no more work."""
+    """The worker reports half after a tenth of its time; more bytes of a PNG file are not more work."""
     estimator = Estimator()
     reports = [("decode", 0.0, 0), ("fill", 0.5, 1), ("export", 0.7, 4)]
     list(run(estimator, "jpeg", reports, 10.0))
@@ -182,7 +182,7 @@ def test_one_job_that_was_held_up_misleads_nobody():
 
 
 def test_the_stages_that_the_journal_tells_of_are_enough():
-    """The worker says that it is half done when the long stage begins."""
+    """The worker reports half when the long stage begins."""
     estimator = Estimator()
     estimator.learn(job("before", seconds=20.0, timings={"decode": 1.0, "depth": 1.0, "export": 18.0}))
     estimator.begin(job(), 0.0)
@@ -202,7 +202,7 @@ def test_the_loading_of_libraries_is_not_the_jobs_time():
 
 
 def test_shares_that_mislead_do_so_once():
-    """A worker that says it is half done after a tenth of its time."""
+    """A worker that reports half after a tenth of its time."""
     reports = [("fill", second / 4 if second <= 2 else 0.5 + (second - 2) / 36, second) for second in range(20)]
     estimator = Estimator()
     first, second = (dict(run(estimator, name, reports, 20.0)) for name in ("first", "second"))
@@ -233,7 +233,7 @@ def test_a_failed_job_is_forgotten():
 
 
 def foretold(estimator, number, recorded, pace):
-    """The relative error at the first look, twice a second, after a third of the job; then the estimator has learned from it."""
+    """The relative error after a third of the job, read twice a second; then the estimator learns from the job."""
     name, seconds = str(number), recorded["seconds"] * pace
     about = {"size": recorded["size"], "num_layers": recorded["layers"]}
     estimator.begin(job(name, **about), 0.0)
@@ -254,7 +254,7 @@ def foretold(estimator, number, recorded, pace):
 
 @pytest.mark.parametrize(("spread", "seeds"), [(0.0, 1), (0.2, 5)])
 def test_thirty_recorded_jobs_are_foretold_within_a_quarter_after_their_first_third(spread, seeds):
-    """As they were recorded, and on a machine on which each takes a fifth more or less."""
+    """As recorded, and on a machine where each job takes up to a fifth more or less time."""
     errors = []
     for seed in range(seeds):
         chance, estimator = random.Random(seed), Estimator()

@@ -1,4 +1,4 @@
-"""Whose fault a failure is: the rules, and the shell that collects the evidence. ARCHITECTURE.md has the table of them."""
+"""Who is at fault for a failure: the rules, and the code that collects the evidence. ARCHITECTURE.md has the table."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from daemon.contract.messages import Result
 from daemon.contract.status import Source
 from daemon.errors import ImageType, Internal, OutOfMemory, WorkerCrashed
 from daemon.health.disk_space import DiskSpace
-from daemon.health.world import World
+from daemon.health.system_health import SystemHealth
 from daemon.jobs import fault
 from daemon.jobs.fault import Evidence, Failure
 from daemon.outbox import Outbox
@@ -24,7 +24,7 @@ CRASH = Failed(WorkerCrashed("it fell over").info(), True, 1.0)
 
 
 class Canaries:
-    """Stands where the supervisor does: canaries get ready, die or hang, as `fate` says."""
+    """Replaces the supervisor: canaries become ready, die or hang, as `fate` says."""
 
     def __init__(self) -> None:
         self.fate = "ready"
@@ -48,16 +48,16 @@ class Canaries:
         return "it ended by itself with status 1: No module named 'numpy'"
 
 
-class Here(Scene):
-    """A scene with a world; its time, program and memory are the test's to say."""
+class FaultScene(Scene):
+    """A scene with a real `SystemHealth`; the test sets its time, program and memory."""
 
     def __init__(self, home: Path) -> None:
         self.now, self.program, self.why_not, self.free, self.busy = 1000.0, 1, None, 1 << 40, False
         self.canaries = Canaries()
         super().__init__(home)
 
-    def make_world(self) -> World:
-        self.world = World(
+    def make_system_health(self) -> SystemHealth:
+        self.system_health = SystemHealth(
             self.fs,
             self.outbox,
             DiskSpace(self.fs, self.settings, self.outbox),
@@ -67,15 +67,15 @@ class Here(Scene):
             available=lambda: self.free,
             clock=lambda: self.now,
         )
-        return self.world
+        return self.system_health
 
     def later(self, seconds: float) -> None:
-        """Let that time go by, looking as often as the loop does."""
+        """Let time pass, calling `look` as often as the loop does."""
         end = self.now + seconds
         while self.now < end:
             self.now += 0.25
-            self.world.look(busy=self.busy)
-            self.runs.blame.judge()
+            self.system_health.look(busy=self.busy)
+            self.runs.failure_handler.judge()
 
     def attempts(self, job_id: str = "j") -> tuple[str, int]:
         job = self.jobs.find(job_id)
@@ -83,8 +83,8 @@ class Here(Scene):
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
-    return Here(tmp_path)
+def here(tmp_path: Path) -> FaultScene:
+    return FaultScene(tmp_path)
 
 
 def test_every_test_that_the_table_names_is_there() -> None:
@@ -104,32 +104,32 @@ def test_every_kind_of_cause_says_why_and_what_to_do() -> None:
     assert "71 MiB" in fault.no_memory(71 << 20).problem
 
 
-def test_what_says_nothing_of_the_world_is_the_jobs() -> None:
+def test_what_says_nothing_about_the_machine_is_the_jobs_fault() -> None:
     for code in ("image_unreadable", "timeout", "out_of_memory", "spec_invalid"):
         assert fault.judge(Failure(code), Evidence(full=True, writing="Read-only file system", starting="it ended")) is None
 
 
-def test_a_crash_is_not_the_jobs_fault_if_a_canary_dies_as_well(here: Here) -> None:
+def test_a_crash_is_not_the_jobs_fault_if_a_canary_dies_as_well(here: FaultScene) -> None:
     here.canaries.fate = "dead"
     here.processing("j")
     here.runs.on_end("j", CRASH)
     assert here.attempts() == ("processing", 1), "it is not judged yet"
     here.later(0.5)
     assert here.attempts() == ("pending", 0)
-    assert "No module named 'numpy'" in here.world.problem
+    assert "No module named 'numpy'" in here.system_health.problem
     here.later(40.0)
-    assert here.world.problem is not None
+    assert here.system_health.problem is not None
     here.canaries.fate = "ready"
     here.later(31.0)
-    assert here.world.problem is None
-    assert here.world.may_start()
+    assert here.system_health.problem is None
+    assert here.system_health.may_start()
 
 
-def test_a_crash_is_the_jobs_fault_if_a_canary_gets_ready(here: Here) -> None:
+def test_a_crash_is_the_jobs_fault_if_a_canary_gets_ready(here: FaultScene) -> None:
     here.processing("j")
     here.runs.on_end("j", CRASH)
     here.later(0.5)
-    assert (here.attempts(), here.world.problem) == (("pending", 1), None)
+    assert (here.attempts(), here.system_health.problem) == (("pending", 1), None)
     assert len(here.canaries.sent) == 1
     here.processing("k")
     here.runs.on_end("k", Failed(Internal("a fault of the program").info(), False, 1.0))
@@ -141,62 +141,64 @@ def test_a_crash_is_the_jobs_fault_if_a_canary_gets_ready(here: Here) -> None:
     assert len(here.canaries.sent) == 2, "what a picture is needs no canary"
 
 
-def test_a_worker_that_never_got_ready_says_nothing_of_its_job(here: Here) -> None:
+def test_a_worker_that_never_got_ready_says_nothing_of_its_job(here: FaultScene) -> None:
     here.processing("j")
     here.runs.on_end("j", Failed(WorkerCrashed("exit status 1").info(), True, 1.0, ready=False))
     assert here.attempts() == ("pending", 0)
-    assert "before it was ready" in here.world.problem
+    assert "before it was ready" in here.system_health.problem
     here.later(3.0)
-    assert here.world.problem is None
+    assert here.system_health.problem is None
 
 
-def test_a_new_program_that_cannot_be_started_is_waited_for(here: Here) -> None:
+def test_a_new_program_that_cannot_be_started_is_waited_for(here: FaultScene) -> None:
     here.pending("j")
     here.program, here.why_not, here.busy = 2, "SyntaxError: invalid syntax", True
     here.runs.start_next()
     assert here.workers.commands == []
     here.later(10.0)
-    assert "was changed since this daemon started" in here.world.problem, "what runs is finished first"
+    assert "was changed since this daemon started" in here.system_health.problem, "what runs is finished first"
     here.busy = False
     here.later(10.0)
-    assert "cannot be started as it is: SyntaxError" in here.world.problem
-    assert not here.world.restart
+    assert "cannot be started as it is: SyntaxError" in here.system_health.problem
+    assert not here.system_health.restart
     here.why_not = None
     here.later(31.0)
-    assert here.world.restart
+    assert here.system_health.restart
 
 
-def test_a_program_that_is_put_back_needs_no_new_start(here: Here) -> None:
+def test_a_program_that_is_put_back_needs_no_new_start(here: FaultScene) -> None:
     here.program = 2
-    assert not here.world.may_start()
+    assert not here.system_health.may_start()
     here.program = 1
     here.later(2.0)
-    assert here.world.may_start()
-    assert not here.world.restart
+    assert here.system_health.may_start()
+    assert not here.system_health.restart
 
 
-def test_no_failure_is_believed_under_a_changed_program(here: Here) -> None:
+def test_no_failure_is_believed_under_a_changed_program(here: FaultScene) -> None:
     here.processing("j")
     here.program = 2
     here.runs.on_end("j", Failed(ImageType("no picture").info(), False, 1.0))
     assert here.attempts() == ("pending", 0)
 
 
-def test_a_job_whose_worker_could_not_write_on_a_disk_that_takes_nothing_is_not_to_blame(here: Here) -> None:
+def test_a_job_whose_worker_could_not_write_on_a_disk_that_takes_nothing_is_not_to_blame(here: FaultScene) -> None:
     here.processing("j")
     here.fs.failing["rename"] = (errno.EROFS, b"")
     here.runs.on_end("j", Failed(Internal("OSError: [Errno 30] Read-only file system").info(), False, 1.0))
     assert here.attempts() == ("pending", 0)
-    assert here.world.problem == "nothing can be written into the outbox: Read-only file system"
+    assert here.system_health.problem == "nothing can be written into the outbox: Read-only file system"
     here.later(20.0)
-    assert here.world.problem is not None
+    assert here.system_health.problem is not None
     here.fs.failing.clear()
     here.later(31.0)
-    assert here.world.problem is None
+    assert here.system_health.problem is None
 
 
 @pytest.mark.parametrize("failing", [True, False])
-def test_a_disk_that_fails_while_a_worker_reads_is_the_worlds_fault_if_it_takes_no_write(here: Here, failing: bool) -> None:
+def test_a_disk_that_fails_while_a_worker_reads_is_the_machines_fault_if_it_takes_no_write(
+    here: FaultScene, failing: bool
+) -> None:
     here.processing("j")
     if failing:
         here.fs.failing["rename"] = (errno.EIO, b"")
@@ -204,10 +206,10 @@ def test_a_disk_that_fails_while_a_worker_reads_is_the_worlds_fault_if_it_takes_
     here.runs.on_end("j", Failed(told.info(), told.retryable, 1.0))
     here.later(0.5)
     assert here.attempts() == ("pending", 0 if failing else 1)
-    assert here.world.problem == ("nothing can be written into the outbox: Input/output error" if failing else None)
+    assert here.system_health.problem == ("nothing can be written into the outbox: Input/output error" if failing else None)
 
 
-def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here: Here, monkeypatch) -> None:
+def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here: FaultScene, monkeypatch) -> None:
     here.processing("j")
 
     def fail(self: Outbox, attempt: str) -> None:
@@ -219,45 +221,45 @@ def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here
     here.runs.on_end("j", Completed(Result(source=source, outputs=(), manifest="result/m"), 1.0, 1000))
     here.runs.publish_made()
     assert here.attempts() == ("pending", 0)
-    assert "Input/output error" in here.world.problem
+    assert "Input/output error" in here.system_health.problem
     here.later(3.0)
-    assert here.world.problem is None
+    assert here.system_health.problem is None
 
 
-def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: Here) -> None:
+def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: FaultScene) -> None:
     here.processing("j")
     here.free = 100 << 20
     here.runs.on_end("j", Failed(WorkerCrashed("killed").info(), True, 1.0, starved=71 << 20))
     assert here.attempts() == ("pending", 0)
-    assert "held only 71 MiB" in here.world.problem
+    assert "held only 71 MiB" in here.system_health.problem
     here.later(20.0)
-    assert here.world.problem is not None
+    assert here.system_health.problem is not None
     here.free = 2 << 30
     here.later(31.0)
-    assert here.world.problem is None
+    assert here.system_health.problem is None
 
 
 @pytest.mark.parametrize(
-    ("wanting", "free", "blamed"), [(71 << 20, 100 << 20, "world"), (71 << 20, 2 << 30, "job"), (None, 100 << 20, "job")]
+    ("wanting", "free", "blamed"), [(71 << 20, 100 << 20, "machine"), (71 << 20, 2 << 30, "job"), (None, 100 << 20, "job")]
 )
 def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_short_of_it(
-    here: Here, wanting: int | None, free: int, blamed: str
+    here: FaultScene, wanting: int | None, free: int, blamed: str
 ) -> None:
     here.processing("j")
     here.free = free
     here.runs.on_end("j", Failed(OutOfMemory("there was not enough memory").info(), False, 1.0, wanting=wanting))
     if blamed == "job":
         assert here.attempts() == ("failed", 1)
-        assert here.world.problem is None
+        assert here.system_health.problem is None
         return
     assert here.attempts() == ("pending", 0)
-    assert "gave no more to a worker that held only 71 MiB" in here.world.problem
+    assert "gave no more to a worker that held only 71 MiB" in here.system_health.problem
     here.free = 2 << 30
     here.later(31.0)
-    assert here.world.problem is None
+    assert here.system_health.problem is None
 
 
-def test_a_job_that_is_excused_without_end_is_charged_in_the_end(here: Here) -> None:
+def test_a_job_that_is_excused_without_end_is_charged_in_the_end(here: FaultScene) -> None:
     starved = Failed(WorkerCrashed("killed").info(), True, 1.0, starved=71 << 20)
     for number in range(fault.MAX_EXCUSES + 1):
         if number:
@@ -271,20 +273,20 @@ def test_a_job_that_is_excused_without_end_is_charged_in_the_end(here: Here) -> 
     assert here.attempts() == ("pending", 1)
 
 
-def test_the_pauses_between_two_looks_grow_and_are_bounded(here: Here) -> None:
+def test_the_pauses_between_two_looks_grow_and_are_bounded(here: FaultScene) -> None:
     here.canaries.fate = "EAGAIN"
-    here.world.blame(fault.no_start("Resource temporarily unavailable"))
+    here.system_health.pause_for(fault.no_start("Resource temporarily unavailable"))
     looks = []
     for _ in range(8):
         before = here.now
-        here.now = here.world.next_look()
+        here.now = here.system_health.next_look()
         looks.append(here.now - before)
-        here.world.look(busy=here.busy)
-        here.world.look(busy=here.busy)
+        here.system_health.look(busy=here.busy)
+        here.system_health.look(busy=here.busy)
     assert looks == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
-def test_a_finished_result_that_cannot_be_shown_keeps_no_other_job_back(here: Here) -> None:
+def test_a_finished_result_that_cannot_be_shown_keeps_no_other_job_back(here: FaultScene) -> None:
     assert here.settings.queue.max_concurrent_jobs == 1
     from daemon.contract.records import Publishing
 

@@ -5,18 +5,8 @@ import dataclasses
 import pytest
 from job_records import ERROR, accepted, entries, publishing
 
-from daemon.contract.records import (
-    AttemptEnded,
-    CancelRequested,
-    Claimed,
-    Ended,
-    LiveJob,
-    Removed,
-    Requeued,
-    SegmentStart,
-    Started,
-    Withdrawn,
-)
+from daemon.contract.records import AttemptEnded, CancelRequested, Claimed, Ended, LiveJob, Removed, Requeued, Started, Withdrawn
+from daemon.contract.segment_records import SegmentStart
 from daemon.jobs.fold import RECENT, Jobs
 from daemon.outbox import status_of
 

@@ -1,4 +1,4 @@
-"""Who is next: priority, then fair turns between batches and single drops, then arrival."""
+"""Which job is next: priority, then fair turns between batches and single drops, then arrival."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,7 +81,7 @@ ACCEPTS = st.lists(st.tuples(st.integers(-1, 1), st.sampled_from([None, "x", "y"
 
 @given(ACCEPTS)
 def test_the_order_and_the_positions_are_those_of_the_rule(drops):
-    """Against the rule written plainly: sort by priority, then deal the lines out one by one."""
+    """Compared with a naive implementation: sort by priority, then take one job from each line in turn."""
     accepts = [accepted(f"j{n}", batch=batch, priority=priority) for n, (priority, batch, _) in enumerate(drops)]
     jobs = waiting(*accepts)
     for n, (_, _, goes) in enumerate(drops):

@@ -1,4 +1,4 @@
-"""Looking back over the segments, a little at a time, and forgetting the oldest."""
+"""Reading back over the segments, a little at a time, and removing the oldest."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,8 @@ import pytest
 from job_records import accepted, publishing
 
 from daemon.clock import rfc3339
-from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, SegmentStart, Started
+from daemon.contract.records import Claimed, Ended, Publishing, Removed, Requeued, Started
+from daemon.contract.segment_records import SegmentStart
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
 from daemon.jobs.fold import Jobs
@@ -16,7 +17,7 @@ from daemon.journal.line import decode, encode
 
 
 class Reading(LocalFiles):
-    """The real disk; remembers what was read."""
+    """The real disk; records what was read."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
@@ -26,8 +27,8 @@ class Reading(LocalFiles):
         return super().read(path, limit)
 
 
-class Story:
-    """A journal that is written over many starts, a day apart."""
+class WrittenJournal:
+    """A journal written over many starts, a day apart."""
 
     def __init__(self, folder: bytes) -> None:
         self.folder = folder
@@ -54,7 +55,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path):
-    return Story(os.fsencode(tmp_path / "journal"))
+    return WrittenJournal(os.fsencode(tmp_path / "journal"))
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ YEAR = timedelta(days=365)
 
 @pytest.mark.parametrize("wrong", [730, 10_000, -730, -10_000])
 def test_starts_with_the_clock_set_wrong_forget_nothing_that_is_not_old(story, history, wrong):
-    """The empty battery: some starts with the clock years away, then it is right again; or it stays wrong."""
+    """An empty battery: some starts have the clock years ahead, then it is right again, or it stays wrong."""
     for day in range(1, 4):
         story.do(f"job-{day}")
         story.start()
@@ -185,7 +186,7 @@ def test_a_machine_whose_clock_stays_wrong_still_forgets_in_time(story, history)
 
 
 def test_segments_of_older_versions_are_as_old_as_the_last_of_them_says(story):
-    """They say nothing of the journal's reckoning; a wrong clock at the first start of this version must not age them."""
+    """They do not record the counted time; a wrong clock at this version's first start must not make them look old."""
     for _ in range(3):
         story.start()
     for name in segments(story.folder)[:-1]:
@@ -197,7 +198,7 @@ def test_segments_of_older_versions_are_as_old_as_the_last_of_them_says(story):
 
 
 def forget_what_is_new(path: str) -> None:
-    """Write a segment as versions did that knew of no order and no reckoning."""
+    """Rewrite a segment as older versions did, without order and counted time."""
     with open(path, "rb") as file:
         first, rest = file.read().split(b"\n", 1)
     entry = decode(first)

@@ -1,4 +1,4 @@
-"""The journal: a readable format, one sync for what is ready together, and no guess about what a crash left."""
+"""The journal: a readable format, one sync for each group of records, and no guessing after a crash."""
 
 import errno
 import fcntl
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from job_records import accepted
 
-from daemon.contract.records import AttemptEnded, CancelRequested, Claimed, SegmentStart
+from daemon.contract.records import AttemptEnded, CancelRequested, Claimed
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ErrorInfo
 from daemon.errors import Refusal
 from daemon.fs import LocalFiles
@@ -24,7 +25,7 @@ from daemon.journal.segment import DamageError, Segment
 
 
 class Files(LocalFiles):
-    """The real disk; counts writes and syncs, and fails when told to."""
+    """The real disk; counts writes and syncs, and fails on request."""
 
     def __init__(self) -> None:
         self.writes = self.syncs = 0
@@ -71,7 +72,7 @@ def read_segment(data: bytes):
 
 
 def segment(*groups: int) -> list[bytes]:
-    """The lines of a segment: its start, then groups of so many records."""
+    """The lines of a segment: its start, then groups of this many records."""
     lines, seq = [], 1
     for size in (1, *groups):
         for i in range(size):
@@ -258,7 +259,7 @@ def test_zeros_at_the_end_are_a_torn_tail():
 
 @pytest.mark.parametrize("filling", [b"\0", b"x"], ids=["zeros", "old bytes"])
 def test_a_hole_anywhere_in_the_last_group_is_a_torn_tail(filling):
-    """Its pages reach the disk in any order: some in the middle may be missing while later ones are there."""
+    """Pages reach the disk in any order: some in the middle may be missing while later ones are there."""
     first, last = segment(1, 3)[:2], segment(1, 3)[2:]
     head, group = b"".join(first), b"".join(last)
     for start in range(len(group)):
@@ -272,7 +273,7 @@ def test_a_hole_anywhere_in_the_last_group_is_a_torn_tail(filling):
 
 
 def test_what_stood_behind_a_hole_never_happened(folder):
-    """Neither at the next start nor in the history, though the record itself is intact."""
+    """Neither the next start nor the history shows it, although the record itself is intact."""
     journal = open_journal(folder)
     journal.append([accepted("a")])
     journal.append([accepted("lost"), accepted("ghost")])
@@ -445,7 +446,7 @@ def test_a_lock_file_that_somebody_touches_lets_no_second_daemon_in(tmp_path, ha
 
 
 def test_a_daemon_that_locks_the_file_alone_is_seen_as_well(tmp_path):
-    """As those of earlier versions do."""
+    """Daemons of earlier versions lock only the file."""
     path = os.fsencode(tmp_path / "lock")
     older = LocalFiles().lock(path)
     with pytest.raises(Refusal, match="already running"):

@@ -1,4 +1,4 @@
-"""The ledger tells its subscribers of every record, and so every accepted job has its status within moments."""
+"""The ledger passes every record to its subscribers, so every accepted job has its status within moments."""
 
 import errno
 import json

@@ -23,7 +23,7 @@ def with_pillow(layers):
 
 
 def test_over_is_what_pillow_computes_for_every_alpha_and_colour():
-    """Three pairs of colours a pixel, one in each channel."""
+    """Three pairs of colours per pixel, one in each channel."""
     colours = np.arange(256, dtype=np.uint8)
     top, ground = (np.resize(a, (-(-a.size // 3), 3)) for a in np.meshgrid(colours, colours, indexing="ij"))
     for alpha in range(1, 256):

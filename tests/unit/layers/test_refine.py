@@ -17,7 +17,7 @@ def given(name):
 
 
 def kept(rgb, values, valid):
-    """Shares of the true depth's own partition that are left: over all readings, and within 8 pixels of a true edge."""
+    """The shares of the true depth's labels that are kept: over all readings, and within 8 pixels of a true edge."""
     got = refine(rgb, values, valid)
     return agreement(label(got, find_thresholds(got, None, 4, "natural")), values, valid)
 

@@ -44,7 +44,7 @@ def test_a_map_of_strokes_may_be_smaller_than_the_picture():
 
 
 def cut_off(labels, owners):
-    """Of every stroke that is cut, the pixels that lie in another layer than most of it."""
+    """For every stroke that is cut, the pixels that are in another layer than most of it."""
     counts = np.stack([np.bincount(owners[labels == layer], minlength=owners.max() + 1) for layer in (0, 1)])
     smaller = counts.min(axis=0)[1:]
     return smaller[smaller > 0]

@@ -1,10 +1,11 @@
-"""Which notifications there are: one at the end of a batch, one for what failed, each once."""
+"""Which notifications there are: one at the end of a batch, one for failures, each shown once."""
 
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from daemon.contract.records import AttemptEnded, BatchClosed, Claimed, Ended, Removed, Requeued, Started, Withdrawn
+from daemon.contract.batch_records import BatchClosed
+from daemon.contract.records import AttemptEnded, Claimed, Ended, Removed, Requeued, Started, Withdrawn
 from daemon.contract.status import ErrorInfo
 from daemon.fs import LocalFiles, make_folders
 from daemon.jobs.fold import Jobs
@@ -20,7 +21,7 @@ ALL = Notifications(batches=True, singles=True, failures=True)
 
 @dataclass
 class Screen:
-    """In the desktop's place: keeps what it is to show."""
+    """Replaces the desktop: keeps what it is asked to show."""
 
     shown: list[Notice] = field(default_factory=list)
 
@@ -31,8 +32,8 @@ class Screen:
         pass
 
 
-class Day:
-    """Records as a daemon hears them, on a clock that is set by hand."""
+class RecordFeed:
+    """Records as a daemon receives them, on a manual clock."""
 
     def __init__(self, settings, *before, wanted: Notifications = ALL, history: History | None = None) -> None:
         self.now = 1000.0
@@ -54,10 +55,10 @@ class Day:
     def record(self, *records) -> None:
         for record in records:
             self.apply(record)
-            self.notifications.heard(record)
+            self.notifications.on_record(record)
 
     def run(self, job: str, state: str = "completed", message: str = "it is damaged", **more) -> None:
-        """One job from its acceptance to its end."""
+        """One job from acceptance to end."""
         self.record(accepted(job, picture=f"{job}.jpg", **more), Claimed(job=job))
         self.end(job, state, message)
 
@@ -67,7 +68,7 @@ class Day:
         self.record(*([publishing(job)] if state == "completed" else []), Ended(job=job, state=state, error=error))
 
     def after(self, seconds: float) -> list[Notice]:
-        """What is shown when the daemon looks after so many seconds."""
+        """What is shown when the daemon checks after this many seconds."""
         self.now += seconds
         self.screen.shown.clear()
         self.notifications.look()
@@ -76,7 +77,7 @@ class Day:
 
 @pytest.fixture
 def day(quiet_settings):
-    return Day(quiet_settings)
+    return RecordFeed(quiet_settings)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_a_job_that_is_run_again_is_told_again(day) -> None:
 
 
 def test_of_a_batch_under_way_at_the_start_no_number_is_made_up(quiet_settings) -> None:
-    day = Day(quiet_settings, *(accepted(job, batch="Holiday") for job in "ab"))
+    day = RecordFeed(quiet_settings, *(accepted(job, batch="Holiday") for job in "ab"))
     day.end("a")
     assert day.after(100) == []
     day.end("b")
@@ -175,7 +176,7 @@ def test_of_a_batch_under_way_at_the_start_no_number_is_made_up(quiet_settings) 
 
 
 def recorded(settings, *lives: list) -> History:
-    """A journal with the records of several lives of a daemon, each beginning with what was left of those before."""
+    """A journal with the records of several starts of a daemon, each beginning with what was left of those before."""
     fs, folder, jobs = LocalFiles(), settings.paths.journal_bytes, Jobs()
     make_folders(fs, folder)
     journal = Journal(fs, folder, clock=lambda: "2026-01-31T12:00:00.000Z", version="1", boot_id="b")
@@ -197,24 +198,24 @@ def test_a_batch_that_lived_through_two_restarts_is_told_with_all_its_numbers(qu
     began = [accepted(job, batch=name) for job in "abcd"]
     before = [accepted("other", batch="20260131T110000-other-01234567"), *ending("other"), *began, *ending("a")]
     history = recorded(quiet_settings, before, ending("b", "failed"), [*ending("c"), *ending("d", "cancelled")])
-    day = Day(quiet_settings, *began[2:], history=history)
+    day = RecordFeed(quiet_settings, *began[2:], history=history)
     day.end("c")
     day.end("d", "cancelled")
     assert [notice.text for notice in day.after(60)] == [f"{name}: 2 done, 1 failed, 1 cancelled"]
 
 
 def test_no_more_of_the_journal_is_read_than_since_the_batch_began(quiet_settings) -> None:
-    """What ended before the time in its id is older than the batch; a journal may hold a year."""
+    """What ended before the time in the batch's id is older than the batch; a journal may cover a year."""
     name = "20260131T130000-holiday-01234567"
     history = recorded(quiet_settings, [accepted("a", batch=name), *ending("a")])
-    day = Day(quiet_settings, accepted("b", batch=name), history=history)
+    day = RecordFeed(quiet_settings, accepted("b", batch=name), history=history)
     day.end("b")
     assert [notice.text for notice in day.after(60)] == [f"{name}: all of its pictures are through"]
 
 
 @pytest.mark.parametrize("kind", ["batches", "singles", "failures"])
 def test_each_kind_can_be_switched_off(quiet_settings, kind) -> None:
-    day = Day(quiet_settings, wanted=ALL.model_copy(update={kind: False}))
+    day = RecordFeed(quiet_settings, wanted=ALL.model_copy(update={kind: False}))
     day.run("a", batch="Holiday")
     day.run("b")
     day.run("c", "failed")

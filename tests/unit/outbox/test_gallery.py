@@ -1,4 +1,4 @@
-"""The page's feed: every job that ended is told of once, nothing is written without need, and all of it is inert."""
+"""The page's data: every ended job is added once, nothing is written needlessly, and all of it is inert."""
 
 import base64
 import hashlib
@@ -14,13 +14,13 @@ from daemon.outbox import SILENT_SECONDS, Health, Outbox, Waiting
 from daemon.outbox.gallery import FOLDER, Gallery, render
 from daemon.outbox.gallery.cards import card_of, inert
 from daemon.outbox.gallery.chunks import CHUNK_JOBS
-from daemon.outbox.gallery.feed import REPORT_SECONDS
+from daemon.outbox.gallery.gallery import REPORT_SECONDS
 
 HOSTILE = "</script><!-- <b>\"'&\\ \u2028\u2029 \u202e \ud800 中景"
 
 
 class Files(LocalFiles):
-    """The real disk, counting what is put in place."""
+    """The real disk; counts the files put in place."""
 
     def __init__(self):
         self.placed = []
@@ -57,7 +57,7 @@ def health(second=0, **more):
 
 
 def forgetful(outbox, *ended):
-    """A gallery whose journal knows these jobs, the newest first."""
+    """A gallery whose journal has these jobs, newest first."""
     return Gallery(outbox, lambda most: ended[:most])
 
 
@@ -106,7 +106,7 @@ def test_what_says_nothing_new_is_not_written_again_until_it_is_time_to_be_alive
 
 
 def test_the_page_calls_silent_whom_all_others_do_and_hears_four_times_before_that():
-    assert f"const SILENT = {SILENT_SECONDS * 1000:.0f};" in render()
+    assert f"const SILENT = {SILENT_SECONDS * 1000:.0f};" in render("multiplane run")
     assert 4 * REPORT_SECONDS <= SILENT_SECONDS
 
 
@@ -261,7 +261,7 @@ def test_a_very_long_text_is_cut_and_many_warnings_are_too():
 
 
 def test_the_page_is_whole_and_allows_only_its_own_script():
-    page = render()
+    page = render("multiplane run")
     assert "{{" not in page
     script = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

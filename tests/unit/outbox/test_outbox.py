@@ -1,4 +1,4 @@
-"""The outbox: a result appears whole or not at all, and views say no more than is true."""
+"""The outbox: a result appears complete or not at all, and views never claim more than is true."""
 
 import errno
 import os
@@ -8,11 +8,11 @@ import pytest
 from daemon.contract.status import Source, Status
 from daemon.fs import LocalFiles, remove_tree, write_new
 from daemon.outbox import Health, NotDurableError, Outbox
-from tests.by_path import ByPath
+from tests.path_based_folder import ByPath
 
 
 class Files(LocalFiles):
-    """The real disk; some operations fail when told to."""
+    """The real disk; some operations fail on request."""
 
     def __init__(self) -> None:
         self.failing: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A worker's word is not enough: a result that is not what it says is never published."""
+"""Workers are not trusted: a result that is not what the worker reported is never published."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ FILES = {"Layer_1.png": b"far", "Layer_2.png": b"near", "preview/a.js": b"//"}
 
 @pytest.fixture
 def attempt(tmp_path):
-    """An attempt folder with an honest result."""
+    """An attempt folder with a valid result."""
     (tmp_path / "result" / "preview").mkdir(parents=True)
     layers = tuple(
         Layer(index=i, name="x", file=name, depth_range=(0, 1), coverage=0.5, bbox=None, sha256=digest(FILES[name]))

@@ -1,4 +1,4 @@
-"""Painting by diffusion, proven with a tiny Stable Diffusion 1.5 of real components, loaded from safetensors as a fetch is."""
+"""Painting by diffusion, tested with a tiny Stable Diffusion 1.5 of real components, loaded from safetensors."""
 
 import shutil
 
@@ -23,7 +23,7 @@ ENTRY = {"use": "diffusion", "licence": "MIT", "commercial": True}
 
 @pytest.fixture(autouse=True)
 def precision(monkeypatch, request):
-    """What the processor computes in, whatever this machine's can do: float32, or what a test asks for."""
+    """The precision in which the processor computes, whatever this machine's can do: float32, or what a test sets."""
     import torch
 
     chosen = getattr(request, "param", "float32")
@@ -36,7 +36,7 @@ in_bfloat16 = pytest.mark.parametrize("precision", ["bfloat16"], indirect=True)
 
 
 def catalogue(monkeypatch, **paths):
-    """Models in folders of one's own; the word before the first underscore is the part."""
+    """Models in the person's own folders; the word before the first underscore is the part."""
     shipped = weights.catalogue()
     entries = {
         name.replace("_", "-"): weights.Entry(**ENTRY, part=name.split("_")[0], path=str(path)) for name, path in paths.items()
@@ -58,7 +58,7 @@ def job(**spec):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Work at a size that a tiny model finishes at once."""
+    """Use a working size that a tiny model finishes at once."""
     monkeypatch.setattr(diffusion, "_LONGER_SIDE", ((0, 64),))
 
 
@@ -440,7 +440,7 @@ def test_who_stops_it_between_two_steps_stops_it_there(monkeypatch, tiny_diffusi
     catalogue(monkeypatch, pipeline=tiny_diffusion)
 
     class Stop(BaseException):
-        """As the worker stops a job."""
+        """Raised as the worker does to stop a job."""
 
     told = []
 
@@ -470,7 +470,7 @@ def test_the_working_size_keeps_the_aspect_and_follows_the_memory(shape, memory,
 
 
 def test_a_small_painting_comes_back_with_the_photos_edges():
-    """An edge between two pixels of the painting lies where the photo has it, and is as steep."""
+    """An edge between two pixels of the painting is where the photo has it, and as sharp."""
     photo = np.full((160, 160, 3), 40, np.uint8)
     photo[:, 83:] = 210
     true = np.where(np.arange(160) >= 83, 60, 180)  # the painting turns dark into light: it follows the photo, inverted

@@ -1,4 +1,4 @@
-"""A job in painterly mode, whole: the layers are the painting's, the page shows it beside the photo."""
+"""A complete job in painterly mode: the layers are cut from the painting, and the page shows it beside the photo."""
 
 import io
 import json
@@ -68,13 +68,13 @@ def test_before_and_after_are_the_photo_and_the_painting(result, photo, painting
 
 
 def test_the_contact_sheet_shows_the_painting_beside_the_photo(result, photo, tmp_path):
-    """Three pictures in the first row, the second of which is the painting."""
+    """The first row has three pictures; the second is the painting."""
     sheet = np.asarray(Image.open(result / "contact_sheet.jpg").convert("RGB"))
     plain = np.asarray(Image.open(layered(tmp_path, "meadow.png", encoded(photo, "PNG")) / "contact_sheet.jpg").convert("RGB"))
     paper = sheet[5, 5].astype(int)
 
     def columns(picture):
-        """Where pictures begin and end in a line through the middle of the first row."""
+        """Where pictures begin and end along the middle of the first row."""
         dark = np.abs(picture[250].astype(int) - paper).max(axis=1) > 24
         return int((np.diff(cv2.morphologyEx(dark.astype(np.uint8)[None], cv2.MORPH_CLOSE, np.ones((1, 9)))[0]) == 1).sum())
 

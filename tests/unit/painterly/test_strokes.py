@@ -1,4 +1,4 @@
-"""Painting stroke by stroke: repeatable, from faithful to loose, and along the forms."""
+"""Painting stroke by stroke: reproducible, from faithful to loose, with strokes along the forms."""
 
 import functools
 
@@ -38,7 +38,7 @@ def photo():
 
 @functools.cache
 def painted(name="oil-strokes", strength=0.5, seed=42, threads=1):
-    """The bowl, painted: once for all tests that look at the same painting."""
+    """The painted bowl, made once for all tests that use the same painting."""
     return strokes.paint(bowl(), styles.styles()[name], strength=strength, seed=seed, threads=threads)
 
 
@@ -51,7 +51,7 @@ def blurred(picture, sigma=3.0):
 
 
 def distance(painting, photo):
-    """Mean difference in levels of what is coarser than the hairs."""
+    """Mean difference in levels of everything coarser than the hairs."""
     return float(np.abs(blurred(painting, 1.5) - blurred(photo, 1.5)).mean())
 
 
@@ -111,7 +111,7 @@ def test_a_hole_in_the_paint_is_painted_over_even_where_its_colour_is_right(phot
 
 
 def test_strokes_follow_the_forms():
-    """On stripes the paint varies across them, hardly along them."""
+    """On stripes, the paint varies across them and hardly along them."""
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:] = (128 + 100 * np.sin(np.arange(128) / 4))[:, None, None].astype(np.uint8)
     tangent = strokes._tangent(stripes, 4.0)[8:-8, 8:-8]

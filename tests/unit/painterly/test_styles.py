@@ -1,4 +1,4 @@
-"""The styles file: what it ships, and in which words a slip in it is told."""
+"""The styles file: what it contains, and how a mistake in it is reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""While a job runs the machine does not fall asleep by itself: what is started for that on macOS."""
+"""What is started on macOS to keep the machine awake while a job runs."""
 
 from daemon.platform.process import linux, macos
 

@@ -1,4 +1,4 @@
-"""What status.json says of a running job's progress."""
+"""What status.json says about a running job's progress."""
 
 import pytest
 from service_scene import SETTINGS
@@ -14,7 +14,7 @@ from daemon.settings import load
 
 
 class Scene:
-    """A forecast, its clock, and what it told."""
+    """A forecast, its clock, and what it reported."""
 
     def __init__(self, *ended) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""Pictures in source/ that still change: which of it says that writers take longer pauses than was thought."""
+"""Pictures in source/ that still change: which changes show that writers pause for longer than expected."""
 
 import os
 
@@ -14,7 +14,7 @@ CHANGED = SourceChanged("it changed").info()
 
 @pytest.fixture
 def scene(tmp_path):
-    """A home with a running job, and how often its folder was told of growth."""
+    """A home with a running job, and how often growth of its picture was reported."""
     made = Scene(tmp_path)
     made.told = []
     made.now = 1000.0
@@ -29,7 +29,7 @@ def fail(scene, error) -> None:
 
 
 def rest_and_start(scene) -> None:
-    """Let the picture rest, and the job begin again."""
+    """Let the picture settle, and start the job again."""
     scene.wall_clock = lambda: scene.jobs.live["a"].retry_at + 1
     scene.now += scene.jobs.live["a"].pause
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""One job after the other: the next begins before what the last one made is on the disk."""
+"""The next job starts before the previous result is on the disk."""
 
 import os
 
@@ -16,7 +16,7 @@ def scene(tmp_path):
 
 
 def made() -> Completed:
-    """The word of a worker; nothing of it is on the disk."""
+    """A worker's report; no files exist."""
     source = Source(image="first.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
     result = Result(source=source, outputs=(), manifest="result/layer_manifest.json", warnings=(), timings={})
     return Completed(result, 1.0, 1000)

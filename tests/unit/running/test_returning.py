@@ -1,4 +1,4 @@
-"""A picture whose end is missing goes back to its place in the inbox, and its job waits for the rest under the same id."""
+"""A picture whose end is missing returns to the inbox, and its job waits for the rest under the same id."""
 
 import errno
 import json
@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from service_scene import Scene
 
+from daemon import clock
 from daemon.contract.records import AttemptEnded, CancelRequested, Claimed, Returned, Returning
 from daemon.errors import ImageType, ImageUnreadable
 from daemon.intake.model import Entry, Ready
@@ -19,9 +20,9 @@ CUT_OFF = ImageUnreadable("a.jpg is cut off: its end is missing.", detail="trunc
 
 @pytest.fixture
 def scene(tmp_path):
-    """A home whose one job, accepted this moment, is running."""
+    """A home whose only job, just accepted, is running."""
     made = Scene(tmp_path)
-    made.journal._clock = lambda: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time()))
+    made.now_as_text = clock.now
     made.told = []
     made.folder.came_back = lambda job, _now: made.told.append(job)
     made.processing("a")
@@ -43,7 +44,7 @@ def entry(scene, name: str) -> Entry:
 
 
 def take(scene) -> None:
-    """Take the pair in the inbox, as intake would have it taken."""
+    """Take the pair in the inbox, as intake would."""
     ready = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0)
     assert scene.claims.take([ready]).done == (ready,)
 
@@ -170,6 +171,34 @@ def test_a_picture_that_is_not_young_stays_and_fails(scene, age):
     os.utime(source(scene) / "a.jpg", (then, then))
     fail(scene)
     assert scene.jobs.ended["a"].ended.error.message == CUT_OFF.message
+
+
+@pytest.mark.parametrize("age", [3600, -3600], ids=["an hour old", "an hour ahead"])
+def test_one_that_was_seen_to_be_written_goes_back_whatever_its_date_says(scene, age):
+    """A share has a clock of its own, and ours may be set while a scanner works."""
+    then = time.time() - age
+    os.utime(source(scene) / "a.jpg", (then, then))
+    job = scene.jobs.live["a"]
+    scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, written=True))
+    fail(scene)
+    back = scene.jobs.live["a"].back
+    assert scene.jobs.live["a"].place == "inbox", back
+    assert 590 < back.until - time.time() <= 600
+
+
+def test_it_goes_back_once_if_nothing_is_added(scene):
+    then = time.time() - 3600
+    os.utime(source(scene) / "a.jpg", (then, then))
+    job = scene.jobs.live["a"]
+    scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, written=True))
+    fail(scene)
+    pair = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0, image_written=0.0)
+    assert scene.claims.take([pair]).done == (pair,)
+    assert scene.jobs.live["a"].accepted.written
+    scene.wall_clock = lambda: time.time() + 601
+    scene.runs.start_next()
+    fail(scene)
+    assert "nothing came within 10 minutes" in scene.jobs.ended["a"].ended.error.message
 
 
 def test_what_is_no_cut_off_picture_stays(scene):

@@ -1,4 +1,4 @@
-"""Trouble stays where it is: with one job, one folder or one disk, for as long as it lasts, and is told."""
+"""A problem stays with its job, folder or disk for as long as it lasts, and is reported."""
 
 import errno
 import json
@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from service_scene import SETTINGS, Scene
 
-from daemon.contract.records import CancelRequested, Job, Noted, Publishing, SegmentStart
+from daemon.contract.records import CancelRequested, Job, Noted, Publishing
+from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
 from daemon.contract.status import Source
 from daemon.errors import Internal, SourceMissing, SpecInvalid, WorkerCrashed
@@ -35,7 +36,7 @@ def scene(tmp_path) -> Scene:
 
 
 def set_aside(scene: Scene) -> None:
-    """As if the disk of the outbox had been unmounted: an empty folder in its place."""
+    """Replace the outbox by an empty folder, as if its disk had been unmounted."""
     scene.root.rename(scene.root.with_name("elsewhere"))
     scene.root.mkdir()
 
@@ -422,7 +423,7 @@ def test_damage_in_an_old_segment_is_reported_and_stops_no_start(tmp_path, monke
 
 
 class Asked(LocalFiles):
-    """A disk on which somebody holds the lock for the first few times it is asked for."""
+    """A disk on which somebody holds the lock the first few times."""
 
     def __init__(self, times: int) -> None:
         self.times = times

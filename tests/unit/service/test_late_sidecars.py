@@ -1,4 +1,4 @@
-"""A sidecar that came after its picture was taken is said on that job, once, whatever is started again in between."""
+"""A sidecar that arrives after its picture was taken is reported once on that job, even across restarts."""
 
 import time
 
@@ -35,7 +35,7 @@ def test_each_start_finds_the_same_late_sidecar_and_says_it_once(scene):
 
 
 def test_what_came_too_late_and_cannot_be_recorded_stops_nothing(scene, monkeypatch):
-    """Nobody knows such a name; should there be one, it is no reason to end the daemon."""
+    """No such name is known; if one exists, it must not end the daemon."""
     scene.pending("a", "b")
     append = scene.journal.append
 

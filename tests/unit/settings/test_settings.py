@@ -1,4 +1,4 @@
-"""Where settings come from, which are refused and in which words, and where everything lies."""
+"""Where settings come from, which are refused and how that is worded, and where all folders are."""
 
 import os
 import re
@@ -257,7 +257,7 @@ def test_inbox_outbox_and_state_are_apart_by_real_path(tmp_path, folders, first,
 
 
 def test_two_names_of_one_folder_are_one_folder(tmp_path):
-    """A hard fact of disks that do not tell `Inbox` from `inbox`; a symbolic link to a parent shows the same by identity."""
+    """Some disks do not distinguish `Inbox` from `inbox`; a symbolic link to a parent shows the same through its identity."""
     (tmp_path / "real" / "box").mkdir(parents=True)
     assert layout._identity(tmp_path / "real" / "box") == layout._identity(tmp_path / "real" / ".." / "real" / "box")
     assert layout._within(tmp_path / "real" / "box" / "new", tmp_path / "real")

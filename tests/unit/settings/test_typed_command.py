@@ -1,4 +1,4 @@
-"""A command that a page shows is typed in a terminal that knows nothing of the daemon's."""
+"""A command shown on a page works in a terminal without the daemon's environment."""
 
 import shlex
 import sys

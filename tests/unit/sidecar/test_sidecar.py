@@ -1,4 +1,4 @@
-"""What a sidecar, preset or batch file means, and in which words it is refused."""
+"""What a sidecar, preset or batch file means, and how a refusal is worded."""
 
 import codecs
 import fnmatch

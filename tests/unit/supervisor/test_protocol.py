@@ -1,4 +1,4 @@
-"""The conversation with a worker and the judgement of its end, without processes."""
+"""The messages of a worker and the judgement of how it ended, without processes."""
 
 import errno
 import json
@@ -95,8 +95,9 @@ def test_a_line_without_an_end_is_not_collected_for_ever():
         ([HELLO | {"protocol": PROTOCOL_VERSION + 1}], "version 2"),
         ([HELLO, {"type": "started", "job_id": "other"}], "'other'"),
         ([HELLO, {"type": "ready"}, {"type": "ready"}], "ready again"),
-        ([HELLO, {"type": "started", "job_id": "job"}, {"type": "ready"}], "ready again"),
-        ([HELLO, {"type": "started", "job_id": "job"}, {"type": "started", "job_id": "job"}], "twice"),
+        ([HELLO, {"type": "started", "job_id": "job"}, {"type": "ready"}], "before it was ready"),
+        ([HELLO, {"type": "ready"}, *[{"type": "started", "job_id": "job"}] * 2], "twice"),
+        ([HELLO, {"type": "ready"}, {"type": "started", "job_id": "job"}, {"type": "ready"}], "ready again"),
         ([HELLO, json.loads(RESULT.model_dump_json())], "had not started"),
         ([HELLO, {"type": "progress", "stage": "x", "fraction": 1.5}], "cannot be read"),
         ([HELLO, {"type": "progress", "stage": "x", "fraction": 0.5, "more": 1}], "cannot be read"),
@@ -180,7 +181,7 @@ def test_every_way_to_die_is_told_apart(status, code, words):
     ],
 )
 def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(kills, peak, code, starved):
-    """`kills`: the system's own count; `peak` of the 10 GiB that there are."""
+    """`kills`: the system's own count; `peak`: of the 10 GiB available."""
     outcome = judge(ended(status=-9, oom_kills=kills, peak_bytes=peak << 30, memory_bytes=10 << 30))
     assert (outcome.error.code, outcome.retryable) == (code, code == "worker_crashed")
     assert outcome.starved == (peak << 30 if starved else None)
@@ -314,7 +315,7 @@ def test_the_tail_is_the_last_lines_even_beyond_the_cap(tmp_path):
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's own."""
+    """Has the name of torch's own error."""
 
 
 @pytest.mark.parametrize(

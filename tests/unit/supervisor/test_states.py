@@ -246,7 +246,7 @@ def test_what_is_heard_after_the_end_was_said_before_it(state: states.State) -> 
 
 @pytest.mark.parametrize("state", EVERY)
 def test_a_state_with_a_limit_is_looked_at_often_enough_to_notice_a_standstill(state: states.State) -> None:
-    """The clock that limits are measured on counts as standing still when nobody reads it for longer."""
+    """The clock that measures limits assumes a standstill if nobody reads it for longer."""
     expected = NEVER if state in (RESTING, GONE) else 1000.0 + GLANCE_SECONDS
     assert states.next_look(state, 1000.0) <= expected
     assert states.next_look(state, 1000.0) > 1000.0, "the loop would spin"

@@ -1,4 +1,4 @@
-"""A clock that stands still while everything else does."""
+"""A clock that stops while the whole daemon is stopped."""
 
 import pytest
 

@@ -50,6 +50,20 @@ def test_every_kind_of_file_is_seen_as_what_it_is(inbox):
     assert root.entries[b"file"] == Entry(b"file", "file", st.st_dev, st.st_ino, 3, st.st_mtime_ns, 2)
 
 
+def test_when_a_name_came_or_went_is_seen_by_the_file_systems_own_clock(inbox):
+    scan = scanner(inbox)
+    (first,) = scan.look(1.0).folders
+    assert first.mtime_ns == inbox.stat().st_mtime_ns
+    (inbox / "a.jpg").write_bytes(b"x")
+    os.utime(inbox, ns=(0, 67890))
+    (glanced,) = scan.glance(2.0, {b"": {b"a.jpg"}}).folders
+    assert glanced.mtime_ns == 67890
+    (inbox / "a.jpg").unlink()
+    os.utime(inbox, ns=(0, 99999))
+    (looked,) = scan.look(3.0).folders
+    assert looked.mtime_ns == 99999
+
+
 def test_names_are_the_bytes_on_disk(inbox):
     raw = b"\xff\xfe\n.jpg"
     with open(os.fsencode(inbox) + b"/" + raw, "wb"):
@@ -123,7 +137,7 @@ def test_a_file_exchanged_for_a_link_is_seen(inbox):
 
 
 class Refusing:
-    """A name in a listing whose look fails, as the system makes it fail."""
+    """A name in a listing whose lstat fails with an error of the system."""
 
     def __init__(self, item: os.DirEntry[bytes], code: int) -> None:
         self.name, self._code = item.name, code
@@ -159,7 +173,7 @@ def test_a_name_that_cannot_be_looked_at_is_unreadable_until_it_can_and_hides_no
 
 
 def test_a_file_locked_in_finder_is_seen_as_locked_and_unlocked(inbox, monkeypatch):
-    """With the write permission in the place of the Mac's flag, which comes with lstat in the same way."""
+    """Uses the write permission instead of the Mac's flag; both arrive with lstat."""
     monkeypatch.setattr("daemon.watch.scan.is_locked", lambda st: not st.st_mode & 0o200)
     monkeypatch.setattr("daemon.watch.scan.MAC_ATTRIBUTES", True)
     (inbox / "a.jpg").write_bytes(b"x")

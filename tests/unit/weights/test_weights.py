@@ -1,4 +1,4 @@
-"""Weights are used only when they are listed, there, complete, and what was recorded when they were fetched."""
+"""Weights are used only if they are listed, present, complete, and match the record of their fetch."""
 
 import hashlib
 import json
@@ -186,7 +186,7 @@ def pinned(commit="c" * 40, sizes=None, sha256=None):
     ],
 )
 def test_what_was_recorded_must_also_be_what_is_listed(fetched, change, said):
-    """A hub can be believed once, or its files be exchanged together with their record; the list of models is not fooled."""
+    """Files and their record can be replaced together; the list of models still detects it."""
     folder, models, catalogue = fetched
     weights.record("m", str(folder), catalogue.models["m"], "c" * 40)
     assert weights.locate("m", models, pinned()).revision == "c" * 40
@@ -233,7 +233,7 @@ def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched
 
 
 def remember(models, catalogue):
-    """As `models verify` does."""
+    """Store the hashes as `models verify` does."""
     seen = Seen(models, recompute=True)
     weights.locate("m", models, catalogue, seen)
     seen.save()
@@ -259,7 +259,7 @@ def test_remembered_files_are_not_read_again_until_they_change(fetched, monkeypa
 
 @pytest.mark.parametrize("harm", ["writable for others", "a link", "no JSON"])
 def test_hashes_that_others_may_have_written_do_not_count(fetched, tmp_path, harm):
-    """What a forger would write: for the state of a file of his own, the hash that is expected."""
+    """What a forger would write: the expected hash, stored for the state of the forger's own file."""
     folder, models, catalogue = fetched
     remember(models, catalogue)
     memory = tmp_path / "models" / SEEN

@@ -1,4 +1,4 @@
-"""The filter of system calls, what a worker may ask of the kernel on each kind of processor."""
+"""The system call filter: what a worker may ask the kernel for, on each kind of processor."""
 
 import pytest
 

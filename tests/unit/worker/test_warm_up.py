@@ -1,4 +1,4 @@
-"""What a spare worker does while no job is there."""
+"""What a warm worker does while it waits for a job."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from pipeline.worker import warm_up
 
 @pytest.fixture
 def steps(monkeypatch, tmp_path):
-    """The steps of the recipe that the warm-up asked between, in their order; its folder is in `tmp_path`."""
+    """The recipe's steps at which the warm-up checks for a job, in order; its temporary folder is in `tmp_path`."""
     monkeypatch.setattr(warm_up.tempfile, "tempdir", str(tmp_path))
     seen = []
     run = warm_up.run

@@ -1,4 +1,4 @@
-"""A worker program that speaks the protocol, and then behaves or misbehaves as its first argument says.
+"""A worker program that speaks the protocol, then behaves or misbehaves as its first argument says.
 
 With `by_picture` it does as its picture is called: `hang.png` hangs. It needs nothing but the standard library, and
 of that no more than the behaviour does, so that it starts as fast as Python does.
@@ -43,7 +43,7 @@ def error(code: str, message: str = "no luck") -> None:
 
 
 def finish(claimed: bytes = b"a picture") -> None:
-    """Make a small result and report it; with something else `claimed` than what is written, a lie of the right length."""
+    """Write a small result and report it; `claimed` reports another content of the same length."""
     import hashlib
 
     os.makedirs("../result", exist_ok=True)
@@ -129,7 +129,7 @@ def polite_but_late() -> None:
 
 
 def hang_in_c() -> None:
-    """Holds the interpreter in a loop of C code that looks at no signals, so that no Python signal handler can run."""
+    """Stays in C code that checks no signals, so no Python signal handler can run."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     begun()
     sum(range(10**10))
@@ -203,7 +203,7 @@ def shared_memory_is_counted_once() -> None:
 
 
 def write_without_end() -> None:
-    """Two megabytes a tenth of a second, in a folder below its own."""
+    """Write two megabytes every tenth of a second into a subfolder."""
     os.makedirs("../result/preview", exist_ok=True)
     for number in range(LONG * 10):
         with open(f"../result/preview/{number}", "wb") as file:
@@ -242,7 +242,7 @@ def terminated() -> None:
 
 
 def kill_the_group() -> None:
-    """A library that tidies up: SIGTERM to the whole group, which must not end the guardian."""
+    """A library that cleans up: sends SIGTERM to the whole group, which must not end the guardian."""
     deaf()
     os.killpg(0, signal.SIGTERM)
     time.sleep(0.1)
@@ -308,7 +308,7 @@ def wrong_job() -> None:
 
 
 def start_again_and_again() -> None:
-    """Would have all the time in the world, if each of them began the job anew."""
+    """Sends `started` repeatedly, which must not extend the time limit."""
     while True:
         say({"type": "started", "job_id": "job"})
         time.sleep(0.05)

@@ -35,7 +35,7 @@ def command(folder: str, job_id: str = "job") -> JobCommand:
 
 
 class Printer:
-    """Prints what becomes of the jobs."""
+    """Prints what happens to the jobs."""
 
     def on_progress(self, _job: str, stage: str, _fraction: float) -> None:
         print(stage, flush=True)

@@ -1,4 +1,4 @@
-"""The real worker with a recipe of our own in place of the pictures', so that it can fail in every way there is.
+"""The real worker with a test recipe in place of the picture recipe, so that it can fail in every possible way.
 
 Usage: recipe.py RECIPE --warm W --events-fd N [--sandbox JSON].
 """
@@ -39,7 +39,7 @@ def good(command, report):
 
 
 def noisy(command, report):
-    """Prints as libraries do, at every level, and reads what it must not."""
+    """Prints at every level, as libraries do, and reads from standard input."""
     import cv2
 
     print("cv2 threads", cv2.getNumThreads())
@@ -66,7 +66,7 @@ def bug(command, report):
 
 
 def stubborn(command, report):
-    """Catches all that `except Exception` catches."""
+    """Catches everything that `except Exception` catches."""
     report("loop", 0.5)
     while True:
         try:
@@ -76,7 +76,7 @@ def stubborn(command, report):
 
 
 def stuck(command, report):
-    """Hangs in C code that holds the interpreter and looks at no signals."""
+    """Hangs in C code that holds the interpreter and checks no signals."""
     report("stuck", 0.5)
     sum(range(10**10))
 
@@ -91,7 +91,7 @@ def stop_itself(command, report):
 
 
 def hostile(command, report, spared=()):
-    """Tries everything that the sandbox is there to refuse; writes what came of each into its own folder."""
+    """Tries everything that the sandbox should refuse; writes each outcome into its own folder."""
     with open(os.path.join(command.source, "targets.json"), encoding="utf-8") as file:
         targets = json.load(file)
     seen = {}
@@ -112,12 +112,12 @@ def hostile(command, report, spared=()):
 
 
 def hostile_without_sandbox(command, report):
-    """The same, where everything succeeds: but what would end the worker or take the ground from the attacks after it."""
+    """The same where everything succeeds, without what would end the worker or prevent later attacks."""
     return hostile(command, report, ("become a program", "remove the photo", "move the photo"))
 
 
 def planting(command, report):
-    """Writes into its folder by the path that it was told, as the pipeline does, and says what came of it."""
+    """Writes into its folder by the path it was given, as the pipeline does, and reports the outcome."""
     try:
         with open(os.path.join(command.attempt, "planted"), "wb"):
             report("written", 0.5)
@@ -205,7 +205,7 @@ _IN_CREATE, _FAN_REPORT_FID, _F_SETLEASE = 0x100, 0x200, 1024
 
 
 def libc(name, *arguments):
-    """Call a function of the C library; fails as Python's own do."""
+    """Call a function of the C library; raises OSError like Python's own functions."""
     answer = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)
     if answer < 0:
         raise OSError(ctypes.get_errno(), name)
@@ -213,7 +213,7 @@ def libc(name, *arguments):
 
 
 def on_other_processes(daemon, address):
-    """What a process can do to others of its user; where one succeeds, it leaves the daemon as it was."""
+    """What a process can do to others of its user; a successful attack leaves the daemon intact."""
     byte = ctypes.create_string_buffer(1)
     here = (ctypes.c_void_p * 2)(ctypes.addressof(byte), 1)  # struct iovec
     here.target = byte  # an address keeps nothing alive: without this the byte read would go into memory that is used again
@@ -240,7 +240,7 @@ def on_other_processes(daemon, address):
 
 
 def on_shared_ground(photo, secret, segment):
-    """What shows others' doings, stays when the worker is gone, or holds others up, and asks no right to a file for it."""
+    """What observes others, outlives the worker or blocks others without needing access to any file."""
     home = os.fsencode(os.path.dirname(secret))
     return {
         "share memory": lambda: libc("shmctl", libc("shmget", _IPC_PRIVATE, 1, _IPC_CREAT), _IPC_RMID, None),
@@ -261,7 +261,7 @@ def open_queue():
 
 
 def lease(photo):
-    """Who opens the file for writing waits up to 45 seconds for who holds a lease on it: fcntl(2)."""
+    """Take a lease on a file: whoever opens it for writing waits up to 45 seconds, see fcntl(2)."""
     with open(photo, "rb") as file:
         fcntl.fcntl(file, _F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, _F_SETLEASE, fcntl.F_UNLCK)

@@ -1,0 +1,95 @@
+"""What the verbs know about the jobs: read from the journal without disturbing the daemon that writes it."""
+
+import os
+import time
+from collections.abc import Collection
+from itertools import islice
+
+from pydantic import ValidationError
+
+from daemon.contract.records import Job
+from daemon.contract.status import State, Status
+from daemon.fs import FileSystem
+from daemon.jobs.resting import by_the_clock
+from daemon.journal import History
+from daemon.journal.history import EndedJob
+from daemon.journal.lock import is_running
+from daemon.outbox import Health, in_line, status_of
+from daemon.settings import Settings
+
+_MAX_BYTES = 64 << 20
+
+
+class Looking:
+    """Reads one home."""
+
+    def __init__(self, fs: FileSystem, settings: Settings) -> None:
+        self._fs = fs
+        self._paths = settings.paths
+        self.history = History(fs, self._paths.journal_bytes)
+
+    def daemon_runs(self) -> bool:
+        """Whether a daemon runs in this home.
+
+        Raises:
+            OSError: this cannot be determined.
+        """
+        return is_running(self._fs, self._paths.lock_bytes)
+
+    def health(self) -> Health | None:
+        """daemon.json as it was last written; None if there is none."""
+        try:
+            return Health.model_validate_json(self._fs.read(os.path.join(self._paths.outbox_bytes, b"daemon.json"), _MAX_BYTES))
+        except (OSError, ValidationError):
+            return None
+
+    def status(self, job_id: str) -> Status | None:
+        """A job's status.json as it was last written; None if it is missing or cannot be read."""
+        try:
+            path = os.path.join(self._paths.outbox_bytes, job_id.encode(), b"status.json")
+            return Status.model_validate_json(self._fs.read(path, _MAX_BYTES))
+        except (OSError, ValidationError):
+            return None
+
+    def statuses(
+        self, first: int, most: int, *, state: State | None = None, batches: Collection[str] | None = None
+    ) -> list[Status]:
+        """Running jobs, then pending ones in order, then ended ones, newest first.
+
+        Args:
+            first: how many to skip.
+            most: the maximum number to return.
+            state: only jobs in this state.
+            batches: only jobs of these batches.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
+        jobs = self.history.now()
+        live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
+        now = time.time()
+        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
+        live += [status_of(job, at=now) for job in jobs.returned.values()]
+        # These are accepted but cannot be moved out of the inbox yet; they are jobs all the same.
+        live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
+
+        def wanted(one: Status | EndedJob) -> bool:
+            return state in (None, one.state) and (batches is None or one.batch in batches)
+
+        live = [status for status in live if wanted(status)]
+        # Of the ended jobs only this page is read, wherever in the history it is.
+        past = (past for past in self.history.past() if wanted(past))
+        begin, end = max(0, first - len(live)), max(0, first + most - len(live))
+        return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
+
+    def batches(self, name: str) -> set[str]:
+        """The ids of the batches that a person means: the one with that id, or all that came in a folder with that name.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
+        return {job.accepted.batch for job in self.history.batch(name) if job.accepted.batch is not None}
+
+    def job(self, job_id: str) -> Job | None:
+        """What the journal knows about a job."""
+        return self.history.job(job_id)

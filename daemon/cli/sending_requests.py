@@ -1,0 +1,93 @@
+"""Requests to the daemon: writes one, and waits for the answer."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
+from daemon.cli.job_names import no_such_job
+from daemon.cli.job_queries import Looking
+from daemon.contract.records import Job
+from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb, is_job_id
+from daemon.fs import make_folders, write_atomic
+from daemon.jobs import decide
+from daemon.settings import Settings
+
+#: Seconds in which a running daemon should answer; after that the verb says that the request will be done later.
+_PATIENCE_SECONDS = 20.0
+_NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
+_NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
+_DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
+    "cancel": decide.cancel,
+    "retry": decide.may_retry,
+    "rm": decide.may_remove,
+}
+
+
+def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch: str | None = None) -> None:
+    """Request something for jobs, or for a whole batch, and print the outcome. Exit 1 if it was refused for any job."""
+    settings = settings_in_use(home)
+    looking = Looking(fs, settings)
+    runs = looking.daemon_runs()
+    refused = {job_id: why for job_id in jobs if (why := _refusal(looking, verb, job_id, runs=runs))}
+    if not as_json:
+        for sentence, hint in refused.values():
+            tell_error(sentence, hint)
+    answer = RequestAnswer()
+    asked = [job_id for job_id in jobs if job_id not in refused]
+    if asked or batch is not None:
+        answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
+    if as_json:
+        told = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
+        print_json(answer.model_copy(update={"answers": told + answer.answers}))
+    else:
+        for said in (answer.problem, *(one.sentence for one in answer.answers)):
+            if said:
+                err.print(printable(said), markup=False)
+    put_off = answer.problem in (_NOT_RUNNING, _NO_ANSWER)
+    if refused or (answer.problem and not put_off) or not all(one.accepted for one in answer.answers):
+        raise typer.Exit(1)
+
+
+def _refusal(looking: Looking, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
+    """The sentence and the hint if there is no such job or, without a daemon to answer, if the request is impossible for it."""
+    job = looking.job(job_id) if is_job_id(job_id) else None
+    if job is None:
+        return no_such_job(looking, job_id)
+    answer = _DECISIONS[verb](job)
+    return None if runs or answer.accepted else (answer.sentence, None)
+
+
+def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
+    """Write the request and wait for its answer. Without an answer the request stays, to be done later."""
+    folder = settings.paths.requests_bytes
+    name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
+    try:
+        make_folders(fs, folder)
+        write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
+    except OSError as error:
+        tell_error(
+            f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
+            "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
+        )
+        raise typer.Exit(1) from error
+    if not runs:
+        return RequestAnswer(problem=_NOT_RUNNING)
+    return _await(name + b".answer.json") or RequestAnswer(problem=_NO_ANSWER)
+
+
+def _await(path: bytes) -> RequestAnswer | None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            answer = RequestAnswer.model_validate_json(fs.read(path, 64 << 20))
+        except FileNotFoundError:
+            time.sleep(0.02)
+            continue
+        fs.unlink(path)
+        return answer
+    return None

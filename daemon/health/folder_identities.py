@@ -1,0 +1,76 @@
+"""For a folder without its marker at a start: did somebody delete the hidden file, or is a disk not mounted?
+
+The state folder records the device and inode that each folder had when it was last complete. An empty mount point has others
+than the disk that was mounted on it. A mount point itself proves nothing: it is never recorded and never recognised. If device
+numbers changed when the machine restarted, the program cannot tell, and asks the person.
+"""
+
+import os
+from dataclasses import dataclass
+
+from loguru import logger
+from pydantic import TypeAdapter, ValidationError
+
+from daemon.fs import FileSystem, write_atomic
+from daemon.health.inbox_replacement import identity, is_mount_point
+from daemon.troubles import Troubles
+
+_MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What identifies a folder: its path, device and inode."""
+
+    path: str
+    dev: int
+    ino: int
+
+
+_KEPT = TypeAdapter(dict[str, Seen])
+
+
+class FolderIdentities:
+    """What inbox and outbox were when they were last complete. `path`: the file that records it."""
+
+    def __init__(self, fs: FileSystem, path: bytes) -> None:
+        self._fs = fs
+        self._path = path
+        self._kept = self._read()
+        self._troubles = Troubles()
+
+    def _read(self) -> dict[str, Seen]:
+        try:
+            return _KEPT.validate_json(self._fs.read(self._path, _MAX_BYTES))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError) as error:
+            logger.warning("the record of inbox and outbox cannot be read, and is written again: {}", error)
+            return {}
+
+    def remember(self, name: str, folder: bytes) -> None:
+        """Record a folder that is there with its marker."""
+        seen = _seen(folder)
+        if seen == self._kept.get(name):
+            return
+        kept = {other: was for other, was in self._kept.items() if other != name} | ({name: seen} if seen else {})
+        try:
+            write_atomic(self._fs, self._path, _KEPT.dump_json(kept), durable=False)
+        except OSError as error:
+            self._troubles.tell(name, f"what the {name} is cannot be remembered: {error.strerror}")
+            return
+        self._troubles.over(name)
+        self._kept = kept
+
+    def recognises(self, name: str, folder: bytes) -> bool:
+        """Whether a folder is the same as when it was last complete."""
+        seen = _seen(folder)
+        return seen is not None and seen == self._kept.get(name)
+
+
+def _seen(folder: bytes) -> Seen | None:
+    """What a folder is; None if there is none, or if it is a mount point."""
+    found = identity(folder)
+    if found is None or is_mount_point(folder):
+        return None
+    return Seen(os.fsdecode(os.path.abspath(folder)), *found)

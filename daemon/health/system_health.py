@@ -1,0 +1,272 @@
+"""Collects evidence about failures (`daemon.jobs.fault` judges it), and pauses the queue while the machine is at fault.
+
+The questions: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
+disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? A
+lasting cause is checked again after growing pauses, and work resumes automatically when it is gone.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import psutil
+from loguru import logger
+
+from daemon.fs import FileSystem, write_new
+from daemon.health.disk_space import DiskSpace
+from daemon.jobs import fault
+from daemon.jobs.fault import Cause, Evidence, Failure
+from daemon.outbox import Outbox
+from daemon.supervisor import Supervisor
+
+#: Seconds between two checks of a lasting cause: short at first, because a person who fixed it does not want to wait; longer
+#: later, so as not to keep a troubled machine busy.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: After this many seconds without a fault, the pauses start again from the first.
+_WELL_SECONDS = 60.0
+#: Seconds between two checks of the program while nothing starts. It is also checked before each start.
+_PROGRAM_SECONDS = 60.0
+#: A program that is being replaced file by file counts as complete when nothing has changed for this many seconds.
+_SETTLE_SECONDS = 2.0
+#: Seconds until the end of the last job is noticed.
+_BUSY_SECONDS = 0.5
+#: After memory ran out, this many bytes must be free again: what the smallest job needs.
+_ENOUGH_MEMORY = 500 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: Bytes of the test file: more than a file system stores in a folder's own block.
+_PROBE_BYTES = 8192
+_PROBE = b".multiplane-probe"
+
+Undecided = Literal["undecided"]
+UNDECIDED: Undecided = "undecided"
+
+
+class Canary:
+    """A worker without a job: if it becomes ready, workers can start."""
+
+    def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
+        self._outbox, self._supervisor = outbox, supervisor
+        self._name: str | None = None
+        #: Why the last one did not become ready; None if it did.
+        self.why_not: str | None = None
+
+    @property
+    def flies(self) -> bool:
+        """Whether a canary is running and has not answered yet."""
+        return self._name is not None
+
+    def send(self) -> None:
+        """Start one, unless one is running. If it cannot be started, the answer is there at once."""
+        if self._name is not None:
+            return
+        try:
+            self._name = self._outbox.new_attempt()
+            self._supervisor.prepare(self._outbox.attempt(self._name))
+        except OSError as error:
+            self._end(error.strerror or str(error))
+
+    def look(self) -> None:
+        """Check whether it became ready, or died."""
+        if self._name is None:
+            return
+        folder = self._outbox.attempt(self._name)
+        seen = next((each for each in self._supervisor.warm_workers() if each.attempt == folder), None)
+        if seen is None:
+            self._end(self._supervisor.how_it_died(folder))
+        elif seen.ready:
+            self._supervisor.discard(folder)
+            self._end(None)
+
+    def _end(self, why_not: str | None) -> None:
+        self.why_not = why_not
+        if self._name is not None:
+            with contextlib.suppress(OSError):  # it is hidden, and removed at the next start
+                self._outbox.discard_attempt(self._name)
+            self._name = None
+
+
+class SystemHealth:
+    """Whether work can continue, as far as that does not depend on the jobs.
+
+    Args:
+        program: returns a number that changes when the program on the disk changes.
+        why_not_anew: says why the program on the disk cannot start; None if it can.
+        available: returns how many bytes of memory are available.
+
+    Attributes:
+        restart: the daemon should restart with the program that is on the disk now.
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        outbox: Outbox,
+        room: DiskSpace,
+        supervisor: Supervisor,
+        *,
+        program: Callable[[], int],
+        why_not_anew: Callable[[], str | None],
+        available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+        clock: Callable[[], float],
+    ) -> None:
+        self._fs, self._outbox, self._disk_space = fs, outbox, room
+        self._program, self._why_not_anew = program, why_not_anew
+        self._available, self._clock = available, clock
+        self._canary = Canary(outbox, supervisor)
+        self._own = self._seen = program()
+        self._cause: Cause | None = None
+        self._pause = _FIRST_PAUSE
+        #: A canary was sent to find out whether workers start again.
+        self._asked = False
+        self._next, self._well_since = clock() + _PROGRAM_SECONDS, clock()
+        self.restart = False
+
+    @property
+    def problem(self) -> str | None:
+        """A clause that says why nothing is started; None if nothing is wrong."""
+        return None if self._cause is None else self._cause.problem
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it."""
+        return None if self._cause is None else self._cause.hint
+
+    # -- what the jobs ask ------------------------------------------------------------------------------------------------
+
+    def may_start(self) -> bool:
+        """Whether a job may start. Checked before each start, because the program may have been replaced a moment ago."""
+        if self._cause is None and self._program() != self._own:
+            self.pause_for(fault.program_changed())
+        return self._cause is None
+
+    def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
+        """The cause of a failure if the machine is at fault; None if the job is; undecided until a canary has answered.
+
+        If the machine is at fault, the queue pauses from now on. `ask`: a canary may be sent.
+        """
+        suspicious = failure.code in fault.SUSPICIOUS
+        trouble = self._try_writing() if suspicious else None
+        writing = None if trouble is None else trouble.strerror or str(trouble)
+        if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
+            writing = None  # its own result filled the disk
+        seen = Evidence(
+            changed=self._program() != self._own,
+            full=suspicious and self._disk_space.lacks(failure.attempt),
+            short=failure.wanting is not None and self._available() < _ENOUGH_MEMORY,
+            writing=writing,
+        )
+        cause = fault.judge(failure, seen)
+        if cause is not None:
+            self.pause_for(cause)
+        elif suspicious and ask:
+            self._canary.send()
+            return self.answer(failure)
+        return cause
+
+    def answer(self, failure: Failure) -> Cause | Undecided | None:
+        """The cause of an undecided failure, as `judge` returns it, once the canary has answered."""
+        if self._canary.flies:
+            return UNDECIDED
+        cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
+        if cause is not None:
+            self.pause_for(cause)
+        return cause
+
+    def pause_for(self, cause: Cause) -> None:
+        """Pause the queue until this cause is gone. `DiskSpace` looks after disk space."""
+        if cause.kind == "room" or self._cause is not None:
+            return
+        now = self._clock()
+        if now - self._well_since >= _WELL_SECONDS:
+            self._pause = _FIRST_PAUSE
+        self._cause, self._next = cause, now + self._pause
+        logger.warning("paused: {}", cause.problem)
+
+    def doubt_disk(self) -> None:
+        """A result could not be published. If nothing else can be written either, the queue pauses."""
+        if self._cause is None and (trouble := self._try_writing()) is not None and trouble.errno not in _NO_ROOM:
+            self.pause_for(fault.not_writable(trouble.strerror or str(trouble)))
+
+    # -- time -------------------------------------------------------------------------------------------------------------
+
+    def look(self, *, busy: bool) -> None:
+        """If it is time, check whether what was wrong still is. `busy`: a worker has a job."""
+        self._canary.look()
+        now = self._clock()
+        if now < self._next or self._canary.flies:
+            return
+        if self._cause is None:
+            self._next = now + _PROGRAM_SECONDS
+            self.may_start()
+        elif self._cause.kind == "program":
+            self._look_at_program(now, busy=busy)
+        elif self._cause.kind == "start":
+            self._look_at_start(now)
+        elif self._cause.kind == "writing":
+            trouble = self._try_writing()
+            self._again(now, None if trouble is None else fault.not_writable(trouble.strerror or str(trouble)))
+        else:
+            self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
+
+    def next_look(self) -> float:
+        """When the next check is due, monotonic seconds. A canary's answer also triggers a check."""
+        return float("inf") if self._canary.flies else self._next
+
+    def _look_at_program(self, now: float, *, busy: bool) -> None:
+        program = self._program()
+        if program == self._own:
+            self._again(now, None)
+        elif program != self._seen:
+            self._seen, self._next = program, now + _SETTLE_SECONDS
+        elif busy:
+            self._next = now + _BUSY_SECONDS
+        elif (why := self._why_not_anew()) is not None:
+            self._again(now, fault.program_changed(why))
+        else:
+            logger.warning("the program or its configuration was changed: the daemon restarts")
+            self.restart = True
+
+    def _look_at_start(self, now: float) -> None:
+        if self._asked:
+            self._asked = False
+            self._again(now, fault.no_start(self._canary.why_not) if self._canary.why_not is not None else None)
+        else:
+            self._asked, self._next = True, now
+            self._canary.send()
+
+    def _again(self, now: float, cause: Cause | None) -> None:
+        """After a check: the cause remains, perhaps changed, or is gone."""
+        if cause is None:
+            logger.warning("work resumes; this is over: {}", self.problem)
+            self._well_since, self._next = now, now + _PROGRAM_SECONDS
+        else:
+            if self._cause is not None and cause.problem != self._cause.problem:
+                logger.warning("paused: {}", cause.problem)
+            self._next = now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._cause = cause
+
+    def _try_writing(self) -> OSError | None:
+        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, if any.
+
+        If the outbox is away, its disk has not failed: other code handles that, and nothing is created in its place.
+        """
+        if not self._outbox.is_healthy():
+            return None
+        shown = os.path.join(self._outbox.root, _PROBE)
+        name: str | None = None
+        try:
+            name = self._outbox.new_attempt()
+            made = os.path.join(self._outbox.attempt(name), b"probe")
+            write_new(self._fs, made, os.urandom(_PROBE_BYTES), durable=True)
+            self._fs.rename(made, shown)
+            self._fs.unlink(shown)
+        except OSError as error:
+            return error
+        finally:
+            if name is not None:
+                with contextlib.suppress(OSError):
+                    self._outbox.discard_attempt(name)
+        return None
