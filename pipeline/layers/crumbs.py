@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+SMALLEST_PIECE = 2e-5
+"""Of the picture's pixels; smaller pieces are crumbs. A larger limit costs true leaves and hair of exact depth."""
 _NONE = 255
 """Marks a pixel without a layer; layers are numbered to 11."""
 
@@ -40,6 +42,14 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
         open_ = found == _NONE
         left, rows, columns = left[open_], rows[open_], columns[open_]
     return clean
+
+
+def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The pixels of crumbs, in a mask of 0 and 255: pieces of either that are below `SMALLEST_PIECE`. bool (H, W)."""
+    marked = mask.copy()
+    cv2.filterSpeckles(marked, 128, max(0, round(SMALLEST_PIECE * mask.size) - 1), 0)
+    crumb: NDArray[np.bool_] = marked == 128
+    return crumb
 
 
 def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:

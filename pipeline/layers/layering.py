@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.image.filters import threshold
 from pipeline.layers.assemble import build
 from pipeline.layers.bands import band_radius
-from pipeline.layers.crumbs import without_crumbs
+from pipeline.layers.crumbs import SMALLEST_PIECE, without_crumbs
 from pipeline.layers.matte import find_borders
 from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.recompose import compose, solve
@@ -23,8 +23,6 @@ from pipeline.layers.refine import refine
 from pipeline.layers.split import find_thresholds, label, without_slivers
 from pipeline.layers.stroke_regions import keep_whole
 
-SMALLEST_PIECE = 2e-5
-"""Of the picture's pixels; smaller pieces of a layer are crumbs. A larger limit costs true leaves and hair of exact depth."""
 STAGES = ("refine", "split", "matte", "fill", "recompose")
 #: Where filling, and the steps after it, begin, as fractions of all these steps.
 _FILL, _RECOMPOSE = 0.5, 0.8

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.crumbs import without_crumbs
-from pipeline.layers.layering import SMALLEST_PIECE, layer_picture
+from pipeline.layers.crumbs import SMALLEST_PIECE, is_crumb, without_crumbs
+from pipeline.layers.layering import layer_picture
 from tests.scenes import scene
 
 
@@ -54,6 +54,15 @@ def test_noise_leaves_no_crumbs_and_its_argument_alone():
     clean = without_crumbs(labels, 12)
     assert (labels == before).all()
     assert len(pieces(clean)) < 0.2 * len(pieces(labels))
+
+
+def test_crumbs_of_a_mask_are_marked_in_both_its_colours():
+    mask = np.zeros((400, 500), np.uint8)
+    mask[:, 250:] = 255
+    mask[10, 10:12] = 255
+    mask[20, 300] = 0
+    mask[100:104, 100:104] = 255
+    assert sorted(zip(*np.nonzero(is_crumb(mask)), strict=True)) == [(10, 10), (10, 11), (20, 300)]
 
 
 def test_layers_hold_no_crumbs():
