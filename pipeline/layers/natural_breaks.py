@@ -19,7 +19,7 @@ SHORTAGE_COST = 1e3
 
 It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
 """
-BORDER_PRICE = 0.02
+BORDER_PRICE = 0.01
 """What a border through a surface costs, as long as the picture's longer side, as a fraction of the whole variance."""
 SMOOTH = np.hanning(9)[1:-1] / np.hanning(9)[1:-1].sum()
 """Weights over seven bins, by which histograms are smoothed."""

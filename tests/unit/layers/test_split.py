@@ -100,27 +100,27 @@ def test_invisible_pixels_do_not_count():
 
 def floor_with_a_box():
     """A floor that runs from far to near, and a box before it; nothing else jumps."""
-    floor = np.repeat(np.linspace(0.0, 0.54, 240, dtype=np.float32)[:, None], 320, axis=1)
-    floor[60:150, 60:260] = 0.8
+    floor = np.repeat(np.linspace(0.0, 0.6, 240, dtype=np.float32)[:, None], 320, axis=1)
+    floor[60:150, 60:260] = 0.9
     return floor
 
 
 def test_a_cut_prefers_the_step_around_a_thing_to_a_line_across_the_floor():
     disparity = floor_with_a_box()
     (threshold,) = find_thresholds(disparity, None, 2, "natural")
-    assert (label(disparity, [threshold]) == (disparity == np.float32(0.8))).all()
+    assert (label(disparity, [threshold]) == (disparity == np.float32(0.9))).all()
 
 
 def test_the_border_through_surfaces_is_as_long_as_it_would_be_drawn():
     disparity = floor_with_a_box()
-    edges = np.linspace(0.0, 0.8, 101)
+    edges = np.linspace(0.0, 0.9, 101)
     border = border_on_surfaces(disparity, None, edges)
     assert border[80] == pytest.approx(0.0, abs=1e-9)
-    assert border[60] == pytest.approx(1.0, abs=0.02)
+    assert border[55] == pytest.approx(1.0, abs=0.02)
     assert border[30] == pytest.approx(120 / 320, abs=0.02)
     right = np.ones(disparity.shape, np.bool_)
     right[:, :160] = False
-    assert border_on_surfaces(disparity, right, edges)[60] == pytest.approx(0.5, abs=0.02)
+    assert border_on_surfaces(disparity, right, edges)[55] == pytest.approx(0.5, abs=0.02)
 
 
 def stripes(*widths_and_labels):
