@@ -51,7 +51,8 @@ def step_width(coarse: NDArray[np.float32]) -> float:
             continue
         gradient = np.abs(np.diff(values, axis=1))
         here = gradient[:, reach : count - 1 - reach]
-        height = np.abs(values[:, 2 * reach + 1 :] - values[:, : count - 2 * reach - 1])
+        window = np.ones((1, 2 * reach + 1), np.uint8)
+        height = np.asarray(cv2.dilate(values, window) - cv2.erode(values, window))[:, reach : count - 1 - reach]
         ends = np.maximum(gradient[:, : here.shape[1]], gradient[:, 2 * reach :])
         beside = np.maximum(gradient[:, reach - 1 :][:, : here.shape[1]], gradient[:, reach + 1 :][:, : here.shape[1]])
         top = (here >= beside) & (height > CLEAR) & (ends < here / 3)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, erode, local_colours, power, stacked, threshold
 from pipeline.layers.bands import Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.crumbs import is_crumb
 
 NOISE = 4.0
 """Levels of sensor and compression noise; a smaller difference between colours means nothing."""
@@ -115,11 +116,28 @@ def _border(
         inside,
         None if judge is None else judge(rgb, front, index),
     )
+    alpha = _without_specks(front, index, alpha, step_alpha)
     alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
     keep = alpha > 0
     # A pixel that lost its cover must be in the band too, because the layers behind show there.
     keep |= front.reshape(-1)[index] > 0
     return Border(index[keep], alpha[keep], clean[keep])
+
+
+def _without_specks(
+    front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Alpha, but the depth's own where crumbs have the front's colour and lie behind it, or the ground's and lie in it."""
+    mask = front.copy()
+    mask.reshape(-1)[index] = alpha
+    mask = threshold(mask, 128)
+    speck = is_crumb(mask).reshape(-1)[index]
+    covers = mask.reshape(-1)[index] > 0
+    own = np.rint(step_alpha * 255.0).astype(np.uint8)
+    out = alpha.copy()
+    np.copyto(out, np.minimum(alpha, own), where=speck & covers)
+    np.copyto(out, np.maximum(alpha, own), where=speck & ~covers)
+    return out
 
 
 def _glow(

@@ -52,7 +52,7 @@ def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[
 
     The last layer to touch a pixel gets `F = round((255·I − (255 − α)·B) / α)`. α rises until F is in 0…255 and no further than
     `NEAR_ESTIMATE` from the colour the layer had; at α = 255, F = I. The invented colour directly below it may change first, by
-    at most `GROUND_SLACK`. A pixel that fits its ground better than its cover becomes ground.
+    at most `GROUND_SLACK`. A pixel for which there is no such α becomes ground or cover, by its colour and by its α.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
@@ -94,9 +94,10 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     fitted = _fit_alpha(image, start.astype(np.float32), estimate, ground)
     ground[bent] = _bend(image[bent], fitted[bent], estimate[bent], ground[bent])
     alpha = _least_alpha(image, fitted, estimate, ground)
-    # A pixel without a soft solution that looks more like its ground than like its cover is ground.
+    # A pixel without a soft solution is ground if it looks like it, the more so the less was covered. Else it is cover.
     lost = alpha[bent] == 255
-    nearer_ground = _length(image - ground) < _length(image - estimate)
+    share = fitted / np.float32(255.0)
+    nearer_ground = share * _length(image - ground) < (1.0 - share) * _length(image - estimate)
     become = bent[lost & nearer_ground[bent]]
     ground[become] = image[become]
     alpha[become] = 0

@@ -1,7 +1,6 @@
 """Where the disparity is cut: thresholds between layers, and the label of every pixel.
 
-The default is Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity", 1958;
-known as Jenks natural breaks), by dynamic programming over a histogram. Each cut then moves into the nearest valley.
+The default, natural breaks, is in `natural_breaks`.
 """
 
 from collections.abc import Sequence
@@ -12,20 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, dilate, dilate_mask, erode
+from pipeline.layers.natural_breaks import border_on_surfaces, natural
 
 BINS = 512
 """Finer than the 8 bits of most depth pictures, but few enough for an n × n table of costs (2 MB) in milliseconds."""
-MIN_SHARE = 0.03
-"""A layer below this fraction of the picture is a speck that nobody wants to move separately."""
 SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
 """A picture whose depths differ by less than one step of a 16-bit depth picture is flat; the rest is rounding."""
-SHORTAGE_COST = 1e3
-"""The cost of a layer without enough pixels, compared with a total variance of at most 1.
-
-It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
-"""
 
 
 def find_thresholds(
@@ -71,8 +64,9 @@ def find_thresholds(
         depths = np.unique(sample)
         return _one_each(depths if depths.size <= num_layers else _representatives(depths, num_layers), num_layers)
     shares = counts / counts.sum()
-    cuts = _quantiles(shares, num_layers) if split == "quantile" else _natural(shares, num_layers)
-    return _rising(edges[cuts])
+    if split == "quantile":
+        return _rising(edges[_quantiles(shares, num_layers)])
+    return _rising(edges[natural(shares, num_layers, border_on_surfaces(disparity, visible, edges))])
 
 
 def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.uint8]:
@@ -213,68 +207,3 @@ def _quantiles(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]
         nearest = int(np.argmin(np.abs(below - k / num_layers)))
         cuts.append(min(max(nearest, first), last))
     return occupied[cuts] + 1
-
-
-def _natural(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
-    cuts = _fisher(shares, num_layers)
-    return _into_valleys(shares, cuts)
-
-
-def _fisher(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
-    """Group bins so that the variance within groups is smallest: the exact optimum, in O(k n²) with vectorised rows."""
-    n = shares.size
-    place = (np.arange(n) + 0.5) / n
-    mass, first, second = (np.concatenate([[0.0], np.cumsum(shares * place**p)]) for p in range(3))
-    m = mass[None, :] - mass[:, None]
-    f = first[None, :] - first[:, None]
-    cost = second[None, :] - second[:, None] - np.divide(f * f, m, out=np.zeros_like(m), where=m > 0)
-    cost += SHORTAGE_COST * np.maximum(0.0, MIN_SHARE - m)
-    cost[np.tril_indices(n + 1)] = np.inf
-    best = cost[0].copy()
-    come_from = []
-    for _ in range(num_layers - 1):
-        total = best[:, None] + cost
-        come_from.append(np.argmin(total, axis=0))
-        best = total[come_from[-1], np.arange(n + 1)]
-    cuts = [n]
-    for back in reversed(come_from):
-        cuts.append(int(back[cuts[-1]]))
-    return np.array(cuts[:0:-1], np.intp)
-
-
-def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
-    """The middle of the empty bins around a place, where a cut is safest against noise on both sides.
-
-    Otherwise the place itself.
-    """
-    if density[place] > 0.0:
-        return place
-    low = high = place
-    while density[low - 1] == 0.0:
-        low -= 1
-    while density[high + 1] == 0.0:
-        high += 1
-    return (low + high) // 2
-
-
-def _into_valleys(shares: NDArray[np.float64], cuts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Move each cut to the lowest place of the smoothed histogram near it, where it separates the fewest pixels.
-
-    A cut moves by at most a quarter of the way to its neighbours, and never so far that a layer falls below the smallest share.
-    """
-    n = shares.size
-    kernel = np.hanning(9)[1:-1]
-    smooth = np.convolve(np.pad(shares, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
-    density = np.concatenate([[np.inf], np.minimum(smooth[:-1], smooth[1:]), [np.inf]])
-    mass = np.concatenate([[0.0], np.cumsum(shares)])
-    bounds = [0, *(int(c) for c in cuts), n]
-    for k in range(1, len(bounds) - 1):
-        here, before, after = bounds[k], bounds[k - 1], bounds[k + 1]
-        low, high = here - (here - before) // 4, here + (after - here) // 4
-        places = np.arange(low, high + 1)
-        enough = (mass[places] - mass[before] >= MIN_SHARE) & (mass[after] - mass[places] >= MIN_SHARE)
-        places = places[enough]
-        if places.size:
-            lowest = places[density[places] <= density[places].min() * 1.0001]
-            bounds[k] = _middle_of_gap(density, int(lowest[np.argmin(np.abs(lowest - here))]))
-    return np.array(bounds[1:-1], np.intp)

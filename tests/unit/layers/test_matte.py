@@ -101,6 +101,21 @@ def test_the_blur_of_a_lens_goes_with_what_it_blurs():
     assert layers.max_error == 0
 
 
+def test_colours_like_the_other_sides_leave_no_specks_along_a_border():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((480, 640), np.uint8)
+    labels[:, 320:] = 1
+    rgb = np.where(labels[..., None] > 0, np.float32([200, 60, 60]), np.float32([60, 60, 200]))
+    odd = rng.random(labels.shape) < 0.03
+    rgb[odd] = rgb[:, ::-1][odd]
+    (border,) = find_borders(np.clip(rgb + rng.normal(0, 2, rgb.shape), 0, 255).astype(np.uint8), None, labels, 2)
+    mask = labels * np.uint8(255)
+    mask.reshape(-1)[border.index] = border.alpha
+    count, _ = cv2.connectedComponents((mask >= 128).astype(np.uint8), connectivity=4)
+    holes, _ = cv2.connectedComponents((mask < 128).astype(np.uint8), connectivity=4)
+    assert (count - 1, holes - 1) == (1, 1)
+
+
 def test_no_border_costs_nothing():
     (border,) = find_borders(np.zeros((20, 30, 3), np.uint8), None, np.zeros((20, 30), np.uint8), 2)
     assert border.index.size == 0

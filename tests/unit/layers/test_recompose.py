@@ -72,6 +72,16 @@ def test_a_good_matte_is_hardly_changed():
     assert solved.raised_alpha < 50
 
 
+@pytest.mark.parametrize(("alpha", "covered"), [(60, 0), (195, 255)])
+def test_a_pixel_of_neither_colour_goes_to_the_side_that_the_matte_gave_it_to(alpha, covered):
+    cover, ground, odd = np.array([200, 40, 40]), np.array([40, 40, 200]), np.array([120, 255, 120])
+    layers = stacked([alpha] * 9, np.tile(cover, (9, 1)), np.tile(ground, (9, 1)))
+    picture = np.tile(odd, (1, 9, 1)).astype(np.uint8)
+    solve(picture, layers, np.arange(9))
+    assert (layers[1][0, :, 3] == covered).all()
+    assert (with_pillow(layers)[..., :3] == picture).all()
+
+
 def test_three_soft_layers_over_each_other_are_exact_too():
     rng = np.random.default_rng(5)
     layers = [rng.integers(0, 256, (40, 50, 4)).astype(np.uint8) for _ in range(4)]

@@ -81,7 +81,7 @@ def test_a_slanted_surface_keeps_its_slope_beside_a_soft_step():
     truth = scene("ball", 480, 640)
     slanted = truth.disparity * np.float32(0.6) + np.linspace(0, 0.3, 480, dtype=np.float32)[:, None]
     got = refine(truth.rgb, cv2.GaussianBlur(slanted, (0, 0), 3.4), None)
-    assert np.quantile(np.abs(got - slanted), 0.98) < 0.02
+    assert np.quantile(np.abs(got - slanted), 0.98) < 0.03
 
 
 def test_a_slope_is_no_edge():

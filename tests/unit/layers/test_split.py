@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layers.split import MIN_SHARE, find_thresholds, label, without_slivers
+from pipeline.layers.natural_breaks import MIN_SHARE, border_on_surfaces
+from pipeline.layers.split import find_thresholds, label, without_slivers
 
 
 def heaps(*places, size=1000, spread=0.01):
@@ -95,6 +96,31 @@ def test_invisible_pixels_do_not_count():
     visible = disparity < 0.8
     (threshold,) = find_thresholds(disparity, visible, 2, "natural")
     assert 0.12 < threshold < 0.28
+
+
+def floor_with_a_box():
+    """A floor that runs from far to near, and a box before it; nothing else jumps."""
+    floor = np.repeat(np.linspace(0.0, 0.6, 240, dtype=np.float32)[:, None], 320, axis=1)
+    floor[60:150, 60:260] = 0.9
+    return floor
+
+
+def test_a_cut_prefers_the_step_around_a_thing_to_a_line_across_the_floor():
+    disparity = floor_with_a_box()
+    (threshold,) = find_thresholds(disparity, None, 2, "natural")
+    assert (label(disparity, [threshold]) == (disparity == np.float32(0.9))).all()
+
+
+def test_the_border_through_surfaces_is_as_long_as_it_would_be_drawn():
+    disparity = floor_with_a_box()
+    edges = np.linspace(0.0, 0.9, 101)
+    border = border_on_surfaces(disparity, None, edges)
+    assert border[80] == pytest.approx(0.0, abs=1e-9)
+    assert border[55] == pytest.approx(1.0, abs=0.02)
+    assert border[30] == pytest.approx(120 / 320, abs=0.02)
+    right = np.ones(disparity.shape, np.bool_)
+    right[:, :160] = False
+    assert border_on_surfaces(disparity, right, edges)[55] == pytest.approx(0.5, abs=0.02)
 
 
 def stripes(*widths_and_labels):
