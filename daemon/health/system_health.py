@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-import psutil
 from loguru import logger
 
 from daemon.fs import FileSystem, write_new
@@ -19,6 +18,7 @@ from daemon.health.disk_space import DiskSpace
 from daemon.jobs import fault
 from daemon.jobs.fault import Cause, Evidence, Failure
 from daemon.outbox import Outbox
+from daemon.platform.memory import available_memory
 from daemon.supervisor import Supervisor
 
 #: Seconds between two checks of a lasting cause: short at first, because a person who fixed it does not want to wait; longer
@@ -108,7 +108,7 @@ class SystemHealth:
         *,
         program: Callable[[], int],
         why_cannot_restart: Callable[[], str | None],
-        available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+        available: Callable[[], int] = available_memory,
         clock: Callable[[], float],
     ) -> None:
         self._fs, self._outbox, self._disk_space = fs, outbox, room

@@ -12,7 +12,11 @@ if sys.platform == "darwin":
         """None: macOS sets no limit for groups of processes."""
         return None
 
-else:
-    from daemon.platform.oom_linux import memory_limit, oom_kills
+    def memory_left() -> int | None:
+        """None: macOS sets no limit for groups of processes."""
+        return None
 
-__all__ = ["memory_limit", "oom_kills"]
+else:
+    from daemon.platform.oom_linux import memory_left, memory_limit, oom_kills
+
+__all__ = ["memory_left", "memory_limit", "oom_kills"]

@@ -1,7 +1,8 @@
-"""Out-of-memory kills and memory limits on Linux: the machine's in /proc/vmstat, our control group's in the group's files.
+"""Out-of-memory kills and memory limits on Linux: the machine's in /proc/vmstat, our control groups' in the groups' files.
 
-Version 2 has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 memory.oom_control and
-memory.limit_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder is often mounted at the root.
+Version 2 has memory.events, memory.max and memory.current (Documentation/admin-guide/cgroup-v2.rst), version 1
+memory.oom_control, memory.limit_in_bytes and memory.usage_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder
+is often mounted at the root. The limits of the groups around ours hold for us too.
 """
 
 import os
@@ -12,6 +13,11 @@ _ROOT = "/sys/fs/cgroup"
 _PROC = "/proc"
 #: Version 1 represents "no limit" as the largest number of whole pages; no machine has that much.
 _NO_LIMIT = 1 << 60
+#: By version: the files of the limit and of the use, and the line of memory.stat for cached files that can be dropped.
+_LIMITS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def oom_kills() -> int | None:
@@ -21,13 +27,29 @@ def oom_kills() -> int | None:
 
 
 def memory_limit() -> int | None:
-    """Bytes that our control group may use; None if it has no limit of its own."""
-    for name in ("memory.max", "memory.limit_in_bytes"):
+    """The bytes of memory that our control group may use; None if nothing limits it."""
+    return min((limit for limit, _used in _limits()), default=None)
+
+
+def memory_left() -> int | None:
+    """How many more bytes our control group may use, never below 0; None if nothing limits it."""
+    left = min((limit - used for limit, used in _limits()), default=None)
+    return None if left is None else max(0, left)
+
+
+def _limits() -> Iterator[tuple[int, int]]:
+    """The limit of our group and of each group around it that has one, with the bytes used there.
+
+    Files that the kernel only keeps until it needs the room (inactive_file) do not count as used.
+    """
+    for limit_name, used_name, files_name in _LIMITS:
         for folder in _folders():
-            text = _read(os.path.join(folder, name)).strip()
-            if text.isdecimal() and int(text) < _NO_LIMIT:
-                return int(text)
-    return None
+            limit = _read(os.path.join(folder, limit_name)).strip()
+            if not limit.isdecimal() or int(limit) >= _NO_LIMIT:
+                continue
+            used = _read(os.path.join(folder, used_name)).strip()
+            found = re.search(rf"^{files_name} (\d+)$", _read(os.path.join(folder, "memory.stat")), re.MULTILINE)
+            yield int(limit), (int(used) if used.isdecimal() else 0) - (int(found[1]) if found else 0)
 
 
 def _counters() -> Iterator[str]:
@@ -39,12 +61,14 @@ def _counters() -> Iterator[str]:
 
 
 def _folders() -> Iterator[str]:
-    """The folders that may contain our group's files: ours before the root's."""
+    """The folders that may contain the files of our group, then of the groups around it, up to the root."""
     for line in _read(f"{_PROC}/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if controllers == "" or "memory" in controllers.split(","):
             base = os.path.join(_ROOT, "memory") if controllers else _ROOT
-            yield base + path
+            while path.strip("/"):
+                yield base + path
+                path = os.path.dirname(path)
             yield base
 
 

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
 from loguru import logger
 
 from daemon.contract.messages import Warm
 from daemon.contract.records import Job
 from daemon.jobs.fold import Jobs
 from daemon.outbox import Outbox
+from daemon.platform.memory import available_memory
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import Supervisor, WarmWorker
@@ -79,7 +79,7 @@ class WarmWorkers:
         *,
         remaining: Callable[[], float | None],
         program: Callable[[], int],
-        available: Callable[[], int] = lambda: int(psutil.virtual_memory().available),
+        available: Callable[[], int] = available_memory,
     ) -> None:
         self._settings, self._outbox, self._jobs, self._inventory = settings, outbox, jobs, inventory
         self._supervisor, self._remaining, self._available, self._program = supervisor, remaining, available, program

@@ -1,10 +1,9 @@
 """The limits and the sandbox of workers, made from the settings for the supervisor."""
 
-import psutil
 from loguru import logger
 
 from daemon.platform import sandbox
-from daemon.platform.oom import memory_limit
+from daemon.platform.memory import total_memory
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
 from daemon.supervisor import SupervisorRules
@@ -14,12 +13,12 @@ from daemon.supervisor.code import compile_program
 def supervisor_rules(settings: Settings, threads: int) -> SupervisorRules:
     """The limits and delays of workers that use `threads` threads each."""
     worker = settings.worker
-    total = int(psutil.virtual_memory().total)
+    total = total_memory()
     return SupervisorRules(
         grace_seconds=worker.grace_seconds,
         shutdown_grace_seconds=worker.shutdown_grace_seconds,
         max_memory_bytes=int(total * worker.max_memory_share),
-        memory_bytes=min(total, memory_limit() or total),
+        memory_bytes=total,
         max_output_bytes=int(settings.limits.max_output_bytes),
         log_cap_bytes=int(worker.max_log_bytes),
         threads=threads,

@@ -56,7 +56,9 @@ class Worker(Group):
     max_timeout_seconds: float = Field(gt=0, le=604_800, description="the largest timeout_seconds that a job may set")
     grace_seconds: float = Field(ge=0, le=600, description="after a timeout, from the request to stop until the kill")
     shutdown_grace_seconds: float = Field(ge=0, le=60, description="the same when the daemon stops")
-    max_memory_share: float = Field(gt=0, le=1, description="the share of the machine's memory that one job may use")
+    max_memory_share: float = Field(
+        gt=0, le=1, description="the share of the machine's or container's memory that one job may use"
+    )
     max_log_bytes: ByteSize = Field(ge=1024, description="the largest size of job.log")
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
         description="threads for each job; auto: one per core, shared among the jobs"

@@ -17,10 +17,11 @@ LIMIT = 64 << 20
 #: As the daemon: it counts before and after the end of a worker that takes more memory than there is.
 COUNT = """
 import subprocess, sys
-from daemon.platform.oom import memory_limit, oom_kills
+from daemon.platform.memory import available_memory, total_memory
+from daemon.platform.oom import oom_kills
 before = oom_kills()
 worker = subprocess.run([sys.executable, "-I", "-S", "-c", "held = bytearray(1 << 28)"])
-print(memory_limit(), worker.returncode, oom_kills() > before)
+print(total_memory(), 0 < available_memory() < total_memory(), worker.returncode, oom_kills() > before)
 """
 
 
@@ -51,7 +52,7 @@ def test_a_kill_for_lack_of_memory_is_counted_and_the_limit_known(group: Path) -
     done = subprocess.run(
         ["sh", "-c", enter, group, sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [str(LIMIT), "-9", "True"]
+    assert done.stdout.split() == [str(LIMIT), "True", "-9", "True"]
 
 
 def test_what_is_read_here_is_a_number_or_nothing() -> None:

@@ -17,8 +17,6 @@ SET_FROM_OUTSIDE = {
 #: A default of these stands for the real thing. Anything else written in place, as `lambda: None`, may hide a forgotten wire.
 REAL = {
     "daemon/claiming/claims.py: lambda: datetime.now(UTC)",
-    "daemon/health/system_health.py: lambda: int(psutil.virtual_memory().available)",
-    "daemon/running/warm_workers.py: lambda: int(psutil.virtual_memory().available)",
     "daemon/claiming/inbox_folders.py: lambda: True",  # a home's disk is local unless its owner says that it is not
     "daemon/claiming/moving.py: lambda: True",
     "daemon/settings/loading.py: lambda _: False",

@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("the files are Linux's", allow_module_level=True)
 
-from daemon.platform import oom_linux
+from daemon.platform import memory, oom_linux
 
 VMSTAT = "pgmajfault 12\noom_kill {}\nthp_fault_alloc 3\n"
 EVENTS = "low 0\nhigh 0\nmax 7\noom 4\noom_kill {}\noom_group_kill 0\n"
@@ -77,3 +78,31 @@ def test_the_limit_of_our_group_is_its_own(machine, tmp_path, own, name, text, l
     machine(proc__self__cgroup=own)
     group(tmp_path, "memory/a" if "limit" in name else "a", **{name: text})
     assert oom_linux.memory_limit() == limit
+
+
+STAT = "cache 7000\n{}inactive_file {}\nactive_file 900\n"
+
+
+def test_what_is_left_is_the_least_of_our_group_and_those_around_it(machine, tmp_path):
+    machine(proc__self__cgroup=V2.format("/slice/unit"))
+    group(tmp_path, "slice/unit", memory_dot_max="9000\n", memory_dot_current="4000\n", memory_dot_stat=STAT.format("", 1000))
+    assert (oom_linux.memory_limit(), oom_linux.memory_left()) == (9000, 6000)
+    group(tmp_path, "slice", memory_dot_max="20000\n", memory_dot_current="19000\n", memory_dot_stat=STAT.format("", 500))
+    assert (oom_linux.memory_limit(), oom_linux.memory_left()) == (9000, 1500)
+    group(tmp_path, "slice", memory_dot_current="21000\n")
+    assert oom_linux.memory_left() == 0
+
+
+def test_what_is_left_in_a_group_of_version_1(machine, tmp_path):
+    machine(proc__self__cgroup=V1.format("/docker/a"))
+    stat = STAT.format("inactive_file 1\ntotal_", 3000)
+    group(tmp_path, "memory", memory_dot_limit_in_bytes="8000\n", memory_dot_usage_in_bytes="5000\n", memory_dot_stat=stat)
+    assert (oom_linux.memory_limit(), oom_linux.memory_left()) == (8000, 6000)
+
+
+def test_the_memory_of_a_container_is_what_it_may_use_not_what_the_machine_has(machine, tmp_path):
+    machine(proc__self__cgroup=V2.format("/a"))
+    group(tmp_path, "a", memory_dot_max="5000\n", memory_dot_current="2000\n")
+    assert (memory.total_memory(), memory.available_memory()) == (5000, 3000)
+    group(tmp_path, "a", memory_dot_max="max\n")
+    assert memory.total_memory() == psutil.virtual_memory().total
