@@ -101,11 +101,12 @@ def what_is_wrong(running: QuickFolder, statuses: list[dict], name: str, parts: 
     return None if whole else f"{name}: half of it"
 
 
-def cases(pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
-    """Every order with every pause and number of parts; the file formats alternate."""
+def cases(label: str, pauses: tuple[float, ...], parts: tuple[int, ...]) -> list[tuple[str, int, float, str, str]]:
+    """Every order with every pause and number of parts; the file formats alternate. Names begin with `label`."""
     table = zip(itertools.product(parts, pauses, ORDERS), itertools.cycle(KINDS), strict=False)
     return [
-        (f"{order}-{how}-{number}x{pause}.{kind}", number, pause, order, how) for (number, pause, (order, how)), kind in table
+        (f"{label}-{order}-{how}-{number}x{pause}.{kind}", number, pause, order, how)
+        for (number, pause, (order, how)), kind in table
     ]
 
 
@@ -158,12 +159,12 @@ def test_a_share_whose_clock_differs_from_ours_takes_no_end_away(tmp_path: Path,
 @pytest.mark.skipif("MULTIPLANE_SOAK" not in os.environ, reason="part of make soak")
 @pytest.mark.timeout(1000)
 def test_pauses_of_any_length_leave_every_picture_whole(running: QuickFolder) -> None:
-    written = cases((0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 6))
+    written = cases("any", (0.2, 1.0, 4.0, 15.0, 40.0), (2, 3, 6))
     write_all(running, written)
     assert halves(running, written, 300) == []
 
 
 def test_pauses_of_scanners_leave_every_picture_whole(running: QuickFolder) -> None:
-    written = [*cases((0.2,), (2, 3, 6)), *cases((1.0,), (2, 3, 5))]
+    written = [*cases("scanner", (0.2,), (2, 3, 6)), *cases("scanner", (1.0,), (2, 3, 5))]
     write_all(running, written)
     assert halves(running, written, 60) == []
