@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,3 +42,18 @@ def write_python_program(path: Path, text: str) -> None:
     """
     path.write_text(f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} -IS \"$0\" \"$@\"\n' '''\n{text}", encoding="utf-8")
     path.chmod(0o755)
+
+
+def write_pth(path: Path, folders: Iterable[str | Path], *lines: str) -> None:
+    """Write a `.pth` file that adds folders to the end of an environment's search path.
+
+    Python 3.11 reads such files in the locale's encoding, which is ASCII in the C locale; so a folder with another letter in its
+    name is written as a statement, with escapes.
+
+    Args:
+        path: in the environment's `site-packages`.
+        folders: in the order of the search.
+        lines: further lines.
+    """
+    add = f"import sys; sys.path.extend({[str(folder) for folder in folders]!a})"
+    path.write_text("".join(f"{line}\n" for line in (add, *lines)), encoding="ascii")

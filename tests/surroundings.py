@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.programs import write_pth
+
 ROOT = Path(__file__).resolve().parent.parent
 #: A user without rights or a home, on Linux and on macOS.
 NOBODY = "nobody"
@@ -171,8 +173,7 @@ def _copy(case: Case, checkout: Path) -> Path:
     python = venv / "bin" / "python"
     own = Path(_told(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
     ours = [path for path in sys.path if os.path.basename(path) == "site-packages"]
-    lines = [*ours, "import other_processor"]
-    (own / "borrowed.pth").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_pth(own / "borrowed.pth", ours, "import other_processor")
     (own / "other_processor.py").write_text(_PROCESSOR.format(cores=case.cores, able=case.bfloat16))
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-deps", "--no-build-isolation", "-e", checkout],

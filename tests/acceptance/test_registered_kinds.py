@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.acceptance.home import HotFolder, picture
-from tests.programs import copy_program
+from tests.programs import copy_program, write_pth
 
 _FORMAT = '''
 """A palette of the layers, as text."""
@@ -69,7 +69,7 @@ class Copy:
         self.python = folder / "venv" / "bin" / "python"
         own = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
         ours = [path for path in sys.path if os.path.basename(path) == "site-packages"]
-        (own / "copy.pth").write_text("".join(f"{path}\n" for path in (self.tree, *ours)), encoding="utf-8")
+        write_pth(own / "copy.pth", [self.tree, *ours])
 
     def add(self, path: str, text: str, line: str) -> None:
         """Add one file and one line of the registry."""

@@ -21,7 +21,7 @@ from daemon.service import assemble
 from daemon.settings import load
 from tests.acceptance.home import picture
 from tests.path_based_folder import ByPath
-from tests.programs import copy_program
+from tests.programs import copy_program, write_pth
 from tests.waiting import SLOWEST
 
 STRACE = shutil.which("strace")
@@ -73,7 +73,7 @@ def make_environment(own: Path, program: Path) -> str:
     folder = own / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     folder.mkdir(parents=True)
     packages = [path for path in sys.path if path.endswith("site-packages")]
-    (folder / "here.pth").write_text("\n".join([str(program), *packages]) + "\n")
+    write_pth(folder / "here.pth", [program, *packages])
     (own / "bin").mkdir()
     (own / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
     (own / "pyvenv.cfg").write_text(f"home = {Path(os.path.realpath(sys.executable)).parent}\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.home import picture
-from tests.programs import ROOT, copy_program
+from tests.programs import ROOT, copy_program, write_pth
 
 #: A painting by a style of the user's own, with a model of the user's own.
 _SPEC = """
@@ -69,7 +69,7 @@ class Installation:
         pip = [sys.executable, "-m", "pip", "--python", str(self.environment / "bin" / "python"), "install", "-q", "--no-deps"]
         self._run([*pip, "--no-index", str(wheel)], base, dict(os.environ))
         libraries = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-        (self.site / "libraries.pth").write_text("".join(f"{path}\n" for path in libraries), encoding="utf-8")
+        write_pth(self.site / "libraries.pth", libraries)
         shutil.rmtree(tree)
         self.folder, self.user, self.home = base / "empty", base / "user", base / "home"
         self.folder.mkdir()
