@@ -1,4 +1,4 @@
-"""What each verb prints with `--json`: the models, and their schemas for `multiplane schema`."""
+"""The pydantic models of what each verb prints with `--json`, and their JSON Schemas, for `multiplane schema`."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ class Event(BaseModel):
 
 
 class Story(Frozen):
-    """The output of `show`: the job as it is now, and what happened, in order."""
+    """The output of `show`: the job's current status, and its records, oldest first."""
 
     status: Status
     events: tuple[Event, ...]
 
 
 class Checked(Frozen):
-    """The result of `check` for one file."""
+    """The result of `check` for one file. `says`: what is wrong, or the values that apply."""
 
     file: str
     ok: bool
@@ -40,9 +40,10 @@ class Checked(Frozen):
 
 
 class ListedModel(Frozen):
-    """A model in `models list`. `bytes`: size of its weights.
+    """A model in `models list`.
 
-    `purpose`: what the model is for; `part`: the part of a pipeline it is; `pinned`: the list contains the hashes of its weights.
+    `purpose`: what the model is for. `part`: which part of a pipeline it is. `bytes`: the size of its weights. `pinned`: whether
+    the list contains the hashes of its weights.
     """
 
     name: str

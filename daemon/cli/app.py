@@ -12,7 +12,7 @@ from daemon.cli.common import Home, tell_error
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
 
-#: In the order of the help. Each is a module of this package, except for the three in `control`.
+#: In the order of the help. Each verb is a module in `daemon.cli.verbs`; three of them share the module `control`.
 VERBS = (
     *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
     *("check", "schema", "doctor", "models", "service"),
@@ -23,7 +23,10 @@ _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command line with all its commands, or with one: importing all of them takes longer than most commands do."""
+    """The command line with only this verb, or with all of them if `verb` is not one.
+
+    Importing all verbs takes longer than most verbs run.
+    """
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",
@@ -50,13 +53,16 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
     home: Home = None,
 ) -> None:
-    # An option before the verb means the same as after it, where the verb reads it.
+    # Verbs read this variable, so --home may also stand before the verb.
     if home:
         os.environ["MULTIPLANE_HOME"] = os.fspath(home)
 
 
 def _verb_typed() -> str | None:
-    """The first word after the command. For a completion, the shell puts the line into the environment (zsh, bash)."""
+    """The first word after the command; None if there is none.
+
+    While zsh or bash completes a line, the line is in the environment.
+    """
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
     words = line.split() if line else sys.argv
     return words[1] if len(words) > 1 else None

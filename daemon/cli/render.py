@@ -30,7 +30,7 @@ def state_cell(state: State) -> Text:
 
 
 def remark(status: Status, halt: Standstill | None = None) -> str:
-    """The remark next to a job's state. `halt`: why jobs make no progress, if so."""
+    """The remark next to a job's state. `halt`: why jobs make no progress; None if they do."""
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
@@ -45,7 +45,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
 
 
 def progress_text(status: Status, halt: Standstill | None = None) -> str:
-    """The queue position of a pending job or the progress of a running one, and whether jobs are standing still."""
+    """The queue position of a pending job, or the progress of a running one, and what `halt` says about it."""
     said: tuple[str, ...] = ()
     if status.state == "pending":
         place = status.queue_position
@@ -79,7 +79,7 @@ def _trouble(status: Status) -> str:
 
 def percent(share: float) -> str:
     """A share from 0 to 1 as a percentage; only a finished job shows 100 %."""
-    # 0.57 is stored as slightly less.
+    # 0.57 * 100 is slightly less than 57 in floating point.
     return f"{math.floor(share * 100 + 1e-6)} %"
 
 

@@ -1,4 +1,4 @@
-"""Requests to the daemon: writes one, and waits for the answer."""
+"""Sends a request to the daemon, and waits for the answer."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from daemon.fs import make_folders, write_atomic
 from daemon.jobs import decide
 from daemon.settings import Settings
 
-#: Seconds in which a running daemon should answer; after that the verb says that the request will be done later.
+#: Seconds to wait for a running daemon's answer. After that the verb says that the request will be carried out later.
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
@@ -54,7 +54,10 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
 
 
 def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
-    """The sentence and the hint if there is no such job or, without a daemon to answer, if the request is impossible for it."""
+    """Why this request is refused for a job, and a hint; None if it may be sent.
+
+    An unknown job is always refused here. Anything else is refused here only if no daemon runs that could answer.
+    """
     job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
         return no_such_job(queries, job_id)
@@ -63,7 +66,7 @@ def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tup
 
 
 def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
-    """Write the request and wait for its answer. Without an answer the request stays, to be done later."""
+    """Write the request and wait for its answer. If no answer comes, the request stays there, and the daemon reads it later."""
     folder = settings.paths.requests_bytes
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
     try:

@@ -1,4 +1,4 @@
-"""Waits for submitted pictures until every job has ended, or until waiting makes no sense."""
+"""Waits until the jobs of submitted pictures have ended, or until no daemon has run for too long."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _ASK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A picture in the inbox: the id its job will have, and the path of its sidecar until it is taken."""
+    """A picture in the inbox. `job_id`: the id that its job will have. `sidecar`: the sidecar's path until the claim."""
 
     job_id: str
     sidecar: bytes
@@ -36,7 +36,11 @@ class Dropped:
 
 @dataclass
 class _Watched:
-    """What has happened to each job so far. `gone`: removed, or never became a job."""
+    """What has happened so far.
+
+    `gone`: jobs that were removed, and pictures that never became one. `told`: the last reason for waiting that was printed.
+    `idle_since`: when the daemon was first found not running, in monotonic seconds; None while it runs.
+    """
 
     ended: dict[str, Status] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -61,7 +65,7 @@ def wait_for(
     Args:
         dropped: what to wait for.
         settings: of the home.
-        as_json: print the statuses of the jobs that ended, in their order, as one list.
+        as_json: print one list: the statuses of the jobs that ended, in the order of `dropped`.
         patience: seconds without a running daemon after which to give up with exit 75; the pictures stay in the inbox.
         clock: returns monotonic seconds.
         sleep: waits for that many seconds.
@@ -97,7 +101,7 @@ def wait_for(
 
 
 def _look_at_the_daemon(queries: JobQueries, seen: _Watched, settings: Settings, tick: float, patience: float) -> None:
-    """Say why nothing progresses: once, and again when the reason changes."""
+    """Print why no job progresses: once, and again when the reason changes."""
     if not queries.daemon_runs():
         seen.idle_since = tick if seen.idle_since is None else seen.idle_since
         why: str | None = f"The daemon isn't running; waiting {patience:g} s for it (multiplane run)."
@@ -107,7 +111,7 @@ def _look_at_the_daemon(queries: JobQueries, seen: _Watched, settings: Settings,
         why = health.problem if health and health.state in ("paused", "offline") else None
         why = silence(settings, health, now()) or why
         why = why and f"Waiting: {why}"
-    # Some sentences contain a number of seconds, so compare them without numbers: each kind is printed once.
+    # Some sentences contain a number of seconds that keeps changing, so compare them without it.
     if why and _kind(why) != seen.told:
         err.print(printable(why), markup=False)
     seen.told = why and _kind(why)
@@ -120,8 +124,8 @@ def _kind(sentence: str) -> str:
 def _look_at(one: Dropped, queries: JobQueries, seen: _Watched, settings: Settings, *, thoroughly: bool, as_json: bool) -> None:
     status = queries.status(one.job_id)
     if status is None and thoroughly and not os.path.lexists(one.sidecar):
-        # It was taken, taken back or removed; the journal knows which. The journal was read second, so it has any claim in
-        # between.
+        # The picture was claimed, withdrawn or removed; the journal knows which. Read the journal only now: it then includes a
+        # claim made since the sidecar was looked for.
         try:
             job = queries.job(one.job_id)
         except Refusal as refusal:

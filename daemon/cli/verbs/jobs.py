@@ -15,7 +15,7 @@ from daemon.contract.status import ENDED, State, Status
 
 #: Rows on a page: as many as a person reads at once.
 PAGE = 50
-#: Columns that fit most remarks on one line; columns that tell most picture names apart; the gap between columns.
+#: Widths in characters: most remarks fit into the first; the second tells most picture names apart; the third is between columns.
 _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 
@@ -53,9 +53,9 @@ def jobs(
 
 
 def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:
-    """The jobs in `width` columns. An id is never cut: it is what other verbs need.
+    """The jobs, `width` characters wide. `halt`: why jobs make no progress; None if they do.
 
-    If a remark does not fit on one line next to the id, it goes below it, indented, over the whole width.
+    An id is never cut, because other verbs need it. If a remark does not fit next to the id, it goes on the next line, indented.
     """
     longest = max(len(status.job_id) for status in shown)
     room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP

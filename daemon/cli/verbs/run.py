@@ -1,4 +1,4 @@
-"""run: the daemon in the foreground, in the form that launchd and systemd expect."""
+"""run: runs the daemon in the foreground, as launchd and systemd expect it."""
 
 import os
 import sys
@@ -54,16 +54,16 @@ def run(
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
     status = service.run(once=once)
     if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
-        # In a terminal nobody would restart it. A service manager does, and then reads its own file again as well.
+        # In a terminal nobody would restart it. A service manager does, and it reads its service file again first.
         _start_anew()
     raise typer.Exit(status)
 
 
 def _start_anew() -> None:
-    """Turn into the program that is on the disk now, in the same process and with the same arguments."""
+    """Replace this process by the program that is on the disk now, with the same arguments."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # Nobody may be looking any more: what was left to be fetched at the start is not fetched now.
+    # Do not start a fetch now: nobody may be at the terminal any more.
     options = [] if "--no-model" in sys.orig_argv else ["--no-model"]
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *options])  # noqa: S606 - no shell is wanted
@@ -72,7 +72,10 @@ def _start_anew() -> None:
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:
-    """Log to .state/log/daemon.log and to the terminal, unless launchd would collect it in a file that grows for ever."""
+    """Log to .state/log/daemon.log and, with `terminal`, to standard error.
+
+    launchd would collect standard error in a file that grows for ever.
+    """
     folder = os.path.join(settings.paths.state_bytes, b"log")
     log = settings.log
     logger.remove()

@@ -1,4 +1,4 @@
-"""submit: drops pictures in the safe way, and waits for their results."""
+"""submit: drops pictures safely into the inbox; with --wait, also waits for their jobs."""
 
 import contextlib
 import errno
@@ -27,13 +27,13 @@ from daemon.sidecar import MAX_BYTES, parse, resolve
 from daemon.sidecar.problems import choice
 
 Identity = tuple[int, int]
-#: The options are turned into a sidecar. A line number in it means nothing to somebody who typed options.
+#: How an error in the sidecar made from the options begins. Its line number means nothing to somebody who typed options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
-#: Seconds between two tries: another submit holds the lock for a few renames and a sync.
+#: Seconds between two tries to take the lock. Another submit holds it only for a few renames.
 _TURN_SECONDS = 0.02
-#: After this many seconds without the lock, the process that holds it was stopped, or its disk does not answer.
+#: Seconds to wait for the lock. If this is not enough, the process that holds it was stopped, or its disk does not answer.
 _PATIENCE_SECONDS = 60.0
-#: A shared inbox in somebody else's home, or a disk without locks: submit works without taking turns.
+#: Errors of a home that belongs to somebody else, or of a disk without locks. submit then works without the lock.
 _NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 #: The file system's 255 bytes, minus a number in case the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
@@ -45,17 +45,17 @@ def submit(
     num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
     style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
     strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Painterly, and fill: model: same seed, same painting.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Painterly, and --fill model: the same seed gives the same result.")] = None,
     depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")] = None,
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
-    matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model, a matting model.")] = None,
+    matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")] = None,
     fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
-    timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
+    timeout_seconds: Annotated[float | None, typer.Option(help="How many seconds a job may take.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended; exit 1 if one did not complete.")] = False,
     patience: Annotated[
@@ -99,7 +99,7 @@ def submit(
 
 
 def _new_id(image: Path) -> str:
-    """An id for a sidecar. It is in lower case, unlike the ids that the daemon generates."""
+    """A new job id for the sidecar. It is in lower case; the ids that the daemon generates are not."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dt%H%M%S}-{slug(os.fsencode(image.name))}-{secrets.token_hex(4)}"
 
@@ -154,14 +154,18 @@ def _yaml(options: dict[str, object]) -> bytes:
 
 
 def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped:
-    """Write under temporary names. Then, while no other submit does, rename the picture, its depth picture, last the sidecar.
+    """Put a picture into the inbox, with its depth picture if there is one and a new sidecar. Returns what to wait for.
 
-    The job is dropped with the rename of the sidecar. Until then, an error or Ctrl-C leaves nothing behind.
+    The files are written under temporary names, and then renamed while no other submit renames any. The sidecar comes last: its
+    rename drops the job. Until then, an error or Ctrl-C leaves nothing behind.
 
     Args:
-        image: the picture; a `name.depth.png` next to it goes along.
+        image: the picture; a depth picture is a `name.depth.png` or `.tiff` next to it.
         options: the content of the sidecar, with the `id` of the job.
         settings: of the home.
+
+    Raises:
+        typer.Exit: that is impossible; the reason was printed.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
     beside_it = _depth_of(image)
@@ -213,16 +217,17 @@ def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
 
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
-    """Yield a record of our files in the inbox, for the caller to keep up to date. If the block fails, they are removed.
+    """Yield a dict of our files in the inbox, which the caller keeps up to date. If the block fails, they are removed.
 
-    A name that others may use is recorded with the file's device and inode, so that nobody else's file is removed by mistake.
+    The keys are paths. The value is None for a temporary name. For a name that others may use, it is the file's device and
+    inode, so that nobody else's file is removed by mistake.
     """
     ours: dict[bytes, Identity | None] = {}
     try:
         yield ours
     except BaseException:
         for path, identity in ours.items():
-            # As far as the inbox allows. A file that is no longer there was claimed, or never was.
+            # Go on with the others if one cannot be removed. If one is missing, it was claimed or never written.
             with contextlib.suppress(OSError):
                 found = fs.lstat(path)
                 if identity in (None, (found.dev, found.ino)):
@@ -231,16 +236,16 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
 
 
 class _NoTurn(Exception):
-    """Another submit holds the lock for too long."""
+    """Another submit has held the lock for too long."""
 
 
 @contextlib.contextmanager
 def _turn(settings: Settings) -> Iterator[None]:
-    """Let one submit work at a time: two that find the same name free would replace each other's picture.
+    """Hold the lock of submit: two processes that find the same name free would replace each other's picture.
 
     Raises:
         OSError: the lock cannot be taken.
-        _NoTurn: another submit holds it for too long.
+        _NoTurn: another submit has held it for too long.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
     deadline = time.monotonic() + _PATIENCE_SECONDS
