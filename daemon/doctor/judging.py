@@ -13,7 +13,7 @@ from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
 
-#: Free bytes below which no more pictures can be dropped, or the journal runs out of space. The settings name the outbox's.
+#: Free bytes needed to drop pictures, and for the journal. The settings say how many the outbox needs.
 _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
@@ -36,7 +36,7 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
-    """All findings, by area."""
+    """All findings, grouped by area."""
     return (
         *_settings(facts),
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
@@ -214,7 +214,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
 
 
 def _order(journal: JournalFacts) -> Iterator[Finding]:
-    """Findings about segments that are missing or in the wrong place, and about job folders that none of them lists."""
+    """Findings about segments that are missing or in the wrong place, and about job folders that the journal does not list."""
     for fault in journal.faults:
         hint = _BROKEN if fault.kind == "break" else _GAP
         yield Finding(area="journal", grade="problem", sentence=f"The journal is incomplete: {fault.text}.", hint=hint)

@@ -1,6 +1,6 @@
-"""`doctor --repair`: puts the journal in order, and adds every job whose folder exists. Only while no daemon runs.
+"""`doctor --repair`: puts the journal in order, and adds the job folders that it does not list. Only while no daemon runs.
 
-Nothing is deleted: a file in the wrong place is renamed, a damaged one is set aside, a lost one gets a marker.
+Nothing is deleted. A segment with the wrong name is renamed, a damaged one is set aside, and a lost one gets a marker file.
 """
 
 import os
@@ -31,7 +31,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
 
     Raises:
         Refusal: a daemon is running, the home was never used, or a newer version wrote the journal.
-        OSError: a disk error; what was done stays, and the repair can be repeated.
+        OSError: the disk failed. The steps done so far remain, and the repair can be repeated.
     """
     paths = settings.paths
     try:
@@ -77,7 +77,10 @@ def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 
 
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
-    """Rename segments that have another one's name. If two files are the same segment, the longer one counts."""
+    """Rename each segment that has the name of another one.
+
+    If several files are the same segment, the one with the right name remains, or else the longest one. The others are set aside.
+    """
     right = _right_numbers(links)
     wrong = [link for link in links if right[link.number] != link.number]
     for link in wrong:
@@ -106,7 +109,10 @@ def _go_on(fs: FileSystem, folder: bytes) -> None:
 
 
 def _right_numbers(links: list[Link]) -> dict[int, int]:
-    """Which segment each file is, by the number in its name. Older versions show it only by the numbers of their records."""
+    """The number that each segment should have in its name, by the number that it has there.
+
+    Segments that older versions wrote do not state their number. They are put in the order of their records.
+    """
     right = {link.number: link.start.number for link in links if link.start.number is not None}
     old = [link for link in links if link.start.number is None]
     right |= {
@@ -123,7 +129,7 @@ def _waiting(folder: bytes, link: Link) -> bytes:
 
 
 def _free(fs: FileSystem, path: bytes) -> bytes:
-    """This name, or a similar one that is free."""
+    """This path, or if it exists, the same path with the first number at its end that is free."""
     free, count = path, 1
     while True:
         try:
