@@ -23,9 +23,7 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 def run(
     once: Annotated[
         bool,
-        typer.Option(
-            "--once", help="Stop when inbox and queue are empty, or hold only what needs a person; exit 1 if a job failed."
-        ),
+        typer.Option("--once", help="Stop when everything is done except what needs a person; exit 1 if a job failed."),
     ] = False,
     no_model: Annotated[
         bool,

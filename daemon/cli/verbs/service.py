@@ -39,7 +39,7 @@ _TAIL_BYTES = 1 << 20
 def install(
     anyway: Annotated[bool, typer.Option("--anyway", help="Install even in a folder that macOS protects.")] = False,
     quick_action: Annotated[
-        bool, typer.Option("--quick-action", help="On a Mac: also the Quick Action “Make layers” for Finder, and a droplet.")
+        bool, typer.Option("--quick-action", help="On a Mac: also install the Finder Quick Action “Make layers” and a droplet.")
     ] = False,
     wait: Annotated[
         bool,
@@ -51,7 +51,7 @@ def install(
     show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
-    """Start the daemon now, at each login and after a crash."""
+    """Install the service: it starts the daemon now, at each login and after a crash."""
     if show and quick_action:
         raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)

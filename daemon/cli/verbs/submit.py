@@ -42,16 +42,16 @@ _LONGEST_NAME = 230
 def submit(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
     mode: Annotated[str | None, typer.Option(help="photo-realistic or painterly.")] = None,
-    num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
+    num_layers: Annotated[int | None, typer.Option(help="How many layers to make: 2 to 12.")] = None,
     style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
-    strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
+    strength: Annotated[float | None, typer.Option(help="Painterly: 0 is the photo itself, 1 the loosest painting.")] = None,
     seed: Annotated[int | None, typer.Option(help="Painterly, and --fill model: the same seed gives the same result.")] = None,
-    depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
+    depth: Annotated[str | None, typer.Option(help=f"Where depth comes from: {choice(get_args(DepthChoice))}.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")] = None,
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
+    split: Annotated[str | None, typer.Option(help="Where to cut the depth: natural, equal or quantile.")] = None,
     matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")] = None,
     fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
@@ -65,7 +65,10 @@ def submit(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Copy pictures into the inbox, each with its IMAGE.depth.png if there is one. Options you leave out use the defaults."""
+    """Copy pictures into the inbox, each with its depth picture (NAME.depth.png) if there is one.
+
+    Options that you leave out have the defaults in the settings.
+    """
     settings = settings_in_use(home)
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
