@@ -7,19 +7,19 @@ class Troubles:
     """The problems at present, by subject."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     @property
     def first(self) -> str | None:
         """The sentence about the oldest problem; None if there is none."""
-        return next(iter(self._told.values()), None)
+        return next(iter(self._logged.values()), None)
 
     def tell(self, about: str, problem: str) -> None:
         """Log a problem, unless the same problem with this subject was logged last."""
-        if problem != self._told.get(about):
+        if problem != self._logged.get(about):
             logger.warning("{}", problem)
-        self._told[about] = problem
+        self._logged[about] = problem
 
     def over(self, about: str) -> None:
         """Forget the problem with a subject: the operation succeeded, or is no longer needed."""
-        self._told.pop(about, None)
+        self._logged.pop(about, None)

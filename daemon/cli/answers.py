@@ -24,14 +24,14 @@ class Event(BaseModel):
     job: str
 
 
-class Story(Frozen):
+class JobHistory(Frozen):
     """The output of `show`: the job's current status, and its records, oldest first."""
 
     status: Status
     events: tuple[Event, ...]
 
 
-class Checked(Frozen):
+class CheckedFile(Frozen):
     """The result of `check` for one file. `says`: what is wrong, or the values that apply."""
 
     file: str
@@ -77,19 +77,19 @@ FILES: dict[str, TypeAdapter[Any]] = {
     "manifest": TypeAdapter(Manifest),
     "health": TypeAdapter(Health),
 }
-_ASKED: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
+_REQUEST: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
 #: The verbs' output. `submit` without --wait prints only the ids.
 VERBS: dict[str, TypeAdapter[Any]] = {
     "submit": TypeAdapter(list[str] | list[Status]),
     "jobs": TypeAdapter(list[Status]),
-    "show": TypeAdapter(Story),
+    "show": TypeAdapter(JobHistory),
     "waiting": TypeAdapter(list[Waiting]),
     "watch": TypeAdapter(Scene),
     "stats": TypeAdapter(Stats),
-    "cancel": _ASKED,
-    "retry": _ASKED,
-    "rm": _ASKED,
-    "check": TypeAdapter(list[Checked]),
+    "cancel": _REQUEST,
+    "retry": _REQUEST,
+    "rm": _REQUEST,
+    "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
     "service-status": TypeAdapter(ServiceStatus),
     "models-list": TypeAdapter(list[ListedModel]),

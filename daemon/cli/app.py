@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon import __version__
-from daemon.cli.common import Home, tell_error
+from daemon.cli.common import Home, print_error
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
 
@@ -18,7 +18,7 @@ VERBS = (
     *("check", "schema", "doctor", "models", "service"),
 )
 #: Targets of the Makefile that people may type as verbs.
-OF_THE_CHECKOUT = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
+MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
@@ -77,11 +77,11 @@ def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
         verb = _verb_typed()
-        if verb in OF_THE_CHECKOUT:
+        if verb in MAKE_TARGETS:
             raise _not_a_verb(verb)
         command_line(verb)()
     except Refusal as refusal:
-        tell_error(refusal.message, refusal.hint)
+        print_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)
     except OSError as error:
         if error.filename is None:
@@ -89,5 +89,5 @@ def main() -> None:
         from daemon.cli.startup_refusal import explained
 
         found = explained(error)
-        tell_error(found.message, found.hint)
+        print_error(found.message, found.hint)
         sys.exit(found.exit_status)

@@ -76,11 +76,11 @@ def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
 
 def give_up(refusal: Refusal) -> NoReturn:
     """Print the message and the hint, and end the program."""
-    tell_error(refusal.message, refusal.hint)
+    print_error(refusal.message, refusal.hint)
     raise typer.Exit(refusal.exit_status)
 
 
-def tell_error(message: str, hint: str | None = None) -> None:
+def print_error(message: str, hint: str | None = None) -> None:
     """Print what is wrong and what to do, on standard error. Nothing is read as markup, because names are untrusted."""
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:

@@ -36,7 +36,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
         case "failed":
             said = (_trouble(status),)
         case "pending":
-            said = (progress_text(status, halt), again(status))
+            said = (progress_text(status, halt), retry_remark(status))
         case "processing":
             said = (progress_text(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
@@ -59,7 +59,7 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
     return " · ".join(filter(None, said))
 
 
-def again(status: Status) -> str:
+def retry_remark(status: Status) -> str:
     """When the next attempt of a pending job starts, and how the last attempt failed; empty if there was none."""
     when = f"next attempt at {hour(status.retry_at)}" if status.retry_at else "earlier attempt"
     which = f" ({attempt_of(status.attempts + 1)})" if status.attempts and status.retry_at else ""

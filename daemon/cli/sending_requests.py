@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Job
@@ -36,14 +36,14 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
     refused = {job_id: why for job_id in jobs if (why := _refusal(queries, verb, job_id, runs=runs))}
     if not as_json:
         for sentence, hint in refused.values():
-            tell_error(sentence, hint)
+            print_error(sentence, hint)
     answer = RequestAnswer()
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
         answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
     if as_json:
-        told = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
-        print_json(answer.model_copy(update={"answers": told + answer.answers}))
+        refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
+        print_json(answer.model_copy(update={"answers": refusals + answer.answers}))
     else:
         for said in (answer.problem, *(one.sentence for one in answer.answers)):
             if said:
@@ -73,7 +73,7 @@ def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnsw
         make_folders(fs, folder)
         write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
     except OSError as error:
-        tell_error(
+        print_error(
             f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
             "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
         )

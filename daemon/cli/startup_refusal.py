@@ -9,7 +9,7 @@ import typer
 from loguru import logger
 
 from daemon import __version__, clock
-from daemon.cli.common import fs, tell_error
+from daemon.cli.common import fs, print_error
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.journal import JournalError
@@ -66,11 +66,11 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
     passing = refusal.exit_status == EXIT_DISK
     if settings:
         # This goes into the log; the message is printed on the terminal below.
-        logger.bind(told=True).critical("{} {}", refusal.message, refusal.hint)
+        logger.bind(printed=True).critical("{} {}", refusal.message, refusal.hint)
     settings = settings or _without_own_settings(home)
     if settings and not passing:
         _show(refusal, settings)
-    tell_error(refusal.message, refusal.hint)
+    print_error(refusal.message, refusal.hint)
     raise typer.Exit(0 if launchd and not passing else refusal.exit_status)
 
 

@@ -33,5 +33,5 @@ def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noq
         }
 
 
-KeptSource = Annotated[Source, WrapValidator(_sane_source)]
-KeptTimings = Annotated[Timings, WrapValidator(_sane_timings)]
+LenientSource = Annotated[Source, WrapValidator(_sane_source)]
+LenientTimings = Annotated[Timings, WrapValidator(_sane_timings)]

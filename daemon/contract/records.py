@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
-from daemon.contract.older_values import KeptSource, KeptTimings
+from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, State
@@ -173,11 +173,11 @@ class Publishing:
     event: Literal["publishing"] = "publishing"
     job: str
     attempt: str
-    source: KeptSource
+    source: LenientSource
     outputs: tuple[Output, ...]
     manifest: str
     warnings: tuple[str, ...] = ()
-    timings: KeptTimings = field(default_factory=dict)
+    timings: LenientTimings = field(default_factory=dict)
     processing_seconds: float
     depth_source: str | None = None
 
@@ -199,7 +199,7 @@ class Ended:
     job: str
     state: State
     error: ErrorInfo | None = None
-    source: KeptSource | None = None
+    source: LenientSource | None = None
     warnings: tuple[str, ...] = ()
     processing_seconds: float | None = None
 

@@ -191,12 +191,12 @@ def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) ->
     except OSError as error:
         return JournalFacts(trouble=_trouble_of(error))
     # Without any segment, the journal lists no folder.
-    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
+    unlisted, forgotten = survey.find_unlisted(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),
         aside=tuple(os.fsdecode(name) for name in aside),
         faults=tuple(survey.faults()),
-        strangers=tuple(strangers),
+        unlisted=tuple(unlisted),
         forgotten=forgotten,
     )
 

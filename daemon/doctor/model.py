@@ -110,7 +110,7 @@ class JournalFacts:
         segments: all segments, oldest first.
         aside: the names of the files to which torn tails were copied.
         faults: segments that are missing or in the wrong place.
-        strangers: job folders that the journal does not list, without those in `forgotten`.
+        unlisted: job folders that the journal does not list, without those in `forgotten`.
         forgotten: the number of job folders older than the oldest segment.
         trouble: the error when reading the journal's folder; None if there was none.
     """
@@ -118,7 +118,7 @@ class JournalFacts:
     segments: tuple[Segment, ...] = ()
     aside: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
-    strangers: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
     forgotten: int = 0
     trouble: Trouble | None = None
 

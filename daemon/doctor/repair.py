@@ -39,8 +39,8 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     except FileNotFoundError:
         raise Refusal("there is nothing to repair: no daemon has run here yet", hint="Start it: multiplane run") from None
     try:
-        yield from _order(fs, paths.journal_bytes)
-        yield from _strangers(settings, fs)
+        yield from _put_in_order(fs, paths.journal_bytes)
+        yield from _add_unlisted(settings, fs)
     finally:
         lock.release()
 
@@ -56,9 +56,9 @@ def _survey(fs: FileSystem, folder: bytes) -> Survey:
     return survey
 
 
-def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
+def _put_in_order(fs: FileSystem, folder: bytes) -> Iterator[str]:
     make_folders(fs, folder)  # somebody may have removed it
-    _go_on(fs, folder)
+    _complete_renames(fs, folder)
     survey = _survey(fs, folder)
     for number, segment in zip(survey.numbers, survey.segments, strict=True):
         if segment.damage:
@@ -84,7 +84,7 @@ def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[
     right = _right_numbers(links)
     wrong = [link for link in links if right[link.number] != link.number]
     for link in wrong:
-        fs.rename(segment_path(folder, link.number), _waiting(folder, link))
+        fs.rename(segment_path(folder, link.number), _moving_path(folder, link))
     staying = {link.number: link for link in links if right[link.number] == link.number}
     for link in sorted(wrong, key=lambda link: -link.last):
         number = right[link.number]
@@ -94,11 +94,11 @@ def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[
         else:
             staying[number] = link
             target, what = segment_path(folder, number), f"is {number:08}.jsonl, and was renamed accordingly"
-        fs.rename(_waiting(folder, link), target)
+        fs.rename(_moving_path(folder, link), target)
         yield f"{link.number:08}.jsonl {what}."
 
 
-def _go_on(fs: FileSystem, folder: bytes) -> None:
+def _complete_renames(fs: FileSystem, folder: bytes) -> None:
     """Complete the renames of an interrupted repair."""
     for entry in fs.scan(folder):
         if entry.name.startswith(_MOVING):
@@ -124,7 +124,7 @@ def _right_numbers(links: list[Link]) -> dict[int, int]:
     return right
 
 
-def _waiting(folder: bytes, link: Link) -> bytes:
+def _moving_path(folder: bytes, link: Link) -> bytes:
     return os.path.join(folder, _MOVING + b"%08d" % link.number)
 
 
@@ -139,7 +139,7 @@ def _free(fs: FileSystem, path: bytes) -> bytes:
         free, count = path + b".%d" % count, count + 1
 
 
-def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
+def _add_unlisted(settings: Settings, fs: FileSystem) -> Iterator[str]:
     paths, outbox = settings.paths, Outbox(fs, settings.paths.outbox_bytes)
     if not outbox.is_healthy():
         raise Refusal(
@@ -148,8 +148,8 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
     folders, survey = job_folders(fs, paths.outbox_bytes), _survey(fs, paths.journal_bytes)
     if not survey.numbers and not survey.known:
         raise Refusal("the journal was never begun", hint="Start the daemon once (multiplane run), stop it, then repair again.")
-    strange, _forgotten = survey.sort(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
-    if not strange:
+    unlisted, _forgotten = survey.find_unlisted(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
+    if not unlisted:
         return
     journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=boot_id())
     recovered, jobs = journal.recover(), Jobs()
@@ -157,7 +157,7 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
         jobs.apply(entry)
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
     records: list[AnyRecord] = []
-    for place, name in enumerate(strange):
+    for place, name in enumerate(unlisted):
         try:
             records += adopt(
                 fs,

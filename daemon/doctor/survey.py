@@ -85,17 +85,17 @@ class Survey:
         if (last or not self.numbers) and (fault := behind(last, self._head, self.known)):
             yield fault
 
-    def sort(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
+    def find_unlisted(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
         """Find the job folders that the journal does not list.
 
         Returns:
             The names of those that are not older than the journal's oldest segment, and the number of those that are.
         """
-        strange = [name for name in folders if name not in self.jobs]
+        unlisted = [name for name in folders if name not in self.jobs]
         # As long as the first segment exists, nothing has been forgotten.
         forgets = self.numbers[0] > 1 and self._began is not None
-        old = {name for name in strange if forgets and self._is_older(outbox, name)}
-        return [name for name in strange if name not in old], len(old)
+        old = {name for name in unlisted if forgets and self._is_older(outbox, name)}
+        return [name for name in unlisted if name not in old], len(old)
 
     def _is_older(self, outbox: bytes, name: str) -> bool:
         """Whether a job ended before the oldest segment began, by its own status.json; False if that does not say."""

@@ -240,7 +240,7 @@ class Outbox:
 
     # -- removal ----------------------------------------------------------------------------------------------------------
 
-    def take_away(self, job_id: str) -> bytes | None:
+    def move_aside(self, job_id: str) -> bytes | None:
         """Move a job's folder into .work/ with one rename, and sync. Returns its new path; None if there was no folder."""
         self._ensure_work_folder()
         target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())

@@ -173,14 +173,14 @@ def _retry_at(job: Job, at: float, rest: float) -> float | None:
 def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
     """The error of an ended job, or the error of a pending job's last attempt; None if there is none, or while the job runs."""
     if job.state == "pending":
-        return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, retry_at)})
+        return job.last_error and job.last_error.model_copy(update={"hint": _retry_hint(job, job.last_error, retry_at)})
     error = job.ended.error if job.ended else None
     if error is None or not _ANY_ID.search(error.hint):
         return error
     return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
 
 
-def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
+def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
     """A sentence that says when a job's next attempt begins, and what people should do."""
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:

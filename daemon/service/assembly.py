@@ -79,9 +79,9 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
-    anew = partial(why_cannot_restart, os.fspath(paths.home))
+    cannot_restart = partial(why_cannot_restart, os.fspath(paths.home))
     system_health = SystemHealth(
-        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=anew, clock=time.monotonic
+        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=cannot_restart, clock=time.monotonic
     )
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731

@@ -44,12 +44,12 @@ from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Watch
 
 #: With `--once`, the log explains waits longer than this many seconds, which is longer than files take to settle.
-_WORTH_TELLING = 5.5
-_MAX_TOLD = 10
+_WORTH_LOGGING = 5.5
+_MAX_LOGGED = 10
 #: Seconds of claiming for each second of scanning, while there are pairs left to claim.
 _TAKING_PER_LOOKING = 9.0
 #: The most pairs that are claimed but still in intake's memory.
-_MAX_UNTOLD = 4000
+_MAX_UNREPORTED = 4000
 
 
 class HotFolder:
@@ -103,11 +103,11 @@ class HotFolder:
         self._again_at = float("inf")
         self._backlog: deque[Ready] = deque()
         self._looked_at = float("-inf")
-        self._told: set[tuple[bytes, bytes]] = set()
+        self._logged: set[tuple[bytes, bytes]] = set()
         self._done: list[Ready] = []
         #: Names of the files of pairs that were claimed since the last scan, by folder.
-        self._left: dict[bytes, set[bytes]] = {}
-        self._unlooked = False
+        self._claimed_names: dict[bytes, set[bytes]] = {}
+        self._needs_scan = False
         self._kept: dict[bytes, str] = {}
         #: Why pairs could not be claimed since the last scan, by folder and name of the picture.
         self._put_back: dict[tuple[bytes, bytes], str] = {}
@@ -127,7 +127,7 @@ class HotFolder:
         for folder, pictures in by_folder.items():
             self._memory = recall(self._memory, to_bytes(folder), pictures, now)
         for job in jobs.returned.values():
-            self.came_back(job, now)
+            self.picture_returned(job, now)
 
     def close(self, why: str | None) -> None:
         """Stop claiming pairs; `why` is the reason that the waiting list gives. None: claim pairs again."""
@@ -184,11 +184,11 @@ class HotFolder:
         return looked
 
     def _look(self, now: float) -> None:
-        self._tell_taken(now)
+        self._report_claimed(now)
         names = names_due(self._memory, now)
         # Look at the names of claimed pairs as well: if a claim was dropped, its files are still there.
-        names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
-        self._left, self._unlooked = {}, False
+        names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._claimed_names.items()}
+        self._claimed_names, self._needs_scan = {}, False
         self._put_back = {}
         seen = self.watch.look(names)
         if seen is None:
@@ -214,11 +214,11 @@ class HotFolder:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
-    def _tell_taken(self, now: float) -> None:
+    def _report_claimed(self, now: float) -> None:
         """Tell intake's memory which pairs were claimed: many at once, because each change copies the whole memory."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
-            self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
+            self._claimed_names.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
         self._done = []
 
     def _report(self, several: Collection[Late]) -> None:
@@ -239,14 +239,14 @@ class HotFolder:
                     logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
-        came = self._claims.take(ready)
-        self._done += came.done
-        if len(self._done) >= _MAX_UNTOLD:
-            self._tell_taken(now)
+        claimed = self._claims.take(ready)
+        self._done += claimed.done
+        if len(self._done) >= _MAX_UNREPORTED:
+            self._report_claimed(now)
         for pair in ready:
             for entry in pair.entries:
                 self._stuck.pop((pair.folder, entry.name), None)
-        for one in came.dropped:
+        for one in claimed.dropped:
             self._put_back[one.pair.folder, one.pair.image.name] = one.reason
             if one.for_a_person:
                 self._stuck |= {(one.pair.folder, entry.name): one.reason for entry in one.pair.entries}
@@ -254,7 +254,7 @@ class HotFolder:
                 self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
             else:
                 self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
-        self._unlooked = True
+        self._needs_scan = True
         # Judge the pairs that were put back again soon, and the files that belonged to claimed pictures.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
@@ -265,11 +265,11 @@ class HotFolder:
     def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect. Only `Returned` matters: it means that a picture is in the inbox again."""
         if isinstance(record, Returned):
-            self.came_back(self._ledger.jobs.live[record.job], self._clock())
+            self.picture_returned(self._ledger.jobs.live[record.job], self._clock())
 
-    def came_back(self, job: Job, now: float) -> None:
+    def picture_returned(self, job: Job, now: float) -> None:
         """Handle a job's picture that is in the inbox again because its end is missing. `now`: monotonic seconds."""
-        self._tell_taken(now)
+        self._report_claimed(now)
         left = max(0.0, job.retry_at - time.time())
         self._memory = awaits_rest(
             self._memory, to_bytes(job.accepted.folder), to_bytes(job.image.name), now + min(left, decide.REST_SECONDS), now
@@ -322,17 +322,17 @@ class HotFolder:
 
         If not, the log explains each longer wait once, because somebody is waiting for the command to end.
         """
-        if self._unready is None or self._backlog or self._unlooked:
+        if self._unready is None or self._backlog or self._needs_scan:
             return False
         awaited = [
             item
             for item in self._unready
             if item.will_resolve and item.name not in self._kept and (item.folder, item.name) not in self._stuck
         ]
-        if self._again_at - self._looked_at > _WORTH_TELLING:
-            for item in awaited[:_MAX_TOLD]:
-                if (item.folder, item.name) not in self._told:
-                    self._told.add((item.folder, item.name))
+        if self._again_at - self._looked_at > _WORTH_LOGGING:
+            for item in awaited[:_MAX_LOGGED]:
+                if (item.folder, item.name) not in self._logged:
+                    self._logged.add((item.folder, item.name))
                     logger.info("waiting for {}: {}", _shown(item.folder, item.name), item.reason)
         return not awaited
 

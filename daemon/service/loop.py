@@ -25,7 +25,7 @@ from daemon.watch.folder_watch import FolderWatch
 EXIT_JOURNAL = 74
 #: Exit status for a restart with a new program. sysexits.h does not define it, so launchd and systemd take it for an ordinary
 #: failure and start the service again.
-EXIT_ANEW = 80
+EXIT_RESTART = 80
 #: Seconds until the next pass, if there are jobs left that end without a worker.
 _OWED_SECONDS = 0.01
 #: Seconds between two tries while the disk reports errors.
@@ -61,7 +61,7 @@ class Service:
         """Work until a signal says stop or, with `once`, until inbox and queue are empty.
 
         Returns:
-            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if
+            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_RESTART` if
                 the daemon should restart because the program on the disk was changed.
         """
         self._once = once
@@ -82,7 +82,7 @@ class Service:
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
         if self._system_health.restart and self._stop_signal is None:
-            return EXIT_ANEW
+            return EXIT_RESTART
         return 1 if once and self._runs.failures else 0
 
     @contextlib.contextmanager
@@ -152,7 +152,7 @@ class Service:
             self._warm_workers.maintain(now, wanted=more and self._system_health.problem is None)
             self._report_state()
             self._views.show_polled(self._folder.watch.polled)
-            self._tell_faults()
+            self._report_faults()
         self._published = self._runs.publish_made()
         self._removing = self._outbox.remove_more()
         self._notifications.look()
@@ -168,7 +168,7 @@ class Service:
         else:
             self._views.say("running", self._folder_health.degraded, self._folder_health.hint)
 
-    def _tell_faults(self) -> None:
+    def _report_faults(self) -> None:
         for fault in self._folder.watch.faults:
             logger.warning("{}", fault)
             self._views.fault(fault)

@@ -214,7 +214,7 @@ class Requests:
         if not answer.accepted:
             return answer
         # Move the folder away first: if a crash comes before the record, the request is still there and is done again.
-        aside = self.outbox.take_away(job.job_id)
+        aside = self.outbox.move_aside(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
         if aside:
             try:

@@ -19,7 +19,7 @@ from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings
 from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
-from daemon.sidecar.problems import Problem, choice, meant, quoted
+from daemon.sidecar.problems import Problem, choice, did_you_mean, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
@@ -86,7 +86,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     settings._styles = StyleNames(settings.paths.own_styles)
     if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
         style = settings.defaults.style
-        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
+        suggestion = did_you_mean(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
 
@@ -127,7 +127,7 @@ def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: 
     key = (where[0], where[1])
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
-        return _place(sources, [key], f"defaults.{fields.outside(key[1], given)}")
+        return _place(sources, [key], f"defaults.{fields.not_allowed(key[1], given)}")
     found = "nothing" if given is None else quoted(str(given))
     return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
 
@@ -205,11 +205,11 @@ def _from_file(path: Path, *, required: bool) -> Source:
     for group in _entries(path, required=required):
         if group.key not in Settings.model_fields:
             problems.append(
-                Problem(name, group.line, f"unknown key {quoted(group.key)}{meant(group.key, Settings.model_fields)}")
+                Problem(name, group.line, f"unknown key {quoted(group.key)}{did_you_mean(group.key, Settings.model_fields)}")
             )
         elif isinstance(group.value, yaml_subset.Entries):
             for entry in group.value.entries:
-                problems += _take(source, (group.key, entry.key), entry.value, (name, entry.line))
+                problems += _read_field(source, (group.key, entry.key), entry.value, (name, entry.line))
         elif not fields.is_null(group.value):
             problems.append(Problem(name, group.line, f"{group.key} must be a group of keys, indented below it"))
     if problems:
@@ -225,21 +225,21 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
         group, _, key = name[len(PREFIX) :].lower().partition("__")
         if (group, key) not in _keys():
             known = ["HOME", "CONFIG", *("__".join(pair).upper() for pair in _keys())]
-            suggestion = meant(name[len(PREFIX) :], known, prefix=PREFIX)
+            suggestion = did_you_mean(name[len(PREFIX) :], known, prefix=PREFIX)
             problems.append(Problem(name, None, f"there is no setting of this name{suggestion}"))
             continue
         try:
-            node = _written(environ[name])
+            node = _node_of(environ[name])
         except yaml_subset.OutsideSubset as fault:
             problems.append(Problem(name, None, fault.reason))
             continue
-        problems += _take(source, (group, key), node, (name, None))
+        problems += _read_field(source, (group, key), node, (name, None))
     if problems:
         _refuse(problems)
     return source
 
 
-def _written(text: str) -> yaml_subset.Node:
+def _node_of(text: str) -> yaml_subset.Node:
     """A variable's value as a YAML node: a list if it begins with a bracket, otherwise a scalar."""
     if not text.startswith("["):
         return yaml_subset.Scalar(text, plain=True, line=1)
@@ -247,12 +247,12 @@ def _written(text: str) -> yaml_subset.Node:
     return entry.value
 
 
-def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
+def _read_field(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
     """Put one key into the source, or yield what is wrong with it."""
     name, line = place
     if key not in _keys():
         known = [".".join(pair) for pair in _keys()]
-        yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{meant('.'.join(key), known)}")
+        yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{did_you_mean('.'.join(key), known)}")
     elif key in source.places:
         yield Problem(name, line, f"{'.'.join(key)} appears twice; the first time in line {source.places[key][1]}")
     else:

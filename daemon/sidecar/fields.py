@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from annotated_types import Ge, Gt, Le
 
 from daemon.contract.spec import Choice, DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
-from daemon.sidecar.problems import choice, meant, quoted
+from daemon.sidecar.problems import choice, did_you_mean, quoted
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
@@ -120,7 +120,7 @@ def _item(name: str, node: Node, kind: Kind) -> object:
     found: object = None
     if isinstance(node, Scalar):
         if kind == "text":
-            found = _printing(name, node)
+            found = _without_controls(name, node)
         elif node.plain:
             found = number(node.text) if kind == "number" else whole_number(node.text)
     if found is None:
@@ -128,7 +128,7 @@ def _item(name: str, node: Node, kind: Kind) -> object:
     return found
 
 
-def _printing(name: str, node: Scalar) -> str:
+def _without_controls(name: str, node: Scalar) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in node.text):
         raise Wrong(f"{name} contains a line break or another control character: {quoted(node.text)}", node.line)
     return node.text
@@ -145,16 +145,16 @@ def describe(node: Node) -> str:
     return node.text if node.plain else f"the text {quoted(node.text)}; leave out the quotation marks"
 
 
-def outside(name: str, given: object) -> str:
+def not_allowed(name: str, given: object) -> str:
     """A sentence that says that a field does not allow this value, although its type is right."""
     field = FIELDS[name]
     suggestion = ""
     if isinstance(given, str):
-        suggestion = meant(given, field.choices)
+        suggestion = did_you_mean(given, field.choices)
         return f"{name} must be {field.allowed}, not {quoted(given)}{suggestion}"
     if isinstance(given, tuple):
         words = [item for item in given if isinstance(item, str) and item not in field.choices]
-        suggestion = meant(words[0], field.choices) if words else ""
+        suggestion = did_you_mean(words[0], field.choices) if words else ""
         return f"{name} must be {field.allowed}{suggestion}"
     return f"{name} must be {field.allowed}, not {given}"
 

@@ -53,7 +53,7 @@ def quoted(text: str) -> str:
     return f'"{shown(text)}"'
 
 
-def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
+def did_you_mean(text: str, known: Iterable[str], *, prefix: str = "") -> str:
     """The end of a sentence about an unknown name: ``; did you mean "num_layers"?``. Empty if no known name is similar.
 
     `prefix` is put before the suggestion; neither `text` nor the known names contain it.

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
-from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
+from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, quoted, refuse
 
 MAX_DEPTH = 3
 """Levels of nesting: the file, a list in it, and one more, so that an error message can name a field that contains fields."""
@@ -50,7 +50,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
     except yaml_subset.OutsideSubset as fault:
         raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
     found = Sidecar({}, {}, name)
-    problems = list(_take(entries, found))
+    problems = list(_read_field(entries, found))
     problems += [Problem(name, found.lines[field], sentence) for field, sentence in _out_of_range(found.fields)]
     if problems:
         refuse(sorted(problems, key=lambda problem: problem.line or 0))
@@ -79,7 +79,7 @@ def requested_id(data: bytes) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
+def _read_field(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
     """Fill `into` with the fields that can be read, and yield what is wrong with the others."""
     given: dict[str, int] = {}
     unknown = 0
@@ -87,7 +87,7 @@ def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
         field = entry.key
         if field not in fields.FIELDS:
             unknown += 1
-            suggestion = meant(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
+            suggestion = did_you_mean(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
             yield Problem(into.name, entry.line, f"unknown field {quoted(field)}{suggestion}")
             continue
         if field in given:
@@ -114,7 +114,7 @@ def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
             if problem["loc"]:  # an error without a place is about several fields; `resolve` checks those
                 field = str(problem["loc"][0])
                 if field not in wrong:  # a list may have thousands of wrong items
-                    wrong[field] = fields.outside(field, given[field])
+                    wrong[field] = fields.not_allowed(field, given[field])
     if given.get("id") in RESERVED_IDS:
         wrong["id"] = f"id {quoted(str(given['id']))} is reserved: a file of the outbox has this name; choose another id"
     images = given.get("images")

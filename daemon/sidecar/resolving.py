@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from daemon.contract.spec import JobSpec
 from daemon.sidecar import fields
-from daemon.sidecar.problems import Problem, meant, quoted, refuse
+from daemon.sidecar.problems import Problem, did_you_mean, quoted, refuse
 from daemon.sidecar.reading import Sidecar
 
 JobKind = Literal["pair", "preset", "batch"]
@@ -51,7 +51,7 @@ def resolve(
     style = merged.get("style")
     if isinstance(style, str) and styles is not None and style not in styles:
         known = f"; there are {', '.join(sorted(styles))}" if styles else ""
-        problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{meant(style, styles) or known}"))
+        problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{did_you_mean(style, styles) or known}"))
     spec = JobSpec()
     try:
         spec = JobSpec.model_validate(merged)
@@ -94,7 +94,7 @@ def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, o
     for problem in error.errors(include_url=False):
         if problem["loc"]:
             field = str(problem["loc"][0])
-            sentence, names = fields.outside(field, merged[field]), (field,)
+            sentence, names = fields.not_allowed(field, merged[field]), (field,)
         else:  # JobSpec's own check that `split` and `num_layers` match
             field = "split"
             sentence, names = str(problem["ctx"]["error"]), ("split", "num_layers")

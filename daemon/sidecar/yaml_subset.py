@@ -104,7 +104,7 @@ class SubsetParser(Reader, Scanner, Parser):
         Scanner.__init__(self)
         Parser.__init__(self)
 
-    def take(self) -> yaml.Event:
+    def next_event(self) -> yaml.Event:
         """The next event."""
         event: yaml.Event = self.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
         return event
@@ -200,24 +200,24 @@ def _decode(data: bytes, max_bytes: int) -> str:
 
 def _document(parser: SubsetParser) -> Iterator[Entry]:
     """Yield the fields of the only document. Refuses anything but a single mapping in a single document, or nothing."""
-    parser.take()
+    parser.next_event()
     if parser.check_event(yaml.StreamEndEvent):
         return
-    parser.take()
-    first = parser.take()
+    parser.next_event()
+    first = parser.next_event()
     line = _line(first)
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
         raise OutsideSubset("not a list of fields; write one `name: value` per line, with a space after the colon", line)
-    parser.take()
+    parser.next_event()
     if not parser.check_event(yaml.StreamEndEvent):
-        raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.take()))
+        raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.next_event()))
 
 
 def _mapping(parser: SubsetParser, depth: int) -> Iterator[Entry]:
     parser.check_depth(depth)
-    while not isinstance(event := parser.take(), yaml.MappingEndEvent):
+    while not isinstance(event := parser.next_event(), yaml.MappingEndEvent):
         line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
             raise OutsideSubset("a list or mapping used as a field name", line)
@@ -229,7 +229,7 @@ def _mapping(parser: SubsetParser, depth: int) -> Iterator[Entry]:
 
 def _node(parser: SubsetParser, depth: int) -> Node:
     parser.count_value()
-    event = parser.take()
+    event = parser.next_event()
     line = _line(event)
     if isinstance(event, yaml.ScalarEvent):
         return Scalar(event.value, event.implicit[0], line)
@@ -239,7 +239,7 @@ def _node(parser: SubsetParser, depth: int) -> Node:
     items = []
     while not parser.check_event(yaml.SequenceEndEvent):
         items.append(_node(parser, depth + 1))
-    parser.take()
+    parser.next_event()
     return Items(tuple(items), line)
 
 

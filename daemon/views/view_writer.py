@@ -38,7 +38,7 @@ _MAX_AT_ONCE = 500
 
 
 #: Records that change no status.json.
-_NO_NEWS = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
+_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
 
 
 class ViewWriter:
@@ -76,7 +76,7 @@ class ViewWriter:
         self._rest = rest
         self._fetch_model = fetch_model
         #: The progress of the running jobs, as last written.
-        self._told: dict[str, Progress] = {}
+        self._written_progress: dict[str, Progress] = {}
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
@@ -102,7 +102,7 @@ class ViewWriter:
 
     def on_record(self, record: AnyRecord) -> None:
         """Handle a record that took effect: the status of its job has changed."""
-        if isinstance(record, _NO_NEWS):
+        if isinstance(record, _NO_STATUS_CHANGE):
             return
         self._dirty[record.job] = None
         self._stale = True
@@ -236,7 +236,7 @@ class ViewWriter:
 
     def _moved(self) -> list[str]:
         """The running jobs whose progress has changed since it was last written."""
-        return [job_id for job_id, progress in self._progress.items() if self._told.get(job_id) is not progress]
+        return [job_id for job_id, progress in self._progress.items() if self._written_progress.get(job_id) is not progress]
 
     def refresh(self, now: float, *, force: bool = False) -> None:
         """Write what is due; with `force`, write everything now. If a view cannot be written, the next call tries again.
@@ -271,7 +271,7 @@ class ViewWriter:
             self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
             self._positions, self._resting = positions, resting
         self._dirty |= dict.fromkeys(self._moved())
-        self._told = dict(self._progress)
+        self._written_progress = dict(self._progress)
         for job_id in tuple(islice(self._dirty, most)):
             job = jobs.find(job_id)
             if job and job.claimed:

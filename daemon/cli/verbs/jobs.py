@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.render import cell, now, remark, state_cell
@@ -33,7 +33,7 @@ def jobs(
     queries = JobQueries(fs, settings)
     batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
-        tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
+        print_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
         raise typer.Exit(1)
     # One more than the page shows, to know whether there is another page.
     found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)

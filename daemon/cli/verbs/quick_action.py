@@ -28,7 +28,7 @@ from daemon.platform.service import perform
 _MAX_BYTES = 1 << 20
 
 
-def put(shell: str, user_home: Path) -> list[Path]:
+def install_actions(shell: str, user_home: Path) -> list[Path]:
     """Install the Quick Action and the droplet for a user, replacing earlier ones of ours. Returns their paths.
 
     Args:
@@ -61,7 +61,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
     return list(places)
 
 
-def take_away(user_home: Path) -> list[Path]:
+def remove_actions(user_home: Path) -> list[Path]:
     """Remove the Quick Action and the droplet if Multiplane made them. Returns the paths that were removed."""
     removed = []
     for path, ours in _places(user_home).items():

@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     # Imported here, so that other verbs need not load the daemon.
-    from daemon.service import EXIT_ANEW, assemble
+    from daemon.service import EXIT_RESTART, assemble
 
     # launchd puts the service's name into the environment of what it starts. Programs started from Terminal get a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
@@ -51,13 +51,13 @@ def run(
         refuse(explained(error), settings, home=home, launchd=launchd)
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
     status = service.run(once=once)
-    if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
+    if status == EXIT_RESTART and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
         # In a terminal nobody would restart it. A service manager does, and it reads its service file again first.
-        _start_anew()
+        _restart()
     raise typer.Exit(status)
 
 
-def _start_anew() -> None:
+def _restart() -> None:
     """Replace this process by the program that is on the disk now, with the same arguments."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -82,7 +82,7 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
             sys.stderr,
             level=log.level,
             format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}",
-            filter=lambda record: not record["extra"].get("told"),
+            filter=lambda record: not record["extra"].get("printed"),
         )
     make_folders(fs, folder)
     logger.add(

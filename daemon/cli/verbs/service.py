@@ -13,7 +13,7 @@ from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, s
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
-from daemon.cli.verbs.quick_action import put, take_away
+from daemon.cli.verbs.quick_action import install_actions, remove_actions
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
 from daemon.outbox import Health
@@ -107,7 +107,7 @@ def install(
     if its.name == "systemd":
         out.print("It runs while you are logged in. To keep it running after you log out: loginctl enable-linger")
     if quick_action:
-        _put_quick_action(settings, waits=wait)
+        _install_quick_action(settings, waits=wait)
 
 
 @service.command()
@@ -121,7 +121,7 @@ def uninstall(home: Home = None) -> None:
         out.print(f"Removed: {printable(str(its.path()))}", markup=False)
     else:
         err.print("The service is not installed.")
-    for path in take_away(Path.home()):
+    for path in remove_actions(Path.home()):
         out.print(f"Removed: {printable(str(path))}", markup=False)
 
 
@@ -244,8 +244,8 @@ def _check_quick_action(wanted: bool, *, wait: bool) -> None:
         )
 
 
-def _put_quick_action(settings: Settings, *, waits: bool) -> None:
-    for path in put(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
+def _install_quick_action(settings: Settings, *, waits: bool) -> None:
+    for path in install_actions(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
         out.print(f"Installed: {printable(str(path))}", markup=False)
     out.print(
         "In Finder, select pictures, then Quick Actions, Make layers; or drop them on the droplet (it can stay in the Dock). "

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
@@ -45,7 +45,7 @@ def show(
     queries = JobQueries(fs, settings)
     job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        tell_error(*no_such_job(queries, job_id))
+        print_error(*no_such_job(queries, job_id))
         raise typer.Exit(1)
     status, folder = _status(queries, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
@@ -60,10 +60,10 @@ def show(
     lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
-        _tell(name, value, columns)
+        _print_property(name, value, columns)
     out.print()
     for entry, number in _numbered(story):
-        _hanging(f"{local(entry.ts)}  ", _sentence(entry, number))
+        _print_wrapped(f"{local(entry.ts)}  ", _sentence(entry, number))
     if status.outputs:
         out.print()
         for output in status.outputs:
@@ -134,12 +134,12 @@ def _more(error: ErrorInfo) -> list[str]:
     return [line for line in lines if line not in error.message][-_MAX_LINES:]
 
 
-def _tell(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
+def _print_property(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
     """Print a name, in `columns` columns, and its value."""
-    _hanging(f"{name:>{columns}}  ", text)
+    _print_wrapped(f"{name:>{columns}}  ", text)
 
 
-def _hanging(begin: str, text: str) -> None:
+def _print_wrapped(begin: str, text: str) -> None:
     """Print `begin` and the text. In a terminal, a long text is broken between words, and its lines are aligned."""
     width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
     for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:

@@ -13,7 +13,7 @@ from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, set
 from daemon.cli.render import ago, cell, duration, local
 from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
-from daemon.stats import stats as reckon
+from daemon.stats import stats as compute
 
 #: With more days than this, each line stands for a week, so that all lines fit on one screen.
 _MAX_LINES = 31
@@ -31,7 +31,7 @@ def stats(
     settings = settings_in_use(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
-        found = reckon(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
+        found = compute(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
     except Refusal as refusal:
         give_up(refusal)
     if json:

@@ -14,7 +14,7 @@ from typing import Annotated, get_args
 import typer
 import yaml
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, settings_in_use, too_large
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.spec import DepthChoice
@@ -30,11 +30,11 @@ Identity = tuple[int, int]
 #: How an error in the sidecar made from the options begins. Its line number means nothing to somebody who typed options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
 #: Seconds between two tries to take the lock. Another submit holds it only for a few renames.
-_TURN_SECONDS = 0.02
+_LOCK_POLL_SECONDS = 0.02
 #: Seconds to wait for the lock. If this is not enough, the process that holds it was stopped, or its disk does not answer.
-_PATIENCE_SECONDS = 60.0
+_LOCK_SECONDS = 60.0
 #: Errors of a home that belongs to somebody else, or of a disk without locks. submit then works without the lock.
-_NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LOCK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 #: The file system's 255 bytes, minus a number in case the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -76,7 +76,7 @@ def submit(
         "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
-        tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
+        print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(2)
     fields = {name: value for name, value in given.items() if value is not None}
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
@@ -111,23 +111,23 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     """Refuse now what the daemon would refuse later."""
     if image.is_dir():
         hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
-        tell_error(f"{image} is a folder, not a picture", hint)
+        print_error(f"{image} is a folder, not a picture", hint)
         raise typer.Exit(2)
     if not image.is_file():
-        tell_error(f"{image}: no such file", "Check the name and the folder.")
+        print_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
     if classify(os.fsencode(image.name), in_inbox=True).role != "image":
-        tell_error(
+        print_error(
             f"{image}: the name isn't a picture's",
             "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif.",
         )
         raise typer.Exit(2)
     for path in filter(None, (image, _depth_of(image))):
         if (large := too_large(path, settings)) is not None:
-            tell_error(large.message, large.info().hint)
+            print_error(large.message, large.info().hint)
             raise typer.Exit(2)
     if len(os.fsencode(image.name)) > _LONGEST_NAME:
-        tell_error(
+        print_error(
             f"{image.name}: the name is too long",
             f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer.",
         )
@@ -142,10 +142,10 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
             styles=settings.styles,
         )
     except JobError as error:
-        tell_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
+        print_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
     if (settings.paths.outbox / str(options["id"])).exists():
-        tell_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
+        print_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
         raise typer.Exit(2)
 
 
@@ -180,7 +180,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
             for source, part in zip(sources, parts[:-1], strict=True):
                 fs.copy(os.path.realpath(source), part)
             write_new(fs, parts[-1], _yaml(options), durable=True)
-            with _turn(settings):
+            with _submit_lock(settings):
                 name = _free_name(inbox, os.fsencode(image.name))
                 beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
                 targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
@@ -189,14 +189,14 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
                     ours[target] = (found.dev, found.ino)
                     fs.rename(part, target)
                     del ours[part]
-    except _NoTurn:
-        tell_error(
+    except _LockTimeout:
+        print_error(
             f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
             "Find it with: ps -ef | grep 'multiplane submit'",
         )
         raise typer.Exit(1) from None
     except OSError as error:
-        tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
+        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
     try:
         fs.sync_dir(inbox)
@@ -238,28 +238,28 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
         raise
 
 
-class _NoTurn(Exception):
+class _LockTimeout(Exception):
     """Another submit has held the lock for too long."""
 
 
 @contextlib.contextmanager
-def _turn(settings: Settings) -> Iterator[None]:
+def _submit_lock(settings: Settings) -> Iterator[None]:
     """Hold the lock of submit: two processes that find the same name free would replace each other's picture.
 
     Raises:
         OSError: the lock cannot be taken.
-        _NoTurn: another submit has held it for too long.
+        _LockTimeout: another submit has held it for too long.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _LOCK_SECONDS
     try:
         make_folders(fs, settings.paths.state_bytes)
         while (held := fs.lock(path)) is None:
             if time.monotonic() > deadline:
-                raise _NoTurn
-            time.sleep(_TURN_SECONDS)
+                raise _LockTimeout
+            time.sleep(_LOCK_POLL_SECONDS)
     except OSError as error:
-        if error.errno not in _NO_TURNS:
+        if error.errno not in _NO_LOCK:
             raise
     try:
         yield

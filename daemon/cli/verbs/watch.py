@@ -11,7 +11,20 @@ from rich.text import Text
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
-from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
+from daemon.cli.render import (
+    LAST_HEARD,
+    STYLES,
+    ago,
+    attempt,
+    bar,
+    cell,
+    duration,
+    now,
+    percent,
+    remark,
+    retry_remark,
+    state_cell,
+)
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
@@ -175,8 +188,8 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
     # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
-    told = health if health and (scene.alive or health.state == "refused") else None
-    problem, hint = (told.problem, told.hint) if told else (None, None)
+    current = health if health and (scene.alive or health.state == "refused") else None
+    problem, hint = (current.problem, current.hint) if current else (None, None)
     if not scene.alive:
         state = "refuses to start" if health and health.state == "refused" else "not running"
         line.append(f"● {state}", style="red")
@@ -238,7 +251,7 @@ def _queued(status: Status, width: int) -> Text:
     place = Text(f"{status.queue_position:>4,}" if status.queue_position else "   –", style="dim")
     priority = status.spec.priority if status.spec else 0
     said = [cell(f"priority {priority}", "dim")] if priority else []
-    before = [cell(tried, "yellow")] if (tried := again(status)) else []
+    before = [cell(tried, "yellow")] if (tried := retry_remark(status)) else []
     return _line(width, place, cell(_name(status)), *said, *before)
 
 

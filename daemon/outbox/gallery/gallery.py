@@ -118,9 +118,9 @@ class Gallery:
         chunks = self._chunks or self._open(health.alive_at)
         if chunks is None:
             return
-        self._take_out(chunks)
+        self._remove_jobs(chunks)
         for job_id, line in tuple(self._ended.items()):
-            self._touch(chunks.add(line))
+            self._mark_changed(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
         feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
@@ -159,13 +159,13 @@ class Gallery:
         self._chunks = chunks
         return chunks
 
-    def _take_out(self, chunks: Chunks) -> None:
+    def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:
             for number in chunks.remove(self._removed):
-                self._touch(number)
+                self._mark_changed(number)
             self._removed.clear()
 
-    def _touch(self, number: int) -> None:
+    def _mark_changed(self, number: int) -> None:
         self._stamps[number] = self._stamps.get(number, 0) + 1
 
     def _history(self, chunks: Chunks) -> Card:
