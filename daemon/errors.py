@@ -16,7 +16,7 @@ PASSING = (
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error comes from the system and may pass. An OSError without an errno comes from a decoder, and does not."""
+    """Whether an error comes from the system and may pass. A decoder's own OSErrors have no errno, and do not count."""
     return isinstance(error, OSError) and error.errno in PASSING
 
 

@@ -1,1 +1,1 @@
-"""The formats that the daemon, the pipeline and other programs share: files, messages and records. Only their definitions."""
+"""The formats that the daemon, the pipeline and other programs share: files, messages and records."""

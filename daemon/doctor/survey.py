@@ -25,7 +25,7 @@ class Survey:
     Attributes:
         numbers: the numbers of the segments, oldest first.
         segments: the state of each segment, in the same order.
-        links: how each readable segment follows another, for checking their order.
+        links: the number, the first line and the record numbers of each readable segment, which show the order.
         jobs: the ids of the jobs that appear in any readable segment.
         known: the numbers of the segments that are already marked as damaged or lost.
     """

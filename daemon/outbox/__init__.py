@@ -1,7 +1,7 @@
 """What people and programs see of the jobs: the job folders, status.json, daemon.json and index.html.
 
-Everything in the outbox except `result/`, `source/` and the folders of attempts is a view: the daemon can rebuild it from the
-journal.
+Everything in the outbox except `result/`, `source/`, `job.log` and the folders of attempts is a view: the daemon can rebuild it
+from the journal.
 """
 
 from daemon.outbox.outbox import NotDurableError, Outbox

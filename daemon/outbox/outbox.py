@@ -81,7 +81,7 @@ class Outbox:
 
         Raises:
             NotADirectoryError: one of the folders is a link.
-            OSError: it cannot be opened.
+            OSError: a folder cannot be opened.
         """
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(self.hold())
@@ -167,7 +167,7 @@ class Outbox:
         return syncing_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
 
     def publish(self, job_id: str, attempt: str) -> None:
-        """Move an attempt's result into the job's folder with one rename, and sync. If it was moved before, only sync.
+        """Move an attempt's result into the job's folder with one rename, and sync. If an earlier call moved it, only sync.
 
         If something already has the name `result` there, it is not ours: it is moved into the attempt's folder, and removed
         with it.

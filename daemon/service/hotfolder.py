@@ -153,7 +153,7 @@ class HotFolder:
         jobs = self._ledger.jobs
         return self._limit - (jobs.pending - len(jobs.unclaimed))
 
-    # -- looking and taking -----------------------------------------------------------------------------------------------
+    # -- scanning and claiming --------------------------------------------------------------------------------------------
 
     def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
         """Scan if it is time. Then claim one group of ready pairs, if the queue has room.
@@ -275,7 +275,7 @@ class HotFolder:
             self._memory, to_bytes(job.accepted.folder), to_bytes(job.image.name), now + min(left, decide.REST_SECONDS), now
         )
 
-    # -- saying -----------------------------------------------------------------------------------------------------------
+    # -- reporting --------------------------------------------------------------------------------------------------------
 
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
         """The first `MAX_WAITING` entries of the waiting list, and the number of all entries."""

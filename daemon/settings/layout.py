@@ -126,7 +126,7 @@ def lay_out(
     guarantees neither. So if the home is on one, its state is in the user's own state folder, in a folder that is named after the
     home and a hash of the home's real path.
 
-    In these arguments, relative paths are relative to the home, and ``~`` is expanded.
+    In the arguments below, relative paths are relative to the home, and ``~`` is expanded.
 
     Args:
         home: the home folder, absolute.
@@ -160,7 +160,7 @@ def lay_out(
 
 
 def _own_list(beside: Path | None, kind: Kind) -> tuple[str, ...]:
-    """The path of the user's list, even if it does not exist; empty if `beside` is None, or if it is the program's own list."""
+    """The path of the user's list, even if it does not exist; empty if `beside` is None or the path is the program's own list."""
     path = beside.with_name(f"{kind}.yaml") if beside else None
     return () if path is None or os.path.realpath(path) == SHIPPED[kind] else (str(path),)
 

@@ -87,7 +87,7 @@ class ViewWriter:
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
-        #: Jobs whose status could not be written because somebody changed their folder. That may be undone, so it is tried again.
+        #: Jobs whose status could not be written because somebody changed their folder. The write is tried again later.
         self._unwritten: dict[str, None] = {}
         self._troubles = Troubles()
         self._written = float("-inf")
@@ -190,7 +190,7 @@ class ViewWriter:
         """Write the status of a job now, whether or not it has changed.
 
         Raises:
-            OSError: the disk is full. Other errors concern only this folder; they are logged, and it is tried again.
+            OSError: the disk is full. Other errors concern only this folder; they are logged, and the write is tried again.
         """
         self._write_status(job, self._position(job))
 

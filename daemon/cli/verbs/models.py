@@ -68,8 +68,8 @@ def _if(wanted: bool, option: str) -> list[str]:
 def fetch_default_model(settings: Settings) -> None:
     """Fetch the default depth model if no depth model is installed. If that fails, print why in one line, and return.
 
-    This is for newcomers: without a model, depth is estimated without one. A child process fetches, and ends when this process
-    ends.
+    This is for newcomers: as long as no depth model is installed, depth is only estimated. A child process fetches the model, and
+    ends when this process ends.
 
     Raises:
         typer.Exit: the person pressed Ctrl-C.

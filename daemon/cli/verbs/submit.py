@@ -168,7 +168,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
         settings: of the home.
 
     Raises:
-        typer.Exit: that is impossible; the reason was printed.
+        typer.Exit: the picture cannot be dropped; the reason was printed.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
     beside_it = _depth_of(image)

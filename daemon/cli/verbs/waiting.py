@@ -1,4 +1,4 @@
-"""waiting: lists everything in the inbox that has not been taken, with the reason."""
+"""waiting: lists everything that waits in the inbox, with the reason."""
 
 from rich import box
 from rich.table import Table

@@ -24,7 +24,7 @@ REPORT_SECONDS = SILENT_SECONDS / 4
 _RECENT = 200
 #: How many are read if there are no chunks at all: as many as people may look for, but few enough for a quick start.
 _REBUILT = 2000
-#: The most that are read if chunks are missing or damaged. Otherwise it would be as many as there were; this takes seconds.
+#: The most that are read if chunks are missing or damaged: as many as there were, but no more than can be read within seconds.
 _MAX_REBUILT = 10_000
 
 
