@@ -4,5 +4,5 @@ import os
 
 __version__ = "0.1.0"
 
-# At each start, pydantic would read the metadata of every installed package to find plugins. We use none.
+# Otherwise pydantic would read the metadata of every installed package at each start, to find plugins. We use none.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -1,20 +1,24 @@
-"""The wall clock as text: for files, and for people."""
+"""Converts times of the wall clock to text, for files and for people, and back."""
 
 from datetime import UTC, datetime
 
 
 def rfc3339(moment: datetime) -> str:
-    """UTC with milliseconds, as in status.json and the journal: 2026-01-31T12:34:56.789Z."""
+    """A time as status.json and the journal have it, in UTC with milliseconds: 2026-01-31T12:34:56.789Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def written(seconds: float) -> str:
-    """Seconds since 1970 in the format of `rfc3339`."""
+    """A time in seconds since 1970, in the format of `rfc3339`."""
     return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def seconds(moment: str) -> float:
-    """Seconds since 1970 for an RFC 3339 time."""
+    """An RFC 3339 time, as seconds since 1970.
+
+    Raises:
+        ValueError: the text is not such a time.
+    """
     return datetime.fromisoformat(moment).timestamp()
 
 

@@ -1,7 +1,7 @@
-"""The error tree: every way a job can end badly, each with its code, its exit status and what a person can do about it.
+"""The error tree: every way in which a job can fail, each with a code, an exit status, and a hint for people.
 
 There is one exception class per code. The message is one plain sentence that says what is wrong and where; the hint says what
-to do. The daemon and the pipeline share the tree: a worker sends the code as an event and exits with the code's `exit_status`.
+to do. The daemon and the pipeline share the tree: a worker sends the code in an event, and exits with the code's `exit_status`.
 """
 
 import errno
@@ -9,19 +9,25 @@ from typing import ClassVar, Self
 
 from daemon.contract.status import ErrorInfo
 
-#: Errors of a disk, a share or the system that may pass. They say nothing about what a file holds.
+#: Errors of a disk, a share or the system that may pass. They say nothing about the content of a file.
 PASSING = (
     errno.EIO, errno.ESTALE, errno.EBUSY, errno.EDEADLK, errno.ETIMEDOUT, errno.EAGAIN, errno.EMFILE, errno.ENFILE,
 )  # fmt: skip
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error comes from the system and may pass. Decoders raise OSErrors of their own, without an errno."""
+    """Whether an error comes from the system and may pass. A decoder's own OSErrors have no errno, and do not count."""
     return isinstance(error, OSError) and error.errno in PASSING
 
 
 class JobError(Exception):
-    """A reason why a job cannot complete."""
+    """A reason why a job cannot complete.
+
+    Args:
+        message: one plain sentence that says what is wrong and where.
+        hint: what to do about it; None: the hint of the class.
+        detail: more for developers; None if there is nothing.
+    """
 
     code: ClassVar[str]
     exit_status: ClassVar[int]
@@ -49,7 +55,7 @@ class SpecInvalid(JobError):
 
 
 class SpecUnreadable(JobError):
-    """A sidecar is not YAML of the simple kind that is allowed, or is too large."""
+    """A sidecar is outside the subset of YAML that is allowed, or is too large."""
 
     code, exit_status = "spec_unreadable", 11
     hint = (
@@ -87,14 +93,14 @@ class ImageType(JobError):
 
 
 class ImageTooLarge(JobError):
-    """More bytes or pixels than the configuration allows."""
+    """The picture has more bytes or pixels than the configuration allows."""
 
     code, exit_status = "image_too_large", 23
     hint = "Make the picture smaller, or raise limits.max_image_bytes or limits.max_image_pixels in the settings."
 
     @classmethod
     def in_bytes(cls, name: str, size: int, most: int) -> Self:
-        """The error for a file with this name and `size`, if at most `most` bytes are allowed."""
+        """The error for a file of `size` bytes, if at most `most` bytes are allowed."""
         return cls(f"{name} has {_amount(size)}; at most {_amount(most)} are allowed.")
 
 
@@ -127,7 +133,7 @@ class WeightsMissing(JobError):
 
 
 class WeightsCorrupt(JobError):
-    """Weights differ from what was recorded when they were fetched."""
+    """The weights of a model differ from what was recorded when they were fetched."""
 
     code, exit_status = "weights_corrupt", 33
     hint = "Run: multiplane models verify; it names the command that fetches the model again. Then: multiplane retry ID."
@@ -155,7 +161,7 @@ class DeviceUnavailable(JobError):
 
 
 class Timeout(JobError):
-    """The job exceeded its time limit. It is retried only if it had hung; one that made progress would run out of time again."""
+    """The job exceeded its time limit. It is retried only if it hung: a job that progressed would run out of time again."""
 
     code, exit_status, retryable = "timeout", 40, True
     hint = "Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: multiplane retry ID."
@@ -176,7 +182,7 @@ class OutputTooLarge(JobError):
 
 
 class WorkerCrashed(JobError):
-    """The worker ended without a result."""
+    """The worker ended without a usable result, or broke the protocol."""
 
     code, exit_status, retryable = "worker_crashed", 43, True
     hint = "Run: multiplane retry ID. If it happens again, job.log in the job's folder says more."
@@ -216,12 +222,12 @@ def _amount(size: int) -> str:
 
 
 class Refusal(Exception):
-    """A reason why the daemon does not start or cannot go on; only a person can remove it.
+    """A reason why the daemon or a command cannot go on, and that only a person can remove.
 
     Args:
         message: one plain sentence that says what is wrong and where.
         hint: what to do about it.
-        exit_status: the exit status of the process (EX_CONFIG and its like), 0 under launchd.
+        exit_status: the exit status of the process. The default is EX_CONFIG of sysexits.h.
     """
 
     def __init__(self, message: str, *, hint: str, exit_status: int = 78) -> None:

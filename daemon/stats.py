@@ -1,8 +1,8 @@
 """Statistics of the last days, from the journal: how many jobs ended each day, how long they took, what failed.
 
-Every segment begins with a snapshot of the jobs that had not ended, so each can be read on its own. Only one is in memory at a
-time, the newest first, and segments older than the period are not read. For speed, most records are read only as far as their
-first fields; the journal's checksums cover the rest.
+Every segment begins with a snapshot of the jobs that had not ended, so it can be read on its own. Segments are read one at a
+time, newest first, and those older than the period are not read. For speed, only the first fields of most records are parsed; the
+journal's checksums cover the rest.
 """
 
 import math
@@ -22,22 +22,22 @@ from daemon.journal.line import Mark
 from daemon.journal.segment import Segment
 
 Count = Annotated[int, Field(ge=0)]
-#: The sentence shown for a kind of failure is only an example, so it is cut at this many characters.
+#: The message shown for an error code is only an example, so it is cut at this many characters.
 _MAX_SENTENCE = 200
 
 
 class Day(Frozen):
-    """One day, from midnight to midnight in the time zone of the person asking."""
+    """How many jobs ended on one day, from midnight to midnight in the person's time zone."""
 
     date: date
     completed: Count = 0
     failed: Count = 0
     cancelled: Count = 0
-    megapixels: float = Field(0.0, ge=0.0, description="of the completed pictures")
+    megapixels: float = Field(0.0, ge=0.0, description="megapixels of the completed pictures")
 
 
 class ModeTimes(Frozen):
-    """How long completed jobs of one mode took, in seconds of work. Percentiles are by nearest rank."""
+    """How long the completed jobs of one mode took, in seconds of processing. Percentiles are by nearest rank."""
 
     mode: Mode
     jobs: Count
@@ -51,26 +51,29 @@ class Failures(Frozen):
 
     code: str
     jobs: Count
-    last_at: str = Field(description="UTC, RFC 3339")
-    last_job: str
-    example: str = Field(description="the sentence of the last one")
+    last_at: str = Field(description="when the last of them failed, UTC, RFC 3339")
+    last_job: str = Field(description="the id of the last of them")
+    example: str = Field(description="the error message of the last of them")
 
 
 class Stats(Frozen):
-    """The whole answer. A job that was run again counts once for each time it ended."""
+    """The statistics of a period. A job that was retried counts once for each time it ended."""
 
     schema_version: int = 1
-    since: str = Field(description="UTC, RFC 3339")
-    until: str
+    since: str = Field(description="the beginning of the period, UTC, RFC 3339")
+    until: str = Field(description="the end of the period")
     days: tuple[Day, ...] = Field(description="every day of the period, the oldest first")
     modes: tuple[ModeTimes, ...]
     failures: tuple[Failures, ...] = Field(description="the most frequent first")
-    known_since: str | None = Field(None, description="the oldest record that is left, if it lies within the period")
+    known_since: str | None = Field(None, description="the time of the oldest record in the journal, if it is within the period")
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One job ended once."""
+    """One end of one job. A job that was retried has several.
+
+    `seconds`: how long it took; None if unknown. `code` and `sentence`: its error, if it has one.
+    """
 
     job: str
     at: datetime
@@ -84,7 +87,7 @@ class Ending:
 
 @dataclass
 class Tally:
-    """A running total of endings."""
+    """Adds up endings. `examples`: the last ending for each error code."""
 
     zone: tzinfo
     states: Counter[tuple[date, State]] = field(default_factory=Counter)
@@ -143,7 +146,7 @@ def stats(fs: FileSystem, folder: bytes, *, now: datetime, days: int, zone: tzin
 
 
 def endings(segment: Segment) -> Iterator[Ending]:
-    """Every end of a job in one segment, in order."""
+    """Yield every end of a job in one segment, in order."""
     begun: dict[str, Mark] = {}
     for place in segment.marks:
         if place.event in ("accepted", "live", "requeued"):
@@ -168,7 +171,7 @@ def _ending(segment: Segment, end: Mark, begun: Mark | None) -> Ending:
 
 
 def _mode(segment: Segment, begun: Mark) -> Mode | None:
-    """The mode of a job. The spec's mode and the record's own are the same; a record without a spec has only its own."""
+    """The mode of a job, from the record with which it began; None if the record has none."""
     if begun.event == "accepted":
         return cast("Mode | None", segment.field(begun, "mode"))
     return cast("Mode | None", segment.fields(begun)["value"]["mode"])
@@ -193,7 +196,10 @@ def _times(mode: Mode, found: Sequence[float]) -> ModeTimes:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value in `ordered` that at least `percent` percent of the values do not exceed (nearest rank)."""
+    """A percentile by nearest rank: the smallest value such that at least `percent` percent of all values are not larger.
+
+    `ordered`: the values in rising order, at least one.
+    """
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 

@@ -1,25 +1,25 @@
-"""What is retried until it works, and logged once."""
+"""Remembers what does not work at present, so that each problem is logged only once although the operation is retried."""
 
 from loguru import logger
 
 
 class Troubles:
-    """What cannot be done at present, by subject."""
+    """The problems at present, by subject."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     @property
     def first(self) -> str | None:
-        """A clause about the oldest trouble; None if there is none."""
-        return next(iter(self._told.values()), None)
+        """The sentence about the oldest problem; None if there is none."""
+        return next(iter(self._logged.values()), None)
 
     def tell(self, about: str, problem: str) -> None:
-        """Log that something does not work, and why, unless that has been logged already."""
-        if problem != self._told.get(about):
+        """Log a problem, unless the same problem with this subject was logged last."""
+        if problem != self._logged.get(about):
             logger.warning("{}", problem)
-        self._told[about] = problem
+        self._logged[about] = problem
 
     def over(self, about: str) -> None:
-        """Forget a trouble: the operation succeeded, or is no longer needed."""
-        self._told.pop(about, None)
+        """Forget the problem with a subject: the operation succeeded, or is no longer needed."""
+        self._logged.pop(about, None)

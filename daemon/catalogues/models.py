@@ -1,4 +1,7 @@
-"""The catalogue of models: what `config/models.yaml`, which explains its fields, and the user's own `models.yaml` may contain."""
+"""The catalogue of models: what `config/models.yaml` and the user's own `models.yaml` may contain.
+
+The top of `config/models.yaml` explains the fields.
+"""
 
 import os
 import re
@@ -23,7 +26,7 @@ def _stays_inside(file: str) -> bool:
 
 
 class Entry(BaseModel):
-    """One model of the catalogue; the comment at the top of the file explains the fields."""
+    """One model of the catalogue. The top of `config/models.yaml` explains the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -73,17 +76,17 @@ class Entry(BaseModel):
 
     @property
     def is_for_any_photo(self) -> bool:
-        """Whether it is a depth model that needs nothing but the photo."""
+        """Whether this is a depth model that needs only the photo, not also depth stored in it."""
         return self.use == "depth" and self.prompt is None
 
     @property
     def pinned(self) -> bool:
-        """Whether the hashes of all weights are known in advance, so that nobody has to be trusted."""
+        """Whether the catalogue has the hashes of all weights. If so, they can be verified without trusting the hub."""
         return all(file in self.sha256 for file in self.files if file.endswith(".safetensors"))
 
 
 class Catalogue(BaseModel):
-    """All models, and which of them `depth: auto` prefers."""
+    """All models by name. `default_depth`: the depth model that `depth: auto` prefers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -97,16 +100,16 @@ class Catalogue(BaseModel):
         return self
 
     def depth_models(self) -> tuple[str, ...]:
-        """Names of the depth models for any photo, in order of preference: the default one first, then as listed."""
+        """The names of the depth models for any photo, in order of preference: the default one, then the others as listed."""
         others = (name for name, entry in self.models.items() if entry.is_for_any_photo and name != self.default_depth)
         return (self.default_depth, *others)
 
     def prompted_models(self) -> tuple[str, ...]:
-        """Names of the depth models that make a photo's own depth finer, as listed."""
+        """The names of the depth models that refine the depth stored in a photo, as listed."""
         return tuple(name for name, entry in self.models.items() if entry.prompt is not None)
 
     def matting_models(self) -> tuple[str, ...]:
-        """Names of the matting models, as listed."""
+        """The names of the matting models, as listed."""
         return tuple(name for name, entry in self.models.items() if entry.use == "matting")
 
 
@@ -120,9 +123,10 @@ class _File(BaseModel):
 
 
 def catalogue(paths: Sequence[str]) -> Catalogue:
-    """Read the models of these files, in order; the last `default_depth` counts.
+    """Read the models of these files, in order. If several files have a `default_depth`, the last one counts.
 
-    Returns: the catalogue, with each `path` absolute. A relative one is relative to its own file.
+    Returns:
+        The catalogue. Each `path` in it is absolute; in a file, it may be relative to that file's folder.
 
     Raises:
         Refusal: a file cannot be read or is not valid, or a name appears twice; the message names file and line.
@@ -146,7 +150,7 @@ def catalogue(paths: Sequence[str]) -> Catalogue:
 
 
 def _no_default(name: str, models: Mapping[str, Entry]) -> str | None:
-    """Why a model cannot be the default one; None if it can."""
+    """Why this model cannot be the default depth model; None if it can."""
     if name not in models or models[name].use != "depth":
         return f"default_depth: {name} is not a depth model of this list"
     if not models[name].is_for_any_photo:
@@ -155,7 +159,7 @@ def _no_default(name: str, models: Mapping[str, Entry]) -> str | None:
 
 
 def _anchored(entry: Entry, base: str) -> Entry:
-    """The entry with the person's own folder as an absolute path."""
+    """The entry with an absolute `path`, if it has one. `base`: the folder to which a relative path is relative."""
     if entry.path is None:
         return entry
     return entry.model_copy(update={"path": os.path.abspath(os.path.join(base, os.path.expanduser(entry.path)))})

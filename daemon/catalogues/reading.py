@@ -1,6 +1,6 @@
-"""Reads one file of a catalogue, as YAML, and reports every error with file and line.
+"""Reads one file of a catalogue, as YAML, and reports errors with file and line.
 
-These files belong to the user and the program, not to a stranger. `daemon.sidecar` reads what is dropped into the inbox.
+These files belong to the user or the program and are trusted. `daemon.sidecar` reads the untrusted files in the inbox.
 """
 
 import os
@@ -22,16 +22,16 @@ Checked = TypeVar("Checked")
 SHIPPED: Mapping[Kind, str] = {"styles": str(CONFIG / "styles.yaml"), "models": str(CONFIG / "models.yaml")}
 """The program's own file for each catalogue."""
 
-#: Libyaml's loader, if PyYAML was built with it: every command reads these files, and they are mostly comments.
+#: libyaml's loader, if PyYAML was built with it. Every command reads these files, so reading them must be fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: Deeper than any field. An alias can refer to something that contains it.
+#: Deeper than any field. The limit is needed because an alias can refer to a node that contains the alias.
 _MAX_DEPTH = 6
-#: Words for the most frequent mistakes, by pydantic's error type, to follow the name of the field.
+#: Words for the most frequent mistakes, by pydantic's error type. They follow the name of the field.
 _WORDS = {
-    "extra_forbidden": "is no field there is",
+    "extra_forbidden": "is not a known field",
     "missing": "is missing",
     "union_tag_not_found": "needs an engine: strokes or diffusion",
-    "union_tag_invalid": "has an engine there is not; it must be strokes or diffusion",
+    "union_tag_invalid": "has an unknown engine; it must be strokes or diffusion",
 }
 
 
@@ -40,8 +40,8 @@ class CatalogueFile:
     """The content of one file, with its lines.
 
     Attributes:
-        kind: of the catalogue.
-        path: of the file, absolute.
+        kind: the kind of catalogue.
+        path: the path of the file.
         content: the mapping in the file; empty if the file is empty.
         lines: the 1-based line of each key.
     """
@@ -52,34 +52,34 @@ class CatalogueFile:
     lines: Mapping[Place, int]
 
     def fault(self, place: Place, reason: str) -> Refusal:
-        """A refusal because of what is at a place in the file.
+        """A refusal because of what is at a place in the file. `reason`: what is wrong there.
 
-        It names the line of that place, or of the nearest one around it.
+        It names the line of that place. If that is unknown, it names the line of the nearest key around the place.
         """
         while place and place not in self.lines:
             place = place[:-1]
         return _fault(self.kind, self.path, f"is not valid: line {self.lines.get(place, 1)}: {reason}")
 
     def checked(self, check: Callable[[object], Checked]) -> Checked:
-        """The content, converted by `check`.
+        """The content, converted by `check`, a function of pydantic.
 
         Raises:
-            Refusal: pydantic finds an error; the message describes the first one.
+            Refusal: pydantic found errors; the message describes the first one.
         """
         try:
             return check(self.content)
         except ValidationError as error:
             wrong = error.errors(include_url=False)[0]
-            # Pydantic adds the tag of a union to the keys.
+            # For a style, pydantic adds the engine (the tag of the union) as the second key.
             place = tuple(str(part) for number, part in enumerate(wrong["loc"]) if number != 1 or self.kind != "styles")
             raise self.fault(place, _worded(place, wrong["type"], wrong["msg"])) from error
 
 
 def read(kind: Kind, path: str) -> CatalogueFile:
-    """Read a file.
+    """Read a file of a catalogue.
 
     Raises:
-        Refusal: it cannot be read, is not YAML, has a key twice, or does not contain a mapping.
+        Refusal: the file cannot be read, is not YAML, has a key twice, or does not contain a mapping.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -106,10 +106,10 @@ def read(kind: Kind, path: str) -> CatalogueFile:
 
 
 class StyleNames:
-    """The names of the styles that are in the files now, so that a new style can be used at once, even while the daemon runs.
+    """The names of the styles that are in the files now. A new style can thus be used while the daemon runs.
 
     Args:
-        own: where the user's own list is, or would be.
+        own: the path of the user's own list, even if it does not exist; may be empty.
     """
 
     def __init__(self, own: Sequence[str]) -> None:
@@ -118,10 +118,10 @@ class StyleNames:
         self._names: tuple[str, ...] = ()
 
     def now(self) -> tuple[str, ...]:
-        """The names, the program's first. If a file has an error now, the earlier names; the next start reports the error.
+        """The names, the program's first. If a file now has an error, the names from before; the next start reports the error.
 
         Raises:
-            Refusal: a file has an error, and none was ever read.
+            Refusal: a file has an error, and there are no names from before.
         """
         paths = (SHIPPED["styles"], *(path for path in self._own if os.path.lexists(path)))
         stamps = tuple(_stamp(path) for path in paths)
@@ -147,7 +147,7 @@ def names(paths: Sequence[str]) -> tuple[str, ...]:
     """The names of the styles in these files, in order. The styles themselves are not checked.
 
     Raises:
-        Refusal: as for `read`, or a name appears twice.
+        Refusal: as in `read`, or a name appears twice.
     """
     origins: dict[str, str] = {}
     for path in paths:
@@ -158,10 +158,10 @@ def names(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def claim(origins: dict[str, str], file: CatalogueFile, place: Place) -> None:
-    """Note which file an entry comes from; its name is the last key of its place.
+    """Note in `origins` which file an entry is from. The last key of `place` is the entry's name.
 
     Raises:
-        Refusal: the name is taken.
+        Refusal: an earlier entry has the same name.
     """
     name = place[-1]
     if name in origins:

@@ -1,4 +1,7 @@
-"""The catalogue of styles: what `config/styles.yaml`, which explains its fields, and the user's own `styles.yaml` may contain."""
+"""The catalogue of styles: what `config/styles.yaml` and the user's own `styles.yaml` may contain.
+
+The top of `config/styles.yaml` explains the fields.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -18,7 +21,7 @@ class _Style(BaseModel):
 
 
 class Jitter(BaseModel):
-    """How much a stroke's colour varies: standard deviations as fractions of the channel's range."""
+    """How much the colour of strokes varies. Each value is a standard deviation, as a fraction of the channel's range."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
@@ -28,7 +31,7 @@ class Jitter(BaseModel):
 
 
 class StrokesStyle(_Style):
-    """A style that the program paints by itself."""
+    """A style that the program paints with brush strokes, without a model."""
 
     engine: Literal["strokes"]
     brushes: Annotated[tuple[Annotated[float, Field(gt=0.0, le=0.25)], ...], Field(min_length=1, max_length=8)]
@@ -65,7 +68,7 @@ _FILE: TypeAdapter[dict[str, StrokesStyle | DiffusionStyle]] = TypeAdapter(dict[
 
 
 def styles(paths: Sequence[str]) -> dict[str, StrokesStyle | DiffusionStyle]:
-    """Read the styles of these files, in order.
+    """Read the styles of these files, in order, by name.
 
     Raises:
         Refusal: a file cannot be read or is not valid, or a name appears twice; the message names file and line.

@@ -1,4 +1,4 @@
-"""`python -m daemon.cli`: the command line through the interpreter's own path, as service managers start it."""
+"""`python -m daemon.cli` runs the command line. Service managers start the daemon this way, by the interpreter's path."""
 
 from daemon.cli import main
 

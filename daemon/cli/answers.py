@@ -1,4 +1,4 @@
-"""What each verb prints with `--json`: the models, and their schemas for `multiplane schema`."""
+"""The pydantic models of what each verb prints with `--json`, and their JSON Schemas, for `multiplane schema`."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ class Event(BaseModel):
     job: str
 
 
-class Story(Frozen):
-    """The output of `show`: the job as it is now, and what happened, in order."""
+class JobHistory(Frozen):
+    """The output of `show`: the job's current status, and its records, oldest first."""
 
     status: Status
     events: tuple[Event, ...]
 
 
-class Checked(Frozen):
-    """The result of `check` for one file."""
+class CheckedFile(Frozen):
+    """The result of `check` for one file. `says`: what is wrong, or the values that apply."""
 
     file: str
     ok: bool
@@ -40,9 +40,10 @@ class Checked(Frozen):
 
 
 class ListedModel(Frozen):
-    """A model in `models list`. `bytes`: size of its weights.
+    """A model in `models list`.
 
-    `purpose`: what the model is for; `part`: the part of a pipeline it is; `pinned`: the list contains the hashes of its weights.
+    `purpose`: what the model is for. `part`: which part of a pipeline it is. `bytes`: the size of its weights. `pinned`: whether
+    the list contains the hashes of its weights.
     """
 
     name: str
@@ -76,19 +77,19 @@ FILES: dict[str, TypeAdapter[Any]] = {
     "manifest": TypeAdapter(Manifest),
     "health": TypeAdapter(Health),
 }
-_ASKED: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
+_REQUEST: TypeAdapter[Any] = TypeAdapter(RequestAnswer)
 #: The verbs' output. `submit` without --wait prints only the ids.
 VERBS: dict[str, TypeAdapter[Any]] = {
     "submit": TypeAdapter(list[str] | list[Status]),
     "jobs": TypeAdapter(list[Status]),
-    "show": TypeAdapter(Story),
+    "show": TypeAdapter(JobHistory),
     "waiting": TypeAdapter(list[Waiting]),
     "watch": TypeAdapter(Scene),
     "stats": TypeAdapter(Stats),
-    "cancel": _ASKED,
-    "retry": _ASKED,
-    "rm": _ASKED,
-    "check": TypeAdapter(list[Checked]),
+    "cancel": _REQUEST,
+    "retry": _REQUEST,
+    "rm": _REQUEST,
+    "check": TypeAdapter(list[CheckedFile]),
     "doctor": TypeAdapter(Report),
     "service-status": TypeAdapter(ServiceStatus),
     "models-list": TypeAdapter(list[ListedModel]),

@@ -8,22 +8,25 @@ from typing import Annotated
 import typer
 
 from daemon import __version__
-from daemon.cli.common import Home, tell_error
+from daemon.cli.common import Home, print_error
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
 
-#: In the order of the help. Each is a module of this package, except for the three in `control`.
+#: In the order of the help. Each verb is a module in `daemon.cli.verbs`; three of them share the module `control`.
 VERBS = (
     *("run", "submit", "jobs", "show", "waiting", "watch", "stats", "cancel", "retry", "rm"),
     *("check", "schema", "doctor", "models", "service"),
 )
 #: Targets of the Makefile that people may type as verbs.
-OF_THE_CHECKOUT = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
+MAKE_TARGETS = ("setup", "demo", "test", "lint", "bench", "soak", "wheel", "lock", "clean")
 _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command line with all its commands, or with one: importing all of them takes longer than most commands do."""
+    """The command line with only this verb, or with all of them if `verb` is not one.
+
+    Importing all verbs takes longer than most verbs run.
+    """
     app = typer.Typer(
         name="multiplane",
         help="A hot folder that turns photos into depth-ordered transparent layers.",
@@ -50,13 +53,16 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
     home: Home = None,
 ) -> None:
-    # An option before the verb means the same as after it, where the verb reads it.
+    # Verbs read this variable, so --home may also stand before the verb.
     if home:
         os.environ["MULTIPLANE_HOME"] = os.fspath(home)
 
 
 def _verb_typed() -> str | None:
-    """The first word after the command. For a completion, the shell puts the line into the environment (zsh, bash)."""
+    """The first word after the command; None if there is none.
+
+    While zsh or bash completes a line, the line is in the environment.
+    """
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
     words = line.split() if line else sys.argv
     return words[1] if len(words) > 1 else None
@@ -71,11 +77,11 @@ def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
         verb = _verb_typed()
-        if verb in OF_THE_CHECKOUT:
+        if verb in MAKE_TARGETS:
             raise _not_a_verb(verb)
         command_line(verb)()
     except Refusal as refusal:
-        tell_error(refusal.message, refusal.hint)
+        print_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)
     except OSError as error:
         if error.filename is None:
@@ -83,5 +89,5 @@ def main() -> None:
         from daemon.cli.startup_refusal import explained
 
         found = explained(error)
-        tell_error(found.message, found.hint)
+        print_error(found.message, found.hint)
         sys.exit(found.exit_status)

@@ -32,7 +32,7 @@ fs = LocalFiles()
 
 
 def settings_of(home: Path | None) -> Settings:
-    """The settings of a home. If they are wrong, ends the program with one sentence."""
+    """Load the settings of a home. If they are wrong, print why and end the program."""
     try:
         return settings_at(home)
     except Refusal as refusal:
@@ -40,7 +40,7 @@ def settings_of(home: Path | None) -> Settings:
 
 
 def settings_in_use(home: Path | None) -> Settings:
-    """The settings of an existing home. If it does not exist or they are wrong, ends the program with one sentence."""
+    """Load the settings of a home that must exist. If it does not, or the settings are wrong, print why and end the program."""
     settings = settings_of(home)
     paths = settings.paths
     if not any(os.path.isdir(path) for path in (paths.home, paths.inbox, paths.journal)):
@@ -54,10 +54,10 @@ def settings_in_use(home: Path | None) -> Settings:
 
 
 def settings_at(home: Path | None) -> Settings:
-    """The settings of a home. From then on, no link in its outbox is followed.
+    """Load the settings of a home (None: the default home). From then on, `fs` follows no link in its outbox.
 
     Raises:
-        Refusal: they are wrong.
+        Refusal: the settings are wrong.
     """
     settings = load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
     fs.publish_below(settings.paths.outbox_bytes)
@@ -65,7 +65,7 @@ def settings_at(home: Path | None) -> Settings:
 
 
 def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
-    """The error with which a picture or depth picture of this size would fail; None if it is allowed or the size is unknown."""
+    """The error for a picture or depth picture whose file is too large; None if its size is allowed or unknown."""
     most = settings.limits.max_image_bytes
     try:
         size = os.stat(picture).st_size
@@ -76,12 +76,12 @@ def too_large(picture: Path, settings: Settings) -> ImageTooLarge | None:
 
 def give_up(refusal: Refusal) -> NoReturn:
     """Print the message and the hint, and end the program."""
-    tell_error(refusal.message, refusal.hint)
+    print_error(refusal.message, refusal.hint)
     raise typer.Exit(refusal.exit_status)
 
 
-def tell_error(message: str, hint: str | None = None) -> None:
-    """Print one sentence about what is wrong and one about what to do, never as markup: names are untrusted."""
+def print_error(message: str, hint: str | None = None) -> None:
+    """Print what is wrong and what to do, on standard error. Nothing is read as markup, because names are untrusted."""
     err.print(f"multiplane: {printable(message)}", style="bold", markup=False)
     if hint:
         err.print(printable(hint), markup=False)
@@ -93,7 +93,7 @@ def printable(text: str) -> str:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     if isinstance(value, BaseModel):
         sys.stdout.write(value.model_dump_json(indent=2) + "\n")
     else:

@@ -11,15 +11,15 @@ from daemon.errors import Refusal
 
 
 def job_ids(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin with `incomplete`, from the names of the folders; none if the outbox cannot be read.
+    """The job ids that begin with `incomplete`, sorted; empty if the outbox cannot be read.
 
-    Only names are read, because completion must be fast. The verb then says which of them fits.
+    Completion must be fast, so this reads only the names of the folders, not the state of the jobs.
     """
     home = ctx.params.get("home")
     try:
         outbox = settings_at(Path(home) if home else None).paths.outbox_bytes
         names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
     except (Refusal, OSError):
-        # The verb reports what is wrong; here it would be written into the command line.
+        # The verb will report what is wrong. A message printed here would appear inside the line that is being typed.
         return []
     return sorted(name for name in names if name.startswith(incomplete) and is_job_id(name))

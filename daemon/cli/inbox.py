@@ -1,4 +1,4 @@
-"""What is in the inbox, read by the command line itself with the daemon's rules, without touching anything."""
+"""The waiting list, for when the daemon cannot write it: reads the inbox by the daemon's rules, and changes nothing."""
 
 import os
 from dataclasses import replace
@@ -11,16 +11,18 @@ from daemon.settings import Settings
 from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Scanner
 
-#: Judge as if nothing had changed for this long, which is longer than any rule waits: what still waits, waits for a person.
+#: Seconds, longer than any rule waits. A file that would still wait after this time waits for a person.
 _LONG = 7200.0
 
 
 def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], int]:
-    """The first entries of the waiting list, and their total, by the daemon's rules as if no file had changed for hours.
+    """The first `MAX_WAITING` entries of the waiting list, and the number of all entries.
+
+    This is the list as if no file had changed for hours. It includes pairs that are ready to be claimed.
 
     Args:
         settings: of the home.
-        alive: whether a daemon is running, but busy with something else.
+        alive: whether a daemon is running.
     """
     scanner = Scanner(settings.paths.inbox_bytes, network=False, read_control=read_control)
     look = scanner.look(0.0)

@@ -1,4 +1,4 @@
-"""Jobs by the names that people type: recognises unknown ids, and suggests what was probably meant."""
+"""The error for an unknown job id, with suggestions of what the person probably meant."""
 
 import difflib
 from itertools import chain, islice
@@ -26,7 +26,7 @@ def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
 
 
 def _alike(queries: JobQueries, job_id: str) -> list[str]:
-    """Ids that contain these letters, or else ids that differ little; newest first."""
+    """Ids that contain `job_id`, newest first. If there are none: ids that differ little from it, most similar first."""
     live = reversed(queries.history.now().live)
     ids = list(islice(chain(live, (past.job_id for past in queries.history.past())), _MAX_LOOKED_AT))
     wanted = job_id.lower()

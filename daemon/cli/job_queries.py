@@ -21,7 +21,7 @@ _MAX_BYTES = 64 << 20
 
 
 class JobQueries:
-    """Reads one home."""
+    """Reads the journal, daemon.json and the status files of one home."""
 
     def __init__(self, fs: FileSystem, settings: Settings) -> None:
         self._fs = fs
@@ -37,7 +37,7 @@ class JobQueries:
         return is_running(self._fs, self._paths.lock_bytes)
 
     def health(self) -> Health | None:
-        """daemon.json as it was last written; None if there is none."""
+        """daemon.json as it was last written; None if it is missing or cannot be read."""
         try:
             return Health.model_validate_json(self._fs.read(os.path.join(self._paths.outbox_bytes, b"daemon.json"), _MAX_BYTES))
         except (OSError, ValidationError):
@@ -54,11 +54,11 @@ class JobQueries:
     def statuses(
         self, first: int, most: int, *, state: State | None = None, batches: Collection[str] | None = None
     ) -> list[Status]:
-        """Running jobs, then pending ones in order, then ended ones, newest first.
+        """Jobs in this order: running; pending; back in the inbox; accepted but not claimed yet; ended, newest first.
 
         Args:
-            first: how many to skip.
-            most: the maximum number to return.
+            first: how many jobs to skip.
+            most: the maximum number of jobs to return.
             state: only jobs in this state.
             batches: only jobs of these batches.
 
@@ -70,20 +70,20 @@ class JobQueries:
         now = time.time()
         live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
-        # These are accepted but cannot be moved out of the inbox yet; they are jobs all the same.
+        # Their files cannot be moved out of the inbox yet, but the journal has accepted them.
         live += [status_of(job, at=now) for job in jobs.unclaimed.values()]
 
         def wanted(one: Status | EndedJob) -> bool:
             return state in (None, one.state) and (batches is None or one.batch in batches)
 
         live = [status for status in live if wanted(status)]
-        # Of the ended jobs only this page is read, wherever in the history it is.
+        # The history is read lazily: nothing older than this page is read.
         past = (past for past in self.history.past() if wanted(past))
         begin, end = max(0, first - len(live)), max(0, first + most - len(live))
         return live[first : first + most] + [status_of(one.job()) for one in islice(past, begin, end)]
 
     def batches(self, name: str) -> set[str]:
-        """The ids of the batches that a person means: the one with that id, or all that came in a folder with that name.
+        """The ids of the batches with this id or this folder name; empty if there are none.
 
         Raises:
             Refusal: a segment of the journal is damaged.
@@ -91,5 +91,9 @@ class JobQueries:
         return {job.accepted.batch for job in self.history.batch(name) if job.accepted.batch is not None}
 
     def job(self, job_id: str) -> Job | None:
-        """What the journal knows about a job."""
+        """What the journal knows about a job; None if it does not list the job.
+
+        Raises:
+            Refusal: a segment of the journal is damaged.
+        """
         return self.history.job(job_id)

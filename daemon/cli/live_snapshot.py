@@ -1,7 +1,7 @@
-"""What is going on right now, even if the daemon cannot say: it does not run, or cannot write its daemon.json.
+"""What is going on right now, even if the daemon does not run or cannot write daemon.json.
 
-A fresh daemon.json is correct. Otherwise this code reads the inbox itself, with the same rules and without touching anything,
-and reports what it finds in the outbox.
+A recent daemon.json has the answer. Otherwise this code reads the inbox itself by the daemon's rules, and looks for the reason
+in the outbox. It changes nothing.
 """
 
 import os
@@ -27,10 +27,10 @@ class LiveSnapshot:
 
     Attributes:
         alive: a daemon runs in this home.
-        health: what it last wrote; None if there is no daemon.json.
+        health: the content of daemon.json; None if it is missing or cannot be read.
         problem: a sentence that says why `health` is out of date; None if it is not, or if no daemon runs.
         waiting: the first entries of the waiting list.
-        waiting_total: how many there are.
+        waiting_total: the number of all its entries.
     """
 
     alive: bool
@@ -76,9 +76,9 @@ class Standstill:
     """Why jobs make no progress.
 
     Attributes:
-        word: a one-word summary, to print next to a waiting job.
+        word: a summary in a few words, to print next to a pending job.
         sentence: the full reason.
-        stale: nobody updates the progress of running jobs.
+        stale: whether the progress of running jobs may be out of date, because no daemon updates it.
     """
 
     word: str
@@ -96,9 +96,9 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
     """Why jobs make no progress, judged by these values; None if they do.
 
     Args:
-        health: what the daemon last wrote.
-        alive: a daemon runs in this home.
-        problem: why `health` is out of date.
+        health: the content of daemon.json; None if there is none.
+        alive: whether a daemon runs in this home.
+        problem: why `health` is out of date; None if it is not.
     """
     if problem is not None:
         return Standstill("the daemon is silent", f"Jobs may not be progressing: {problem}.", stale=True)
@@ -112,16 +112,16 @@ def standstill_of(health: Health | None, *, alive: bool, problem: str | None) ->
 
 
 def silence(settings: Settings, health: Health | None, at: datetime) -> str | None:
-    """A sentence that says why a running daemon's last report is out of date; None if it is not. `at` is the current time."""
+    """A sentence that says why a running daemon's `health` is out of date; None if it is not. `at` is the current time."""
     silent = health.silent_seconds(at) if health else None
     reason = _outbox_trouble(settings)
-    # What the daemon says about its own trouble is better than what can be seen from here.
+    # If the daemon reports a problem itself, its own sentence is better than `reason`.
     if silent is not None and silent <= FRESH_SECONDS and (reason is None or (health and health.problem)):
         return None
     if reason:
         return reason
     if health is None or health.state in ("stopped", "refused"):
-        # The last report of the daemon before this one.
+        # An earlier daemon wrote this report.
         return "the daemon is starting and hasn't reported anything yet"
     if datetime.fromisoformat(health.alive_at) > at:
         return "the daemon is running, but hasn't responded since the clock was set back"
@@ -129,7 +129,7 @@ def silence(settings: Settings, health: Health | None, at: datetime) -> str | No
 
 
 def _outbox_trouble(settings: Settings) -> str | None:
-    """A sentence that says why nothing can be written into the outbox, as far as this command can see."""
+    """A sentence that says why nothing can be written into the outbox; None if this command sees no reason."""
     root = settings.paths.outbox_bytes
     try:
         if not Outbox(fs, root).is_healthy():

@@ -30,13 +30,13 @@ def state_cell(state: State) -> Text:
 
 
 def remark(status: Status, halt: Standstill | None = None) -> str:
-    """The remark next to a job's state. `halt`: why jobs make no progress, if so."""
+    """The remark next to a job's state. `halt`: why jobs make no progress; None if they do."""
     said: tuple[str, ...] = ()
     match status.state:
         case "failed":
             said = (_trouble(status),)
         case "pending":
-            said = (progress_text(status, halt), again(status))
+            said = (progress_text(status, halt), retry_remark(status))
         case "processing":
             said = (progress_text(status, halt), attempt(status))
         case "completed" if status.processing_seconds:
@@ -45,7 +45,7 @@ def remark(status: Status, halt: Standstill | None = None) -> str:
 
 
 def progress_text(status: Status, halt: Standstill | None = None) -> str:
-    """The queue position of a pending job or the progress of a running one, and whether jobs are standing still."""
+    """The queue position of a pending job, or the progress of a running one, and what `halt` says about it."""
     said: tuple[str, ...] = ()
     if status.state == "pending":
         place = status.queue_position
@@ -59,7 +59,7 @@ def progress_text(status: Status, halt: Standstill | None = None) -> str:
     return " · ".join(filter(None, said))
 
 
-def again(status: Status) -> str:
+def retry_remark(status: Status) -> str:
     """When the next attempt of a pending job starts, and how the last attempt failed; empty if there was none."""
     when = f"next attempt at {hour(status.retry_at)}" if status.retry_at else "earlier attempt"
     which = f" ({attempt_of(status.attempts + 1)})" if status.attempts and status.retry_at else ""
@@ -79,7 +79,7 @@ def _trouble(status: Status) -> str:
 
 def percent(share: float) -> str:
     """A share from 0 to 1 as a percentage; only a finished job shows 100 %."""
-    # 0.57 is stored as slightly less.
+    # 0.57 * 100 is slightly less than 57 in floating point.
     return f"{math.floor(share * 100 + 1e-6)} %"
 
 

@@ -1,4 +1,4 @@
-"""Requests to the daemon: writes one, and waits for the answer."""
+"""Sends a request to the daemon, and waits for the answer."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.cli.common import err, fs, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.contract.records import Job
@@ -17,7 +17,7 @@ from daemon.fs import make_folders, write_atomic
 from daemon.jobs import decide
 from daemon.settings import Settings
 
-#: Seconds in which a running daemon should answer; after that the verb says that the request will be done later.
+#: Seconds to wait for a running daemon's answer. After that the verb says that the request will be carried out later.
 _PATIENCE_SECONDS = 20.0
 _NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
@@ -36,14 +36,14 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
     refused = {job_id: why for job_id in jobs if (why := _refusal(queries, verb, job_id, runs=runs))}
     if not as_json:
         for sentence, hint in refused.values():
-            tell_error(sentence, hint)
+            print_error(sentence, hint)
     answer = RequestAnswer()
     asked = [job_id for job_id in jobs if job_id not in refused]
     if asked or batch is not None:
         answer = _request(settings, Request(verb=verb, jobs=tuple(asked), batch=batch), runs=runs)
     if as_json:
-        told = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
-        print_json(answer.model_copy(update={"answers": told + answer.answers}))
+        refusals = tuple(JobAnswer(job_id=job_id, accepted=False, sentence=why[0]) for job_id, why in refused.items())
+        print_json(answer.model_copy(update={"answers": refusals + answer.answers}))
     else:
         for said in (answer.problem, *(one.sentence for one in answer.answers)):
             if said:
@@ -54,7 +54,10 @@ def ask(home: Path | None, verb: Verb, jobs: list[str], *, as_json: bool, batch:
 
 
 def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tuple[str, str | None] | None:
-    """The sentence and the hint if there is no such job or, without a daemon to answer, if the request is impossible for it."""
+    """Why this request is refused for a job, and a hint; None if it may be sent.
+
+    An unknown job is always refused here. Anything else is refused here only if no daemon runs that could answer.
+    """
     job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
         return no_such_job(queries, job_id)
@@ -63,14 +66,14 @@ def _refusal(queries: JobQueries, verb: Verb, job_id: str, *, runs: bool) -> tup
 
 
 def _request(settings: Settings, request: Request, *, runs: bool) -> RequestAnswer:
-    """Write the request and wait for its answer. Without an answer the request stays, to be done later."""
+    """Write the request and wait for its answer. If no answer comes, the request stays there, and the daemon reads it later."""
     folder = settings.paths.requests_bytes
     name = os.path.join(folder, f"{time.time_ns()}-{uuid.uuid4().hex[:8]}".encode())
     try:
         make_folders(fs, folder)
         write_atomic(fs, name + b".json", request.model_dump_json().encode(), durable=True)
     except OSError as error:
-        tell_error(
+        print_error(
             f"the request cannot reach the daemon: {settings.paths.requests} cannot be written ({error.strerror})",
             "Run this as the user that the daemon runs as, and make sure that the disk has free space.",
         )

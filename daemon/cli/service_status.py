@@ -37,9 +37,9 @@ class ServiceStatus(Frozen):
     file: str
     installed: bool
     installed_home: str | None = None
-    managed: bool | None = Field(description="whether the service manager runs it; none if there is no service manager")
+    managed: bool | None = Field(description="whether the service manager runs the daemon; null if there is no service manager")
     home: str
-    alive: bool = Field(description="whether a daemon holds this home and said so within the last minute")
+    alive: bool = Field(description="whether a daemon runs for this home and wrote daemon.json within the last minute")
     health: Health | None
     problem: str | None = Field(None, description="why `health` is out of date although a daemon is running")
     last_job: JobAtAGlance | None = None
@@ -58,7 +58,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
     except Refusal:
         managed = None
     queue = list(queries.history.now().queue)
-    # A job that pauses before its next attempt holds nobody up, so it is only next if no other job waits.
+    # Other jobs overtake a job that pauses before its next attempt, so it is next only if no other job waits.
     waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(queries.history.ended(1)), None)
     return ServiceStatus(
@@ -78,7 +78,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
 
 
 def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
-    """The lines for people: names and values."""
+    """The status for people: the name and the value of each line. A line without a name continues the one above."""
     health, at = found.health, now()
     if not found.installed:
         yield "service", "not installed (multiplane service install)"
@@ -98,7 +98,7 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
         yield "daemon", f"not running; last seen {local(health.alive_at)} ({ago(health.alive_at, at)})" if health else "never ran"
     if found.problem:
         yield "problem", found.problem
-    # The trouble of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
+    # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
     elif health and health.problem and (found.alive or health.state == "refused"):
         yield "problem", health.problem
         if health.hint:
@@ -119,7 +119,7 @@ def installed(its: Manager) -> Installed | None:
     """The content of the installed service file; None if there is none.
 
     Raises:
-        Refusal: there is a file with that name that is not ours.
+        Refusal: Multiplane did not make the file with that name.
     """
     try:
         return its.read(fs.read(os.fsencode(its.path()), _MAX_BYTES))
@@ -130,7 +130,7 @@ def installed(its: Manager) -> Installed | None:
 
 
 def is_managed(its: Manager) -> bool:
-    """Whether the service manager runs it.
+    """Whether the service manager runs the daemon.
 
     Raises:
         Refusal: this system has no such service manager.

@@ -9,7 +9,7 @@ import typer
 from loguru import logger
 
 from daemon import __version__, clock
-from daemon.cli.common import fs, tell_error
+from daemon.cli.common import fs, print_error
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.journal import JournalError
@@ -17,14 +17,15 @@ from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
 
-#: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus in the unit); the second may pass.
+#: EX_NOPERM and EX_IOERR of sysexits.h. Only a person can fix the first (systemd's unit lists it in RestartPreventExitStatus);
+#: the second may pass, so a service manager starts the daemon again.
 EXIT_PERMISSION, EXIT_DISK = 77, 74
 _NO_FOLDER = (errno.ENOTDIR, errno.ELOOP)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def explained(error: OSError | JournalError) -> Refusal:
-    """Why the daemon cannot start, from a disk error."""
+    """The refusal that tells people about a disk error, or about an error of the journal."""
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     if isinstance(error, JournalError):
@@ -43,7 +44,10 @@ def explained(error: OSError | JournalError) -> Refusal:
 
 
 def _is_unmounted(path: object) -> bool:
-    """Whether macOS has not mounted the volume of a path. Nobody may create folders in /Volumes, so this looks like a refusal."""
+    """Whether a path is on a volume that macOS has not mounted.
+
+    The system then reports a missing permission, because nobody may create folders in /Volumes.
+    """
     parts = Path(os.fsdecode(path)).parts if isinstance(path, (bytes, str)) else ()
     return parts[:2] == ("/", "Volumes") and len(parts) > 2 and not os.path.lexists(os.path.join(*parts[:3]))
 
@@ -52,15 +56,21 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
     """Write the reason to daemon.json and the log, print it, and exit.
 
     launchd restarts after every failure, so under launchd a refusal that only a person can fix exits with status 0.
+
+    Args:
+        refusal: the reason.
+        settings: of the home; None if they are what is wrong.
+        home: as given with --home.
+        launchd: whether launchd started this process.
     """
     passing = refusal.exit_status == EXIT_DISK
     if settings:
         # This goes into the log; the message is printed on the terminal below.
-        logger.bind(told=True).critical("{} {}", refusal.message, refusal.hint)
+        logger.bind(printed=True).critical("{} {}", refusal.message, refusal.hint)
     settings = settings or _without_own_settings(home)
     if settings and not passing:
         _show(refusal, settings)
-    tell_error(refusal.message, refusal.hint)
+    print_error(refusal.message, refusal.hint)
     raise typer.Exit(0 if launchd and not passing else refusal.exit_status)
 
 
@@ -78,7 +88,7 @@ def _show(refusal: Refusal, settings: Settings) -> None:
     )
     outbox = Outbox(fs, settings.paths.outbox_bytes)
     try:
-        # If the process refused because of what it found, it holds the lock itself.
+        # With this exit status, another daemon holds the lock.
         if refusal.exit_status != _EXIT_SECOND and outbox.is_healthy():
             outbox.write_health(health)
     except OSError as error:
@@ -90,7 +100,7 @@ _EXIT_SECOND = 75
 
 
 def _without_own_settings(home: Path | None) -> Settings | None:
-    """The home without the person's settings, which are wrong; None if a daemon runs there, or if everything is wrong."""
+    """The default settings of a home whose own settings are wrong; None if a daemon runs there, or if these are wrong as well."""
     kept = {key: value for key, value in os.environ.items() if key == "MULTIPLANE_HOME"}
     try:
         settings = load(home, kept | {"MULTIPLANE_CONFIG": ""})

@@ -1,1 +1,1 @@
-"""What the daemon, the pipeline and outside programs agree on: pydantic models only."""
+"""The formats that the daemon, the pipeline and other programs share: files, messages and records."""

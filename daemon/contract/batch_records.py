@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchUnderWay:
-    """In a snapshot: a batch folder in the inbox from which pictures were taken. `job` is the last of them."""
+    """In a snapshot: a batch folder in the inbox from which pictures were claimed. `job`: the job of the last of these."""
 
     event: Literal["batch_under_way"] = "batch_under_way"
     job: str
@@ -16,7 +16,7 @@ class BatchUnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClosing:
-    """A batch folder has held no pictures for a while: its job.yaml moves to source/ of `job`, and the folder is removed."""
+    """A batch folder has had no pictures for a while. Next, its job.yaml is moved to source/ of `job`, and the folder removed."""
 
     event: Literal["batch_closing"] = "batch_closing"
     job: str
@@ -26,7 +26,7 @@ class BatchClosing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClosed:
-    """The batch is over: its folder is gone, or what is in it now is a new batch."""
+    """The batch has ended: its folder is gone, or what is in the folder now is a new batch. `job`: its last job."""
 
     event: Literal["batch_closed"] = "batch_closed"
     job: str

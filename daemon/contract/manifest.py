@@ -1,4 +1,4 @@
-"""layer_manifest.json: what the layers are and what made them. Without times and ids, so the same job gives the same bytes."""
+"""layer_manifest.json: what the layers are and what made them. It has no times or ids, so the same job gives the same bytes."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ MANIFEST_VERSION = 1
 MANIFEST_NAME = "layer_manifest.json"
 
 if TYPE_CHECKING:
-    # Type checkers do not run the registry.
+    # Type checkers cannot compute the names.
     SourceName = str
 else:
     SourceName = Literal[tuple(source.name for source in DEPTH_SOURCES)]
@@ -27,33 +27,33 @@ class Layer(Frozen):
     file: Path
     depth_range: tuple[Finite, Finite] = Field(description="[far, near] disparity, 0 to 1")
     coverage: Share = Field(description="fraction of the picture's pixels where this layer is visible in the composite")
-    bbox: tuple[Count, Count, Count, Count] | None = Field(description="x, y, width, height of the visible part; none if empty")
+    bbox: tuple[Count, Count, Count, Count] | None = Field(description="x, y, width, height of the visible part; null if empty")
     sha256: Checksum
 
 
 class Split(Frozen):
-    """How the disparity was cut. `thresholds` rise from far to near."""
+    """How the disparity was split into layers. `thresholds` rise from far to near."""
 
     method: Literal["natural", "equal", "quantile", "given"]
     thresholds: tuple[Finite, ...] = Field(max_length=MAX_LAYERS)
 
 
 class Depth(Frozen):
-    """Where the depth came from. `heuristic` means estimated without a model."""
+    """Where the depth came from. The source `heuristic` means that it was estimated without a model."""
 
     source: SourceName
     model: Word | None = None
     revision: Word | None = None
     licence: Word | None = None
-    device: Word | None = Field(None, description="where the model ran: cpu, cuda or mps; none without a model")
+    device: Word | None = Field(None, description="where the model ran: cpu, cuda or mps; null without a model")
     quality: Literal["fast", "best"] | None = Field(
-        None, description="fast (one pass) or best (several passes); none without a model"
+        None, description="fast (one pass) or best (several passes); null without a model"
     )
     prompt: Literal["photo"] | None = Field(
-        None, description="what a model made finer: the depth stored in the photo; none if it saw only the picture"
+        None, description="photo: the model refined the depth stored in the photo; null: it saw only the picture"
     )
-    figures: Count | None = Field(None, description="how many figures an estimate without a model found; none for other sources")
-    polarity: Literal["disparity", "distance"] = Field(description="what the source's larger values meant before conversion")
+    figures: Count | None = Field(None, description="how many figures an estimate without a model found; null for other sources")
+    polarity: Literal["disparity", "distance"] = Field(description="what larger values of the source meant before conversion")
     valid: Share = Field(1.0, description="fraction of the pixels that the source measured")
 
 
@@ -70,12 +70,12 @@ class Painterly(Frozen):
     strength: Share
     seed: int = Field(ge=0, le=2**63 - 1)
     steps: Count | None = None
-    device: Word | None = Field(None, description="where a model painted: cpu, cuda or mps; none without a model")
-    precision: Precision | None = Field(None, description="precision of the model's arithmetic")
+    device: Word | None = Field(None, description="where a model painted: cpu, cuda or mps; null without a model")
+    precision: Precision | None = Field(None, description="precision of the model's arithmetic; null without a model")
 
 
 class Network(Frozen):
-    """A model that had a part in the layers, besides those of depth and painting."""
+    """A model that worked on the layers, for matting or fill."""
 
     model: Word
     revision: Word
@@ -94,7 +94,7 @@ class Recomposition(Frozen):
 
 
 class Manifest(Frozen):
-    """The whole of layer_manifest.json, with the layers from back to front."""
+    """The content of layer_manifest.json. The layers are in order from far to near."""
 
     schema_version: int = MANIFEST_VERSION
     width: Extent
@@ -103,9 +103,9 @@ class Manifest(Frozen):
     split: Split
     depth: Depth
     painterly: Painterly | None = None
-    matting: Network | None = Field(None, description="what softened the borders between layers; none without a model")
+    matting: Network | None = Field(None, description="the model that softened the borders between layers; null if none did")
     fill: Network | None = Field(
-        None, description="what painted large hidden parts of the farthest layer; none without a model, or without such parts"
+        None, description="the model that painted large hidden parts of the farthest layer; null if none did"
     )
     recomposition: Recomposition
     colour_profile: Sentence = Field("sRGB", description="description of the ICC profile in every output, sRGB if there is none")

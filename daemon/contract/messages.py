@@ -1,4 +1,4 @@
-"""The messages between daemon and worker: JSON lines, commands on the worker's stdin, events on its descriptor 3."""
+"""The messages between daemon and worker, as JSON lines: commands to the worker's stdin, events from its descriptor 3."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ MAX_LINE_BYTES = 1 << 20
 #: The most files in a result. A usual result has about thirty.
 MAX_FILES = 1000
 
-#: What a worker has loaded before its job. Each level includes the one before it.
+#: What a worker has loaded before its job. Each of these includes the one before it.
 Warm = Literal["light", "depth", "painting"]
 
 
@@ -26,30 +26,32 @@ class Limits(Frozen):
 
 
 class JobCommand(Frozen):
-    """Do this job. File names are text as `daemon.contract.names` encodes them."""
+    """Tells the worker to do this job. File names are text as `daemon.contract.names` encodes them."""
 
     type: Literal["job"] = "job"
     job_id: str
     attempt: str = Field(description="absolute path of the attempt folder; the worker makes `result/` in it and may use `tmp/`")
     source: str = Field(description="absolute path of the job's source folder")
     image: str = Field(description="name of the picture in the source folder")
-    image_bytes: int = Field(description="its size when it was accepted")
-    image_mtime_ns: int = Field(description="its modification time when it was accepted")
-    depth_picture: str | None = Field(None, description="name of the dropped depth picture in the source folder")
+    image_bytes: int = Field(description="size of the picture when it was accepted")
+    image_mtime_ns: int = Field(description="modification time of the picture when it was accepted")
+    depth_picture: str | None = Field(None, description="name of the dropped depth picture in the source folder; null: none")
     spec: JobSpec
     limits: Limits
     models: str = Field(description="absolute path of the folder with the installed weights")
     model_lists: tuple[str, ...] = Field(
-        (), description="absolute paths of the lists of models, in order; none: the program's own"
+        (), description="absolute paths of the lists of models, in order; empty: the program's own list"
     )
-    style_lists: tuple[str, ...] = Field((), description="the same of the lists of styles")
+    style_lists: tuple[str, ...] = Field(
+        (), description="absolute paths of the lists of styles, in order; empty: the program's own list"
+    )
     device: Literal["auto", "cpu", "mps", "cuda"] = "auto"
     threads: int = Field(ge=1)
-    warm: Warm = Field("light", description="what is loaded before the job begins, if it is not yet")
+    warm: Warm = Field("light", description="what the worker must have loaded before the job begins")
 
 
 class CancelCommand(Frozen):
-    """Stop the job soon."""
+    """Tells the worker to stop the job soon."""
 
     type: Literal["cancel"] = "cancel"
 
@@ -78,11 +80,11 @@ class Started(Frozen):
 
     type: Literal["started"] = "started"
     job_id: JobId
-    at: Seconds | None = Field(None, description="on the monotonic clock, which all processes of a machine share")
+    at: Seconds | None = Field(None, description="when, in monotonic seconds; all processes of a machine share this clock")
 
 
 class ProgressEvent(Frozen):
-    """Progress: the stage, and the fraction of the whole job that is done, 0 to 1."""
+    """How far the job is: its stage, and the fraction of the whole job that is done, 0 to 1."""
 
     type: Literal["progress"] = "progress"
     stage: Word
@@ -90,14 +92,17 @@ class ProgressEvent(Frozen):
 
 
 class Heartbeat(Frozen):
-    """A sign of life, sent every few seconds by a separate thread. `rss` is in bytes."""
+    """A sign of life, sent every few seconds by a separate thread. `rss`: the worker's resident memory in bytes."""
 
     type: Literal["heartbeat"] = "heartbeat"
     rss: Bytes
 
 
 class Result(Frozen):
-    """The job is done and its files are in `<attempt>/result/`. Output paths are relative to the attempt folder."""
+    """The job is done, and its files are in `<attempt>/result/`.
+
+    Paths are relative to the attempt folder. `timings` are in seconds per stage; `peak_rss` is in bytes.
+    """
 
     type: Literal["result"] = "result"
     source: Source
@@ -110,7 +115,7 @@ class Result(Frozen):
 
 
 class Error(Frozen):
-    """The job cannot be done; the worker exits with the exit status of the code."""
+    """The job failed. The worker then exits with the exit status that belongs to the error's code."""
 
     type: Literal["error"] = "error"
     error: ErrorInfo

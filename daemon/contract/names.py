@@ -1,6 +1,6 @@
-r"""File names as text, and back. A name on disk is bytes; JSON and pydantic hold only valid Unicode.
+r"""Converts file names to text, and back. A name on disk is bytes, but JSON and pydantic allow only valid Unicode.
 
-A valid UTF-8 name without a backslash is its own text. A byte that is not valid UTF-8 becomes ``\xNN``, and a backslash is
+A name in valid UTF-8 without a backslash stays as it is. A byte that is not valid UTF-8 becomes ``\xNN``, and a backslash is
 doubled. So every name has exactly one text, and converting back gives the same bytes.
 """
 
@@ -15,7 +15,7 @@ def to_text(name: bytes) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    """The file name for a text from `to_text`."""
+    """The file name that `to_text` turned into this text."""
 
     def unescape(match: re.Match[bytes]) -> bytes:
         return bytes([int(match[1], 16)]) if match[1] else b"\\"

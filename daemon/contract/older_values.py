@@ -1,4 +1,4 @@
-"""Reads values that older versions wrote into records: what is out of today's bounds is left out."""
+"""Reads values that older versions wrote into records. Leaves out what is out of today's bounds."""
 
 from typing import Annotated, Any
 
@@ -8,8 +8,8 @@ from daemon.contract.bounds import MAX_OF_A_WORD, MAX_SECONDS, Timings
 from daemon.contract.status import Source
 
 
-def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - validators take and give what comes
-    """Leave out values of the source that are out of bounds, so that records from before there were bounds can still be read."""
+def _sane_source(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - validators get and return any type
+    """Leave out values of the source that are out of bounds, so that records from before the bounds can still be read."""
     try:
         return read(value)
     except ValidationError as error:
@@ -33,5 +33,5 @@ def _sane_timings(value: Any, read: ValidatorFunctionWrapHandler) -> Any:  # noq
         }
 
 
-KeptSource = Annotated[Source, WrapValidator(_sane_source)]
-KeptTimings = Annotated[Timings, WrapValidator(_sane_timings)]
+LenientSource = Annotated[Source, WrapValidator(_sane_source)]
+LenientTimings = Annotated[Timings, WrapValidator(_sane_timings)]

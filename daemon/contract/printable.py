@@ -1,4 +1,4 @@
-"""Makes text that somebody else wrote (names, keys, sentences of other programs) safe to show to people."""
+"""Makes text from outside (file names, YAML keys, sentences of other programs) safe to show to people."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ def replace_unprintable(text: str, *, instead: Callable[[str], str] = _dot, keep
     """The text without unprintable characters: controls, line ends, marks that hide or reverse text, unpaired surrogates.
 
     Args:
-        text: as it was received.
-        instead: replaces each unprintable character.
-        keep: unprintable characters that stay.
+        text: any text.
+        instead: returns the text that replaces an unprintable character; the default is a middle dot.
+        keep: unprintable characters that are not replaced.
     """
     return "".join(c if c.isprintable() or c in keep else instead(c) for c in text)

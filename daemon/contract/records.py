@@ -1,8 +1,7 @@
-"""The journal's records: every fact about a job that must survive, one line of the journal each.
+"""The journal's records: facts about a job that must survive a crash. Each record is one line of the journal.
 
-`daemon.journal` adds the envelope (`v, seq, group, ts, crc`); `daemon.jobs.fold` says what a record means for a job. File names
-are text as `daemon.contract.names` encodes them. The records are slotted dataclasses, because tens of thousands are in memory
-at once.
+`daemon.journal` adds the envelope (`v, seq, group, ts, crc`); `daemon.jobs.fold` applies a record to its job. File names are text
+as `daemon.contract.names` encodes them. The records are slotted dataclasses, because tens of thousands are in memory at once.
 """
 
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from daemon.contract.batch_records import BatchClosed, BatchClosing, BatchUnderWay
-from daemon.contract.older_values import KeptSource, KeptTimings
+from daemon.contract.older_values import LenientSource, LenientTimings
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JobSpec, Mode
 from daemon.contract.status import ErrorInfo, Output, State
 
 RECORD_VERSION = 1
-#: Seconds: the longest pause that older versions used. Their snapshots do not state the pause.
+#: In seconds: the longest pause before a retry that older versions used. Their snapshots do not state the pause.
 LONGEST_PAUSE = 60.0
 
 
@@ -39,9 +38,14 @@ class ClaimedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What identifies a worker after a restart. Pids are reused, but creation times within one boot are not.
+    """What identifies a worker after a restart of the daemon. The system reuses pids, so the creation time is compared, too.
 
-    `group` is the process group and also the guardian's pid. The times are as `daemon.platform.process.created` gives them.
+    Attributes:
+        pid: of the worker.
+        created: when the worker was created, as `daemon.platform.process.created` returns it.
+        boot_id: identifies the boot of the machine.
+        group: the number of the process group, which is also the guardian's pid.
+        guardian_created: when the guardian was created.
     """
 
     pid: int
@@ -53,16 +57,21 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The commit point: from here on, the pair is a job.
+    """From this record on, the pair is a job.
 
     Attributes:
-        folder: the inbox subfolder it was dropped in; empty for the inbox itself.
-        folder_ino: the inode of that subfolder; 0 if unknown.
-        refusal: the error with which the job fails once it has been claimed.
-        effective: the name under which the effective spec is written into source/.
-        preset: what the preset or batch file said. It is kept if no effective spec could be written, so that a retry can use
-            it.
-        written: the picture was seen to be written before it was taken, so its rest may follow, whatever its date says.
+        requested_id: the id in the sidecar; None if it has none.
+        folder: the folder of the inbox where the pair was; empty for the inbox itself.
+        folder_ino: the inode of that folder; 0 if unknown.
+        files: the files of the pair.
+        spec: what the job should do; None if the spec was refused.
+        mode: the mode that the spec or the sidecar asks for; None if unknown.
+        refusal: the error with which the job fails once it has been claimed; None if there is none.
+        batch: the id of the job's batch; None for a single drop.
+        effective: the name in source/ of the file with the effective spec; None if there is no such file.
+        preset: the fields of the preset or batch file, for a retry. Only kept if no effective spec could be written.
+        warnings: sentences for the job's status.
+        written: whether the daemon saw the picture being written. If so, a missing end may still come, whatever the file's date.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -91,7 +100,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawn:
-    """The files were removed between check and claim, so there is no such job."""
+    """Somebody removed the files after the check and before the claim, so the job no longer exists."""
 
     event: Literal["withdrawn"] = "withdrawn"
     job: str
@@ -99,7 +108,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt begins. `attempt` is the name of its folder in .work/."""
+    """An attempt begins. `attempt`: the name of its folder in .work/. `process`: None until the worker was started."""
 
     event: Literal["started"] = "started"
     job: str
@@ -123,10 +132,10 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returning:
-    """The picture is incomplete and was written a moment ago: from here on, its files go back to their places in the inbox.
+    """The picture is incomplete, and its end may still come. From this record on, its files go back to the inbox.
 
-    The job keeps its id and waits for the rest until `until` (seconds since 1970). Size and time are the picture's current
-    ones.
+    The job keeps its id and waits for the missing end until `until` (seconds since 1970). `size` and `mtime_ns` are the picture's
+    at that time. `error` says what is missing.
     """
 
     event: Literal["returning"] = "returning"
@@ -147,7 +156,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retaken:
-    """The picture of a job that waited in the inbox is accepted again, as it is now. A claim follows, like any other."""
+    """A picture that was returned to the inbox is accepted again for the same job. `value` has its files as they are now.
+
+    The next step is to claim them, as for any other job.
+    """
 
     event: Literal["retaken"] = "retaken"
     job: str
@@ -156,23 +168,23 @@ class Retaken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """The attempt's files are checked and durable; only the rename to result/ is left."""
+    """The attempt's files are checked and durable. The next step is the rename to result/."""
 
     event: Literal["publishing"] = "publishing"
     job: str
     attempt: str
-    source: KeptSource
+    source: LenientSource
     outputs: tuple[Output, ...]
     manifest: str
     warnings: tuple[str, ...] = ()
-    timings: KeptTimings = field(default_factory=dict)
+    timings: LenientTimings = field(default_factory=dict)
     processing_seconds: float
     depth_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
-    """Somebody wants to end this job. `discarded`: they removed its folder from the outbox."""
+    """Somebody cancelled the job. `discarded`: they did so by moving its folder out of the outbox."""
 
     event: Literal["cancel_requested"] = "cancel_requested"
     job: str
@@ -181,20 +193,20 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The job has ended, unless somebody retries it."""
+    """The job has ended. Only a retry continues it."""
 
     event: Literal["ended"] = "ended"
     job: str
     state: State
     error: ErrorInfo | None = None
-    source: KeptSource | None = None
+    source: LenientSource | None = None
     warnings: tuple[str, ...] = ()
     processing_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """Somebody retried a failed or cancelled job. `value` is the job as it is now, with its sidecar read again."""
+    """Somebody retries a failed or cancelled job. `value`: the job from now on, with the spec from its sidecar, read again."""
 
     event: Literal["requeued"] = "requeued"
     job: str
@@ -211,7 +223,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """A late warning about an accepted job: one sentence for its status."""
+    """A warning that is added to a job after it was accepted. `warning`: a sentence for its status."""
 
     event: Literal["noted"] = "noted"
     job: str
@@ -220,7 +232,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A running attempt."""
+    """A running attempt. `folder`: its name in .work/. `publishing`: None until its result is checked and durable."""
 
     folder: str
     process: Process | None = None
@@ -229,16 +241,21 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything known about one job: the sum of its records, and the content of a snapshot.
+    """Everything that is known about one job: what its records add up to. A snapshot contains it as a whole.
 
     Attributes:
         sequence: the `seq` of the accepted record, which gives the order of arrival.
+        refusal: the error with which the job fails once it has been claimed; None if there is none.
+        attempts: how many attempts count so far, with the running one.
+        retry_at: when the next attempt may begin, in seconds since 1970; 0 if there is no pause.
         pause: the whole length of the pause that ends at `retry_at`, in seconds.
-        last_error: the error of the last attempt, while a retry is due.
-        discarded: somebody removed its folder before it had ended.
-        notes: warnings that were added later.
-        place: where the files of a claimed job are.
-        back: why and how they last went back to the inbox.
+        attempt: the running attempt; None if none is running.
+        last_error: the error of the last attempt, while the job is pending again; otherwise None.
+        published: the `publishing` record of the result; None if there is no result.
+        discarded: whether somebody moved its folder out of the outbox before it had ended.
+        notes: warnings that were added after it was accepted.
+        place: where the files of a claimed job are: in source/, on their way back to the inbox, or in the inbox.
+        back: the last record of a return to the inbox; None if there was none.
     """
 
     job_id: str
@@ -267,18 +284,18 @@ class Job:
 
     @property
     def image(self) -> ClaimedFile:
-        """The picture's file."""
+        """The file of the job's picture."""
         return next(file for file in self.accepted.files if file.role == "image")
 
     @property
     def priority(self) -> int:
-        """Higher runs first; a job whose spec was refused has 0."""
+        """The job's priority; higher ones run first. It is 0 if the spec was refused."""
         return self.spec.priority if self.spec else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveJob:
-    """In a snapshot: a job that had not ended when the segment began."""
+    """In a snapshot: a job that had not ended when the segment began, as a whole."""
 
     event: Literal["live"] = "live"
     job: str

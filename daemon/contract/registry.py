@@ -1,7 +1,7 @@
-"""The output formats and depth sources that a YAML file can name: one line each.
+"""The output formats and depth sources that a YAML file can name.
 
-A line holds what the daemon must know, and names the pipeline module that does the work. The daemon never imports that module.
-Everything that lists formats or sources uses this registry: the YAML reader, the JSON Schema, status, manifest and pages.
+Each entry has what the daemon must know, and names the pipeline module that does the work. The daemon never imports that module.
+All code that lists formats or sources uses this registry: the YAML reader, the JSON Schema, status, manifest and pages.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class OutputFormat:
     """A word that `formats` can contain.
 
     Attributes:
-        word: the word in the YAML file, and the kind of its files in status.json. Lower case, with dashes.
+        word: the word in the YAML file, and the kind of the format's files in status.json; in lower case, with dashes.
         module: the module that defines `FORMAT` (`pipeline.export.format.Format`).
-        label: the text of the link to its first file on the page of all jobs.
+        label: the text of the link to the format's first file, on the page of all jobs.
     """
 
     word: str
@@ -30,9 +30,9 @@ class DepthSource:
         word: the word in the YAML file.
         module: the module that defines `SOURCE` (`pipeline.depth.source.Source`). Every worker imports it, so it must import
             large libraries only inside functions.
-        in_manifest: its name in the manifest; if empty, the word itself.
-        learned: whether it uses a model. If so, workers load torch and transformers in advance.
-        estimated: whether it has no depth and only estimates it. If so, the page says so on the picture.
+        in_manifest: the source's name in the manifest; empty: the word itself.
+        learned: whether the source uses a model. If so, workers load torch and transformers in advance.
+        estimated: whether the source only estimates depth, without data or a model. If so, the page says this on the picture.
     """
 
     word: str
@@ -43,14 +43,14 @@ class DepthSource:
 
     @property
     def name(self) -> str:
-        """Its name in the manifest."""
+        """The source's name in the manifest."""
         return self.in_manifest or self.word
 
 
 #: Files and links are listed in this order.
 FORMATS = (OutputFormat("psd", "pipeline.export.psd", label="PSD"),)
 
-#: `auto` uses the first source that has depth for the picture.
+#: `depth: auto` uses the first of these that has depth for the picture.
 DEPTH_SOURCES = (
     DepthSource("file", "pipeline.depth.supplied"),
     DepthSource("photo", "pipeline.depth.photo"),

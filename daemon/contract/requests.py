@@ -9,7 +9,7 @@ from daemon.contract.status import Frozen
 
 Verb = Literal["cancel", "retry", "rm"]
 
-#: As in a sidecar, but with upper case as well: generated ids contain a T between date and time.
+#: Like the ids that a sidecar may set, but upper case is allowed, too: generated ids contain a T between date and time.
 _ANY_JOB_ID = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$"
 AnyJobId = Annotated[str, Field(pattern=_ANY_JOB_ID)]
 
@@ -20,7 +20,7 @@ def is_job_id(text: str) -> bool:
 
 
 class Request(Frozen):
-    """A request to the daemon about these jobs, and about all jobs of this batch (named by its id or by its folder)."""
+    """A request to the daemon about some jobs, and about the jobs of a batch. `batch`: its id or the name of its folder."""
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
@@ -28,7 +28,7 @@ class Request(Frozen):
 
 
 class JobAnswer(Frozen):
-    """The outcome for one job."""
+    """The outcome for one job. `accepted`: whether the daemon does what was requested. `sentence`: says so, or why not."""
 
     job_id: str
     accepted: bool
@@ -36,7 +36,7 @@ class JobAnswer(Frozen):
 
 
 class RequestAnswer(Frozen):
-    """The answer: one outcome for each job, or why there is none."""
+    """The daemon's answer: one outcome for each job, or a `problem` that says why there is none."""
 
     answers: tuple[JobAnswer, ...] = ()
     problem: str | None = None

@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preceding:
-    """What a segment continues: the number of the segment before it, and the last valid record in that segment."""
+    """What a segment continues: the number of the segment before it, and the `seq` of the last valid record in that segment."""
 
     segment: int
     seq: int
@@ -14,14 +14,17 @@ class Preceding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentStart:
-    """The first line of a segment: which program wrote it, and how many jobs its snapshot holds.
+    """The first line of a segment.
 
     Attributes:
-        number: the segment's own number, which shows whether a file is in another segment's place.
-        after: the segment and record it continues; none in the first segment.
+        version: the version of the program that wrote the segment.
+        boot_id: identifies the boot of the machine.
+        live: how many jobs the snapshot contains.
+        number: the segment's own number, which shows whether a file has another segment's name.
+        after: the segment and record that this segment continues; None in the first segment.
         reckoned: the time by the journal's own count, in seconds since 1970 (`daemon.journal.elapsed_time`).
 
-    Segments of older versions have none of these three.
+    In segments of older versions, the last three are None.
     """
 
     event: Literal["segment"] = "segment"

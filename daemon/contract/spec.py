@@ -1,6 +1,6 @@
-"""JobSpec: what a person asked for, complete and checked.
+"""JobSpec: what one job should do, complete and checked.
 
-`daemon.sidecar` reads hostile YAML, and combines the fields from configuration, preset and sidecar.
+`daemon.sidecar` makes it: it reads untrusted YAML, and combines the fields of configuration, preset and sidecar.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -15,7 +15,7 @@ DepthQuality = Literal["fast", "best"]
 Choice = Literal["auto", "model"]
 SplitMethod = Literal["natural", "equal", "quantile"]
 if TYPE_CHECKING:
-    # Type checkers do not run the registry.
+    # Type checkers cannot compute the words.
     DepthChoice = str
     Format = str
 else:
@@ -23,15 +23,15 @@ else:
     Format = Literal[tuple(each.word for each in FORMATS)]
 
 JOB_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-#: Names that fit the pattern but are reserved: the daemon writes its own files under them in the outbox.
+#: Names that match the pattern but are reserved: the daemon's own files in the outbox have these names.
 RESERVED_IDS = ("daemon.json", "index.html")
 MIN_LAYERS, MAX_LAYERS = 2, 12
 
 
 class JobSpec(BaseModel):
-    """What one job should do: every field of the sidecar, each with a value.
+    """What one job should do: a value for every field of the sidecar.
 
-    Thresholds in `split` are disparities (0 far, 1 near): `num_layers` − 1 of them, strictly rising.
+    If `split` is a list of thresholds, they are disparities (0 far, 1 near), strictly rising, one fewer than `num_layers`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -43,7 +43,7 @@ class JobSpec(BaseModel):
     style: Annotated[str, Field(max_length=100)] | None = Field(None, description="painterly: the name of a style")
     strength: float = Field(0.5, ge=0.0, le=1.0, description="painterly: 0 is the photo itself, 1 is the loosest painting")
     seed: int = Field(
-        42, ge=0, le=2**63 - 1, strict=True, description="painterly and fill: model: the same seed gives the same painting"
+        42, ge=0, le=2**63 - 1, strict=True, description="painterly, or with fill: model: the same seed gives the same result"
     )
     depth: DepthChoice = Field("auto", description="where depth comes from; auto uses the best source available")
     depth_kind: DepthKind = Field(
@@ -63,15 +63,15 @@ class JobSpec(BaseModel):
     )
     fill: Choice = Field(
         "auto",
-        description="how what things hide is filled: auto (copies of what is around) or model (large holes are painted; slow)",
+        description="how hidden parts are filled: auto (copies of what is around) or model (large ones are painted; slow)",
     )
     priority: int = Field(0, ge=-10, le=10, strict=True, description="higher runs first")
     timeout_seconds: float = Field(600, gt=0, description="how many seconds the job may take, up to the configured limit")
     id: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = Field(
-        None, description="the name of the job's folder in the outbox; not in presets and batches"
+        None, description="the name of the job's folder in the outbox; not allowed in presets and batches"
     )
     images: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] | None = Field(
-        None, description="only in batches: names or globs of the pictures to take"
+        None, description="only in batches: names or globs of the pictures of the batch"
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""status.json: what a person or a workflow reads about one job. New versions only add fields."""
+"""status.json: what people and programs read about one job. New versions only add fields."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ STATUS_VERSION = 1
 #: The kinds of files in a result, in the order in which they are listed.
 KINDS = ("layer", "depth", "composite", *(each.word for each in FORMATS), "preview", "contact_sheet", "manifest")
 if TYPE_CHECKING:
-    # Type checkers do not run the registry.
+    # Type checkers cannot compute the kinds.
     Kind = str
 else:
     Kind = Literal[KINDS]
@@ -23,22 +23,25 @@ ENDED: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 
 
 class Frozen(BaseModel):
-    """A base for immutable values that refuse unknown fields."""
+    """The base class of immutable models that refuse unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ErrorInfo(Frozen):
-    """Why a job did not complete: `code` for programs, the rest for people."""
+    """Why a job did not complete. `code` is for programs; everything else is for people."""
 
     code: Code
     message: Sentence = Field(description="one plain sentence: what is wrong, and where")
     hint: Sentence = Field(description="what to do about it")
-    detail: Passage | None = Field(None, description="for the technician: the tail of a traceback or of the worker's output")
+    detail: Passage | None = Field(None, description="for developers: the end of a traceback or of the worker's output")
 
 
 class Source(Frozen):
-    """The picture as it was dropped. Width and height, in pixels, are of the upright picture; unknown until it has been read."""
+    """The picture as it was dropped.
+
+    `width` and `height` are those of the upright picture, in pixels; null until the picture has been read.
+    """
 
     image: Name
     bytes: Bytes
@@ -48,7 +51,7 @@ class Source(Frozen):
 
 
 class Progress(Frozen):
-    """How far a running job is. `fraction` is 0 to 1 over the whole job."""
+    """How far a running job is. `fraction`: how much of the whole job is done, 0 to 1."""
 
     stage: Word
     fraction: Share
@@ -65,15 +68,15 @@ class Output(Frozen):
 
 
 class Status(Frozen):
-    """The whole of status.json. Times are UTC, RFC 3339."""
+    """The content of status.json. Times are UTC, RFC 3339."""
 
     schema_version: int = STATUS_VERSION
     job_id: str
     requested_id: str | None = None
     state: State
-    mode: Mode | None = Field(None, description="none if the sidecar could not be read")
+    mode: Mode | None = Field(None, description="null if the sidecar could not be read")
     batch: str | None = None
-    spec: JobSpec | None = Field(None, description="the effective spec; none if it was refused")
+    spec: JobSpec | None = Field(None, description="the effective spec; null if it was refused")
     source: Source | None = None
     created_at: str
     started_at: str | None = None
@@ -81,10 +84,10 @@ class Status(Frozen):
     processing_seconds: float | None = None
     timings: dict[str, float] = Field(default_factory=dict, description="seconds per stage")
     attempts: int = 0
-    retry_at: str | None = Field(None, description="when the next attempt may start, while it pauses after a failed one")
-    queue_position: int | None = Field(None, description="1 is next; none while it pauses before a retry")
+    retry_at: str | None = Field(None, description="when the next attempt may start, while the job pauses after a failed one")
+    queue_position: int | None = Field(None, description="1 is next; null while the job pauses before a retry")
     progress: Progress | None = None
-    error: ErrorInfo | None = Field(None, description="why it did not complete; while it is pending, why the last attempt failed")
+    error: ErrorInfo | None = Field(None, description="why the job did not complete; while pending, why the last attempt failed")
     warnings: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     manifest: str | None = Field(None, description="path of the layer manifest, relative to the job's folder")

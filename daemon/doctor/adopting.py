@@ -1,10 +1,9 @@
 """Adds a job that the journal does not list, from its folder. Anybody who can write in the outbox may have made that folder.
 
-Accepted from status.json: the spec, the times and the sentences, all within bounds. Not accepted: that a picture is there, that
-a result is complete, that the job is still running. The picture must be a regular file in source/, and a result must match its
-checksums and its manifest. No link is followed, and no worker is started. A job that had not ended is added as failed, and
-people can retry it. So a forged folder gains only a line in `multiplane jobs`, and a `retry` of it can do no more than a
-picture dropped into the inbox.
+The spec, the times and the sentences come from status.json, and must be within bounds. Nothing else in it is believed: the
+picture must be a regular file in source/, and a result must match its checksums and its manifest. No link is followed, and no
+worker is started. A job that had not ended is added as failed, and people can retry it. So a forged folder gains only a line in
+`multiplane jobs`, and a `retry` of it can do no more than a picture dropped into the inbox.
 """
 
 import os
@@ -23,7 +22,7 @@ from daemon.fs import FileSystem
 from daemon.intake.names import classify
 from daemon.outbox import Outbox, check_result
 
-#: The most characters of a sentence that somebody may have made up.
+#: How many characters of a sentence in status.json are kept: somebody may have made it up.
 _MAX_TEXT = 500
 #: Longer than any job may take, in seconds.
 _MAX_SECONDS = 1e6
@@ -38,19 +37,19 @@ class UnfitError(Exception):
 def adopt(
     fs: FileSystem, outbox: Outbox, name: str, *, sequence: int, max_bytes: int, max_seconds: float
 ) -> tuple[AnyRecord, ...]:
-    """The records of the job in a folder of the outbox. Written as one group, they are the whole job, already ended.
+    """The records that add the job of an outbox folder to the journal, already ended. They must be written as one group.
 
     Args:
         fs: the disk.
         outbox: of the home.
-        name: of the folder, which is the job's id.
-        sequence: its place in the order of arrival.
-        max_bytes: the largest allowed result.
+        name: the name of the folder, which is the job's id.
+        sequence: the job's place in the order of arrival.
+        max_bytes: the size of the largest allowed result.
         max_seconds: the longest allowed time limit.
 
     Raises:
-        UnfitError: it is not a job's folder, or is incomplete.
-        OSError: it cannot be read.
+        UnfitError: the folder is not a job's, or is incomplete.
+        OSError: the folder cannot be read.
     """
     status = read_status(fs, outbox.root, name)
     if status is None:
@@ -73,8 +72,7 @@ def adopt(
         created_at=_moment(status.created_at),
         spec=status.spec,
         mode=status.mode,
-        # Recovery would end a job that crashed before its end was recorded in the same way: with this error, or with its
-        # result.
+        # From this state, recovery would bring the job to the same end as the record below: this error, or its result.
         refusal=None if publishing else error,
         claimed=True,
         state="processing" if publishing else "pending",
@@ -93,7 +91,7 @@ def adopt(
 
 
 def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
-    """The claim, with the files that are in source/ now."""
+    """The `accepted` record, with the files that are in source/ now."""
     if status.source is None:
         raise UnfitError("its status.json names no picture")
     folder, image = outbox.job(status.job_id, b"source"), to_bytes(status.source.image)
@@ -113,7 +111,7 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
 
 
 def _files(fs: FileSystem, folder: bytes, role: Role, names: Sequence[bytes]) -> list[ClaimedFile]:
-    """The first of these names that is a regular file, as it is now."""
+    """The first of these names that is a regular file, in a list; an empty list if none is."""
     for name in names:
         try:
             found = fs.lstat(os.path.join(folder, name))
@@ -163,7 +161,7 @@ def _source(source: Source) -> Source:
 
 
 def _error(status: Status) -> ErrorInfo:
-    """Why the job failed or was cancelled. If it had not ended, the reason is unknown."""
+    """Why the job failed or was cancelled. For any other job: that the journal lost it."""
     if status.error is not None and status.state in ENDED and status.error.code in BY_CODE:
         error = status.error
         return ErrorInfo(code=error.code, message=error.message[:_MAX_TEXT], hint=error.hint[:_MAX_TEXT])

@@ -1,4 +1,4 @@
-"""Examines the machine. If a question cannot be answered, the reason is recorded: the doctor is looking for trouble."""
+"""Gathers the facts about a home and the machine. Errors become facts, too: finding them is what the doctor is for."""
 
 import concurrent.futures
 import json
@@ -47,11 +47,11 @@ _PROGRAM_SECONDS = 600.0
 
 
 def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
-    """Examine a home and this machine.
+    """Examine a home and this machine, and judge what was found.
 
     Args:
-        settings: loads the settings; a Refusal becomes a finding.
-        fs: the disk. In each folder a file is made and removed.
+        settings: loads the settings. If it raises a Refusal, that is the only finding.
+        fs: the disk. In each folder of the home, a file is made and removed.
     """
     try:
         loaded = settings()
@@ -65,7 +65,7 @@ def examine(settings: Callable[[], Settings], fs: FileSystem) -> Report:
 
 
 def gather(settings: Settings, fs: FileSystem) -> Facts:
-    """The facts about a home and this machine."""
+    """The facts about a home and this machine. Disk errors are recorded in them, not raised."""
     paths = settings.paths
     models = ("--folder", str(paths.models), *(f"--catalogue={path}" for path in paths.model_lists), "--json")
     with concurrent.futures.ThreadPoolExecutor() as programs:
@@ -135,7 +135,10 @@ def _guarded(path: Path) -> str | None:
 
 
 def _touch(fs: FileSystem, folder: bytes) -> float:
-    """Make a file and remove it; returns its modification time. Dotfiles are ignored in every folder."""
+    """Make a file and remove it. Returns its modification time, in seconds since 1970.
+
+    Its name begins with a dot, so the daemon ignores it in every folder.
+    """
     path = _new_name(folder)
     fs.close(fs.create(path))
     try:
@@ -165,7 +168,7 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
     try:
         holds = is_running(fs, settings.paths.lock_bytes)
     except OSError:
-        holds = False  # another check reports what is wrong with the folder
+        holds = False  # the check of the folders reports what is wrong
     try:
         data = fs.read(os.path.join(settings.paths.outbox_bytes, b"daemon.json"), _MAX_BYTES)
         health = Health.model_validate_json(data)
@@ -175,22 +178,25 @@ def _daemon(fs: FileSystem, settings: Settings) -> DaemonFacts:
 
 
 def journal_facts(fs: FileSystem, folder: bytes, outbox: bytes | None = None) -> JournalFacts:
-    """The state of the journal in a folder; reads every segment. With `outbox`, also finds job folders that it does not list."""
+    """The state of the journal in a folder. Reads every segment.
+
+    With `outbox`, it also finds the job folders in there that the journal does not list.
+    """
     survey = Survey(fs, folder)
     try:
-        # What is written later is read earlier, because a daemon may be at work.
+        # List the folders before reading the journal: a running daemon records a job first, and then makes its folder.
         folders = job_folders(fs, outbox) if outbox is not None else []
         survey.look()
         aside = sorted(entry.name for entry in fs.scan(folder) if entry.name.startswith(b"torn-")) if survey.numbers else []
     except OSError as error:
         return JournalFacts(trouble=_trouble_of(error))
-    # Without a segment, no folder is known.
-    strangers, forgotten = survey.sort(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
+    # Without any segment, the journal lists no folder.
+    unlisted, forgotten = survey.find_unlisted(outbox, folders) if outbox is not None and survey.numbers else (folders, 0)
     return JournalFacts(
         segments=tuple(survey.segments),
         aside=tuple(os.fsdecode(name) for name in aside),
         faults=tuple(survey.faults()),
-        strangers=tuple(strangers),
+        unlisted=tuple(unlisted),
         forgotten=forgotten,
     )
 
@@ -201,7 +207,7 @@ def _clock(fs: FileSystem, folder: bytes, *, writable: bool) -> ClockFacts:
         try:
             stamp = _touch(fs, folder)
         except OSError:
-            stamp = None  # it was writable a moment ago; the next run will show more
+            stamp = None  # the folder was writable a moment ago; the next run of the doctor will show more
     return ClockFacts(wall=wall, stamp=stamp, program=os.stat(PROGRAM / "daemon" / "__init__.py").st_mtime)
 
 
@@ -218,7 +224,7 @@ def _service(fs: FileSystem, its: Manager) -> ServiceFacts:
 
 
 def _pipeline(*arguments: str) -> Answer:
-    """Run a program of the pipeline that answers in JSON."""
+    """Run a program of the pipeline, without a network. Returns its answer in JSON, or why there is none."""
     command = [sys.executable, "-P", "-m", "pipeline", *arguments]
     try:
         done = subprocess.run(

@@ -13,7 +13,7 @@ from daemon.journal.segment import NEWER_HINT
 from daemon.outbox import SILENT_SECONDS
 from daemon.platform.files import permission_hint
 
-#: Free bytes below which no more pictures can be dropped, or the journal runs out of space. The settings name the outbox's.
+#: Free bytes needed to drop pictures, and for the journal. The settings say how many the outbox needs.
 _LEAST_FREE = {"inbox": 16 << 20, "state folder": RESERVE_BYTES}
 #: Seconds. FAT and some servers store times in steps of 2 s, so smaller differences mean nothing.
 _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
@@ -28,7 +28,7 @@ _GAP = (
     "Put it back from a backup. Work continues without it: only part of the history is missing. To do without it, stop the "
     "daemon, then: multiplane doctor --repair"
 )
-_STRANGERS = (
+_UNLISTED = (
     "If they are yours, stop the daemon and add them: multiplane doctor --repair. This only lists them; nothing "
     "runs unless you retry it. If they are not yours, remove them."
 )
@@ -36,7 +36,7 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
-    """All findings, by area."""
+    """All findings, grouped by area."""
     return (
         *_settings(facts),
         Finding(area="program", grade="ok", sentence=f"Python {facts.python}."),
@@ -181,7 +181,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
         return
     yield from _order(journal)
     if not journal.segments:
-        if journal.faults or journal.strangers:
+        if journal.faults or journal.unlisted:
             return
         yield Finding(area="journal", grade="ok", sentence="The journal is empty: nothing was ever dropped here.")
         return
@@ -194,7 +194,7 @@ def _journal(facts: Facts) -> Iterator[Finding]:
                 area="journal",
                 grade="problem",
                 sentence=f"{_capital(segment.damage)}.",
-                hint=_way_on(segment.path, is_last=segment is last),
+                hint=_damage_hint(segment.path, is_last=segment is last),
             )
         elif segment.torn_line and not (segment is last and facts.daemon.holds):
             # While the daemon runs, it may just be writing the end of the last segment.
@@ -214,23 +214,23 @@ def _journal(facts: Facts) -> Iterator[Finding]:
 
 
 def _order(journal: JournalFacts) -> Iterator[Finding]:
-    """Findings about segments that are missing or in the wrong place, and about job folders that none of them lists."""
+    """Findings about segments that are missing or in the wrong place, and about job folders that the journal does not list."""
     for fault in journal.faults:
         hint = _BROKEN if fault.kind == "break" else _GAP
         yield Finding(area="journal", grade="problem", sentence=f"The journal is incomplete: {fault.text}.", hint=hint)
-    if journal.strangers:
-        count = len(journal.strangers)
-        some = ", ".join(journal.strangers[:3]) + (" …" if count > _SOME else "")
+    if journal.unlisted:
+        count = len(journal.unlisted)
+        some = ", ".join(journal.unlisted[:3]) + (" …" if count > _SOME else "")
         are = "folders in the outbox are" if count > 1 else "folder in the outbox is"
         sentence = f"{count:,} job {are} unknown to the journal: {some}."
-        yield Finding(area="journal", grade="problem", sentence=sentence, hint=_STRANGERS)
+        yield Finding(area="journal", grade="problem", sentence=sentence, hint=_UNLISTED)
     if journal.forgotten:
         are = "folders are" if journal.forgotten > 1 else "folder is"
         sentence = f"{journal.forgotten:,} job {are} older than the history that is kept (history.keep_days)."
         yield Finding(area="journal", grade="note", sentence=sentence, hint="You need not do anything: keep them or remove them.")
 
 
-def _way_on(path: str, *, is_last: bool) -> str:
+def _damage_hint(path: str, *, is_last: bool) -> str:
     """What to do about a damaged segment."""
     aside = f"{os.path.dirname(path)}/damaged-{os.path.basename(path)}"
     if not is_last:

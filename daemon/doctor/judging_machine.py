@@ -8,7 +8,7 @@ from daemon.settings.layout import set_up_again
 
 
 def weights(facts: Facts) -> Iterator[Finding]:
-    """The installed models."""
+    """Yield the findings about the models and their weights."""
     if facts.models.failure or not isinstance(facts.models.value, list):
         sentence = f"The models cannot be listed: {facts.models.failure or 'no list was given'}."
         yield Finding(area="weights", grade="problem", sentence=sentence, hint="Run it to see more: multiplane models list")
@@ -43,7 +43,7 @@ def weights(facts: Facts) -> Iterator[Finding]:
 
 
 def device(facts: Facts) -> Iterator[Finding]:
-    """The device on which models run."""
+    """Yield the findings about the device on which models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
@@ -72,7 +72,7 @@ def device(facts: Facts) -> Iterator[Finding]:
 
 
 def sandbox(facts: Facts) -> Iterator[Finding]:
-    """The sandbox around the workers."""
+    """Yield the findings about the sandbox around the workers."""
     if facts.settings.get("sandbox") == "off":
         sentence = "The sandbox is off: a picture made to attack a decoder could do whatever the daemon may."
         yield Finding(

@@ -33,7 +33,7 @@ class Finding(Frozen):
     area: Area
     grade: Grade
     sentence: str
-    hint: str | None = Field(None, description="what to do; with every problem")
+    hint: str | None = Field(None, description="what to do; every problem has a hint")
 
 
 class Report(Frozen):
@@ -41,8 +41,8 @@ class Report(Frozen):
 
     schema_version: int = 1
     version: str
-    home: str | None = Field(description="none if the settings are wrong")
-    healthy: bool = Field(description="whether there is no problem")
+    home: str | None = Field(description="the home folder; null if the settings are wrong")
+    healthy: bool = Field(description="whether no finding is a problem")
     findings: tuple[Finding, ...]
 
 
@@ -63,11 +63,11 @@ class Folder:
         path: of the folder.
         there: whether it exists and is a folder.
         marked: whether its marker file is there; None if it needs none.
-        trouble: the error when reading it.
-        writing: the error when making and removing a file in it.
+        trouble: the error when reading it; None if there was none.
+        writing: the error when making and removing a file in it; None if there was none.
         free: free bytes; None if unknown.
-        network: the type of the network file system that it is on.
-        guarded: the protected macOS folder that it is in.
+        network: the type of the network file system that it is on; None if it is on a local disk.
+        guarded: the protected macOS folder that it is in; None if it is in none.
     """
 
     name: Literal["inbox", "outbox", "state folder"]
@@ -83,9 +83,15 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One file of the journal: the number of records, the line from which it is torn, and its damage.
+    """One file of the journal.
 
-    `newer`: a newer program wrote it, and it is not damaged. `unreadable`: the disk could not read it, so its state is unknown.
+    Attributes:
+        path: of the file.
+        records: how many records it has.
+        torn_line: the line where its torn tail begins; None if it has none.
+        damage: a sentence that says why it cannot be used; None if it can.
+        newer: `damage` says that a newer version wrote it; the file itself is whole.
+        unreadable: `damage` says that the disk could not read it; nobody knows whether the file is whole.
     """
 
     path: str
@@ -98,22 +104,28 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalFacts:
-    """All segments, oldest first, the torn tails that were set aside, and the faults in the order of the segments.
+    """The state of the journal.
 
-    `strangers`: job folders that the journal does not list. `forgotten`: folders of jobs older than the rest of the journal.
+    Attributes:
+        segments: all segments, oldest first.
+        aside: the names of the files to which torn tails were copied.
+        faults: segments that are missing or in the wrong place.
+        unlisted: job folders that the journal does not list, without those in `forgotten`.
+        forgotten: the number of job folders older than the oldest segment.
+        trouble: the error when reading the journal's folder; None if there was none.
     """
 
     segments: tuple[Segment, ...] = ()
     aside: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
-    strangers: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
     forgotten: int = 0
     trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
-    """Whether the lock is held, the content of daemon.json, and its age in seconds."""
+    """Whether a daemon holds the lock, the content of daemon.json (None if it cannot be read), and its age in seconds."""
 
     holds: bool
     health: Health | None = None
@@ -122,7 +134,13 @@ class DaemonFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
-    """Seconds since 1970: the machine's clock, the timestamp of a file made at that moment, and the program's own date."""
+    """Times in seconds since 1970.
+
+    Attributes:
+        wall: the machine's clock.
+        stamp: the modification time that a file made at that moment got in the inbox; None if none could be made.
+        program: the modification time of the program's own files.
+    """
 
     wall: float
     stamp: float | None
@@ -139,7 +157,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
-    """The installed service. `error`: why the file cannot be read."""
+    """The service's file, and the home and the Python in it. `home` and `python` are None if no service is installed.
+
+    `error`: why the file cannot be read; None if it can.
+    """
 
     file: str
     home: str | None = None
@@ -150,7 +171,23 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything that is known about the machine."""
+    """Everything that is known about a home and the machine.
+
+    Attributes:
+        home: the home folder.
+        python: the version and path of Python, and the system.
+        folders: the inbox, the outbox and the state folder.
+        moving: the error when renaming a file from the inbox into the outbox; None if that works or was not tried.
+        journal: the state of the journal.
+        daemon: the running daemon and its last report.
+        clock: the machine's clock and the disk's.
+        service: the installed service.
+        models: the answer of `models list --json`.
+        verified: the answer of `models verify --json`.
+        devices: which devices can run models.
+        not_prevented: what the sandbox cannot keep workers from on this system, as ends of a sentence.
+        settings: the settings that the checks need, by name.
+    """
 
     home: str
     python: str

@@ -1,6 +1,6 @@
-"""`doctor --repair`: puts the journal in order, and adds every job whose folder exists. Only while no daemon runs.
+"""`doctor --repair`: puts the journal in order, and adds the job folders that it does not list. Only while no daemon runs.
 
-Nothing is deleted: a file in the wrong place is renamed, a damaged one is set aside, a lost one gets a marker.
+Nothing is deleted. A segment with the wrong name is renamed, a damaged one is set aside, and a lost one gets a marker file.
 """
 
 import os
@@ -31,7 +31,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
 
     Raises:
         Refusal: a daemon is running, the home was never used, or a newer version wrote the journal.
-        OSError: a disk error; what was done stays, and the repair can be repeated.
+        OSError: the disk failed. The steps done so far remain, and the repair can be repeated.
     """
     paths = settings.paths
     try:
@@ -39,8 +39,8 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     except FileNotFoundError:
         raise Refusal("there is nothing to repair: no daemon has run here yet", hint="Start it: multiplane run") from None
     try:
-        yield from _order(fs, paths.journal_bytes)
-        yield from _strangers(settings, fs)
+        yield from _put_in_order(fs, paths.journal_bytes)
+        yield from _add_unlisted(settings, fs)
     finally:
         lock.release()
 
@@ -56,9 +56,9 @@ def _survey(fs: FileSystem, folder: bytes) -> Survey:
     return survey
 
 
-def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
+def _put_in_order(fs: FileSystem, folder: bytes) -> Iterator[str]:
     make_folders(fs, folder)  # somebody may have removed it
-    _go_on(fs, folder)
+    _complete_renames(fs, folder)
     survey = _survey(fs, folder)
     for number, segment in zip(survey.numbers, survey.segments, strict=True):
         if segment.damage:
@@ -77,11 +77,14 @@ def _order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 
 
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
-    """Rename segments that have another one's name. If two files are the same segment, the longer one counts."""
+    """Rename each segment that has the name of another one.
+
+    If several files are the same segment, the one with the right name remains, or else the longest one. The others are set aside.
+    """
     right = _right_numbers(links)
     wrong = [link for link in links if right[link.number] != link.number]
     for link in wrong:
-        fs.rename(segment_path(folder, link.number), _waiting(folder, link))
+        fs.rename(segment_path(folder, link.number), _moving_path(folder, link))
     staying = {link.number: link for link in links if right[link.number] == link.number}
     for link in sorted(wrong, key=lambda link: -link.last):
         number = right[link.number]
@@ -91,11 +94,11 @@ def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[
         else:
             staying[number] = link
             target, what = segment_path(folder, number), f"is {number:08}.jsonl, and was renamed accordingly"
-        fs.rename(_waiting(folder, link), target)
+        fs.rename(_moving_path(folder, link), target)
         yield f"{link.number:08}.jsonl {what}."
 
 
-def _go_on(fs: FileSystem, folder: bytes) -> None:
+def _complete_renames(fs: FileSystem, folder: bytes) -> None:
     """Complete the renames of an interrupted repair."""
     for entry in fs.scan(folder):
         if entry.name.startswith(_MOVING):
@@ -106,7 +109,10 @@ def _go_on(fs: FileSystem, folder: bytes) -> None:
 
 
 def _right_numbers(links: list[Link]) -> dict[int, int]:
-    """Which segment each file is, by the number in its name. Older versions show it only by the numbers of their records."""
+    """The number that each segment should have in its name, by the number that it has there.
+
+    Segments that older versions wrote do not state their number. They are put in the order of their records.
+    """
     right = {link.number: link.start.number for link in links if link.start.number is not None}
     old = [link for link in links if link.start.number is None]
     right |= {
@@ -118,12 +124,12 @@ def _right_numbers(links: list[Link]) -> dict[int, int]:
     return right
 
 
-def _waiting(folder: bytes, link: Link) -> bytes:
+def _moving_path(folder: bytes, link: Link) -> bytes:
     return os.path.join(folder, _MOVING + b"%08d" % link.number)
 
 
 def _free(fs: FileSystem, path: bytes) -> bytes:
-    """This name, or a similar one that is free."""
+    """This path, or if it exists, the same path with the first number at its end that is free."""
     free, count = path, 1
     while True:
         try:
@@ -133,7 +139,7 @@ def _free(fs: FileSystem, path: bytes) -> bytes:
         free, count = path + b".%d" % count, count + 1
 
 
-def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
+def _add_unlisted(settings: Settings, fs: FileSystem) -> Iterator[str]:
     paths, outbox = settings.paths, Outbox(fs, settings.paths.outbox_bytes)
     if not outbox.is_healthy():
         raise Refusal(
@@ -142,8 +148,8 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
     folders, survey = job_folders(fs, paths.outbox_bytes), _survey(fs, paths.journal_bytes)
     if not survey.numbers and not survey.known:
         raise Refusal("the journal was never begun", hint="Start the daemon once (multiplane run), stop it, then repair again.")
-    strange, _forgotten = survey.sort(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
-    if not strange:
+    unlisted, _forgotten = survey.find_unlisted(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
+    if not unlisted:
         return
     journal = Journal(fs, paths.journal_bytes, clock=clock.now, version=__version__, boot_id=boot_id())
     recovered, jobs = journal.recover(), Jobs()
@@ -151,7 +157,7 @@ def _strangers(settings: Settings, fs: FileSystem) -> Iterator[str]:
         jobs.apply(entry)
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
     records: list[AnyRecord] = []
-    for place, name in enumerate(strange):
+    for place, name in enumerate(unlisted):
         try:
             records += adopt(
                 fs,

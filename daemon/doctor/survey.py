@@ -1,4 +1,4 @@
-"""Reads the whole journal: every segment, their order, and the job folders that none of them lists."""
+"""Reads the whole journal: checks every segment and their order, and finds the job folders that none of them lists."""
 
 import os
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ class Survey:
     """The state of a journal. Never changes anything.
 
     Attributes:
-        numbers: of the segments, oldest first.
-        segments: the state of each.
-        links: those that can be read, for checking their order.
-        jobs: the ids that appear in any of them.
-        known: the segments already known to be damaged or lost.
+        numbers: the numbers of the segments, oldest first.
+        segments: the state of each segment, in the same order.
+        links: the number, the first line and the record numbers of each readable segment, which show the order.
+        jobs: the ids of the jobs that appear in any readable segment.
+        known: the numbers of the segments that are already marked as damaged or lost.
     """
 
     def __init__(self, fs: FileSystem, folder: bytes) -> None:
@@ -42,10 +42,10 @@ class Survey:
         self.known: set[int] = set()
 
     def look(self) -> None:
-        """Read all of it.
+        """Read the whole journal, and set the attributes.
 
         Raises:
-            OSError: the folder cannot be read.
+            OSError: the journal's folder cannot be read.
         """
         self._head = read_head(self._fs, self._folder)
         self.numbers = segment_numbers(self._fs, self._folder)
@@ -68,13 +68,13 @@ class Survey:
         return Segment(path=name, records=len(segment.marks), torn_line=segment.torn.line if segment.torn else None)
 
     def faults(self) -> Iterator[Fault]:
-        """The faults in the order of the readable segments."""
+        """Yield what is wrong with the order of the readable segments: misplaced and missing ones."""
         for link in self.links:
             if fault := misplaced(link):
                 yield fault
         readable = {link.number: link for link in self.links}
         for number, following in zip(self.numbers, self.numbers[1:], strict=False):
-            # Next to a damaged segment, nothing can be said.
+            # Whether a segment follows a damaged one cannot be checked.
             if (
                 number in readable
                 and following in readable
@@ -85,16 +85,20 @@ class Survey:
         if (last or not self.numbers) and (fault := behind(last, self._head, self.known)):
             yield fault
 
-    def sort(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
-        """Of the job folders: those that the journal does not list, and the number that belong to jobs it has long forgotten."""
-        strange = [name for name in folders if name not in self.jobs]
+    def find_unlisted(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:
+        """Find the job folders that the journal does not list.
+
+        Returns:
+            The names of those that are not older than the journal's oldest segment, and the number of those that are.
+        """
+        unlisted = [name for name in folders if name not in self.jobs]
         # As long as the first segment exists, nothing has been forgotten.
         forgets = self.numbers[0] > 1 and self._began is not None
-        old = {name for name in strange if forgets and self._is_older(outbox, name)}
-        return [name for name in strange if name not in old], len(old)
+        old = {name for name in unlisted if forgets and self._is_older(outbox, name)}
+        return [name for name in unlisted if name not in old], len(old)
 
     def _is_older(self, outbox: bytes, name: str) -> bool:
-        """Whether a job ended before the oldest segment began, by its own status. Only a sentence depends on this."""
+        """Whether a job ended before the oldest segment began, by its own status.json; False if that does not say."""
         status = read_status(self._fs, outbox, name)
         if status is None or status.completed_at is None or self._began is None:
             return False
@@ -105,7 +109,7 @@ class Survey:
 
 
 def job_folders(fs: FileSystem, outbox: bytes) -> list[str]:
-    """The folders in the outbox that have a job's name and contain a status.json or a source. Links do not count."""
+    """The names of the outbox's folders that are a job id and contain a status.json or a source/, sorted. Links do not count."""
     try:
         names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
     except FileNotFoundError:

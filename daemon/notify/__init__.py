@@ -1,1 +1,1 @@
-"""Informs the person at the machine: notifications, and colours in Finder."""
+"""Shows the person at the machine how jobs end: by notifications, and by the colours of folders in Finder."""

@@ -1,9 +1,9 @@
 """Decides which notifications to show: one for each batch that ended, one for what failed. Shows nothing itself.
 
-A batch has ended when all its jobs have ended and its folder is gone from the inbox. If the folder stays, it has ended when
-nothing changed for a minute, because somebody may still be adding pictures. All single drops count as one batch, which ends
-when all of them have ended. A hundred failures in a minute must not be a hundred notifications, so failures within a few
-seconds of each other share one. For a batch that was running at a restart, the journal supplies the numbers; if it cannot, the
+A batch has ended when all its jobs have ended and its folder is gone from the inbox. If the folder stays, somebody may still be
+adding pictures, so the batch has ended only when no job of it has ended for a minute. All single drops count as one batch, which
+ends when all of them have ended. Failures within a few seconds share one notification, because a hundred failures must not show a
+hundred notifications. For a batch that was running at a restart, the journal supplies the numbers; if it cannot be read, the
 notification has none.
 """
 
@@ -15,11 +15,11 @@ from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.settings.model import Notifications
 
-#: A batch whose folder stays (because of somebody's other file, say) is over when none of its jobs has ended for this long.
+#: A batch whose folder stays (for instance because of another file in it) has ended when none of its jobs ended for this long.
 _BATCH_QUIET_SECONDS = 60.0
-#: The longest time from the end of one single drop to the acceptance of the next that still counts as the same group.
+#: A single drop belongs to the same group as the one before if it is accepted within this time after that one ended.
 _SINGLES_QUIET_SECONDS = 2.0
-#: Failures that follow each other faster share one notification.
+#: Seconds between two notifications of failures. Failures within this time share one.
 _FAILURES_SPACING_SECONDS = 5.0
 #: The number of names in a notification, and the length of its text: as much as macOS shows.
 _MAX_NAMES, _MAX_CHARACTERS = 3, 240
@@ -36,7 +36,10 @@ class Notice:
 
 @dataclass(slots=True)
 class _Group:
-    """The jobs of one batch, or all single drops. `whole`: this process knows of all of them."""
+    """The jobs of one batch, or all single drops.
+
+    `whole`: no job of the group is from before this start. `last`: when a job of the group last ended, in monotonic seconds.
+    """
 
     name: str
     whole: bool = True
@@ -63,7 +66,7 @@ class Notices:
         self._failures_at = float("-inf")
 
     def found(self, job: Job) -> None:
-        """Add a job from before this start that has not ended."""
+        """Add a job that was accepted before this start and has not ended."""
         group = self._group(job)
         group.whole = False
         group.live.add(job.job_id)
@@ -73,7 +76,7 @@ class Notices:
         self._group(job).live.add(job.job_id)
 
     def ended(self, job: Job, now: float) -> None:
-        """Note that a job has ended; `now` is on the monotonic clock."""
+        """Note that a job has ended. `now`: monotonic seconds."""
         group = self._group(job)
         group.live.discard(job.job_id)
         group.last = now
@@ -86,7 +89,7 @@ class Notices:
             group.cancelled += 1
 
     def gone(self, job_id: str) -> None:
-        """Forget a job that no longer exists: its files were taken back, or it was removed."""
+        """Forget a job that no longer exists: its claim was withdrawn, or the job was removed."""
         for group in self._groups.values():
             group.live.discard(job_id)
 
@@ -95,7 +98,7 @@ class Notices:
 
         Args:
             open_batches: the ids of the batches whose folders are in the inbox.
-            now: on the monotonic clock.
+            now: monotonic seconds.
         """
         notices = []
         if self._failed and now >= self._failures_at:
@@ -159,7 +162,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line of at most 240 characters; unprintable ones (controls, direction marks) become dots."""
+    """The text on one line, cut at 240 characters. Unprintable characters (controls, direction marks) become dots."""
     # The zero-width joiner holds the parts of an emoji together.
     shown = replace_unprintable(text, keep="\u200d")
     return shown if len(shown) <= _MAX_CHARACTERS else shown[: _MAX_CHARACTERS - 1] + "…"

@@ -1,7 +1,4 @@
-"""Informs the person at the machine: the colour of each job's folder in Finder, and notifications.
-
-Both follow the journal. If they cannot be shown, work continues.
-"""
+"""Gives each job's folder a colour in Finder, and shows notifications. If either does not work, the jobs go on."""
 
 import errno
 import os
@@ -29,20 +26,20 @@ from daemon.settings import Settings
 
 #: Somebody removed the folder, or put something else in its place.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-#: The time at the start of a batch id. Times in records have separators.
+#: The time at the start of a batch id. It lacks the separators that times in records have.
 _BEGINNING = re.compile(r"\d{8}T\d{6}(?=-)")
 _NO_MARKS = str.maketrans("", "", "-:")
 
 
 class UserNotifications:
-    """Receives every record after it took effect.
+    """Receives every record after it took effect, colours folders, and shows notifications.
 
     Args:
         settings: which colours and notifications are switched on.
         jobs: the current jobs.
         outbox: where the job folders are.
         desktop: shows the notifications.
-        tags: whether folders get tags; None: decide by the settings, the system and the outbox's disk.
+        tags: whether folders get tags (colours); None: decide by the settings, the system and the outbox's disk.
         clock: returns monotonic seconds.
         history: the records from before this start; None: read the home's journal.
     """
@@ -96,14 +93,14 @@ class UserNotifications:
                 self._tags = False
 
     def catch_up(self) -> None:
-        """After a start, set the colours that the last process did not get to."""
+        """After a start, set the colours of all jobs: an earlier process may have missed some."""
         for job in (*self._jobs.ended.values(), *self._jobs.live.values()):
             self.colour(job)
 
     def _recount(self, batch: str) -> Mapping[State, int] | None:
-        """How many jobs of a batch ended in each state.
+        """How many jobs of a batch ended in each state; None if the journal cannot be read.
 
-        Reads back to the time in the batch's id, because nothing of it is older.
+        It reads the journal back to the time in the batch's id, because no job of the batch is older.
         """
         counted: Counter[State] = Counter()
         found = _BEGINNING.match(batch)
@@ -120,7 +117,7 @@ class UserNotifications:
         return counted
 
     def look(self) -> None:
-        """Show the notifications that are due."""
+        """Show the notifications that are due now."""
         for notice in self._notices.due({batch.batch for batch in self._jobs.batches.values()}, self._clock()):
             self._desktop.show(notice.title, notice.text)
         self._desktop.tidy()

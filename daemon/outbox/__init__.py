@@ -1,6 +1,7 @@
 """What people and programs see of the jobs: the job folders, status.json, daemon.json and index.html.
 
-Everything here except `result/` and `source/` is a view: it can be rebuilt from the journal.
+Everything in the outbox except `result/`, `source/`, `job.log` and the folders of attempts is a view: the daemon can rebuild it
+from the journal.
 """
 
 from daemon.outbox.outbox import NotDurableError, Outbox

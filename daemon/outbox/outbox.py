@@ -19,7 +19,7 @@ MARKER = b".multiplane"
 WORK = b".work"
 _INDEX = b"index.html"
 _RESULT = b"result"
-#: Seconds of removing at a time: a worker may leave 200,000 files, which take two seconds or more.
+#: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
 
 
@@ -32,7 +32,7 @@ def _holds(folder: HeldFolder, name: bytes) -> bool:
 
 
 class NotDurableError(OSError):
-    """A result appeared, but a power loss might undo it."""
+    """The result is published, but a power loss might undo that."""
 
 
 class Outbox:
@@ -45,7 +45,7 @@ class Outbox:
         self.work = os.path.join(root, WORK)
         self._page = b""
         self._clock = clock
-        #: What is still to be removed from .work/.
+        #: Removals from .work/ that are not finished.
         self._leftovers: deque[Iterator[None]] = deque()
 
     def prepare(self) -> None:
@@ -56,18 +56,18 @@ class Outbox:
             write_atomic(self._fs, marker, b"This marks the outbox of Multiplane. Please leave it here.\n", durable=True)
 
     def is_healthy(self) -> bool:
-        """Whether the outbox is there, with its marker, and can be read."""
+        """Whether the outbox is there, contains its marker, and can be read. Never raises."""
         try:
             return self._exists(os.path.join(self.root, MARKER))
         except OSError:
-            return False  # no permission, a stale handle, a link to itself: nothing in it is reliable now
+            return False  # no permission, a stale handle, a link to itself: whatever is read there now is not reliable
 
     def job(self, job_id: str, *more: bytes) -> bytes:
-        """The path of a job's folder, or of something in it."""
+        """The path of a job's folder, or of something in it. `more`: the names below the folder."""
         return os.path.join(self.root, job_id.encode(), *more)
 
     def hold(self) -> HeldFolder:
-        """The outbox, held open. Wherever a person may swap a folder for a link, its contents are reached through this."""
+        """Open the outbox, and hold it open. This is how to reach a folder that a person may have swapped for a link."""
         return self._fs.hold(self.root)
 
     def device(self) -> int:
@@ -77,7 +77,12 @@ class Outbox:
 
     @contextlib.contextmanager
     def held_job(self, job_id: str, *more: bytes) -> Iterator[HeldFolder]:
-        """A job's folder, or a folder in it, held open while the block runs; NotADirectoryError if it is a link."""
+        """Hold a job's folder open while the block runs, or a folder in it (`more`: the names that lead there).
+
+        Raises:
+            NotADirectoryError: one of the folders is a link.
+            OSError: a folder cannot be opened.
+        """
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(self.hold())
             for name in (job_id.encode(), *more):
@@ -96,7 +101,7 @@ class Outbox:
             return False
 
     def surely_has(self, job_id: str) -> bool:
-        """Whether the outbox and the job's folder are certainly there."""
+        """Whether the outbox and the job's folder are certainly there. Never raises."""
         try:
             return self.is_healthy() and self.has(job_id)
         except OSError:
@@ -115,7 +120,7 @@ class Outbox:
         return self._exists(self.job(job_id, b"status.json"))
 
     def has_result(self, job_id: str) -> bool:
-        """Whether the job's result was published."""
+        """Whether the job's folder contains a `result`."""
         return self._exists(self.job(job_id, b"result"))
 
     def _exists(self, path: bytes) -> bool:
@@ -136,7 +141,7 @@ class Outbox:
         return name
 
     def _ensure_work_folder(self) -> None:
-        """Make .work/ again if somebody removed it (on a share, for instance), but never if the outbox itself is missing."""
+        """Make .work/ again if somebody removed it (on a share, for instance). Does nothing while the outbox is missing."""
         if not self._exists(self.work) and self.is_healthy():
             make_folders(self._fs, self.work)
 
@@ -145,7 +150,7 @@ class Outbox:
         return os.path.join(self.work, name.encode())
 
     def may_have_folder(self, name: str) -> bool:
-        """Whether the folder of an attempt may still be there. A link or a file in its place does not count."""
+        """Whether the folder of an attempt is there, or cannot be looked for. A link or a file in its place does not count."""
         try:
             return self._fs.lstat(self.attempt(name)).kind == "directory"
         except (FileNotFoundError, NotADirectoryError):
@@ -158,17 +163,18 @@ class Outbox:
         return self._exists(os.path.join(self.attempt(name), b"result"))
 
     def making_durable(self, attempt: str) -> Iterator[None]:
-        """Wait until everything the worker wrote is on the disk, with a pause after each file."""
+        """Sync everything that the worker wrote, file by file. Yields after each file."""
         return syncing_tree(self._fs, os.path.join(self.attempt(attempt), b"result"))
 
     def publish(self, job_id: str, attempt: str) -> None:
-        """Make the result appear with one rename. If an earlier try got that far, only the sync is done.
+        """Move an attempt's result into the job's folder with one rename, and sync. If an earlier call moved it, only sync.
 
-        Anything else with that name is not ours: it moves into the attempt's folder and is removed with it.
+        If something already has the name `result` there, it is not ours: it is moved into the attempt's folder, and removed
+        with it.
 
         Raises:
-            NotDurableError: it appeared, but a power loss might undo it; try again later.
-            OSError: it did not appear.
+            NotDurableError: the result was moved, but a power loss might undo that; try again later.
+            OSError: the result was not moved.
         """
         with self.held_job(job_id) as job:
             if self.has_attempt(attempt):
@@ -186,14 +192,14 @@ class Outbox:
                 raise NotDurableError(error.errno, error.strerror) from error
 
     def discard_attempt(self, name: str) -> None:
-        """Remove what is left of an attempt."""
+        """Remove the folder of an attempt, as `remove` does."""
         self.remove(self.attempt(name))
 
     def remove(self, path: bytes) -> None:
-        """Remove something in .work/. After a few milliseconds, the rest is left to `remove_more`.
+        """Begin to remove something in .work/. What takes longer than a few milliseconds is left to `remove_more`.
 
         Raises:
-            OSError: it cannot be removed; the next start removes the rest.
+            OSError: something cannot be removed; the next start tries again.
         """
         removing = removing_tree(self._fs, path)
         if not self._remove_until(self._clock() + _SLICE, removing):
@@ -208,16 +214,19 @@ class Outbox:
                 self._leftovers.popleft()
         except OSError as error:
             self._leftovers.popleft()
-            # It is hidden, and removed at the next start.
+            # The leftover is in a hidden folder, and the next start tries again.
             logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
         return True
 
     def _remove_until(self, until: float, removing: Iterator[None]) -> bool:
-        """Whether everything could be removed by that time."""
+        """Remove until this time. Returns whether everything is removed."""
         return all(self._clock() <= until for _ in removing)
 
     def sweep(self, keep: Collection[str]) -> None:
-        """Remove all but the named attempts from .work/: leftovers of an earlier process. Most of it is left to `remove_more`."""
+        """Begin to remove everything in .work/ except the folders in `keep`: an earlier process left it there.
+
+        What takes longer than a few milliseconds is left to `remove_more`.
+        """
         until = self._clock() + _SLICE
         for entry in self._fs.scan(self.work):
             if os.fsdecode(entry.name) not in keep:
@@ -226,13 +235,13 @@ class Outbox:
                     if self._clock() > until or not self._remove_until(until, removing):
                         self._leftovers.append(removing)
                 except OSError as error:
-                    # It is hidden, and removed at the next start; work can continue.
+                    # The leftover is in a hidden folder, and the next start tries again.
                     logger.warning("cannot remove a leftover in {}: {}", os.fsdecode(self.work), error)
 
     # -- removal ----------------------------------------------------------------------------------------------------------
 
-    def take_away(self, job_id: str) -> bytes | None:
-        """Make a job's folder disappear with one rename. Returns its new path; None if there was none."""
+    def move_aside(self, job_id: str) -> bytes | None:
+        """Move a job's folder into .work/ with one rename, and sync. Returns its new path; None if there was no folder."""
         self._ensure_work_folder()
         target = os.path.join(self.work, b"removed-" + uuid.uuid4().hex.encode())
         try:
@@ -245,7 +254,7 @@ class Outbox:
     # -- views ------------------------------------------------------------------------------------------------------------
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
-        """Write a job's status.json; durably when the job has ended."""
+        """Write a job's status.json. With `durable`, sync it."""
         data = status.model_dump_json(indent=2).encode() + b"\n"
         with self.held_job(status.job_id) as folder:
             write_atomic(folder, b"status.json", data, durable=durable)
@@ -255,7 +264,7 @@ class Outbox:
         write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), health.model_dump_json(indent=2).encode(), durable=False)
 
     def write_index(self, page: str) -> None:
-        """Write index.html if its content would change, or if it is missing."""
+        """Write index.html if `page` differs from what was last written, or if the file is missing."""
         if page.encode() != self._page or not self.has_index():
             write_atomic(self._fs, os.path.join(self.root, _INDEX), page.encode(), durable=False)
             self._page = page.encode()

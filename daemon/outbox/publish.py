@@ -1,4 +1,4 @@
-"""Checks, before a result is published, that it is what the worker reported.
+"""Checks that a result is what the worker reported, before it is published.
 
 The worker is not trusted: its files are counted, measured and hashed, and only regular files are allowed.
 """
@@ -19,7 +19,7 @@ _MAX_DEPTH = 8
 
 
 def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> None:
-    """Run all of `checking_result` at once."""
+    """Check a result like `checking_result`, without pauses."""
     for _ in checking_result(fs, attempt, result, max_bytes=max_bytes):
         pass
 
@@ -27,11 +27,17 @@ def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: i
 def checking_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> Iterator[None]:
     """Check the files in `<attempt>/result/` against the worker's result and its manifest, in small steps.
 
-    Reading a result may take long, so this pauses every few milliseconds for callers with other work to do.
+    Reading a result may take long, so this yields every few milliseconds, for callers with other work to do.
+
+    Args:
+        fs: the disk.
+        attempt: the folder that contains `result/`.
+        result: what the worker reported.
+        max_bytes: the largest disk space that the files may take together.
 
     Raises:
-        WorkerCrashed: they do not match; the message says how.
-        OutputTooLarge: together they are larger than allowed.
+        WorkerCrashed: the files do not match; the message says how.
+        OutputTooLarge: the files are larger than allowed.
     """
     try:
         files = dict(_files(fs, os.path.join(attempt, b"result")))
@@ -73,7 +79,11 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
 
 
 def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, Below]]:
-    """(path relative to the attempt, what it is) for each file; refuses anything but files and a few levels of folders."""
+    """Yield each file: its path relative to the attempt, and its properties.
+
+    Raises:
+        WorkerCrashed: there is something that is neither a file nor a folder, or too many files or levels of folders.
+    """
     for number, below in enumerate(fs.tree(folder), start=1):
         name = os.path.join(os.path.basename(folder), *below.trail, below.name)
         if below.kind not in ("file", "directory"):

@@ -16,5 +16,5 @@ _NAMES = {
 
 
 def stage_name(stage: str) -> str:
-    """A stage in plain words. One that is unknown here (from a newer worker, say) stays as it is."""
+    """The name of a stage in plain words. An unknown stage, for instance of a newer worker, is returned unchanged."""
     return _NAMES.get(stage, stage)

@@ -1,4 +1,4 @@
-"""What the views say about a job and about the daemon: pure functions that return the models to be written."""
+"""What status.json and daemon.json say: their models, and pure functions that fill them in."""
 
 import math
 import re
@@ -16,16 +16,16 @@ from daemon.errors import DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.jobs.resting import Rest, rest_left
 
-#: The hints in the error tree call the job ID; this finds the places for its real id.
+#: The hints in the error tree contain the word ID; this finds where the job's real id belongs.
 _ANY_ID = re.compile(r"\b(retry|rm) ID\b")
-#: Decimals of seconds and of fractions, as written: finer than anybody times a job.
+#: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
 #: If the clock was set by less than this, recorded times are shown unchanged.
 _SAME_SECONDS = 1.0
 
 
 class Waiting(Frozen):
-    """Something in the inbox that was not taken, and why. `path` is relative to the inbox."""
+    """Something that waits in the inbox, and why. `path` is relative to the inbox."""
 
     path: str
     reason: str
@@ -35,8 +35,8 @@ class PolledFolder(Frozen):
     """A folder that is polled instead of watched. `folder`: its name in the inbox; empty for the inbox itself."""
 
     folder: str
-    share: str | None = Field(None, description="its file system, if that is another machine's")
-    trouble: str | None = Field(None, description="why the system does not watch it, if it should")
+    share: str | None = Field(None, description="the type of its file system if it is on another machine; otherwise null")
+    trouble: str | None = Field(None, description="why the system cannot watch it although it should; otherwise null")
 
 
 #: The longest time, in seconds, between two updates of `alive_at` in daemon.json.
@@ -50,8 +50,8 @@ SILENT_SECONDS = 60.0
 class Health(Frozen):
     """daemon.json: the daemon's state for programs. Times are UTC, RFC 3339.
 
-    `state`: starting; running; paused (see `problem`); offline (inbox or outbox is missing); stopped; refused (a person must
-    act).
+    `state`: starting; running; paused (`problem` says why); offline (inbox or outbox is missing); stopped; refused (the daemon
+    refused to start, and a person must act).
     """
 
     schema_version: int = 1
@@ -68,10 +68,10 @@ class Health(Frozen):
     waiting_total: int = 0
     last_refusal: str | None = Field(None, description="the last thing in the inbox that was refused, and why")
     fetch_model: str | None = Field(
-        None, description="while no depth model is installed: the command that fetches one; until then depth is estimated"
+        None, description="the command that fetches a depth model; null if one is installed. Without one, depth is estimated"
     )
-    settings: str | None = Field(None, description="a digest of the settings it was started with, to tell them from others")
-    last_fault: str | None = Field(None, description="when watching the inbox last failed and was repaired, and how")
+    settings: str | None = Field(None, description="a digest of the settings that the daemon was started with")
+    last_fault: str | None = Field(None, description="the last time that watching the inbox failed and was repaired, and why")
     polled: tuple[PolledFolder, ...] = Field(
         (), description="folders of the inbox that are polled every few seconds; the system reports changes in all others"
     )
@@ -79,13 +79,16 @@ class Health(Frozen):
     def silent_seconds(self, at: datetime) -> float:
         """How many seconds ago the daemon last reported. `at` is the current time.
 
-        A report from the future was written before the clock was set back. Its age is unknown, so it counts as far from now.
+        If the report is from the future, the clock was set back since. Its age is then unknown, and the difference is returned.
         """
         return abs((at - datetime.fromisoformat(self.alive_at)).total_seconds())
 
 
 def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:
-    """The jobs of the queue in order, each with its position (1 is next). A job that pauses has none and is not counted."""
+    """Yield the jobs of the queue in order, each with its position (1 is next). A job that pauses has the position None.
+
+    `rest` returns how many seconds a job still pauses before its next attempt.
+    """
     place = 0
     for job in queue:
         resting = rest(job) > 0
@@ -109,11 +112,11 @@ def status_of(
     """The status.json of a job.
 
     Args:
-        job: what is known of it.
-        position: in the queue; 1 is next.
-        progress: of a running job.
-        at: seconds since 1970; the current time if not given.
-        rest: seconds that it still pauses before its next attempt; computed from the wall clock if not given.
+        job: the job, as the journal has it.
+        position: the job's place in the queue; 1 is next. None: it has none.
+        progress: the progress of a running job.
+        at: the current time, in seconds since 1970. None: read the wall clock.
+        rest: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
@@ -153,32 +156,32 @@ def _source(job: Job) -> Source:
 
 
 def _floor(share: float) -> float:
-    """A fraction of 0 to 1, rounded down: 1 only if it is 1, but 0.57 stays 0.57 although it is stored as a little less."""
+    """A fraction from 0 to 1, rounded down, so that only 1 gives 1. 0.57 stays 0.57, although it is stored as slightly less."""
     scale: int = 10**_SHARE
     return math.floor(share * scale + 1e-6) / scale
 
 
 def _retry_at(job: Job, at: float, rest: float) -> float | None:
-    """When it is retried, on the clock as it is set now; None if it does not pause."""
+    """When the job is retried, in seconds since 1970 by the clock as it is set now; None if it does not pause."""
     if rest <= 0:
         return None
-    # Use the recorded time unless the clock was set since; otherwise it would change by milliseconds and be written again and
-    # again.
+    # Use the recorded time unless the clock was set: a computed one differs by milliseconds each time, and would always be
+    # written again.
     return job.retry_at if abs(at + rest - job.retry_at) < _SAME_SECONDS else at + rest
 
 
 def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
-    """The error of an ended job. Before a retry, the error of the last attempt; None while the job runs."""
+    """The error of an ended job, or the error of a pending job's last attempt; None if there is none, or while the job runs."""
     if job.state == "pending":
-        return job.last_error and job.last_error.model_copy(update={"hint": _again(job, job.last_error, retry_at)})
+        return job.last_error and job.last_error.model_copy(update={"hint": _retry_hint(job, job.last_error, retry_at)})
     error = job.ended.error if job.ended else None
     if error is None or not _ANY_ID.search(error.hint):
         return error
     return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
 
 
-def _again(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
-    """A sentence about what follows an attempt that was not the last."""
+def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:
+    """A sentence that says when a job's next attempt begins, and what people should do."""
     which = f" ({attempt_of(job.attempts + 1)})" if job.attempts else ""
     if error.code == DiskFull.code:
         return f"Free some space on the disk of the outbox; it is then retried automatically{which}."

@@ -6,6 +6,6 @@
 """
 
 from daemon.service.assembly import assemble
-from daemon.service.loop import EXIT_ANEW, Service
+from daemon.service.loop import EXIT_RESTART, Service
 
-__all__ = ["EXIT_ANEW", "Service", "assemble"]
+__all__ = ["EXIT_RESTART", "Service", "assemble"]

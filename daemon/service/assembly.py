@@ -1,4 +1,4 @@
-"""The one place that builds a daemon: takes the lock, reads the journal, and makes each part after those it needs."""
+"""Builds a daemon: takes the lock, reads the journal, and makes all parts. Nothing else does this."""
 
 import os
 import selectors
@@ -31,7 +31,7 @@ from daemon.settings import Settings
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint, why_cannot_restart
 
-#: How many of the last ended jobs are used to recognise the outbox.
+#: How many of the jobs that ended last are used to recognise the outbox.
 _PROVING = 20
 
 
@@ -41,10 +41,12 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     Args:
         settings: of the home.
         fs: the disk.
-        argv: the command of a worker, if not the real one; such a worker gets no sandbox.
+        argv: a command that replaces the real worker's; such a worker gets no sandbox. None: the real worker.
 
     Raises:
         Refusal: another daemon runs here, or the journal is damaged.
+        JournalError: the journal cannot be written.
+        OSError: the home cannot be read or written.
     """
     paths = settings.paths
     make_folders(fs, paths.requests_bytes)
@@ -62,7 +64,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
     if recovered.segment == 0:
-        # Before the first segment: if the start is interrupted here, the next one begins from the beginning.
+        # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.
         folder_health.prepare()
     journal.begin(recovered.segment + 1, recovered.next_seq, list(jobs.live.values()), jobs.batch_records())
     inventory = ModelInventory(os.fspath(paths.models), paths.model_lists, paths.style_lists)
@@ -77,9 +79,9 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     )
     disk_space = DiskSpace(fs, settings, outbox)
     program = partial(fingerprint, (*paths.own_models, *paths.own_styles))
-    anew = partial(why_cannot_restart, os.fspath(paths.home))
+    cannot_restart = partial(why_cannot_restart, os.fspath(paths.home))
     system_health = SystemHealth(
-        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=anew, clock=time.monotonic
+        fs, outbox, disk_space, supervisor, program=program, why_cannot_restart=cannot_restart, clock=time.monotonic
     )
     home = Home(fs, settings, boot, journal, Ledger(journal, jobs), outbox, history)
     is_local = lambda: not mount_of(paths.inbox_bytes).network  # noqa: E731
@@ -88,7 +90,10 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
 
 
 def _make_models_folder(fs: FileSystem, models: Path) -> None:
-    """A worker's sandbox opens what there is, and models may come later. It can lie where this user may not write."""
+    """Make the folder for models, or log why it cannot be made: this user may lack the permission.
+
+    It must exist before a worker starts, because the sandbox gives access only to what exists, and models may be added later.
+    """
     try:
         make_folders(fs, os.fsencode(models))
     except OSError as error:

@@ -11,7 +11,10 @@ from daemon.journal import History
 
 
 def ended_before(history: History, most: int) -> Iterator[Job]:
-    """At most `most` jobs that ended last. Damage in an old segment hides its jobs from the page, but stops no work."""
+    """Yield the jobs that ended last, newest first, at most `most`.
+
+    If an old segment is damaged or cannot be read, this is logged, and the jobs in it and before it are left out.
+    """
     try:
         yield from islice(history.backwards(), most)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""The inbox, as the loop sees it: scan when it is time, take what is ready, say why the rest waits."""
+"""The inbox, as the loop sees it: scans when it is time, has ready pairs claimed, and says why the rest waits."""
 
 import os
 import time
@@ -44,23 +44,23 @@ from daemon.views.view_writer import MAX_WAITING
 from daemon.watch import Watch
 
 #: With `--once`, the log explains waits longer than this many seconds, which is longer than files take to settle.
-_WORTH_TELLING = 5.5
-_MAX_TOLD = 10
-#: Seconds of taking for each second of scanning, while there is more to take.
+_WORTH_LOGGING = 5.5
+_MAX_LOGGED = 10
+#: Seconds of claiming for each second of scanning, while there are pairs left to claim.
 _TAKING_PER_LOOKING = 9.0
-#: The most pairs that are taken but still in intake's memory.
-_MAX_UNTOLD = 4000
+#: The most pairs that are claimed but still in intake's memory.
+_MAX_UNREPORTED = 4000
 
 
 class HotFolder:
-    """Passes what is dropped to the claims.
+    """Scans the inbox, and passes pairs that are ready to `claims`.
 
     Args:
         fs: the disk.
         settings: of the home.
         ledger: the jobs.
-        claims: takes the pairs.
-        batches: ends the batch folders.
+        claims: claims the pairs.
+        batches: closes finished batch folders.
         wake: called from other threads when there is a reason to scan.
         clock: returns monotonic seconds.
     """
@@ -103,21 +103,21 @@ class HotFolder:
         self._again_at = float("inf")
         self._backlog: deque[Ready] = deque()
         self._looked_at = float("-inf")
-        self._told: set[tuple[bytes, bytes]] = set()
+        self._logged: set[tuple[bytes, bytes]] = set()
         self._done: list[Ready] = []
-        #: Names of pairs that were taken since the last scan.
-        self._left: dict[bytes, set[bytes]] = {}
-        self._unlooked = False
+        #: Names of the files of pairs that were claimed since the last scan, by folder.
+        self._claimed_names: dict[bytes, set[bytes]] = {}
+        self._needs_scan = False
         self._kept: dict[bytes, str] = {}
-        #: Why pairs could not be taken since the last scan, by folder and name of the picture; the next scan reports it.
+        #: Why pairs could not be claimed since the last scan, by folder and name of the picture.
         self._put_back: dict[tuple[bytes, bytes], str] = {}
-        #: Pairs that could not be taken and need a person: their names with folders, and why.
+        #: Why pairs that need a person could not be claimed, by folder and name of each of their files.
         self._stuck: dict[tuple[bytes, bytes], str] = {}
         self._not_before = float("-inf")
         self._closed: str | None = None
 
     def remember(self, now: float) -> None:
-        """Load from the jobs which pictures an earlier process took."""
+        """Load from the jobs which pictures an earlier process claimed. `now`: monotonic seconds."""
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
         by_folder: dict[str, list[Taken]] = {}
@@ -127,16 +127,16 @@ class HotFolder:
         for folder, pictures in by_folder.items():
             self._memory = recall(self._memory, to_bytes(folder), pictures, now)
         for job in jobs.returned.values():
-            self.came_back(job, now)
+            self.picture_returned(job, now)
 
     def close(self, why: str | None) -> None:
-        """Stop taking pairs, for this reason. None: start again."""
+        """Stop claiming pairs; `why` is the reason that the waiting list gives. None: claim pairs again."""
         self._closed = why
 
     # -- when -------------------------------------------------------------------------------------------------------------
 
     def next_turn(self, now: float, *, woken: bool) -> float:
-        """When `turn` is due next, in monotonic seconds."""
+        """When `turn` is due next, in monotonic seconds. `woken`: whether there is a new reason to scan."""
         return now if self._can_take() else self._next_look(now, woken=woken)
 
     def _next_look(self, now: float, *, woken: bool) -> float:
@@ -149,17 +149,22 @@ class HotFolder:
         return bool(self._backlog) and self._closed is None and self._vacant() > 0
 
     def _vacant(self) -> int:
-        """How many more pairs the queue can hold. What is accepted but cannot be moved does not count."""
+        """How many more pairs the queue can hold. Accepted pairs that cannot be moved yet do not use up room."""
         jobs = self._ledger.jobs
         return self._limit - (jobs.pending - len(jobs.unclaimed))
 
-    # -- looking and taking -----------------------------------------------------------------------------------------------
+    # -- scanning and claiming --------------------------------------------------------------------------------------------
 
     def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
-        """Scan if it is time, and take a group of what is ready if the queue has room.
+        """Scan if it is time. Then claim one group of ready pairs, if the queue has room.
 
-        While much is still to be taken, scanning may only use a small part of the time. A flood is scanned as a whole, not once
-        for each group, and what arrives meanwhile has its turn behind it anyway.
+        While there are many pairs to claim, scanning may use only a small part of the time. A flood of pictures is scanned as a
+        whole, not again after each group; what arrives meanwhile comes after it in any case.
+
+        Args:
+            now: monotonic seconds.
+            woken: whether there is a new reason to scan.
+            clock: returns monotonic seconds.
 
         Returns:
             Whether the inbox was scanned.
@@ -179,11 +184,11 @@ class HotFolder:
         return looked
 
     def _look(self, now: float) -> None:
-        self._tell_taken(now)
+        self._report_claimed(now)
         names = names_due(self._memory, now)
-        # Scan these again: the files of a dropped claim are still there.
-        names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
-        self._left, self._unlooked = {}, False
+        # Look at the names of claimed pairs as well: if a claim was dropped, its files are still there.
+        names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._claimed_names.items()}
+        self._claimed_names, self._needs_scan = {}, False
         self._put_back = {}
         seen = self.watch.look(names)
         if seen is None:
@@ -209,15 +214,15 @@ class HotFolder:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
-    def _tell_taken(self, now: float) -> None:
-        """Report many pairs at once, because replacing a memory costs in proportion to its size."""
+    def _report_claimed(self, now: float) -> None:
+        """Tell intake's memory which pairs were claimed: many at once, because each change copies the whole memory."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
-            self._left.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
+            self._claimed_names.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
         self._done = []
 
     def _report(self, several: Collection[Late]) -> None:
-        """Report sidecars that arrived after their picture was taken, in the status of that picture's job."""
+        """Report sidecars that arrived after their picture was claimed, in the status of that picture's job."""
         jobs = self._ledger.jobs
         taken_as = {(job.accepted.folder, job.image.name): job.job_id for job in chain(jobs.ended.values(), jobs.live.values())}
         for late in several:
@@ -225,7 +230,7 @@ class HotFolder:
             logger.warning("{} came after its picture {} had been taken", sidecar, image)
             job_id = taken_as.get((to_text(late.folder), image))
             job = jobs.find(job_id) if job_id is not None else None
-            # This stays true, even if the picture is dropped again with it.
+            # The sentence says "here", so it stays true if the picture is dropped again together with this sidecar.
             warning = f"{sidecar} came after {image} had been taken and was not used here: drop both again together."
             if job_id is not None and job is not None and warning not in job.notes:
                 try:
@@ -234,14 +239,14 @@ class HotFolder:
                     logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
-        came = self._claims.take(ready)
-        self._done += came.done
-        if len(self._done) >= _MAX_UNTOLD:
-            self._tell_taken(now)
+        claimed = self._claims.take(ready)
+        self._done += claimed.done
+        if len(self._done) >= _MAX_UNREPORTED:
+            self._report_claimed(now)
         for pair in ready:
             for entry in pair.entries:
                 self._stuck.pop((pair.folder, entry.name), None)
-        for one in came.dropped:
+        for one in claimed.dropped:
             self._put_back[one.pair.folder, one.pair.image.name] = one.reason
             if one.for_a_person:
                 self._stuck |= {(one.pair.folder, entry.name): one.reason for entry in one.pair.entries}
@@ -249,31 +254,31 @@ class HotFolder:
                 self._memory = lacks_end(self._memory, one.pair, one.unfinished, now + one.seconds, now)
             else:
                 self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
-        self._unlooked = True
-        # What remains of their families, and what was put back, is judged again.
+        self._needs_scan = True
+        # Judge the pairs that were put back again soon, and the files that belonged to claimed pictures.
         self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
 
     def was_incomplete(self, job: Job) -> None:
-        """A picture that was taken turned out to be incomplete: its folder's settle times grow."""
+        """Handle a claimed picture that turned out to be incomplete: files in its folder must settle for longer from now on."""
         self._memory = grew(self._memory, to_bytes(job.accepted.folder), self._clock())
 
     def on_record(self, record: AnyRecord) -> None:
-        """Handle a record that took effect: a picture may be in the inbox again."""
+        """Handle a record that took effect. Only `Returned` matters: it means that a picture is in the inbox again."""
         if isinstance(record, Returned):
-            self.came_back(self._ledger.jobs.live[record.job], self._clock())
+            self.picture_returned(self._ledger.jobs.live[record.job], self._clock())
 
-    def came_back(self, job: Job, now: float) -> None:
-        """The picture of a job is in the inbox again, because its end is missing. `now`: monotonic seconds."""
-        self._tell_taken(now)
+    def picture_returned(self, job: Job, now: float) -> None:
+        """Handle a job's picture that is in the inbox again because its end is missing. `now`: monotonic seconds."""
+        self._report_claimed(now)
         left = max(0.0, job.retry_at - time.time())
         self._memory = awaits_rest(
             self._memory, to_bytes(job.accepted.folder), to_bytes(job.image.name), now + min(left, decide.REST_SECONDS), now
         )
 
-    # -- saying -----------------------------------------------------------------------------------------------------------
+    # -- reporting --------------------------------------------------------------------------------------------------------
 
     def waiting(self) -> tuple[tuple[Waiting, ...], int]:
-        """The first entries of the waiting list, in plain words, and their total."""
+        """The first `MAX_WAITING` entries of the waiting list, and the number of all entries."""
         unready, held = self._unready or (), self._put_back | self._held()
         known = self._stuck | held
         items = [
@@ -299,7 +304,7 @@ class HotFolder:
         return tuple(items), len(unready) + backlog
 
     def _held(self) -> dict[tuple[bytes, bytes], str]:
-        """The accepted pictures that cannot be moved, and why."""
+        """Why accepted pictures cannot be moved, by folder and name of the picture."""
         jobs = self._ledger.jobs.unclaimed
         return {
             (to_bytes(job.accepted.folder), to_bytes(job.image.name)): f"it cannot be moved yet: {why}"
@@ -313,27 +318,27 @@ class HotFolder:
         return why and f"{len(self._claims.held):,} accepted pictures cannot be moved into the outbox yet: {why}"
 
     def is_done(self) -> bool:
-        """Whether waiting longer would change nothing: everything that waits needs a person.
+        """Whether only a person can change what waits in the inbox, or nothing waits there.
 
-        Longer waits are explained once in the log, because somebody is waiting for the command to end.
+        If not, the log explains each longer wait once, because somebody is waiting for the command to end.
         """
-        if self._unready is None or self._backlog or self._unlooked:
+        if self._unready is None or self._backlog or self._needs_scan:
             return False
         awaited = [
             item
             for item in self._unready
             if item.will_resolve and item.name not in self._kept and (item.folder, item.name) not in self._stuck
         ]
-        if self._again_at - self._looked_at > _WORTH_TELLING:
-            for item in awaited[:_MAX_TOLD]:
-                if (item.folder, item.name) not in self._told:
-                    self._told.add((item.folder, item.name))
+        if self._again_at - self._looked_at > _WORTH_LOGGING:
+            for item in awaited[:_MAX_LOGGED]:
+                if (item.folder, item.name) not in self._logged:
+                    self._logged.add((item.folder, item.name))
                     logger.info("waiting for {}: {}", _shown(item.folder, item.name), item.reason)
         return not awaited
 
 
 def _taken(job: Job, now: float) -> Taken:
-    """A picture that an earlier process took; `now` is on the monotonic clock."""
+    """The picture of a job, as a picture that was claimed earlier. `now`: monotonic seconds."""
     age = max(0.0, time.time() - datetime.fromisoformat(job.created_at).timestamp())
     sidecar = next((to_bytes(file.name) for file in job.accepted.files if file.role == "sidecar"), None)
     return Taken(to_bytes(job.image.name), now - age, sidecar)

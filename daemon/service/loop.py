@@ -1,4 +1,4 @@
-"""The daemon's loop: gathers events, lets the core decide, and acts. It has one thread; observers only wake it."""
+"""The daemon's loop: gathers events, lets the pure modules decide, and acts. It has one thread; observers only wake it."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ from daemon.watch.folder_watch import FolderWatch
 
 #: Exit status when the journal cannot be written: EX_IOERR of sysexits.h.
 EXIT_JOURNAL = 74
-#: Exit status for a restart with a new program. It is not one of sysexits.h: to launchd and systemd it is an ordinary failure,
-#: after which they start the service again.
-EXIT_ANEW = 80
-#: Seconds of ending jobs that need no worker, before the rest of the loop has its turn.
+#: Exit status for a restart with a new program. sysexits.h does not define it, so launchd and systemd take it for an ordinary
+#: failure and start the service again.
+EXIT_RESTART = 80
+#: Seconds until the next pass, if there are jobs left that end without a worker.
 _OWED_SECONDS = 0.01
 #: Seconds between two tries while the disk reports errors.
 _TROUBLED_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Service:
         self._stop_signal: int | None = None
         self._once = self._recovered = self._published = self._removing = False
         self._health_at = float("-inf")
-        #: Why nothing can be done now: a folder is away, or the home could not be recovered yet.
+        #: Why nothing can be done now: a folder is missing, or the home could not be recovered yet.
         self._problem: str | None = None
         self._absent: str | None = None
         self._troubles = Troubles()
@@ -61,7 +61,7 @@ class Service:
         """Work until a signal says stop or, with `once`, until inbox and queue are empty.
 
         Returns:
-            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_ANEW` if
+            The exit status: 0; 1 if `once` and a job failed; `EXIT_JOURNAL` if the journal cannot be written; `EXIT_RESTART` if
                 the daemon should restart because the program on the disk was changed.
         """
         self._once = once
@@ -76,13 +76,13 @@ class Service:
                     self._wait(time.monotonic())
                 self._stop()
         except JournalError as error:
-            # Nothing can be recorded any more. The guardians end the workers, and the next start recovers.
+            # Nothing can be recorded any more. When this process ends, the guardians end the workers; the next start recovers.
             logger.critical("{}; the daemon stops. {}", error, error.hint)
             self._views.say("stopped", str(error), error.hint)
             self._views.refresh(time.monotonic(), force=True)
             return EXIT_JOURNAL
         if self._system_health.restart and self._stop_signal is None:
-            return EXIT_ANEW
+            return EXIT_RESTART
         return 1 if once and self._runs.failures else 0
 
     @contextlib.contextmanager
@@ -91,7 +91,7 @@ class Service:
         self._selector.register(self._wakeup.read_end, selectors.EVENT_READ, self._wakeup.drain)
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         previous_fd = signal.set_wakeup_fd(self._wakeup.write_end, warn_on_full_buffer=False)
-        # The inbox first: if the system has only one observer left, it is most useful there.
+        # Watch the inbox first: if the system can give only one more observer, it is most useful there.
         self._folder.watch.start()
         self._request_watch.ensure_watching()
         try:
@@ -111,7 +111,7 @@ class Service:
         """Sleep until something happens or is due."""
         due = [self._health_at, self._views.next_write()]
         if self._published or self._removing:
-            due.append(now)  # a result is half checked; or a job ended, so a warm worker or a retry may be due
+            due.append(now)  # a result is half checked, or files are half removed; or a job ended, so more may be due
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
@@ -128,7 +128,7 @@ class Service:
             key.data(mask)
 
     def _pass(self, now: float) -> None:
-        """One pass: do everything that is due."""
+        """Do everything that is due."""
         self._supervisor.tick()
         if now >= self._health_at:
             self._check_health(now)
@@ -152,7 +152,7 @@ class Service:
             self._warm_workers.maintain(now, wanted=more and self._system_health.problem is None)
             self._report_state()
             self._views.show_polled(self._folder.watch.polled)
-            self._tell_faults()
+            self._report_faults()
         self._published = self._runs.publish_made()
         self._removing = self._outbox.remove_more()
         self._notifications.look()
@@ -168,14 +168,16 @@ class Service:
         else:
             self._views.say("running", self._folder_health.degraded, self._folder_health.hint)
 
-    def _tell_faults(self) -> None:
+    def _report_faults(self) -> None:
         for fault in self._folder.watch.faults:
             logger.warning("{}", fault)
             self._views.fault(fault)
         self._folder.watch.faults.clear()
 
     def _check_health(self, now: float) -> None:
-        """Check that inbox and outbox are there. While they are not, nothing is taken, started, failed or deleted.
+        """Check that inbox and outbox are there.
+
+        While one of them is missing, no picture is claimed, no job starts or fails, and nothing is deleted.
 
         Raises:
             JournalError: the journal is no longer there.
@@ -196,7 +198,7 @@ class Service:
             self._requests.tidy()
 
     def _recover(self) -> bool:
-        """Recover the home; False if that must wait until the outbox can be read and written."""
+        """Recover the home. Returns False if that must wait until the outbox can be read and written."""
         try:
             Recovery(self._fs, self._ledger, self._outbox, self._claims, self._runs, self._boot).perform()
         except OSError as error:
@@ -218,7 +220,7 @@ class Service:
         return at_rest and not self._removing and self._folder.is_done()
 
     def _log_what_waits(self) -> None:
-        """Say that not everything in the inbox was taken, because with `once` people might think so."""
+        """Log how many items stay in the inbox, if any: with `once`, people might think that all were processed."""
         items, rest = self._folder.waiting()
         if not rest:
             return
@@ -228,7 +230,7 @@ class Service:
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
-        """Stop the workers and write the final state. A stopped job loses no attempt: it is pending again at the next start."""
+        """Stop the workers and write the final state. For a stopped job this counts as no attempt; it will be pending again."""
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)

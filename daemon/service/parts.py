@@ -1,8 +1,8 @@
 """The parts of the daemon that work on its jobs, and how they are connected.
 
-`wire` makes all of them, each after those it needs. Events close two circles: the supervisor notifies its listener, and the
-ledger its subscribers. What the parts depend on (the records, the processes, the clocks) is passed in. The daemon
-(`daemon.service.assembly`) passes the real ones; a test may pass others.
+`wire` makes all parts, each after those it needs. Two parts report to parts that are made after them, by events: the supervisor
+to its listener, and the ledger to its subscribers. What the parts depend on (records, processes, clocks) is passed in.
+`daemon.service.assembly` passes the real ones; a test may pass others.
 """
 
 import os
@@ -54,10 +54,10 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the parts depend on.
+    """What the parts depend on outside the home.
 
-    `program` returns a number that changes with the program on the disk. `inbox_is_local` returns whether the inbox is on a
-    local disk now. `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
+    `program` returns a number that changes whenever the program on the disk changes. `inbox_is_local` returns whether the inbox
+    is on a local disk now. `clock` returns monotonic seconds; `wall_clock` returns seconds since 1970.
     """
 
     selector: selectors.BaseSelector
@@ -89,7 +89,7 @@ class Parts:
 
 
 def wire(home: Home, machine: Machine) -> Parts:
-    """Make the parts of one daemon. From now on they receive the events of the ledger and the supervisor."""
+    """Make the parts of one daemon, and subscribe them to the events of the ledger and the supervisor."""
     fs, settings, ledger, outbox, history = home.fs, home.settings, home.ledger, home.outbox, home.history
     jobs, clock = ledger.jobs, machine.clock
     inbox = settings.paths.inbox_bytes

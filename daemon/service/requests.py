@@ -1,8 +1,8 @@
 """Requests from the command line: small files in .state/requests/, each answered by a file next to it.
 
-A request is `<name>.json`, put there by rename; its answer is `<name>.answer.json`. A request is removed durably when it is
-done, before anything new is taken. If a crash interrupts one, it is carried out again on the same jobs, so every
-request must be safe to repeat.
+A request is `<name>.json`, put there by a rename; its answer is `<name>.answer.json`. When a request is done, it is removed
+durably before the next one is read. If a crash comes first, the request is carried out again on the same jobs. So every request
+must be safe to repeat.
 """
 
 import os
@@ -40,7 +40,7 @@ _LOOKING = "looking for requests"
 
 @dataclass
 class Requests:
-    """Reads and answers requests. `known` finds a job that ended long ago, `batch` the jobs of a batch."""
+    """Reads and answers requests. `known` finds a job that ended long ago; `batch` finds the jobs of a batch."""
 
     fs: FileSystem
     settings: Settings
@@ -52,7 +52,7 @@ class Requests:
     #: Requests that are done but could not be removed yet; they are not done again.
     done: set[bytes] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
-    #: Answers that nobody has read yet, and since when, on the monotonic clock: file times mean nothing if the clock was set.
+    #: When each answer that nobody has read was first seen, in monotonic seconds: file times are wrong if the clock was set.
     _unfetched: dict[bytes, float] = field(default_factory=dict)
     _troubles: Troubles = field(default_factory=Troubles)
 
@@ -88,7 +88,7 @@ class Requests:
                 if now - since > _STALE_SECONDS:
                     self.fs.unlink(os.path.join(folder, name))
         except FileNotFoundError:
-            return  # it was read just now; the others have their turn next time
+            return  # the command read it just now; the next call removes the others
         except OSError as error:
             logger.debug("cannot look for answers that nobody fetched: {}", error)
 
@@ -99,7 +99,7 @@ class Requests:
             logger.warning("a request is done, but its answer cannot be written: {}", error)
 
     def _put_away(self, folder: bytes, name: bytes) -> None:
-        """Remove a request durably. One that came back after a power loss might affect a later job with the same id."""
+        """Remove a request durably. If it came back after a power loss, it might affect a later job with the same id."""
         try:
             self.fs.unlink(os.path.join(folder, name))
             self.fs.sync_dir(folder)
@@ -185,7 +185,7 @@ class Requests:
         return answer
 
     def _read_again(self, job: Job) -> tuple[JobSpec | None, ErrorInfo | None]:
-        """The spec that is in source/ now: people may have corrected the sidecar there."""
+        """The spec from the sidecar in source/, which people may have corrected; or None and what is wrong with it."""
         name = job.accepted.effective or next((file.to for file in job.accepted.files if file.role == "sidecar"), None)
         try:
             own = None
@@ -213,8 +213,8 @@ class Requests:
         answer = decide.may_remove(job)
         if not answer.accepted:
             return answer
-        # The folder first: if a crash prevents the record, the request is still there and is done again.
-        aside = self.outbox.take_away(job.job_id)
+        # Move the folder away first: if a crash comes before the record, the request is still there and is done again.
+        aside = self.outbox.move_aside(job.job_id)
         self.ledger.record(Removed(job=job.job_id))
         if aside:
             try:

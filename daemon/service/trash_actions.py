@@ -1,7 +1,7 @@
-"""What moving a job's folder means: moving it to the Trash cancels or removes the job; "Put Back" changes nothing.
+"""Cancels or removes a job when its folder is moved out of the outbox, for example to the Trash. "Put Back" changes nothing.
 
-A missing folder counts only if two checks in a row miss it while the outbox is healthy and the same folder. An outbox that is
-unmounted, renamed or replaced by an empty mount point has no marker, so it does not look like a mass deletion.
+A folder counts as missing only if two checks in a row do not find it, and the outbox is healthy and the same folder both times.
+If the outbox is unmounted, renamed or replaced by an empty mount point, its marker is missing, so its jobs are left alone.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from daemon.outbox import Outbox
 from daemon.running.runner import JobRunner
 from daemon.views.view_writer import ViewWriter
 
-#: The most folders in one check. With more jobs, they take turns, so that a check stays short.
+#: The most folders in one check, so that a check stays short. If there are more, each check looks at other ones.
 _PER_LOOK = 2000
 _MAX_STATUS_BYTES = 1 << 20
-#: If this many folders do not answer, the disk is at fault, and the check is given up: each of them may have taken long.
+#: If more folders than this cannot be read, the disk is at fault, and the check is given up: each of them may have taken long.
 _MAX_ODD = 3
 
 
 class TrashActions:
-    """Checks whether the folders of the jobs are there."""
+    """Checks whether the folders of the jobs are there, and acts if they are not."""
 
     def __init__(self, fs: FileSystem, ledger: Ledger, outbox: Outbox, runs: JobRunner, views: ViewWriter) -> None:
         self._fs = fs
@@ -37,7 +37,7 @@ class TrashActions:
         self._next = self._odd = 0
 
     def look(self) -> None:
-        """Check once, and act on what was also missing the last time.
+        """Check once. Cancel or remove the jobs whose folder was missing in the last check as well.
 
         Raises:
             JournalError: the process must stop.
@@ -51,7 +51,7 @@ class TrashActions:
             self._views.look()
             root = self._identity()
         except OSError as error:
-            # An outbox that cannot be read says nothing about its contents.
+            # Nothing is known about the folders in an outbox that cannot be read.
             logger.debug("cannot look for the folders of the jobs: {}", error)
             before = root = known = None
             missing = bare = set()
@@ -64,12 +64,12 @@ class TrashActions:
         for job_id in sorted(twice):
             self._gone(job_id)
         self._announce_returned()
-        # Also twice: if somebody is removing a folder file by file, nothing new must appear in it.
+        # Restore a status file only if two checks miss it: no file may appear in a folder that somebody is removing file by file.
         self._restore_views((bare & self._bare) - missing if root == known else set())
         self._bare = bare
 
     def _identity(self) -> tuple[int, int] | None:
-        """The identity of the outbox folder; None if it is not healthy."""
+        """The device and inode of the outbox folder; None if the outbox is not healthy."""
         if not self._outbox.is_healthy():
             return None
         found = self._fs.lstat(self._outbox.root)
@@ -80,10 +80,10 @@ class TrashActions:
         return self._outbox.has_folder(job_id) if job_id in self._ledger.jobs.live else self._outbox.has(job_id)
 
     def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
-        """Whether a job certainly lacks something. A folder that does not answer affects none of the others.
+        """Whether a job certainly lacks what `has` looks for. False if its folder cannot be read.
 
         Raises:
-            OSError: more than this folder is at fault.
+            OSError: too many folders cannot be read, or the outbox is not healthy.
         """
         try:
             return not has(job_id)
@@ -94,7 +94,7 @@ class TrashActions:
             return False
 
     def _recent(self) -> set[str]:
-        """The jobs that are live or ended lately, or some of them if there are many."""
+        """The ids of the jobs that are live or ended lately. If there are many: some of them, and those that lacked something."""
         jobs = self._ledger.jobs
         ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
         ids += [job.job_id for job in self._views.shown() if not job.discarded]
@@ -106,13 +106,13 @@ class TrashActions:
         return {*turn, *(self._missing | self._bare).intersection(ids)}
 
     def _older(self) -> set[str]:
-        """Some of the jobs that ended longer ago, and those of them that were missing the last time."""
+        """The ids of some jobs that ended longer ago, and of all those whose folder was missing in the last check."""
         jobs = self._ledger.jobs
         recent = jobs.live.keys() | jobs.ended.keys() | jobs.removed
         return {job_id for job_id in (*self._views.next_chunk_of_ids(), *self._missing) if job_id not in recent}
 
     def _restore_views(self, several: set[str]) -> None:
-        """Write status files again that somebody removed from job folders."""
+        """Write the status files of these jobs again: somebody removed them from the job folders."""
         recent = {job.job_id: job for job in self._views.shown()} | self._ledger.jobs.live
         for job_id in several & recent.keys():
             if self._views.will_write(job_id):
@@ -134,7 +134,7 @@ class TrashActions:
             self._runs.cancel(self._ledger.jobs.live[job_id])
 
     def _announce_returned(self) -> None:
-        """Update the status in folders that were put back after their job had been cancelled because they were missing."""
+        """Correct the status in folders that were put back after their jobs had been cancelled."""
         for job in self._ledger.jobs.ended.values():
             if not job.discarded:
                 continue

@@ -8,9 +8,9 @@ class Wakeup:
     """A pipe with two ends.
 
     Attributes:
-        read_end: the end that the loop waits at.
-        write_end: the end that signals write to.
-        is_set: whether somebody woke the loop since its last pass; True at first.
+        read_end: the loop waits until this end can be read.
+        write_end: threads and signals write to this end.
+        is_set: whether somebody woke the loop since it last checked everything; True at first.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Wakeup:
         self.is_set = True
 
     def wake(self) -> None:
-        """Make the loop check everything again; may be called from any thread."""
+        """Make the loop check everything again. May be called from any thread."""
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop just as well
             os.write(self.write_end, b"!")
 

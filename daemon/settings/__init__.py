@@ -1,4 +1,4 @@
-"""The configuration: `model` says what can be set, `loading` reads it, `layout` says where everything is."""
+"""The settings: `model` says what can be set, `loading` reads them, `layout` says where everything is."""
 
 from daemon.settings.layout import Layout
 from daemon.settings.loading import load

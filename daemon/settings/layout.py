@@ -1,4 +1,4 @@
-"""Where everything is, and checks that no folder is where it would do harm."""
+"""Where everything is. Checks that the folders neither overlap nor lie inside the program."""
 
 import hashlib
 import os
@@ -13,28 +13,28 @@ from daemon.catalogues.reading import SHIPPED, Kind
 from daemon.errors import Refusal
 
 PROGRAM = Path(__file__).resolve().parents[2]
-"""The folder with the program's packages: the checkout, which is also the default home, or the folder of installed packages."""
+"""The folder with the program's packages: the checkout, or the folder of installed packages (site-packages)."""
 PROGRAM_FOLDERS = ("daemon", "pipeline", "config", "tests", "docs", "launchd", "build", ".git", ".ci", ".venv")
 """Folders in which nothing may be dropped and no result may appear."""
 
 
 def in_checkout(program: Path = PROGRAM) -> bool:
-    """Whether the program runs from a checkout; otherwise a package was installed, which has neither `make` nor the tests."""
+    """Whether the program runs from a checkout. An installed package has neither a Makefile nor the tests."""
     return (program / "pyproject.toml").is_file()
 
 
 def default_home(program: Path = PROGRAM) -> Path:
-    """The home if none is named: the checkout or, for an installed package, ``~/Multiplane``."""
+    """The home if none is named: the checkout or, for an installed package, ``~/Multiplane`` (not expanded)."""
     return program if in_checkout(program) else Path("~/Multiplane")
 
 
 def make(target: str, program: Path = PROGRAM) -> str:
-    """The command that runs a target of the checkout's Makefile, from any folder."""
+    """The shell command that runs a target of the checkout's Makefile from any folder."""
     return shlex.join(["make", "-C", str(program), target])
 
 
 def set_up_again(program: Path = PROGRAM) -> str:
-    """The command that installs the program and its libraries again."""
+    """The shell command that installs the program and its libraries again."""
     return make("setup", program) if in_checkout(program) else "pipx reinstall multiplane"
 
 
@@ -47,16 +47,16 @@ class Layout:
     outbox: Path
     state: Path
     models: Path
-    #: The lists of models and of styles: the program's, then the user's if it exists. Each adds to the one before it.
+    #: The lists of models and of styles: the program's, then the user's if it exists. The user's adds to the program's.
     model_lists: tuple[str, ...]
     style_lists: tuple[str, ...]
-    #: Where the user's lists are, or would be.
+    #: The path of the user's list, even if it does not exist; empty if there is no user's settings file.
     own_models: tuple[str, ...]
     own_styles: tuple[str, ...]
 
     @property
     def work(self) -> Path:
-        """The folders of running attempts. It is in the outbox, so that publishing is a rename."""
+        """The folder with one folder for each attempt. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -122,23 +122,25 @@ def lay_out(
 ) -> Layout:
     """Work out where everything in this home is. Nothing is created.
 
-    The state folder holds a journal that must reach the disk and a lock that must hold. Network file systems guarantee neither.
-    So if the home is on one, its state is in the user's state folder, under the home's name and a hash of its real path.
+    The state folder contains the journal, which must reach the disk, and the lock, which must hold. A network file system
+    guarantees neither. So if the home is on one, its state is in the user's own state folder, in a folder that is named after the
+    home and a hash of the home's real path.
+
+    In the arguments below, relative paths are relative to the home, and ``~`` is expanded.
 
     Args:
         home: the home folder, absolute.
-        inbox: where pictures are dropped; None for `inbox` in the home. Relative paths are relative to the home; ``~`` is
-            expanded.
-        outbox: where results appear; None for `outbox` in the home.
-        models: where the weights are; None for one folder that all homes of this user share, or for `models` in the state folder
-            if an earlier version has put some there.
-        catalogue: the first list of models; None for the program's own.
-        beside: the user's settings file, absolute: `models.yaml` and `styles.yaml` in its folder add to the lists. None: no
-            such file.
+        inbox: where pictures are dropped; None: `inbox` in the home.
+        outbox: where results appear; None: `outbox` in the home.
+        models: where the weights are; None: a folder that all homes of this user share, or `models` in the state folder if an
+            earlier version put weights there.
+        catalogue: the list of models to which the user's list adds; None: the program's own.
+        beside: the user's settings file, absolute. Lists called `models.yaml` and `styles.yaml` in its folder are used. None: no
+            settings file, and no such lists.
         is_network: whether a path is on a network file system.
 
     Raises:
-        Refusal: inbox, outbox and state overlap, or one of them is inside the program.
+        Refusal: two of inbox, outbox and state overlap, or one of them overlaps the program.
     """
     state = _state_of_share(home) if is_network(home) else home / ".state"
     own_models, own_styles = (_own_list(beside, kind) for kind in ("models", "styles"))
@@ -158,13 +160,13 @@ def lay_out(
 
 
 def _own_list(beside: Path | None, kind: Kind) -> tuple[str, ...]:
-    """The path of the user's list, even if it does not exist; None if the settings file is the program's own."""
+    """The path of the user's list, even if it does not exist; empty if `beside` is None or the path is the program's own list."""
     path = beside.with_name(f"{kind}.yaml") if beside else None
     return () if path is None or os.path.realpath(path) == SHIPPED[kind] else (str(path),)
 
 
 def _there(own: tuple[str, ...]) -> tuple[str, ...]:
-    # A broken link counts as existing, so that its owner is told about it.
+    # A broken link counts as existing: reading it then fails, which tells the user about it.
     return tuple(path for path in own if os.path.lexists(path))
 
 
@@ -173,7 +175,10 @@ def _absolute(home: Path, path: Path) -> Path:
 
 
 def _models_of_user(state: Path) -> Path:
-    """Weights are large and the same for every home, so they lie once per user. Those that a home has of its own stay in use."""
+    """The default folder for models: one per user, because weights are large and the same for every home.
+
+    If a home already has weights in its state folder, it goes on using them.
+    """
     own = state / "models"
     return own if _holds_something(own) else Path(platformdirs.user_data_dir("multiplane")) / "models"
 
@@ -182,7 +187,7 @@ def _holds_something(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(True for _ in entries)
-    except OSError:  # not there, or not to be read: nothing that could be used
+    except OSError:  # the folder does not exist or cannot be read, so there is nothing to use
         return False
 
 
@@ -211,7 +216,7 @@ def _check(layout: Layout) -> None:
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Whether `inner` is `outer` or is inside it, by real path and identity: to some disks `Inbox` and `inbox` are the same."""
+    """Whether `inner` is `outer` or is inside it. Compares device and inode, because on some disks `Inbox` is also `inbox`."""
     real = Path(os.path.realpath(inner))
     return _identity(Path(os.path.realpath(outer))) in (_identity(part) for part in (real, *real.parents))
 

@@ -1,4 +1,4 @@
-"""Reads the settings from their sources, in order. A refusal names the file or variable, line and key, and what is allowed."""
+"""Reads the settings from their sources. A refusal names the file or variable, the line, the key, and what is allowed."""
 
 import os
 import typing
@@ -19,16 +19,16 @@ from daemon.settings.layout import Layout, default_home, lay_out
 from daemon.settings.model import Settings
 from daemon.shipped import CONFIG as SHIPPED_CONFIG
 from daemon.sidecar import MAX_BYTES, fields, yaml_subset
-from daemon.sidecar.problems import Problem, choice, meant, quoted
+from daemon.sidecar.problems import Problem, choice, did_you_mean, quoted
 
 PREFIX = "MULTIPLANE_"
 HOME, CONFIG = "MULTIPLANE_HOME", "MULTIPLANE_CONFIG"
 SHIPPED = SHIPPED_CONFIG / "default.yaml"
 
 _MAX_DEPTH = 4
-"""Group, key, list, and one more, so that an error message about a deeper level can name the key."""
+"""Levels of nesting: group, key, list, and one more, so that an error message about a deeper level can name the key."""
 _NOT_DEFAULTS = ("id", "images")
-"""Every job needs its own id, and only batches name pictures."""
+"""Sidecar fields without a default: every job needs its own id, and only batches name pictures."""
 
 Key = tuple[str, str]
 
@@ -37,18 +37,24 @@ _CEILING: Key = ("worker", "max_timeout_seconds")
 
 @dataclass(frozen=True)
 class Source:
-    """What one file, or the environment, sets. `places` says where, for messages."""
+    """What one file, or the environment, sets.
+
+    Attributes:
+        values: the values by group and key.
+        places: where each key is set, for messages: the name of the file or variable, and the line in a file.
+    """
 
     values: dict[str, dict[str, object]]
     places: dict[Key, tuple[str, int | None]]
 
 
 def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
-    """Read the settings from the shipped file, the user's file and the environment. Each overrides the one before, key by key.
+    """Read the settings from the shipped file, the user's file and the environment. The later ones override keys of the earlier.
 
     Args:
-        home: the home folder; None for ``MULTIPLANE_HOME``, or else the checkout, or ``~/Multiplane`` if there is no checkout.
-        environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key, written as in the file.
+        home: the home folder. None: ``MULTIPLANE_HOME``; if that is not set, `default_home`.
+        environ: the environment variables. ``MULTIPLANE_GROUP__KEY`` sets a key; its value is written as in the file.
+            ``MULTIPLANE_CONFIG`` names the user's file; if it is empty, no user's file is read.
         is_network: whether a path is on a network file system.
 
     Raises:
@@ -60,7 +66,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     else:
         user_file, required = Path(named).expanduser(), True
     sources = [_from_file(SHIPPED, required=True)]
-    if named != "":  # an empty variable: use no user file
+    if named != "":  # if the variable is empty, use no user's file
         sources.append(_from_file(user_file, required=required))
     sources.append(_from_environment(environ))
     settings = _merge(sources)
@@ -80,14 +86,14 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     settings._styles = StyleNames(settings.paths.own_styles)
     if settings.defaults.style is not None and settings.defaults.style not in settings.styles:
         style = settings.defaults.style
-        suggestion = meant(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
+        suggestion = did_you_mean(style, settings.styles) or f"; there are {', '.join(settings.styles)}"
         _refuse([_place(sources, [("defaults", "style")], f"there is no style {quoted(style)}{suggestion}")])
     return settings
 
 
 def _check_lists(paths: Layout) -> None:
-    """Refuse the user's own lists if they are not valid; the program's own are not checked."""
-    # Imported only when needed: this takes longer than reading everything here.
+    """Refuse the user's own lists if they are not valid. The program's lists alone are not checked."""
+    # Imported only when needed: importing these takes longer than reading all settings.
     if paths.style_lists != (LISTS["styles"],):
         from daemon.catalogues.styles import styles
 
@@ -111,23 +117,23 @@ def _merge(sources: list[Source]) -> Settings:
 
 
 def _explain(sources: list[Source], where: tuple[str, ...], kind: str, context: Mapping[str, object]) -> Problem:
-    """One of pydantic's errors, in plain words."""
+    """One of pydantic's errors as a problem in plain words."""
     if kind == "missing":
         return Problem(str(SHIPPED), None, f"{'.'.join(where)} is missing")
     if len(where) < 2:
-        # An error about several keys: JobSpec's own check if it is about `defaults`, otherwise the check of Settings.
+        # An error about several keys: from JobSpec if it is about `defaults`, otherwise from Settings.
         keys = [("defaults", "split"), ("defaults", "num_layers")] if where else [_CEILING, ("defaults", "timeout_seconds")]
         return _place(sources, keys, str(context["error"]))
     key = (where[0], where[1])
     given = next((source.values[key[0]][key[1]] for source in reversed(sources) if key in source.places), None)
     if key[0] == "defaults" and given is not None:
-        return _place(sources, [key], f"defaults.{fields.outside(key[1], given)}")
+        return _place(sources, [key], f"defaults.{fields.not_allowed(key[1], given)}")
     found = "nothing" if given is None else quoted(str(given))
     return _place(sources, [key], f"{'.'.join(key)} must be {_allowed(key)}, not {found}")
 
 
 def _allowed(key: Key) -> str:
-    """What values a key allows, to follow "must be"."""
+    """The values that a key allows, in words that follow "must be"."""
     if key[0] == "defaults":
         return fields.FIELDS[key[1]].allowed
     info = _keys()[key]
@@ -157,7 +163,7 @@ def _allowed(key: Key) -> str:
 
 
 def _size(count: int) -> str:
-    """A number of bytes as people write it in the settings, without rounding."""
+    """A number of bytes as people write it in the settings. It is not rounded."""
     for unit, size in (("MB", 1_000_000), ("KiB", 1024)):
         if count and count % size == 0:
             return f"{count // size} {unit}"
@@ -165,7 +171,7 @@ def _size(count: int) -> str:
 
 
 def _keys() -> dict[Key, FieldInfo]:
-    """Every key that exists."""
+    """Every key that can be set, with pydantic's description of it."""
     known: dict[Key, FieldInfo] = {}
     for group, info in Settings.model_fields.items():
         model = info.annotation
@@ -176,7 +182,7 @@ def _keys() -> dict[Key, FieldInfo]:
 
 
 def _entries(path: Path, *, required: bool) -> list[yaml_subset.Entry]:
-    """The entries of a settings file; none if it is optional and missing."""
+    """The entries of a settings file; an empty list if it is missing and not required."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -199,11 +205,11 @@ def _from_file(path: Path, *, required: bool) -> Source:
     for group in _entries(path, required=required):
         if group.key not in Settings.model_fields:
             problems.append(
-                Problem(name, group.line, f"unknown key {quoted(group.key)}{meant(group.key, Settings.model_fields)}")
+                Problem(name, group.line, f"unknown key {quoted(group.key)}{did_you_mean(group.key, Settings.model_fields)}")
             )
         elif isinstance(group.value, yaml_subset.Entries):
             for entry in group.value.entries:
-                problems += _take(source, (group.key, entry.key), entry.value, (name, entry.line))
+                problems += _read_field(source, (group.key, entry.key), entry.value, (name, entry.line))
         elif not fields.is_null(group.value):
             problems.append(Problem(name, group.line, f"{group.key} must be a group of keys, indented below it"))
     if problems:
@@ -219,34 +225,34 @@ def _from_environment(environ: Mapping[str, str]) -> Source:
         group, _, key = name[len(PREFIX) :].lower().partition("__")
         if (group, key) not in _keys():
             known = ["HOME", "CONFIG", *("__".join(pair).upper() for pair in _keys())]
-            suggestion = meant(name[len(PREFIX) :], known, prefix=PREFIX)
+            suggestion = did_you_mean(name[len(PREFIX) :], known, prefix=PREFIX)
             problems.append(Problem(name, None, f"there is no setting of this name{suggestion}"))
             continue
         try:
-            node = _written(environ[name])
+            node = _node_of(environ[name])
         except yaml_subset.OutsideSubset as fault:
             problems.append(Problem(name, None, fault.reason))
             continue
-        problems += _take(source, (group, key), node, (name, None))
+        problems += _read_field(source, (group, key), node, (name, None))
     if problems:
         _refuse(problems)
     return source
 
 
-def _written(text: str) -> yaml_subset.Node:
-    """A variable's value as the node it would be in a file: a list if it is in brackets, otherwise a scalar."""
+def _node_of(text: str) -> yaml_subset.Node:
+    """A variable's value as a YAML node: a list if it begins with a bracket, otherwise a scalar."""
     if not text.startswith("["):
         return yaml_subset.Scalar(text, plain=True, line=1)
     (entry,) = yaml_subset.entries(f"value: {text}".encode(), max_depth=_MAX_DEPTH)
     return entry.value
 
 
-def _take(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
-    """Put one key into the source, or say what is wrong with it."""
+def _read_field(source: Source, key: Key, node: yaml_subset.Node, place: tuple[str, int | None]) -> Iterator[Problem]:
+    """Put one key into the source, or yield what is wrong with it."""
     name, line = place
     if key not in _keys():
         known = [".".join(pair) for pair in _keys()]
-        yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{meant('.'.join(key), known)}")
+        yield Problem(name, line, f"unknown key {quoted('.'.join(key))}{did_you_mean('.'.join(key), known)}")
     elif key in source.places:
         yield Problem(name, line, f"{'.'.join(key)} appears twice; the first time in line {source.places[key][1]}")
     else:
@@ -267,7 +273,7 @@ def _value(node: yaml_subset.Node, key: Key) -> str | None:
 
 
 def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
-    """A problem at the last source that set one of these keys."""
+    """The sentence as a problem, at the place where the last source sets one of these keys."""
     places = (source.places[key] for source in reversed(sources) for key in keys if key in source.places)
     return Problem(*next(places), sentence)
 

@@ -1,6 +1,6 @@
 """The settings: what can be configured, what it means and which values it allows.
 
-The values themselves are in `config/default.yaml`, which explains each. JobSpec describes the group `defaults`.
+The default values are in `config/default.yaml`, which explains each of them. JobSpec describes the group `defaults`.
 """
 
 import hashlib
@@ -17,29 +17,29 @@ from daemon.settings.layout import Layout
 class Group(BaseModel):
     """Settings that belong together."""
 
-    # Only `Settings` as a whole is checked. Without this, pydantic would also build an unused schema of each group at every
-    # start.
+    # Values are checked only through `Settings`. Without `defer_build`, pydantic would also build a schema of each group at every
+    # start, which nothing uses.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Folders(Group):
-    """Where the folders are, if not in the home folder. A relative path is relative to the home folder."""
+    """Where the folders are. Relative paths are relative to the home folder."""
 
     inbox: Path | None = Field(description="where pictures are dropped; null: `inbox` in the home folder")
     outbox: Path | None = Field(description="where results appear; null: `outbox` in the home folder")
     models: Path | None = Field(description="where the models' weights are kept; null: one folder for all homes of the user")
-    catalogue: Path | None = Field(description="a list of models in place of the program's `config/models.yaml`")
+    catalogue: Path | None = Field(description="a list of models that replaces the program's `config/models.yaml`; null: none")
 
 
 class Intake(Group):
     """How the inbox is watched, and how long files must stay unchanged."""
 
     settle_seconds: float = Field(ge=0.5, le=600, description="how long a file on a local disk must stay unchanged")
-    settle_network_seconds: float = Field(ge=1, le=600, description="the same on a network share")
+    settle_network_seconds: float = Field(ge=1, le=600, description="how long a file on a network share must stay unchanged")
     grace_seconds: float = Field(ge=0, le=3600, description="how long a picture in a preset folder waits for its own YAML file")
     batch_quiet_seconds: float = Field(ge=1, le=3600, description="how long a batch folder must stay unchanged")
     rescan_seconds: float = Field(ge=1, le=3600, description="how often the whole inbox is read")
-    poll_seconds: float = Field(ge=1, le=600, description="the same for a folder whose changes are not reported")
+    poll_seconds: float = Field(ge=1, le=600, description="how often a folder is read whose changes the system does not report")
 
 
 class Queue(Group):
@@ -54,8 +54,8 @@ class Worker(Group):
     """What a running job may use."""
 
     max_timeout_seconds: float = Field(gt=0, le=604_800, description="the largest timeout_seconds that a job may set")
-    grace_seconds: float = Field(ge=0, le=600, description="after a timeout, from the request to stop until the kill")
-    shutdown_grace_seconds: float = Field(ge=0, le=60, description="the same when the daemon stops")
+    grace_seconds: float = Field(ge=0, le=600, description="after a timeout: seconds between the request to stop and the kill")
+    shutdown_grace_seconds: float = Field(ge=0, le=60, description="the same seconds when the daemon stops")
     max_memory_share: float = Field(
         gt=0, le=1, description="the share of the machine's or container's memory that one job may use"
     )
@@ -65,7 +65,7 @@ class Worker(Group):
     )
     device: Literal["auto", "cpu", "mps", "cuda"] = Field(description="where models run; auto: the fastest that works")
     spare: bool = Field(description="whether a warm worker is kept ready for the next job")
-    spare_seconds: float = Field(ge=10, le=604_800, description="a warm worker that waited this long is replaced by a fresh one")
+    spare_seconds: float = Field(ge=10, le=604_800, description="after this time, a fresh warm worker replaces one that waits")
     sandbox: Literal["auto", "off"] = Field(description="auto: jobs have no network and limited access to files; off: no sandbox")
 
 
@@ -92,7 +92,7 @@ class Log(Group):
 
 
 class Finder(Group):
-    """What Finder shows; only on macOS."""
+    """What Finder shows. Only used on macOS."""
 
     tags: bool = Field(description="whether the folder of a job has a tag in the colour of its state")
 
@@ -100,9 +100,9 @@ class Finder(Group):
 class Notifications(Group):
     """Which notifications appear on this machine's desktop."""
 
-    batches: bool = Field(description="one when a batch has ended")
-    singles: bool = Field(description="one when all single drops have ended, if at least one completed")
-    failures: bool = Field(description="one for every job that failed; failures within a few seconds share one")
+    batches: bool = Field(description="a notification when a batch has ended")
+    singles: bool = Field(description="a notification when all single drops have ended, if at least one completed")
+    failures: bool = Field(description="a notification for every job that failed; failures within a few seconds share one")
 
 
 class Settings(BaseModel):
@@ -126,7 +126,7 @@ class Settings(BaseModel):
 
     @property
     def paths(self) -> Layout:
-        """Where everything is."""
+        """Where everything of this home is."""
         if self._paths is None:
             raise RuntimeError("settings are made by daemon.settings.load")
         return self._paths
@@ -138,7 +138,7 @@ class Settings(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the settings, 16 hexadecimal digits: the same settings give the same digest."""
+        """The first 16 hexadecimal digits of the SHA-256 of the settings. Equal settings have equal digests."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property

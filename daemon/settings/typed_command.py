@@ -1,4 +1,4 @@
-"""A command of ours as a person can type it in any terminal: with the program's path, and reaching this home."""
+"""Commands that a person can run in any terminal: they contain the program's path and what leads to this home."""
 
 import os
 import shlex
@@ -13,13 +13,13 @@ _FOLDERS = f"{PREFIX}FOLDERS__"
 
 
 def typed_command(settings: Settings, environ: Mapping[str, str], *words: str) -> str:
-    """`multiplane …` for sh, bash, zsh and fish.
+    """A `multiplane` command for sh, bash, zsh and fish, as one line.
 
     Args:
-        settings: of the home that it is for.
-        environ: what the settings were read from; what says where things lie goes along, since the person's terminal may not
-            have it.
-        words: the verb and its arguments. They must know `--home`, which is added unless the home is the one without it.
+        settings: of the home that the command is for.
+        environ: the variables that the settings were read from. Those that say where things are become part of the command,
+            because the person's terminal may not have them.
+        words: the verb and its arguments. The verb must accept `--home`, which is added unless the home is the default one.
     """
     script = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "multiplane")
     program = [script] if os.access(script, os.X_OK) else [os.path.abspath(sys.executable), "-P", "-m", "daemon.cli"]

@@ -1,8 +1,8 @@
 """Turns hostile bytes into a JobSpec or a precise refusal.
 
-`reading` turns one file into fields. It uses `yaml_subset`, a strict YAML reader, and `fields`, which says what each field
-means. `resolving` combines configuration, preset or batch, and sidecar. `writing` prints a spec and the schema. `problems` puts
-what is wrong into words. Nothing here touches a file: bytes and names come in, values and errors go out.
+`reading` turns one file into fields. It uses `yaml_subset`, a strict YAML reader, and `fields`, which says how each field is
+read. `resolving` combines configuration, preset or batch, and sidecar. `writing` prints a spec and the schema. `problems` puts
+mistakes into words. Nothing here touches a file: bytes and names come in, values and errors go out.
 """
 
 from daemon.sidecar.reading import Sidecar, parse, requested_id

@@ -1,8 +1,8 @@
-"""The sidecar's fields: how each one's YAML is read, and what it allows, in words.
+"""The sidecar's fields: how the YAML of each is read, and which values it allows, in words.
 
-A scalar is interpreted only as its field requires, by the core rules of YAML 1.2
-(https://yaml.org/spec/1.2.2/#103-core-schema): `id: 0123` stays text, `seed: 1:30` is not ninety, and `no` is a word. Only
-`daemon.contract.spec` defines the ranges; the words here are made from them.
+The field decides how its scalar is read, by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): the id in
+`id: 0123` stays text, `seed: 1:30` is not ninety, and `no` is a word. Only `daemon.contract.spec` defines the ranges; the words
+here are made from them.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from annotated_types import Ge, Gt, Le
 
 from daemon.contract.spec import Choice, DepthChoice, DepthKind, DepthQuality, Format, JobSpec, Mode, SplitMethod
-from daemon.sidecar.problems import choice, meant, quoted
+from daemon.sidecar.problems import choice, did_you_mean, quoted
 from daemon.sidecar.yaml_subset import Entries, Items, Node, Scalar
 
 Kind = Literal["text", "whole number", "number", "list of texts", "split"]
@@ -22,7 +22,7 @@ Kind = Literal["text", "whole number", "number", "list of texts", "split"]
 MAX_NUMBER_CHARACTERS = 40
 """No valid number needs more characters."""
 MAX_DIGITS = 20
-"""Enough for every 64-bit number; Python refuses to read more than 4,300 digits."""
+"""Enough for every 64-bit number. Python raises an error for more than 4,300 digits."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _INTEGER = re.compile(rf"[-+]?[0-9]{{1,{MAX_DIGITS}}}|0o[0-7]{{1,21}}|0x[0-9a-fA-F]{{1,16}}")
@@ -31,7 +31,13 @@ _DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Field:
-    """How a field is read, and what it allows, to follow "must be". `choices` lists its words, if it takes words."""
+    """How a field is read.
+
+    Attributes:
+        kind: the type of its values.
+        allowed: the allowed values, in words that follow "must be".
+        choices: the words that it allows; empty if it does not take words.
+    """
 
     kind: Kind
     allowed: str
@@ -39,7 +45,7 @@ class Field:
 
 
 class Wrong(Exception):
-    """A value that its field does not allow. The message follows the place in the file."""
+    """The field does not allow the value. `sentence` follows the place in the file; `line` is 1-based."""
 
     def __init__(self, sentence: str, line: int) -> None:
         super().__init__(sentence)
@@ -89,14 +95,14 @@ FIELDS: dict[str, Field] = {
     "id": Field("text", "1 to 64 of the characters a-z, 0-9, ., _ and -, the first of them a letter or digit"),
     "images": Field("list of texts", 'a list of file names or patterns in quotation marks such as ["*.jpg"]'),
 }
-"""In the order in which people read them; the names are those of JobSpec."""
+"""The fields of JobSpec by name, in the order in which people read them."""
 
 
 def value(name: str, node: Node) -> object:
-    """The value of a field's YAML, which JobSpec then checks further. None for an empty value, which counts as not given.
+    """The value of a field, from its YAML; None if it is empty, which counts as not given. JobSpec still has to check its range.
 
     Raises:
-        Wrong: it has the wrong type for this field.
+        Wrong: the value has the wrong type for this field.
     """
     field = FIELDS[name]
     if isinstance(node, Scalar) and node.plain and node.text in _NULL:
@@ -114,7 +120,7 @@ def _item(name: str, node: Node, kind: Kind) -> object:
     found: object = None
     if isinstance(node, Scalar):
         if kind == "text":
-            found = _printing(name, node)
+            found = _without_controls(name, node)
         elif node.plain:
             found = number(node.text) if kind == "number" else whole_number(node.text)
     if found is None:
@@ -122,14 +128,14 @@ def _item(name: str, node: Node, kind: Kind) -> object:
     return found
 
 
-def _printing(name: str, node: Scalar) -> str:
+def _without_controls(name: str, node: Scalar) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in node.text):
         raise Wrong(f"{name} contains a line break or another control character: {quoted(node.text)}", node.line)
     return node.text
 
 
 def describe(node: Node) -> str:
-    """A description of what was found, for the end of a sentence."""
+    """A description of a node, for the end of the sentence "… must be …, not …"."""
     if isinstance(node, Items):
         return "a list"
     if isinstance(node, Entries):
@@ -139,22 +145,22 @@ def describe(node: Node) -> str:
     return node.text if node.plain else f"the text {quoted(node.text)}; leave out the quotation marks"
 
 
-def outside(name: str, given: object) -> str:
-    """The sentence for a value of the right type that its field does not allow."""
+def not_allowed(name: str, given: object) -> str:
+    """A sentence that says that a field does not allow this value, although its type is right."""
     field = FIELDS[name]
     suggestion = ""
     if isinstance(given, str):
-        suggestion = meant(given, field.choices)
+        suggestion = did_you_mean(given, field.choices)
         return f"{name} must be {field.allowed}, not {quoted(given)}{suggestion}"
     if isinstance(given, tuple):
         words = [item for item in given if isinstance(item, str) and item not in field.choices]
-        suggestion = meant(words[0], field.choices) if words else ""
+        suggestion = did_you_mean(words[0], field.choices) if words else ""
         return f"{name} must be {field.allowed}{suggestion}"
     return f"{name} must be {field.allowed}, not {given}"
 
 
 def whole_number(text: str) -> int | None:
-    """An integer of the YAML 1.2 core schema with at most 20 digits, else None."""
+    """The integer that the text is by the core schema of YAML 1.2; None if it is none, or has more than 20 digits."""
     if not _INTEGER.fullmatch(text):
         return None
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
@@ -162,7 +168,7 @@ def whole_number(text: str) -> int | None:
 
 
 def number(text: str) -> float | int | None:
-    """A finite number of the YAML 1.2 core schema; None for anything else, such as `.nan`, `.inf` or a number that overflows."""
+    """The finite number that the text is by the core schema of YAML 1.2; None for all else, such as `.nan`, `.inf` or 1e999."""
     if (whole := whole_number(text)) is not None:
         return whole
     if len(text) > MAX_NUMBER_CHARACTERS or not _DECIMAL.fullmatch(text):
@@ -171,5 +177,5 @@ def number(text: str) -> float | int | None:
 
 
 def is_null(node: Node) -> bool:
-    """Whether a value was left out, or is `null` or `~`."""
+    """Whether a value is missing, or is `null` or `~`."""
     return isinstance(node, Scalar) and node.plain and node.text in _NULL

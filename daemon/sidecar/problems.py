@@ -1,4 +1,4 @@
-"""Puts into words what is wrong with a file: where it is, what is allowed, and what was probably meant."""
+"""Puts mistakes in a file into words: where each is, what is allowed, and what the person probably meant."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the file's name, the 1-based line if known, and the text that follows ``NAME, line N: ``."""
+    """One mistake: the name of the file, its 1-based line (None if unknown), and the text that follows ``NAME, line N: ``."""
 
     name: str
     line: int | None
@@ -28,7 +28,7 @@ class Problem:
 
 
 def refuse(problems: Sequence[Problem]) -> NoReturn:
-    """Refuse a spec because of these problems. The first becomes the message, and all of them the detail.
+    """Refuse a spec because of these problems. The first becomes the message; if there are several, the detail lists them.
 
     Raises:
         SpecInvalid: always.
@@ -43,7 +43,7 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
 
 
 def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
-    """Text from a file, safe to show in a sentence: cut, and with unprintable characters (line ends, direction marks) escaped."""
+    """Text from a file, made safe to show: cut at `limit` characters, with unprintable characters (such as line ends) escaped."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return replace_unprintable(cut, instead=lambda c: c.encode("unicode_escape", "surrogatepass").decode("ascii"))
 
@@ -53,10 +53,10 @@ def quoted(text: str) -> str:
     return f'"{shown(text)}"'
 
 
-def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The end of a sentence about an unknown name: ``; did you mean "num_layers"?``, or nothing.
+def did_you_mean(text: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The end of a sentence about an unknown name: ``; did you mean "num_layers"?``. Empty if no known name is similar.
 
-    `prefix` is what all known names begin with in addition to the given text.
+    `prefix` is put before the suggestion; neither `text` nor the known names contain it.
     """
     if len(text) > MAX_SHOWN:  # no known name is that long, so there is nothing to suggest
         return ""
@@ -67,5 +67,5 @@ def meant(text: str, known: Iterable[str], *, prefix: str = "") -> str:
 
 
 def choice(names: Sequence[str]) -> str:
-    """The names as a choice: ``natural, equal or quantile``."""
+    """The names in one phrase: ``natural, equal or quantile``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

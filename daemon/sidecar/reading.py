@@ -1,4 +1,4 @@
-"""Reads the bytes of a sidecar, preset or batch file into fields, and checks what one file alone can show."""
+"""Reads the bytes of a sidecar, preset or batch file into fields, and checks what can be checked with this file alone."""
 
 import re
 from collections.abc import Iterator
@@ -10,17 +10,23 @@ from pydantic import ValidationError
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS, JobSpec
 from daemon.errors import SpecUnreadable
 from daemon.sidecar import fields, yaml_subset
-from daemon.sidecar.problems import MAX_LISTED, Problem, meant, quoted, refuse
+from daemon.sidecar.problems import MAX_LISTED, Problem, did_you_mean, quoted, refuse
 
 MAX_DEPTH = 3
-"""The file, a list in it, and one more, so that an error message about a field inside a field can name the field."""
+"""Levels of nesting: the file, a list in it, and one more, so that an error message can name a field that contains fields."""
 
 _ID = re.compile(JOB_ID_PATTERN)
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The content of one file. `fields` holds only the given ones, `lines` their 1-based lines; `name` is for messages."""
+    """The content of one file.
+
+    Attributes:
+        fields: the fields that the file gives.
+        lines: the 1-based line of each of them.
+        name: the name of the file, for messages.
+    """
 
     fields: dict[str, object]
     lines: dict[str, int]
@@ -35,7 +41,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
         name: the file's name as text, for messages.
 
     Raises:
-        SpecUnreadable: it is not YAML of the simple kind that is allowed, is too large, or is not text.
+        SpecUnreadable: the file is outside the subset of YAML that is allowed, is too large, or is not text.
         SpecInvalid: a field is unknown, is given twice, has the wrong type or is out of range. `detail` lists all such
             problems.
     """
@@ -44,7 +50,7 @@ def parse(data: bytes, *, name: str) -> Sidecar:
     except yaml_subset.OutsideSubset as fault:
         raise SpecUnreadable(str(Problem(name, fault.line, fault.reason))) from None
     found = Sidecar({}, {}, name)
-    problems = list(_take(entries, found))
+    problems = list(_read_field(entries, found))
     problems += [Problem(name, found.lines[field], sentence) for field, sentence in _out_of_range(found.fields)]
     if problems:
         refuse(sorted(problems, key=lambda problem: problem.line or 0))
@@ -52,9 +58,10 @@ def parse(data: bytes, *, name: str) -> Sidecar:
 
 
 def requested_id(data: bytes) -> str | None:
-    """The id that a sidecar asks for, even if the sidecar is then refused: whoever dropped it looks for the job under that id.
+    """The id that a sidecar asks for; None if there is none that can be used.
 
-    It is used if it appears exactly once before the first error in the YAML and is not reserved.
+    A sidecar with mistakes has an id, too: whoever dropped it looks for the job under that id. The id can be used if it is
+    valid and not reserved, and appears exactly once before the first error in the YAML.
     """
     found: list[str | None] = []
     try:
@@ -68,11 +75,11 @@ def requested_id(data: bytes) -> str | None:
                 )
                 found.append(entry.value.text if usable and isinstance(entry.value, yaml_subset.Scalar) else None)
     except yaml_subset.OutsideSubset:
-        pass  # `parse` reports the error; the entries before it count
+        pass  # `parse` reports the error; the entries before the error count
     return found[0] if len(found) == 1 else None
 
 
-def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
+def _read_field(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
     """Fill `into` with the fields that can be read, and yield what is wrong with the others."""
     given: dict[str, int] = {}
     unknown = 0
@@ -80,7 +87,7 @@ def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
         field = entry.key
         if field not in fields.FIELDS:
             unknown += 1
-            suggestion = meant(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
+            suggestion = did_you_mean(field, fields.FIELDS) if unknown <= MAX_LISTED else ""
             yield Problem(into.name, entry.line, f"unknown field {quoted(field)}{suggestion}")
             continue
         if field in given:
@@ -98,16 +105,16 @@ def _take(entries: list[yaml_subset.Entry], into: Sidecar) -> Iterator[Problem]:
 
 
 def _out_of_range(given: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """The fields whose values JobSpec does not allow, each with its sentence."""
+    """Yield the fields whose values JobSpec does not allow, each with a sentence that says so."""
     wrong: dict[str, str] = {}
     try:
         JobSpec.model_validate(given)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False):
-            if problem["loc"]:  # without a place, it is about several fields, which `resolve` checks
+            if problem["loc"]:  # an error without a place is about several fields; `resolve` checks those
                 field = str(problem["loc"][0])
-                if field not in wrong:  # a list can be wrong a thousand times over
-                    wrong[field] = fields.outside(field, given[field])
+                if field not in wrong:  # a list may have thousands of wrong items
+                    wrong[field] = fields.not_allowed(field, given[field])
     if given.get("id") in RESERVED_IDS:
         wrong["id"] = f"id {quoted(str(given['id']))} is reserved: a file of the outbox has this name; choose another id"
     images = given.get("images")

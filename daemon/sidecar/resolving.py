@@ -1,4 +1,4 @@
-"""Combines configuration defaults, preset or batch, and sidecar into one JobSpec, or lists every reason why not."""
+"""Combines the configuration's defaults, preset or batch, and sidecar into one JobSpec, or lists all mistakes in them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from daemon.contract.spec import JobSpec
 from daemon.sidecar import fields
-from daemon.sidecar.problems import Problem, meant, quoted, refuse
+from daemon.sidecar.problems import Problem, did_you_mean, quoted, refuse
 from daemon.sidecar.reading import Sidecar
 
 JobKind = Literal["pair", "preset", "batch"]
@@ -24,15 +24,15 @@ def resolve(
     kind: JobKind,
     styles: Collection[str] | None = None,
 ) -> JobSpec:
-    """Work out what the job should do: each field from the sidecar, else the preset or batch, else the configuration.
+    """Work out what the job should do. Each field comes from the sidecar, or else the preset or batch, or else the configuration.
 
     Args:
         defaults: the configuration's default for each field.
-        preset: the folder's `_preset.yaml` (kind "preset") or `job.yaml` (kind "batch").
-        own: the picture's own sidecar.
+        preset: the folder's `_preset.yaml` (kind "preset") or `job.yaml` (kind "batch"); None if there is none.
+        own: the picture's own sidecar; None if there is none.
         ceiling_seconds: the largest allowed `timeout_seconds`.
         kind: how the picture was dropped.
-        styles: the names in the styles file; None leaves that check to the worker.
+        styles: the names of all styles; None: the worker checks the style.
 
     Returns:
         The effective spec. `images` comes only from the batch file, and `id` only from the sidecar.
@@ -51,7 +51,7 @@ def resolve(
     style = merged.get("style")
     if isinstance(style, str) and styles is not None and style not in styles:
         known = f"; there are {', '.join(sorted(styles))}" if styles else ""
-        problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{meant(style, styles) or known}"))
+        problems.append(_at(layers, ("style",), f"there is no style {quoted(style)}{did_you_mean(style, styles) or known}"))
     spec = JobSpec()
     try:
         spec = JobSpec.model_validate(merged)
@@ -64,7 +64,7 @@ def resolve(
 
 
 def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -> tuple[str, ...]:
-    """Sentences about given fields that this job does not use, for the warnings in its status."""
+    """Warnings for the job's status about fields that were given but have no effect on this job."""
     if spec.mode == "painterly":
         return ()
     layers = [layer for layer in (own, preset) if layer is not None]
@@ -76,7 +76,7 @@ def without_effect(spec: JobSpec, preset: Sidecar | None, own: Sidecar | None) -
 
 
 def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> Iterator[Problem]:
-    """Report `id` and `images` in files where they are not allowed."""
+    """Yield a problem for each `id` or `images` in a file where it is not allowed."""
     if preset is not None:
         if "id" in preset.fields:
             sentence = "id is only allowed in a picture's own YAML file, because every job needs its own id"
@@ -88,13 +88,13 @@ def _misplaced(preset: Sidecar | None, own: Sidecar | None, kind: JobKind) -> It
 
 
 def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, object]) -> Iterator[Problem]:
-    """What JobSpec does not allow: one problem per field, although pydantic reports every branch of a union."""
+    """Yield what JobSpec does not allow: one problem per field, although pydantic reports every branch of a union."""
     seen: set[str] = set()
     names: tuple[str, ...]
     for problem in error.errors(include_url=False):
         if problem["loc"]:
             field = str(problem["loc"][0])
-            sentence, names = fields.outside(field, merged[field]), (field,)
+            sentence, names = fields.not_allowed(field, merged[field]), (field,)
         else:  # JobSpec's own check that `split` and `num_layers` match
             field = "split"
             sentence, names = str(problem["ctx"]["error"]), ("split", "num_layers")
@@ -104,7 +104,7 @@ def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, o
 
 
 def _at(layers: list[Sidecar], names: tuple[str, ...], sentence: str) -> Problem:
-    """A problem with these fields, at the first of them that is given, in the most specific file that gives it."""
+    """The sentence as a problem, at the first of these fields that a file gives. If several files give it, the first counts."""
     for name in names:
         for layer in layers:
             if name in layer.fields:

@@ -1,4 +1,4 @@
-"""Writes a JobSpec as a sidecar, and the JSON Schema that helps an editor to write one."""
+"""Writes a JobSpec as a sidecar, and makes the JSON Schema with which editors check sidecars."""
 
 import copy
 
@@ -8,11 +8,11 @@ from daemon.contract.spec import JobSpec
 
 _HEADER = "# What this job does, combined from its YAML files and the configuration.\n"
 _WHOLE = 1e15
-"""Below this, a float without a fraction equals the integer that is written for it exactly."""
+"""A float below this with no fraction equals an integer exactly, and is written as that integer."""
 
 
 def render(spec: JobSpec) -> bytes:
-    """The spec as YAML in UTF-8. `parse` reads it back to the same fields; `id` and `images` are left out."""
+    """The spec as YAML in UTF-8, without `id` and `images`. `parse` reads the same fields back from it."""
     said = {name: _plain(value) for name, value in spec.model_dump(exclude={"id", "images"}).items() if value is not None}
     # One line per field, however long: folded text would be hard to read and to correct.
     text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, default_flow_style=None, width=float("inf"))
@@ -20,7 +20,7 @@ def render(spec: JobSpec) -> bytes:
 
 
 def schema() -> dict[str, object]:
-    """The JSON Schema (draft 2020-12) of a sidecar: every field is optional and has a description, default and range."""
+    """The JSON Schema (draft 2020-12) of a sidecar. Every field is optional; its description, default and range are given."""
     printed = copy.deepcopy(JobSpec.model_json_schema())
     properties = printed["properties"]
     for name, field in properties.items():

@@ -1,9 +1,9 @@
 """Reads a subset of YAML from untrusted input: mappings, lists and scalars, nothing else, in linear time.
 
-It uses the pure-Python scanner on purpose, token by token. libyaml crashes on 64 KB of brackets, and a merge-key bomb of 666
-bytes keeps any loader that builds objects first busy for half a minute. Everything beyond the subset (anchors, aliases, tags,
-merge keys, directives, several documents) is refused by the scanner, so nothing is ever built from it. Scalars stay text:
-each field of the spec interprets its own (`daemon.sidecar.fields`).
+It uses PyYAML's pure-Python scanner on purpose, token by token. libyaml crashes on 64 KB of brackets, and a merge-key bomb of 666
+bytes keeps any loader that builds objects busy for half a minute. This reader refuses everything outside the subset (anchors,
+aliases, tags, merge keys, directives, several documents) when it is scanned, so nothing is ever built from it. Scalars stay text;
+`daemon.sidecar.fields` turns them into values.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from yaml.scanner import Scanner
 MAX_BYTES = 64 * 1024
 """A sidecar with every field is under 1 KB; 64 KiB leaves room for a list of a thousand pictures."""
 MAX_VALUES = 2_000
-"""Keys and values together. The scanner needs 20 to 50 µs for each, so this many take at most 0.1 s."""
+"""The most keys and values, counted together. The scanner needs 20 to 50 µs for each, so this many take at most 0.1 s."""
 
 _TAB = "a tab; YAML needs spaces there"
 _PROBLEMS = {
@@ -37,15 +37,15 @@ _PROBLEMS = {
     "expected ',' or ']', but got '<stream end>'": 'a list without its closing "]"',
     "expected ',' or '}', but got '<stream end>'": 'a "{" without its closing "}"',
 }
-"""The parser's messages, in words for people who have never heard of a block mapping."""
+"""The parser's messages in plain words, for people who have never heard of a block mapping."""
 
 
 class OutsideSubset(Exception):
     """The bytes are outside the subset of YAML.
 
     Args:
-        reason: what is wrong, to follow "NAME, line N: ".
-        line: 1-based, if known.
+        reason: what is wrong, in words that follow "NAME, line N: ".
+        line: the 1-based line; None if unknown.
     """
 
     def __init__(self, reason: str, line: int | None = None) -> None:
@@ -73,7 +73,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Entries:
-    """A mapping that keeps duplicates and order."""
+    """A mapping. Its entries keep their order, and duplicate keys are kept."""
 
     entries: tuple["Entry", ...]
     line: int
@@ -94,7 +94,7 @@ class Entry:
 class SubsetParser(Reader, Scanner, Parser):
     """PyYAML's own event parser, reduced to the subset.
 
-    `index` is how many characters it has read, `values` how many keys and values it has returned.
+    `index` (from PyYAML) counts the characters that were read. `values` counts the keys and values that were returned.
     """
 
     def __init__(self, text: str, max_depth: int) -> None:
@@ -104,7 +104,7 @@ class SubsetParser(Reader, Scanner, Parser):
         Scanner.__init__(self)
         Parser.__init__(self)
 
-    def take(self) -> yaml.Event:
+    def next_event(self) -> yaml.Event:
         """The next event."""
         event: yaml.Event = self.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
         return event
@@ -114,46 +114,46 @@ class SubsetParser(Reader, Scanner, Parser):
         raise OutsideSubset(reason, self.line + 1)
 
     def count_value(self) -> None:
-        """Refuse a file with too many values."""
+        """Count one more key or value. Refuses a file with too many."""
         self.values += 1
         if self.values > MAX_VALUES:
             self.refuse(f"more than {MAX_VALUES:,} values; a settings file is much smaller")
 
     def check_depth(self, depth: int) -> None:
-        """Refuse nesting that is too deep, before the scanner reads ahead through it."""
+        """Refuse nesting that is too deep. Called before the scanner reads ahead through it."""
         if depth > self.max_depth:
             self.refuse(f"lists or fields nested more than {self.max_depth} deep")
 
     def add_indent(self, column: int) -> bool:
-        """Overrides the scanner: a block collection begins."""
+        """Overrides the scanner's method for the start of a block collection. Checks the depth."""
         added = bool(super().add_indent(column))
         self.check_depth(len(self.indents))
         return added
 
     def fetch_flow_collection_start(self, TokenClass: type) -> None:  # noqa: N803  (the overridden method's name for it)
-        """Overrides the scanner: a `[` or `{`."""
+        """Overrides the scanner's method for `[` and `{`. Checks the depth."""
         self.check_depth(len(self.indents) + self.flow_level + 1)
         super().fetch_flow_collection_start(TokenClass)
 
     def fetch_anchor(self) -> None:
-        """Overrides the scanner: `&name`."""
+        """Overrides the scanner's method for `&name`. Refuses it."""
         self.refuse('an anchor ("&"), which is not allowed; put text that begins with "&" in quotation marks')
 
     def fetch_alias(self) -> None:
-        """Overrides the scanner: `*name`, usually a glob without quotation marks."""
+        """Overrides the scanner's method for `*name`, which is usually a glob without quotation marks. Refuses it."""
         self.refuse('a value that begins with "*" (a YAML alias), which is not allowed; put it in quotation marks, as in "*.jpg"')
 
     def fetch_tag(self) -> None:
-        """Overrides the scanner: `!name`."""
+        """Overrides the scanner's method for `!name`. Refuses it."""
         self.refuse('a tag ("!"), which is not allowed; put text that begins with "!" in quotation marks')
 
     def fetch_directive(self) -> None:
-        """Overrides the scanner: `%YAML`."""
+        """Overrides the scanner's method for `%YAML`. Refuses it."""
         self.refuse('a directive ("%"), which is not allowed')
 
 
 def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Iterator[Entry]:
-    """Yield the fields of a YAML file one by one as they are read; none for an empty file.
+    """Yield the fields of a YAML file one by one, as they are read. An empty file yields none.
 
     Args:
         data: the file, as UTF-8 with or without BOM, or UTF-16 with BOM (Windows Notepad).
@@ -178,7 +178,7 @@ def entries(data: bytes, *, max_depth: int, max_bytes: int = MAX_BYTES) -> Itera
 
 def _in_plain_words(error: yaml.MarkedYAMLError) -> OutsideSubset:
     problem = error.problem or "it ends too early"
-    # The scanner notices these two some lines late, so the error is reported where their context begins.
+    # The scanner notices these two errors some lines late, so they are reported where their context begins.
     late = problem in ("found unexpected end of stream", "could not find expected ':'")
     mark = error.context_mark if late else error.problem_mark
     reason = _PROBLEMS.get(problem, f"not YAML: {problem}")
@@ -199,25 +199,25 @@ def _decode(data: bytes, max_bytes: int) -> str:
 
 
 def _document(parser: SubsetParser) -> Iterator[Entry]:
-    """Check the stream: start, at most one document with one mapping, end."""
-    parser.take()
+    """Yield the fields of the only document. Refuses anything but a single mapping in a single document, or nothing."""
+    parser.next_event()
     if parser.check_event(yaml.StreamEndEvent):
         return
-    parser.take()
-    first = parser.take()
+    parser.next_event()
+    first = parser.next_event()
     line = _line(first)
     if isinstance(first, yaml.MappingStartEvent):
         yield from _mapping(parser, 1)
     elif not (isinstance(first, yaml.ScalarEvent) and first.value == "" and first.implicit[0]):
         raise OutsideSubset("not a list of fields; write one `name: value` per line, with a space after the colon", line)
-    parser.take()
+    parser.next_event()
     if not parser.check_event(yaml.StreamEndEvent):
-        raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.take()))
+        raise OutsideSubset('more than one document; remove the lines "---" and what follows', _line(parser.next_event()))
 
 
 def _mapping(parser: SubsetParser, depth: int) -> Iterator[Entry]:
     parser.check_depth(depth)
-    while not isinstance(event := parser.take(), yaml.MappingEndEvent):
+    while not isinstance(event := parser.next_event(), yaml.MappingEndEvent):
         line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
             raise OutsideSubset("a list or mapping used as a field name", line)
@@ -229,7 +229,7 @@ def _mapping(parser: SubsetParser, depth: int) -> Iterator[Entry]:
 
 def _node(parser: SubsetParser, depth: int) -> Node:
     parser.count_value()
-    event = parser.take()
+    event = parser.next_event()
     line = _line(event)
     if isinstance(event, yaml.ScalarEvent):
         return Scalar(event.value, event.implicit[0], line)
@@ -239,7 +239,7 @@ def _node(parser: SubsetParser, depth: int) -> Node:
     items = []
     while not parser.check_event(yaml.SequenceEndEvent):
         items.append(_node(parser, depth + 1))
-    parser.take()
+    parser.next_event()
     return Items(tuple(items), line)
 
 

@@ -1,1 +1,1 @@
-"""What people and programs see of the jobs: keeps status.json, daemon.json and the page up to date."""
+"""Keeps what people and programs see of the jobs up to date: status.json, daemon.json and the page."""

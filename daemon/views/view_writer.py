@@ -1,4 +1,4 @@
-"""Keeps the views up to date: status.json of each job, daemon.json, index.html. Writes no more often than anybody can look."""
+"""Keeps the views up to date: status.json of each job, daemon.json and the page. Writes at most twice a second."""
 
 import errno
 import os
@@ -25,34 +25,34 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 State = Literal["starting", "running", "paused", "offline", "stopped", "refused"]
 
-#: status.json and daemon.json change at most twice a second: nobody reads faster, and a share should not be kept busy.
+#: Seconds between two writes: nobody reads faster, and a share should not be kept busy.
 _SPACING = 0.5
-#: The most entries in a list; the total is stated next to it.
+#: The most entries of the waiting list in daemon.json, which also states how many there are in all.
 MAX_WAITING = 200
 _MAX_ENDED = 200
 _MAX_POLLED = 100
-#: Queue positions are kept up to date only for the first jobs; the others' are written once.
+#: Only this many jobs at the head of the queue have their positions kept up to date. Those of the others are written once.
 _MAX_POSITIONS = 100
-#: The most status files written in one pass: the loop has other work, even during a flood of jobs.
+#: The most status files written at once: the loop has other work, even during a flood of jobs.
 _MAX_AT_ONCE = 500
 
 
 #: Records that change no status.json.
-_NO_NEWS = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
+_NO_STATUS_CHANGE = (BatchClosed, BatchClosing, BatchUnderWay, LiveJob, SegmentStart)
 
 
 class ViewWriter:
     """Receives every record, and writes what changed when enough time has passed.
 
-    The first and the last status of a job are written at once, so that every accepted job is visible within moments.
+    When a job is claimed and when it ends, its status is written at once, so that every job is visible within moments.
 
     Args:
-        outbox: the target.
+        outbox: where the views are written.
         ledger: the jobs.
-        progress: of the running jobs, by id; its owner keeps it up to date.
+        progress: the progress of the running jobs, by id; its owner keeps it up to date.
         ended_before: returns at most the given number of jobs that ended before this start, newest first.
-        rest: returns how long a job still pauses before its next attempt.
-        fetch_model: returns the command that fetches a depth model, None while one is installed.
+        rest: returns how many seconds a job still pauses before its next attempt.
+        fetch_model: returns the command that fetches a depth model; None while one is installed.
         settings: a digest of the settings that the daemon was started with.
         start: the command that starts the daemon.
     """
@@ -76,18 +76,18 @@ class ViewWriter:
         self._rest = rest
         self._fetch_model = fetch_model
         #: The progress of the running jobs, as last written.
-        self._told: dict[str, Progress] = {}
+        self._written_progress: dict[str, Progress] = {}
         self._older: list[Job] | None = None
         self._gallery = Gallery(outbox, self._ended_statuses, start)
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
         self._positions: dict[str, int | None] = {}
         self._resting: set[str] = set()
-        #: Jobs whose folders were thrown away while they were running, then put back, and that the page lists.
+        #: Jobs whose folders were thrown away before they ended, and put back later. The page lists these jobs.
         self._back: set[str] = set()
         self._stale = True
         self._trouble: str | None = None
-        #: Jobs whose folder did not accept their status: somebody changed the folder, and may undo that.
+        #: Jobs whose status could not be written because somebody changed their folder. The write is tried again later.
         self._unwritten: dict[str, None] = {}
         self._troubles = Troubles()
         self._written = float("-inf")
@@ -101,8 +101,8 @@ class ViewWriter:
         self._polled: tuple[Polled, ...] = ()
 
     def on_record(self, record: AnyRecord) -> None:
-        """Handle a record that took effect: its job's status has changed."""
-        if isinstance(record, _NO_NEWS):
+        """Handle a record that took effect: the status of its job has changed."""
+        if isinstance(record, _NO_STATUS_CHANGE):
             return
         self._dirty[record.job] = None
         self._stale = True
@@ -124,16 +124,18 @@ class ViewWriter:
             self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
-        """Tell the page about a job that ended or is gone."""
+        """Add a job that ended to the page, or remove one that is gone."""
         if job and job.ended and not job.discarded:
             self._gallery.ended(status_of(job))
-        # For the person who threw a pending job away it is over, and its folder is not there to link to.
+        # A person threw the job away before it ended: it is over for them, and the page has no folder to link to.
         elif (job and job.discarded) or job_id in self._ledger.jobs.removed:
             self._gallery.removed(job_id)
             self._back.discard(job_id)
 
     def look(self) -> None:
-        """Notice which parts of the page somebody removed, and which discarded jobs are back; the next `refresh` shows them.
+        """Check whether somebody removed parts of the page, or put back the folders of discarded jobs.
+
+        The next `refresh` writes what is missing and shows these jobs.
 
         Raises:
             OSError: the outbox cannot be read.
@@ -141,12 +143,12 @@ class ViewWriter:
         self._write_what_was_refused()
         self._gallery.check_files()
         if not self._gallery.is_open:
-            return  # the gallery itself then checks what is back
+            return  # opening the gallery checks which folders are back
         for job in self.shown():
             if not job.discarded or (back := self._is_back(job)) == (job.job_id in self._back):
                 continue
             if back:
-                self.rewrite(job)  # its content is out of date
+                self.rewrite(job)  # the status.json in the folder is out of date
                 self._back.add(job.job_id)
                 self._gallery.ended(status_of(job))
             else:
@@ -155,7 +157,7 @@ class ViewWriter:
             self._stale = True
 
     def _write_what_was_refused(self) -> None:
-        """Write the status again in folders that now accept one, because their old one is out of date."""
+        """Try again to write the statuses that could not be written into their folders."""
         for job_id in tuple(self._unwritten):
             job = self._ledger.jobs.find(job_id)
             # If a folder that was thrown away is put back, other code decides what its status says.
@@ -166,14 +168,14 @@ class ViewWriter:
                 self.rewrite(job)
 
     def _is_back(self, job: Job) -> bool:
-        """Whether the folder of a discarded job is in the outbox; if that is unknown, the last answer."""
+        """Whether the folder of a discarded job is in the outbox. If this cannot be determined, the last answer is returned."""
         try:
             return self._outbox.has(job.job_id) if self._outbox.is_healthy() else job.job_id in self._back
         except OSError:
             return job.job_id in self._back
 
     def next_chunk_of_ids(self) -> list[str]:
-        """Some of the older jobs on the page: each call returns the next ones, and starts over after the last.
+        """The ids of some older jobs on the page. Each call returns the next ones, and starts over after the last.
 
         Raises:
             OSError: the outbox cannot be read.
@@ -185,17 +187,21 @@ class ViewWriter:
         return job_id in self._dirty
 
     def rewrite(self, job: Job) -> None:
-        """Write the status of a job again, because its folder came back or it ended long ago."""
+        """Write the status of a job now, whether or not it has changed.
+
+        Raises:
+            OSError: the disk is full. Other errors concern only this folder; they are logged, and the write is tried again.
+        """
         self._write_status(job, self._position(job))
 
     def fault(self, sentence: str) -> None:
-        """Report that watching failed and was repaired."""
+        """Report in daemon.json that watching the inbox failed and was repaired."""
         self.last_fault = f"{clock.now()}: {sentence}"
         self._stale = True
 
     def show_waiting(self, waiting: tuple[Waiting, ...], total: int) -> None:
-        """Show what is in the inbox and not taken: the first `MAX_WAITING` entries, and the total."""
-        # A picture that was accepted but cannot be moved is both in the inbox and in a job.
+        """Set the waiting list: its first `MAX_WAITING` entries, and the number of all entries."""
+        # A picture that was accepted but cannot be moved yet may be in the list twice.
         once = tuple({item.path: item for item in waiting}.values())
         waiting, total = once, total - (len(waiting) - len(once))
         if (waiting, total) != (self._waiting, self._waiting_total):
@@ -203,12 +209,12 @@ class ViewWriter:
             self._stale = True
 
     def show_polled(self, polled: tuple[Polled, ...]) -> None:
-        """Show which inbox folders are polled instead of watched."""
+        """Set which inbox folders are polled instead of watched."""
         if polled != self._polled:
             self._polled, self._stale = polled, True
 
     def shown(self) -> list[Job]:
-        """The ended jobs on the page, newest first."""
+        """The jobs that ended last, newest first, at most 200: those of this process, then those from before its start."""
         jobs = self._ledger.jobs
         recent = list(reversed(jobs.ended.values()))
         if len(recent) >= _MAX_ENDED:
@@ -219,26 +225,29 @@ class ViewWriter:
         return (recent + [job for job in self._older if job.job_id not in known])[:_MAX_ENDED]
 
     def say(self, state: State, problem: str | None = None, hint: str | None = None) -> None:
-        """Set what the daemon as a whole is doing."""
+        """Set what daemon.json says about the daemon as a whole: its state, and a problem with a hint if there is one."""
         if (state, problem, hint) != (self.state, self.problem, self.hint):
             self.state, self.problem, self.hint = state, problem, hint
             self._stale = True
 
     def next_write(self) -> float:
-        """When `refresh` is due, monotonic seconds."""
+        """When `refresh` is due next, in monotonic seconds."""
         return self._written + (_SPACING if self._stale or self._moved() else ALIVE_SECONDS)
 
     def _moved(self) -> list[str]:
         """The running jobs whose progress has changed since it was last written."""
-        return [job_id for job_id, progress in self._progress.items() if self._told.get(job_id) is not progress]
+        return [job_id for job_id, progress in self._progress.items() if self._written_progress.get(job_id) is not progress]
 
     def refresh(self, now: float, *, force: bool = False) -> None:
-        """Write what is due. If a view cannot be written, it is written later; the daemon goes on."""
+        """Write what is due; with `force`, write everything now. If a view cannot be written, the next call tries again.
+
+        `now`: monotonic seconds.
+        """
         if now < self.next_write() and not force:
             return
         try:
             if not self._outbox.is_healthy():
-                # The folder in its place is not the outbox; a file written there would be hidden when the disk comes back.
+                # What is there is not the outbox. A file written there would be hidden when the disk comes back.
                 self._written = now
                 return
             self._refresh_jobs(None if force else _MAX_AT_ONCE)
@@ -262,7 +271,7 @@ class ViewWriter:
             self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
             self._positions, self._resting = positions, resting
         self._dirty |= dict.fromkeys(self._moved())
-        self._told = dict(self._progress)
+        self._written_progress = dict(self._progress)
         for job_id in tuple(islice(self._dirty, most)):
             job = jobs.find(job_id)
             if job and job.claimed:
@@ -320,7 +329,7 @@ class ViewWriter:
         )
 
     def _live(self) -> list[Status]:
-        """The running jobs and the next pending ones, as the page shows them."""
+        """The running jobs, the next pending ones, and those that wait in the inbox for their missing end, for the page."""
         jobs = self._ledger.jobs
         queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
         pending = [job for job in queued if job.state == "pending"]
@@ -328,7 +337,7 @@ class ViewWriter:
         return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending, *returned)]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:
-        """The jobs that ended last, newest first. A few are in memory; for more, the journal is read."""
+        """Yield the statuses of the jobs that ended last, newest first, at most `most`. More than 200 come from the journal."""
         jobs = self.shown() if most <= _MAX_ENDED else self._ended_before(most)
         for job in jobs:
             if job.discarded and not self._is_back(job):

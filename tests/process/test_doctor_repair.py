@@ -91,8 +91,8 @@ class Home:
             jobs.apply(entry)
         return jobs.live
 
-    def strangers(self) -> tuple[str, ...]:
-        return journal_facts(LocalFiles(), os.fsencode(self.journal), os.fsencode(self.outbox)).strangers
+    def unlisted(self) -> tuple[str, ...]:
+        return journal_facts(LocalFiles(), os.fsencode(self.journal), os.fsencode(self.outbox)).unlisted
 
     def edit(self, job: str, **changes: object) -> None:
         path = self.outbox / job / "status.json"
@@ -106,7 +106,7 @@ def home(tmp_path: Path) -> Home:
 
 def test_a_journal_that_knows_all_its_folders_is_left_as_it_is(home: Home) -> None:
     before = sorted(path.name for path in home.journal.iterdir())
-    assert home.strangers() == ()
+    assert home.unlisted() == ()
     assert home.repair() == []
     assert sorted(path.name for path in home.journal.iterdir()) == before
 
@@ -115,12 +115,12 @@ def test_the_jobs_of_a_lost_segment_are_taken_in_and_no_start_is_refused_any_mor
     home.lose_the_last_segment()
     with pytest.raises(Refusal, match=r"the end of the journal is missing: 00000002\.jsonl is not there"):
         home.live()
-    assert home.strangers() == ("done", "failed", "waits")
+    assert home.unlisted() == ("done", "failed", "waits")
     said = home.repair()
     assert said[0].startswith("The journal continues although the end of the journal is missing")
     assert said[1:] == ["done was added.", "failed was added.", "waits was added."]
     assert home.live() == {}
-    assert home.strangers() == ()
+    assert home.unlisted() == ()
     assert journal_facts(LocalFiles(), os.fsencode(home.journal)).faults == ()
     done, failed, waits = (home.job(name) for name in ("done", "failed", "waits"))
     assert (done.state, done.published.outputs[0].path) == ("completed", "result/1.png")
@@ -307,7 +307,7 @@ def test_folders_of_jobs_that_were_forgotten_with_the_history_are_no_strangers(h
     for number in (1, 2):
         (home.journal / f"0000000{number}.jsonl").unlink()
     facts = journal_facts(LocalFiles(), os.fsencode(home.journal), os.fsencode(home.outbox))
-    assert (facts.strangers, facts.forgotten, facts.faults) == ((), 2, ())
+    assert (facts.unlisted, facts.forgotten, facts.faults) == ((), 2, ())
 
 
 def test_the_verb_tells_what_it_did(home: Home) -> None:

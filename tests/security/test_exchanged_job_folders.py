@@ -92,7 +92,7 @@ def test_a_job_folder_that_is_a_link_is_removed_and_what_it_leads_to_stays(scene
     before = contents(victim)
     scene.pending("a")
     replace_by_link(scene.root / "a", victim)
-    aside = scene.outbox.take_away("a")
+    aside = scene.outbox.move_aside("a")
     scene.outbox.remove(aside)
     assert not os.path.lexists(scene.root / "a")
     assert not os.path.lexists(os.fsdecode(aside))

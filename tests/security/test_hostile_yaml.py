@@ -142,7 +142,7 @@ def test_reading_costs_no_more_than_the_bytes_are_worth(attack):
 
 def read_to_the_end(parser):
     while not parser.done:
-        parser.take()
+        parser.next_event()
 
 
 @pytest.mark.parametrize("pattern", [b"[", b"{", b"- ", b"? ", b"{a: ", b"[{"])

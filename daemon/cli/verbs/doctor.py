@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, printable, settings_at, tell_error
+from daemon.cli.common import Home, Json, err, fs, give_up, out, print_error, print_json, printable, settings_at
 from daemon.cli.render import cell
 from daemon.doctor.model import Finding, Grade, Report
 from daemon.errors import Refusal
@@ -54,7 +54,7 @@ def _repair(home: Path | None) -> None:
     except Refusal as refusal:
         give_up(refusal)
     except (OSError, JournalError) as error:
-        tell_error(f"the repair was interrupted: {error}", "Nothing is lost. Check the disk, then repeat it.")
+        print_error(f"the repair was interrupted: {error}", "Nothing is lost. Check the disk, then repeat it.")
         raise typer.Exit(1) from error
 
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.render import cell, now, remark, state_cell
@@ -15,7 +15,7 @@ from daemon.contract.status import ENDED, State, Status
 
 #: Rows on a page: as many as a person reads at once.
 PAGE = 50
-#: Columns that fit most remarks on one line; columns that tell most picture names apart; the gap between columns.
+#: Widths in characters: most remarks fit into the first; the second tells most picture names apart; the third is between columns.
 _REMARK_COLUMNS, _PICTURE_COLUMNS, _GAP = 40, 20, 2
 
 
@@ -33,7 +33,7 @@ def jobs(
     queries = JobQueries(fs, settings)
     batches = queries.batches(batch) if batch is not None else None
     if batches is not None and not batches:
-        tell_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
+        print_error(f"there is no batch {batch}", "Its name is that of the folder that was dropped, or the id in status.json.")
         raise typer.Exit(1)
     # One more than the page shows, to know whether there is another page.
     found = queries.statuses((page - 1) * PAGE, PAGE + 1, state=state, batches=batches)
@@ -53,9 +53,9 @@ def jobs(
 
 
 def listing(shown: list[Status], width: int, halt: Standstill | None = None) -> RenderableType:
-    """The jobs in `width` columns. An id is never cut: it is what other verbs need.
+    """The jobs, `width` characters wide. `halt`: why jobs make no progress; None if they do.
 
-    If a remark does not fit on one line next to the id, it goes below it, indented, over the whole width.
+    An id is never cut, because other verbs need it. If a remark does not fit next to the id, it goes on the next line, indented.
     """
     longest = max(len(status.job_id) for status in shown)
     room = width - longest - len("processing") - _REMARK_COLUMNS - 3 * _GAP

@@ -1,8 +1,8 @@
 """models: lists models, and fetches, checks and removes their weights.
 
-The pipeline does the work, and the daemon never imports it. So this process turns into `python -m pipeline models …`, and its
-output, exit status and Ctrl-C belong to the terminal. Verbs that continue afterwards run it beside
-them to fetch the default model.
+The pipeline does the work, and the daemon never imports it. So each of these verbs replaces its process by
+`python -m pipeline models …`, whose output, exit status and Ctrl-C then belong to the terminal. Other verbs fetch the default
+model on their way; they start that program as a child process.
 """
 
 import os
@@ -37,7 +37,7 @@ def fetch(
     name: Name,
     accept_licence: Annotated[
         str | None,
-        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence that forbids commercial use, by its name."),
+        typer.Option("--accept-licence", metavar="LICENCE", help="Accept by its name a licence that forbids commercial use."),
     ] = None,
     home: Home = None,
 ) -> None:
@@ -66,10 +66,10 @@ def _if(wanted: bool, option: str) -> list[str]:
 
 
 def fetch_default_model(settings: Settings) -> None:
-    """Fetch the default depth model if none is installed, or say in one line why that cannot be done now; the caller goes on.
+    """Fetch the default depth model if no depth model is installed. If that fails, print why in one line, and return.
 
-    This is for newcomers: without a model, depth is only estimated. The fetch is a process of its own, which ends with this
-    one.
+    This is for newcomers: as long as no depth model is installed, depth is only estimated. A child process fetches the model, and
+    ends when this process ends.
 
     Raises:
         typer.Exit: the person pressed Ctrl-C.
@@ -79,12 +79,12 @@ def fetch_default_model(settings: Settings) -> None:
     if name is None:
         return
     later = typed_command(settings, os.environ, "models", "fetch", name)
-    # It reads no line of its standard input, but takes the end of it as a Ctrl-C.
+    # The child reads nothing from its standard input, but treats the end of it as a Ctrl-C.
     with subprocess.Popen(_command(settings, "fetch-default", f"--later={later}"), stdin=subprocess.PIPE) as fetching:
         try:
             status = fetching.wait()
         except KeyboardInterrupt:
-            # The terminal sent it to both; the other one says what was kept.
+            # The terminal sent Ctrl-C to both processes; the child prints what it kept.
             fetching.wait()
             status = _INTERRUPTED
     if status == _INTERRUPTED:
@@ -92,13 +92,16 @@ def fetch_default_model(settings: Settings) -> None:
 
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
-    """Replace this process by the pipeline's program, with this home's models folder."""
+    """Replace this process by a models command of the pipeline."""
     command = _command(settings_of(home), verb, *arguments)
     os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
 
 
 def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
-    """The pipeline's program, with this home's models folder. What was printed so far comes before what it prints."""
+    """The argument list of a models command of the pipeline, for this home's models.
+
+    It also flushes the output, so that what was printed so far comes before what the command prints.
+    """
     paths = settings.paths
     sys.stdout.flush()
     sys.stderr.flush()

@@ -28,7 +28,7 @@ from daemon.platform.service import perform
 _MAX_BYTES = 1 << 20
 
 
-def put(shell: str, user_home: Path) -> list[Path]:
+def install_actions(shell: str, user_home: Path) -> list[Path]:
     """Install the Quick Action and the droplet for a user, replacing earlier ones of ours. Returns their paths.
 
     Args:
@@ -36,7 +36,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
         user_home: the user's home folder.
 
     Raises:
-        Refusal: something else has the name, or the system cannot make the droplet.
+        Refusal: something that Multiplane did not make has one of the two names, or the system cannot make the droplet.
     """
     places = _places(user_home)
     for path, ours in places.items():
@@ -48,7 +48,7 @@ def put(shell: str, user_home: Path) -> list[Path]:
             )
     for path, make in zip(places, (_make_workflow, _make_droplet), strict=True):
         make_folders(fs, os.fsencode(path.parent))
-        # Built in a separate folder until complete: Finder and its menus may read the target at any moment.
+        # Build it in a separate folder: Finder may read the target at any moment, and must find it complete.
         making = path.parent / f".multiplane-{secrets.token_hex(6)}"
         make_folders(fs, os.fsencode(making))
         try:
@@ -61,8 +61,8 @@ def put(shell: str, user_home: Path) -> list[Path]:
     return list(places)
 
 
-def take_away(user_home: Path) -> list[Path]:
-    """Remove those that are ours. Returns what was removed."""
+def remove_actions(user_home: Path) -> list[Path]:
+    """Remove the Quick Action and the droplet if Multiplane made them. Returns the paths that were removed."""
     removed = []
     for path, ours in _places(user_home).items():
         if ours(path):
@@ -74,7 +74,7 @@ def take_away(user_home: Path) -> list[Path]:
 
 
 def _places(user_home: Path) -> dict[Path, Callable[[Path], bool]]:
-    """Where each of the two belongs, and a function that says whether what is there is ours."""
+    """The paths of the two, each with a function that says whether Multiplane made what is at a path."""
     return {
         user_home / "Library" / "Services" / WORKFLOW: lambda path: is_our_workflow(_read(path / DOCUMENT)),
         user_home / "Applications" / DROPLET: lambda path: is_our_droplet(_read(path / INFO)),

@@ -1,4 +1,4 @@
-"""run: the daemon in the foreground, in the form that launchd and systemd expect."""
+"""run: runs the daemon in the foreground, as launchd and systemd expect it."""
 
 import os
 import sys
@@ -23,9 +23,7 @@ Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started b
 def run(
     once: Annotated[
         bool,
-        typer.Option(
-            "--once", help="Stop when inbox and queue are empty, or hold only what needs a person; exit 1 if a job failed."
-        ),
+        typer.Option("--once", help="Stop when everything is done except what needs a person; exit 1 if a job failed."),
     ] = False,
     no_model: Annotated[
         bool,
@@ -36,7 +34,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground until you stop it (Ctrl-C, SIGTERM)."""
     # Imported here, so that other verbs need not load the daemon.
-    from daemon.service import EXIT_ANEW, assemble
+    from daemon.service import EXIT_RESTART, assemble
 
     # launchd puts the service's name into the environment of what it starts. Programs started from Terminal get a "0" there.
     launchd = launchd or os.environ.get("XPC_SERVICE_NAME") == LABEL
@@ -53,17 +51,17 @@ def run(
         refuse(explained(error), settings, home=home, launchd=launchd)
     logger.info("watching {}; results appear in {}", settings.paths.inbox, settings.paths.outbox)
     status = service.run(once=once)
-    if status == EXIT_ANEW and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
-        # In a terminal nobody would restart it. A service manager does, and then reads its own file again as well.
-        _start_anew()
+    if status == EXIT_RESTART and not (launchd or os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())):
+        # In a terminal nobody would restart it. A service manager does, and it reads its service file again first.
+        _restart()
     raise typer.Exit(status)
 
 
-def _start_anew() -> None:
-    """Turn into the program that is on the disk now, in the same process and with the same arguments."""
+def _restart() -> None:
+    """Replace this process by the program that is on the disk now, with the same arguments."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # Nobody may be looking any more: what was left to be fetched at the start is not fetched now.
+    # Do not start a fetch now: nobody may be at the terminal any more.
     options = [] if "--no-model" in sys.orig_argv else ["--no-model"]
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *options])  # noqa: S606 - no shell is wanted
@@ -72,7 +70,10 @@ def _start_anew() -> None:
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:
-    """Log to .state/log/daemon.log and to the terminal, unless launchd would collect it in a file that grows for ever."""
+    """Log to .state/log/daemon.log and, with `terminal`, to standard error.
+
+    launchd would collect standard error in a file that grows for ever.
+    """
     folder = os.path.join(settings.paths.state_bytes, b"log")
     log = settings.log
     logger.remove()
@@ -81,7 +82,7 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
             sys.stderr,
             level=log.level,
             format="<dim>{time:HH:mm:ss}</dim> <level>{level: <7}</level> {message}",
-            filter=lambda record: not record["extra"].get("told"),
+            filter=lambda record: not record["extra"].get("printed"),
         )
     make_folders(fs, folder)
     logger.add(

@@ -1,4 +1,4 @@
-"""service: the daemon as a service of the user's session, under launchd or systemd."""
+"""service: runs the daemon as a service of the user's session, under launchd or systemd."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, s
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
-from daemon.cli.verbs.quick_action import put, take_away
+from daemon.cli.verbs.quick_action import install_actions, remove_actions
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
 from daemon.outbox import Health
@@ -24,14 +24,14 @@ from daemon.settings.layout import PROGRAM
 
 service = typer.Typer(name="service", help="Run the daemon in the background, under launchd or systemd.", no_args_is_help=True)
 
-#: The exit status of init scripts in the Linux Standard Base: the program is not running.
+#: The exit status that the Linux Standard Base gives to “program is not running”.
 EXIT_NOT_RUNNING = 3
-#: A start reads the journal and loads Python, which takes seconds even on a busy machine.
+#: A start loads Python and reads the journal. Even on a busy machine this takes only some seconds.
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-#: Where a user's settings, models and state lie, if not where they usually do: a service must find the same as a terminal.
+#: Variables that move a user's settings, models and state. A service gets them, so that it uses the same files as a terminal.
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
-#: The most bytes of the log that are read at once; more than anybody reads.
+#: How many bytes at the end of the log are searched for the last lines; more than anybody reads.
 _TAIL_BYTES = 1 << 20
 
 
@@ -39,7 +39,7 @@ _TAIL_BYTES = 1 << 20
 def install(
     anyway: Annotated[bool, typer.Option("--anyway", help="Install even in a folder that macOS protects.")] = False,
     quick_action: Annotated[
-        bool, typer.Option("--quick-action", help="On a Mac: also the Quick Action “Make layers” for Finder, and a droplet.")
+        bool, typer.Option("--quick-action", help="On a Mac: also install the Finder Quick Action “Make layers” and a droplet.")
     ] = False,
     wait: Annotated[
         bool,
@@ -51,7 +51,7 @@ def install(
     show: Annotated[bool, typer.Option("--print", help="Print the file that would be installed, and change nothing.")] = False,
     home: Home = None,
 ) -> None:
-    """Start the daemon now, at each login and after a crash."""
+    """Install the service: it starts the daemon now, at each login and after a crash."""
     if show and quick_action:
         raise typer.BadParameter("--print shows the file of the service alone; leave --quick-action out")
     _check_quick_action(quick_action, wait=wait)
@@ -107,7 +107,7 @@ def install(
     if its.name == "systemd":
         out.print("It runs while you are logged in. To keep it running after you log out: loginctl enable-linger")
     if quick_action:
-        _put_quick_action(settings, waits=wait)
+        _install_quick_action(settings, waits=wait)
 
 
 @service.command()
@@ -121,7 +121,7 @@ def uninstall(home: Home = None) -> None:
         out.print(f"Removed: {printable(str(its.path()))}", markup=False)
     else:
         err.print("The service is not installed.")
-    for path in take_away(Path.home()):
+    for path in remove_actions(Path.home()):
         out.print(f"Removed: {printable(str(path))}", markup=False)
 
 
@@ -191,11 +191,15 @@ def _act(action: Action, home: Path | None) -> None:
 
 
 def _await_start(settings: Settings, before: Health | None) -> None:
-    """Wait until the daemon reports that it works, or why not. `before`: daemon.json from before the start."""
+    """Wait until the daemon reports that it runs. `before`: the content of daemon.json before the start.
+
+    Raises:
+        Refusal: the daemon refuses to start, or does not start in time.
+    """
     queries, deadline = JobQueries(fs, settings), time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         health = queries.health()
-        # Tell the two reports apart by the process, not by the time: the clock may have been set in between.
+        # A new report is from another process. A later time proves nothing, because the clock may have been set.
         if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
             if health.state == "refused":
                 raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
@@ -214,13 +218,13 @@ def _await_start(settings: Settings, before: Health | None) -> None:
 
 
 def _facts(settings: Settings) -> Facts:
-    """The facts of this installation. A settings file is named by its absolute path: a service has no working directory."""
+    """What the service file must contain. The settings file is an absolute path, because a service has no working directory."""
     environ = {key: value for key, value in sorted(os.environ.items()) if key.startswith("MULTIPLANE_") or key in _PLACES}
     environ.pop("MULTIPLANE_HOME", None)
     if environ.get("MULTIPLANE_CONFIG"):
         environ["MULTIPLANE_CONFIG"] = os.path.abspath(os.path.expanduser(environ["MULTIPLANE_CONFIG"]))
     return Facts(
-        # Not resolved: through this link in the virtual environment, Python finds its packages.
+        # Do not resolve this link: Python finds the virtual environment's packages through it.
         python=os.path.abspath(sys.executable),
         home=str(settings.paths.home),
         errors=str(settings.paths.state / "log" / "service.err"),
@@ -240,8 +244,8 @@ def _check_quick_action(wanted: bool, *, wait: bool) -> None:
         )
 
 
-def _put_quick_action(settings: Settings, *, waits: bool) -> None:
-    for path in put(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
+def _install_quick_action(settings: Settings, *, waits: bool) -> None:
+    for path in install_actions(script(_facts(settings), str(settings.paths.outbox), waits=waits), Path.home()):
         out.print(f"Installed: {printable(str(path))}", markup=False)
     out.print(
         "In Finder, select pictures, then Quick Actions, Make layers; or drop them on the droplet (it can stay in the Dock). "
@@ -250,7 +254,7 @@ def _put_quick_action(settings: Settings, *, waits: bool) -> None:
 
 
 def _guards(settings: Settings) -> list[tuple[str, str]]:
-    """What is in a folder that macOS protects: its description, and the folder's name."""
+    """Which of our folders are inside a folder that macOS protects: a description of ours, and the protected folder's name."""
     found: list[tuple[str, str]] = []
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import guarded
@@ -270,7 +274,7 @@ def _check_home(its: Manager, settings: Settings) -> bool:
         Refusal: it is installed for another one.
     """
     found = installed(its)
-    # A service whose interpreter is gone serves nobody: the checkout was moved, perhaps together with its home.
+    # If its interpreter is gone, the service cannot start: the checkout was moved, perhaps together with its home.
     if found and not _same(found.home, settings) and os.path.exists(found.python):
         raise Refusal(
             f"the service is installed for another home, {found.home}",
@@ -285,7 +289,7 @@ def _same(home: str, settings: Settings) -> bool:
 
 
 def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
-    """The last lines of a file. With `follow`, also what is appended later, or written to a new file of that name."""
+    """Yield the last lines of a file. With `follow`, then yield what is appended, also to a new file with that name."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - _TAIL_BYTES))
@@ -305,7 +309,7 @@ def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
 
 
 def _is_at(path: Path, fd: int) -> bool:
-    """Whether the open file still has that name. While no file has it, a new one is about to appear."""
+    """Whether the open file still has that name. True also while no file has it, because a new one will soon appear."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from daemon.cli.common import Home, Json, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
@@ -25,9 +25,9 @@ from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
 #: The most lines of an error's detail; job.log has all of them.
 _MAX_LINES = 12
-#: The width of most names; two more columns follow before the text.
+#: Enough for the names of most properties. Two more columns separate the name from the text.
 _NAME_COLUMNS = 10
-#: The fewest columns for a text after its name, so that even a narrow window shows whole words.
+#: The fewest columns for the text, so that even a narrow window shows whole words.
 _NARROWEST = 30
 _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 
@@ -45,7 +45,7 @@ def show(
     queries = JobQueries(fs, settings)
     job = queries.job(job_id) if is_job_id(job_id) else None
     if job is None:
-        tell_error(*no_such_job(queries, job_id))
+        print_error(*no_such_job(queries, job_id))
         raise typer.Exit(1)
     status, folder = _status(queries, job), settings.paths.outbox / job_id
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
@@ -60,10 +60,10 @@ def show(
     lines = list(job_lines(status, f"{folder} no longer exists" if lost else str(folder), halt))
     columns = max(_NAME_COLUMNS, *(len(name) for name, _ in lines))
     for name, value in lines:
-        _tell(name, value, columns)
+        _print_property(name, value, columns)
     out.print()
     for entry, number in _numbered(story):
-        _hanging(f"{local(entry.ts)}  ", _sentence(entry, number))
+        _print_wrapped(f"{local(entry.ts)}  ", _sentence(entry, number))
     if status.outputs:
         out.print()
         for output in status.outputs:
@@ -71,12 +71,12 @@ def show(
 
 
 def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> Iterator[tuple[str, str]]:
-    """A job's properties: names and values.
+    """A job's properties: the name and the value of each line. A line without a name continues the one above.
 
     Args:
         status: of the job.
-        folder: the job's folder.
-        halt: why jobs make no progress, if so.
+        folder: the job's folder, as a text.
+        halt: why jobs make no progress; None if they do.
     """
     yield "job", status.job_id
     yield "picture", status.source.image if status.source else "unknown"
@@ -89,7 +89,7 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     yield "folder", folder
     if status.spec:
         yield "asked for", f"{status.spec.mode}, {status.spec.num_layers} layers, depth {status.spec.depth}"
-    # For a running job, this is how an earlier attempt ended, which is part of the history.
+    # The error of a running job is from an earlier attempt; the history below shows it.
     if status.error and status.state not in ("processing", "completed"):
         yield status.error.code, status.error.message
         for line in _more(status.error):
@@ -100,7 +100,7 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
 
 
 def _status(queries: JobQueries, job: Job) -> Status:
-    """The current status of a job: its progress is in its status file, its queue position in the journal."""
+    """The current status of a job. The status file has a running job's progress; the journal has the rest."""
     if job.state == "processing":
         return queries.status(job.job_id) or status_of(job)
     second = now().timestamp()
@@ -110,7 +110,7 @@ def _status(queries: JobQueries, job: Job) -> Status:
 
 
 def without_folder(status: Status, outbox: str) -> Status:
-    """The status of a job whose folder was removed from the outbox: it can only run again when the folder is back."""
+    """The same status, with a hint that the job's folder was removed and must be put back before a retry."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
     hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
@@ -118,29 +118,29 @@ def without_folder(status: Status, outbox: str) -> Status:
 
 
 def _is_lost(outbox: Outbox, job_id: str) -> bool:
-    """Whether only the job's folder is missing, as far as this command can see."""
+    """Whether the outbox is there, but the job's folder is not. False if the disk does not answer."""
     try:
         return outbox.has_lost(job_id)
     except OSError:
-        return False  # the disk does not answer, which says nothing about this folder
+        return False  # this says nothing about the folder
 
 
 def _more(error: ErrorInfo) -> list[str]:
-    """What the message leaves out: the other mistakes in a sidecar, or the last lines that the worker printed.
+    """The lines of an error's detail that its message lacks: further mistakes in a sidecar, or the worker's last output.
 
-    After a timeout, the place in the program is left out; job.log has it for developers.
+    Empty after a timeout: the detail then says where the program was, which is for developers. job.log has it.
     """
     lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
     return [line for line in lines if line not in error.message][-_MAX_LINES:]
 
 
-def _tell(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
+def _print_property(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
     """Print a name, in `columns` columns, and its value."""
-    _hanging(f"{name:>{columns}}  ", text)
+    _print_wrapped(f"{name:>{columns}}  ", text)
 
 
-def _hanging(begin: str, text: str) -> None:
-    """Print a text after its name. In a terminal, a long one continues below its beginning, broken between words."""
+def _print_wrapped(begin: str, text: str) -> None:
+    """Print `begin` and the text. In a terminal, a long text is broken between words, and its lines are aligned."""
     width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
     for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
         out.print(f"{begin}{line}", markup=False)

@@ -13,9 +13,9 @@ from daemon.cli.common import Home, Json, err, fs, give_up, out, print_json, set
 from daemon.cli.render import ago, cell, duration, local
 from daemon.errors import Refusal
 from daemon.stats import Day, Failures, ModeTimes, Stats
-from daemon.stats import stats as reckon
+from daemon.stats import stats as compute
 
-#: With more days than this, each line stands for a week: people compare what fits on one screen.
+#: With more days than this, each line stands for a week, so that all lines fit on one screen.
 _MAX_LINES = 31
 _WEEK = 7
 #: The columns next to a day's bars, and the width of the longest bar that is still readable.
@@ -31,7 +31,7 @@ def stats(
     settings = settings_in_use(home)
     zone = datetime.now().astimezone().tzinfo or UTC
     try:
-        found = reckon(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
+        found = compute(fs, settings.paths.journal_bytes, now=datetime.now(UTC), days=days, zone=zone)
     except Refusal as refusal:
         give_up(refusal)
     if json:
@@ -45,7 +45,7 @@ def stats(
 
 
 def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
-    """The statistics as blocks of text, printed one below the other, in `width` columns."""
+    """Yield the statistics as blocks of text, `width` characters wide, to be printed one below the other."""
     done = sum(day.completed for day in found.days)
     failed = sum(day.failed for day in found.days)
     total = Text.assemble((f"{done:,} completed", "green"), ", ", (f"{failed:,} failed", "red" if failed else ""))
@@ -58,7 +58,7 @@ def screen(found: Stats, width: int, now: datetime) -> Iterator[RenderableType]:
     if found.known_since:
         yield Text(f"The journal goes back to {local(found.known_since)}.", style="dim")
     yield ""
-    # Days before the journal begins say nothing.
+    # If the journal begins within these days, show none before the first on which a job ended.
     busy = next((place for place, day in enumerate(found.days) if day.completed + day.failed + day.cancelled), 0)
     yield _throughput(found.days[busy if found.known_since else 0 :], width)
     if found.modes:
@@ -73,7 +73,7 @@ def _throughput(days: Sequence[Day], width: int) -> Table:
     """One line for each day or week, with a bar for the jobs that ended."""
     lines = [(f"{day.date:%a %d %b}", [day]) for day in days]
     if len(days) > _MAX_LINES:
-        # Whole weeks, counted backwards from today, so that the last one can be compared with the others.
+        # Count whole weeks backwards from today, so that the last week can be compared with the others.
         ends = range(len(days), 0, -_WEEK)
         weeks = [days[max(0, end - _WEEK) : end] for end in reversed(ends)]
         lines = [(f"from {week[0].date:%d %b %y}", list(week)) for week in weeks]
@@ -92,7 +92,7 @@ def _throughput(days: Sequence[Day], width: int) -> Table:
 
 
 def _bars(counts: tuple[int, int, int], most: int, columns: int) -> Text:
-    """Completed, failed and cancelled jobs, one after another."""
+    """A bar of three parts: completed, failed and cancelled jobs. `most`: how many jobs fill all the columns."""
     # Every non-zero part has at least one column. The longest part absorbs the rounding, so that the total is right.
     parts = [max(1, int(count / most * columns)) if count else 0 for count in counts]
     parts[parts.index(max(parts))] += max(round(sum(counts) / most * columns), 3 - parts.count(0)) - sum(parts)
@@ -103,7 +103,7 @@ def _bars(counts: tuple[int, int, int], most: int, columns: int) -> Text:
 
 
 def _times(modes: Sequence[ModeTimes], width: int) -> Table:
-    """One line for each mode, with a bar up to the 90th percentile, solid up to the median."""
+    """One line for each mode. Its bar reaches to the 90th percentile; the solid part reaches to the median."""
     columns = max(10, min(_WIDEST_BAR, width - _BESIDE_BARS - 20))
     longest = max(times.p90 for times in modes) or 1.0
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

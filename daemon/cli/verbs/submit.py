@@ -1,4 +1,4 @@
-"""submit: drops pictures in the safe way, and waits for their results."""
+"""submit: drops pictures safely into the inbox; with --wait, also waits for their jobs."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from typing import Annotated, get_args
 import typer
 import yaml
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, settings_in_use, tell_error, too_large
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, settings_in_use, too_large
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
 from daemon.contract.spec import DepthChoice
@@ -27,14 +27,14 @@ from daemon.sidecar import MAX_BYTES, parse, resolve
 from daemon.sidecar.problems import choice
 
 Identity = tuple[int, int]
-#: The options are turned into a sidecar. A line number in it means nothing to somebody who typed options.
+#: How an error in the sidecar made from the options begins. Its line number means nothing to somebody who typed options.
 _LINE = re.compile(r"^options(, line \d+)?: ")
-#: Seconds between two tries: another submit holds the lock for a few renames and a sync.
-_TURN_SECONDS = 0.02
-#: After this many seconds without the lock, the process that holds it was stopped, or its disk does not answer.
-_PATIENCE_SECONDS = 60.0
-#: A shared inbox in somebody else's home, or a disk without locks: submit works without taking turns.
-_NO_TURNS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+#: Seconds between two tries to take the lock. Another submit holds it only for a few renames.
+_LOCK_POLL_SECONDS = 0.02
+#: Seconds to wait for the lock. If this is not enough, the process that holds it was stopped, or its disk does not answer.
+_LOCK_SECONDS = 60.0
+#: Errors of a home that belongs to somebody else, or of a disk without locks. submit then works without the lock.
+_NO_LOCK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 #: The file system's 255 bytes, minus a number in case the name is taken, and the endings .yaml and .depth.tiff.
 _LONGEST_NAME = 230
 
@@ -42,20 +42,20 @@ _LONGEST_NAME = 230
 def submit(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="The pictures.", show_default=False)],
     mode: Annotated[str | None, typer.Option(help="photo-realistic or painterly.")] = None,
-    num_layers: Annotated[int | None, typer.Option(help="2 to 12.")] = None,
+    num_layers: Annotated[int | None, typer.Option(help="How many layers to make: 2 to 12.")] = None,
     style: Annotated[str | None, typer.Option(help="Painterly: the name of a style.")] = None,
-    strength: Annotated[float | None, typer.Option(help="Painterly: 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Painterly, and fill: model: same seed, same painting.")] = None,
-    depth: Annotated[str | None, typer.Option(help=f"{choice(get_args(DepthChoice))}.")] = None,
+    strength: Annotated[float | None, typer.Option(help="Painterly: 0 is the photo itself, 1 the loosest painting.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Painterly, and --fill model: the same seed gives the same result.")] = None,
+    depth: Annotated[str | None, typer.Option(help=f"Where depth comes from: {choice(get_args(DepthChoice))}.")] = None,
     depth_kind: Annotated[str | None, typer.Option(help="How to read the depth picture: disparity or distance.")] = None,
     depth_quality: Annotated[
         str | None, typer.Option(help="For depth models: fast, or best, which averages several passes.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="natural, equal or quantile.")] = None,
-    matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model, a matting model.")] = None,
+    split: Annotated[str | None, typer.Option(help="Where to cut the depth: natural, equal or quantile.")] = None,
+    matting: Annotated[str | None, typer.Option(help="How borders get soft: auto, or model (a matting model).")] = None,
     fill: Annotated[str | None, typer.Option(help="How hidden parts are filled: auto, or model (paints large ones).")] = None,
     priority: Annotated[int | None, typer.Option(help="−10 to 10, higher runs first.")] = None,
-    timeout_seconds: Annotated[float | None, typer.Option(help="How long a job may take.")] = None,
+    timeout_seconds: Annotated[float | None, typer.Option(help="How many seconds a job may take.")] = None,
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; for one picture only.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended; exit 1 if one did not complete.")] = False,
     patience: Annotated[
@@ -65,7 +65,10 @@ def submit(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Copy pictures into the inbox, each with its IMAGE.depth.png if there is one. Options you leave out use the defaults."""
+    """Copy pictures into the inbox, each with its depth picture (NAME.depth.png) if there is one.
+
+    Options that you leave out have the defaults in the settings.
+    """
     settings = settings_in_use(home)
     given: dict[str, object] = {
         "mode": mode, "num_layers": num_layers, "style": style, "strength": strength, "seed": seed, "depth": depth,
@@ -73,7 +76,7 @@ def submit(
         "priority": priority, "timeout_seconds": timeout_seconds,
     }  # fmt: skip
     if job_id and len(images) > 1:
-        tell_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
+        print_error("--id names one job, but there are several pictures", "Leave --id out, or submit them one by one.")
         raise typer.Exit(2)
     fields = {name: value for name, value in given.items() if value is not None}
     plans = [(image, {**fields, "id": job_id or _new_id(image)}) for image in images]
@@ -99,7 +102,7 @@ def submit(
 
 
 def _new_id(image: Path) -> str:
-    """An id for a sidecar. It is in lower case, unlike the ids that the daemon generates."""
+    """A new job id for the sidecar. It is in lower case; the ids that the daemon generates are not."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dt%H%M%S}-{slug(os.fsencode(image.name))}-{secrets.token_hex(4)}"
 
@@ -108,23 +111,23 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
     """Refuse now what the daemon would refuse later."""
     if image.is_dir():
         hint = "Name the pictures in it, or drop the folder into the inbox with a job.yaml in it."
-        tell_error(f"{image} is a folder, not a picture", hint)
+        print_error(f"{image} is a folder, not a picture", hint)
         raise typer.Exit(2)
     if not image.is_file():
-        tell_error(f"{image}: no such file", "Check the name and the folder.")
+        print_error(f"{image}: no such file", "Check the name and the folder.")
         raise typer.Exit(2)
     if classify(os.fsencode(image.name), in_inbox=True).role != "image":
-        tell_error(
+        print_error(
             f"{image}: the name isn't a picture's",
             "Pictures end in .jpg, .jpeg, .png, .webp, .tif, .tiff, .heic, .heif or .avif.",
         )
         raise typer.Exit(2)
     for path in filter(None, (image, _depth_of(image))):
         if (large := too_large(path, settings)) is not None:
-            tell_error(large.message, large.info().hint)
+            print_error(large.message, large.info().hint)
             raise typer.Exit(2)
     if len(os.fsencode(image.name)) > _LONGEST_NAME:
-        tell_error(
+        print_error(
             f"{image.name}: the name is too long",
             f"Names may have at most {_LONGEST_NAME} bytes, because the YAML file's name is longer.",
         )
@@ -139,10 +142,10 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
             styles=settings.styles,
         )
     except JobError as error:
-        tell_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
+        print_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
         raise typer.Exit(2) from None
     if (settings.paths.outbox / str(options["id"])).exists():
-        tell_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
+        print_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
         raise typer.Exit(2)
 
 
@@ -154,14 +157,18 @@ def _yaml(options: dict[str, object]) -> bytes:
 
 
 def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped:
-    """Write under temporary names. Then, while no other submit does, rename the picture, its depth picture, last the sidecar.
+    """Put a picture into the inbox, with its depth picture if there is one and a new sidecar. Returns what to wait for.
 
-    The job is dropped with the rename of the sidecar. Until then, an error or Ctrl-C leaves nothing behind.
+    The files are written under temporary names, and then renamed while no other submit renames any. The sidecar comes last: its
+    rename drops the job. Until then, an error or Ctrl-C leaves nothing behind.
 
     Args:
-        image: the picture; a `name.depth.png` next to it goes along.
+        image: the picture; a depth picture is a `name.depth.png` or `.tiff` next to it.
         options: the content of the sidecar, with the `id` of the job.
         settings: of the home.
+
+    Raises:
+        typer.Exit: the picture cannot be dropped; the reason was printed.
     """
     inbox, given = settings.paths.inbox_bytes, os.fsencode(image.absolute())
     beside_it = _depth_of(image)
@@ -173,7 +180,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
             for source, part in zip(sources, parts[:-1], strict=True):
                 fs.copy(os.path.realpath(source), part)
             write_new(fs, parts[-1], _yaml(options), durable=True)
-            with _turn(settings):
+            with _submit_lock(settings):
                 name = _free_name(inbox, os.fsencode(image.name))
                 beside = [os.path.splitext(name)[0] + b".depth" + os.path.splitext(depth)[1]] if depth else []
                 targets = [os.path.join(inbox, each) for each in (name, *beside, name + b".yaml")]
@@ -182,14 +189,14 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
                     ours[target] = (found.dev, found.ino)
                     fs.rename(part, target)
                     del ours[part]
-    except _NoTurn:
-        tell_error(
+    except _LockTimeout:
+        print_error(
             f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
             "Find it with: ps -ef | grep 'multiplane submit'",
         )
         raise typer.Exit(1) from None
     except OSError as error:
-        tell_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
+        print_error(f"{image.name} cannot be put into the inbox: {error.strerror}", f"Check the folder {settings.paths.inbox}.")
         raise typer.Exit(1) from error
     try:
         fs.sync_dir(inbox)
@@ -213,16 +220,17 @@ def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
 
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
-    """Yield a record of our files in the inbox, for the caller to keep up to date. If the block fails, they are removed.
+    """Yield a dict of our files in the inbox, which the caller keeps up to date. If the block fails, they are removed.
 
-    A name that others may use is recorded with the file's device and inode, so that nobody else's file is removed by mistake.
+    The keys are paths. The value is None for a temporary name. For a name that others may use, it is the file's device and
+    inode, so that nobody else's file is removed by mistake.
     """
     ours: dict[bytes, Identity | None] = {}
     try:
         yield ours
     except BaseException:
         for path, identity in ours.items():
-            # As far as the inbox allows. A file that is no longer there was claimed, or never was.
+            # Go on with the others if one cannot be removed. If one is missing, it was claimed or never written.
             with contextlib.suppress(OSError):
                 found = fs.lstat(path)
                 if identity in (None, (found.dev, found.ino)):
@@ -230,28 +238,28 @@ def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
         raise
 
 
-class _NoTurn(Exception):
-    """Another submit holds the lock for too long."""
+class _LockTimeout(Exception):
+    """Another submit has held the lock for too long."""
 
 
 @contextlib.contextmanager
-def _turn(settings: Settings) -> Iterator[None]:
-    """Let one submit work at a time: two that find the same name free would replace each other's picture.
+def _submit_lock(settings: Settings) -> Iterator[None]:
+    """Hold the lock of submit: two processes that find the same name free would replace each other's picture.
 
     Raises:
         OSError: the lock cannot be taken.
-        _NoTurn: another submit holds it for too long.
+        _LockTimeout: another submit has held it for too long.
     """
     path, held = os.path.join(settings.paths.state_bytes, b"submit.lock"), None
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _LOCK_SECONDS
     try:
         make_folders(fs, settings.paths.state_bytes)
         while (held := fs.lock(path)) is None:
             if time.monotonic() > deadline:
-                raise _NoTurn
-            time.sleep(_TURN_SECONDS)
+                raise _LockTimeout
+            time.sleep(_LOCK_POLL_SECONDS)
     except OSError as error:
-        if error.errno not in _NO_TURNS:
+        if error.errno not in _NO_LOCK:
             raise
     try:
         yield

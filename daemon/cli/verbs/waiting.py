@@ -1,9 +1,9 @@
-"""waiting: lists everything in the inbox that has not been taken, with the reason."""
+"""waiting: lists everything that waits in the inbox, with the reason."""
 
 from rich import box
 from rich.table import Table
 
-from daemon.cli.common import Home, Json, err, fs, out, print_json, printable, settings_in_use, tell_error
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
 from daemon.cli.render import now
@@ -26,11 +26,11 @@ def waiting(home: Home = None, json: Json = False) -> None:
     if not snapshot.alive:
         err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
     elif snapshot.problem:
-        tell_error(
+        print_error(
             snapshot.problem, "This list was read directly from the inbox. multiplane doctor has details." if items else None
         )
     elif snapshot.health and snapshot.health.state in ("paused", "offline"):
-        tell_error(
+        print_error(
             f"the daemon is {snapshot.health.state}: {snapshot.health.problem or 'no reason was reported'}", snapshot.health.hint
         )
     if not items:

@@ -1,4 +1,4 @@
-"""watch: shows live what is going on: the running jobs, the queue, the waiting list, the daemon's health."""
+"""watch: shows live the running jobs, the queue, the waiting list and the daemon's health."""
 
 import time
 from datetime import datetime
@@ -11,7 +11,20 @@ from rich.text import Text
 from daemon.cli.common import Home, Json, fs, give_up, out, print_json, settings_in_use
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, Standstill, standstill_of
-from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell, duration, now, percent, remark, state_cell
+from daemon.cli.render import (
+    LAST_HEARD,
+    STYLES,
+    ago,
+    attempt,
+    bar,
+    cell,
+    duration,
+    now,
+    percent,
+    remark,
+    retry_remark,
+    state_cell,
+)
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
@@ -76,7 +89,7 @@ def _live(scenes: "Scenes") -> None:
 
 
 class Scenes:
-    """Reads one home repeatedly; of the journal only what is new, and not too often."""
+    """Reads one home repeatedly. It reads the journal again only after a change, and not too often."""
 
     def __init__(self, settings: Settings) -> None:
         self._queries = JobQueries(fs, settings)
@@ -106,9 +119,9 @@ class Scenes:
             alive=snapshot.alive,
             health=snapshot.health,
             problem=snapshot.problem,
-            # The journal is read a little later than a status file is written.
+            # A status file may say that a job has ended before the journal is read again.
             running=tuple(status for status in running if status.state == "processing"),
-            # The end of a pause leaves no record.
+            # Computed every time, because no record is written when a job's pause before its next attempt ends.
             queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
@@ -141,7 +154,7 @@ class Scenes:
 
 
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The screen in `width` columns and `height` lines: the running jobs first, then as much of the rest as fits."""
+    """The screen, `width` characters wide and `height` lines high: the running jobs, then as much of the rest as fits."""
     at = datetime.fromisoformat(scene.at)
     halt = standstill_of(scene.health, alive=scene.alive, problem=scene.problem)
     parts: list[RenderableType] = [*_health(scene, at, width), Text()]
@@ -157,7 +170,7 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
     for number, (title, total, lines) in enumerate(shown):
         if left < _LEAST_LINES:
             break
-        # Lines that one section does not need go to the next ones. Each has a last line for the rest, if there is any.
+        # Lines that one section does not need go to the next ones. A section that is cut ends with the number of what is missing.
         room = max(1, left // (len(shown) - number) - _LEAST_LINES)
         fits = lines if total <= room + 1 and total <= left - _HEAD_LINES else lines[:room]
         head = Text(title, style="bold", no_wrap=True, overflow="ellipsis")
@@ -174,9 +187,9 @@ def draw(scene: Scene, width: int, height: int) -> RenderableType:
 def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
     health = scene.health
     line = Text("Multiplane  ", style="bold", no_wrap=True, overflow="ellipsis")
-    # The trouble of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
-    told = health if health and (scene.alive or health.state == "refused") else None
-    problem, hint = (told.problem, told.hint) if told else (None, None)
+    # The problem of a daemon that no longer runs does not matter now, unless it is why the daemon refused to start.
+    current = health if health and (scene.alive or health.state == "refused") else None
+    problem, hint = (current.problem, current.hint) if current else (None, None)
     if not scene.alive:
         state = "refuses to start" if health and health.state == "refused" else "not running"
         line.append(f"● {state}", style="red")
@@ -200,7 +213,7 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
 
 
 def _running(scene: Scene, at: datetime, width: int, most: int, halt: Standstill | None) -> list[RenderableType]:
-    """Two lines for each running job: what it is and how long it will take; its progress, or its last reported progress."""
+    """Two lines for each running job: its name, stage and time left; then a progress bar. `most`: the most jobs to show."""
     stale = LAST_HEARD if halt and halt.stale else ""
     if not scene.running:
         return [Text("Nothing is running.", style="dim")]
@@ -238,7 +251,7 @@ def _queued(status: Status, width: int) -> Text:
     place = Text(f"{status.queue_position:>4,}" if status.queue_position else "   –", style="dim")
     priority = status.spec.priority if status.spec else 0
     said = [cell(f"priority {priority}", "dim")] if priority else []
-    before = [cell(tried, "yellow")] if (tried := again(status)) else []
+    before = [cell(tried, "yellow")] if (tried := retry_remark(status)) else []
     return _line(width, place, cell(_name(status)), *said, *before)
 
 

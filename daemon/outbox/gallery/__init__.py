@@ -1,8 +1,8 @@
-"""index.html: every job at a glance, on one page that opens from disk and keeps itself up to date.
+"""index.html: a page that shows all jobs, can be opened from disk, and keeps itself up to date.
 
-The page is static and needs no server. Its data are scripts next to it in `.gallery/`, because a page opened from disk may load
-scripts from there, but may not fetch files: `live.js` for what changes, `history-N.js` for what has ended. The folder's name
-begins with a dot because no job id does, so no job can take it, and because nobody needs to see it.
+The page is static and needs no server. Its data are scripts in the folder `.gallery/` next to it: `live.js` for the running and
+pending jobs, `history-N.js` for the ended ones. They are scripts because a page opened from disk may load scripts, but may not
+fetch files. The folder's name begins with a dot: no job id does, so no job can have this name, and the folder is hidden.
 """
 
 from daemon.outbox.gallery.gallery import FOLDER, Gallery

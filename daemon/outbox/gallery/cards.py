@@ -1,4 +1,4 @@
-"""What the page shows about one job, encoded so that a browser can only read it as data."""
+"""What the page shows about one job, encoded so that a browser never reads it as code or markup."""
 
 import json
 import re
@@ -13,20 +13,20 @@ from daemon.outbox.stage_names import stage_name
 
 Card = dict[str, object]
 
-#: A card must be readable at a glance; status.json has everything.
+#: Limits of what a card shows, so that it stays readable. status.json has everything.
 _MAX_WARNINGS = 20
 _LONGEST_TEXT = 2000
-#: One picture of a few dozen kilobytes. The contact sheet is ten times as large and shows the layers smaller.
+#: The picture on a card, a few dozen kilobytes. The contact sheet is ten times as large and shows smaller layers.
 _THUMBNAIL = "result/preview/photo.webp"
-#: The files that a card links to, in any order: the page sorts them.
+#: The kinds of files that a card links to, in any order: the page sorts them.
 _LINKED = ("preview", *(each.word for each in FORMATS), "manifest")
 _LAYER = re.compile(r"result/preview/layer_\d+\.webp")
 
 
 def card_of(status: Status) -> Card:
-    """A job as the page shows it, without what is unknown or empty. Addresses are relative to index.html."""
+    """The properties of a job that the page shows, without those that are unknown or empty. URLs are relative to index.html."""
     source, progress, error = status.source, status.progress, status.error
-    # A first attempt is only mentioned if another will follow.
+    # The number of attempts is only shown if there is more than one, or if another one follows.
     attempts = status.attempts if status.attempts > 1 or status.state == "pending" else 0
     card: dict[str, object | None] = {
         "id": status.job_id,
@@ -54,7 +54,7 @@ def card_of(status: Status) -> Card:
 
 
 def _asked(status: Status) -> str:
-    """The depth that a job was to have: a picture whose depth was to be estimated needs no model."""
+    """The `depth` in the job's spec. The page offers a model only if the spec did not ask for an estimate."""
     return status.spec.depth if status.spec else "auto"
 
 
@@ -80,6 +80,6 @@ def _short(text: str) -> str:
 
 
 def inert(value: object) -> str:
-    """The value as JSON on one line, in ASCII. It cannot close a script element, start a comment in one, or break the line."""
+    """The value as JSON, on one line and in ASCII. It cannot close a script element or start a comment in one."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)

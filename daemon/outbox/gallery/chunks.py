@@ -1,7 +1,6 @@
-"""The ended jobs on disk: scripts of about 200 jobs each, of which only the newest grows.
+"""The ended jobs on disk, in chunks: scripts of up to 200 jobs each. Only the newest chunk grows.
 
-A chunk is also the daemon's own record: it has one line per job between a first and a last line, so it can be read back without
-running it.
+The daemon reads its chunks back at a start. It need not run the script: between a fixed first and last line, each job has a line.
 """
 
 import json
@@ -11,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 from daemon.fs import FileSystem, write_atomic
 
-#: Jobs in one chunk: about a hundred kilobytes, which are written again whenever a job ends.
+#: The most jobs in one chunk. That is about a hundred kilobytes, which are written again whenever a job ends.
 CHUNK_JOBS = 200
 _MAX_CHUNK_BYTES = 64 << 20
 _NAME = re.compile(rb"history-(\d+)\.js")
@@ -19,11 +18,11 @@ _ID = re.compile(r'\{"id":"([^"\\]+)"')
 
 
 class TornChunkError(ValueError):
-    """A chunk that is not as it was written, for instance after a power loss."""
+    """A chunk is missing or damaged, for instance after a power loss."""
 
 
 class Chunks:
-    """The chunks in one folder, numbered from 0, the newest last. Only the newest is kept in memory."""
+    """The chunks in one folder, numbered from 0; the newest has the highest number. Only the newest is kept in memory."""
 
     def __init__(self, fs: FileSystem, folder: bytes) -> None:
         self._fs = fs
@@ -33,7 +32,7 @@ class Chunks:
         self._unwritten = False
 
     def load(self) -> bool:
-        """Load what is in the folder. Returns whether there is anything.
+        """Find the chunks in the folder, and load the newest. Returns whether there are any.
 
         Raises:
             TornChunkError: the newest chunk is damaged, or an older one is missing.
@@ -58,10 +57,10 @@ class Chunks:
         return all(b"history-%d.js" % number in names for number in range(self.last + 1))
 
     def ids(self, number: int) -> list[str]:
-        """The ids of the jobs in one chunk; none if the chunk cannot be read.
+        """The ids of the jobs in one chunk; an empty list if the chunk is missing or damaged.
 
         Raises:
-            OSError: the folder cannot be read.
+            OSError: the disk cannot be read.
         """
         return [id_of(line) for line in (self._lines if number == self.last else self._readable(number))]
 
@@ -73,7 +72,7 @@ class Chunks:
         self.last, self._lines, self._unwritten = 0, [], True
 
     def newest_first(self) -> Iterator[str]:
-        """The lines of all jobs, newest first, read as the caller needs them.
+        """Yield the lines of all jobs, newest first. Older chunks are read only when they are needed.
 
         Raises:
             TornChunkError: a chunk is damaged.
@@ -83,9 +82,9 @@ class Chunks:
             yield from reversed(self._read(number))
 
     def add(self, line: str) -> int:
-        """Add a job after all others, in memory until `flush`. Returns the number of its chunk.
+        """Add a job's line to the newest chunk, in memory until `flush`. Returns the number of the chunk.
 
-        A full chunk is written for the last time, and synced, before the next one begins.
+        If the newest chunk is full, it is written for the last time and synced first, and a new one begins.
         """
         if len(self._lines) >= CHUNK_JOBS:
             self._write(self.last, self._lines, durable=True)
@@ -95,7 +94,7 @@ class Chunks:
         return self.last
 
     def flush(self) -> None:
-        """Write the newest chunk if it has grown."""
+        """Write the newest chunk if it has changed since it was last written."""
         if self._unwritten:
             self._write(self.last, self._lines, durable=False)
             self._unwritten = False
@@ -155,6 +154,6 @@ def id_of(line: str) -> str:
 
 
 def ended_of(line: str) -> tuple[str, str | None]:
-    """The job's id and the time it ended. Together they distinguish a job's end from the end of its retry."""
+    """The id of the job in a line, and the time it ended. The time tells a job's end from the end of its retry."""
     card = json.loads(line)
     return card["id"], card.get("ended")

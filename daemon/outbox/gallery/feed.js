@@ -22,7 +22,7 @@ async function poll() {
   await read("live.js");
   const { live } = state;
   if (live && live.alive_at !== state.heard) {
-    // The clocks of two machines may differ: once its time has moved, the daemon is alive, whatever that time is.
+    // The clocks of two machines may differ, so only a change counts: if `alive_at` has changed, the daemon is alive.
     if (state.heard !== null) state.heardAt = Date.now();
     state.heard = live.alive_at;
   }

@@ -1,4 +1,4 @@
-"""The data of the page on disk: `live.js` is written whenever something changes, the chunks of ended jobs when one ends."""
+"""The page's data on disk: writes `live.js` whenever something changes, and the chunks of ended jobs when a job ends."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from daemon.outbox.status_files import SILENT_SECONDS, Health
 
 FOLDER = b".gallery"
 _LIVE = b"live.js"
-#: Seconds between two reports to the page that the daemon is alive. With four before the page calls it silent, one late report
-#: raises no alarm.
+#: Seconds between two reports to the page that the daemon is alive. The page calls it silent after the time of four reports, so
+#: one late report does no harm.
 REPORT_SECONDS = SILENT_SECONDS / 4
-#: How many ended jobs are read from the journal at a start, to find those that never reached the page.
+#: How many ended jobs are read from the journal at a start, to find those that are missing on the page.
 _RECENT = 200
-#: The same if there are no chunks at all: as many as people may look for, but few enough for a quick start.
+#: How many are read if there are no chunks at all: as many as people may look for, but few enough for a quick start.
 _REBUILT = 2000
-#: The same if some of the chunks are gone: as many as there were, up to a number that can be read within seconds.
+#: The most that are read if chunks are missing or damaged: as many as there were, but no more than can be read within seconds.
 _MAX_REBUILT = 10_000
 
 
@@ -32,9 +32,9 @@ class Gallery:
     """The page and its data.
 
     Args:
-        outbox: the target.
+        outbox: where the page is written.
         ended_before: returns at most the given number of statuses of ended jobs, newest first.
-        start: the command that starts the daemon.
+        start: the command that starts the daemon, which the page shows.
     """
 
     def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str) -> None:
@@ -54,40 +54,40 @@ class Gallery:
 
     @property
     def is_open(self) -> bool:
-        """Whether the data on disk have been loaded, and `ended_before` has been called."""
+        """Whether the chunks on disk have been loaded. `ended_before` has then been called."""
         return self._chunks is not None
 
     def ended(self, status: Status) -> None:
-        """Note a job that ended, or new information about an ended one; the next `write` writes it."""
+        """Add a job that ended, or new information about an ended job. The next `write` writes it."""
         self._removed.discard(status.job_id)
         self._ended.pop(status.job_id, None)
         self._ended[status.job_id] = inert(card_of(status))
 
     def removed(self, job_id: str) -> None:
-        """Stop showing a job; takes effect with the next `write`."""
+        """Remove an ended job from the page. The next `write` does it."""
         self._ended.pop(job_id, None)
         self._removed.add(job_id)
 
     def write(self, now: float, health: Health, live: Sequence[Status]) -> None:
-        """Bring the files up to date. Files whose content would not change are left alone.
+        """Bring the files up to date. Files whose content would not change are not written.
 
         Args:
             now: monotonic seconds.
-            health: the daemon as a whole.
+            health: the content of daemon.json.
             live: the running jobs and the next pending ones, in order.
 
         Raises:
-            OSError: a file cannot be written. Nothing is forgotten; the next call tries again.
+            OSError: a file cannot be written. The next call writes everything that is missing.
         """
         try:
             self._write(now, health, live)
         except FileNotFoundError:
-            # Somebody cleaned up, or the share disappeared and came back: load what is there.
+            # Somebody removed the folder, or the share disappeared and came back. Load what is there at the next call.
             self._chunks = None
             raise
 
     def check_files(self) -> None:
-        """Notice what somebody removed of the page and its data; the next `write` writes it again.
+        """Check whether somebody removed the page or some of its data. If so, the next `write` writes it again.
 
         Raises:
             OSError: the outbox cannot be read.
@@ -104,7 +104,7 @@ class Gallery:
             self._chunks = None
 
     def next_chunk_of_ids(self) -> list[str]:
-        """The ids of the jobs in one chunk: each call returns the next chunk's, and starts over after the last.
+        """The ids of the jobs in one chunk. Each call takes the next older chunk, and the newest again after the oldest.
 
         Raises:
             OSError: the outbox cannot be read.
@@ -118,9 +118,9 @@ class Gallery:
         chunks = self._chunks or self._open(health.alive_at)
         if chunks is None:
             return
-        self._take_out(chunks)
+        self._remove_jobs(chunks)
         for job_id, line in tuple(self._ended.items()):
-            self._touch(chunks.add(line))
+            self._mark_changed(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
         feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
@@ -131,10 +131,7 @@ class Gallery:
         self._written, self._written_at = feed, now
 
     def _open(self, epoch: str) -> Chunks | None:
-        """Load the chunks of earlier processes, and add the ended jobs that are missing there.
-
-        None while the outbox is missing.
-        """
+        """Load the chunks of earlier processes, and add ended jobs that are missing in them. None while the outbox is missing."""
         if not self._outbox.is_healthy():
             return None
         with contextlib.suppress(FileExistsError):
@@ -162,17 +159,17 @@ class Gallery:
         self._chunks = chunks
         return chunks
 
-    def _take_out(self, chunks: Chunks) -> None:
+    def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:
             for number in chunks.remove(self._removed):
-                self._touch(number)
+                self._mark_changed(number)
             self._removed.clear()
 
-    def _touch(self, number: int) -> None:
+    def _mark_changed(self, number: int) -> None:
         self._stamps[number] = self._stamps.get(number, 0) + 1
 
     def _history(self, chunks: Chunks) -> Card:
-        """Where the history is: chunks 0 to `last`. A new stamp means that one chunk changed, a new epoch that all did."""
+        """What the page needs to load chunks 0 to `last`. A new stamp says that one chunk changed; a new epoch, that all did."""
         return {"epoch": self._epoch, "last": chunks.last, "stamps": dict(self._stamps)}
 
 

@@ -98,7 +98,7 @@ function renderHealth() {
   set($("foot"), foot.join(" · "));
 }
 
-/** While pictures are cut by an estimate that a model would replace: the command that fetches one. */
+/** Shows the command that fetches a model, while the depth of some pictures was only estimated because there is none. */
 function renderModel(all) {
   const command = all.some((job) => job.estimated === "auto") ? state.live?.fetch : undefined;
   $("model").hidden = !command;
@@ -109,7 +109,7 @@ $("model").querySelector("button").addEventListener("click", async ({ target }) 
   const code = $("model").querySelector("code");
   getSelection().selectAllChildren(code);
   let copied = true;
-  // A page from disk may not always use the clipboard; the older way, or the selection, is left then.
+  // A page opened from disk may not always use the clipboard. Then try the older way; if that fails, the text stays selected.
   try { await navigator.clipboard.writeText(code.textContent); } catch { copied = document.execCommand("copy"); }
   set(target, copied ? "Copied" : "Selected");
   setTimeout(() => set(target, "Copy"), 2000);
@@ -183,7 +183,7 @@ function renderRows(section, items, total, said = "") {
 
 function renderQueue(pending) {
   const total = state.words.length ? pending.length : Math.max(pending.length, state.live?.pending ?? 0);
-  const daemon = works() ? state.live.state : "away"; // it stands beside every job, so a row is made anew when it changes
+  const daemon = works() ? state.live.state : "away"; // every row shows it, so it is part of what decides whether a row is drawn again
   renderRows($("queue"), pending.map((job) => ({ key: job.id, says: `${daemon} ${JSON.stringify(job)}`, make: () => queued(job) })), total);
 }
 
@@ -193,7 +193,7 @@ function renderWaiting() {
   renderRows($("waiting"), rows.map(([path, reason], place) => ({
     key: place, says: `${path}\n${reason}`, make: () => make("li", "", make("b", "", held(path)), make("p", "", held(reason))),
   })), state.words.length ? rows.length : state.live?.waiting_total ?? 0, works() ? "" : ` · ${LAST_HEARD}`);
-  // What everybody drops on the first day: a picture directly in the inbox, where it waits for its YAML file.
+  // A frequent first mistake: a picture directly in the inbox, where it waits for its YAML file.
   $("bare").hidden = !rows.some(([path, reason]) => !path.includes("/") && reason === `waiting for ${path.replace(/\.[^.]*$/, "")}.yaml`);
 }
 

@@ -1,4 +1,4 @@
-"""index.html: markup, styles, scripts and the command that starts the daemon, in one file; the jobs are in data files."""
+"""Makes index.html: markup, style, scripts and the command that starts the daemon. The jobs are in files of their own."""
 
 import base64
 import hashlib
@@ -13,14 +13,14 @@ _SCRIPTS = ("words.js", "feed.js", "cards.js", "page.js")
 
 
 def render(start: str) -> str:
-    """The whole of index.html, made from the frame, style and scripts next to this file.
+    """The content of index.html, made from page.html, page.css and the scripts next to this module.
 
     Args:
         start: the command that starts the daemon.
     """
     folder = files("daemon.outbox.gallery")
     frame, style, *scripts = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS))
-    # In a block of their own, so that what the scripts share does not become part of the window.
+    # The scripts share names. The braces make a block, so that these names do not become properties of the window.
     formats = f"const FORMATS = {inert([[each.word, each.label] for each in FORMATS])};\n"
     silent = f"const SILENT = {SILENT_SECONDS * 1000:.0f}; // ms without a word, after which the daemon is called silent\n"
     command = f"const START = {inert(start)};\n"

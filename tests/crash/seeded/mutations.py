@@ -271,7 +271,7 @@ MUTATIONS = (
         "a job is removed from the journal before its folder goes",
         "daemon/service/requests.py",
         "Requests._remove",
-        Move("ledger.record", before="take_away"),
+        Move("ledger.record", before="move_aside"),
     ),
     # -- back to the inbox
     _one(

@@ -181,7 +181,7 @@ def test_what_is_none_of_ours_is_told_from_it(data) -> None:
 
 def test_both_are_put_in_place_whole_and_signed_after_the_last_change(mac, tmp_path) -> None:
     shell = script(FACTS, "/out", waits=False)
-    action, droplet = quick_action.put(shell, mac)
+    action, droplet = quick_action.install_actions(shell, mac)
     assert (action, droplet) == places(mac)
     assert every_file(action) == [INFO, DOCUMENT]
     assert is_our_workflow((action / DOCUMENT).read_bytes())
@@ -193,14 +193,14 @@ def test_both_are_put_in_place_whole_and_signed_after_the_last_change(mac, tmp_p
 
 
 def test_installing_again_replaces_ours_and_uninstalling_removes_both(mac) -> None:
-    quick_action.put(script(FACTS, "/old", waits=False), mac)
-    action, droplet = quick_action.put(script(FACTS, "/new", waits=True), mac)
+    quick_action.install_actions(script(FACTS, "/old", waits=False), mac)
+    action, droplet = quick_action.install_actions(script(FACTS, "/new", waits=True), mac)
     for text in ((action / DOCUMENT).read_text(), (droplet / RESOURCE).read_text()):
         assert "/new" in text
         assert "/old" not in text
-    assert quick_action.take_away(mac) == [action, droplet]
+    assert quick_action.remove_actions(mac) == [action, droplet]
     assert not list(action.parent.iterdir()) + list(droplet.parent.iterdir())
-    assert quick_action.take_away(mac) == []
+    assert quick_action.remove_actions(mac) == []
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -210,8 +210,8 @@ def test_what_a_person_made_under_the_same_name_is_neither_replaced_nor_removed(
     for name in (DOCUMENT, INFO):
         (theirs / name).write_bytes(plistlib.dumps({"CFBundleIdentifier": "com.example.mine"}))
     with pytest.raises(Refusal, match="was not made by Multiplane"):
-        quick_action.put("x", mac)
-    assert quick_action.take_away(mac) == []
+        quick_action.install_actions("x", mac)
+    assert quick_action.remove_actions(mac) == []
     assert every_file(theirs) == [INFO, DOCUMENT]
 
 
@@ -219,7 +219,7 @@ def test_what_a_person_made_under_the_same_name_is_neither_replaced_nor_removed(
 def test_a_droplet_that_cannot_be_made_leaves_nothing_and_is_told(mac, tmp_path, program) -> None:
     (tmp_path / "bin" / program).write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
     with pytest.raises(Refusal, match=r"droplet cannot be made: .*not today"):
-        quick_action.put(script(FACTS, "/out", waits=False), mac)
+        quick_action.install_actions(script(FACTS, "/out", waits=False), mac)
     action, droplet = places(mac)
     assert action.exists()
     assert list(droplet.parent.iterdir()) == []
@@ -235,7 +235,7 @@ def test_uninstalling_takes_them_away_also_when_the_service_is_gone(mac, tmp_pat
     monkeypatch.setenv("HOME", str(mac))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("MULTIPLANE_CONFIG", "")
-    quick_action.put(script(FACTS, "/out", waits=False), mac)
+    quick_action.install_actions(script(FACTS, "/out", waits=False), mac)
     uninstall(tmp_path / "home")
     said = capsys.readouterr()
     assert "not installed" in said.err

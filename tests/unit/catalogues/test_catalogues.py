@@ -86,9 +86,9 @@ def test_a_name_of_the_program_is_refused_with_file_and_line(file):
     ("change", "said"),
     [
         (("steps: 9", "steps: 0"), "line 7: mine.steps must be greater than or equal to 1"),
-        (("steps: 9", "steps: 9\n  stepps: 9"), "line 8: mine.stepps is no field there is"),
+        (("steps: 9", "steps: 9\n  stepps: 9"), "line 8: mine.stepps is not a known field"),
         (("  steps: 9\n", ""), "line 1: mine.steps is missing"),
-        (("engine: diffusion", "engine: spray"), "line 1: mine has an engine there is not; it must be strokes or diffusion"),
+        (("engine: diffusion", "engine: spray"), "line 1: mine has an unknown engine; it must be strokes or diffusion"),
         (("  engine: diffusion\n", ""), "line 1: mine needs an engine: strokes or diffusion"),
         (("guidance: 7", "steps: 7"), "line 6: mine.steps appears again in line 7; remove one of the two"),
         ((STYLE, STYLE + STYLE), "line 1: mine appears again in line 8; remove one of the two"),

@@ -23,7 +23,7 @@ def test_a_daemon_that_restarts_itself_on_a_terminal_fetches_no_model(monkeypatc
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-P", "-m", "daemon.cli", "run", *options])
     with pytest.raises(ProcessReplaced):
-        run._start_anew()
+        run._restart()
     ((program, arguments),) = became
     assert program == arguments[0] == sys.executable
     assert arguments[1:5] == ["-P", "-m", "daemon.cli", "run"]

@@ -25,7 +25,7 @@ def printed_lines(monkeypatch: pytest.MonkeyPatch, width: int, *, terminal: bool
         file=(text := io.StringIO()), width=width, force_terminal=terminal, color_system=None, highlight=False, soft_wrap=True
     )
     monkeypatch.setattr(show, "out", console)
-    show._tell("note", SENTENCE)
+    show._print_property("note", SENTENCE)
     return text.getvalue().splitlines()
 
 

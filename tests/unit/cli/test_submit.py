@@ -118,7 +118,7 @@ def test_where_there_can_be_no_lock_no_turns_are_taken(monkeypatch, settings, ph
 
 
 def test_a_submit_that_was_stopped_in_its_turn_is_waited_for_only_so_long(monkeypatch, settings, photo, capsys):
-    monkeypatch.setattr(submit, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(submit, "_LOCK_SECONDS", 0.05)
     settings.paths.state.mkdir()
     held = LocalFiles().lock(settings.paths.state_bytes + b"/submit.lock")
     with pytest.raises(typer.Exit):

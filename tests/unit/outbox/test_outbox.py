@@ -138,11 +138,11 @@ def test_a_leftover_that_cannot_be_removed_is_no_reason_to_stop(outbox, fs, atte
 
 def test_a_job_taken_away_is_gone_in_one_step(outbox, attempt):
     outbox.publish("j", attempt)
-    aside = outbox.take_away("j")
+    aside = outbox.move_aside("j")
     assert not outbox.has("j")
     assert os.path.dirname(aside) == outbox.work
     assert content(os.path.join(aside, b"result", b"layer.png")) == b"new"
-    assert outbox.take_away("j") is None
+    assert outbox.move_aside("j") is None
 
 
 def status(state: str = "pending") -> Status:
@@ -195,7 +195,7 @@ def test_health_is_plain_json(outbox):
 def test_a_removed_work_folder_is_made_again_but_not_where_the_outbox_is_away(outbox):
     os.mkdir(outbox.job("j"))
     os.rmdir(outbox.work)
-    gone = outbox.take_away("j")
+    gone = outbox.move_aside("j")
     assert gone is not None
     assert not outbox.has("j")
     os.rmdir(gone)

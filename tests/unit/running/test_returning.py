@@ -24,7 +24,7 @@ def scene(tmp_path):
     made = Scene(tmp_path)
     made.now_as_text = clock.now
     made.told = []
-    made.folder.came_back = lambda job, _now: made.told.append(job)
+    made.folder.picture_returned = lambda job, _now: made.told.append(job)
     made.processing("a")
     return made
 
