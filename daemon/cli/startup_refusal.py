@@ -13,6 +13,7 @@ from daemon.cli.common import fs, print_error
 from daemon.cli.job_queries import JobQueries
 from daemon.errors import Refusal
 from daemon.journal import JournalError
+from daemon.journal.lock import is_running_elsewhere
 from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
@@ -88,15 +89,10 @@ def _show(refusal: Refusal, settings: Settings) -> None:
     )
     outbox = Outbox(fs, settings.paths.outbox_bytes)
     try:
-        # With this exit status, another daemon holds the lock.
-        if refusal.exit_status != _EXIT_SECOND and outbox.is_healthy():
+        if not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()) and outbox.is_healthy():
             outbox.write_health(health)
     except OSError as error:
         logger.warning("cannot write daemon.json: {}", error)
-
-
-#: The exit status with which `daemon.journal.lock` refuses a second daemon.
-_EXIT_SECOND = 75
 
 
 def _without_own_settings(home: Path | None) -> Settings | None:

@@ -79,20 +79,22 @@ def _put_in_order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
     """Rename each segment that has the name of another one.
 
-    If several files are the same segment, the one with the right name remains, or else the longest one. The others are set aside.
+    If several files are the same segment, the longest remains, of equal ones the one with the right name. The others are set
+    aside.
     """
     right = _right_numbers(links)
-    wrong = [link for link in links if right[link.number] != link.number]
+    remaining: dict[int, Link] = {}
+    for link in sorted(links, key=lambda link: (-link.last, right[link.number] != link.number)):
+        remaining.setdefault(right[link.number], link)
+    wrong = [link for link in links if remaining.get(link.number) is not link]
     for link in wrong:
         fs.rename(segment_path(folder, link.number), _moving_path(folder, link))
-    staying = {link.number: link for link in links if right[link.number] == link.number}
-    for link in sorted(wrong, key=lambda link: -link.last):
+    for link in wrong:
         number = right[link.number]
-        if number in staying:
+        if remaining[number] is not link:
             target = _free(fs, aside_path(folder, number, "damaged").replace(b"damaged-", b"double-"))
             what = f"is {number:08}.jsonl a second time, and was set aside as {os.fsdecode(os.path.basename(target))}"
         else:
-            staying[number] = link
             target, what = segment_path(folder, number), f"is {number:08}.jsonl, and was renamed accordingly"
         fs.rename(_moving_path(folder, link), target)
         yield f"{link.number:08}.jsonl {what}."

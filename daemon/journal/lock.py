@@ -68,6 +68,15 @@ def is_running(fs: FileSystem, path: bytes) -> bool:
         return False
 
 
+def is_running_elsewhere(fs: FileSystem, path: bytes, pid: int) -> bool:
+    """Whether another process than `pid` holds the lock of the home that this lock file belongs to.
+
+    Raises:
+        OSError: this cannot be determined.
+    """
+    return is_running(fs, path) and _holder(fs, path) != str(pid)
+
+
 def _take(fs: FileSystem, path: bytes) -> HomeLock | None:
     folder = fs.lock_folder(os.path.dirname(path))
     if folder is None:

@@ -247,6 +247,18 @@ def test_a_segment_that_is_there_twice_is_set_aside_once(home: Home) -> None:
     assert two.with_name("double-00000002.jsonl").read_bytes() == two.read_bytes()
 
 
+def test_of_two_copies_of_a_segment_the_longer_remains_whatever_its_name(home: Home) -> None:
+    two = home.journal / "00000002.jsonl"
+    whole = two.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    two.with_name("00000003.jsonl").write_bytes(whole)
+    two.write_bytes(b"".join(lines[:-1]))
+    home.repair()
+    assert two.read_bytes() == whole
+    assert two.with_name("double-00000002.jsonl").read_bytes() == b"".join(lines[:-1])
+    assert list(home.live()) == ["waits"]
+
+
 def test_a_damaged_last_segment_is_set_aside_and_its_jobs_are_taken_in(home: Home) -> None:
     two = home.journal / "00000002.jsonl"
     data = bytearray(two.read_bytes())

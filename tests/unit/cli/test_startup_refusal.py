@@ -2,10 +2,18 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import typer
 
-from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained
+from daemon.cli.startup_refusal import EXIT_DISK, EXIT_PERMISSION, explained, refuse
+from daemon.errors import Refusal
+from daemon.fs import LocalFiles
+from daemon.journal import hold_lock
+from daemon.settings import load
 
 
 @pytest.mark.parametrize(
@@ -25,3 +33,31 @@ def test_a_share_that_is_not_mounted_yet_may_pass_and_a_missing_permission_does_
     assert refusal.exit_status == status
     assert os.fsdecode(path) in refusal.message
     assert refusal.hint
+
+
+HOLD = "import os, sys; from daemon.fs import LocalFiles; from daemon.journal import hold_lock\n" + (
+    "hold_lock(LocalFiles(), os.fsencode(sys.argv[1]), os.getpid()); print('held', flush=True); sys.stdin.read()"
+)
+
+
+def test_a_refusal_is_written_only_where_no_other_daemon_runs(tmp_path: Path) -> None:
+    settings = load(tmp_path, {})
+    for folder in (settings.paths.outbox, settings.paths.state):
+        folder.mkdir(parents=True)
+    (settings.paths.outbox / ".multiplane").touch()
+    health = settings.paths.outbox / "daemon.json"
+
+    def refused() -> bool:
+        with pytest.raises(typer.Exit):
+            refuse(Refusal("it cannot start", hint="Repair it.", exit_status=EXIT_PERMISSION), settings, home=None, launchd=False)
+        return health.exists()
+
+    command = [sys.executable, "-c", HOLD, settings.paths.lock_bytes]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert not refused()
+        other.kill()
+    lock = hold_lock(LocalFiles(), settings.paths.lock_bytes, os.getpid())
+    assert refused()
+    lock.release()
