@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,10 +88,12 @@ def test_more_pictures_than_the_queue_holds_in_a_folder_that_cannot_be_emptied_h
     refused = folder.verb("cancel", "0000.jpg")
     assert (refused.returncode, "there is no job" in refused.stderr) == (1, True), refused
     assert len(list(shut.glob("*.jpg"))) == 1100
-    # To make a thousand jobs of them would prove no more than to make five.
+    # To make a thousand jobs of them would prove no more than to make five. The daemon must not see the others once it may.
+    folder.process.send_signal(signal.SIGSTOP)
+    shut.chmod(0o777)
     for path in sorted(shut.glob("*.jpg"))[5:]:
         path.unlink()
-    shut.chmod(0o777)
+    folder.process.send_signal(signal.SIGCONT)
     until(lambda: [status["state"] for status in folder.statuses()] == ["completed"] * 6)
     assert {status["source"]["image"] for status in folder.statuses()} == {f"{n:04}.jpg" for n in range(5)} | {"mine.jpg"}
     assert not list(shut.glob("*.jpg"))
