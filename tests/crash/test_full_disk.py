@@ -152,7 +152,7 @@ def test_full_while_a_picture_is_being_accepted_it_goes_on_when_there_is_room(ho
 
 def test_full_while_a_picture_is_processed_it_is_no_attempt_and_runs_again(home, tmp_path):
     gate = tmp_path / "gate"
-    home.drop("running", b"before %s " % os.fsencode(gate) + GRAIN, "id: running\n")
+    home.drop("running", b"before %s\n" % os.fsencode(gate) + GRAIN, "id: running\n")
     wait_until(lambda: home.has("running", "processing"), 20)
     home.fill()
     gate.touch()
@@ -165,7 +165,7 @@ def test_full_while_a_picture_is_processed_it_is_no_attempt_and_runs_again(home,
 
 def test_full_while_a_result_is_published_it_appears_whole_and_its_status_with_it(home, tmp_path):
     gate = tmp_path / "gate"
-    home.drop("result", b"after %s " % os.fsencode(gate) + GRAIN, "id: result\n")
+    home.drop("result", b"after %s\n" % os.fsencode(gate) + GRAIN, "id: result\n")
     wait_until(lambda: list(home.outbox.glob(".work/*/result/layer_manifest.json")), 20)
     home.fill()
     gate.touch()

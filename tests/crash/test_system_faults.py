@@ -209,7 +209,7 @@ def test_used_up_inodes_pause_the_queue_and_are_no_attempt(tmp_path: Path, daemo
         pytest.skip("no disk can be mounted here")
     try:
         gate = tmp_path / "gate"
-        home.drop("running", b"before %s " % os.fsencode(gate) + b"x", "id: running\n")
+        home.drop("running", b"before %s\n" % os.fsencode(gate) + b"x", "id: running\n")
         daemons.append(process := home.start())
         wait_until(lambda: home.has("running", "processing"), 60)
         filler = home.outbox / ".filler"
@@ -233,7 +233,7 @@ def test_used_up_inodes_pause_the_queue_and_are_no_attempt(tmp_path: Path, daemo
 
 def test_a_worker_that_a_stranger_kills_is_tried_again(home: Home, tmp_path: Path, daemons: list) -> None:
     gate = tmp_path / "gate"
-    home.drop("victim", b"before %s " % os.fsencode(gate) + b"x", "id: victim\n")
+    home.drop("victim", b"before %s\n" % os.fsencode(gate) + b"x", "id: victim\n")
     daemons.append(process := home.start())
     wait_until(lambda: home.has("victim", "processing"), 60)
     work = [folder for folder in (home.outbox / ".work").iterdir() if (folder / "result").is_dir()]

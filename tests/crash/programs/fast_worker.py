@@ -1,7 +1,7 @@
 """A worker program that speaks the protocol and writes a small result at once; uses only the standard library.
 
 A picture's first word says how: `good`; `slow` takes half a second; `crash` writes half a result and dies; `before PATH` and
-`after PATH` wait for a file to be there before the result is written, and after.
+`after PATH` wait for a file to be there before the result is written, and after. PATH ends with the line.
 """
 
 import argparse
@@ -74,8 +74,8 @@ def main() -> None:
 
 
 def await_file(picture: bytes, word: bytes) -> None:
-    words = picture.split()
-    while words[0] == word and not os.path.exists(words[1]):
+    first, _, path = picture.partition(b"\n")[0].partition(b" ")
+    while first == word and not os.path.exists(path):
         time.sleep(0.01)
 
 
