@@ -22,7 +22,7 @@ from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, dis
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
-# Named here so that Pillow, which only knows the formats of loaded modules, need not load all forty.
+# Pillow knows only the formats of imported modules. Importing these spares it from importing all forty.
 _PLUGINS = (AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
@@ -221,7 +221,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
     with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
         icc = image.info.get("icc_profile") or None
-        orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
+        orientation = _orientation(image)  # before `load`, in which Pillow turns the pixels and forgets the orientation
         image.load()
         pixels, mode, has_alpha = _samples(image)
     return _Decoded(pixels, mode, has_alpha, icc, kind.bits, "TIFF", orientation, 1, remarks)
@@ -231,7 +231,7 @@ _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per cha
 
 
 def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
-    """Samples (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can rotate."""
+    """Convert samples (H, W, C) to a dtype that OpenCV can rotate, and to (H, W) if C is 1. Returns them and their mode."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)
@@ -241,7 +241,7 @@ def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], 
 
 
 def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
-    """The pixels decoded by Pillow, with palettes resolved and transparency as a channel."""
+    """The pixels decoded by Pillow, their mode, and whether the last channel is alpha. Palettes are resolved."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16, copy=False)
@@ -300,7 +300,7 @@ def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation in EXIF or XMP, 1 to 8; 1 if it cannot be read, with Python's warning."""
+    """The orientation in EXIF or XMP, 1 to 8. If it cannot be read: 1, with a Python warning."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
-    shared.add_argument("--catalogue", action="append", help="a list of models; given again: one that adds to it")
+    shared.add_argument("--catalogue", action="append", help="a list of models; repeat it to add more lists")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(shelf: _Shelf, *, as_json: bool) -> int:
-    """Every model of the catalogue."""
+    """Print every model of the catalogue and its state."""
     stands = {name: state(name, shelf.models, shelf.listed) for name in shelf.listed.models}
     if as_json:
         return _print_json(shelf, [_as_json(shelf, name, stands[name]) for name in stands])
@@ -189,7 +189,7 @@ def _fetch_default(shelf: _Shelf, later: str) -> int:
 
 
 def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
-    """Read every byte of one model, or of all that are installed."""
+    """Compare every byte of one model, or of all installed models, with its record."""
     absent = ("not installed", "partly fetched")
     if name is not None:
         entry_of(name, shelf.listed)
@@ -237,7 +237,7 @@ def _row(shelf: _Shelf, name: str, stands: State) -> tuple[Text, Text, Text, Tex
 
 
 def _aligned(row: tuple[Text, ...], widths: Sequence[int]) -> Text:
-    """The cells of a row below those of the others; the size is on the right of its column."""
+    """One line: the cells padded to the widths of their columns. The size is right-aligned."""
     name, size, licence, state = row
     name.pad_right(widths[0] - name.cell_len)
     size.pad_left(widths[1] - size.cell_len)

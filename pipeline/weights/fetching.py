@@ -77,7 +77,7 @@ def fetch(
         listed: the catalogue; the shipped one by default.
         free: returns the free bytes on the disk of a folder.
         pause: waits for that many seconds between attempts to connect.
-        look_up: asks the hub what there is; `hub.look_up` by default.
+        look_up: asks the hub what the repository contains; `hub.look_up` by default.
 
     Returns:
         The record, and whether anything had to be fetched.
@@ -132,7 +132,7 @@ def _as_the_first_time(made: Record, repo: str, models: str) -> None:
 
 
 def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
-    """The record of what is installed, if it is this commit, complete and undamaged."""
+    """The record of the installed model; None if it is another commit, incomplete, damaged or not installed."""
     try:
         made = record_of(os.path.join(models, name))
         if made is None or made.revision != commit or made.files.keys() != set(entry_of(name, listed).files):
@@ -144,7 +144,7 @@ def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Rec
 
 
 def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
-    """The files of the catalogue as the hub announces them, smallest first, so that errors show early."""
+    """The files to fetch, as the hub announces them. The smallest come first, so that errors show early."""
     if missing := [file for file in entry.files if file not in snapshot.files]:
         pickles = sorted(file for file in snapshot.others if file.endswith(hub.PICKLES))
         if pickles and any(file.endswith(".safetensors") for file in missing):
@@ -180,7 +180,7 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
 
 
 def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]) -> None:
-    """Fetch everything that is wanted into the staging folder, and nothing else, and check it."""
+    """Fetch the wanted files into the staging folder and check them. Other files there are removed."""
     staging, entry = order.staging, order.entry
     os.makedirs(staging, exist_ok=True)
     _clear(staging, wanted)
@@ -253,7 +253,7 @@ def _part(staging: str, wanted: RemoteFile) -> str:
 
 
 def _clear(staging: str, wanted: list[RemoteFile]) -> None:
-    """Remove what an earlier fetch of another commit left: the folder must contain what is wanted and nothing else."""
+    """Remove what an earlier fetch of another commit left: the folder must contain only wanted files."""
     names = {each.name for each in wanted}
     parts = {os.path.basename(_part(staging, each)) for each in wanted}
     for name, path in files_of(staging).items():
@@ -265,7 +265,7 @@ def _clear(staging: str, wanted: list[RemoteFile]) -> None:
 
 
 def _put_in_place(staging: str, target: str) -> None:
-    """Rename into place. What was there before is set aside first, so that a crash in between leaves the finished `staging`."""
+    """Rename `staging` to `target`. An old `target` is moved away first; a crash in between leaves the finished `staging`."""
     for name in os.listdir(staging):
         if name.endswith(".part"):
             os.unlink(os.path.join(staging, name))
@@ -280,7 +280,7 @@ def _put_in_place(staging: str, target: str) -> None:
 
 @contextmanager
 def _alone(models: str) -> Iterator[None]:
-    """Allow one fetch into a folder at a time. The lock is released when the process ends."""
+    """Lock the folder, so that only one fetch at a time writes into it. The lock also ends with the process."""
     folder = os.open(models, os.O_RDONLY)
     try:
         _lock(folder, models)
@@ -307,7 +307,7 @@ def _lock(folder: int, models: str) -> None:
 
 @contextmanager
 def _disk_space(models: str) -> Iterator[None]:
-    """Report a disk that fills up during the fetch as a sentence."""
+    """Turn the system's error about a full disk into DiskFull."""
     try:
         yield
     except OSError as reason:

@@ -1,4 +1,4 @@
-"""Weights on this machine: where they are, and whether they are what was fetched."""
+"""Finds, checks, records and removes the weights on this machine."""
 
 import hashlib
 import json
@@ -87,7 +87,7 @@ def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
 def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
     """Whether a model is installed: its fetch was completed (the record comes last), or it is a person's folder with weights.
 
-    `locate` checks whether its files are undamaged. Damaged weights count as installed, so that nothing weaker replaces them.
+    This does not check the files; `locate` does. Damaged weights count as installed, so that nothing weaker replaces them.
 
     Raises:
         WeightsMissing: no model with that name is listed.
@@ -103,7 +103,7 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
         name: of the model.
         models: the folder for fetched weights.
         listed: the catalogue; the shipped one by default.
-        seen: supplies the files' hashes; by default the stored ones, if there are any.
+        seen: supplies the files' hashes; by default those stored in `models`, if there are any.
 
     Raises:
         WeightsMissing: they are not installed; the message names the command that fetches them.
@@ -143,7 +143,7 @@ def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> We
 
 
 def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None = None) -> Record:
-    """Hash every file of a folder, and write the record next to them, last and atomically: the record makes a model installed.
+    """Hash every file of a folder, then write the record next to them, atomically. The record makes a model count as installed.
 
     Args:
         name: of the model.
@@ -209,7 +209,7 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
 
 
 def put_away(where: str) -> None:
-    """Remove a folder: it disappears at once, as a whole. A link is removed, not followed. What does not exist is fine."""
+    """Remove a folder; it disappears at once and as a whole. A link is removed, not followed. A missing folder is no error."""
     if os.path.islink(where):
         os.unlink(where)
     elif os.path.exists(where):
@@ -235,7 +235,7 @@ def record_of(where: str) -> Record | None:
 
 
 def _unlisted(entry: Entry, made: Record) -> str | None:
-    """Half a sentence about what a record contains that the list of models does not allow; None if they agree."""
+    """How a record contradicts the list of models, as the rest of a sentence; None if they agree."""
     if entry.path is not None:
         return None
     if entry.commit not in (None, made.revision):
@@ -253,7 +253,7 @@ def _unlisted(entry: Entry, made: Record) -> str | None:
 
 
 def _unlike_the_first(made: Record, models: str) -> str | None:
-    """Half a sentence about how it differs from the first fetch of this commit; None if it does not."""
+    """How a record differs from the first fetch of its commit, as the rest of a sentence; None if it does not."""
     files = {file: each.sha256 for file, each in made.files.items()}
     file = first_use.other(models, made.repo, made.revision, files) if made.repo else None
     return f"{file} is not what came at the first fetch" if file else None
