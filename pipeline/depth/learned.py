@@ -25,7 +25,7 @@ def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | Non
 
 
 def finer(picture: Photo, distance: NDArray[np.float32], job: JobCommand, progress: Progress) -> DepthMap | None:
-    """Make measured depth finer with the first installed model in the list that can; None if none is.
+    """Make measured depth finer with the first installed model that can do this. Returns None if no such model is installed.
 
     Args:
         picture: the photo.

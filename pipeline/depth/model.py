@@ -52,9 +52,9 @@ def read(
     Args:
         rgb: uint8 (H, W, 3), upright.
         found: checked weights of a depth model; its entry says what larger values mean.
-        device: where to run; auto tries CUDA, then MPS, then the CPU. On the first two, half precision is used only if its
-            result agrees with the CPU's on a small version of the picture; then single precision, then the CPU itself.
-        quality: fast makes one pass. best is `tiled_averaging.look`, up to six passes, each of a larger picture if the network
+        device: where to run; auto tries CUDA, then MPS, then the CPU. CUDA and MPS are used in half precision only if the result
+            agrees with the CPU's on a small version of the picture. If not, single precision is tried, and then the CPU is used.
+        quality: fast makes one pass. best is `tiled_averaging.look`: up to six passes, each with a larger input if the network
             allows that (`Preparation.finest`).
         prompt: float32 (h', w'), distances that were measured, in metres, for a model that makes them finer. Such a model makes
             one pass whatever the quality.
@@ -65,8 +65,8 @@ def read(
 
     Raises:
         WeightsCorrupt: the folder cannot be loaded as a depth model.
-        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
-        ModelFailed: NaN, or the same number everywhere.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has a graphics processor that cannot be used.
+        ModelFailed: as for `to_disparity`.
     """
     import torch
 
@@ -121,7 +121,7 @@ def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tup
         name: of the model, for the error.
 
     Raises:
-        ModelFailed: NaN or infinite numbers, or the same number everywhere.
+        ModelFailed: there are NaN or infinite numbers, all numbers are the same, or no distance is positive.
     """
     if not np.isfinite(raw).all():
         raise ModelFailed(f"The depth model {name} returned values that are not numbers.")

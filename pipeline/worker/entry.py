@@ -48,7 +48,7 @@ class _Stop(BaseException):
 
 
 class Channel:
-    """The events' pipe, for all threads. It can also stop the main thread, but never in the middle of a line."""
+    """Sends events to the daemon, from any thread. It can also stop the main thread, but never in the middle of a line."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -95,13 +95,16 @@ def _ignore_stops() -> None:
 
 
 def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
-    """Be a worker. `events_fd`: the inherited descriptor of the events' pipe. Ends the process; never returns.
+    """Run a worker. Ends the process; never returns.
 
-    `policy` is the policy from `daemon.platform.sandbox` for this worker: JSON with `read`, `devices` and `own`. The sandbox is
-    set up before anything risky is imported. If that fails, the worker does no job.
+    At the end, the process exits at once (`os._exit`). Everything is written and sent by then. The shutdown of thread pools and
+    graphics drivers may hang or crash, which would spoil a good result.
 
-    The process ends at once (`os._exit`). Everything is written and sent by then, and the shutdown of thread pools and graphics
-    drivers may hang or crash, which would spoil a good result.
+    Args:
+        events_fd: the inherited descriptor of the pipe for events.
+        warm: what to import before the job is known.
+        policy: this worker's sandbox, from `daemon.platform.sandbox`: JSON with `read`, `devices` and `own`. The worker enters
+            the sandbox before it imports anything risky; if that fails, it does no job. None: no sandbox.
     """
     faulthandler.enable()
     os.umask(0o022)  # everybody who can enter the outbox can read results
@@ -109,7 +112,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
     commands = _move_commands()
     signal.signal(signal.SIGTERM, channel.stop)
     signal.signal(signal.SIGINT, channel.stop)
-    # C code in the signal handler itself: job.log shows where the job was, even if it hangs with the interpreter held.
+    # This handler is C code, so job.log shows where the job was even if the job hangs and holds the interpreter's lock.
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
     status = 1
     try:
@@ -121,7 +124,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
         from daemon.errors import Cancelled
 
         status = Cancelled.exit_status
-    except BaseException:  # noqa: BLE001 - the last stop: whatever it is, it must be in job.log and the process must end
+    except BaseException:  # noqa: BLE001 - nothing above catches it; it must be in job.log, and the process must end
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -130,7 +133,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
 
 
 def _move_events(fd: int) -> int:
-    """Move the events to the protocol's descriptor, and keep them from programs that the worker may start."""
+    """Move the events to the protocol's descriptor, which programs that the worker may start do not inherit."""
     if fd != _EVENT_FD:
         os.dup2(fd, _EVENT_FD, inheritable=False)
         os.close(fd)
@@ -177,7 +180,7 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
 
 
 def _warm_up(commands_fd: int) -> None:
-    """Do in advance what does not depend on the job, until a command arrives. A cold worker has its command at once."""
+    """Do in advance what does not depend on the job, until a command arrives. A cold worker's command arrives at once."""
     from daemon.errors import JobError
     from pipeline.worker.warm_up import warm_up
 
@@ -283,7 +286,7 @@ def classify(error: BaseException) -> "JobError":
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull("There is no space left on the disk of the outbox.", detail=detail)
     if is_passing(error):
-        # It is retried, and the daemon finds out whose fault it is.
+        # The daemon retries the job, and finds out whether the picture or the system was at fault.
         return WorkerCrashed(f"The disk or the system failed the job: {error}.", detail=detail)
     return Internal(f"The program failed on this picture: {type(error).__name__}: {error}", detail=detail)
 
