@@ -1,4 +1,4 @@
-"""From labels, borders and fills to full-canvas layers with estimated colours; recomposition then makes them exact."""
+"""Combines labels, borders and fills into full-canvas layers with estimated colours. Recomposition then makes these exact."""
 
 import threading
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def build(
     progress: Callable[[float], None] = lambda _: None,
     painter: Painter | None = None,
 ) -> Stack:
-    """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
+    """Give every layer its alpha and its colours: its own cleaned colours in soft borders, a fill behind nearer layers.
 
     With M_k the fraction of a pixel that layers k and nearer cover, layer k alone has alpha 1 − (1 − M_k) / (1 − M_(k+1)), so
     that the stacked layers cover exactly M_k.
@@ -54,7 +54,7 @@ def build(
 
     Returns:
         The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque. Elsewhere, only the
-        labelled layer has the picture's own colour and alpha.
+        labelled layer is visible, with the picture's own colour and alpha.
     """
     opaque = None if alpha is None else alpha == 255
     photo = _opaque(rgb)
@@ -103,12 +103,12 @@ def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_la
 
 
 def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
-    """M_0 to M_N: the fraction of a pixel that the layers from k on cover, uint8 (H, W), falling from layer to layer."""
+    """M_0 to M_N, each uint8 (H, W). M_k is the fraction of a pixel, of 255, that layer k and all nearer ones cover."""
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
     for k in range(len(occupied) - 1, 0, -1):
         if not occupied[k]:
-            # Invisible pixels have labels too, and these have a border, but there is no layer that could cover anything.
+            # Transparent pixels have labels too, so an empty layer may have a border, but it covers nothing.
             shares.append(shares[-1])
             continue
         share = threshold(labels, k)

@@ -1,7 +1,7 @@
-"""Disparity at the photo's resolution, with its steps on the photo's edges.
+"""Brings disparity to the photo's resolution, and its steps onto the photo's edges.
 
-Surfaces are interpolated; steps stay steps. Depth that lies beside its photo is moved onto it. Soft steps, as networks give them,
-are made sharp by `soft_steps`. Around a sharp step, every pixel goes to the near or the far side by the colours of both. So no
+Surfaces are interpolated; steps stay steps. A displaced depth map is moved back onto its photo. `soft_steps` makes the soft steps
+of networks sharp. Around a sharp step, every pixel goes to the near or the far side, whichever its colour fits. So no
 in-between depth (a "skirt") is left from which a threshold could cut a false layer.
 """
 
@@ -20,11 +20,11 @@ LONGEST_GAP = 0.06
 BRIDGE_SIDE = 1024
 """Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
 FARTHER = 12.0
-"""How strongly unknown values follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+"""How strongly unknown values follow the farther surroundings: a camera pair or a projector does not see what is behind."""
 COLOUR_NOISE = 8.0
-"""By how many levels the colour of one surface varies in a photo."""
+"""Levels by which the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""From this many pixels per value on, enlarging has blurred the steps."""
+"""If one value covers at least this many pixels, enlarging has blurred the steps."""
 PASSES = 2
 """The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
@@ -70,7 +70,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
 
 
 def _moved(disparity: NDArray[np.float32], cells: tuple[float, float], grid: Grid) -> NDArray[np.float32]:
-    """The disparity moved by so many cells to the right and down; what comes in at the edge repeats the edge."""
+    """The disparity moved by these cells to the right and down. Its edge is repeated where the move leaves a gap."""
     if not any(cells):
         return disparity
     shift = np.array([[1.0, 0.0, cells[0] * grid.step], [0.0, 1.0, cells[1] * grid.step]])
