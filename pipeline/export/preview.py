@@ -1,4 +1,4 @@
-"""The preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
+"""Writes the preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
 
 The page is one file with its style and script inside; it loads nothing from the network. It receives its content as data, so
 that no name, however hostile, is ever read as markup. Its appearance is defined in `preview.html`, `.css` and `.js` next to
@@ -68,7 +68,7 @@ class PreviewPage:
         max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
-        note: a sentence that viewers must not miss, such as that the depth was estimated without a model.
+        note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
         painted: whether the layers were cut from a painting of the photo.
     """
 
@@ -115,8 +115,8 @@ def write(
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: its content.
-        icc: the colour profile of photo and layers.
-        size: width and height of the original picture, if the arguments come from `reduced`.
+        icc: the colour profile of photo and layers; None for sRGB.
+        size: width and height of the original picture, if the arguments come from `reduced`; None if they are the originals.
 
     Returns:
         The files written, relative to `folder`, the page first.

@@ -1,4 +1,4 @@
-"""The brush and the canvas: strokes become bundles of hairs, each a tapered, antialiased polygon.
+"""Draws strokes on a canvas. A stroke is a bundle of hairs, and each hair is a tapered, antialiased polygon.
 
 The canvas has a fourth channel, the height of the paint, which is lit later. Small pictures are painted larger and reduced at
 the end, because hairs are finer than their pixels.
@@ -77,7 +77,7 @@ class Strokes:
 
 
 class Canvas:
-    """Paint and its height, and which stroke is where.
+    """Holds the paint and its height, and records which stroke is where.
 
     Attributes:
         pixels: uint8 (H·factor, W·factor, 4): red, green, blue, height.

@@ -70,8 +70,9 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     Raises:
         WeightsMissing: no diffusion model is installed; the message names the command.
         WeightsCorrupt: the weights are damaged, or belong to another kind of model.
-        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
-        ModelFailed: a black picture or NaN, even in single precision; or the model's own safety checker withheld the picture.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has a graphics processor that cannot be used.
+        ModelFailed: the model painted only black or NaN, even in single precision; or its own safety checker withheld the
+            picture.
     """
     tried = candidates(job.device)
     device = tried[0][0]
@@ -109,7 +110,8 @@ def find_parts(
     For `inpainting`, a pipeline that was trained for it comes before any other.
 
     Raises:
-        WeightsMissing: no pipeline or not the style's LoRA is installed; names it and the command that fetches it.
+        WeightsMissing: no pipeline is installed, or the style's LoRA is not; the message names what is missing and the command
+            that fetches it.
         WeightsCorrupt: as for `weights.locate`.
         Internal: the style names something that is not a style LoRA.
     """
@@ -143,15 +145,15 @@ def find_parts(
 
 
 def schedule(steps: int, strength: float) -> tuple[int, float, int]:
-    """What to ask diffusers for, so that `steps` passes are made: it makes int(asked · strength) of those it is asked for.
+    """The arguments that make diffusers run `steps` passes: if asked for n steps, it runs int(n · strength) of them.
 
     Args:
         steps: the passes to make.
         strength: above 0, up to 1.
 
     Returns:
-        The steps to ask for, the strength to ask for, and the passes that are then made. These are fewer than wanted only if
-        the strength is so small that the model has no more.
+        The steps to ask for, the strength to ask for, and the passes that are then made. The passes are fewer than `steps` only
+        if the strength is so small that the model's schedule has no more.
     """
     strength = max(strength, 1.0 / _TRAINED_STEPS)
     asked = math.ceil(steps / strength)

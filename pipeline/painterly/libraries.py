@@ -1,4 +1,4 @@
-"""The library that paints, without its warnings about features that painting never uses."""
+"""Imports the library that paints, without its warnings about features that painting never uses."""
 
 import logging
 from typing import Any
@@ -13,7 +13,7 @@ def image_to_image() -> Any:  # noqa: ANN401
 
 
 def inpainting() -> Any:  # noqa: ANN401
-    """The class of the pipeline that paints only what is masked, in the same way."""
+    """The class of the pipeline that paints only what is masked. The first import takes seconds."""
     image_to_image()
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 
@@ -21,5 +21,5 @@ def inpainting() -> Any:  # noqa: ANN401
 
 
 def _worth_telling(record: logging.LogRecord) -> bool:
-    """Whether a message matters: all do, except that pictures are prepared without torchvision, which is intended."""
+    """Whether a message matters. Only the message about missing torchvision does not, because this program does without it."""
     return "requires torchvision" not in record.getMessage()

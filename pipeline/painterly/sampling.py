@@ -1,4 +1,4 @@
-"""Runs a diffusion pipeline: tries precisions until one gives a picture, and makes sure that it is one."""
+"""Runs a diffusion pipeline: tries one precision after another until the result is a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +15,26 @@ from pipeline.painterly import loading
 Rgb = NDArray[np.uint8]
 
 LOADED = 0.1
-"""Fraction of the time after loading,"""
+"""Fraction of the time that has passed after loading, for 24 steps on a CPU."""
 STEPPED = 0.93
-"""and after the last step, for 24 steps on a CPU."""
+"""Fraction of the time that has passed after the last step."""
 _BLACK = 3 / 255
 _OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The arguments for a pipeline. With a `mask`, bool (h, w), only what is set is painted."""
+    """The arguments for a pipeline.
+
+    Attributes:
+        rgb: uint8 (h, w, 3), the picture at the working size.
+        style: prompts and guidance.
+        asked: the steps to ask diffusers for.
+        strength: the strength to ask for.
+        steps: the passes that are then made (`diffusion.schedule`).
+        seed: of the noise.
+        mask: bool (h, w); only what is set is painted. None paints everything.
+    """
 
     rgb: Rgb
     style: DiffusionStyle
@@ -38,7 +48,15 @@ class Given:
 def first_usable(
     parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], given: Given, progress: Callable[[float], None]
 ) -> tuple[Rgb, Precision, tuple[str, ...]]:
-    """The painting at the working size, from the first precision that gives one; that precision; warnings."""
+    """Paint with the first device and precision that give a picture.
+
+    Returns:
+        The painting at the working size, uint8 (h, w, 3); its precision; warnings.
+
+    Raises:
+        ModelFailed: none gives a picture, the safety checker withheld it, or the model made another number of steps.
+        WeightsCorrupt: as for `loading.load`.
+    """
     for device, dtype in candidates:
         pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked, inpainting=given.mask is not None)
         progress(LOADED)
@@ -104,12 +122,12 @@ def _run(pipeline: Any, given: Given, progress: Callable[[float], None]) -> NDAr
 
 
 def _is_picture(painting: NDArray[np.float32], photo: Rgb) -> bool:
-    """Whether it has no NaN, and is not black (unless the photo is)."""
+    """Whether a painting has no NaN, and is not black unless the photo is."""
     return bool(np.isfinite(painting).all()) and (float(painting.max()) > _BLACK or int(photo.max()) <= 16)
 
 
 def _cut_short(pipeline: Any, style: DiffusionStyle) -> tuple[str, ...]:  # noqa: ANN401
-    """A warning about words beyond what the text encoder reads."""
+    """Warnings about prompts that are longer than the text encoder reads."""
     tokenizer = pipeline.tokenizer
     most = int(tokenizer.model_max_length)
     told = []

@@ -1,4 +1,4 @@
-"""Ground and surface of a painting: what is below the first stroke, and how light falls on the last one.
+"""Makes a painting's ground, which is below the first stroke, and its surface, on which the light falls.
 
 Oil stands up from the canvas and catches the light. Watercolour gathers at the edges of a wash and in the hollows of the paper.
 Its pigment model is that of A. Bousseau et al., "Interactive watercolor rendering with temporal coherence and abstraction"
@@ -123,7 +123,7 @@ def _paper(generator: np.random.Generator) -> Floats:
 
 
 def _round(noise: Floats, sigma: float) -> Floats:
-    """Blurred as if the patch were repeated without end."""
+    """Noise, blurred as if its patch were repeated without end."""
     margin = round(6 * sigma)
     wrapped = np.pad(noise, margin, mode="wrap")
     return np.asarray(cv2.GaussianBlur(wrapped, (0, 0), sigma), np.float32)[margin:-margin, margin:-margin]
