@@ -82,12 +82,12 @@ def torch(*, cuda: str | None) -> SimpleNamespace:
     )
 
 
-@pytest.mark.parametrize("user", [model, diffusion], ids=["depth", "painting"])
-def test_neither_depth_nor_painting_goes_on_on_the_cpu_when_the_card_is_hidden(monkeypatch, user):
+@pytest.mark.parametrize("candidates", [model._candidates, diffusion.candidates], ids=["depth", "painting"])
+def test_neither_depth_nor_painting_goes_on_on_the_cpu_when_the_card_is_hidden(monkeypatch, candidates):
     monkeypatch.setattr(devices, "seen", lambda *_: NVIDIA)
     monkeypatch.setitem(sys.modules, "torch", torch(cuda="12.8"))
     with pytest.raises(DeviceUnavailable, match="NVIDIA"):
-        user._candidates("auto")
+        candidates("auto")
 
 
 def test_a_torch_for_the_cpu_alone_runs_there_whatever_the_machine_has(monkeypatch):
