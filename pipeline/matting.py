@@ -67,7 +67,7 @@ class Matte:
         )
 
     def __call__(self, rgb: NDArray[np.uint8], front: NDArray[np.uint8], index: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The band's alpha, 0 to 1. `pipeline.layers.matte.Judge` describes the arguments.
+        """The band's alpha, 0 to 1. `pipeline.layers.matte.AlphaEstimator` describes the arguments.
 
         Raises:
             WeightsCorrupt: the folder cannot be loaded as a matting model.

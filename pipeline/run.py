@@ -191,7 +191,7 @@ def _layer(
         split=spec.split,
         cuts=depth_map.cuts,
         stroke_regions=stroke_regions,
-        judge=matte,
+        alpha_estimator=matte,
         painter=painter,
         progress=within,
     )

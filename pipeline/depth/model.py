@@ -54,8 +54,8 @@ def read(
         found: checked weights of a depth model; its entry says what larger values mean.
         device: where to run; auto tries CUDA, then MPS, then the CPU. CUDA and MPS are used in half precision only if the result
             agrees with the CPU's on a small version of the picture. If not, single precision is tried, and then the CPU is used.
-        quality: fast makes one pass. best is `tiled_averaging.look`: up to six passes, each with a larger input if the network
-            allows that (`Preparation.finest`).
+        quality: fast makes one pass. best is `tiled_averaging.estimate`: up to six passes, each with a larger input if the
+            network allows that (`Preparation.finest`).
         prompt: float32 (h', w'), distances that were measured, in metres, for a model that makes them finer. Such a model makes
             one pass whatever the quality.
         progress: called with the fraction that is done, 0 to 1.
@@ -89,7 +89,7 @@ def read(
     if quality == "best":
         preparation = preparation.finest()
         least = preparation.short_side
-        raw = tiled_averaging.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
+        raw = tiled_averaging.estimate(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
     else:
         raw = predict(rgb)
     disparity, valid = to_disparity(raw, polarity, found.name)

@@ -34,7 +34,7 @@ Plane = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Plane]
 
 
-def look(
+def estimate(
     rgb: NDArray[np.uint8], predict: Predict, short_side: int, *, progress: Callable[[float], None] = lambda _: None
 ) -> Plane:
     """Estimate depth in several passes.

@@ -199,7 +199,7 @@ def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) 
     templates = files("pipeline.export")
     style, script, frame = (templates.joinpath(f"preview.{kind}").read_text("utf-8") for kind in ("css", "js", "html"))
     parts = {
-        "TITLE": html.escape(_speakable(page.title)),
+        "TITLE": html.escape(_encodable(page.title)),
         "STYLE": style,
         "SCRIPT": script,
         "SCRIPT_HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -214,13 +214,13 @@ def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> d
     pivot = min(shifts) + (max(shifts) - min(shifts)) * _PIVOT
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
     return {
-        "title": _speakable(page.title),
+        "title": _encodable(page.title),
         "width": size[0],
         "height": size[1],
         "zoom": round(1 + 2 * page.max_parallax * max(abs(shift - pivot) for shift in shifts), 5),
         "layers": [
             {
-                "name": _speakable(layer.name),
+                "name": _encodable(layer.name),
                 "src": f"{FOLDER_NAME}/layer_{number}.webp",
                 "range": [round(float(bound), 4) for bound in layer.depth_range],
                 "coverage": round(float(layer.coverage), 4),
@@ -231,14 +231,14 @@ def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> d
         ],
         "thresholds": [round(float(threshold), 4) for threshold in page.thresholds],
         "histogram": histogram,
-        "facts": [[_speakable(label), _speakable(value)] for label, value in page.facts],
-        "links": [[_speakable(label), quote(target)] for label, target in page.links],
-        "note": _speakable(page.note) if page.note else None,
+        "facts": [[_encodable(label), _encodable(value)] for label, value in page.facts],
+        "links": [[_encodable(label), quote(target)] for label, target in page.links],
+        "note": _encodable(page.note) if page.note else None,
         "painted": page.painted,
     }
 
 
-def _speakable(text: str) -> str:
+def _encodable(text: str) -> str:
     """Text that UTF-8 can encode: unpaired surrogates, as in broken file names, become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

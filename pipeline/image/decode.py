@@ -18,7 +18,7 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import colour, formats, tiff, tiff_directory, tiff_support
-from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
+from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
@@ -161,7 +161,7 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
 
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
     """Open, check and decode: the common part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
-    with open_source(path) as file, damage_told(path, file):
+    with open_source(path) as file, damage_reported(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)
         head = file.read(formats.HEAD_BYTES)

@@ -29,7 +29,7 @@ class Stack:
     soft: NDArray[np.intp]
 
 
-def build(
+def assemble_layers(
     rgb: NDArray[np.uint8],
     alpha: NDArray[np.uint8] | None,
     labels: NDArray[np.uint8],
@@ -48,7 +48,7 @@ def build(
         alpha: uint8 (H, W) or None.
         labels: uint8 (H, W), 0 to num_layers − 1.
         num_layers: how many.
-        borders: as from `find_borders`, for layers 1 to num_layers − 1.
+        borders: as from `estimate_borders`, for layers 1 to num_layers − 1.
         progress: called with the fraction that is done, rising from 0 to 1; by any thread, but only by one at a time.
         painter: paints large hidden parts of the farthest layer.
 

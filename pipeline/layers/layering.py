@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import threshold
-from pipeline.layers.assemble import build
+from pipeline.layers.assemble import assemble_layers
 from pipeline.layers.bands import band_radius
 from pipeline.layers.crumbs import SMALLEST_PIECE, without_crumbs
-from pipeline.layers.matte import Judge, find_borders
+from pipeline.layers.matte import AlphaEstimator, estimate_borders
 from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.plates.painted import Painter
 from pipeline.layers.recompose import compose, solve
@@ -72,7 +72,7 @@ def layer_picture(
     split: str | Sequence[float] = "natural",
     cuts: Sequence[float] = (),
     stroke_regions: NDArray[np.int32] | None = None,
-    judge: Judge | None = None,
+    alpha_estimator: AlphaEstimator | None = None,
     painter: Painter | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
@@ -88,7 +88,7 @@ def layer_picture(
         cuts: disparities between things that the source knows to be separate, the most important first; for the natural split.
         stroke_regions: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
-        judge: estimates the alpha of the soft borders; None to estimate it from colours.
+        alpha_estimator: estimates the alpha of the soft borders; None to estimate it from colours.
         painter: paints large hidden parts of the farthest layer; None to fill them with copies of their surroundings.
         progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
             filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
@@ -116,9 +116,9 @@ def layer_picture(
         labels = keep_whole(labels, stroke_regions, num_layers)
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
-    borders = find_borders(rgb, opaque, labels, num_layers, judge)
+    borders = estimate_borders(rgb, opaque, labels, num_layers, alpha_estimator)
     begin("fill", _FILL)
-    stack = build(
+    stack = assemble_layers(
         rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share), painter
     )
     begin("recompose", _RECOMPOSE)

@@ -49,17 +49,17 @@ class Border:
     colour: NDArray[np.uint8]
 
 
-Judge = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
+AlphaEstimator = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
 """Estimates the alpha of a band. Arguments: the picture, uint8 (H, W, 3); the front, uint8 (H, W), 0 or 255; the flat indices of
 the band's pixels, intp (n,). Returns float32 (n,), 0 to 1. Several threads may call it."""
 
 
-def find_borders(
+def estimate_borders(
     rgb: NDArray[np.uint8],
     opaque: NDArray[np.bool_] | None,
     labels: NDArray[np.uint8],
     num_layers: int,
-    judge: Judge | None = None,
+    alpha_estimator: AlphaEstimator | None = None,
 ) -> list[Border]:
     """Estimate the soft borders of all layers but the farthest.
 
@@ -68,7 +68,7 @@ def find_borders(
         opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is ignored.
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
         num_layers: how many layers.
-        judge: estimates alpha, except at the rim of the band; None to estimate it from colours.
+        alpha_estimator: estimates alpha, except at the rim of the band; None to estimate it from colours.
 
     Returns:
         num_layers − 1 borders, starting with that of layer 1.
@@ -79,7 +79,7 @@ def find_borders(
     moments = stacked(colour, power(colour))
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, judge)
+        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, alpha_estimator)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -91,7 +91,7 @@ def _border(
     moments: NDArray[np.float32],
     seen: NDArray[np.float32] | None,
     grid: Grid,
-    judge: Judge | None,
+    alpha_estimator: AlphaEstimator | None,
 ) -> Border:
     coverage = grid.shrink(front)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
@@ -114,7 +114,7 @@ def _border(
         pixels.sample(behind),
         step_alpha,
         inside,
-        None if judge is None else judge(rgb, front, index),
+        None if alpha_estimator is None else alpha_estimator(rgb, front, index),
     )
     alpha = _without_specks(front, index, alpha, step_alpha)
     alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
@@ -225,16 +225,16 @@ def _unmix(
     behind: NDArray[np.float32],
     step_alpha: NDArray[np.float32],
     inside: NDArray[np.float32],
-    judged: NDArray[np.float32] | None,
+    estimated: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
-    trust = length / (length + 6.0 * noise) if judged is None else np.ones_like(length)
+    trust = length / (length + 6.0 * noise) if estimated is None else np.ones_like(length)
     # At the rim of the band the depth is certain.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
-    alpha = step_alpha + trust * (np.clip(along if judged is None else judged, 0.0, 1.0) - step_alpha)
+    alpha = step_alpha + trust * (np.clip(along if estimated is None else estimated, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
     rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
     share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]

@@ -151,21 +151,21 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
     behind, ahead = _side_colours(rgb, coarse, far, near, band, radius)
     flat = disparity.reshape(-1)
-    verdict = np.zeros(disparity.shape, np.uint8)
+    is_near = np.zeros(disparity.shape, np.uint8)
 
-    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def decide(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         pixels = Pixels.at(block, grid.full)
         far_here, near_here = pixels.sample(far), pixels.sample(near)
         side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
         sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself decides; 0: it is in between
         towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
-        verdict.reshape(-1)[block] = towards_near
+        is_near.reshape(-1)[block] = towards_near
         return far_here, near_here, side
 
-    judged = in_parallel(judge, blocks)
-    calm = cv2.medianBlur(verdict, 3).reshape(-1)
-    for block, (far_here, near_here, side) in zip(blocks, judged, strict=True):
+    decided = in_parallel(decide, blocks)
+    calm = cv2.medianBlur(is_near, 3).reshape(-1)
+    for block, (far_here, near_here, side) in zip(blocks, decided, strict=True):
         towards_near = calm[block] > 0
         own = flat[block]
         np.copyto(own, near_here, where=towards_near & (side < 0.75))

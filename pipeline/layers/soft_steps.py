@@ -57,21 +57,21 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
     far, near = _nearest_sides(side, within, coarse, far, near)
     index = np.flatnonzero(grid.enlarge_mask(within & (step | (distance <= BEYOND))))
     blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
-    verdict = np.zeros(disparity.shape, np.uint8)
+    is_near = np.zeros(disparity.shape, np.uint8)
     flat = disparity.reshape(-1)
 
-    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def decide(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         pixels = Pixels.at(block, grid.full)
         far_here, near_here = pixels.sample(far), pixels.sample(near)
         own = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         said = np.einsum("ij,ij->i", pixels.sample(slope), rgb.reshape(-1, 3)[block].astype(np.float32) / np.float32(255.0))
         said += pixels.sample(offset)
-        verdict.reshape(-1)[block] = said > 0.5
+        is_near.reshape(-1)[block] = said > 0.5
         return far_here, near_here, own
 
-    judged = in_parallel(judge, blocks)
-    calm = cv2.medianBlur(verdict, 3).reshape(-1)
-    for block, (far_here, near_here, own) in zip(blocks, judged, strict=True):
+    decided = in_parallel(decide, blocks)
+    calm = cv2.medianBlur(is_near, 3).reshape(-1)
+    for block, (far_here, near_here, own) in zip(blocks, decided, strict=True):
         towards_near = calm[block] > 0
         value = flat[block]
         np.copyto(value, near_here, where=towards_near & (own < 1.0 - DONE))

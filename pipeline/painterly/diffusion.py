@@ -21,7 +21,7 @@ from pipeline.devices import Device
 from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
-from pipeline.painterly.sampling import LOADED, Given, Rgb, first_usable
+from pipeline.painterly.sampling import LOADED, Inputs, Rgb, first_usable
 
 _MULTIPLE = 8  # the factor by which the autoencoder reduces
 _LEAST_SIDE = 64  # the network halves four times and must have something left
@@ -82,8 +82,8 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
         style = style.model_copy(update={"steps": FEW_STEPS, "guidance": FEW_GUIDANCE})
     asked, share, steps = schedule(style.steps, job.spec.strength)
     small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
-    given = Given(small, style, asked, share, steps, job.spec.seed)
-    painting, precision, warnings = first_usable(parts, tried, given, progress)
+    inputs = Inputs(small, style, asked, share, steps, job.spec.seed)
+    painting, precision, warnings = first_usable(parts, tried, inputs, progress)
     full = enlarge(painting, rgb)
     progress(1.0)
     return Result(

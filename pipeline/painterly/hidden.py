@@ -16,7 +16,7 @@ from daemon.contract.messages import JobCommand
 from pipeline import weights
 from pipeline.image.filters import resize
 from pipeline.painterly import diffusion
-from pipeline.painterly.sampling import Given, Rgb, first_usable
+from pipeline.painterly.sampling import Inputs, Rgb, first_usable
 
 STRENGTH = 0.8
 """Strength of image to image: with less, the copies stay visible; at 1, their tone is lost."""
@@ -71,8 +71,8 @@ class HiddenPainter:
         shape = diffusion.working_shape(rgb.shape[:2], self._device)
         small = resize(rgb, shape, cv2.INTER_AREA)
         covered = resize(mask.view(np.uint8) * np.uint8(255), shape, cv2.INTER_AREA) > 0
-        given = Given(small, style, asked, share, steps, self._seed, covered)
-        painting, _, self.warnings = first_usable(self._parts, self._candidates, given, self._progress)
+        inputs = Inputs(small, style, asked, share, steps, self._seed, covered)
+        painting, _, self.warnings = first_usable(self._parts, self._candidates, inputs, self._progress)
         parts = self._parts.all()
         self.used = Network(
             model=" + ".join(found.entry.repo or found.name for found in parts),

@@ -6,7 +6,7 @@ from typing import Any
 
 def image_to_image() -> Any:  # noqa: ANN401
     """The class of the image-to-image pipeline; its loader has no types. The first import takes seconds."""
-    logging.getLogger("transformers.utils.import_utils").addFilter(_worth_telling)
+    logging.getLogger("transformers.utils.import_utils").addFilter(_matters)
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import StableDiffusionImg2ImgPipeline
 
     return StableDiffusionImg2ImgPipeline
@@ -20,6 +20,6 @@ def inpainting() -> Any:  # noqa: ANN401
     return StableDiffusionInpaintPipeline
 
 
-def _worth_telling(record: logging.LogRecord) -> bool:
+def _matters(record: logging.LogRecord) -> bool:
     """Whether a message matters. Only the message about missing torchvision does not, because this program does without it."""
     return "requires torchvision" not in record.getMessage()

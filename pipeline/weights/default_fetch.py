@@ -47,11 +47,11 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
     """
     name = listed.default_depth
     progress = _Announced(console, name, listed)
-    patience = Patience(progress)
+    speed_check = SpeedCheck(progress)
     with progress:
         try:
             _refuse_unaccepted(name, models, listed)
-            fetch(name, models, patience, listed=listed, pause=patience.pause, look_up=answer_within(ANSWER_SECONDS))
+            fetch(name, models, speed_check, listed=listed, pause=speed_check.pause, look_up=answer_within(ANSWER_SECONDS))
         except (JobError, Refusal) as reason:
             why = reason.message
         except OSError as reason:
@@ -105,7 +105,7 @@ def answer_within(seconds: float) -> Callable[[str, str, Collection[str]], Snaps
     return look_up
 
 
-class Patience:
+class SpeedCheck:
     """Passes on the progress of a fetch, and aborts the fetch if the hub is too slow.
 
     Args:
@@ -133,7 +133,7 @@ class Patience:
         """
         self._report.arrived(count)
         self._came += max(0, count)
-        self._judge(0.0)
+        self._check_speed(0.0)
 
     def checked(self, name: str, size: int) -> None:
         """See `pipeline.weights.fetching.Report`. A new window begins, because the check's time must not count as the hub's."""
@@ -146,10 +146,10 @@ class Patience:
         Raises:
             Refusal: too few bytes arrived in the last window, or it will be so when the pause is over.
         """
-        self._judge(seconds)
+        self._check_speed(seconds)
         self._sleep(seconds)
 
-    def _judge(self, ahead: float) -> None:
+    def _check_speed(self, ahead: float) -> None:
         passed = self._clock() - self._since + ahead
         if passed < WINDOW_SECONDS:
             return

@@ -15,7 +15,7 @@ FIRST_USE = ".first-use.json"
 """A file in the models folder: `owner/name@commit` → file → SHA-256."""
 
 
-def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
+def first_changed(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
     """The name of the first file that differs from the first fetch; None if none does, or if this is the first fetch.
 
     Args:

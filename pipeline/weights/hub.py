@@ -88,7 +88,7 @@ def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
     Raises:
         Refusal: the hub cannot be reached, denies access, or does not say how the files can be checked.
     """
-    with _told(repo, revision):
+    with _errors_as_refusals(repo, revision):
         try:
             info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
         except (KeyError, TypeError, AttributeError) as reason:
@@ -144,7 +144,7 @@ def download(
     """
     url = hf_hub_url(snapshot.repo, wanted.name, revision=snapshot.commit)
     failures = 0
-    with _told(snapshot.repo, snapshot.commit):
+    with _errors_as_refusals(snapshot.repo, snapshot.commit):
         while (before := target.tell()) < wanted.bytes:
             try:
                 _stream(url, target, wanted.bytes, arrived)
@@ -201,7 +201,7 @@ class _WebPageError(Exception):
 
 
 @contextmanager
-def _told(repo: str, revision: str) -> Iterator[None]:
+def _errors_as_refusals(repo: str, revision: str) -> Iterator[None]:
     """Turn the client's errors into refusals."""
     try:
         yield

@@ -56,7 +56,7 @@ class Channel:
         self._main_is_sending = False
         self._asked_to_stop = False
 
-    def last_words(self, event: _Serializable) -> None:
+    def send_last(self, event: _Serializable) -> None:
         """Send how the job ended. From here on, a request to stop has no effect: nothing is left to stop."""
         _ignore_stops()
         self.send(event)
@@ -119,7 +119,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
         channel.send_line(json.dumps({"type": "hello", "protocol": _PROTOCOL_VERSION, "pid": os.getpid()}))
         if policy is not None:
             _enter_sandbox(policy)
-        status = _live(channel, commands, warm)
+        status = _run_worker(channel, commands, warm)
     except _Stop:
         from daemon.errors import Cancelled
 
@@ -157,7 +157,7 @@ def _enter_sandbox(policy: str) -> None:
     sandbox.enter(wanted["read"], wanted["devices"], wanted["own"])
 
 
-def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
+def _run_worker(channel: Channel, commands_fd: int, warm: "Warm") -> int:
     """Import, warm up, read one command, do one job; returns the exit status."""
     from pipeline.worker import preload
 
@@ -231,11 +231,11 @@ def _work(channel: Channel, command: "JobCommand") -> int:
     try:
         preload.load(command.warm)
         channel.send(Started(job_id=command.job_id, at=time.monotonic()))
-        channel.last_words(_run(channel, command))
+        channel.send_last(_run(channel, command))
     except (_Stop, Exception) as error:  # noqa: BLE001 - every reason becomes a code of the error tree
         failure = classify(error)
         traceback.print_exception(error)
-        channel.last_words(Error(error=failure.info()))
+        channel.send_last(Error(error=failure.info()))
         return failure.exit_status
     return 0
 

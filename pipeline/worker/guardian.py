@@ -14,12 +14,12 @@ import os
 import signal
 
 #: Signals that terminals and tidy libraries send to groups; only SIGKILL may end the guardian.
-_DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
+_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
 
 def main() -> int:
     """Wait until descriptor 0 closes, then kill the own process group. Returns only if this process does not lead its group."""
-    for number in _DEAF_TO:
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
         return 2

@@ -89,7 +89,7 @@ def choose(masks: list[Mask], evidence: Evidence) -> Mask | None:
     inside it is nearly as good, the inner one is chosen, plus those remaining parts of the outer one that touch neither side of
     the picture, such as the head above a coat.
     """
-    scores = {number: score(traits) for number, traits in enumerate(judge(masks, evidence)) if traits is not None}
+    scores = {number: score(traits) for number, traits in enumerate(measure(masks, evidence)) if traits is not None}
     if not scores:
         return None
     best = max(scores, key=lambda number: scores[number])
@@ -124,7 +124,7 @@ def _standing(mask: Mask) -> Mask:
     return np.isin(parts, below[below > 0]) if len(sizes) else mask
 
 
-def judge(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
+def measure(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
     """The traits of each proposal; None where it is too small or too large to be a figure."""
     fit = [SMALLEST <= mask.mean() <= LARGEST for mask in masks]
     overlap = np.array([[_overlap(a, b) for a in masks] for b in masks])

@@ -19,7 +19,7 @@ import time
 
 from pipeline.weights.files import write_whole
 
-SEEN = ".seen.json"
+CACHE = ".seen.json"
 """A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
 """Nanoseconds, a few ticks of the kernel's file clock. A file is hashed only when its last change is older than this, so that
@@ -32,7 +32,7 @@ _MAX_STATES = 1000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Seen:
+class HashCache:
     """The hashes of files, looked up or computed.
 
     Args:
@@ -41,7 +41,7 @@ class Seen:
     """
 
     def __init__(self, models: str, *, recompute: bool = False) -> None:
-        self._path, self._recompute = os.path.join(models, SEEN), recompute
+        self._path, self._recompute = os.path.join(models, CACHE), recompute
         self._known = _read(self._path)
 
     def sha256(self, path: str) -> str:
