@@ -1,4 +1,4 @@
-"""Depth from an installed depth model. The model and the list of models are loaded only on request."""
+"""Gets depth from an installed depth model. The model and the list of models are loaded only on request."""
 
 import numpy as np
 from numpy.typing import NDArray

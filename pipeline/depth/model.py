@@ -1,4 +1,4 @@
-"""Depth from a learned model: any depth estimation family that transformers supports, loaded from a local folder.
+"""Estimates depth with a model of any depth estimation family that transformers supports, loaded from a local folder.
 
 The picture is prepared here, as the folder's preprocessor_config.json says, and `predicted_depth` is used directly: the
 library's own image processors are slow to load, and its pipeline gives only 8 bits. torch and transformers are imported only
@@ -113,12 +113,15 @@ def read(
 
 
 def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """A network's numbers as disparity, and where they are usable.
+    """Convert a network's numbers to disparity.
 
     Args:
         raw: float32 (h, w).
         polarity: what larger values mean. Distances that are not positive count as not measured.
         name: of the model, for the error.
+
+    Returns:
+        Disparity (h, w), and bool (h, w), where it is usable.
 
     Raises:
         ModelFailed: there are NaN or infinite numbers, all numbers are the same, or no distance is positive.

@@ -1,4 +1,4 @@
-"""Depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
+"""Reads the depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
 
 If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo`
 always uses the depth as it is stored.
@@ -68,7 +68,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> Stored | None:
         limits: checked again when the file is opened here.
 
     Returns:
-        None if the photo contains none.
+        The first stored depth picture; None if the photo contains none.
 
     Raises:
         DepthUnreadable: there is depth, but it is damaged or has another shape than the photo.

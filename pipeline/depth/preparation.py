@@ -47,11 +47,11 @@ class Preparation:
     """How a picture becomes the network's input.
 
     Attributes:
-        height: of the input in pixels, for a picture with the proportions that the network was trained with.
-        width: likewise.
-        multiple: both sides are multiples of this.
-        factor: the samples 0…255 are multiplied by this,
-        mean: then this is subtracted, per channel,
+        height: height of the input in pixels, for a picture with the proportions that the network was trained with.
+        width: width of the same input.
+        multiple: both sides of an input are multiples of this.
+        factor: the samples, 0…255, are multiplied by this.
+        mean: then this is subtracted, per channel.
         std: then they are divided by this, per channel.
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
@@ -160,7 +160,7 @@ def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, 
 
 
 def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
-    """A picture as the network's input.
+    """Turn a picture into the network's input.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -181,7 +181,7 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
 
 
 def prompt_of(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Measured distances, float32 (h, w) in metres, as a network's prompt: (1, 1, h, w).
+    """Turn measured distances, float32 (h, w) in metres, into a network's prompt, float32 (1, 1, h, w).
 
     The network stretches them to 0…1, which fails if all are equal, as for a flat wall. So one pixel is then changed a little.
     """

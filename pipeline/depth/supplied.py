@@ -1,4 +1,4 @@
-"""Depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
+"""Reads depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
 
 0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which, by the values next to the zeros. If there
 are many zeros, a warning says what was assumed and how to change that.

@@ -113,7 +113,7 @@ def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], f
 
 
 def _fitted(part: Plane, whole: Plane) -> Plane | None:
-    """The tile's depth in the scale of the whole, by least squares, repeated without the worst values; None if they differ."""
+    """The tile's depth in the scale of the whole, by least squares, repeated without the worst values; None if too unlike."""
     if not np.isfinite(part).all() or part.std() == 0.0 or whole.std() == 0.0:
         return None
     x, y = part.ravel().astype(np.float64), whole.ravel().astype(np.float64)

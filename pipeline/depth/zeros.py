@@ -1,4 +1,4 @@
-"""What the zeros of a dropped depth picture mean: not measured, or the end of the scale.
+"""Decides what the zeros of a dropped depth picture mean: not measured, or the end of the scale.
 
 Depth cameras and stereo matchers write 0 where they measured nothing. A network writes 0 at the end of its scale, which is the
 farthest in a disparity map: in 12 of 18 maps that networks wrote, 4 to 35 % of the pixels are such zeros, nearly all of them

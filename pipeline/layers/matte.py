@@ -1,4 +1,4 @@
-"""Soft alpha and clean colours along the borders between layers.
+"""Estimates soft alpha and clean colours along the borders between layers.
 
 There is one border per threshold k: everything at or in front of layer k against everything behind it. Only a band along it is
 processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a local
@@ -36,11 +36,11 @@ EDGE_BLUR = 0.7
 
 @dataclass(frozen=True)
 class Border:
-    """The soft band between the layers from k on, the front, and those behind them.
+    """The soft band between the front (layer k and all nearer ones) and the layers behind it.
 
     Attributes:
         index: intp (n,), flat indices into (H, W), rising.
-        alpha: uint8 (n,), how much of the pixel layers k and nearer cover.
+        alpha: uint8 (n,), how much of the pixel the front covers.
         colour: uint8 (n, 3), the estimated colour of the front.
     """
 
@@ -147,7 +147,7 @@ def _glow(
     seen: NDArray[np.float32] | None,
     radius: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The front's faint alpha around it, float32 (h, w), 0 to `GLOW`, and the front's colour there, (h, w, 4).
+    """The front's faint alpha outside of its border, float32 (h, w), 0 to `GLOW`, and the front's colour there, (h, w, 4).
 
     A lens blurs the front a little way over a ground that is sharp, or blurred differently. If these few percent stayed in the
     ground, they would show as an outline. The ground's colour is taken from farther out; where it varies as much as that, the

@@ -20,7 +20,7 @@ LONGEST_GAP = 0.06
 BRIDGE_SIDE = 1024
 """Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
 FARTHER = 12.0
-"""How strongly unknown values follow the farther surroundings: a camera pair or a projector does not see what is behind."""
+"""How strongly unknown values follow the farther surroundings: the parts that cameras cannot see are usually behind."""
 COLOUR_NOISE = 8.0
 """Levels by which the colour of one surface varies in a photo."""
 ENLARGED = 1.5
@@ -37,7 +37,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
     Args:
         rgb: uint8 (H, W, 3).
         values: float32 (h, w), 0 far to 1 near; values that are not finite count as not measured.
-        valid: bool (h, w), False where nothing was measured; None if it was everywhere.
+        valid: bool (h, w), False where nothing was measured; None if everything was measured.
 
     Returns:
         float32 (H, W), 0 to 1; 0 everywhere if nothing was measured.

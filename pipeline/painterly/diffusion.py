@@ -1,8 +1,7 @@
-"""Painting by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
+"""Paints by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
 
-If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it, because it makes
-them fast. On a graphics processor the full model takes seconds and is always used. The manifest names what was
-used.
+If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it, because it makes them
+fast. On a graphics processor the full model takes seconds and is always used. The manifest names the models that were used.
 """
 
 import math
@@ -105,7 +104,7 @@ def find_parts(
     inpainting: bool = False,
     listed: weights.Catalogue | None = None,
 ) -> loading.Parts:
-    """The first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
+    """Find the first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
 
     For `inpainting`, a pipeline that was trained for it comes before any other.
 
@@ -170,8 +169,8 @@ def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None
     Args:
         shape: (H, W) of the photo.
         device: cpu, mps or cuda.
-        memory: total bytes, by default of this machine or graphics card. Not the free bytes, so that a photo always gives the
-            same result.
+        memory: total bytes, by default those of this machine or graphics card. Free bytes are not considered, so that a photo
+            always gives the same result.
     """
     if memory is None:
         memory = _memory(device)

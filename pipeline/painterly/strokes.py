@@ -1,4 +1,4 @@
-"""Painting stroke by stroke, without weights: curved brush strokes of several sizes.
+"""Paints stroke by stroke, without weights: with curved brush strokes of several sizes.
 
 After A. Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998): the picture is painted
 from large brushes to small ones, and a smaller brush touches only where the paint still differs too much from the photo.

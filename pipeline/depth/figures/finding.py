@@ -14,11 +14,11 @@ from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, pr
 from pipeline.image.filters import dilate_mask, resize
 
 SIDE = 256
-"""Pixels on the longer side of the picture in which figures are searched; at 160, their thin parts get lost."""
+"""Pixels on the longer side of the picture that is searched for figures; at 160, their thin parts get lost."""
 FINE_SIDE = 512
 """Pixels on the longer side of the picture in which their outlines are drawn."""
 NARROWEST = 48
-"""The least pixels on the shorter side of the searched picture: a strip shows no figure on a ground."""
+"""The searched picture must have this many pixels on its shorter side: a strip shows no figure on a ground."""
 SMALLEST, LARGEST = 0.025, 0.8
 """The fraction of the picture that a figure covers is between these; anything smaller is a detail, anything larger the scene."""
 STANDS = 0.6

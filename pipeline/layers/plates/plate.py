@@ -94,7 +94,7 @@ def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
 
 
 def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known fractions of cells, float32 (h, w), without isolated pieces that are smaller than the reach, in cells.
+    """The known fractions of cells, float32 (h, w), without isolated pieces smaller than a square of `reach` × `reach` cells.
 
     A speck between a thing's parts says little about what is behind all of it, and often has the thing's own colour.
     """

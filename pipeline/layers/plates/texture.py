@@ -19,7 +19,7 @@ Pixel = TypeVar("Pixel", np.bool_, np.float32)
 CANDIDATES = 6
 """Offsets kept per ring of distances. The best few serve nearly every cell, and more would only take time."""
 LEAST_OVERLAP = 0.05
-"""At least this fraction of the layer must overlap itself at an offset for their agreement to mean anything."""
+"""At least this fraction of the layer must overlap itself at an offset for the agreement there to mean anything."""
 LEAST_STRENGTH = 0.55
 """Strength of a random texture: at full strength it would look wrong everywhere; without it, the fill would look blurred."""
 TEXTURED = 8.0
@@ -167,7 +167,7 @@ def _disagreement(
     window = 2 * max(2, round(0.7 * reach)) + 1
     mass = box(both, window, border=cv2.BORDER_CONSTANT)
     cost = box(difference, window, border=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
-    # A cell with few known neighbours still prefers an offset that has them.
+    # An offset that leaves hardly anything to compare is used only if every other offset does so too.
     cost += np.where(mass > 0.02, np.float32(0), np.float32(1e4))
     return np.where(_moved(source, offset), cost, np.float32(np.inf))
 
