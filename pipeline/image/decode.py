@@ -2,7 +2,7 @@
 
 Only this module and `pipeline.image.tiff` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
 OpenCV, because Pillow keeps only the high byte of such samples. HEIC goes through pi-heif, which keeps 10 and 12 bits as they
-are and returns an array without a copy.
+are.
 """
 
 import os
@@ -127,7 +127,7 @@ def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
         limits: as for `read`.
 
     Returns:
-        uint8, uint16, int32 or float32 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
+        uint8, uint16, int32, float32 or float64 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
 
     Raises:
         SourceMissing, ImageType, ImageTooLarge, ImageUnreadable: as for `read`.

@@ -1,4 +1,4 @@
-"""OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
+"""Wraps OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
 
 from typing import Any, TypeVar, cast
 

@@ -133,7 +133,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
 
 
 def _move_events(fd: int) -> int:
-    """Move the events to the protocol's descriptor, which programs that the worker may start do not inherit."""
+    """Move the events to the protocol's descriptor. Programs that the worker starts do not inherit it."""
     if fd != _EVENT_FD:
         os.dup2(fd, _EVENT_FD, inheritable=False)
         os.close(fd)

@@ -18,7 +18,7 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal
 
 
 def main() -> int:
-    """Wait until descriptor 0 closes, then kill the own process group. Returns only if this process does not lead its group."""
+    """Wait until descriptor 0 closes, then kill this process's own group. Returns only if this process does not lead it."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
