@@ -1,1 +1,1 @@
-"""From one photo to its depth-ordered layers. Runs in worker processes, one for each job."""
+"""Turns one photo into depth-ordered layers. Each job runs in a worker process of its own."""

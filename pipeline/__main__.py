@@ -10,13 +10,13 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     worker = commands.add_parser("worker", help="do one job: commands on standard input, events on descriptor 3")
-    worker.add_argument("--events-fd", type=int, default=3, help="the descriptor on which the events' pipe was inherited")
+    worker.add_argument("--events-fd", type=int, default=3, help="the descriptor of the inherited pipe for events")
     worker.add_argument("--warm", choices=("light", "depth", "painting"), default="light", help="what to load before the job")
-    worker.add_argument("--sandbox", help="the sandbox: what the worker may read and use, as JSON; it enters the sandbox first")
-    commands.add_parser("guardian", help="kill the own process group when standard input closes")
-    models = commands.add_parser("models", help="the models and their weights; models -h says more", add_help=False)
+    worker.add_argument("--sandbox", help="what the worker may read and use, as JSON; it enters this sandbox first")
+    commands.add_parser("guardian", help="kill its own process group when standard input closes")
+    models = commands.add_parser("models", help="list, fetch, check and remove models; see models -h", add_help=False)
     models.add_argument("rest", nargs=argparse.REMAINDER)
-    commands.add_parser("devices", help="where models could run on this machine, as JSON")
+    commands.add_parser("devices", help="print which devices can run models on this machine, as JSON")
     chosen = parser.parse_args(arguments)
     if chosen.command == "models":
         from pipeline.weights import command

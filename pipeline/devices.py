@@ -1,4 +1,4 @@
-"""Which device models run on: chooses it for a job, and `python -m pipeline devices` prints what is available, as JSON.
+"""Chooses the device that runs a job's models. `python -m pipeline devices` prints the available devices as JSON.
 
 If the machine has a graphics processor that a worker cannot use (the sandbox hides it, the driver does not answer), that is an
 error. Continuing silently on the CPU would turn seconds into minutes, and nobody would know why.
@@ -18,8 +18,8 @@ DeviceName = Literal["cpu", "mps", "cuda"]
 
 #: In order of preference.
 _GRAPHICS: tuple[DeviceName, ...] = ("cuda", "mps")
-#: Files that show NVIDIA's driver. In a container, /proc is the host's, so there must also be a card, or its directory in
-#: /dev/dri: the driver creates /dev/nvidia0 only when a permitted user first opens it.
+#: Files that exist if NVIDIA's driver is loaded. In a container, /proc is the host's, so a card must be visible as well.
+#: /dev/dri counts as a card, because the driver creates /dev/nvidia0 only when a permitted user first opens it.
 _NVIDIA_DRIVER = ("/dev/nvidiactl", "/proc/driver/nvidia")
 _NVIDIA_CARDS = (*(f"/dev/nvidia{number}" for number in range(16)), "/dev/dri")
 #: Values of CUDA_VISIBLE_DEVICES that hide all cards from CUDA.
@@ -31,7 +31,7 @@ _HINT = (
 
 
 def main() -> int:
-    """Print for each device: true, false, or a sentence if the device exists but fails at a small calculation."""
+    """Print true or false for each device, or the error if the device exists but fails at a small calculation. Returns 0."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def choose(asked: Device) -> DeviceName:
-    """The device for a model, chosen inside the process that will run it. Loads PyTorch unless the CPU is asked for.
+    """Choose the device for a model, in the process that will run the model. Loads PyTorch unless the CPU is asked for.
 
     Raises:
         DeviceUnavailable: as for `decide`.
@@ -58,15 +58,16 @@ def choose(asked: Device) -> DeviceName:
 
 
 def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, str]) -> DeviceName:
-    """The requested device. For `auto`: CUDA before MPS, and the CPU if this PyTorch supports no graphics processor here.
+    """Check the requested device and return it. `auto` means CUDA, else MPS, else the CPU if `there` is empty.
 
     Args:
         asked: from the settings.
         usable: for cuda and mps, what `main` prints: true, false or the error.
-        there: graphics processors that the machine has and this PyTorch supports: the device and its name for people.
+        there: device → its name for people, for each graphics processor that the machine has and this PyTorch supports.
 
     Raises:
-        DeviceUnavailable: the requested device is missing or fails; for `auto`: a graphics processor cannot be used.
+        DeviceUnavailable: the requested device is missing or fails; or for `auto`, a graphics processor exists but cannot be
+            used.
     """
     if asked == "cpu":
         return "cpu"
@@ -88,13 +89,16 @@ def decide(asked: Device, usable: Mapping[str, bool | str], there: Mapping[str, 
 
 
 def seen(system: str, machine: str, exists: Callable[[str], bool], visible: str | None) -> dict[str, str]:
-    """The graphics processors that a machine shows without PyTorch: the device for each, and its name for people.
+    """Find the machine's graphics processors without PyTorch.
 
     Args:
         system: linux or darwin.
         machine: the kind of its processor: x86_64, arm64…
-        exists: whether a file exists. The sandbox does not hide that.
+        exists: tells whether a file exists. The sandbox does not hide that.
         visible: CUDA_VISIBLE_DEVICES; None if it is not set.
+
+    Returns:
+        Device → its name for people.
     """
     if system == "darwin":
         return {"mps": "the graphics processor of Apple silicon"} if machine == "arm64" else {}
@@ -114,7 +118,7 @@ def _usable() -> dict[str, bool | str]:
 
 
 def _works(device: str) -> bool | str:
-    """Whether a device calculates correctly, or its error."""
+    """True if a device calculates correctly; otherwise the error."""
     import torch
 
     try:

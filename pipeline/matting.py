@@ -1,8 +1,8 @@
-"""Soft borders by a matting model: ViTMatte (Yao et al., 2023), from a local folder, along the borders that the depth drew.
+"""Computes soft borders between layers with a matting model: ViTMatte (Yao et al., 2023), from a local folder.
 
-The model sees the picture at full size, tile by tile where there is a border, and is told what is certainly in front, what is
-certainly behind, and which band is neither. It decides on nothing but the band's alpha. torch and transformers are imported only
-when it is used.
+The model sees the picture at full size, in tiles along the borders. A trimap tells it what is certainly in front, what is
+certainly behind, and which band between them is unknown. It decides only the alpha of that band. torch and transformers are
+imported only when the model is used.
 """
 
 import json
@@ -22,16 +22,23 @@ from pipeline.weights import Weights
 from pipeline.weights.network import load, quiet
 
 TILE = 512
-"""Side of a tile in pixels, as in the training. One takes 3.4 s of one core; attention grows with the square of the area."""
+"""Side of a tile in pixels, as in training. A tile takes 3.4 s on one core. The time for attention grows as the area squared."""
 MARGIN = 64
-"""Pixels at the side of a tile that only tell the model what is around."""
+"""Pixels along each edge of a tile that only give the model context; their alpha is not used."""
 UNKNOWN = 128
-"""Between 0 (behind) and 255 (in front): what the model decides on."""
+"""The trimap's value where the model decides alpha; 0 is behind, 255 is in front."""
 
 
 @dataclass(frozen=True)
 class _Preparation:
-    """How a picture becomes the input: `factor`, then `mean` and `std` for its colours; sides are multiples of `multiple`."""
+    """How a picture becomes the network's input.
+
+    Attributes:
+        factor: every value is multiplied by it.
+        mean: then subtracted, one number for each colour channel.
+        std: then divided by, one number for each colour channel.
+        multiple: pixels; both sides are padded to a multiple of it.
+    """
 
     factor: float
     mean: tuple[float, ...]
@@ -40,7 +47,7 @@ class _Preparation:
 
 
 class Matte:
-    """Judges the alpha of bands; loads the network when the first is asked for.
+    """Computes the alpha of bands with a matting network. The first call loads the network.
 
     Args:
         found: checked weights of a matting model.
@@ -60,11 +67,11 @@ class Matte:
         )
 
     def __call__(self, rgb: NDArray[np.uint8], front: NDArray[np.uint8], index: NDArray[np.intp]) -> NDArray[np.float32]:
-        """The band's alpha, 0 to 1; `pipeline.layers.matte.Judge` says what is given.
+        """The band's alpha, 0 to 1. `pipeline.layers.matte.AlphaEstimator` describes the arguments.
 
         Raises:
             WeightsCorrupt: the folder cannot be loaded as a matting model.
-            ModelFailed: NaN.
+            ModelFailed: the network returned values that are not finite.
         """
         with self._lock:
             if self._network is None:
@@ -92,7 +99,7 @@ class Matte:
 
 
 def asked_for(job: JobCommand) -> Matte | None:
-    """The first installed matting model in the list, if the job asks for one.
+    """The first installed matting model in the list; None if the job does not ask for one.
 
     Raises:
         WeightsMissing: none is installed; the message names the command that fetches one.
@@ -110,7 +117,14 @@ def asked_for(job: JobCommand) -> Matte | None:
 
 
 def tiles(unknown: NDArray[np.bool_]) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """The parts of a picture, bool (H, W), in which something is unknown: what the model sees, and what of it is used."""
+    """The tiles of a picture that contain unknown pixels.
+
+    Args:
+        unknown: bool (H, W); True where the model decides alpha.
+
+    Returns:
+        Two windows for each tile: what the model sees, and the inner part whose alpha is used.
+    """
     step = TILE - 2 * MARGIN
     found = []
     for top in range(0, unknown.shape[0], step):
@@ -123,7 +137,16 @@ def tiles(unknown: NDArray[np.bool_]) -> list[tuple[tuple[slice, slice], tuple[s
 
 
 def prepare(rgb: NDArray[np.uint8], trimap: NDArray[np.uint8], preparation: _Preparation) -> NDArray[np.float32]:
-    """Picture (h, w, 3) and trimap (h, w) as the network's input, float32 (1, 4, h', w'), as transformers' processor does it."""
+    """Turn a picture and its trimap into the network's input, as transformers' image processor does.
+
+    Args:
+        rgb: uint8 (h, w, 3).
+        trimap: uint8 (h, w).
+        preparation: how.
+
+    Returns:
+        float32 (1, 4, h', w'): colours and trimap, padded with zeros on the right and at the bottom.
+    """
     colour = rgb.astype(np.float32)
     colour *= np.float32(preparation.factor)
     colour -= np.asarray(preparation.mean, np.float32)
@@ -134,7 +157,7 @@ def prepare(rgb: NDArray[np.uint8], trimap: NDArray[np.uint8], preparation: _Pre
 
 
 def _window(inner: slice, side: int) -> slice:
-    """A tile around a part of a side, shifted so that it ends within the side; all of a side that is shorter than a tile."""
+    """The range of a tile around `inner`, shifted to lie within `side`; the whole side if it is shorter than a tile."""
     start = max(0, min(inner.start - MARGIN, side - TILE))
     return slice(start, min(start + TILE, side))
 
@@ -144,7 +167,7 @@ def _within(inner: slice, window: slice) -> slice:
 
 
 def _read_preparation(found: Weights) -> _Preparation:
-    """What the folder says about its input.
+    """Read from the model's folder how its input is prepared.
 
     Raises:
         WeightsCorrupt: preprocessor_config.json is missing or not valid.

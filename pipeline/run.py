@@ -1,4 +1,4 @@
-"""The recipe: takes one photo and one spec, makes a folder of layers.
+"""The recipe: turns one photo and one spec into a folder of layers.
 
 decode → stylise (painterly) → depth → refine, split, matte, fill, recompose (`pipeline.layers`) → the files of the result.
 """
@@ -36,25 +36,30 @@ if TYPE_CHECKING:
 
 #: Where each stage begins, as a fraction of the whole job; measured on 12-megapixel photos with four layers and a given depth.
 _BEGINNINGS = {"decode": 0.0, "depth": 0.05, "layers": 0.1, "export": 0.55}
-#: The same if a depth model, which takes most of the time, is used.
+#: The same if a depth model is used; it takes most of the time.
 _BEGINNINGS_WITH_MODEL = {"decode": 0.0, "depth": 0.02, "layers": 0.7, "export": 0.85}
+#: The same for a painting by strokes, which takes a third of the time.
+_BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.43, "export": 0.75}
+#: The same for a painting by a diffusion model, which takes nearly all of the time.
+_BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
 #: Promise 4: the layers recompose to the picture within one level.
 _MAX_ERROR = 1
-#: The same for a painting by strokes, which takes a third of the time. A diffusion model takes nearly all of it.
-_BEGINNINGS_PAINTED = {"decode": 0.0, "paint": 0.03, "depth": 0.4, "layers": 0.43, "export": 0.75}
-_BEGINNINGS_DIFFUSED = {"decode": 0.0, "paint": 0.01, "depth": 0.9, "layers": 0.92, "export": 0.96}
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 _DIFFUSION_PACKAGES = ("torch", "transformers", "diffusers")
 _MATTING_PACKAGES = ("torch", "transformers")
 
-#: In pixels. For smaller pictures, a second thread saves less than the other core is worth to the next job's worker.
+#: Pixels. Smaller pictures use one thread: the next job's worker gains more from the other core than a second thread would.
 _SMALL = 500_000
 
 Report = Callable[[str, float], None]
 
 
 class Progress:
-    """How far the job is, and how long each stage took."""
+    """Reports how far the job is, and measures how long each stage takes.
+
+    Attributes:
+        timings: stage → seconds.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -62,16 +67,16 @@ class Progress:
         self.timings: dict[str, float] = {}
 
     def expect_model(self) -> None:
-        """From here on, the fractions are those of a job that uses a depth model."""
+        """Use the fractions of a job with a depth model from here on."""
         self._beginnings = _BEGINNINGS_WITH_MODEL
 
     def expect_painting(self, engine: str) -> None:
-        """From here on, the fractions are those of a job that paints the photo first."""
+        """Use the fractions of a job that first paints the photo with this engine from here on."""
         self._beginnings = _BEGINNINGS_DIFFUSED if engine == "diffusion" else _BEGINNINGS_PAINTED
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        """A stage of the job. Yields a function that reports the fraction of the stage that is done, 0 to 1."""
+        """Run and time one stage of the job. Yields a function that reports the fraction of the stage that is done, 0 to 1."""
         start = time.perf_counter()
 
         def within(share: float) -> None:
@@ -109,7 +114,7 @@ def run(command: JobCommand, report: Report) -> Result:
         size, sha256 = digest(path, command.limits)
         photo = decode.read(path, limits=command.limits)
         _must_be_as_accepted(path, command)
-    # Before anything that takes long: a model that is missing is an error.
+    # A missing model is an error, so look for it before anything that takes long.
     matte, painter = matting.asked_for(command), _painter(command)
     height, width = photo.rgb.shape[:2]
     source = Source(image=command.image, bytes=size, sha256=sha256, width=width, height=height)
@@ -155,7 +160,7 @@ def _must_be_as_accepted(path: bytes, command: JobCommand) -> None:
 
 
 def _painter(command: JobCommand) -> "HiddenPainter | None":
-    """What paints large hidden parts, if the job asks for it."""
+    """The model that paints large hidden parts; None if the job does not ask for it."""
     if command.spec.fill != "model":
         return None
     from pipeline.painterly.hidden import HiddenPainter  # imports diffusers, which takes seconds
@@ -186,7 +191,7 @@ def _layer(
         split=spec.split,
         cuts=depth_map.cuts,
         stroke_regions=stroke_regions,
-        judge=matte,
+        alpha_estimator=matte,
         painter=painter,
         progress=within,
     )
@@ -203,7 +208,7 @@ def _export(
     threads: int,
     within: Callable[[float], None],
 ) -> tuple[tuple[Output, ...], str]:
-    """Write all files. Returns them, and the path of the manifest, both relative to the attempt."""
+    """Write all files. Returns their descriptions and the path of the manifest. Paths are relative to the attempt's folder."""
     folder = Path(command.attempt) / "result"
     folder.mkdir()
     title = Path(command.image).stem
@@ -253,7 +258,7 @@ def _packages(
     networks: Mapping[str, Network | None],
     command: JobCommand,
 ) -> set[str]:
-    """The libraries that had a part in the files."""
+    """The libraries that took part in making the files."""
     by_diffusion = _DIFFUSION_PACKAGES if (painted and painted.provenance.model) or networks["fill"] else ()
     by_matting = _MATTING_PACKAGES if networks["matting"] else ()
     return {*_PACKAGES, *of_depth, *by_diffusion, *by_matting, *packages_of(command.spec.formats)}

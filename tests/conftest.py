@@ -1,6 +1,6 @@
-"""What applies to all tests: generated examples are the same in every run, and have no time limit.
+"""Settings, hooks and fixtures for all tests. Generated examples are the same in every run, and have no time limit.
 
-`make soak` looks further, with examples of its own at every run.
+`make soak` generates new examples in every run, and so finds more.
 """
 
 import fcntl
@@ -22,37 +22,37 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("searching" if os.environ.get("MULTIPLANE_SOAK") else "repeatable")
 
-#: Each home of a test has models of its own: whoever runs the tests may have installed some, which a picture would be cut by.
+#: Each home of a test has its own models folder. Otherwise tests would use the models that this machine has installed.
 os.environ["MULTIPLANE_FOLDERS__MODELS"] = ".state/models"
 
-# `make test` hands its own options to what it starts, so a test that runs `make` would run it as a part of the first one.
+# `make test` passes its own options to the programs that it starts, so a `make` in a test would run as a part of the first one.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start as well; some tests send it.
+# A shell makes programs that it starts in the background ignore Ctrl-C, and their children inherit this. Some tests send Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `durations.json` be written anew."""
+    """Add the option to write `durations.json` anew."""
     parser.addoption("--record-durations", action="store_true", help="write down how long each test file takes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record where that is asked for, in the process that hears of all tests."""
+    """Record durations if the option is given, in the process that receives the reports of all tests."""
     if config.getoption("--record-durations") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Recorder())
 
 
 class _Recorder:
-    """What each test file took, written down at the end."""
+    """Records how long each test file takes, and writes it down at the end."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the setup, the call or the teardown of a test."""
+        """Add the time of the setup, the call or the teardown of a test."""
         self.seconds[report.nodeid.split("::")[0]] += report.duration
 
     def pytest_sessionfinish(self) -> None:
@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _ByFile(LoadFileScheduling):
-    """A file's tests run in one process, and so do those of files that load the same libraries."""
+    """Runs the tests of a file in one process, together with files that load the same libraries."""
 
     def _split_scope(self, nodeid: str) -> str:
         return running_order.process_of(super()._split_scope(nodeid))
@@ -76,19 +76,19 @@ class _ByFile(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
-    """Whatever `--dist` says: by files."""
+    """Distribute tests by files, whatever `--dist` says."""
     return _ByFile(config, log)
 
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A folder with a short, plain path, whatever TMPDIR is: the address of a socket has some 100 bytes."""
+    """A folder with a short, plain path, whatever TMPDIR is, because the address of a socket has only about 100 bytes."""
     with tempfile.TemporaryDirectory(prefix="mp-", dir="/tmp") as made:
         yield Path(made)
 
 
 def _made_once(factory: pytest.TempPathFactory, config: pytest.Config, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that all processes of one run share: the first that needs it makes it, and no other loads torch for it."""
+    """A folder that all processes of one run share. The first process that needs it makes it, so no other loads torch for it."""
     base = factory.getbasetemp()
     if hasattr(config, "workerinput"):
         base = base.parent

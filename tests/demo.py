@@ -1,8 +1,8 @@
-"""`make demo`: two real photos through the hot folder of this checkout, as a person would drop them.
+"""`make demo`: drops two real photos into the hot folder of this checkout, as a person would.
 
-A motorcycle with the depth that was measured with it (photo, sidecar and depth picture), and a cup of coffee, bare, through a
-shipped preset: by the default depth model, which is fetched first if no depth model is installed (`--no-model` leaves it out).
-Both pictures come with scikit-image.
+One is a motorcycle with its measured depth (photo, sidecar and depth picture). The other is a cup of coffee, a bare photo for a
+shipped preset. Its depth comes from the default depth model, which is fetched first if no depth model is installed
+(`--no-model` leaves it out). Both pictures come with scikit-image.
 """
 
 import argparse
@@ -26,7 +26,7 @@ INBOX, OUTBOX = HOME / "inbox", HOME / "outbox"
 PRESET = INBOX / "photo in 4 layers"
 MULTIPLANE = Path(sys.executable).parent / "multiplane"
 
-#: EX_TEMPFAIL, with which `multiplane run` ends where another daemon has the folder.
+#: The exit status of `multiplane run` if another daemon is running in the folder (sysexits.h, EX_TEMPFAIL).
 ALREADY_RUNNING = 75
 
 SIDECAR = """\
@@ -44,19 +44,19 @@ def drop(folder: Path, name: str, content: bytes) -> None:
 
 
 def encoded(picture: np.ndarray) -> bytes:
-    """A PNG file; RGB pictures come as scikit-image has them."""
+    """Encode a grey or RGB picture as a PNG file."""
     pixels = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def depth_picture(disparity: np.ndarray) -> np.ndarray:
-    """16 bits, near is bright, 0 where nothing was measured."""
+    """Turn measured disparity into 16 bits: near is bright, and 0 means that nothing was measured."""
     measured = np.isfinite(disparity)
     return np.where(measured, np.rint(disparity / disparity[measured].max() * 65535), 0).astype(np.uint16)
 
 
 def main() -> int:
-    """Fetch the model, drop, run until everything is done, say where to look."""
+    """Fetch the model, drop the photos, run until everything is done, and say where to look. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description="Two real photos through the hot folder of this checkout.")
     parser.add_argument("--no-model", action="store_true", help="fetch no depth model (make demo MODEL=none)")
     if not parser.parse_args().no_model:
@@ -109,7 +109,7 @@ def source_name(job: Path) -> str:
 
 
 def depth_of(job: Path) -> str:
-    """Where the depth of a job came from, in words."""
+    """Where a job's depth came from, in words."""
     depth = json.loads((job / "result" / "layer_manifest.json").read_text())["depth"]
     words = {"file": "measured, dropped beside the photo", "heuristic": "estimated without a model"}
     return words.get(depth["source"]) or f"found by {depth['model']}"

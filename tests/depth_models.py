@@ -6,7 +6,7 @@ from typing import Any
 
 
 def save(folder: Path) -> None:
-    """Save the files of a Depth Anything in an empty folder, by their names in its repository."""
+    """Save the files of a Depth Anything in an empty folder, with the names that they have in its repository."""
     import torch
     import transformers as tf
 
@@ -31,7 +31,7 @@ def prompted() -> Any:
 
 
 def tiny_prompted(folder: Path) -> dict[str, bytes]:
-    """The files of a Prompt Depth Anything; they are saved in an empty folder first."""
+    """Save a Prompt Depth Anything in an empty folder. Returns its files: name → content."""
     import torch
 
     torch.manual_seed(1)

@@ -18,7 +18,7 @@ NAMES = {
     "pipeline": "stable-diffusion-1.5", "inpainting": "stable-diffusion-1.5-inpainting", "lora": "lcm-lora-sd-1.5",
     "vae": "taesd", "matting": "vitmatte-small",
 }  # fmt: skip
-"""What the shipped catalogue calls the parts."""
+"""Part → the name of its model in the shipped catalogue."""
 NETWORK = "unet/diffusion_pytorch_model.safetensors"
 DECODER = "vae/diffusion_pytorch_model.safetensors"
 
@@ -55,11 +55,11 @@ def save_pipeline(
     """Build a pipeline and save it.
 
     Args:
-        folder: to be made.
-        full: the real architecture, 1.07 billion parameters, instead of the tiny one.
-        dtype: of the saved weights, as torch names it.
-        inpainting: its network also sees the mask and what is not masked, as the one trained for inpainting.
+        folder: made here.
+        full: use the real architecture, 1.07 billion parameters, instead of the tiny one.
+        dtype: the type of the saved weights, as torch names it.
         checker: "strict" adds a safety checker that objects to everything, "lenient" one that objects to nothing.
+        inpainting: give the network the mask and what is not masked as further input, like the one trained for inpainting.
     """
     libraries.inpainting()  # as the product does it
 
@@ -93,13 +93,13 @@ def save_pipeline(
 
 
 def save_lora(folder: Path, network: Path, *, rank: int = 2, everything: bool = False) -> Path:
-    """Save a LoRA for a saved network: of its attention, or, as the LCM-LoRA, of all its layers.
+    """Save a LoRA for a saved network: for its attention layers or, like the LCM-LoRA, for all layers.
 
     Args:
-        folder: to be made.
+        folder: made here.
         network: the network's safetensors.
-        rank: of the LoRA.
-        everything: of all linear and convolution layers within the blocks.
+        rank: the rank of the LoRA.
+        everything: change all linear and convolution layers within the blocks.
     """
     import torch
     from safetensors import safe_open
@@ -143,7 +143,7 @@ def install(models: Path, **parts: Path) -> Path:
         parts: pipeline, inpainting, lora, vae, matting → where they were saved; files are linked, not copied.
 
     Returns:
-        A list of models for them, as `list_for` writes it.
+        The path of a list of models for them, from `list_for`.
     """
     for part, saved in parts.items():
         shutil.copytree(saved, models / NAMES[part], copy_function=lambda old, new: Path(new).hardlink_to(old))
@@ -151,10 +151,14 @@ def install(models: Path, **parts: Path) -> Path:
 
 
 def list_for(models: Path, *names: str) -> Path:
-    """Record what lies in the models folder under shipped names, and list it.
+    """Record models that are in the models folder, and write a list of models for them beside it.
+
+    Args:
+        models: the folder.
+        names: their names in the shipped list.
 
     Returns:
-        The shipped list of models, but with these files, of any commit, instead of the pinned ones; beside the models folder.
+        The path of the list: the shipped one, but with these files, without pinned commits and hashes.
     """
     from pipeline import weights
     from pipeline.weights.files import files_of
@@ -198,7 +202,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _checker(kind: str) -> dict[str, Any]:
-    """A safety checker whose thresholds no likeness reaches, or every one; and the preparation of its pictures."""
+    """A safety checker whose thresholds no picture reaches ("lenient") or every picture reaches ("strict"), and its processor."""
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
     from transformers import CLIPConfig, CLIPImageProcessor
 
@@ -215,7 +219,7 @@ def _checker(kind: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _random(dtype: str) -> Iterator[None]:
-    """The same random weights every time, of one type."""
+    """Make networks in this context with the same random weights every time, of one type."""
     import torch
 
     before = torch.get_default_dtype()

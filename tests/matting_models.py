@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def tiny(folder: Path) -> Path:
-    """Save one in a folder that is to be made."""
+    """Make a folder and save a model in it. Returns the folder."""
     import torch
     import transformers as tf
 

@@ -1,7 +1,7 @@
-"""A held folder that works through its file system's path operations, for the tests' disks.
+"""A `HeldFolder` for the tests' disks: it calls the disk's own operations with paths.
 
-What such a disk counts, records or lets fail, it then does for held folders as well. It holds nothing: exchanged folders are
-tested on the real thing.
+So a disk that counts, records or fails operations does the same for those on held folders. The folder is not really held:
+folders that are exchanged by others are tested on a real disk.
 """
 
 import errno
@@ -22,7 +22,7 @@ class ByPath:
 
     @property
     def fd(self) -> int:
-        """Of the real disk, where a process is to get the folder."""
+        """A descriptor of the folder on a real disk, for handing it to a process."""
         if self._fd is None:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         return self._fd

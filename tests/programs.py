@@ -12,15 +12,16 @@ _PARTS = ("daemon", "pipeline", "config", "launchd")
 
 
 def copy_program(target: Path, *more: str) -> Path:
-    """Copy the program as a checkout has it, without what Python compiled and without other people's drops.
+    """Copy the program as a checkout has it, without compiled Python files and without pictures in the inbox.
 
-    Links stay links: what is changed in the copy's `config` is what the copy reads.
+    Links stay links, so that the copy reads its own `config`.
 
     Args:
         target: a folder, made here.
         more: further files and folders of the checkout.
 
-    Returns: `target`.
+    Returns:
+        `target`.
     """
     for part in (*_PARTS, *more):
         if (ROOT / part).is_dir():
@@ -37,8 +38,8 @@ def copy_program(target: Path, *more: str) -> Path:
 def write_python_program(path: Path, text: str) -> None:
     """Write an executable that runs `text` with this interpreter, even if the interpreter's path contains a space.
 
-    A `#!` line ends its program's name at the first space. So the shell starts the interpreter, and to Python that line is a
-    string.
+    In a `#!` line, the program's name ends at the first space. So the file is a shell script whose first command starts the
+    interpreter. To Python, that command is a string.
     """
     path.write_text(f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} -IS \"$0\" \"$@\"\n' '''\n{text}", encoding="utf-8")
     path.chmod(0o755)

@@ -1,6 +1,6 @@
-"""In which order the test files run, and which of them share a process.
+"""Decides in which order the test files run, and which of them share a process.
 
-The longest begin first, so that none of them is left to run alone at the end. `durations.json` has the seconds that a file took;
+The longest begin first, so that none of them is left to run alone at the end. `durations.json` has the seconds that files took;
 `make test OPTIONS=--record-durations` writes it anew. Files that are not in it are short.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 RECORDED = Path(__file__).with_name("durations.json")
 SHORT = 5
-"""Seconds below which a file is not recorded: it ends soon wherever it begins."""
+"""Files that take less than these seconds are not recorded: they end soon wherever they begin."""
 SHARED = {
     "test_paintings.py": "diffusion",
     "test_models_used.py": "diffusion",
@@ -20,12 +20,12 @@ SHARED = {
     "test_depth_choose.py": "depth models",
     "test_preparation.py": "depth models",
 }
-"""Files that load transformers or diffusers, which takes longer than most of their tests: one process runs all that have the same
-name here, one after the other."""
+"""File → group, for files that load transformers or diffusers, which takes longer than most of their tests. One process runs all
+files of a group, one after the other."""
 
 
 def process_of(file: str) -> str:
-    """Files for which this is the same run in one process; `file` is a path below the checkout."""
+    """The group of a file (a path relative to the checkout), or the file itself. Files with the same answer share a process."""
     return SHARED.get(PurePosixPath(file).name, file)
 
 
@@ -33,12 +33,12 @@ def in_order(files: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
     """Put test files in order.
 
     Args:
-        files: paths below the checkout, in any order.
-        seconds: what those that are not short took.
+        files: paths relative to the checkout, in any order.
+        seconds: file → how long it takes, for files that are not short.
 
     Returns:
-        The longest first, and those of one process together. Then, by turns, the short ones that wait for processes and the short
-        ones that compute, so that no core is idle.
+        The longest first, and those of one process together. Then the short files: those that mostly wait for processes alternate
+        with those that compute, so that no core is idle.
     """
     files = list(dict.fromkeys(files))
     took: dict[str, float] = defaultdict(float)
@@ -54,13 +54,13 @@ def in_order(files: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
 
 
 def recorded() -> dict[str, int]:
-    """The seconds that files took, by their paths below the checkout."""
+    """File, relative to the checkout → the seconds that it took."""
     found: dict[str, int] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found
 
 
 def record(seconds: Mapping[str, float]) -> None:
-    """Write down what files took; what is known of others that are still there stays."""
+    """Write down how many seconds files took. What is recorded for other files stays, if they still exist."""
     checkout = RECORDED.parents[1]
     known = {file: took for file, took in recorded().items() if file not in seconds and (checkout / file).is_file()}
     known |= {file: round(took) for file, took in seconds.items() if took >= SHORT}

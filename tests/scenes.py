@@ -150,6 +150,6 @@ def scene(name: str, height: int = 300, width: int = 400, seed: int = 7, grain: 
 
 
 def camera_depth(truth: Scene, factor: int = 6) -> NDArray[np.float32]:
-    """The scene's disparity as a learned model would give it: small, and with soft edges."""
+    """The scene's disparity as a depth model would give it: small, and with soft edges."""
     size = (max(1, truth.disparity.shape[1] // factor), max(1, truth.disparity.shape[0] // factor))
     return cv2.GaussianBlur(cv2.resize(truth.disparity, size, interpolation=cv2.INTER_AREA), (0, 0), 0.8)

@@ -1,8 +1,8 @@
-"""Runs the suite in other environments: other processors, homes, languages, users, folders.
+"""Runs the test suite in other environments: other processors, homes, languages, users, folders.
 
-`python -m tests.surroundings` runs the whole suite once in each of `CASES`; with names, in those alone; `-- FILES` runs these
-test files instead of all. Each case gets a copy of the checkout with a virtual environment of its own, since the daemon and its
-workers find themselves by their paths and scrub what they inherit. Exits 1 if a run failed.
+`python -m tests.surroundings` runs the whole suite once in each of `CASES`. With names of cases, it runs only these. With
+`-- FILES`, it runs these test files instead of all. Each case gets a copy of the checkout with its own virtual environment, since
+the daemon and its workers find their files relative to themselves and clear most of the environment. Exits 1 if a run failed.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from pathlib import Path
 from tests.programs import write_pth
 
 ROOT = Path(__file__).resolve().parent.parent
-#: A user without rights or a home, on Linux and on macOS.
+#: A user without rights and without a home, on Linux and on macOS.
 NOBODY = "nobody"
-#: As HOME: a folder that does not exist, and that only root can make.
+#: A value for HOME: a folder that does not exist, and that only root can make.
 NO_HOME = "closed/home"
 
-#: Put into the copy's site-packages, so that every process of it, also a sandboxed worker, sees another processor. torch is
-#: changed when it has been imported, and not before: most processes never import it.
+#: A module for the copy's site-packages, so that each of its processes, sandboxed workers included, sees another processor. It
+#: changes torch only after torch is imported, because most processes never import it.
 _PROCESSOR = """
 import importlib.abc, importlib.util, os, sys
 
@@ -55,16 +55,16 @@ if ABLE is not None:
 
 @dataclass(frozen=True)
 class Case:
-    """One other machine.
+    """A machine that differs from this one.
 
     Attributes:
-        environment: variables to set, or, where none, to remove; `NO_HOME` is a folder that does not exist.
-        folder: the name of the folder that the checkout lies in.
-        cores: how many the program is told there are; 1 also binds it to one.
-        bfloat16: whether the processor computes in it; none: as this one.
-        user: who runs it; only root can be somebody else.
-        umask: of all processes.
-        samples: whether the sample pictures lie beside the checkout.
+        environment: variables to set, or to remove if None. The values of HOME and TMPDIR are relative to the case's folder.
+        folder: the name of the checkout's folder.
+        cores: how many cores the program sees; 1 also binds it to one core. None: those of this machine.
+        bfloat16: whether the processor computes in bfloat16. None: what this one does.
+        user: who runs the tests. It has an effect only if root starts them. None: the same user.
+        umask: the umask of all processes. None: the same.
+        samples: whether the sample pictures are beside the checkout.
     """
 
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -89,7 +89,7 @@ CASES: Mapping[str, Case] = {
     "other TMPDIR": Case(environment={"TMPDIR": "tmp with a space é"}),
     "odd path": Case(folder="Fotos für Anna"),
     "samples beside it": Case(samples=True),
-    # Everything at once, twice: what `make test` tries with a few files.
+    # Two cases that combine many differences; `make test` runs a few files in them.
     "bare": Case(
         {"HOME": None, "LANG": "C", "LC_ALL": "C", "TZ": "Pacific/Kiritimati", "TMPDIR": "tmp with a space é"},
         folder="Fotos für Anna", cores=1, bfloat16=False, user=NOBODY, umask=0o077,
@@ -101,19 +101,19 @@ CASES: Mapping[str, Case] = {
 }  # fmt: skip
 
 
-#: How pytest is run there: without a cache, since the folder goes.
+#: How pytest is run in a copy: without a cache, since the copy is removed.
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 class NoInterpreterError(Exception):
-    """There is no Python of this version that the user of a case may run."""
+    """This machine has no Python of this version that the user of a case may run."""
 
 
 class Machine:
-    """A copy of the checkout that sees another machine."""
+    """A copy of the checkout whose processes see another machine."""
 
     def __init__(self, case: Case, base: Path) -> None:
-        """Copy it below a folder that is empty and that everybody may enter."""
+        """Copy the checkout into `base`, an empty folder that everybody may enter."""
         self._case = case
         self._checkout = base / case.folder
         self._python = _copy(case, self._checkout)
@@ -125,11 +125,11 @@ class Machine:
                     shutil.chown(part, case.user)
 
     def run(self, *arguments: str, output: int | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Run Python there.
+        """Run Python in the copy.
 
         Args:
             arguments: of Python.
-            output: where its output goes, as for subprocess; none: to ours.
+            output: where its output goes, as for subprocess; None: where that of this process goes.
         """
         return subprocess.run(
             [*_as_one_core(self._case), *_as_user(self._case), self._python, "-P", *arguments],
@@ -145,7 +145,7 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(case: Case) -> Iterator[Machine]:
-    """Another machine, until the context ends.
+    """Make another machine, which is removed when the context ends.
 
     Raises:
         NoInterpreterError: the case's user may not run a Python here.
@@ -156,7 +156,7 @@ def machine(case: Case) -> Iterator[Machine]:
 
 
 def _copy(case: Case, checkout: Path) -> Path:
-    """The checkout's files as git lists them, and a virtual environment that uses this one's packages."""
+    """Copy the files that git lists, and make a virtual environment that uses this one's packages. Returns its Python."""
     names = subprocess.run(
         ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True,
@@ -183,7 +183,7 @@ def _copy(case: Case, checkout: Path) -> Path:
 
 
 def _interpreter(case: Case) -> str:
-    """The Python that this one comes from or, where it lies in a home that is closed to the case's user, the system's."""
+    """The Python that this one comes from; or the system's, if the first is in a home that the case's user may not enter."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for path in (os.path.realpath(sys.executable), shutil.which(version, path="/usr/bin:/usr/local/bin") or ""):
         tried = subprocess.run([*_as_user(case), "env", path, "-c", "import encodings, venv"], capture_output=True, check=False)
@@ -225,7 +225,7 @@ def _as_user(case: Case) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the cases and print a table; returns the exit status."""
+    """Run the cases and print a table. Returns the exit status."""
     if not (ROOT / ".git").exists():
         print(f"{ROOT} is not a git checkout, and only git knows which files belong to it. Run this in a clone.", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""How long tests wait for what must happen."""
+"""How much longer tests take on the slowest machine."""
 
-#: A limit is given in seconds of a quiet machine. One core that four test processes share takes up to so many times as long.
+#: Time limits are given in seconds of an idle machine. If four test processes share one core, they need this many times as long.
 SLOWEST = 4

@@ -1,4 +1,4 @@
-"""Depth of a photo from the best source available, or from the requested one; always as disparity, 0 far to 1 near.
+"""Gets a photo's depth from the best available source, or from the requested one, as disparity from 0 (far) to 1 (near).
 
 `daemon.contract.registry` lists the sources. Each is a module that defines `SOURCE`.
 """
@@ -24,8 +24,8 @@ def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _
     """Get the picture's depth.
 
     `auto` uses the first source available, in the order of the registry: the dropped depth picture, the depth stored in the
-    photo, an installed depth model, an estimate without a model. If a source was dropped or requested and cannot be used, that
-    is an error; it is never replaced. Only damaged stored depth that nobody requested is skipped, with a warning.
+    photo, an installed depth model, an estimate without a model. A source that was dropped or requested is never replaced: if it
+    cannot be used, that is an error. Only damaged stored depth that nobody requested is skipped, with a warning.
 
     Args:
         picture: the photo, decoded.
@@ -37,9 +37,9 @@ def choose(picture: decode.Photo, job: JobCommand, progress: Progress = lambda _
 
     Raises:
         DepthMissing: the requested source is missing.
-        DepthUnreadable: it exists but cannot be used.
-        WeightsMissing, WeightsCorrupt: of the model.
-        ModelFailed, DeviceUnavailable: the model's output is unusable, or it cannot run on its device.
+        DepthUnreadable: the source exists but cannot be used.
+        WeightsMissing, WeightsCorrupt: the model's weights are missing or damaged.
+        ModelFailed, DeviceUnavailable: the model's output is unusable, or the model cannot run on the device.
     """
     wanted = job.spec.depth
     reading = _best(picture, job, progress) if wanted == "auto" else _SOURCES[wanted].read(picture, job, progress)

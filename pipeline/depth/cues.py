@@ -1,15 +1,15 @@
-"""Depth estimated without a model: figures stand on a ground that rises towards the horizon.
+"""Estimates depth without a model: figures stand on ground that recedes towards the horizon.
 
-Where `pipeline.depth.figures` finds figures, each gets one depth, that of its foot, in front of one background. Where it finds
-none, the ground alone is used; at equal height, the darker place is nearer.
+If `pipeline.depth.figures` finds figures, each figure gets a single depth, that of its foot, in front of one background. If it
+finds none, only the ground is used; of two places at the same height, the darker one is nearer.
 
-The ground plane carries the estimate. Darkness (windows, sky and lamps are usually behind things) only decides where the plane
-says nothing or gives a tie. The score is the fraction of point pairs in the right order on the six sample pictures with true
-depth, with ties counting half: 0.681 on average for the plane alone, 0.701 with darkness; better on five pictures, equal on
-one, worse on none. Other cues made some pictures worse and are not used: height above the horizon (0.676), standing on the
-ground by colour segments (0.685, worse on two), nearness of the sides (0.698, worse on two) or of the middle (0.658),
-saturation (0.682) and texture (0.678). Haze, defocus and saliency, taken as depth, were no better than chance. Every result
-says that its depth was estimated without a model.
+The estimate rests on the ground plane. Darkness only decides where the plane says nothing or gives equal depths: windows, sky
+and lamps are bright, and usually behind things. The score is the fraction of point pairs in the right order on the six sample
+pictures with true depth, with ties counting half: 0.681 on average for the plane alone, 0.701 with darkness. Darkness made five
+pictures better, one equal and none worse. Other cues made some pictures worse and are not used: height above the horizon
+(0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698, worse on two) or of the
+middle (0.658), saturation (0.682) and texture (0.678). Haze, defocus and saliency, taken as depth, were no better than chance.
+Every result says that its depth was estimated without a model.
 """
 
 import cv2
@@ -24,13 +24,13 @@ from pipeline.depth.source import Progress, Source
 from pipeline.image.decode import Photo
 from pipeline.image.filters import resize
 
-HORIZON = 0.45  # fraction of the height, from the top, above which nothing is known; 0.4 to 0.5 measured best
-DARKNESS = 0.15  # of the ramp's range: decides ties without overruling the ramp; 0.3 was no better
-SPREAD = 1 / 64  # of the longer side: the darkness of things, not of their patterns
+HORIZON = 0.45  # fraction of the height, from the top, above which the plane says nothing; 0.4 to 0.5 measured best
+DARKNESS = 0.15  # weight against the ramp's range: decides ties without overruling the ramp; 0.3 was no better
+SPREAD = 1 / 64  # blur of the darkness, as a fraction of the longer side, so that patterns on things do not count
 _ROWS = 256  # enough for a ramp: its steps are finer than any layer needs
 _COLUMNS = 1024  # four times that; only strips have more, and blurring those would take minutes
-BEHIND, BEFORE = 0.55, 0.65  # the nearest ground, and what is in front of it: a step that refining sees everywhere
-SAME_FOOT = 0.06  # of the height: figures whose feet are closer than that share a layer, because feet are found no better
+BEHIND, BEFORE = 0.55, 0.65  # disparity of the nearest ground and of the farthest figure: a step that refining always sees
+SAME_FOOT = 0.06  # of the height: figures whose feet are closer than this share a layer, because feet are not found more exactly
 
 
 def read(rgb: NDArray[np.uint8], *, fetch: str | None, wanted: int | None = None) -> DepthMap:
@@ -39,11 +39,11 @@ def read(rgb: NDArray[np.uint8], *, fetch: str | None, wanted: int | None = None
     Args:
         rgb: uint8 (H, W, 3), upright.
         fetch: name of the model that the warning recommends; None if the estimate was asked for.
-        wanted: how many layers the natural split is to make of it; None if it is cut otherwise.
+        wanted: how many layers the natural split should make; None if another split is used.
 
     Returns:
-        The estimate. Where figures are found: at most 512 pixels on the longer side, with cuts around them. Otherwise at most 256
-        rows and 1,024 columns, in the picture's proportions up to four times as wide as high.
+        The estimate. If figures are found: at most 512 pixels on the longer side, with cuts around the figures. Otherwise: at
+        most 256 rows and 1,024 columns, in the picture's proportions unless it is more than four times as wide as high.
     """
     numbers = finding.find(rgb)
     count = int(numbers.max())
@@ -64,7 +64,7 @@ def ground_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
-    """The ground plane, and darkness where it says nothing: float32 `shape`, 0 to 1."""
+    """The ground plane plus a little darkness, which decides where the plane does not: float32 of `shape`, 0 to 1."""
     rows, columns = shape
     values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
     return (values / np.float32(1.0 + DARKNESS)).astype(np.float32)
@@ -73,9 +73,9 @@ def ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
 def _standing(plane: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity, tuple[float, ...]]:
     """Stand figures on the ground.
 
-    A figure's place in depth is that of its foot. All of the ground lies behind all figures, though the ground before their feet
-    is nearer: so the ground stays in one piece, and so does each figure. Within a figure the ground's own estimate goes on,
-    flattened, so that nothing is said of a figure that was not said before.
+    A figure has the depth of its foot. All of the ground is put behind all figures, although the ground before their feet is
+    nearer. So the ground stays in one piece, and so does each figure. Within a figure, disparity varies a little, in the way
+    that the ground plane does.
 
     Args:
         plane: float32 (h, w), 0 to 1.
@@ -101,7 +101,7 @@ def _standing(plane: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity, 
 
 
 def _foot(figure: NDArray[np.bool_]) -> float:
-    """Where a figure stands, as a share of the height from the top; the lowest 2 % of its pixels may be anything."""
+    """Where a figure stands, as a fraction of the height from the top. The lowest 2 % of its pixels are ignored as outliers."""
     rows = np.sort(np.nonzero(figure)[0])
     return float(rows[int(0.98 * (rows.size - 1))] + 0.5) / len(figure)
 

@@ -1,4 +1,4 @@
-"""What every depth source returns, and the two ways in which raw numbers become disparity."""
+"""Defines what every depth source returns, and turns raw numbers into disparity."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from daemon.contract.manifest import Depth
 Disparity = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# Sides are whole pixels, so the shapes of a picture and its depth count as equal within 1 %, or if either differs by less than
-# a pixel.
+# The shapes of a picture and its depth count as equal if their proportions differ by at most 1 %, or if one side differs by less
+# than a pixel, because sides are whole pixels.
 ASPECT_TOLERANCE = 0.01
 
 
@@ -25,8 +25,8 @@ class DepthMap:
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         provenance: what goes into the manifest.
         warnings: sentences for people.
-        cuts: disparities between things that the source knows to be apart, the most important first. The natural split cuts there
-            and nowhere else, so that no thing is cut in two; without any it finds its own places.
+        cuts: disparities between things that the source knows to be separate, the most important first. The natural split cuts
+            only there, so that no thing is cut in two. If there are none, the split finds its own cuts.
     """
 
     values: Disparity

@@ -1,4 +1,4 @@
-"""Depth from an installed depth model. The model and the list of models are loaded only on request."""
+"""Gets depth from an installed depth model. The model and the list of models are loaded only on request."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ def _read(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap:
     """Use the default model."""
     from pipeline import weights
 
-    return _by(weights.catalogue(*job.model_lists).default_depth, picture, job, progress)
+    return _estimate(weights.catalogue(*job.model_lists).default_depth, picture, job, progress)
 
 
 def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | None:
@@ -21,11 +21,11 @@ def _find(picture: Photo, job: JobCommand, progress: Progress) -> DepthMap | Non
     from pipeline import weights
 
     there = _first_installed(weights.catalogue(*job.model_lists).depth_models(), job)
-    return _by(there, picture, job, progress) if there else None
+    return _estimate(there, picture, job, progress) if there else None
 
 
 def finer(picture: Photo, distance: NDArray[np.float32], job: JobCommand, progress: Progress) -> DepthMap | None:
-    """Make measured depth finer with the first installed model in the list that can; None if none is.
+    """Make measured depth finer with the first installed model that can do this. Returns None if no such model is installed.
 
     Args:
         picture: the photo.
@@ -39,7 +39,7 @@ def finer(picture: Photo, distance: NDArray[np.float32], job: JobCommand, progre
     from pipeline import weights
 
     there = _first_installed(weights.catalogue(*job.model_lists).prompted_models(), job)
-    return _by(there, picture, job, progress, distance) if there else None
+    return _estimate(there, picture, job, progress, distance) if there else None
 
 
 def _first_installed(names: tuple[str, ...], job: JobCommand) -> str | None:
@@ -49,7 +49,9 @@ def _first_installed(names: tuple[str, ...], job: JobCommand) -> str | None:
     return next((name for name in names if weights.installed(name, job.models, listed)), None)
 
 
-def _by(name: str, picture: Photo, job: JobCommand, progress: Progress, prompt: NDArray[np.float32] | None = None) -> DepthMap:
+def _estimate(
+    name: str, picture: Photo, job: JobCommand, progress: Progress, prompt: NDArray[np.float32] | None = None
+) -> DepthMap:
     from pipeline import weights
     from pipeline.depth import model
 

@@ -1,4 +1,4 @@
-"""Depth from a learned model: any depth estimation family that transformers supports, loaded from a local folder.
+"""Estimates depth with a model of any depth estimation family that transformers supports, loaded from a local folder.
 
 The picture is prepared here, as the folder's preprocessor_config.json says, and `predicted_depth` is used directly: the
 library's own image processors are slow to load, and its pipeline gives only 8 bits. torch and transformers are imported only
@@ -52,10 +52,10 @@ def read(
     Args:
         rgb: uint8 (H, W, 3), upright.
         found: checked weights of a depth model; its entry says what larger values mean.
-        device: where to run; auto tries CUDA, then MPS, then the CPU. On the first two, half precision is used only if its
-            result agrees with the CPU's on a small version of the picture; then single precision, then the CPU itself.
-        quality: fast makes one pass. best is `tiled_averaging.look`, up to six passes, each of a larger picture if the network
-            allows that (`Preparation.finest`).
+        device: where to run; auto tries CUDA, then MPS, then the CPU. CUDA and MPS are used in half precision only if the result
+            agrees with the CPU's on a small version of the picture. If not, single precision is tried, and then the CPU is used.
+        quality: fast makes one pass. best is `tiled_averaging.estimate`: up to six passes, each with a larger input if the
+            network allows that (`Preparation.finest`).
         prompt: float32 (h', w'), distances that were measured, in metres, for a model that makes them finer. Such a model makes
             one pass whatever the quality.
         progress: called with the fraction that is done, 0 to 1.
@@ -65,8 +65,8 @@ def read(
 
     Raises:
         WeightsCorrupt: the folder cannot be loaded as a depth model.
-        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
-        ModelFailed: NaN, or the same number everywhere.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has a graphics processor that cannot be used.
+        ModelFailed: as for `to_disparity`.
     """
     import torch
 
@@ -89,7 +89,7 @@ def read(
     if quality == "best":
         preparation = preparation.finest()
         least = preparation.short_side
-        raw = tiled_averaging.look(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
+        raw = tiled_averaging.estimate(rgb, predict, least, progress=lambda done: progress(0.5 + 0.5 * done))
     else:
         raw = predict(rgb)
     disparity, valid = to_disparity(raw, polarity, found.name)
@@ -113,15 +113,18 @@ def read(
 
 
 def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """A network's numbers as disparity, and where they are usable.
+    """Convert a network's numbers to disparity.
 
     Args:
         raw: float32 (h, w).
         polarity: what larger values mean. Distances that are not positive count as not measured.
         name: of the model, for the error.
 
+    Returns:
+        Disparity (h, w), and bool (h, w), where it is usable.
+
     Raises:
-        ModelFailed: NaN or infinite numbers, or the same number everywhere.
+        ModelFailed: there are NaN or infinite numbers, all numbers are the same, or no distance is positive.
     """
     if not np.isfinite(raw).all():
         raise ModelFailed(f"The depth model {name} returned values that are not numbers.")

@@ -1,10 +1,11 @@
-"""Depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
+"""Reads the depth that the phone stored in the photo: the auxiliary depth picture of a HEIC file.
 
-If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo` means
-what was stored.
+If a model that makes such depth finer is installed (`prompt: photo` in the list of models), `auto` uses it. `depth: photo`
+always uses the depth as it is stored.
 
-Its samples are quantised between bounds stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation information
-SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by its own properties, which match the photo's.
+The samples are quantised between bounds that are stored with them (ISO/IEC 23008-12, 6.11.3, after the depth representation
+information SEI message of ITU-T H.265, G.14.2.6). libheif turns the depth picture upright by the picture's own properties, which
+match the photo's.
 """
 
 import os
@@ -41,16 +42,16 @@ class Stored:
     warnings: tuple[str, ...]
 
     def depth_map(self) -> DepthMap:
-        """It as it is."""
+        """The stored depth, stretched to 0…1 and otherwise unchanged."""
         everywhere = np.ones(self.disparity.shape, bool)
         provenance = Depth(source="photo", polarity=self.polarity, valid=1.0)
         return DepthMap(normalised(self.disparity, everywhere), None, provenance, self.warnings)
 
     def distance(self) -> NDArray[np.float32]:
-        """Distances for a model that makes them finer, float32 (h, w): metres if phones' bounds were stored.
+        """Distances for a model that makes them finer, float32 (h, w); in metres if the stored bounds are a phone's.
 
-        What is farther than `FARTHEST` times the nearest counts as that far. Otherwise it would take up nearly all of the range
-        that the model stretches to 0…1, and disparities of 0 all of it.
+        Distances are clipped at `FARTHEST` times the nearest one. Otherwise, far points would take up nearly all of the range
+        that the model stretches to 0…1, and points at infinity (disparity 0) would take up all of it.
         """
         nearest = float(self.disparity.max())
         if nearest <= 0.0:
@@ -67,7 +68,7 @@ def read(path: bytes, *, photo: decode.Photo, limits: Limits) -> Stored | None:
         limits: checked again when the file is opened here.
 
     Returns:
-        None if the photo contains none.
+        The first stored depth picture; None if the photo contains none.
 
     Raises:
         DepthUnreadable: there is depth, but it is damaged or has another shape than the photo.

@@ -1,23 +1,22 @@
-"""How a picture becomes the input of a depth network: size, range and margin, as the model's folder says.
+"""Turns a picture into the input of a depth network, with the size, range and margin that the model's folder states.
 
 The input matches the library's own image processors number for number: resampled by Pillow, as they do without torchvision; for
 ZoeDepth with a mirrored margin and aligned corners; for DepthPro by plain bilinear interpolation, which does not average. Only a
 picture longer than three times the trained size becomes smaller than theirs, because it would use up all memory.
 
-There are other ways, and they differ. Depth Anything V2's authors resize with cv2.INTER_CUBIC, which does not average, both in
-use (image2tensor) and in the training code they publish, that of the metric models (metric_depth/dataset/hypersim.py: pictures
-of 1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors resample with Pillow's
-filter, which does average, and scale as little as possible, whereas Depth Anything's authors let no side be shorter than 518:
-61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published processor makes a
+Other programs resize differently. Depth Anything V2's authors use cv2.INTER_CUBIC, which does not average. They use it for
+inference (image2tensor) and in the training code that they publish for the metric models (metric_depth/dataset/hypersim.py:
+pictures of 1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors use Pillow's
+filter, which does average. They also scale as little as possible, whereas Depth Anything's authors let no side be shorter than
+518: 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published processor makes a
 square, and so does this module.
 
-On average, a photo of 12 megapixels differs by this many levels of 255 from the same scene as used in training (measured by
-`python -m tests.benchmarks preparation`): 1.7 with the authors' own resampling, 0.7 with transformers' and ours, 0.6 with
-cv2.INTER_AREA. For noise with a natural spectrum the numbers are 13.6, 4.3 and 3.6. The authors' way suits pictures as small as
-those in training, and adds jagged detail to large ones (1.6 times as much as in training; the two others have 0.8 times). Area
-averages would be closer than ours, by a tenth of a level on the photo. The output of a network with random weights changes by
-1.0, 0.36 and 0.30 % of its range. We follow transformers because its processors are published with these very files, and
-because that can be checked number for number.
+`python -m tests.benchmarks preparation` measures how far the input from a 12-megapixel photo is from the input that the same
+scene gave in training. The mean difference, in levels of 255, is 1.7 with the authors' resampling, 0.7 with transformers' and
+ours, and 0.6 with cv2.INTER_AREA. For noise with a natural spectrum, it is 13.6, 4.3 and 3.6. The output of a network with
+random weights changes by 1.0, 0.36 and 0.30 % of its range. The authors' way suits pictures as small as those in training, but
+gives large ones jagged detail: 1.6 times as much detail as in training, where the other two give 0.8 times as much. We follow
+transformers because its processors are published with these very files, and because we can check the result number for number.
 """
 
 import json
@@ -37,10 +36,10 @@ _LONGEST = 3  # longer side at most this many times the network's: beyond it, at
 _MULTIPLE = 32  # divides the input size of every convolutional family; transformer networks state theirs
 _SIDE = 384  # the trained size of most families, if neither folder nor catalogue states one
 _NORMALISING = ("DPT", "ZoeDepth", "DepthPro", "PromptDepthAnything")  # processors that normalise unless switched off
-_APART = 1e-3  # of a distance; transformers' processor adds a millionth of a metre, which is lost beyond 16 m
+_APART = 1e-3  # relative change of one distance; transformers' processor adds a millionth of a metre, which is lost beyond 16 m
 _BILINEAR, _BICUBIC = 2, 3  # codes for resampling in preprocessor_config.json, as in Pillow
 _FINER = 770 / 518  # for the best quality: the shorter side of Depth Anything's input; a pass costs 2.5 times as much
-_FINER_FAMILIES = ("depth_anything",)  # the others see a square, or come larger already
+_FINER_FAMILIES = ("depth_anything",)  # the other families take a square, or have a larger input already
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,16 @@ class Preparation:
     """How a picture becomes the network's input.
 
     Attributes:
-        height: of the input in pixels, for a picture with the proportions that the network was trained with.
-        width: likewise.
-        multiple: both sides are multiples of this.
-        factor: the samples 0…255 are multiplied by this,
-        mean: then this is subtracted, per channel,
+        height: height of the input in pixels, for a picture with the proportions that the network was trained with.
+        width: width of the same input.
+        multiple: both sides of an input are multiples of this.
+        factor: the samples, 0…255, are multiplied by this.
+        mean: then this is subtracted, per channel.
         std: then they are divided by this, per channel.
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
         margin: whether to add a mirrored margin around the picture, for families whose output is wrong at the border.
-        averaged: whether every pixel of the picture counts when it is made smaller, or only those next to the new ones.
+        averaged: whether reducing the picture averages all of its pixels. If not, only those next to each new pixel count.
         finer: whether the network may see more pixels than it was trained with.
     """
 
@@ -79,13 +78,13 @@ class Preparation:
         return min(self.height, self.width)
 
     def finest(self) -> "Preparation":
-        """The same for the best quality: a larger input, if the network allows that."""
+        """This preparation for the best quality: with a larger input, if the network allows that."""
         if not self.finer:
             return self
         return replace(self, height=round(self.height * _FINER), width=round(self.width * _FINER))
 
     def smaller(self, side: int) -> "Preparation":
-        """The same for an input whose shorter side is at most `side`, if the network allows that."""
+        """This preparation for an input whose shorter side is at most `side`, if the network allows that."""
         if self.fixed or self.short_side <= side:
             return self
         scale = side / self.short_side
@@ -93,7 +92,7 @@ class Preparation:
 
 
 def read_preparation(found: Weights, config: Any) -> Preparation:  # noqa: ANN401  transformers' configurations have no common type
-    """What the folder says about its input.
+    """Read from the model's folder how its input is prepared.
 
     Args:
         found: the weights; their entry's `input` applies if the folder states no size.
@@ -161,7 +160,7 @@ def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, 
 
 
 def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
-    """A picture as the network's input.
+    """Turn a picture into the network's input.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -182,9 +181,9 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
 
 
 def prompt_of(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Measured distances, float32 (h, w) in metres, as a network's prompt: (1, 1, h, w).
+    """Turn measured distances, float32 (h, w) in metres, into a network's prompt, float32 (1, 1, h, w).
 
-    The network stretches them to 0…1, so one pixel of a flat wall differs from the others.
+    The network stretches them to 0…1, which fails if all are equal, as for a flat wall. So one pixel is then changed a little.
     """
     prompt = distance.astype(np.float32, copy=True)
     if prompt.min() == prompt.max():

@@ -13,11 +13,11 @@ Progress = Callable[[float], None]
 
 
 class PassedOver(Exception):
-    """Raised by a source to make `auto` try the next one, although it has something. The message becomes a warning of the job."""
+    """Raised by a source with unusable depth, to make `auto` try the next source. The message becomes a warning of the job."""
 
 
 def nothing(_picture: Photo, _job: JobCommand, _progress: Progress) -> None:
-    """For a source that `auto` never uses."""
+    """The `find` of a source that `auto` never uses: always None."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Source:
         read: returns the depth of a picture, for a job that asks for this source. Raises a JobError if there is none.
         find: the same for `auto`; returns None if this source has nothing for the picture. If it has something unusable, raises
             a JobError, or `PassedOver` if nobody chose it.
-        packages: installed packages that had a part in it, for the manifest, besides numpy, OpenCV and Pillow.
-        is_estimated_without_model: whether the preview page shows the first warning.
+        packages: the installed packages that the source uses besides numpy, OpenCV and Pillow, for the manifest.
+        is_estimated_without_model: whether the depth is only an estimate, so that the preview page shows the first warning.
     """
 
     in_words: str

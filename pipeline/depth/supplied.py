@@ -1,7 +1,7 @@
-"""Depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
+"""Reads depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
 
-0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which, by the values next to it. If there are
-many zeros, a warning says what was assumed and how to change that.
+0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which, by the values next to the zeros. If there
+are many zeros, a warning says what was assumed and how to change that.
 """
 
 import os
@@ -34,7 +34,8 @@ def read(path: bytes, kind: DepthKind, *, photo: decode.Photo, limits: Limits) -
     Args:
         path: the depth picture.
         kind: what larger values mean.
-        photo: the picture it belongs to. A depth picture of the photo as the camera stored it is turned like the photo.
+        photo: the picture it belongs to. A depth picture with the shape that the photo had before it was turned upright is
+            turned in the same way.
         limits: the same as for the photo.
 
     Returns:

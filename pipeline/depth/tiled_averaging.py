@@ -1,10 +1,10 @@
-"""Learned depth from several passes: the picture and its mirror image, then overlapping tiles of a large photo.
+"""Estimates depth in several passes of a network: the picture and its mirror image, then overlapping tiles of a large photo.
 
-A network sees a few hundred pixels per side. Averaging with the mirrored picture removes what it wrongly infers from left and
-right; tiles show it what is too small in the whole picture. Every tile is fitted to the whole by the scale and shift that
-relative depth leaves open (Ranftl et al., "Towards Robust Monocular Depth Estimation", 2020, eq. 4). It keeps the coarse shape
-of the whole (as in Miangoleh et al., "Boosting Monocular Depth Estimation Models", 2021, where a network merges) and fades into
-its neighbours.
+A network sees a few hundred pixels per side. Averaging with the mirrored picture removes what the network wrongly infers from
+left and right. Tiles show it what is too small in the whole picture. Relative depth leaves scale and shift open, so each tile's
+depth is fitted to the whole picture's by these two (Ranftl et al., "Towards Robust Monocular Depth Estimation", 2020, eq. 4). The
+coarse shape comes from the whole picture, as in Miangoleh et al., "Boosting Monocular Depth Estimation Models", 2021 (there a
+network merges the two). Each tile fades into its neighbours.
 """
 
 from collections.abc import Callable
@@ -16,37 +16,38 @@ from numpy.typing import NDArray
 from pipeline.image.filters import box, resize
 
 PART = 0.6
-"""The part of a side that one tile covers. Two by two tiles overlap by a third, so every seam is inside another tile."""
+"""The fraction of a side that one tile covers. Two by two tiles overlap by a third, so every seam is inside another tile."""
 LONG = 2.5
-"""Above this proportion, the picture is only cut along its longer side, into tiles as high as the picture and"""
+"""If the longer side is more than this many times the shorter one, the picture is cut only along its longer side."""
 LONG_PART = 1.5
-"""times its shorter side."""
+"""The length of such a tile, in shorter sides of the picture."""
 OVERLAP = 1 / 3
+"""At least this fraction of a tile overlaps its neighbour."""
 TRIMMED = 0.2
-"""Fraction of a tile's worst-fitting pixels that the second fit leaves out: thin things that the whole did not show."""
+"""The second fit leaves out this fraction of a tile's pixels, the worst-fitting ones: thin things that the whole did not show."""
 COARSE = 8
-"""The whole decides on everything larger than a tile's side divided by this."""
+"""The whole picture's depth decides the shape of everything larger than a tile's side divided by this."""
 LEAST_LIKENESS = 0.5
-"""A tile whose correlation with the whole is lower than this shows nothing recognisable (a wall, the sky) and is not used."""
+"""A tile is not used if its correlation with the whole is lower than this: it shows nothing recognisable (a wall, the sky)."""
 
 Plane = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Plane]
 
 
-def look(
+def estimate(
     rgb: NDArray[np.uint8], predict: Predict, short_side: int, *, progress: Callable[[float], None] = lambda _: None
 ) -> Plane:
     """Estimate depth in several passes.
 
     Args:
         rgb: uint8 (H, W, 3).
-        predict: returns the network's float32 (h, w) for a picture, in any affine unit.
+        predict: returns the network's float32 (h, w) for a picture, in any scale and with any shift.
         short_side: of the network's input in pixels. Tiles are used only if each has at least that many of the photo's own
             pixels.
         progress: called with the fraction that is done, 0 to 1.
 
     Returns:
-        float32 (h, w) in the unit of the pass over the whole; with tiles, at their finer resolution.
+        float32 (h, w), in the scale and with the shift of the pass over the whole picture; with tiles, at their finer resolution.
     """
     height, width = rgb.shape[:2]
     parts = _parts(height, width)
@@ -78,10 +79,7 @@ def _parts(height: int, width: int) -> list[tuple[slice, slice]]:
 
 
 def _spans(length: int, part: int) -> list[slice]:
-    """Stretches of length `part` that cover `length`, evenly spread.
-
-    Each overlaps its neighbour by at least `OVERLAP` of itself.
-    """
+    """Evenly spaced stretches of length `part` that cover `length`. Each overlaps the next by at least the fraction `OVERLAP`."""
     part = max(1, min(part, length))
     count = 1 + int(np.ceil((length - part) / (part * (1 - OVERLAP)) - 0.01))
     starts = np.rint(np.linspace(0, length - part, count)).astype(int)
@@ -115,7 +113,7 @@ def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], f
 
 
 def _fitted(part: Plane, whole: Plane) -> Plane | None:
-    """The tile in the whole's unit, by least squares, repeated without the worst values; None if they have nothing in common."""
+    """The tile's depth in the scale of the whole, by least squares, repeated without the worst values; None if too unlike."""
     if not np.isfinite(part).all() or part.std() == 0.0 or whole.std() == 0.0:
         return None
     x, y = part.ravel().astype(np.float64), whole.ravel().astype(np.float64)
@@ -129,7 +127,7 @@ def _fitted(part: Plane, whole: Plane) -> Plane | None:
 
 
 def _fade(cut: slice, side: int, size: int) -> Plane:
-    """Weights along one side of a tile: 1 inside, falling evenly over the overlap where the tile ends within the picture."""
+    """Weights along one side of a tile: 1 inside, and falling linearly over the overlap at an end that is within the picture."""
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size) / np.float32(OVERLAP)
     rise = np.ones(size, np.float32) if cut.start == 0 else np.minimum(at, 1.0)
     fall = np.ones(size, np.float32) if cut.stop == side else np.minimum(at[::-1], 1.0)

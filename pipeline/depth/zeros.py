@@ -1,4 +1,4 @@
-"""What the zeros of a dropped depth picture mean: not measured, or the end of the scale.
+"""Decides what the zeros of a dropped depth picture mean: not measured, or the end of the scale.
 
 Depth cameras and stereo matchers write 0 where they measured nothing. A network writes 0 at the end of its scale, which is the
 farthest in a disparity map: in 12 of 18 maps that networks wrote, 4 to 35 % of the pixels are such zeros, nearly all of them
@@ -6,7 +6,7 @@ sky.
 
 The two differ at their border. A scale that ends at 0 falls gradually to it: next to the zeros of networks' maps, the median
 value is 1 of 255 (4 in one map). A hole is next to a near thing's edge or in its shadow: next to the holes of real Kinect maps,
-the values are in the middle of what was measured (64th to 81st percentile), and even the farthest is 12 % of the nearest.
+the values are in the middle of what was measured (64th to 81st percentile), and even the smallest is 12 % of the largest.
 
 One decision is made for the whole picture, from all of its border together. Deciding by region would be wrong more often: sky
 between an arm and a body touches only near values and would count as a hole, while the same sky above the horizon does not. A
@@ -32,7 +32,7 @@ _CLOSE = 0.10
 _LARGEST = 99.0
 # How much of the border must be close to 0 for 0 to be the end of the scale. In a disparity map, near things in front of the
 # sky can make up most of the sky's border (88 % where four towers and a rocket stand in front of it), while none of a real
-# Kinect's border is close to 0, so a little is enough. In a distance map, the end is the nearest. There a camera's holes are
+# Kinect's border is close to 0, so a small part is enough. In a distance map, the end is the nearest. There a camera's holes are
 # likely and a network's 0 is rare, so nearly all of the border must be close to 0.
 _ENOUGH: dict[DepthKind, float] = {"disparity": 0.08, "distance": 0.75}
 # Pixels of the longer side that are examined: enough to see every border that matters, and fast for any picture.
@@ -44,7 +44,7 @@ def end_of_scale(raw: NDArray[Any], zeros: Mask, readings: Mask, kind: DepthKind
 
     Args:
         raw: (h, w), the numbers from the file, in any scale.
-        zeros: bool (h, w), the zeros in question.
+        zeros: bool (h, w), the zeros whose meaning is asked for.
         readings: bool (h, w), the positive numbers; none of them is in `zeros`.
         kind: what larger values mean.
 
@@ -62,6 +62,6 @@ def end_of_scale(raw: NDArray[Any], zeros: Mask, readings: Mask, kind: DepthKind
 
 
 def _within(zeros: Mask, pixels: int) -> Mask:
-    """Where a zero is at most `pixels` away along both sides."""
+    """Where a zero is at most `pixels` away, along rows as well as along columns."""
     square = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return cv2.dilate(zeros.astype(np.uint8), square).reshape(zeros.shape) > 0

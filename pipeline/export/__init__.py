@@ -1,1 +1,1 @@
-"""The files in `result/`: the layered file, the contact sheet, the preview page, the manifest."""
+"""Makes the files in `result/`: the layered file, the contact sheet, the preview page, the manifest."""

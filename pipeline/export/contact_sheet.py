@@ -1,4 +1,4 @@
-"""The contact sheet: photo, depth and every layer on one page, for Quick Look and for mail.
+"""Draws the contact sheet: photo, depth and every layer on one page, for Quick Look and for mail.
 
 It is a grid whose number of columns depends on the proportions of the picture. Each caption is below its picture, aligned left.
 """
@@ -92,9 +92,9 @@ def write(
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: title, and names, depth ranges and coverage of the layers.
-        icc: the colour profile of photo and layers.
-        size: width and height of the original picture, if the arguments come from `preview.reduced`.
-        painting: the painting of the photo, uint8 (H, W, 3 or 4), if the layers were cut from it.
+        icc: the colour profile of photo and layers; None for sRGB.
+        size: width and height of the original picture, if the arguments come from `preview.reduced`; None otherwise.
+        painting: the painting of the photo, uint8 (H, W, 3 or 4), if the layers were cut from it; None otherwise.
 
     Raises:
         ValueError: `layers` and `page.layers` differ in length.

@@ -18,7 +18,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What there is to write.
+    """The input of every format: a picture, its layers, and where both came from.
 
     Attributes:
         title: the picture's name.
@@ -26,9 +26,9 @@ class Pictures:
         layers: its layers.
         depth: where their depth came from.
         depth_in_words: the same, for people.
-        note: a sentence for the top of the preview page, if any.
+        note: a sentence for the top of the preview page; None for none.
         painted_from: the photo's colours, uint8 (H, W, 3), if `photo` is a painting of it; None otherwise.
-        painter: what painted it, in words.
+        painter: what painted it, in words; None if `photo` is not a painting.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Format:
         file: the name of the file that the preview page links to; None if only `write` knows it.
         write: writes new files into the result folder and returns their names, the page's first. It calls its last argument
             with the fraction that is done, 0 to 1. The same pictures give the same bytes.
-        packages: installed packages that had a part in it, for the manifest, besides numpy, OpenCV and Pillow.
+        packages: the installed packages that the format uses besides numpy, OpenCV and Pillow, for the manifest.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Format:
 
 
 def load() -> dict[str, Format]:
-    """The formats by their words, in the registry's order.
+    """The formats by the words that sidecars use for them, in the registry's order.
 
     Raises:
         TypeError: a module's `FORMAT` is not a Format.

@@ -1,6 +1,6 @@
-"""The layer manifest: names the layers, and encodes `layer_manifest.json`.
+"""Names the layers, describes them for the manifest, and encodes the manifest, `layer_manifest.json`.
 
-`daemon.contract.manifest` defines its content. It has no times and no ids, so that the same job gives the same bytes.
+`daemon.contract.manifest` defines its content. The manifest has no times and no ids, so that the same job gives the same bytes.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""PackBits, the run-length coding of TIFF and Photoshop, for many rows at once.
+"""Encodes many rows at once in PackBits, the run-length coding of TIFF and Photoshop.
 
 A row is a chain of packets: either a header n ≤ 127 and n + 1 literal bytes, or a header n ≥ 129 and one byte that is repeated
-257 − n times (TIFF 6.0, section 9). Rows are independent. All code here calculates on whole strips: comparing each byte with
-its neighbour shows where packets begin.
+257 − n times (TIFF 6.0, section 9). Rows are independent. The code works on whole strips at once: comparing each byte with its
+neighbour shows where packets begin.
 """
 
 import numpy as np

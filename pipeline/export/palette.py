@@ -1,4 +1,4 @@
-"""One colour ramp from far to near, for the depth map that people look at and for the layers' marks.
+"""Defines the colour ramp from far to near, for the depth map that people look at and for the layers' marks.
 
 It is interpolated in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020), so that equal steps in
 depth look like equal steps in colour. Lightness only rises, so the ramp also works in grey and with any colour vision.
@@ -50,7 +50,7 @@ def colour_depth(disparity: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 
 def layer_colours(count: int) -> tuple[Rgb, ...]:
-    """A mark for each layer, the farthest first."""
+    """The colour of each layer's mark, the farthest layer first."""
     colours = ramp(1000)
     return tuple(
         (int(red), int(green), int(blue)) for red, green, blue in colours[np.rint(np.linspace(*_MARKS, count) * 999).astype(int)]

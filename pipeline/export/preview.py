@@ -1,4 +1,4 @@
-"""The preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
+"""Writes the preview page: `preview.html`, which opens from disk in any browser, and its pictures in `preview/`.
 
 The page is one file with its style and script inside; it loads nothing from the network. It receives its content as data, so
 that no name, however hostile, is ever read as markup. Its appearance is defined in `preview.html`, `.css` and `.js` next to
@@ -68,7 +68,7 @@ class PreviewPage:
         max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
-        note: a sentence that viewers must not miss, such as that the depth was estimated without a model.
+        note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
         painted: whether the layers were cut from a painting of the photo.
     """
 
@@ -115,8 +115,8 @@ def write(
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: its content.
-        icc: the colour profile of photo and layers.
-        size: width and height of the original picture, if the arguments come from `reduced`.
+        icc: the colour profile of photo and layers; None for sRGB.
+        size: width and height of the original picture, if the arguments come from `reduced`; None if they are the originals.
 
     Returns:
         The files written, relative to `folder`, the page first.
@@ -199,7 +199,7 @@ def _document(page: PreviewPage, histogram: list[float], size: tuple[int, int]) 
     templates = files("pipeline.export")
     style, script, frame = (templates.joinpath(f"preview.{kind}").read_text("utf-8") for kind in ("css", "js", "html"))
     parts = {
-        "TITLE": html.escape(_speakable(page.title)),
+        "TITLE": html.escape(_encodable(page.title)),
         "STYLE": style,
         "SCRIPT": script,
         "SCRIPT_HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -214,13 +214,13 @@ def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> d
     pivot = min(shifts) + (max(shifts) - min(shifts)) * _PIVOT
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in layer_colours(len(page.layers))]
     return {
-        "title": _speakable(page.title),
+        "title": _encodable(page.title),
         "width": size[0],
         "height": size[1],
         "zoom": round(1 + 2 * page.max_parallax * max(abs(shift - pivot) for shift in shifts), 5),
         "layers": [
             {
-                "name": _speakable(layer.name),
+                "name": _encodable(layer.name),
                 "src": f"{FOLDER_NAME}/layer_{number}.webp",
                 "range": [round(float(bound), 4) for bound in layer.depth_range],
                 "coverage": round(float(layer.coverage), 4),
@@ -231,14 +231,14 @@ def _data(page: PreviewPage, histogram: list[float], size: tuple[int, int]) -> d
         ],
         "thresholds": [round(float(threshold), 4) for threshold in page.thresholds],
         "histogram": histogram,
-        "facts": [[_speakable(label), _speakable(value)] for label, value in page.facts],
-        "links": [[_speakable(label), quote(target)] for label, target in page.links],
-        "note": _speakable(page.note) if page.note else None,
+        "facts": [[_encodable(label), _encodable(value)] for label, value in page.facts],
+        "links": [[_encodable(label), quote(target)] for label, target in page.links],
+        "note": _encodable(page.note) if page.note else None,
         "painted": page.painted,
     }
 
 
-def _speakable(text: str) -> str:
+def _encodable(text: str) -> str:
     """Text that UTF-8 can encode: unpaired surrogates, as in broken file names, become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

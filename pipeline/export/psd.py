@@ -1,4 +1,4 @@
-"""Layered Photoshop files: real transparency, Unicode names, colour profile, a true merged picture.
+"""Writes layered Photoshop files, with real transparency, Unicode names, the colour profile and a true merged picture.
 
 Format: Adobe Photoshop File Formats Specification (2019). Colours are 8-bit RGB, PackBits-compressed row by row. The file is
 written from front to back and its lengths are filled in afterwards, so that at most one strip of pixels and one compressed
@@ -200,7 +200,7 @@ class _Writer:
         self.progress(self.written / self.samples)
 
     def _merged(self, composite: Pixels, *, transparent: bool) -> None:
-        """Write the flat picture. Where it is transparent, it is over white, as readers expect and undo."""
+        """Write the merged picture. Where it is transparent, it is blended with white; readers expect this and undo it."""
         height, planes = composite.shape[0], 4 if transparent else 3
         self.out.write(struct.pack(">H", _RLE))
         counts_at = self.out.tell()

@@ -91,7 +91,7 @@ def write_pictures(
 
 
 def packages_of(formats: Sequence[str]) -> set[str]:
-    """Installed packages that had a part in these formats."""
+    """The installed packages that these formats use, besides those that every job uses."""
     return {package for word in formats for package in _FORMATS[word].packages}
 
 
@@ -132,7 +132,7 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
 
 
 def png_tasks(pictures: Pictures) -> list[Task]:
-    """The layers, the depth map and the composite."""
+    """The tasks for the PNG files: the layers, the depth map and the composite."""
     photo, layers = pictures.photo, pictures.layers
 
     def layer(name: str, rgba: NDArray[np.uint8]) -> Task:
@@ -162,7 +162,7 @@ def _samples(disparity: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def format_task(word: str, pictures: Pictures) -> Task:
-    """The files of one of the formats."""
+    """The task for the files of one format, named by its word in `daemon.contract.registry`."""
     known = _FORMATS[word]
 
     def files(folder: Path, progress: Progress) -> list[Output]:
@@ -172,9 +172,9 @@ def format_task(word: str, pictures: Pictures) -> Task:
 
 
 def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
-    """The preview page with its pictures, and the contact sheet; the pictures are reduced once for both.
+    """The task for the preview page with its pictures and for the contact sheet; the pictures are reduced once for both.
 
-    `formats` are the title and name of each other file that the page links to.
+    `formats` holds the title and the file name of each layered file that the page links to.
     """
     photo, layers = pictures.photo, pictures.layers
     page = _page(pictures, formats)

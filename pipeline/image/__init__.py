@@ -1,1 +1,1 @@
-"""Reading and writing pictures: decoding, limits, colour, formats, resampling."""
+"""Reads and writes pictures: decoding, limits, colour, formats, resampling."""

@@ -1,6 +1,7 @@
-"""Colour and bit depth: converts every kind of pixel to 8-bit RGB, through its ICC profile if it is not RGB already.
+"""Converts every kind of pixel to 8-bit RGB.
 
-An RGB picture keeps its numbers and its profile, which goes into every output. Everything else is converted to sRGB.
+An RGB picture keeps its numbers and its profile, which goes into every output. Everything else is converted to sRGB, through
+its ICC profile if it has one.
 """
 
 import io
@@ -39,8 +40,8 @@ class Colours:
 def to_rgb(pixels: Pixels, mode: Mode, icc: bytes | None) -> Colours:
     """Convert any 8-bit picture to RGB.
 
-    A grey picture with an RGB profile (some programs write that) has equal channels in that profile, and keeps it. CMYK without
-    a profile is converted with the simple formula (255 − C) · (255 − K) / 255, as viewers do.
+    A grey picture with an RGB profile (some programs write that) becomes three equal channels and keeps the profile. CMYK
+    without a profile is converted with the simple formula (255 − C) · (255 − K) / 255, as viewers do.
 
     Args:
         pixels: uint8; (H, W) for L, (H, W, 3) for RGB and LAB (in Pillow's encoding), (H, W, 4) for CMYK (255 is full ink).
@@ -78,8 +79,8 @@ def to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> Pixels:
         samples: uint16 of any shape, values below 2^bits.
         bits: how many bits of each sample are used, 9 to 16.
     """
-    # 510·v = (2^bits − 1)·(2k + 1) has no solution, because one side is even. So no value is halfway, and floats round
-    # correctly.
+    # 510·v = (2^bits − 1)·(2k + 1) has no solution, because the left side is even and the right side is odd. So no value is
+    # halfway between two levels, and floats round correctly.
     return _uint8(cv2.convertScaleAbs(samples, alpha=255.0 / ((1 << bits) - 1)))
 
 
@@ -99,7 +100,7 @@ def _through(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Ima
 
 
 def _usable(icc: bytes | None, mode: Mode) -> tuple[ImageCms.ImageCmsProfile | None, tuple[str, ...]]:
-    """The opened profile if it fits the picture; otherwise why it was ignored."""
+    """The opened profile if it fits the picture, otherwise None; and a warning if a profile was ignored."""
     if not icc or mode == "LAB":  # Lab defines its own numbers
         return None, ()
     try:

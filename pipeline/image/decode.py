@@ -2,7 +2,7 @@
 
 Only this module and `pipeline.image.tiff` (TIFFs of more than 8 bits) use Pillow's `open`. 16-bit RGB in PNG goes through
 OpenCV, because Pillow keeps only the high byte of such samples. HEIC goes through pi-heif, which keeps 10 and 12 bits as they
-are and returns an array without a copy.
+are.
 """
 
 import os
@@ -18,11 +18,11 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffIma
 from daemon.contract.messages import Limits
 from daemon.errors import ImageType, ImageUnreadable
 from pipeline.image import colour, formats, tiff, tiff_directory, tiff_support
-from pipeline.image.source_file import TRUNCATED, check_limits, damage_told, display_name, open_source
+from pipeline.image.source_file import TRUNCATED, check_limits, damage_reported, display_name, open_source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")  # what Pillow may try; HEIC is recognised first and goes to pi-heif
 
-# Named here so that Pillow, which only knows the formats of loaded modules, need not load all forty.
+# Pillow knows only the formats of imported modules. Importing these spares it from importing all forty.
 _PLUGINS = (AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
 # Pillow's own guard against decompression bombs has a fixed limit (89 million pixels) and warns first. Here the configured
@@ -127,7 +127,7 @@ def read_samples(path: bytes, *, limits: Limits) -> tuple[NDArray[Any], str]:
         limits: as for `read`.
 
     Returns:
-        uint8, uint16, int32 or float32 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
+        uint8, uint16, int32, float32 or float64 (H, W) or (H, W, C), and "L", "LA", "RGB" or "RGBA".
 
     Raises:
         SourceMissing, ImageType, ImageTooLarge, ImageUnreadable: as for `read`.
@@ -161,7 +161,7 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
 
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
     """Open, check and decode: the common part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
-    with open_source(path) as file, damage_told(path, file):
+    with open_source(path) as file, damage_reported(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)
         head = file.read(formats.HEAD_BYTES)
@@ -221,7 +221,7 @@ def _decode_tiff(path: bytes, file: BinaryIO, limits: Limits, *, numbers: bool) 
         return _Decoded(pixels, mode, kind.has_alpha, icc, kind.bits, "TIFF", orientation, orientation, remarks)
     with Image.open(tiff_directory.in_one_plane(file, directory, kind), formats=["TIFF"]) as image:
         icc = image.info.get("icc_profile") or None
-        orientation = _orientation(image)  # Pillow forgets it when it turns the pixels itself, in load
+        orientation = _orientation(image)  # before `load`, in which Pillow turns the pixels and forgets the orientation
         image.load()
         pixels, mode, has_alpha = _samples(image)
     return _Decoded(pixels, mode, has_alpha, icc, kind.bits, "TIFF", orientation, 1, remarks)
@@ -231,7 +231,7 @@ _SAVE_PLAINLY = "Save it as an RGB or grey TIFF or PNG with 8 or 16 bits per cha
 
 
 def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], colour.Mode]:
-    """Samples (H, W, C), as (H, W) if there is one channel, with their mode; in dtypes that OpenCV can rotate."""
+    """Convert samples (H, W, C) to a dtype that OpenCV can rotate, and to (H, W) if C is 1. Returns them and their mode."""
     wider = {"int8": np.int32, "int16": np.int32, "uint32": np.float64, "float16": np.float32}.get(samples.dtype.name)
     if wider is not None:
         samples = samples.astype(wider)
@@ -241,7 +241,7 @@ def _channels(samples: NDArray[Any], *, has_alpha: bool) -> tuple[NDArray[Any], 
 
 
 def _samples(image: Image.Image) -> tuple[NDArray[Any], colour.Mode, bool]:
-    """The pixels decoded by Pillow, with palettes resolved and transparency as a channel."""
+    """The pixels decoded by Pillow, their mode, and whether the last channel is alpha. Palettes are resolved."""
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16, copy=False)
@@ -300,7 +300,7 @@ def _frames_left_out(path: bytes, frames: int, word: str) -> tuple[str, ...]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation in EXIF or XMP, 1 to 8; 1 if it cannot be read, with Python's warning."""
+    """The orientation in EXIF or XMP, 1 to 8. If it cannot be read: 1, with a Python warning."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception as reason:  # noqa: BLE001  hostile EXIF fails in many ways

@@ -1,4 +1,4 @@
-"""OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
+"""Wraps OpenCV's filters with numpy's types: the output has the shape and dtype of the input."""
 
 from typing import Any, TypeVar, cast
 
@@ -12,7 +12,7 @@ Raster = TypeVar("Raster", NDArray[np.uint8], NDArray[np.float32])
 def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
     """Resample a picture (H, W[, c]) to `shape` (h, w, …).
 
-    `how` is an INTER_ flag of OpenCV; all align pixel centres by halves.
+    `how` is an INTER_ flag of OpenCV. With each of them, pixel centres are at half-integer coordinates.
     """
     if picture.shape[:2] == shape[:2]:
         return picture
@@ -94,7 +94,7 @@ def dilate_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 
 def threshold(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
-    """Threshold: 255 where the picture is at least `level`, 0 elsewhere; one pass, one array."""
+    """255 where the picture is at least `level`, 0 elsewhere."""
     out: Any = cv2.threshold(picture, level - 1, 255, cv2.THRESH_BINARY)[1]
     return cast(NDArray[np.uint8], out.reshape(picture.shape))
 

@@ -1,7 +1,7 @@
 """HEIC containers through pi-heif: the main picture with all its bits, and the depth that a phone stored next to it.
 
-libheif applies the container's own rotation and mirroring (irot, imir) to the main picture and to its auxiliary pictures, to
-each by its own properties. The EXIF orientation only repeats them and must not be applied again (ISO/IEC 23008-12, A.2.1).
+libheif turns and mirrors the main picture and each auxiliary picture as that picture's own properties (irot, imir) say. The EXIF
+orientation only repeats these properties and must not be applied again (ISO/IEC 23008-12, A.2.1).
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def exif_orientation(heif: pi_heif.HeifFile) -> int:
     exif = Image.Exif()
     try:
         exif.load(raw or b"")
-    except Exception:  # noqa: BLE001  hostile EXIF fails in many ways; here it decides nothing that is seen
+    except Exception:  # noqa: BLE001  hostile EXIF fails in many ways; libheif has turned the picture already
         return 1
     value = exif.get(0x0112, 1)
     return value if value in range(1, 9) else 1

@@ -2,8 +2,8 @@
 
 The picture is cut into strips of a fixed size. Each is filtered, deflated and framed as its own IDAT chunk, so that several
 threads can make strips, and only compressed data stays in memory. Each strip's deflate stream ends on a byte boundary (sync
-flush), so the chunks simply follow each other. The cuts depend only on the picture, so the bytes do not depend on the threads.
-isal deflates several times as fast as zlib at the same size; if it is missing, zlib writes the same structure.
+flush), so the chunks simply follow each other. The cuts depend only on the picture, so the bytes are the same for any number
+of threads. isal deflates several times as fast as zlib, to the same size; if isal is missing, zlib writes the same structure.
 """
 
 import struct
@@ -43,6 +43,9 @@ def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads:
 
     Returns:
         A PNG file: 8 bits, truecolour with alpha.
+
+    Raises:
+        ValueError: the dtype or shape is another, or the picture is empty.
     """
     _must_be(pixels, np.uint8, 4)
     return _encode(pixels, 8, _RGBA, icc, threads)
@@ -125,7 +128,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _adler_of_both(first: int, second: int, length: int) -> int:
-    """The Adler-32 of two blocks in a row, from that of each and the second's `length` (zlib's adler32_combine)."""
+    """The Adler-32 of two consecutive blocks, from both checksums and the second block's `length` (zlib's adler32_combine)."""
     a = (first & 0xFFFF) + (second & 0xFFFF) - 1
     b = (first >> 16) + (second >> 16) + length * ((first & 0xFFFF) - 1)
     return (b % _ADLER_BASE) << 16 | (a % _ADLER_BASE)

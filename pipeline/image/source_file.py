@@ -79,7 +79,7 @@ def digest(path: bytes, limits: Limits) -> tuple[int, str]:
         ImageTooLarge: it has more bytes than allowed, or grows beyond the limit while it is read.
         ImageUnreadable: it is not a regular file, or cannot be read.
     """
-    with open_source(path) as file, damage_told(path, file):
+    with open_source(path) as file, damage_reported(path, file):
         check_limits(path, limits, size=os.fstat(file.fileno()).st_size)
         sha256, size = hashlib.sha256(), 0
         while chunk := file.read(_CHUNK):
@@ -112,7 +112,7 @@ def check_limits(path: bytes, limits: Limits, *, size: int = 0, pixels: tuple[in
 
 
 @contextlib.contextmanager
-def damage_told(path: bytes, file: BinaryIO) -> Iterator[None]:
+def damage_reported(path: bytes, file: BinaryIO) -> Iterator[None]:
     """Turn whatever a decoder raises for hostile bytes into one error with one sentence.
 
     A disk error does not count as damage.

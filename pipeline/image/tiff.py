@@ -157,7 +157,7 @@ def _bytes(data: bytes, directory: Directory, this: Kind, number: int, row: int)
 
 
 def _with_directory(data: bytes, entries: dict[int, tuple[int, ...]]) -> bytes:
-    """The file with another first directory, appended at its end, with every value as a 32- or 64-bit number."""
+    """The file with a new first directory appended at its end. Every value in it is a 32-bit number (64-bit in a BigTIFF)."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     word, field_type, inline = ("Q", 16, 8) if big else ("I", 4, 4)

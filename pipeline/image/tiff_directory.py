@@ -146,7 +146,7 @@ def page_count(file: BinaryIO, directory: Directory) -> int:
 
 
 def check_segments(directory: Directory, this: Kind) -> None:
-    """Check that the directory lists all strips or tiles: Pillow would leave the rest of the picture black.
+    """Check that the directory lists all strips or tiles. Pillow would leave the missing ones black.
 
     Raises:
         ValueError: some are missing.
@@ -161,14 +161,18 @@ def segment_count(directory: Directory, this: Kind) -> int:
     """How many strips or tiles each plane has.
 
     Raises:
-        ValueError: they have no extent.
+        ValueError: as for `extent`.
     """
     down, across = extent(directory, this)
     return -(-this.height // down) * -(-this.width // across)
 
 
 def extent(directory: Directory, this: Kind) -> tuple[int, int]:
-    """Rows and columns of a strip or tile."""
+    """Rows and columns of a strip or tile.
+
+    Raises:
+        ValueError: one of them is less than 1.
+    """
     down, across = (this.tile[1], this.tile[0]) if this.tile else (int(directory.get(ROWS_PER_STRIP, this.height)), this.width)
     if down < 1 or across < 1:
         raise ValueError("strips or tiles without any extent")
@@ -178,8 +182,9 @@ def extent(directory: Directory, this: Kind) -> tuple[int, int]:
 def in_one_plane(file: BinaryIO, directory: Directory, this: Kind) -> BinaryIO:
     """The file, or a copy of it that Pillow reads correctly.
 
-    For a single channel, "each channel in its own plane" means nothing (TIFF 6.0, PlanarConfiguration). Pillow then forgets how
-    many bits the numbers have, and that white is 0. The copy says "pixel by pixel".
+    A file with a single channel may say that each channel is in its own plane, which changes nothing (TIFF 6.0,
+    PlanarConfiguration). But Pillow then ignores how many bits the samples have, and that white is 0. The copy says "pixel by
+    pixel" instead.
     """
     file.seek(0)
     if this.channels > 1 or directory.get(PLANAR, 1) == 1:

@@ -1,6 +1,6 @@
-"""Which kinds of TIFF are read, and the reason why another is refused.
+"""Decides which kinds of TIFF are read, and says why another kind is refused.
 
-A kind that is not listed is refused: if it were decoded wrongly, the program could not notice.
+Every kind that is not listed is refused, because the program could not notice if it decoded it wrongly.
 """
 
 from pipeline.image.tiff_directory import (
@@ -30,7 +30,8 @@ def refusal(this: Kind, *, numbers: bool) -> str | None:
 
     Args:
         this: the kind.
-        numbers: it is read as plain numbers (a depth picture), so any bit depth, sign and floating point are allowed.
+        numbers: the file is read as plain numbers (a depth picture), so any bit depth, signed and floating-point samples are
+            allowed.
     """
     if this.photometric not in COLOURS and (this.photometric is not None or this.bits != 1):
         if this.photometric is None:

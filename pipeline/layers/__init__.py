@@ -1,1 +1,1 @@
-"""From depth to layers: refine, split, matte, fill (`plates`), assemble, recompose."""
+"""Makes layers from a picture and its depth: refine, split, matte, fill (`plates`), assemble, recompose."""

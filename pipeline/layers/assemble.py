@@ -1,4 +1,4 @@
-"""From labels, borders and fills to full-canvas layers with estimated colours; recomposition then makes them exact."""
+"""Combines labels, borders and fills into full-canvas layers with estimated colours. Recomposition then makes these exact."""
 
 import threading
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Stack:
     soft: NDArray[np.intp]
 
 
-def build(
+def assemble_layers(
     rgb: NDArray[np.uint8],
     alpha: NDArray[np.uint8] | None,
     labels: NDArray[np.uint8],
@@ -38,7 +38,7 @@ def build(
     progress: Callable[[float], None] = lambda _: None,
     painter: Painter | None = None,
 ) -> Stack:
-    """Give every layer its alpha and its colours: its own, cleaned ones in soft borders, filled ones behind nearer layers.
+    """Give every layer its alpha and its colours: its own cleaned colours in soft borders, a fill behind nearer layers.
 
     With M_k the fraction of a pixel that layers k and nearer cover, layer k alone has alpha 1 − (1 − M_k) / (1 − M_(k+1)), so
     that the stacked layers cover exactly M_k.
@@ -48,13 +48,13 @@ def build(
         alpha: uint8 (H, W) or None.
         labels: uint8 (H, W), 0 to num_layers − 1.
         num_layers: how many.
-        borders: as from `find_borders`, for layers 1 to num_layers − 1.
+        borders: as from `estimate_borders`, for layers 1 to num_layers − 1.
         progress: called with the fraction that is done, rising from 0 to 1; by any thread, but only by one at a time.
         painter: paints large hidden parts of the farthest layer.
 
     Returns:
         The layers. Where the picture's alpha is 255, the farthest layer that has any pixel is opaque. Elsewhere, only the
-        labelled layer has the picture's own colour and alpha.
+        labelled layer is visible, with the picture's own colour and alpha.
     """
     opaque = None if alpha is None else alpha == 255
     photo = _opaque(rgb)
@@ -103,12 +103,12 @@ def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_la
 
 
 def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
-    """M_0 to M_N: the fraction of a pixel that the layers from k on cover, uint8 (H, W), falling from layer to layer."""
+    """M_0 to M_N, each uint8 (H, W). M_k is the fraction of a pixel, of 255, that layer k and all nearer ones cover."""
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
     for k in range(len(occupied) - 1, 0, -1):
         if not occupied[k]:
-            # Invisible pixels have labels too, and these have a border, but there is no layer that could cover anything.
+            # Transparent pixels have labels too, so an empty layer may have a border, but it covers nothing.
             shares.append(shares[-1])
             continue
         share = threshold(labels, k)

@@ -1,7 +1,8 @@
-"""Working where the borders are: a coarse grid for what is smooth, lists of pixels for what is sharp.
+"""Tools for working along borders: a coarse grid for smooth values, lists of pixels for sharp ones.
 
-What the steps need from the surroundings (mean colours, statistics, distances) is smooth. It is computed on a grid with several
-hundred cells on the longer side. What concerns single pixels is done only for the pixels of a band, by their flat index.
+The values that the steps need from a pixel's surroundings (mean colours, statistics, distances) are smooth. They are computed on
+a grid with several hundred cells on the longer side. Single pixels are processed only in the band along a border, by their flat
+index.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,9 +21,9 @@ Result = TypeVar("Result")
 
 BAND_PIXELS = 3.0
 BAND_SHARE = 0.002
-"""Half the width of the band along a border, as a fraction of the longer side.
+"""Half the width of the band along a border: `BAND_PIXELS` pixels plus the fraction `BAND_SHARE` of the longer side.
 
-It covers an antialiased edge, plus the usual error of a depth edge.
+The band covers an antialiased edge, plus the usual error of a depth edge.
 """
 GRID_SIDE = 768
 """Cells on the longer side. Surroundings are then windows of a few cells for any size of photo."""
@@ -41,7 +42,7 @@ def band_radius(shape: tuple[int, ...]) -> float:
 
 @dataclass(frozen=True)
 class Grid:
-    """A coarse grid over a picture of `full` = (H, W); cell and pixel centres are aligned by halves."""
+    """A coarse grid of `shape` (h, w) over a picture of `full` (H, W). Cell and pixel centres are at half-integer coordinates."""
 
     full: tuple[int, int]
     shape: tuple[int, int]
@@ -50,7 +51,7 @@ class Grid:
     def of(cls, full: tuple[int, ...], *, smooth: bool = False) -> "Grid":
         """The grid for a picture of shape (H, W, …).
 
-        `smooth`: use a coarser one for small pictures, if only smooth values are needed.
+        `smooth`: only smooth values are needed, so small pictures get a coarser grid.
         """
         height, width = full[:2]
         step = max(1, round(max(height, width) / GRID_SIDE), int(band_radius(full) / CELLS_PER_BAND) if smooth else 1)
@@ -111,7 +112,7 @@ class Pixels:
         return remap_points(coarse, x, y)
 
     def cells(self, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """Flat indices of the cells that contain them, in a coarse picture of shape (h, w)."""
+        """Flat indices of the cells that contain these pixels, in a coarse picture of shape (h, w)."""
         rows = ((self.rows + np.float32(0.5)) * np.float32(shape[0] / self.full[0])).astype(np.int32)
         columns = ((self.columns + np.float32(0.5)) * np.float32(shape[1] / self.full[1])).astype(np.int32)
         return np.minimum(rows, shape[0] - 1) * np.int32(shape[1]) + np.minimum(columns, shape[1] - 1)

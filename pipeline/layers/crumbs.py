@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST_PIECE = 2e-5
-"""Of the picture's pixels; smaller pieces are crumbs. A larger limit costs true leaves and hair of exact depth."""
+"""Fraction of the picture's pixels; smaller pieces are crumbs. A larger limit would remove real leaves and hair."""
 _NONE = 255
 """Marks a pixel without a layer; layers are numbered to 11."""
 
@@ -18,8 +18,8 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
         smallest: in pixels. Pieces are connected along rows and columns.
 
     Returns:
-        uint8 (H, W): the labels. A crumb is filled from its rim inwards; each pixel takes the layer of most of its neighbours, of
-        equal ones the farther. If there are only crumbs, the labels stay as they are.
+        uint8 (H, W): the labels. A crumb is filled from its rim inwards. Each pixel takes the most frequent layer among its
+        neighbours; if two are equally frequent, the farther one. If there are only crumbs, the labels stay as they are.
     """
     if smallest <= 1:
         return labels
@@ -45,7 +45,7 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
 
 
 def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The pixels of crumbs, in a mask of 0 and 255: pieces of either that are below `SMALLEST_PIECE`. bool (H, W)."""
+    """Which pixels of a mask of 0 and 255 are in pieces, of either value, smaller than `SMALLEST_PIECE`: bool (H, W)."""
     marked = mask.copy()
     cv2.filterSpeckles(marked, 128, max(0, round(SMALLEST_PIECE * mask.size) - 1), 0)
     crumb: NDArray[np.bool_] = marked == 128
@@ -53,7 +53,7 @@ def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of four neighbours (4, n) the most frequent layer, of equally frequent ones the farthest; none where there is none."""
+    """The most frequent layer among four neighbours (4, n); if several are, the farthest. `_NONE` if none has a layer."""
     best = np.full(around.shape[1], _NONE, np.uint8)
     most = np.zeros(around.shape[1], np.uint8)
     ordered = np.sort(around, axis=0)

@@ -1,7 +1,7 @@
-"""How well a depth fits its photo: how wide its steps are, and how far it lies beside the photo.
+"""Measures how well a depth map fits its photo: how wide its steps are, and how far it is displaced.
 
-Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, puts all of them a
-few pixels to one side.
+Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, displaces all of
+them by a few pixels.
 """
 
 import cv2
@@ -12,33 +12,33 @@ from pipeline.image.filters import box
 from pipeline.layers.bands import Grid
 
 REACH = 24
-"""Cells to both sides of a step in which it must have ended; wider ramps are slopes."""
+"""A step must end within this many cells on both sides; wider ramps are slopes."""
 CLEAR = 0.06
-"""Smaller steps say little about how wide steps are."""
+"""Disparity. Smaller steps say little about how wide steps are."""
 FEWEST = 20
-"""From so many steps on, their widths say something about the depth."""
+"""Fewer steps than this say little about the depth map."""
 FARTHEST = 8
-"""Cells that the depth can lie beside the photo: a hundredth of the longer side. A stored phone depth is off by half of that."""
+"""The largest displacement that is searched, in cells: a hundredth of the longer side. Phones' stored depth is off by half."""
 EDGES = 20_000
-"""So many edges of the depth are enough to place it."""
+"""This many cells on edges of the depth are enough to find its displacement."""
 NEIGHBOURHOOD = 33
 """Window in cells within which a gradient must stand out, in the photo and in the depth."""
 BETTER = 1.03
-"""By which factor another place must fit better than the depth's own."""
+"""Another position must fit at least this many times as well as the depth's own."""
 CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
-"""By which factor it must fit better than the median place. Sharp depth was measured or rendered, so it is trusted more."""
+"""It must also fit this many times as well as the median position. Sharp depth is measured or rendered, so it is trusted more."""
 LEAST_MOVE = 1.5
-"""Cells. A smaller move is within what the steps' own refinement does."""
+"""Cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
 """From this many cells on, a step is soft. Exact depth has 1, enlarged exact depth up to 2."""
 
 
 def step_width(coarse: NDArray[np.float32]) -> float:
-    """How many cells the steps of a depth are wide, 1 if they are sharp.
+    """The width of a depth map's steps in cells; 1 if they are sharp.
 
-    The measure is the height of a step over its steepest gradient: 2.5 s for a Gaussian blur of standard deviation s. Steep steps
-    count most, as ramps and the small steps of 8-bit depth are no step's width. The first quartile is taken, since neighbouring
-    steps only ever make one wider.
+    The width of a step is its height divided by its steepest gradient: 2.5 s for a Gaussian blur of standard deviation s. Steep
+    steps count most, because ramps and the small steps of 8-bit depth do not show a step's width. The result is the first
+    quartile of all widths, since a neighbouring step can only make a step look wider.
 
     Args:
         coarse: float32 (h, w), disparity.
@@ -66,16 +66,16 @@ def step_width(coarse: NDArray[np.float32]) -> float:
 
 
 def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid, soft: bool) -> tuple[float, float]:
-    """Where the depth must be moved so that its steps come to lie on the photo's edges: cells to the right, and down.
+    """How far the depth must be moved so that its steps lie on the photo's edges: cells to the right, and cells down.
 
-    Edges of both are compared by place and direction, for every move of whole cells. (0, 0) if no other place is clearly
-    better.
+    The edges of both are compared by position and direction, for every move by whole cells. The result is (0, 0) if no other
+    position is clearly better.
 
     Args:
         rgb: uint8 (H, W, 3).
         coarse: float32 (h, w), disparity on the grid.
         grid: of the photo.
-        soft: whether the depth's steps are.
+        soft: whether the depth's steps are soft.
     """
     height, width = coarse.shape
     if min(height, width) < 4 * FARTHEST:
@@ -109,7 +109,7 @@ def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid
 
 
 def _photo_edges(rgb: NDArray[np.uint8], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Gradient of the photo's strongest channel, across and down, and what to divide it by: its strength and that around it."""
+    """Gradient of the photo's strongest channel, across and down, and its divisor: its strength plus the mean strength around."""
     colour = np.asarray(cv2.GaussianBlur(grid.shrink(rgb), (0, 0), 0.7), np.float32)
     gradients = [_gradient(np.ascontiguousarray(colour[..., channel])) for channel in range(3)]
     across, down = gradients[0]

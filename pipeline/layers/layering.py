@@ -1,4 +1,4 @@
-"""From depth to layers: chains refine, split, matte, fill and recompose (steps 4 to 8).
+"""Makes layers from depth by running refine, split, matte, fill and recompose (steps 4 to 8).
 
 The steps are functions in separate modules; this one only passes the data from one to the next. Decoding, depth sources and
 files are handled elsewhere.
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import threshold
-from pipeline.layers.assemble import build
+from pipeline.layers.assemble import assemble_layers
 from pipeline.layers.bands import band_radius
 from pipeline.layers.crumbs import SMALLEST_PIECE, without_crumbs
-from pipeline.layers.matte import Judge, find_borders
+from pipeline.layers.matte import AlphaEstimator, estimate_borders
 from pipeline.layers.plates.fill import MAX_PARALLAX
 from pipeline.layers.plates.painted import Painter
 from pipeline.layers.recompose import compose, solve
@@ -25,7 +25,7 @@ from pipeline.layers.split import find_thresholds, label, without_slivers
 from pipeline.layers.stroke_regions import keep_whole
 
 STAGES = ("refine", "split", "matte", "fill", "recompose")
-#: Where filling, and the steps after it, begin, as fractions of all these steps.
+#: Where filling and recomposing begin, as fractions of the time that all steps take.
 _FILL, _RECOMPOSE = 0.5, 0.8
 
 
@@ -36,7 +36,7 @@ class Layers:
     Attributes:
         rgba: N arrays uint8 (H, W, 4), straight (not premultiplied) alpha, full canvas; colour is 0 where alpha is 0.
         composite: the stacked layers, uint8 (H, W, 3), or (H, W, 4) if the picture has an alpha.
-        disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution, with its edges on the photo's.
+        disparity: float32 (H, W), 0 far to 1 near, at the photo's resolution, with its edges on the photo's edges.
         labels: uint8 (H, W), 0 (farthest) to N − 1: the layer of every pixel before mattes softened the borders.
         method: natural, equal, quantile or given.
         thresholds: N − 1 disparities, strictly rising; a pixel belongs to layer k if it is at or above exactly k of them.
@@ -72,7 +72,7 @@ def layer_picture(
     split: str | Sequence[float] = "natural",
     cuts: Sequence[float] = (),
     stroke_regions: NDArray[np.int32] | None = None,
-    judge: Judge | None = None,
+    alpha_estimator: AlphaEstimator | None = None,
     painter: Painter | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Layers:
@@ -85,16 +85,16 @@ def layer_picture(
         valid: bool (h, w), False where the source measured nothing; None if it measured everywhere.
         num_layers: 2 to 12.
         split: natural, equal, quantile, or num_layers − 1 strictly rising thresholds in 0…1.
-        cuts: where the source knows its things to be apart, the most important first; for the natural split.
+        cuts: disparities between things that the source knows to be separate, the most important first; for the natural split.
         stroke_regions: int32 (h, w), numbers of brush strokes, 0 for none: borders go around strokes where possible
             (`pipeline.layers.stroke_regions`).
-        judge: estimates the alpha of the soft borders in place of their colours.
-        painter: paints large hidden parts of the farthest layer, in place of copies of what is around them.
+        alpha_estimator: estimates the alpha of the soft borders; None to estimate it from colours.
+        painter: paints large hidden parts of the farthest layer; None to fill them with copies of their surroundings.
         progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
             filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
 
     Returns:
-        The layers; always `num_layers` of them. A picture with fewer distinct depths or known things than that has empty ones.
+        Always `num_layers` layers. If the picture has fewer distinct depths or known things, some layers are empty.
 
     Raises:
         ValueError: shapes or thresholds that do not match.
@@ -116,9 +116,9 @@ def layer_picture(
         labels = keep_whole(labels, stroke_regions, num_layers)
     begin("matte", 0.3)
     opaque = None if alpha is None else alpha == 255
-    borders = find_borders(rgb, opaque, labels, num_layers, judge)
+    borders = estimate_borders(rgb, opaque, labels, num_layers, alpha_estimator)
     begin("fill", _FILL)
-    stack = build(
+    stack = assemble_layers(
         rgb, alpha, labels, num_layers, borders, lambda share: begin("fill", _FILL + (_RECOMPOSE - _FILL) * share), painter
     )
     begin("recompose", _RECOMPOSE)
@@ -183,7 +183,7 @@ def _check(
 
 
 def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """The disparities that each layer lies between. The outermost ends are the picture's own, if it extends beyond the cuts."""
+    """The disparities that each layer lies between. The two ends are the picture's extremes, if these are beyond the cuts."""
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
     return tuple(pairwise(bounds))

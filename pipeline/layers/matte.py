@@ -1,9 +1,9 @@
-"""Soft alpha and clean colours along the borders between layers.
+"""Estimates soft alpha and clean colours along the borders between layers.
 
 There is one border per threshold k: everything at or in front of layer k against everything behind it. Only a band along it is
 processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a local
-mean with a variance, alpha is the pixel's place on the line between both, and the remainder is divided between the two colours
-by their variances. Where both sides look alike, the antialiased step of the depth decides.
+mean with a variance, alpha is the pixel's position on the line between both means, and the remainder is divided between the two
+colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from pipeline.layers.crumbs import is_crumb
 NOISE = 4.0
 """Levels of sensor and compression noise; a smaller difference between colours means nothing."""
 NOTHING = 0.01
-"""A cover smaller than this, or a gap in it, counts as none.
+"""An alpha up to this counts as 0, and an alpha this close to 1 counts as 1.
 
-What is dropped stays behind when the cover moves away, and two hundredths are already visible as an outline.
+It is small because the dropped part stays in the ground when the front moves away, and 0.02 would already show as an outline.
 """
 GLOW = 0.1
-"""The largest cover beyond the band that counts as a lens's blur; anything more is a separate thing."""
+"""The largest alpha beyond the band that counts as lens blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""A squared difference of this many variances of the ground is half believed: about three deviations."""
+"""A squared difference of this many variances of the ground is believed by half: about three standard deviations."""
 GLOW_REACH = 3
 """How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
@@ -36,12 +36,12 @@ EDGE_BLUR = 0.7
 
 @dataclass(frozen=True)
 class Border:
-    """The soft band between the layers from `k` on and those behind.
+    """The soft band between the front (layer k and all nearer ones) and the layers behind it.
 
     Attributes:
         index: intp (n,), flat indices into (H, W), rising.
-        alpha: uint8 (n,), how much of the pixel layers k and nearer cover.
-        colour: uint8 (n, 3), the estimated colour of what covers it.
+        alpha: uint8 (n,), how much of the pixel the front covers.
+        colour: uint8 (n, 3), the estimated colour of the front.
     """
 
     index: NDArray[np.intp]
@@ -49,17 +49,17 @@ class Border:
     colour: NDArray[np.uint8]
 
 
-Judge = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
-"""Another's estimate of alpha: from the picture (H, W, 3), the front (H, W; 0 or 255) and the flat indices of a band (n,), 0 to 1
-for each of its pixels. Called by several threads."""
+AlphaEstimator = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.intp]], NDArray[np.float32]]
+"""Estimates the alpha of a band. Arguments: the picture, uint8 (H, W, 3); the front, uint8 (H, W), 0 or 255; the flat indices of
+the band's pixels, intp (n,). Returns float32 (n,), 0 to 1. Several threads may call it."""
 
 
-def find_borders(
+def estimate_borders(
     rgb: NDArray[np.uint8],
     opaque: NDArray[np.bool_] | None,
     labels: NDArray[np.uint8],
     num_layers: int,
-    judge: Judge | None = None,
+    alpha_estimator: AlphaEstimator | None = None,
 ) -> list[Border]:
     """Estimate the soft borders of all layers but the farthest.
 
@@ -68,7 +68,7 @@ def find_borders(
         opaque: bool (H, W), where the picture's own alpha is 255; None for everywhere. Colour elsewhere is ignored.
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
         num_layers: how many layers.
-        judge: takes the place of the estimate by colours, except at the rim of the band.
+        alpha_estimator: estimates alpha, except at the rim of the band; None to estimate it from colours.
 
     Returns:
         num_layers − 1 borders, starting with that of layer 1.
@@ -79,7 +79,7 @@ def find_borders(
     moments = stacked(colour, power(colour))
 
     def border(k: int) -> Border:
-        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, judge)
+        return _border(rgb, opaque, threshold(labels, k), moments, seen, grid, alpha_estimator)
 
     return in_parallel(border, range(1, num_layers))
 
@@ -91,7 +91,7 @@ def _border(
     moments: NDArray[np.float32],
     seen: NDArray[np.float32] | None,
     grid: Grid,
-    judge: Judge | None,
+    alpha_estimator: AlphaEstimator | None,
 ) -> Border:
     coverage = grid.shrink(front)
     radius = max(1, round(band_radius(rgb.shape) / grid.step))
@@ -114,7 +114,7 @@ def _border(
         pixels.sample(behind),
         step_alpha,
         inside,
-        None if judge is None else judge(rgb, front, index),
+        None if alpha_estimator is None else alpha_estimator(rgb, front, index),
     )
     alpha = _without_specks(front, index, alpha, step_alpha)
     alpha = np.maximum(alpha, np.rint(pixels.sample(glow) * 255.0).astype(np.uint8))
@@ -127,7 +127,7 @@ def _border(
 def _without_specks(
     front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Alpha, but the depth's own where crumbs have the front's colour and lie behind it, or the ground's and lie in it."""
+    """Alpha without specks: in crumbs of cover at most the depth's own alpha, and in gaps of that size at least that."""
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
@@ -147,11 +147,11 @@ def _glow(
     seen: NDArray[np.float32] | None,
     radius: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The front's faint part of what surrounds it, float32 (h, w), 0 to `GLOW`, and the front's colour there (h, w, 4).
+    """The front's faint alpha outside of its border, float32 (h, w), 0 to `GLOW`, and the front's colour there, (h, w, 4).
 
-    A lens blurs the front a little way over a ground that is sharp, or blurred differently. A few percent do not count as
-    cover, but left in the background they would be an outline. The ground is taken from farther out; where it varies as much,
-    the result is 0.
+    A lens blurs the front a little way over a ground that is sharp, or blurred differently. If these few percent stayed in the
+    ground, they would show as an outline. The ground's colour is taken from farther out; where it varies as much as that, the
+    result is 0.
     """
     glow = np.zeros(coverage.shape, np.float32)
     if not band.any():
@@ -225,16 +225,16 @@ def _unmix(
     behind: NDArray[np.float32],
     step_alpha: NDArray[np.float32],
     inside: NDArray[np.float32],
-    judged: NDArray[np.float32] | None,
+    estimated: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     axis = ahead[:, :3] - behind[:, :3]
     length = np.einsum("ij,ij->i", axis, axis)
     along = np.einsum("ij,ij->i", pixel - behind[:, :3], axis) / np.maximum(length, 1e-3)
     noise = NOISE**2 + ahead[:, 3] + behind[:, 3]
-    trust = length / (length + 6.0 * noise) if judged is None else np.ones_like(length)
+    trust = length / (length + 6.0 * noise) if estimated is None else np.ones_like(length)
     # At the rim of the band the depth is certain.
     trust *= np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
-    alpha = step_alpha + trust * (np.clip(along if judged is None else judged, 0.0, 1.0) - step_alpha)
+    alpha = step_alpha + trust * (np.clip(along if estimated is None else estimated, 0.0, 1.0) - step_alpha)
     alpha = np.clip((alpha - NOTHING) / (1.0 - 2.0 * NOTHING), 0.0, 1.0)
     rest = pixel - (behind[:, :3] + alpha[:, None] * axis)
     share_ahead, share_behind = alpha * ahead[:, 3], (1.0 - alpha) * behind[:, 3]

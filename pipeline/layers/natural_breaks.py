@@ -1,4 +1,4 @@
-"""Natural breaks: where a histogram of disparities falls apart, and the picture with it.
+"""Finds natural breaks: the disparities at which a histogram, and the picture with it, falls into parts.
 
 Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity", 1958; known as Jenks
 natural breaks), by dynamic programming. A histogram does not know which pixels are neighbours, and a floor that runs into the
@@ -20,9 +20,9 @@ SHORTAGE_COST = 1e3
 It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
 """
 BORDER_PRICE = 0.01
-"""What a border through a surface costs, as long as the picture's longer side, as a fraction of the whole variance."""
+"""Cost of a border through a surface, for a border as long as the picture's longer side, as a fraction of the total variance."""
 SMOOTH = np.hanning(9)[1:-1] / np.hanning(9)[1:-1].sum()
-"""Weights over seven bins, by which histograms are smoothed."""
+"""Weights over seven bins, for smoothing histograms."""
 
 
 def natural(shares: NDArray[np.float64], num_layers: int, border: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -32,6 +32,9 @@ def natural(shares: NDArray[np.float64], num_layers: int, border: NDArray[np.flo
         shares: float64 (n,), the histogram of disparities, sum 1; more than `num_layers` bins are occupied.
         num_layers: at least 2.
         border: float64 (n + 1,), as from `border_on_surfaces`.
+
+    Returns:
+        intp (num_layers − 1,), rising.
     """
     cuts = _fisher(shares, num_layers, border)
     return _into_valleys(shares, cuts)
@@ -92,10 +95,7 @@ def _fisher(shares: NDArray[np.float64], num_layers: int, border: NDArray[np.flo
 
 
 def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
-    """The middle of the empty bins around a place, where a cut is safest against noise on both sides.
-
-    Otherwise the place itself.
-    """
+    """If a place is among empty bins, the middle of them, where a cut is safest against noise on both sides; else the place."""
     if density[place] > 0.0:
         return place
     low = high = place
@@ -109,7 +109,7 @@ def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
 def _into_valleys(shares: NDArray[np.float64], cuts: NDArray[np.intp]) -> NDArray[np.intp]:
     """Move each cut to the lowest place of the smoothed histogram near it, where it separates the fewest pixels.
 
-    A cut moves by at most a quarter of the way to its neighbours, and never so far that a layer falls below the smallest share.
+    A cut moves by at most a quarter of the way to its neighbours, and never so far that a layer falls below `MIN_SHARE`.
     """
     n = shares.size
     smooth = np.convolve(np.pad(shares, SMOOTH.size // 2, mode="edge"), SMOOTH, mode="valid")

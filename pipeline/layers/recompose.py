@@ -1,7 +1,8 @@
 """Makes the layers recompose to the picture exactly, in eight bits.
 
-Stacked (straight alpha, `round((a·F + (255 − a)·B) / 255)`, which is also what Pillow's `alpha_composite` computes over an
-opaque ground), the layers recompose to the picture: the colour of the last layer that touches a pixel is solved for.
+Layers are stacked with straight alpha: `round((a·F + (255 − a)·B) / 255)`, which is also what Pillow's `alpha_composite`
+computes over an opaque ground. In each soft pixel, the colour of the nearest visible layer is solved for, so that the stack gives
+the picture's colour.
 """
 
 from collections.abc import Sequence
@@ -50,9 +51,10 @@ def over(top: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: NDArray[np.ui
 def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[np.intp]) -> Solved:
     """Change the layers at some pixels so that they recompose to the picture exactly there.
 
-    The last layer to touch a pixel gets `F = round((255·I − (255 − α)·B) / α)`. α rises until F is in 0…255 and no further than
-    `NEAR_ESTIMATE` from the colour the layer had; at α = 255, F = I. The invented colour directly below it may change first, by
-    at most `GROUND_SLACK`. A pixel for which there is no such α becomes ground or cover, by its colour and by its α.
+    For the picture's colour I and the composite B of the layers below, the nearest visible layer gets
+    `F = round((255·I − (255 − α)·B) / α)`. First, an invented colour directly below may change by at most `GROUND_SLACK`. Then α
+    rises until F is in 0…255 and at most `NEAR_ESTIMATE` from the colour that the layer had. If there is no such α below 255,
+    the pixel becomes either all ground (α = 0) or all cover (α = 255, F = I), depending on its colour and its α.
 
     Args:
         rgb: uint8 (H, W, 3), the picture.
@@ -60,7 +62,7 @@ def solve(rgb: NDArray[np.uint8], rgba: list[NDArray[np.uint8]], index: NDArray[
         index: flat indices of the pixels to solve. At each, the farthest visible layer must be opaque.
 
     Returns:
-        How far this went from the estimates.
+        How far the result is from the estimates.
     """
     picture = rgb.reshape(-1, 3)
     planes = [layer.reshape(-1, 4).view(np.uint32)[:, 0] for layer in rgba]
@@ -94,7 +96,8 @@ def _solve_block(wanted: NDArray[np.uint8], stack: NDArray[np.uint8]) -> tuple[i
     fitted = _fit_alpha(image, start.astype(np.float32), estimate, ground)
     ground[bent] = _bend(image[bent], fitted[bent], estimate[bent], ground[bent])
     alpha = _least_alpha(image, fitted, estimate, ground)
-    # A pixel without a soft solution is ground if it looks like it, the more so the less was covered. Else it is cover.
+    # A pixel without a soft solution becomes ground if its colour is like the ground's, more readily the less of it is covered.
+    # Otherwise it becomes cover.
     lost = alpha[bent] == 255
     share = fitted / np.float32(255.0)
     nearer_ground = share * _length(image - ground) < (1.0 - share) * _length(image - estimate)
@@ -135,7 +138,7 @@ def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 def _fit_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Alpha recomputed with the ground that was really put there, at most `ALPHA_SLACK` from the matte's."""
+    """Alpha recomputed with the ground as it was filled, at most `ALPHA_SLACK` levels from the matte's alpha."""
     axis = estimate - ground
     length = _length(axis)
     along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
@@ -147,7 +150,7 @@ def _fit_alpha(
 def _bend(
     image: NDArray[np.float32], alpha: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The ground's part of the remainder when cover and ground are mixed: the smallest change to both together."""
+    """The ground, changed by its part of the remainder of the mixture, so that cover and ground together change least."""
     a = (alpha / np.float32(255.0))[:, None]
     rest = image - a * estimate - (1.0 - a) * ground
     change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
@@ -160,7 +163,7 @@ def _least_alpha(
 ) -> NDArray[np.float32]:
     """The smallest whole alpha from `start` on whose exact colour is in range and near the estimate in every channel.
 
-    Else 255.
+    255 if there is none.
     """
     low = np.maximum(estimate - NEAR_ESTIMATE, 0.0) - ground
     high = np.minimum(estimate + NEAR_ESTIMATE, 255.0) - ground

@@ -1,7 +1,7 @@
-"""Disparity at the photo's resolution, with its steps on the photo's edges.
+"""Brings disparity to the photo's resolution, and its steps onto the photo's edges.
 
-Surfaces are interpolated; steps stay steps. Depth that lies beside its photo is moved onto it. Soft steps, as networks give them,
-are made sharp by `soft_steps`. Around a sharp step, every pixel goes to the near or the far side by the colours of both. So no
+Surfaces are interpolated; steps stay steps. A displaced depth map is moved back onto its photo. `soft_steps` makes the soft steps
+of networks sharp. Around a sharp step, every pixel goes to the near or the far side, whichever its colour fits. So no
 in-between depth (a "skirt") is left from which a threshold could cut a false layer.
 """
 
@@ -20,11 +20,11 @@ LONGEST_GAP = 0.06
 BRIDGE_SIDE = 1024
 """Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
 FARTHER = 12.0
-"""How strongly unknown values follow the farther surroundings: what a camera pair or a projector cannot see is behind."""
+"""How strongly unknown values follow the farther surroundings: the parts that cameras cannot see are usually behind."""
 COLOUR_NOISE = 8.0
-"""By how many levels the colour of one surface varies in a photo."""
+"""Levels by which the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""From this many pixels per value on, enlarging has blurred the steps."""
+"""If one value covers at least this many pixels, enlarging has blurred the steps."""
 PASSES = 2
 """The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
@@ -37,7 +37,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
     Args:
         rgb: uint8 (H, W, 3).
         values: float32 (h, w), 0 far to 1 near; values that are not finite count as not measured.
-        valid: bool (h, w), False where nothing was measured; None if it was everywhere.
+        valid: bool (h, w), False where nothing was measured; None if everything was measured.
 
     Returns:
         float32 (H, W), 0 to 1; 0 everywhere if nothing was measured.
@@ -70,7 +70,7 @@ def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[n
 
 
 def _moved(disparity: NDArray[np.float32], cells: tuple[float, float], grid: Grid) -> NDArray[np.float32]:
-    """The disparity moved by so many cells to the right and down; what comes in at the edge repeats the edge."""
+    """The disparity moved by these cells to the right and down. Its edge is repeated where the move leaves a gap."""
     if not any(cells):
         return disparity
     shift = np.array([[1.0, 0.0, cells[0] * grid.step], [0.0, 1.0, cells[1] * grid.step]])
@@ -151,21 +151,21 @@ def _sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], scale: floa
     blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
     behind, ahead = _side_colours(rgb, coarse, far, near, band, radius)
     flat = disparity.reshape(-1)
-    verdict = np.zeros(disparity.shape, np.uint8)
+    is_near = np.zeros(disparity.shape, np.uint8)
 
-    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def decide(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         pixels = Pixels.at(block, grid.full)
         far_here, near_here = pixels.sample(far), pixels.sample(near)
         side = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         lean = _colour_side(rgb.reshape(-1, 3)[block], pixels.sample(behind), pixels.sample(ahead))
         sharp = np.abs(side - 0.5) * 2.0  # 1: the depth itself decides; 0: it is in between
         towards_near = side + (lean - 0.5) * np.where(sharp > 0.5, 2.0 - 2.0 * KEEP, 4.0) > 0.5
-        verdict.reshape(-1)[block] = towards_near
+        is_near.reshape(-1)[block] = towards_near
         return far_here, near_here, side
 
-    judged = in_parallel(judge, blocks)
-    calm = cv2.medianBlur(verdict, 3).reshape(-1)
-    for block, (far_here, near_here, side) in zip(blocks, judged, strict=True):
+    decided = in_parallel(decide, blocks)
+    calm = cv2.medianBlur(is_near, 3).reshape(-1)
+    for block, (far_here, near_here, side) in zip(blocks, decided, strict=True):
         towards_near = calm[block] > 0
         own = flat[block]
         np.copyto(own, near_here, where=towards_near & (side < 0.75))

@@ -1,11 +1,11 @@
 """Makes soft steps of disparity sharp, at the photo's edges.
 
 Where a step is many pixels wide, its middle says little about where the thing ends; the photo says it better. The share of the
-near side is regressed on the photo's colour within a window as wide as the step: a guided filter (He et al., "Guided Image
-Filtering", 2010), which is the local model of closed-form matting (Levin et al., 2008), here only over cells of the step and of
-the two surfaces that it joins. The result is stretched to the two sides and filtered again, so that it settles on the strongest
-edge nearby. Coefficients are found on the coarse grid and applied to the colours of all pixels (He and Sun, "Fast Guided Filter",
-2015).
+near side is regressed on the photo's colour within a window as wide as the step. This is a guided filter (He et al., "Guided
+Image Filtering", 2010), the local model of closed-form matting (Levin et al., 2008), but only over cells of the step and of the
+two surfaces that it joins. The result is stretched towards the two sides and filtered again, so that it settles on the strongest
+edge nearby. Coefficients are computed on the coarse grid and applied to the colours of all pixels (He and Sun, "Fast Guided
+Filter", 2015).
 """
 
 import cv2
@@ -18,19 +18,19 @@ from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 STEP = 0.03
 """Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
 SLOPE = 1.5
-"""By how much a step must be steeper than its surroundings."""
+"""A step must be more than this many times as steep as its surroundings."""
 SPAN = 0.75
-"""Half of what a step reaches over, and half a window, in widths of a step. Its sides are 90 % reached there."""
+"""Half the extent of a step, and half a window, in widths of the step. At this distance, a step is within 10 % of its sides."""
 NOISE = 3e-4
 """Variance of a surface's colour, 0 to 1, that means nothing: 4 levels."""
 STRETCH, PASSES = 3.0, 2
 """How far each pass pushes the near side's share to 0 or 1, and how many passes."""
 BEYOND = 3
-"""Cells beyond a step that belong to it: there, an edge of the photo still attracts its end."""
+"""This many cells beyond a step still belong to it: an edge of the photo there attracts the step's end."""
 OUTSIDE = 0.25
-"""In heights of a step: a cell that far below its far or above its near side belongs to a third surface."""
+"""In heights of a step: a cell that far below its far side or above its near side belongs to a third surface."""
 DONE = 0.08
-"""A disparity within this of its own side stays as it is."""
+"""In heights of a step: a disparity this close to its own side stays as it is."""
 
 
 def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float) -> None:
@@ -39,7 +39,7 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
     Args:
         rgb: uint8 (H, W, 3).
         disparity: float32 (H, W).
-        width: of the steps, in cells of the picture's grid.
+        width: the width of the steps, in cells of the picture's grid.
     """
     grid = Grid.of(disparity.shape)
     coarse = resize(disparity, grid.shape, cv2.INTER_NEAREST_EXACT)
@@ -57,21 +57,21 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
     far, near = _nearest_sides(side, within, coarse, far, near)
     index = np.flatnonzero(grid.enlarge_mask(within & (step | (distance <= BEYOND))))
     blocks = [index[start : start + BLOCK] for start in range(0, index.size, BLOCK)]
-    verdict = np.zeros(disparity.shape, np.uint8)
+    is_near = np.zeros(disparity.shape, np.uint8)
     flat = disparity.reshape(-1)
 
-    def judge(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def decide(block: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         pixels = Pixels.at(block, grid.full)
         far_here, near_here = pixels.sample(far), pixels.sample(near)
         own = (flat[block] - far_here) / np.maximum(near_here - far_here, np.float32(1e-6))
         said = np.einsum("ij,ij->i", pixels.sample(slope), rgb.reshape(-1, 3)[block].astype(np.float32) / np.float32(255.0))
         said += pixels.sample(offset)
-        verdict.reshape(-1)[block] = said > 0.5
+        is_near.reshape(-1)[block] = said > 0.5
         return far_here, near_here, own
 
-    judged = in_parallel(judge, blocks)
-    calm = cv2.medianBlur(verdict, 3).reshape(-1)
-    for block, (far_here, near_here, own) in zip(blocks, judged, strict=True):
+    decided = in_parallel(decide, blocks)
+    calm = cv2.medianBlur(is_near, 3).reshape(-1)
+    for block, (far_here, near_here, own) in zip(blocks, decided, strict=True):
         towards_near = calm[block] > 0
         value = flat[block]
         np.copyto(value, near_here, where=towards_near & (own < 1.0 - DONE))
@@ -98,7 +98,7 @@ def _surfaces(coarse: NDArray[np.float32], span: float) -> tuple[NDArray[np.bool
 
 
 def bend(coarse: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """How far each cell is from the mean along its row and column: a third of a step next to one, 0 on a slope."""
+    """How far each cell is from the mean along its row or column: a third of a step's height next to the step, 0 on a slope."""
     length = 2 * radius + 1
     across = np.abs(coarse - box(coarse, length, 1))
     down = np.abs(coarse - box(coarse, 1, length))
@@ -129,10 +129,10 @@ def _nearest_sides(
     far: NDArray[np.float32],
     near: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """For every cell the disparity of the closest cell that is certainly on the step's far or near side.
+    """For every cell, the disparities of the closest cells that are certainly on the step's far and on its near side.
 
-    `far` and `near` are extremes over a neighbourhood, too far or too near on a surface that slopes. They stay where the closest
-    cell is that of another step.
+    `far` and `near` are extremes over a neighbourhood, so they are too far or too near on a surface that slopes. They stay where
+    the closest cell belongs to another step.
     """
     height = near - far
     found = []
@@ -153,7 +153,7 @@ def _nearest_sides(
 def _regress(
     colour: NDArray[np.float32], side: NDArray[np.float32], weight: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coefficients (h, w, 3) and (h, w) that make the last pass's answer of a colour, averaged over the windows of a cell."""
+    """Slope (h, w, 3) and offset (h, w) that give the near side's share from a colour, averaged over the windows of a cell."""
     window = 2 * radius + 1
     total = box(weight, window) + np.float32(1e-6)
     mean = box(colour * channels(weight), window) / channels(total)
@@ -194,7 +194,7 @@ def _inverse(spread: dict[tuple[int, int], NDArray[np.float32]]) -> list[list[ND
 
 
 def _stretched(said: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The near side's share that colour says, pushed towards 0 or 1."""
+    """The near side's share as predicted from colour, pushed towards 0 or 1."""
     share: NDArray[np.float32] = np.float32(0.5) + np.float32(STRETCH) * (said - np.float32(0.5))
     np.clip(share, 0.0, 1.0, out=share)
     return share

@@ -1,6 +1,6 @@
-"""Where the disparity is cut: thresholds between layers, and the label of every pixel.
+"""Cuts the disparity into layers: chooses the thresholds between them, and labels every pixel.
 
-The default, natural breaks, is in `natural_breaks`.
+The default method, natural breaks, is in `natural_breaks`.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,9 @@ def find_thresholds(
         num_layers: at least 2.
         split: natural, equal (equal steps between the farthest and the nearest pixel), quantile (layers of equal size), or the
             thresholds themselves.
-        known: where the source of the depth knows its things to be apart, the most important first. The natural split takes as
-            many as it needs and cuts nowhere else. Layers that are left over are empty and lie just below the first cut.
+        known: disparities between things that the depth's source knows to be separate, the most important first. The natural
+            split cuts at as many of these as it needs, and nowhere else. If they are too few, the remaining layers are empty and
+            lie just below the first cut.
 
     Returns:
         Strictly rising thresholds, each a float32 number. If the picture has fewer distinct depths than layers, every depth
@@ -155,7 +156,7 @@ def _given(split: Sequence[float], num_layers: int) -> tuple[float, ...]:
 
 
 def _at_known(known: Sequence[float], num_layers: int) -> tuple[float, ...]:
-    """The first `num_layers` − 1 of them; as many more as are missing lie one float32 step apart below the first of them."""
+    """The first `num_layers` − 1 known cuts. If some are missing, cuts are added below the first one, one float32 step apart."""
     chosen = [np.float32(cut) for cut in known[: num_layers - 1]]
     spare = chosen[0]
     while len(chosen) < num_layers - 1:

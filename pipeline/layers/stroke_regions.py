@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from pipeline.image.filters import resize
 
 LARGEST_MOVED = 0.002
-"""Up to this fraction of the picture's pixels, a part of a stroke follows the rest of it.
+"""A part of a stroke with at most this fraction of the picture's pixels follows the rest of the stroke.
 
-A larger part is a separate thing, and its depth counts for more than the brush.
+A larger part is a separate thing, and its depth counts for more than the stroke.
 """
 
 

@@ -1,6 +1,6 @@
-"""The painting of a photo (step 2): by strokes or by diffusion, depending on the style.
+"""Paints a photo (step 2), by strokes or by diffusion, depending on the style.
 
-From here on, a painting is a picture like any other: layers are cut from it, while the depth comes from the photo.
+The later steps treat a painting like any other picture and cut layers from it. The depth comes from the photo.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Painting:
 
 
 def engine(spec: JobSpec, *style_lists: str) -> Literal["strokes", "diffusion"]:
-    """What will paint: strokes (even if nothing needs painting) or diffusion.
+    """Which engine will paint: strokes (also if the strength is 0, so that nothing is painted) or diffusion.
 
     Raises:
         SpecInvalid: there is no such style.
@@ -55,7 +55,7 @@ def stylise(photo: Photo, job: JobCommand, progress: Callable[[float], None]) ->
 
     Args:
         photo: what to paint.
-        job: its spec, the models folder, the device, the number of threads.
+        job: names the spec, the models folder, the device and the number of threads.
         progress: called with the fraction that is done, 0 to 1.
 
     Raises:
@@ -101,7 +101,7 @@ def in_words(made: Painterly) -> str:
 
 
 def visible_colours(photo: Photo) -> NDArray[np.uint8]:
-    """The photo's colours, with transparent parts filled from around them: a file may contain any colours there."""
+    """The photo's colours. Fully transparent parts are filled from around them, because a file may contain any colours there."""
     if photo.alpha is None:
         return photo.rgb
     height, width = photo.alpha.shape

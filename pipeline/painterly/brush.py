@@ -1,4 +1,4 @@
-"""The brush and the canvas: strokes become bundles of hairs, each a tapered, antialiased polygon.
+"""Draws strokes on a canvas. A stroke is a bundle of hairs, and each hair is a tapered, antialiased polygon.
 
 The canvas has a fourth channel, the height of the paint, which is lit later. Small pictures are painted larger and reduced at
 the end, because hairs are finer than their pixels.
@@ -77,7 +77,7 @@ class Strokes:
 
 
 class Canvas:
-    """Paint and its height, and which stroke is where.
+    """Holds the paint and its height, and records which stroke is where.
 
     Attributes:
         pixels: uint8 (H·factor, W·factor, 4): red, green, blue, height.
@@ -92,7 +92,7 @@ class Canvas:
         height, width = (side // factor for side in pixels.shape[:2])
         scale = min(1.0, _OWNERS_SIDE / max(height, width))
         self.owners = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.int32)
-        self._laid = 0
+        self._drawn = 0
 
     @classmethod
     def primed(cls, ground: NDArray[np.uint8], shape: tuple[int, int]) -> "Canvas":
@@ -141,7 +141,7 @@ class Canvas:
         if strokes.paths.shape[1] == 1:
             centres = np.rint((strokes.paths[:, 0] * scale - np.float32(0.5)) * (1 << _BITS)).astype(int).tolist()
             reach = round(strokes.radius * float(scale) * (1 << _BITS))
-            for index, centre in enumerate(centres, self._laid + 1):
+            for index, centre in enumerate(centres, self._drawn + 1):
                 cv2.circle(self.owners, centre, reach, (index,), cv2.FILLED, cv2.LINE_8, _BITS)
         else:
             ends = strokes.ends.mean(axis=1, keepdims=True)
@@ -151,10 +151,10 @@ class Canvas:
                 which = np.arange(start, min(start + _CHUNK, number))
                 outlines = _outlines(whole, which, 1)[:, 0] * scale - np.float32(0.5)
                 fixed = np.rint(outlines * np.float32(1 << _BITS)).astype(np.int32)
-                first = self._laid + 1 + start
+                first = self._drawn + 1 + start
                 for index, (outline, count) in enumerate(zip(fixed, strokes.counts[which].tolist(), strict=True), first):
-                    cv2.fillPoly(self.owners, [_meant(outline, count)], (index,), cv2.LINE_8, _BITS)
-        self._laid += number
+                    cv2.fillPoly(self.owners, [_used_points(outline, count)], (index,), cv2.LINE_8, _BITS)
+        self._drawn += number
 
     def _draw_band(self, strokes: Strokes, top: int, end: int) -> None:
         if top == end:
@@ -183,7 +183,7 @@ def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], f
     points = ((strokes.counts[which] - 1) * fineness + 1).tolist()
     for own, count, paint in zip(fixed, points, colours, strict=True):
         for hair, colour in zip(own, paint, strict=True):
-            cv2.fillPoly(view, [_meant(hair, count)], colour, smooth, _BITS)
+            cv2.fillPoly(view, [_used_points(hair, count)], colour, smooth, _BITS)
 
 
 def _fineness(radius: float) -> int:
@@ -191,7 +191,7 @@ def _fineness(radius: float) -> int:
     return int(np.clip(round(radius / 8.0), 1, 4))
 
 
-def _meant(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+def _used_points(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     """The points of an outline (2·P, 2) that belong to a path with `count` points."""
     if 2 * count == len(outline):
         return outline

@@ -1,8 +1,7 @@
-"""Painting by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
+"""Paints by diffusion: Stable Diffusion 1.5, image to image (Meng et al., "SDEdit", 2022), from a local folder of safetensors.
 
-If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it, because it makes
-them fast. On a graphics processor the full model takes seconds and is always used. The manifest names what was
-used.
+If the LCM-LoRA (Luo et al., 2023) or a tiny autoencoder is also installed, paintings on the CPU use it, because it makes them
+fast. On a graphics processor the full model takes seconds and is always used. The manifest names the models that were used.
 """
 
 import math
@@ -21,7 +20,7 @@ from pipeline.devices import Device
 from pipeline.image.filters import resize
 from pipeline.painterly import loading
 from pipeline.painterly.enlarge import enlarge
-from pipeline.painterly.sampling import LOADED, Given, Rgb, first_usable
+from pipeline.painterly.sampling import LOADED, Inputs, Rgb, first_usable
 
 _MULTIPLE = 8  # the factor by which the autoencoder reduces
 _LEAST_SIDE = 64  # the network halves four times and must have something left
@@ -70,8 +69,9 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
     Raises:
         WeightsMissing: no diffusion model is installed; the message names the command.
         WeightsCorrupt: the weights are damaged, or belong to another kind of model.
-        DeviceUnavailable: the requested device is missing; for auto: the machine has one that cannot be used.
-        ModelFailed: a black picture or NaN, even in single precision; or the model's own safety checker withheld the picture.
+        DeviceUnavailable: the requested device is missing; for auto: the machine has a graphics processor that cannot be used.
+        ModelFailed: the model painted only black or NaN, even in single precision; or its own safety checker withheld the
+            picture.
     """
     tried = candidates(job.device)
     device = tried[0][0]
@@ -81,8 +81,8 @@ def paint(rgb: Rgb, style: DiffusionStyle, job: JobCommand, progress: Callable[[
         style = style.model_copy(update={"steps": FEW_STEPS, "guidance": FEW_GUIDANCE})
     asked, share, steps = schedule(style.steps, job.spec.strength)
     small = resize(rgb, working_shape(rgb.shape[:2], device), cv2.INTER_AREA)
-    given = Given(small, style, asked, share, steps, job.spec.seed)
-    painting, precision, warnings = first_usable(parts, tried, given, progress)
+    inputs = Inputs(small, style, asked, share, steps, job.spec.seed)
+    painting, precision, warnings = first_usable(parts, tried, inputs, progress)
     full = enlarge(painting, rgb)
     progress(1.0)
     return Result(
@@ -104,12 +104,13 @@ def find_parts(
     inpainting: bool = False,
     listed: weights.Catalogue | None = None,
 ) -> loading.Parts:
-    """The first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
+    """Find the first installed pipeline, the style's LoRA and, if `fast`, the installed refinements.
 
     For `inpainting`, a pipeline that was trained for it comes before any other.
 
     Raises:
-        WeightsMissing: no pipeline or not the style's LoRA is installed; names it and the command that fetches it.
+        WeightsMissing: no pipeline is installed, or the style's LoRA is not; the message names what is missing and the command
+            that fetches it.
         WeightsCorrupt: as for `weights.locate`.
         Internal: the style names something that is not a style LoRA.
     """
@@ -143,15 +144,15 @@ def find_parts(
 
 
 def schedule(steps: int, strength: float) -> tuple[int, float, int]:
-    """What to ask diffusers for, so that `steps` passes are made: it makes int(asked · strength) of those it is asked for.
+    """The arguments that make diffusers run `steps` passes: if asked for n steps, it runs int(n · strength) of them.
 
     Args:
         steps: the passes to make.
         strength: above 0, up to 1.
 
     Returns:
-        The steps to ask for, the strength to ask for, and the passes that are then made. These are fewer than wanted only if
-        the strength is so small that the model has no more.
+        The steps to ask for, the strength to ask for, and the passes that are then made. The passes are fewer than `steps` only
+        if the strength is so small that the model's schedule has no more.
     """
     strength = max(strength, 1.0 / _TRAINED_STEPS)
     asked = math.ceil(steps / strength)
@@ -168,8 +169,8 @@ def working_shape(shape: tuple[int, ...], device: str, memory: int | None = None
     Args:
         shape: (H, W) of the photo.
         device: cpu, mps or cuda.
-        memory: total bytes, by default of this machine or graphics card. Not the free bytes, so that a photo always gives the
-            same result.
+        memory: total bytes, by default those of this machine or graphics card. Free bytes are not considered, so that a photo
+            always gives the same result.
     """
     if memory is None:
         memory = _memory(device)

@@ -1,7 +1,7 @@
-"""What large things hide, painted by diffusion (`fill: model`): Stable Diffusion 1.5, best the version trained for inpainting.
+"""Paints what large things hide (`fill: model`): by Stable Diffusion 1.5, preferably the version trained for inpainting.
 
-The picture comes with its hole already completed by copies of what is around it. The painting starts from that and keeps its
-tone and structure, so it fits what is beside it. Everything outside of the mask stays as it is, since only the mask is used.
+The hole in the picture is already filled with copies of its surroundings. The painting starts from these copies and keeps their
+tone and structure, so it fits the surroundings. Only the part of the painting inside the mask is used.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from daemon.contract.messages import JobCommand
 from pipeline import weights
 from pipeline.image.filters import resize
 from pipeline.painterly import diffusion
-from pipeline.painterly.sampling import Given, Rgb, first_usable
+from pipeline.painterly.sampling import Inputs, Rgb, first_usable
 
 STRENGTH = 0.8
-"""How much of the completion's noise schedule is run again: below it copies stay visible, at 1 its tone is lost."""
+"""Strength of image to image: with less, the copies stay visible; at 1, their tone is lost."""
 _STYLE = DiffusionStyle(
     engine="diffusion",
     description="what large things hide",
@@ -32,10 +32,11 @@ NOTHING_LARGE = "Nothing large is hidden behind other things in this picture, so
 
 
 class HiddenPainter:
-    """Paints what is hidden; `pipeline.layers.plates.painted.Painter` says what is given.
+    """Paints what is hidden. It is called as `pipeline.layers.plates.painted.Painter` describes.
 
     Args:
-        job: asks for it; names the weights and the device.
+        job: names the seed, the weights and the device.
+        progress: called with the fraction that is done, 0 to 1.
 
     Attributes:
         used: what goes into the manifest; None until something was painted.
@@ -57,7 +58,7 @@ class HiddenPainter:
         self.warnings: tuple[str, ...] = (NOTHING_LARGE,)
 
     def __call__(self, rgb: Rgb, mask: NDArray[np.bool_]) -> Rgb:
-        """Paint over what is set in `mask`.
+        """Paint over the pixels that are set in `mask`.
 
         Raises:
             WeightsCorrupt: the weights belong to another kind of model.
@@ -70,8 +71,8 @@ class HiddenPainter:
         shape = diffusion.working_shape(rgb.shape[:2], self._device)
         small = resize(rgb, shape, cv2.INTER_AREA)
         covered = resize(mask.view(np.uint8) * np.uint8(255), shape, cv2.INTER_AREA) > 0
-        given = Given(small, style, asked, share, steps, self._seed, covered)
-        painting, _, self.warnings = first_usable(self._parts, self._candidates, given, self._progress)
+        inputs = Inputs(small, style, asked, share, steps, self._seed, covered)
+        painting, _, self.warnings = first_usable(self._parts, self._candidates, inputs, self._progress)
         parts = self._parts.all()
         self.used = Network(
             model=" + ".join(found.entry.repo or found.name for found in parts),

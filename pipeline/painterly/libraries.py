@@ -1,4 +1,4 @@
-"""The library that paints, without its warnings about features that painting never uses."""
+"""Imports the library that paints, without its warnings about features that painting never uses."""
 
 import logging
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 
 def image_to_image() -> Any:  # noqa: ANN401
     """The class of the image-to-image pipeline; its loader has no types. The first import takes seconds."""
-    logging.getLogger("transformers.utils.import_utils").addFilter(_worth_telling)
+    logging.getLogger("transformers.utils.import_utils").addFilter(_matters)
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import StableDiffusionImg2ImgPipeline
 
     return StableDiffusionImg2ImgPipeline
 
 
 def inpainting() -> Any:  # noqa: ANN401
-    """The class of the pipeline that paints only what is masked, in the same way."""
+    """The class of the pipeline that paints only what is masked. The first import takes seconds."""
     image_to_image()
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import StableDiffusionInpaintPipeline
 
     return StableDiffusionInpaintPipeline
 
 
-def _worth_telling(record: logging.LogRecord) -> bool:
-    """Whether a message matters: all do, except that pictures are prepared without torchvision, which is intended."""
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a message matters. Only the message about missing torchvision does not, because this program does without it."""
     return "requires torchvision" not in record.getMessage()

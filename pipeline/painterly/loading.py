@@ -43,14 +43,14 @@ class Parts:
 
 
 def load(parts: Parts, *, device: str, dtype: str, steps: int, inpainting: bool = False) -> Any:  # noqa: ANN401
-    """An image-to-image or inpainting pipeline, ready to be called.
+    """Load an image-to-image or inpainting pipeline, ready to be called.
 
     Args:
         parts: the checked weights.
         device: cpu, mps or cuda.
-        dtype: to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network stored at half
-            that width stays so, mapped into memory, and is upcast as it is used.
-        steps: how many will be asked for.
+        dtype: the type to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network stored
+            in half precision stays mapped into memory as it is, and is upcast as it is used.
+        steps: how many steps the pipeline will be asked for.
         inpainting: whether it paints only what is masked; a network that was not trained for that can do it as well.
 
     Raises:
@@ -105,7 +105,7 @@ def _fuse(pipeline: Any, lora: Weights) -> None:  # noqa: ANN401
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress libraries' notices about their own future, and those that this program reports better itself."""
+    """Suppress libraries' deprecation warnings, and messages that this program itself reports better."""
     import diffusers.utils
     import transformers.utils
 
@@ -128,7 +128,7 @@ def quiet() -> Iterator[None]:
 def _must_be_readable(found: Weights) -> None:
     """Check that every safetensors file has a complete header and all of its bytes.
 
-    The libraries do not say which one has not.
+    The libraries do not say which file is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -171,7 +171,7 @@ def _corrupt_if_unloadable(found: Weights, what: str) -> Iterator[None]:
 
 
 def _must_be_whole(found: Weights, pipeline: Any) -> None:  # noqa: ANN401
-    """Check that every tensor is there, and the vocabulary."""
+    """Check that every tensor is there, and that the tokenizer has its vocabulary."""
     for part in _PARTS:
         missing = _missing(getattr(pipeline, part))
         if missing:
@@ -188,7 +188,7 @@ def _missing(network: Any) -> list[str]:  # noqa: ANN401
 
 
 def _half_width(found: Weights) -> str | None:
-    """The type of the network's stored weights, if it has half the width."""
+    """The torch name of the type of the network's stored weights, if all are in one half-precision type; None otherwise."""
     from safetensors import safe_open
 
     folder = os.path.join(found.folder, "unet")
@@ -217,6 +217,6 @@ def _scheduler(config: Any, *, few_steps: bool, steps: int) -> Any:  # noqa: ANN
 
     kinds: Any = diffusers
     if few_steps:
-        # A schedule must not be longer than the one its steps are taken from; the authors' has 50.
+        # The steps are taken from a schedule that must have at least as many; that of LCM's authors has 50.
         return kinds.LCMScheduler.from_config(config, original_inference_steps=max(50, steps))
     return kinds.DPMSolverMultistepScheduler.from_config(config, algorithm_type="dpmsolver++")

@@ -1,4 +1,4 @@
-"""Runs a diffusion pipeline: tries precisions until one gives a picture, and makes sure that it is one."""
+"""Runs a diffusion pipeline: tries one precision after another until the result is a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +15,26 @@ from pipeline.painterly import loading
 Rgb = NDArray[np.uint8]
 
 LOADED = 0.1
-"""Fraction of the time after loading,"""
+"""Fraction of the time that has passed after loading, for 24 steps on a CPU."""
 STEPPED = 0.93
-"""and after the last step, for 24 steps on a CPU."""
+"""Fraction of the time that has passed after the last step."""
 _BLACK = 3 / 255
 _OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """The arguments for a pipeline. With a `mask`, bool (h, w), only what is set is painted."""
+class Inputs:
+    """The arguments for a pipeline.
+
+    Attributes:
+        rgb: uint8 (h, w, 3), the picture at the working size.
+        style: prompts and guidance.
+        asked: the steps to ask diffusers for.
+        strength: the strength to ask for.
+        steps: the passes that are then made (`diffusion.schedule`).
+        seed: of the noise.
+        mask: bool (h, w); only what is set is painted. None paints everything.
+    """
 
     rgb: Rgb
     style: DiffusionStyle
@@ -36,15 +46,23 @@ class Given:
 
 
 def first_usable(
-    parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], given: Given, progress: Callable[[float], None]
+    parts: loading.Parts, candidates: tuple[tuple[str, Precision], ...], inputs: Inputs, progress: Callable[[float], None]
 ) -> tuple[Rgb, Precision, tuple[str, ...]]:
-    """The painting at the working size, from the first precision that gives one; that precision; warnings."""
+    """Paint with the first device and precision that give a picture.
+
+    Returns:
+        The painting at the working size, uint8 (h, w, 3); its precision; warnings.
+
+    Raises:
+        ModelFailed: none gives a picture, the safety checker withheld it, or the model made another number of steps.
+        WeightsCorrupt: as for `loading.load`.
+    """
     for device, dtype in candidates:
-        pipeline = loading.load(parts, device=device, dtype=dtype, steps=given.asked, inpainting=given.mask is not None)
+        pipeline = loading.load(parts, device=device, dtype=dtype, steps=inputs.asked, inpainting=inputs.mask is not None)
         progress(LOADED)
-        warnings = _cut_short(pipeline, given.style)
-        painting = _run(pipeline, given, progress)
-        if _is_picture(painting, given.rgb):
+        warnings = _cut_short(pipeline, inputs.style)
+        painting = _run(pipeline, inputs, progress)
+        if _is_picture(painting, inputs.rgb):
             if dtype != candidates[0][1]:
                 warnings = (*warnings, f"The painting was made in {dtype}: {candidates[0][1]} gave none on {device}.")
             return np.rint(painting.clip(0.0, 1.0) * 255.0).astype(np.uint8), dtype, warnings
@@ -61,7 +79,7 @@ def first_usable(
     )
 
 
-def _run(pipeline: Any, given: Given, progress: Callable[[float], None]) -> NDArray[np.float32]:  # noqa: ANN401
+def _run(pipeline: Any, inputs: Inputs, progress: Callable[[float], None]) -> NDArray[np.float32]:  # noqa: ANN401
     """One picture, float32 (h, w, 3), 0 to 1 or NaN."""
     import torch
     from PIL import Image
@@ -71,23 +89,23 @@ def _run(pipeline: Any, given: Given, progress: Callable[[float], None]) -> NDAr
     def stepped(_: object, step: int, __: object, tensors: dict[str, Any]) -> dict[str, Any]:
         nonlocal made
         made = step + 1
-        progress(LOADED + (STEPPED - LOADED) * min(made / given.steps, 1.0))
+        progress(LOADED + (STEPPED - LOADED) * min(made / inputs.steps, 1.0))
         return tensors
 
     # The seed's noise always comes from the CPU, wherever the model runs, so that a seed means the same everywhere.
-    generator = torch.Generator("cpu").manual_seed(given.seed)
+    generator = torch.Generator("cpu").manual_seed(inputs.seed)
     masked: dict[str, Any] = {}
-    if given.mask is not None:
-        mask = Image.fromarray(given.mask.view(np.uint8) * np.uint8(255))
-        masked = {"mask_image": mask, "height": given.rgb.shape[0], "width": given.rgb.shape[1]}
+    if inputs.mask is not None:
+        mask = Image.fromarray(inputs.mask.view(np.uint8) * np.uint8(255))
+        masked = {"mask_image": mask, "height": inputs.rgb.shape[0], "width": inputs.rgb.shape[1]}
     with torch.inference_mode(), loading.quiet():
         output = pipeline(
-            prompt=given.style.prompt,
-            negative_prompt=given.style.negative_prompt,
-            image=Image.fromarray(given.rgb),
-            strength=given.strength,
-            num_inference_steps=given.asked,
-            guidance_scale=given.style.guidance,
+            prompt=inputs.style.prompt,
+            negative_prompt=inputs.style.negative_prompt,
+            image=Image.fromarray(inputs.rgb),
+            strength=inputs.strength,
+            num_inference_steps=inputs.asked,
+            guidance_scale=inputs.style.guidance,
             generator=generator,
             output_type="np",
             callback_on_step_end=stepped,
@@ -98,18 +116,18 @@ def _run(pipeline: Any, given: Given, progress: Callable[[float], None]) -> NDAr
             "The model's own safety checker withheld the painting.",
             hint="Try another seed, a smaller strength or another style, then: multiplane retry ID.",
         )
-    if made != given.steps:
-        raise ModelFailed(f"The diffusion model made {made} steps instead of {given.steps}.")
+    if made != inputs.steps:
+        raise ModelFailed(f"The diffusion model made {made} steps instead of {inputs.steps}.")
     return np.asarray(output.images[0], np.float32)
 
 
 def _is_picture(painting: NDArray[np.float32], photo: Rgb) -> bool:
-    """Whether it has no NaN, and is not black (unless the photo is)."""
+    """Whether a painting has no NaN, and is not black unless the photo is."""
     return bool(np.isfinite(painting).all()) and (float(painting.max()) > _BLACK or int(photo.max()) <= 16)
 
 
 def _cut_short(pipeline: Any, style: DiffusionStyle) -> tuple[str, ...]:  # noqa: ANN401
-    """A warning about words beyond what the text encoder reads."""
+    """Warnings about prompts that are longer than the text encoder reads."""
     tokenizer = pipeline.tokenizer
     most = int(tokenizer.model_max_length)
     told = []

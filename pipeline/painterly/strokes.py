@@ -1,4 +1,4 @@
-"""Painting stroke by stroke, without weights: curved brush strokes of several sizes.
+"""Paints stroke by stroke, without weights: with curved brush strokes of several sizes.
 
 After A. Hertzmann, "Painterly Rendering with Curved Brush Strokes of Multiple Sizes" (SIGGRAPH 1998): the picture is painted
 from large brushes to small ones, and a smaller brush touches only where the paint still differs too much from the photo.
@@ -30,12 +30,12 @@ _THINNED_BELOW = 0.25  # below this strength, the paint becomes thinner instead 
 _SPACING = 1.5  # of possible starts of strokes, in brush radii: strokes are long, so ten of them cover each place
 _SMALLEST = 0.0009  # smallest brush radius as a fraction of the longer side: finer strokes look like the photo
 _CALM = 0.04  # weight of the wide surroundings in the orientation, which flat areas follow
-_LIGHTEST = 1e-3  # pull towards one direction where there is nothing to follow at all
+_LIGHTEST = 1e-3  # pull towards one direction where there is no structure to follow
 
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What the strokes of one brush are planned on: the base, reduced until the radius is at most `_PLAN_RADIUS` pixels.
+    """The picture on which the strokes of one brush are planned: the base, reduced until the radius is at most `_PLAN_RADIUS`.
 
     Attributes:
         reference: float32 (h, w, 3), the base, blurred to what the brush can show, 0 to 255.
@@ -75,7 +75,7 @@ def paint(
 
     Args:
         rgb: uint8 (H, W, 3).
-        style: brushes, threshold and so on.
+        style: its brushes, threshold and other settings.
         strength: 0 is the photo itself, byte for byte; towards 1 the brushes grow to twice their size.
         seed: of the random generator; the same seed gives the same bytes, for any number of threads.
         threads: how many draw.
@@ -122,7 +122,7 @@ def _base(rgb: Rgb) -> Rgb:
 
 
 def _study(base: Rgb, share: float) -> _Study:
-    """The base for a brush whose radius is `share` of the longer side."""
+    """Prepare the base for a brush whose radius is the fraction `share` of the longer side."""
     height, width = base.shape[:2]
     radius = share * max(height, width)
     scale = min(1.0, _PLAN_RADIUS / radius)

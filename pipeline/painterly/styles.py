@@ -10,7 +10,7 @@ from daemon.errors import Internal, Refusal, SpecInvalid
 
 @functools.lru_cache(maxsize=4)
 def styles(*paths: str) -> dict[str, StrokesStyle | DiffusionStyle]:
-    """Read the lists of styles, each adding to the one before it; the program's own if no paths are given.
+    """Read the lists of styles. Each list adds to the one before it. Without paths, the program's own list is read.
 
     Raises:
         Internal: a file is missing or not valid; the message names file and line.

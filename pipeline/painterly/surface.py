@@ -1,4 +1,4 @@
-"""Ground and surface of a painting: what is below the first stroke, and how light falls on the last one.
+"""Makes a painting's ground, which is below the first stroke, and its surface, on which the light falls.
 
 Oil stands up from the canvas and catches the light. Watercolour gathers at the edges of a wash and in the hollows of the paper.
 Its pigment model is that of A. Bousseau et al., "Interactive watercolor rendering with temporal coherence and abstraction"
@@ -42,7 +42,7 @@ def finish(canvas: Canvas, shape: tuple[int, int], style: StrokesStyle, generato
     rgb = canvas.seen(*shape)
     if style.paper > 0.0:
         height = resize(canvas.heights(), shape, cv2.INTER_AREA)
-        rgb, height = _run(rgb, height, style, generator)
+        rgb, height = _bleed(rgb, height, style, generator)
         rgb = _watercolour(rgb, height, style, generator)
     if style.relief > 0.0:
         light = resize(_relief(canvas.heights()), shape, cv2.INTER_AREA)
@@ -62,7 +62,7 @@ def _lit(rgb: NDArray[np.uint8], light: Floats) -> NDArray[np.uint8]:
     return cast(NDArray[np.uint8], cv2.add(rgb, cv2.merge([grey, grey, grey]), dtype=cv2.CV_8U))
 
 
-def _run(
+def _bleed(
     rgb: NDArray[np.uint8], height: NDArray[np.uint8], style: StrokesStyle, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Let the edges of washes run a little into the paper: smooth noise of two sizes shifts them."""
@@ -117,13 +117,13 @@ def _paper(generator: np.random.Generator) -> Floats:
     white = generator.standard_normal((_NOISE_SIDE, _NOISE_SIDE), np.float32)
     grain = np.zeros_like(white)
     for sigma, weight in ((1.2, 0.6), (2.6, 0.4)):
-        smooth = _round(white, sigma)
+        smooth = _blurred_around(white, sigma)
         grain += np.float32(weight) * smooth / smooth.std()
     return np.asarray(np.clip(grain / np.float32(1.8), -1.0, 1.0), np.float32)
 
 
-def _round(noise: Floats, sigma: float) -> Floats:
-    """Blurred as if the patch were repeated without end."""
+def _blurred_around(noise: Floats, sigma: float) -> Floats:
+    """Noise, blurred as if its patch were repeated without end."""
     margin = round(6 * sigma)
     wrapped = np.pad(noise, margin, mode="wrap")
     return np.asarray(cv2.GaussianBlur(wrapped, (0, 0), sigma), np.float32)[margin:-margin, margin:-margin]

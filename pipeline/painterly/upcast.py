@@ -1,9 +1,9 @@
-"""Weights that stay as they are on the disk, half as wide as the arithmetic, and are upcast layer by layer.
+"""Keeps weights in half precision, as they are on the disk, and upcasts them layer by layer as they are used.
 
-Few CPUs compute in bfloat16 or float16. The others take 15 times as long for a convolution in it as in single precision, and
-more for larger ones (measured: torch 2.13, AVX2). Holding a whole network in single precision takes twice the memory of its
-file, and it must be read in. So the file stays mapped into memory, and the weights of a layer are upcast while that layer
-computes. The values are the same: every half-precision number is also a single-precision number.
+Few CPUs compute in bfloat16 or float16. The others take 15 times as long for a convolution in half precision as in single
+precision, and even longer for large convolutions (measured: torch 2.13, AVX2). A whole network in single precision takes twice
+the memory of its file, and the whole file must be read first. So the file stays mapped into memory, and the weights of a layer
+are upcast while that layer computes. The result is the same: every half-precision number is also a single-precision number.
 """
 
 import functools

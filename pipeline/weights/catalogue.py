@@ -1,4 +1,4 @@
-"""The models that a worker or a command knows, from the program's list and the user's own.
+"""Reads the models that a worker or a command knows, from the program's list and the user's own.
 
 Does not read the weights themselves.
 """
@@ -13,7 +13,7 @@ from daemon.errors import Internal, Refusal, WeightsMissing
 
 @functools.lru_cache(maxsize=4)
 def catalogue(*paths: str) -> Catalogue:
-    """Read the lists of models, each adding to the one before it; the program's own if no paths are given.
+    """Read the lists of models. Each list adds to the one before it. Without paths, the program's own list is read.
 
     Raises:
         Internal: a file is missing or not valid; the message names file and line.
@@ -25,7 +25,7 @@ def catalogue(*paths: str) -> Catalogue:
 
 
 def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
-    """The entry of one model.
+    """The entry of one model, in the shipped catalogue if none is given.
 
     Raises:
         WeightsMissing: no model with that name is listed.

@@ -22,7 +22,7 @@ from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
 from pipeline.weights.catalogue import entry_of
-from pipeline.weights.seen import Seen
+from pipeline.weights.hash_cache import HashCache
 from pipeline.weights.store import State, record_of, remove, state
 
 _IO_ERROR = 74  # sysexits.h, EX_IOERR
@@ -40,8 +40,8 @@ _GROUPS = {"depth": "Depth", "matting": "Soft borders", "diffusion": "Painting"}
 
 
 @dataclass(frozen=True)
-class _Shelf:
-    """The folder and the list that a verb works on."""
+class _Context:
+    """What a verb works with: the models folder, the list of models, and where it prints results and messages."""
 
     models: str
     listed: Catalogue
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
     try:
-        shelf = _Shelf(
+        context = _Context(
             os.path.abspath(asked.folder),
             weights.catalogue(*asked.catalogue or ()),
             Console(emoji=False, highlight=False, soft_wrap=True),
@@ -66,15 +66,15 @@ def main(arguments: Sequence[str]) -> int:
         )
         match asked.verb:
             case "list":
-                return _list(shelf, as_json=asked.json)
+                return _list(context, as_json=asked.json)
             case "fetch":
-                return _fetch(shelf, asked.name, asked.accept_licence)
+                return _fetch(context, asked.name, asked.accept_licence)
             case "fetch-default":
-                return _fetch_default(shelf, asked.later)
+                return _fetch_default(context, asked.later)
             case "verify":
-                return _verify(shelf, asked.name, as_json=asked.json)
+                return _verify(context, asked.name, as_json=asked.json)
             case _:
-                return _remove(shelf, asked.name)
+                return _remove(context, asked.name)
     except JobError as error:
         return _tell(err, error.message, error.info().hint, error.exit_status)
     except Refusal as refusal:
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
-    shared.add_argument("--catalogue", action="append", help="a list of models; given again: one that adds to it")
+    shared.add_argument("--catalogue", action="append", help="a list of models; repeat it to add more lists")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
@@ -107,47 +107,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(shelf: _Shelf, *, as_json: bool) -> int:
-    """Every model of the catalogue."""
-    stands = {name: state(name, shelf.models, shelf.listed) for name in shelf.listed.models}
+def _list(context: _Context, *, as_json: bool) -> int:
+    """Print every model of the catalogue and its state."""
+    stands = {name: state(name, context.models, context.listed) for name in context.listed.models}
     if as_json:
-        return _print_json(shelf, [_as_json(shelf, name, stands[name]) for name in stands])
-    rows = {name: _row(shelf, name, stands[name]) for name in stands}
+        return _print_json(context, [_as_json(context, name, stands[name]) for name in stands])
+    rows = {name: _row(context, name, stands[name]) for name in stands}
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows.values(), strict=True)]
     for use, title in _GROUPS.items():
-        shelf.out.print(f"[bold]{title}[/]")
-        for name, entry in shelf.listed.models.items():
+        context.out.print(f"[bold]{title}[/]")
+        for name, entry in context.listed.models.items():
             if entry.use == use:
-                shelf.out.print(_aligned(rows[name], widths))
+                context.out.print(_aligned(rows[name], widths))
                 if entry.purpose:
-                    shelf.out.print(f"    [dim]{escape(entry.purpose)}[/]")
-    shelf.out.print()
-    shelf.out.print("[bold]*[/] what depth: auto and depth: model take")
-    if any(not entry.commercial for entry in shelf.listed.models.values()):
-        shelf.out.print("[yellow]¹[/] no commercial use; accept the licence by name when fetching")
-    if any(entry.path is None and not entry.pinned for entry in shelf.listed.models.values()):
-        shelf.out.print("[yellow]²[/] no known hash: the files of the first fetch are recorded and trusted")
-    shelf.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
-    shelf.out.print(f"into {escape(shelf.models)} ({_amount(_free(shelf.models))} free).")
+                    context.out.print(f"    [dim]{escape(entry.purpose)}[/]")
+    context.out.print()
+    context.out.print("[bold]*[/] what depth: auto and depth: model take")
+    if any(not entry.commercial for entry in context.listed.models.values()):
+        context.out.print("[yellow]¹[/] no commercial use; accept the licence by name when fetching")
+    if any(entry.path is None and not entry.pinned for entry in context.listed.models.values()):
+        context.out.print("[yellow]²[/] no known hash: the files of the first fetch are recorded and trusted")
+    context.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
+    context.out.print(f"into {escape(context.models)} ({_amount(_free(context.models))} free).")
     return 0
 
 
-def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
-    entry = shelf.listed.models[name]
-    folder = weights.folder(name, shelf.models, shelf.listed)
+def _as_json(context: _Context, name: str, stands: State) -> dict[str, object]:
+    entry = context.listed.models[name]
+    folder = weights.folder(name, context.models, context.listed)
     made = record_of(folder) if stands in ("installed", "other revision") else None
     return {
         "name": name,
         "use": entry.use,
         "purpose": entry.purpose,
         "part": entry.part,
-        "default": name == shelf.listed.default_depth,
+        "default": name == context.listed.default_depth,
         "state": stands,
         "folder": folder,
         "bytes": entry.bytes,
         "licence": entry.licence,
         "commercial": entry.commercial,
-        "licence_accepted": not licences.needed(entry, shelf.models),
+        "licence_accepted": not licences.needed(entry, context.models),
         "repo": entry.repo,
         "revision": entry.revision,
         "pinned": entry.pinned if entry.path is None else None,
@@ -155,89 +155,91 @@ def _as_json(shelf: _Shelf, name: str, stands: State) -> dict[str, object]:
     }
 
 
-def _fetch(shelf: _Shelf, name: str, licence: str | None) -> int:
+def _fetch(context: _Context, name: str, licence: str | None) -> int:
     """Fetch one model, after its licence was accepted if necessary."""
-    entry = entry_of(name, shelf.listed)
-    if licence is None and licences.needed(entry, shelf.models) and sys.stdin.isatty() and shelf.err.is_terminal:
-        shelf.err.print(
+    entry = entry_of(name, context.listed)
+    if licence is None and licences.needed(entry, context.models) and sys.stdin.isatty() and context.err.is_terminal:
+        context.err.print(
             f"The licence of [bold]{escape(name)}[/] is [bold]{escape(entry.licence)}[/]: no commercial use.\n"
             f"Read it at https://huggingface.co/{escape(entry.repo or '')}, and type its name to accept it."
         )
-        licence = shelf.err.input("Licence: ").strip()
+        licence = context.err.input("Licence: ").strip()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    licences.accept(name, entry, shelf.models, licence, now=now)
+    licences.accept(name, entry, context.models, licence, now=now)
     # Imported only here: these two can open a connection.
     from pipeline.weights.fetch_progress import Progress
     from pipeline.weights.fetching import fetch
 
-    shelf.err.print(f"[bold]{escape(name)}[/]  {escape(entry.repo or '')}, {escape(entry.licence)}")
-    with Progress(shelf.err) as progress:
-        made, fetched = fetch(name, shelf.models, progress, listed=shelf.listed)
+    context.err.print(f"[bold]{escape(name)}[/]  {escape(entry.repo or '')}, {escape(entry.licence)}")
+    with Progress(context.err) as progress:
+        made, fetched = fetch(name, context.models, progress, listed=context.listed)
     total = sum(each.bytes for each in made.files.values())
     said = "is installed" if fetched else "was already installed and is undamaged"
-    shelf.out.print(f"{escape(name)} {said}: {_amount(total)}, revision {made.revision[:12]}.")
+    context.out.print(f"{escape(name)} {said}: {_amount(total)}, revision {made.revision[:12]}.")
     return 0
 
 
-def _fetch_default(shelf: _Shelf, later: str) -> int:
+def _fetch_default(context: _Context, later: str) -> int:
     """Fetch the default depth model for a caller that continues whether or not this works."""
     from pipeline.weights.default_fetch import end_with_standard_input, fetch_default
 
     end_with_standard_input()
-    fetch_default(shelf.models, shelf.listed, later, shelf.err)
+    fetch_default(context.models, context.listed, later, context.err)
     return 0
 
 
-def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
-    """Read every byte of one model, or of all that are installed."""
+def _verify(context: _Context, name: str | None, *, as_json: bool) -> int:
+    """Compare every byte of one model, or of all installed models, with its record."""
     absent = ("not installed", "partly fetched")
     if name is not None:
-        entry_of(name, shelf.listed)
-    names = [name] if name else [each for each in shelf.listed.models if state(each, shelf.models, shelf.listed) not in absent]
+        entry_of(name, context.listed)
+    names = (
+        [name] if name else [each for each in context.listed.models if state(each, context.models, context.listed) not in absent]
+    )
     found: list[dict[str, object]] = []
     status = 0
-    seen = Seen(shelf.models, recompute=True)
+    cache = HashCache(context.models, recompute=True)
     for each in names:
         try:
-            there = weights.locate(each, shelf.models, shelf.listed, seen)
+            there = weights.locate(each, context.models, context.listed, cache)
         except JobError as error:
             status = status or error.exit_status
             found.append({"name": each, "ok": False, "says": error.message})
             if not as_json:
-                shelf.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
-                shelf.err.print(f"        {escape(error.own_hint or f'Run: multiplane models fetch {each}')}")
+                context.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
+                context.err.print(f"        {escape(error.own_hint or f'Run: multiplane models fetch {each}')}")
             continue
         known = record_of(there.folder) is not None
         says = f"as recorded, revision {there.revision[:12]}" if known else f"own folder without a record, {there.revision[:19]}"
         found.append({"name": each, "ok": True, "says": says})
         if not as_json:
-            shelf.out.print(f"[green]ok[/]      {escape(each)}  {says}")
+            context.out.print(f"[green]ok[/]      {escape(each)}  {says}")
     if found:
         with contextlib.suppress(OSError):  # this user may only read the folder: jobs then hash the files each time
-            seen.save()
+            cache.save()
     if as_json:
-        _print_json(shelf, found)
+        _print_json(context, found)
     elif not names:
-        shelf.err.print("No weights are installed.")
+        context.err.print("No weights are installed.")
     return status
 
 
-def _remove(shelf: _Shelf, name: str) -> int:
-    freed = remove(name, shelf.models, shelf.listed)
-    shelf.out.print(f"{escape(name)} was removed; {_amount(freed)} freed.")
+def _remove(context: _Context, name: str) -> int:
+    freed = remove(name, context.models, context.listed)
+    context.out.print(f"{escape(name)} was removed; {_amount(freed)} freed.")
     return 0
 
 
-def _row(shelf: _Shelf, name: str, stands: State) -> tuple[Text, Text, Text, Text]:
+def _row(context: _Context, name: str, stands: State) -> tuple[Text, Text, Text, Text]:
     """Name, size, licence and state of a model."""
-    entry = shelf.listed.models[name]
-    default = "[bold]*[/]" if name == shelf.listed.default_depth else ""
+    entry = context.listed.models[name]
+    default = "[bold]*[/]" if name == context.listed.default_depth else ""
     size, licence, state = (Text.from_markup(cell) for cell in (_size(entry), _licence(entry), _SHOWN[stands]))
     return Text.from_markup(escape(name) + default), size, licence, state
 
 
 def _aligned(row: tuple[Text, ...], widths: Sequence[int]) -> Text:
-    """The cells of a row below those of the others; the size is on the right of its column."""
+    """One line: the cells padded to the widths of their columns. The size is right-aligned."""
     name, size, licence, state = row
     name.pad_right(widths[0] - name.cell_len)
     size.pad_left(widths[1] - size.cell_len)
@@ -265,8 +267,8 @@ def _free(folder: str) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _print_json(shelf: _Shelf, value: object) -> int:
-    shelf.out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
+def _print_json(context: _Context, value: object) -> int:
+    context.out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Fetches the default depth model before something else: announced in one line, and given up soon if the hub is slow.
+"""Fetches the default depth model for another command: announces it in one line, and gives up soon if the hub is slow.
 
 `make demo`, `multiplane run` on a terminal and `multiplane service install` continue whether or not the fetch works. So a hub
 that does not answer, or is too slow, may delay them only for seconds. What has arrived is kept, and the next fetch resumes there.
@@ -25,11 +25,12 @@ from pipeline.weights.fetching import fetch
 from pipeline.weights.hub import Snapshot
 
 ANSWER_SECONDS = 5.0
-"""The hub must have said what it holds by then."""
+"""The hub must say within this time what the repository contains."""
 WINDOW_SECONDS = 10.0
-"""Over such a time the speed is judged: a line that breaks for a moment is no slow one."""
+"""The speed is measured over windows of this length, so that a short interruption does not count as a slow line."""
 SLOWEST = 100_000
-"""Bytes a second. At this speed the default model takes a quarter of an hour, and nobody asked for it."""
+"""Bytes per second; a slower fetch is given up. At this speed the default model takes a quarter of an hour, which is too long
+for a fetch that nobody asked for."""
 
 
 def fetch_default(models: str, listed: Catalogue, later: str, console: Console) -> bool:
@@ -39,18 +40,18 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
         models: the folder for fetched weights.
         listed: the list of models.
         later: the command that fetches it, as a person can type it.
-        console: where it is told.
+        console: receives the messages.
 
     Returns:
-        Whether it is installed now.
+        Whether the model is installed now.
     """
     name = listed.default_depth
     progress = _Announced(console, name, listed)
-    patience = Patience(progress)
+    speed_check = SpeedCheck(progress)
     with progress:
         try:
             _refuse_unaccepted(name, models, listed)
-            fetch(name, models, patience, listed=listed, pause=patience.pause, look_up=answer_within(ANSWER_SECONDS))
+            fetch(name, models, speed_check, listed=listed, pause=speed_check.pause, look_up=answer_within(ANSWER_SECONDS))
         except (JobError, Refusal) as reason:
             why = reason.message
         except OSError as reason:
@@ -65,30 +66,32 @@ def fetch_default(models: str, listed: Catalogue, later: str, console: Console) 
 
 
 def _refuse_unaccepted(name: str, models: str, listed: Catalogue) -> None:
-    """Refuse a licence that must be accepted by name: it is never accepted in passing."""
+    """Raise LicenceNotAccepted if a person must still accept the licence by name: this fetch never accepts one."""
     entry = entry_of(name, listed)
     if licences.needed(entry, models):
         raise LicenceNotAccepted(f"{name} has a licence without commercial use, {entry.licence}, to be accepted by name.")
 
 
 def answer_within(seconds: float) -> Callable[[str, str, Collection[str]], Snapshot]:
-    """`hub.look_up` with a limit for the whole answer: a look-up of the host, or an answer that drips, has none of its own.
+    """`hub.look_up` with a limit on its whole duration.
 
-    Raises:
-        Refusal: when called: there is no answer in time, or `hub.look_up` refuses.
+    The client itself limits neither the DNS lookup of the host nor an answer that arrives byte by byte.
+
+    Returns:
+        A function like `hub.look_up`. It raises Refusal if there is no answer within `seconds`, or if `hub.look_up` refuses.
     """
 
     def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
-        get_session()  # loads certificates: not the hub's time
+        get_session()  # loads certificates, which must not count as the hub's time
         answer: Future[Snapshot] = Future()
 
         def ask() -> None:
             try:
                 answer.set_result(hub.look_up(repo, revision, wanted))
-            except BaseException as reason:  # noqa: BLE001 - told to whoever waits
+            except BaseException as reason:  # noqa: BLE001 - raised again in the waiting thread
                 answer.set_exception(reason)
 
-        # A daemon thread: one that still waits must not keep the process from ending.
+        # A daemon thread, because one that still waits must not keep the process from ending.
         threading.Thread(target=ask, daemon=True).start()
         try:
             return answer.result(seconds)
@@ -102,11 +105,11 @@ def answer_within(seconds: float) -> Callable[[str, str, Collection[str]], Snaps
     return look_up
 
 
-class Patience:
-    """Passes on the progress of a fetch, and gives it up when the hub is too slow.
+class SpeedCheck:
+    """Passes on the progress of a fetch, and aborts the fetch if the hub is too slow.
 
     Args:
-        report: receives everything.
+        report: receives the progress.
         clock: returns monotonic seconds.
         sleep: waits for that many seconds.
     """
@@ -126,14 +129,14 @@ class Patience:
         """See `pipeline.weights.fetching.Report`.
 
         Raises:
-            Refusal: too little has come lately.
+            Refusal: too few bytes arrived in the last window.
         """
         self._report.arrived(count)
         self._came += max(0, count)
-        self._judge(0.0)
+        self._check_speed(0.0)
 
     def checked(self, name: str, size: int) -> None:
-        """See `pipeline.weights.fetching.Report`. The time that the check took is not the hub's."""
+        """See `pipeline.weights.fetching.Report`. A new window begins, because the check's time must not count as the hub's."""
         self._report.checked(name, size)
         self._begin_window()
 
@@ -141,12 +144,12 @@ class Patience:
         """Wait before the next attempt to connect.
 
         Raises:
-            Refusal: too little has come lately, or will have when the pause is over.
+            Refusal: too few bytes arrived in the last window, or it will be so when the pause is over.
         """
-        self._judge(seconds)
+        self._check_speed(seconds)
         self._sleep(seconds)
 
-    def _judge(self, ahead: float) -> None:
+    def _check_speed(self, ahead: float) -> None:
         passed = self._clock() - self._since + ahead
         if passed < WINDOW_SECONDS:
             return
@@ -163,7 +166,7 @@ class Patience:
 
 
 class _Announced(Progress):
-    """Says in one line what is fetched, from where, how large and under which licence; after that, only shows the bar."""
+    """Says in one line what is fetched, from where, how large it is and under which licence. Then shows only the bar."""
 
     def __init__(self, console: Console, name: str, listed: Catalogue) -> None:
         super().__init__(console)
@@ -190,12 +193,12 @@ class _Announced(Progress):
 
 
 def end_with_standard_input() -> None:
-    """Interrupt this process, as Ctrl-C does, at SIGTERM and when standard input closes: whoever waits for the fetch is gone."""
-    # A shell has Ctrl-C itself ignored by what it runs in the background.
+    """Interrupt this process, as Ctrl-C does, at SIGTERM and when standard input closes: then nobody waits for the fetch."""
+    # SIGTERM, because a shell makes the processes that it runs in the background ignore SIGINT (Ctrl-C).
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def wait() -> None:
-        while os.read(0, 1 << 10):  # not by `sys.stdin`, whose lock the interpreter wants at its end
+        while os.read(0, 1 << 10):  # not `sys.stdin`: the interpreter takes its lock when it ends
             pass
         signal.pthread_kill(main, signal.SIGTERM)
 

@@ -23,9 +23,9 @@ from daemon.errors import DiskFull, Refusal, WeightsCorrupt, WeightsMissing
 from pipeline.weights import first_use, hub
 from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import files_of
+from pipeline.weights.hash_cache import HashCache
 from pipeline.weights.hub import RemoteFile, Snapshot
-from pipeline.weights.seen import Seen
-from pipeline.weights.store import PARTIAL, Record, locate, put_away, record, record_of
+from pipeline.weights.store import PARTIAL, Record, locate, record, record_of, remove_folder
 
 _CHUNK = 1 << 20
 _ROUGHLY = 0.02  # the list of models gives some sizes only in whole millions of bytes
@@ -77,7 +77,7 @@ def fetch(
         listed: the catalogue; the shipped one by default.
         free: returns the free bytes on the disk of a folder.
         pause: waits for that many seconds between attempts to connect.
-        look_up: asks the hub what there is; `hub.look_up` by default.
+        look_up: asks the hub what the repository contains; `hub.look_up` by default.
 
     Returns:
         The record, and whether anything had to be fetched.
@@ -95,8 +95,8 @@ def fetch(
             hint="Put its files there, or give it a repo and a revision in the list of models.",
         )
     os.makedirs(models, exist_ok=True)
-    with _alone(models), _disk_space(models):
-        if entry.commit and (there := _whole(name, models, entry.commit, listed)):
+    with _one_at_a_time(models), _disk_space(models):
+        if entry.commit and (there := _installed(name, models, entry.commit, listed)):
             return there, False
         snapshot = (look_up or hub.look_up)(entry.repo, entry.revision, entry.files)
         if snapshot.repo.casefold() != entry.repo.casefold() and not entry.pinned:
@@ -106,22 +106,22 @@ def fetch(
                 f"The hub at {hub.endpoint()} gave commit {snapshot.commit} instead of {entry.revision}.", hint=_DISTRUST
             )
         wanted = _wanted(entry, snapshot)
-        if there := _whole(name, models, snapshot.commit, listed):
+        if there := _installed(name, models, snapshot.commit, listed):
             return there, False
         order = _Order(entry, snapshot, os.path.join(models, PARTIAL + name), report, pause)
         _get_all(order, wanted, free)
-        seen = Seen(models)
-        made = record(name, order.staging, entry, snapshot.commit, seen)
-        _as_the_first_time(made, entry.repo, models)
+        cache = HashCache(models)
+        made = record(name, order.staging, entry, snapshot.commit, cache)
+        _check_against_first_use(made, entry.repo, models)
         _put_in_place(order.staging, os.path.join(models, name))
-        seen.save()
+        cache.save()
         return made, True
 
 
-def _as_the_first_time(made: Record, repo: str, models: str) -> None:
+def _check_against_first_use(made: Record, repo: str, models: str) -> None:
     """Check that the files match the first fetch of this commit. If this is the first fetch, remember them."""
     files = {file: each.sha256 for file, each in made.files.items()}
-    if file := first_use.other(models, repo, made.revision, files):
+    if file := first_use.first_changed(models, repo, made.revision, files):
         shutil.rmtree(os.path.join(models, PARTIAL + made.name))
         raise WeightsCorrupt(
             f"What came as {file} of {repo} is not what came at the first fetch; it was discarded.",
@@ -131,8 +131,8 @@ def _as_the_first_time(made: Record, repo: str, models: str) -> None:
     first_use.remember(models, repo, made.revision, files)
 
 
-def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
-    """The record of what is installed, if it is this commit, complete and undamaged."""
+def _installed(name: str, models: str, commit: str, listed: Catalogue | None) -> Record | None:
+    """The record of the installed model; None if it is another commit, incomplete, damaged or not installed."""
     try:
         made = record_of(os.path.join(models, name))
         if made is None or made.revision != commit or made.files.keys() != set(entry_of(name, listed).files):
@@ -144,7 +144,7 @@ def _whole(name: str, models: str, commit: str, listed: Catalogue | None) -> Rec
 
 
 def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
-    """The files of the catalogue as the hub announces them, smallest first, so that errors show early."""
+    """The files to fetch, as the hub announces them. The smallest come first, so that errors show early."""
     if missing := [file for file in entry.files if file not in snapshot.files]:
         pickles = sorted(file for file in snapshot.others if file.endswith(hub.PICKLES))
         if pickles and any(file.endswith(".safetensors") for file in missing):
@@ -180,7 +180,7 @@ def _wanted(entry: Entry, snapshot: Snapshot) -> list[RemoteFile]:
 
 
 def _get_all(order: _Order, wanted: list[RemoteFile], free: Callable[[str], int]) -> None:
-    """Fetch everything that is wanted into the staging folder, and nothing else, and check it."""
+    """Fetch the wanted files into the staging folder and check them. Other files there are removed."""
     staging, entry = order.staging, order.entry
     os.makedirs(staging, exist_ok=True)
     _clear(staging, wanted)
@@ -253,7 +253,7 @@ def _part(staging: str, wanted: RemoteFile) -> str:
 
 
 def _clear(staging: str, wanted: list[RemoteFile]) -> None:
-    """Remove what an earlier fetch of another commit left: the folder must contain what is wanted and nothing else."""
+    """Remove what an earlier fetch of another commit left: the folder must contain only wanted files."""
     names = {each.name for each in wanted}
     parts = {os.path.basename(_part(staging, each)) for each in wanted}
     for name, path in files_of(staging).items():
@@ -265,11 +265,11 @@ def _clear(staging: str, wanted: list[RemoteFile]) -> None:
 
 
 def _put_in_place(staging: str, target: str) -> None:
-    """Rename into place. What was there before is set aside first, so that a crash in between leaves the finished `staging`."""
+    """Rename `staging` to `target`. An old `target` is moved away first; a crash in between leaves the finished `staging`."""
     for name in os.listdir(staging):
         if name.endswith(".part"):
             os.unlink(os.path.join(staging, name))
-    put_away(target)
+    remove_folder(target)
     os.rename(staging, target)
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
     try:
@@ -279,8 +279,8 @@ def _put_in_place(staging: str, target: str) -> None:
 
 
 @contextmanager
-def _alone(models: str) -> Iterator[None]:
-    """Allow one fetch into a folder at a time. The lock is released when the process ends."""
+def _one_at_a_time(models: str) -> Iterator[None]:
+    """Lock the folder, so that only one fetch at a time writes into it. The lock also ends with the process."""
     folder = os.open(models, os.O_RDONLY)
     try:
         _lock(folder, models)
@@ -307,7 +307,7 @@ def _lock(folder: int, models: str) -> None:
 
 @contextmanager
 def _disk_space(models: str) -> Iterator[None]:
-    """Report a disk that fills up during the fetch as a sentence."""
+    """Turn the system's error about a full disk into DiskFull."""
     try:
         yield
     except OSError as reason:

@@ -1,7 +1,7 @@
-"""Files whose hashes are not known in advance: the hashes of the first fetch are remembered, and later ones must match.
+"""Remembers the hashes of the first fetch of a model whose hashes are not known in advance. Later fetches must match.
 
-They are stored by repository and commit, so they survive `models remove`: a hub that later serves other bytes for the same
-commit is noticed.
+The hashes are stored by repository and commit, and they survive `models remove`. So a hub that later serves other bytes for the
+same commit is noticed.
 """
 
 import json
@@ -15,8 +15,8 @@ FIRST_USE = ".first-use.json"
 """A file in the models folder: `owner/name@commit` → file → SHA-256."""
 
 
-def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
-    """The first file that differs from the first fetch; None if none does, or if this is the first fetch.
+def first_changed(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str | None:
+    """The name of the first file that differs from the first fetch; None if none does, or if this is the first fetch.
 
     Args:
         models: the folder for fetched weights.
@@ -32,7 +32,12 @@ def other(models: str, repo: str, commit: str, files: Mapping[str, str]) -> str 
 
 
 def remember(models: str, repo: str, commit: str, files: Mapping[str, str]) -> None:
-    """Remember these hashes; those that are already known stay unchanged."""
+    """Store these hashes. Those that are already known stay unchanged.
+
+    Raises:
+        WeightsCorrupt: the stored list cannot be read.
+        OSError: it cannot be written.
+    """
     known = _read(models)
     key = f"{repo}@{commit}"
     changed = known | {key: dict(files) | known.get(key, {})}

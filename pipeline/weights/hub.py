@@ -1,8 +1,8 @@
-"""Talks to the Hugging Face hub: what a repository contains at a revision, and its files, byte by byte.
+"""Asks the Hugging Face hub what a repository contains at a revision, and downloads its files.
 
-The hub's own client does the talking (addresses, accounts, redirects, `HF_ENDPOINT`, `HF_HUB_OFFLINE`). Only the writing is
-done here: since version 1, `hf_hub_download` starts every file again after an interruption, and a file of gigabytes over a slow
-line must continue where it stopped.
+The hub's own client handles addresses, accounts, redirects, `HF_ENDPOINT` and `HF_HUB_OFFLINE`. This module writes the files
+itself, because since version 1, `hf_hub_download` starts a file from the beginning after an interruption. A file of gigabytes
+over a slow line must continue where it stopped.
 """
 
 import json
@@ -33,7 +33,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 """Formats of weights that can run code when they are loaded."""
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
-_ATTEMPTS = 5  # in a row without a single new byte; an attempt that brings one restarts the count
+_ATTEMPTS = 5  # consecutive attempts without a single new byte; after them, the download is given up
 _LONGEST_PAUSE = 8.0  # seconds between attempts: 1, 2, 4, 8
 _PASSING = (408, 429, 500, 502, 503, 504)  # HTTP statuses that will probably pass
 
@@ -62,7 +62,7 @@ class Snapshot:
     Attributes:
         repo: `owner/name`, as the hub spells it.
         commit: the full hash.
-        files: the requested files, as far as they exist.
+        files: name → file, for the requested files that exist.
         others: the names of all other files.
     """
 
@@ -88,7 +88,7 @@ def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
     Raises:
         Refusal: the hub cannot be reached, denies access, or does not say how the files can be checked.
     """
-    with _told(repo, revision):
+    with _errors_as_refusals(repo, revision):
         try:
             info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
         except (KeyError, TypeError, AttributeError) as reason:
@@ -104,7 +104,7 @@ def look_up(repo: str, revision: str, wanted: Collection[str]) -> Snapshot:
 
 
 def _announced(each: RepoSibling) -> RemoteFile:
-    """One file of the answer.
+    """One file of the hub's answer.
 
     Raises:
         Refusal: it has no size, or neither a SHA-256 nor a git hash, so nothing could be checked.
@@ -144,7 +144,7 @@ def download(
     """
     url = hf_hub_url(snapshot.repo, wanted.name, revision=snapshot.commit)
     failures = 0
-    with _told(snapshot.repo, snapshot.commit):
+    with _errors_as_refusals(snapshot.repo, snapshot.commit):
         while (before := target.tell()) < wanted.bytes:
             try:
                 _stream(url, target, wanted.bytes, arrived)
@@ -190,7 +190,7 @@ def _stream(url: str, target: BinaryIO, size: int, arrived: Callable[[int], None
             target.write(taken)
             arrived(len(taken))
             if len(taken) < len(chunk):
-                return  # more than was announced; the hash will show whether it is correct
+                return  # the hub sent more than it announced; the hash will show whether the file is correct
 
 
 _AGAIN = "Run the same command again later; what was already fetched is kept."
@@ -201,8 +201,8 @@ class _WebPageError(Exception):
 
 
 @contextmanager
-def _told(repo: str, revision: str) -> Iterator[None]:
-    """Turn the client's errors into sentences."""
+def _errors_as_refusals(repo: str, revision: str) -> Iterator[None]:
+    """Turn the client's errors into refusals."""
     try:
         yield
     except OfflineModeIsEnabled as reason:

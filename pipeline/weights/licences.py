@@ -12,7 +12,7 @@ ACCEPTED = ".licences.json"
 
 
 def needed(entry: Entry, models: str) -> bool:
-    """Whether the model's licence must still be accepted."""
+    """Whether a person must still accept the model's licence. Raises like `accepted`."""
     return not entry.commercial and entry.licence not in accepted(models)
 
 
@@ -36,7 +36,7 @@ def accepted(models: str) -> dict[str, str]:
 
 
 def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) -> None:
-    """Record that a licence was accepted; does nothing if none is needed.
+    """Record that a licence was accepted. Does nothing if it need not be accepted, or was accepted before.
 
     Args:
         name: of the model.
@@ -46,7 +46,7 @@ def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) 
         now: the time, UTC, RFC 3339.
 
     Raises:
-        LicenceNotAccepted: it was missing or wrong; the hint is the command that accepts it.
+        LicenceNotAccepted: the name was missing or wrong; the hint is the command that accepts the licence.
     """
     if not needed(entry, models):
         return

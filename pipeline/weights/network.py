@@ -9,15 +9,16 @@ from pipeline.weights.store import Weights
 
 
 def load(found: Weights, kind: Any, what: str, never_used: Callable[[str, str], bool] = lambda _family, _part: False) -> Any:  # noqa: ANN401
-    """A network in float32 on the CPU, for use.
+    """Load a network in float32 on the CPU, ready for inference.
 
     Half-precision files are upcast: on a CPU, half precision is four times slower.
 
     Args:
         found: checked weights.
         kind: transformers' class, with `from_pretrained`.
-        what: it is, for the error.
-        never_used: whether a family's weights may lack a part, because the network never uses it.
+        what: what the network is, for the error message: "a matting model".
+        never_used: called with the network's model type and the name of a missing weight; True if the network never uses this
+            weight, so that it may be missing.
 
     Raises:
         WeightsCorrupt: the folder does not contain such a network, or a part of it is missing.
@@ -47,7 +48,7 @@ def load(found: Weights, kind: Any, what: str, never_used: Callable[[str, str], 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress libraries' notices about their own future, which mean nothing to a person who dropped a photo."""
+    """Suppress libraries' deprecation warnings, which mean nothing to a person who dropped a photo."""
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore", DeprecationWarning)
         python_warnings.simplefilter("ignore", FutureWarning)

@@ -1,4 +1,4 @@
-"""Weights on this machine: where they are, and whether they are what was fetched."""
+"""Finds, checks, records and removes the weights on this machine."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
 from pipeline.weights.catalogue import entry_of
 from pipeline.weights.files import RECORD, files_of, first_not_plain, size_of, write_whole
-from pipeline.weights.seen import Seen
+from pipeline.weights.hash_cache import HashCache
 
 PARTIAL = ".fetch-"
 """Prefix of the folder into which a model is being fetched."""
@@ -87,7 +87,7 @@ def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
 def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
     """Whether a model is installed: its fetch was completed (the record comes last), or it is a person's folder with weights.
 
-    `locate` checks whether its files are undamaged. Damaged weights count as installed, so that nothing weaker replaces them.
+    This does not check the files; `locate` does. Damaged weights count as installed, so that nothing weaker replaces them.
 
     Raises:
         WeightsMissing: no model with that name is listed.
@@ -96,14 +96,14 @@ def installed(name: str, models: str, listed: Catalogue | None = None) -> bool:
     return os.path.lexists(os.path.join(where, RECORD)) or (entry.path is not None and bool(_safetensors(where)))
 
 
-def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen | None = None) -> Weights:
+def locate(name: str, models: str, listed: Catalogue | None = None, cache: HashCache | None = None) -> Weights:
     """Find a model's weights, and check them against the list of models and against the record of their fetch.
 
     Args:
         name: of the model.
         models: the folder for fetched weights.
         listed: the catalogue; the shipped one by default.
-        seen: supplies the files' hashes; by default the stored ones, if there are any.
+        cache: supplies the files' hashes; by default those stored in `models`, if there are any.
 
     Raises:
         WeightsMissing: they are not installed; the message names the command that fetches them.
@@ -113,7 +113,7 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
     """
     entry, where = entry_of(name, listed), folder(name, models, listed)
     try:
-        return _checked(name, entry, where, models, seen or Seen(models))
+        return _checked(name, entry, where, models, cache or HashCache(models))
     except WeightsCorrupt as reason:
         raise corrupt(name, entry, reason.message, reason.detail) from reason
     except OSError as reason:
@@ -123,12 +123,12 @@ def locate(name: str, models: str, listed: Catalogue | None = None, seen: Seen |
         raise corrupt(name, entry, sentence, reason) from reason
 
 
-def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> Weights:
+def _checked(name: str, entry: Entry, where: str, models: str, cache: HashCache) -> Weights:
     record = record_of(where)
     if record is not None:
         if wrong := _unlisted(entry, record) or _unlike_the_first(record, models):
             raise WeightsCorrupt(f"The weights of {name} are not those of the list of models: {wrong}.")
-        _verify(name, where, record, seen)
+        _verify(name, where, record, cache)
         revision = record.revision
     elif entry.path is None:
         raise WeightsMissing(
@@ -136,27 +136,27 @@ def _checked(name: str, entry: Entry, where: str, models: str, seen: Seen) -> We
             hint=f"Run: multiplane models fetch {name}, then: multiplane retry ID.",
         )
     else:
-        revision = _own_revision(name, where, seen)
+        revision = _own_revision(name, where, cache)
     if not _safetensors(where):
         raise WeightsCorrupt(f"The folder of {name} ({where}) holds no safetensors; other kinds of weights are not loaded.")
     return Weights(name, entry, where, revision)
 
 
-def record(name: str, where: str, entry: Entry, revision: str, seen: Seen | None = None) -> Record:
-    """Hash every file of a folder, and write the record next to them, last and atomically: the record makes a model installed.
+def record(name: str, where: str, entry: Entry, revision: str, cache: HashCache | None = None) -> Record:
+    """Hash every file of a folder, then write the record next to them, atomically. The record makes a model count as installed.
 
     Args:
         name: of the model.
         where: the folder.
         entry: its entry in the catalogue.
         revision: the commit the files came from.
-        seen: supplies the files' hashes, and stores them.
+        cache: supplies the files' hashes, and stores them.
 
     Returns:
         What was written.
     """
-    seen = seen or Seen(os.path.dirname(where), recompute=True)
-    files = {file: FileRecord(bytes=size_of(path), sha256=seen.sha256(path)) for file, path in files_of(where).items()}
+    cache = cache or HashCache(os.path.dirname(where), recompute=True)
+    files = {file: FileRecord(bytes=size_of(path), sha256=cache.sha256(path)) for file, path in files_of(where).items()}
     made = Record(name=name, repo=entry.repo, revision=revision, licence=entry.licence, files=files)
     write_whole(os.path.join(where, RECORD), made.model_dump_json(indent=2) + "\n")
     return made
@@ -204,12 +204,12 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
         raise WeightsMissing(f"The weights of {name} are not installed.", hint="multiplane models list shows what is.")
     freed = sum(map(_bytes_in, folders))
     for each in folders:
-        put_away(each)
+        remove_folder(each)
     return freed
 
 
-def put_away(where: str) -> None:
-    """Remove a folder: it disappears at once, as a whole. A link is removed, not followed. What does not exist is fine."""
+def remove_folder(where: str) -> None:
+    """Remove a folder; it disappears at once and as a whole. A link is removed, not followed. A missing folder is no error."""
     if os.path.islink(where):
         os.unlink(where)
     elif os.path.exists(where):
@@ -235,7 +235,7 @@ def record_of(where: str) -> Record | None:
 
 
 def _unlisted(entry: Entry, made: Record) -> str | None:
-    """Half a sentence about what a record contains that the list of models does not allow; None if they agree."""
+    """How a record contradicts the list of models, as the rest of a sentence; None if they agree."""
     if entry.path is not None:
         return None
     if entry.commit not in (None, made.revision):
@@ -253,13 +253,13 @@ def _unlisted(entry: Entry, made: Record) -> str | None:
 
 
 def _unlike_the_first(made: Record, models: str) -> str | None:
-    """Half a sentence about how it differs from the first fetch of this commit; None if it does not."""
+    """How a record differs from the first fetch of its commit, as the rest of a sentence; None if it does not."""
     files = {file: each.sha256 for file, each in made.files.items()}
-    file = first_use.other(models, made.repo, made.revision, files) if made.repo else None
+    file = first_use.first_changed(models, made.repo, made.revision, files) if made.repo else None
     return f"{file} is not what came at the first fetch" if file else None
 
 
-def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
+def _verify(name: str, where: str, made: Record, cache: HashCache) -> None:
     """Compare every file with the record. Any additional file is refused, because libraries pick files up by name."""
     if odd := first_not_plain(where):
         raise WeightsCorrupt(f"The folder of {name} holds {odd}, which is a link or not a plain file; neither is allowed there.")
@@ -269,15 +269,15 @@ def _verify(name: str, where: str, made: Record, seen: Seen) -> None:
     for file in sorted(there.keys() - made.files.keys()):
         raise WeightsCorrupt(f"The folder of {name} holds {file}, which was not fetched with it.")
     for file, expected in sorted(made.files.items()):
-        if size_of(there[file]) != expected.bytes or seen.sha256(there[file]) != expected.sha256:
+        if size_of(there[file]) != expected.bytes or cache.sha256(there[file]) != expected.sha256:
             raise WeightsCorrupt(f"The weights of {name} are damaged: {file} is not what was recorded when it was fetched.")
 
 
-def _own_revision(name: str, where: str, seen: Seen) -> str:
+def _own_revision(name: str, where: str, cache: HashCache) -> str:
     """An identifier for weights without a record: the hash of their hashes."""
     if not os.path.isdir(where):
         raise WeightsMissing(f"The folder of {name} ({where}) does not exist.", hint="Correct its path in the list of models.")
-    hashes = {file: seen.sha256(os.path.join(where, file)) for file in _safetensors(where)}
+    hashes = {file: cache.sha256(os.path.join(where, file)) for file in _safetensors(where)}
     whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     return f"sha256:{next(iter(hashes.values())) if len(hashes) == 1 else whole}"
 

@@ -48,7 +48,7 @@ class _Stop(BaseException):
 
 
 class Channel:
-    """The events' pipe, for all threads. It can also stop the main thread, but never in the middle of a line."""
+    """Sends events to the daemon, from any thread. It can also stop the main thread, but never in the middle of a line."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -56,7 +56,7 @@ class Channel:
         self._main_is_sending = False
         self._asked_to_stop = False
 
-    def last_words(self, event: _Serializable) -> None:
+    def send_last(self, event: _Serializable) -> None:
         """Send how the job ended. From here on, a request to stop has no effect: nothing is left to stop."""
         _ignore_stops()
         self.send(event)
@@ -95,13 +95,16 @@ def _ignore_stops() -> None:
 
 
 def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
-    """Be a worker. `events_fd`: the inherited descriptor of the events' pipe. Ends the process; never returns.
+    """Run a worker. Ends the process; never returns.
 
-    `policy` is the policy from `daemon.platform.sandbox` for this worker: JSON with `read`, `devices` and `own`. The sandbox is
-    set up before anything risky is imported. If that fails, the worker does no job.
+    At the end, the process exits at once (`os._exit`). Everything is written and sent by then. The shutdown of thread pools and
+    graphics drivers may hang or crash, which would spoil a good result.
 
-    The process ends at once (`os._exit`). Everything is written and sent by then, and the shutdown of thread pools and graphics
-    drivers may hang or crash, which would spoil a good result.
+    Args:
+        events_fd: the inherited descriptor of the pipe for events.
+        warm: what to import before the job is known.
+        policy: this worker's sandbox, from `daemon.platform.sandbox`: JSON with `read`, `devices` and `own`. The worker enters
+            the sandbox before it imports anything risky; if that fails, it does no job. None: no sandbox.
     """
     faulthandler.enable()
     os.umask(0o022)  # everybody who can enter the outbox can read results
@@ -109,19 +112,19 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
     commands = _move_commands()
     signal.signal(signal.SIGTERM, channel.stop)
     signal.signal(signal.SIGINT, channel.stop)
-    # C code in the signal handler itself: job.log shows where the job was, even if it hangs with the interpreter held.
+    # This handler is C code, so job.log shows where the job was even if the job hangs and holds the interpreter's lock.
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
     status = 1
     try:
         channel.send_line(json.dumps({"type": "hello", "protocol": _PROTOCOL_VERSION, "pid": os.getpid()}))
         if policy is not None:
             _enter_sandbox(policy)
-        status = _live(channel, commands, warm)
+        status = _run_worker(channel, commands, warm)
     except _Stop:
         from daemon.errors import Cancelled
 
         status = Cancelled.exit_status
-    except BaseException:  # noqa: BLE001 - the last stop: whatever it is, it must be in job.log and the process must end
+    except BaseException:  # noqa: BLE001 - nothing above catches it; it must be in job.log, and the process must end
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -130,7 +133,7 @@ def main(events_fd: int, warm: "Warm", policy: str | None = None) -> NoReturn:
 
 
 def _move_events(fd: int) -> int:
-    """Move the events to the protocol's descriptor, and keep them from programs that the worker may start."""
+    """Move the events to the protocol's descriptor. Programs that the worker starts do not inherit it."""
     if fd != _EVENT_FD:
         os.dup2(fd, _EVENT_FD, inheritable=False)
         os.close(fd)
@@ -154,7 +157,7 @@ def _enter_sandbox(policy: str) -> None:
     sandbox.enter(wanted["read"], wanted["devices"], wanted["own"])
 
 
-def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
+def _run_worker(channel: Channel, commands_fd: int, warm: "Warm") -> int:
     """Import, warm up, read one command, do one job; returns the exit status."""
     from pipeline.worker import preload
 
@@ -177,7 +180,7 @@ def _live(channel: Channel, commands_fd: int, warm: "Warm") -> int:
 
 
 def _warm_up(commands_fd: int) -> None:
-    """Do in advance what does not depend on the job, until a command arrives. A cold worker has its command at once."""
+    """Do in advance what does not depend on the job, until a command arrives. A cold worker's command arrives at once."""
     from daemon.errors import JobError
     from pipeline.worker.warm_up import warm_up
 
@@ -228,11 +231,11 @@ def _work(channel: Channel, command: "JobCommand") -> int:
     try:
         preload.load(command.warm)
         channel.send(Started(job_id=command.job_id, at=time.monotonic()))
-        channel.last_words(_run(channel, command))
+        channel.send_last(_run(channel, command))
     except (_Stop, Exception) as error:  # noqa: BLE001 - every reason becomes a code of the error tree
         failure = classify(error)
         traceback.print_exception(error)
-        channel.last_words(Error(error=failure.info()))
+        channel.send_last(Error(error=failure.info()))
         return failure.exit_status
     return 0
 
@@ -283,7 +286,7 @@ def classify(error: BaseException) -> "JobError":
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull("There is no space left on the disk of the outbox.", detail=detail)
     if is_passing(error):
-        # It is retried, and the daemon finds out whose fault it is.
+        # The daemon retries the job, and finds out whether the picture or the system was at fault.
         return WorkerCrashed(f"The disk or the system failed the job: {error}.", detail=detail)
     return Internal(f"The program failed on this picture: {type(error).__name__}: {error}", detail=detail)
 

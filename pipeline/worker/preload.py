@@ -1,4 +1,4 @@
-"""What a worker loads before its job is known: what every job needs, and optionally what a depth model or painting needs."""
+"""Imports modules before the job is known: those that every job needs and, if wanted, those of depth models or painting."""
 
 import gc
 import importlib
@@ -17,17 +17,17 @@ LIGHT = (
     "pipeline.run",
     "pipeline.worker.warm_up",
 )
-#: What a job with a depth model needs as well. The network's own module is small, whichever it is.
+#: What a job with a depth model needs as well. The module of the network itself is small, whichever network it is.
 DEPTH = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def load(warm: Warm) -> None:
-    """Import `LIGHT`; for depth also `DEPTH`; for painting, which may also need depth, `DEPTH` and what paints.
+    """Import `LIGHT`; for depth also `DEPTH`; for painting, which may need depth too, `DEPTH` and the library that paints.
 
-    The BLAS of numpy and that of OpenCV read the environment when they are loaded, and get one thread. Their products are small
-    here, and a second thread would spin after each of them, next to the next worker's imports (measured: an eighth of the
-    processor time of a small photo). Torch has a BLAS of its own, with as many threads as the job may use.
+    The BLAS of numpy and that of OpenCV read the environment when they are loaded, and get one thread. Their matrix products are
+    small here, and a second thread would spin after each product, which would slow down the next worker's imports (measured: an
+    eighth of the processor time of a small photo). Torch has a BLAS of its own, with as many threads as the job may use.
 
     Python's garbage collector is off until everything is loaded, and ignores these objects afterwards: modules are not garbage,
     and searching them again and again takes a sixth of the time of the imports.

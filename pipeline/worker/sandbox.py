@@ -1,4 +1,4 @@
-"""What a worker gives up before it receives its job, on Linux: other people's files, the network, other processes.
+"""Takes from a worker, before it receives its job, access to other people's files, the network and other processes (Linux).
 
 Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or create. On newer kernels
 it also limits which TCP ports they may use and which processes they may signal. It does not cover UDP, Unix sockets, chmod,
@@ -9,8 +9,8 @@ fork, other processes' limits and priorities, or anything that processes share b
 A worker can *still* read names, sizes and times of any file (stat is not limited) and the list of processes in /proc (but
 neither their memory nor their environment), and can use whatever a hole in the kernel allows.
 
-This file also serves as a module of constants, and imports nothing of ours, because it runs before anything heavy is loaded. On
-macOS the daemon starts the worker under `sandbox-exec` instead, and nothing here is used.
+This module imports no other module of this program, because it runs before anything heavy is loaded. On macOS the daemon starts
+the worker under `sandbox-exec` instead, and nothing here is used.
 """
 
 import ctypes
@@ -262,7 +262,7 @@ def _is_none_of(argument: int, values: Sequence[int]) -> list[_Step]:
 def _load(argument: int) -> _Step:
     """Load the lower half of an argument.
 
-    It comes first on both machines, and the kernel reads no more of the arguments used here.
+    The lower half comes first on both kinds of machine, and the kernel reads no more of the arguments that are checked here.
     """
     return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * argument)
 

@@ -1,1 +1,1 @@
-"""Figures of a photo, seen without a model: patches, what stands out, proposals, and the choice among them."""
+"""Finds the figures in a photo without a model: superpixels, saliency, proposals, and the choice among them."""

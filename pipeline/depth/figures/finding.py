@@ -1,7 +1,7 @@
 """Finds the figures in a photo without a model: picks the best of several proposals, if it is good enough.
 
 A proposal is judged by what figures have in common: they are large, stay clear of the sides of the picture, stand out, are in
-focus, and are found from more than one start. Where no proposal is good enough, no figure is seen.
+focus, and are found from more than one start. If no proposal is good enough, no figure is found.
 """
 
 from dataclasses import dataclass
@@ -14,42 +14,44 @@ from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, pr
 from pipeline.image.filters import dilate_mask, resize
 
 SIDE = 256
-"""Pixels on the longer side at which figures are looked for; at 160, thin parts of them get lost."""
+"""Pixels on the longer side of the picture that is searched for figures; at 160, their thin parts get lost."""
 FINE_SIDE = 512
-"""Pixels on the longer side at which their outline is drawn."""
+"""Pixels on the longer side of the picture in which their outlines are drawn."""
 NARROWEST = 48
-"""Pixels that the shorter side must then have: in a strip there is no figure on a ground."""
+"""The searched picture must have this many pixels on its shorter side: a strip shows no figure on a ground."""
 SMALLEST, LARGEST = 0.025, 0.8
-"""Shares of the picture between which a figure lies; less is a detail, more is the picture."""
+"""The fraction of the picture that a figure covers is between these; anything smaller is a detail, anything larger the scene."""
 STANDS = 0.6
-"""Share of the picture's height, from the top, that a figure reaches down to: what ends above it, like a picture on a wall, does
-not stand on the ground before everything else."""
+"""A figure reaches down to at least this fraction of the height, from the top. Things that end higher, like a picture on a wall,
+do not stand on the ground in front of everything else."""
 GATE = 0.56
-"""Score from which a figure is believed in. The score foretells how well a proposal overlaps with the figure of the photo:
-weights from ridge regression over the proposals for 26 photos with figures, outlined by hand, and 14 scenes without. With each
-photo left out of the fit in turn, the best-scored proposals had a mean overlap of 0.64 and a median of 0.72, and held 92 % of the
-figure in the median; the best proposals by their true overlap had a mean of 0.80."""
+"""The least score of a figure. The score predicts how well a proposal overlaps with the photo's figure. Its weights come from
+ridge regression over the proposals for 26 photos with figures, outlined by hand, and 14 scenes without. With each photo left out
+of the fit in turn, the best-scored proposals had a mean overlap of 0.64 and a median of 0.72, and contained 92 % of the figure in
+the median. The proposals with the best true overlap had a mean of 0.80."""
 BASE, AREA, SIDES, CONTRAST, FOCUS, AGREEMENT = -0.29, 1.38, -0.51, 0.13, 0.17, 0.19
+"""The weights of the score (`score`)."""
 NEARLY, PART = 0.3, 0.2
-"""How much worse a score, and what share of the pixels, a figure may have that is taken instead of one that runs across the whole
-picture: on the 26 photos the median overlap rose from 0.60 to 0.69, those in which none is seen counting 0."""
+"""A proposal replaces a larger one that runs across the whole picture if its score is at most `NEARLY` lower and it has at least
+the fraction `PART` of the larger one's pixels. On the 26 photos, this raised the median overlap from 0.60 to 0.69; a photo in
+which no figure was found counted as 0."""
 SECOND_FINE = 0.2
-"""Share of the largest figure's size from which another counts, once outlines are drawn: a little less than among proposals, so
-that the drawing of an outline drops none."""
+"""Once outlines are drawn, a part counts as a figure from this fraction of the largest figure's size. It is a little less than
+for proposals (`SECOND`), so that drawing the outlines drops no figure."""
 BAND = 0.015
-"""Half the width of the band, as a share of the longer side, in which the outline is drawn anew at the finer size."""
+"""Half the width of the band in which the outline is redrawn at the finer size, as a fraction of the longer side."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What a proposal is judged by.
+    """The measurements by which a proposal is judged.
 
     Attributes:
-        area: share of the picture.
-        sides: share of the left or of the right edge that it covers, whichever is more.
-        contrast: mean contrast to the picture's edge inside, less that outside, over the picture's mean.
-        focus: logarithm of mean focus inside over outside.
-        agreement: mean overlap (intersection over union) with the three proposals that are most like it.
+        area: the fraction of the picture that it covers.
+        sides: the fraction of the left or of the right edge that it covers, whichever is larger.
+        contrast: mean contrast to the picture's edge inside, minus that outside, divided by the picture's mean.
+        focus: logarithm of the ratio of mean focus inside to mean focus outside.
+        agreement: mean overlap (intersection over union) with the three most similar proposals.
     """
 
     area: float
@@ -66,7 +68,7 @@ def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
         rgb: uint8 (H, W, 3), upright, of any size.
 
     Returns:
-        int32 (h, w), at most `FINE_SIDE` on the longer side: 0 for the ground, 1 to n for the figures. All 0 where none is seen.
+        int32 (h, w), at most `FINE_SIDE` on the longer side: 0 for the ground, 1 to n for the figures. All 0 if none is found.
         The same photo gives the same numbers on any number of threads.
     """
     fine = _reduced(rgb, FINE_SIDE)
@@ -81,13 +83,13 @@ def find(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def choose(masks: list[Mask], evidence: Evidence) -> Mask | None:
-    """The figure of a photo among the proposals for it, bool (h, w); None if none is good enough.
+    """Choose the photo's figure among the proposals: bool (h, w); None if no proposal is good enough.
 
-    What runs across the picture from side to side is mostly ground together with what stands on it: then a proposal inside it
-    that is nearly as good takes its place, with all that is left of the other one and does not run on to a side, such as the head
-    above a coat.
+    A proposal that runs across the picture from side to side is mostly ground together with what stands on it. If a proposal
+    inside it is nearly as good, the inner one is chosen, plus those remaining parts of the outer one that touch neither side of
+    the picture, such as the head above a coat.
     """
-    scores = {number: score(traits) for number, traits in enumerate(judge(masks, evidence)) if traits is not None}
+    scores = {number: score(traits) for number, traits in enumerate(measure(masks, evidence)) if traits is not None}
     if not scores:
         return None
     best = max(scores, key=lambda number: scores[number])
@@ -116,13 +118,13 @@ def _across(mask: Mask) -> bool:
 
 
 def _standing(mask: Mask) -> Mask:
-    """The parts of a proposal that reach far enough down."""
+    """The parts of a proposal that reach far enough down (`STANDS`)."""
     parts, sizes = components(mask)
     below = np.unique(parts[int(STANDS * len(parts)) :])
     return np.isin(parts, below[below > 0]) if len(sizes) else mask
 
 
-def judge(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
+def measure(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
     """The traits of each proposal; None where it is too small or too large to be a figure."""
     fit = [SMALLEST <= mask.mean() <= LARGEST for mask in masks]
     overlap = np.array([[_overlap(a, b) for a in masks] for b in masks])
@@ -164,7 +166,7 @@ def _overlap(a: Mask, b: Mask) -> float:
 
 
 def _outlined(mask: Mask, fine: NDArray[np.uint8]) -> Mask:
-    """Redraw the outline on a larger version of the picture, in a band around where it was."""
+    """Redraw the outline on a larger version of the picture, within a band around the old outline."""
     shape = fine.shape[:2]
     rough = resize(mask.view(np.uint8), shape, cv2.INTER_LINEAR) > 0
     reach = 2 * max(2, round(BAND * max(shape))) + 1

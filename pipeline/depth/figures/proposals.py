@@ -1,4 +1,4 @@
-"""Proposes where a figure may be: several first guesses, each cut out by colour.
+"""Proposes masks of possible figures: makes several first guesses, and cuts out each of them by colour.
 
 A guess comes from contrast to the edge of the picture, from focus, from the usual places of a subject, or from several of them.
 GrabCut (C. Rother et al., "GrabCut: interactive foreground extraction using iterated graph cuts", 2004) turns each guess into
@@ -14,20 +14,20 @@ from pipeline.depth.figures.superpixels import patches
 from pipeline.layers.bands import in_parallel
 
 ROUNDS = 2
-"""Rounds of GrabCut: over 48 photos and scenes two found the figures as well as three or four, in two thirds of the time."""
+"""Rounds of GrabCut: over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
 FEWEST = 64
-"""Pixels that each side must have for a colour model."""
+"""The least pixels inside and outside of a guess: both sides need a colour model."""
 SMOOTH = 0.012
-"""Share of the longer side: what is thinner is no part of a figure, and gaps as narrow are no gaps."""
+"""Radius of the smoothing, as a fraction of the longer side. Thinner parts of a figure are dropped; narrower gaps are closed."""
 LARGEST_HOLE = 0.1
-"""Share of the figure up to which what it surrounds belongs to it: a face and a coat surround a shirt."""
+"""A hole of up to this fraction of the figure's size belongs to the figure: a face and a coat surround a shirt."""
 SECOND = 0.25
-"""Share of the largest part's size from which a part that stands alone is a figure of its own; smaller ones are crumbs."""
+"""A separate part is a figure of its own from this fraction of the largest part's size; smaller parts are crumbs."""
 
 GRAIN = 3
-"""Levels of grain that even areas are given for GrabCut. There every pixel costs the same on either side of the cut, and the
-search for the least cut takes minutes: 100 s for a flat picture, 30 s for one of two colours; with grain, as long as for a photo.
-"""
+"""Levels of grain that are added to even areas for GrabCut. Without it, every pixel there costs the same on either side of the
+cut, and the search for the minimum cut takes minutes: 100 s for a flat picture, 30 s for one of two colours. With grain, it takes
+as long as for a photo."""
 
 Mask = NDArray[np.bool_]
 
@@ -37,13 +37,13 @@ class Evidence:
 
     Attributes:
         rgb: uint8 (h, w, 3).
-        contrast: float32 (h, w), 0 to 1, to everything that runs on to the edge of the picture.
-        standing: the same with the lower edge left out.
+        contrast: float32 (h, w), 0 to 1, the contrast to everything that is connected to the edge of the picture.
+        standing: the same, but the lower edge does not count.
         focus: float32 (h, w), 0 to 1.
     """
 
     def __init__(self, rgb: NDArray[np.uint8], larger: NDArray[np.uint8]) -> None:
-        """Gather it from the small picture and, for the focus, from a larger one of the same view."""
+        """Gather the evidence from the small picture; for the focus, from a larger one of the same view."""
         superpixels = patches(rgb)
         self.rgb = rgb
         self.contrast = border_contrast(superpixels, bottom=True)
@@ -75,12 +75,12 @@ def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
         start: uint8 (h, w) of OpenCV's GC_ values.
 
     Returns:
-        bool (h, w); nowhere if either side has too few pixels for a colour model.
+        bool (h, w); all False if there are too few pixels inside or outside for a colour model.
     """
     inside = (start == cv2.GC_FGD) | (start == cv2.GC_PR_FGD)
     if min(int(inside.sum()), int((~inside).sum())) < FEWEST:
         return np.zeros(start.shape, np.bool_)
-    # k-means draws from the calling thread's generator.
+    # k-means takes random numbers from the calling thread's generator.
     cv2.setRNGSeed(0)
     ours, theirs = np.zeros((1, 65)), np.zeros((1, 65))
     mask, _, _ = cv2.grabCut(grained(rgb), start.copy(), (0, 0, 1, 1), ours, theirs, ROUNDS, cv2.GC_INIT_WITH_MASK)
@@ -90,11 +90,11 @@ def cut(rgb: NDArray[np.uint8], start: NDArray[np.uint8]) -> Mask:
 
 
 def grained(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give even areas a little grain, the same at every call; all else stays: uint8 (h, w, 3) → uint8 (h, w, 3)."""
+    """Add a little grain to even areas, the same at every call; the rest is unchanged. uint8 (h, w, 3) → uint8 (h, w, 3)."""
     around = np.ones((3, 3), np.uint8)
     even = (cv2.dilate(rgb, around) == cv2.erode(rgb, around)).all(axis=2, keepdims=True)
     grain = np.random.default_rng(0).integers(0, GRAIN, rgb.shape, np.uint8, endpoint=True)
-    # Room for it first: grain that is cut off at white would leave white areas even.
+    # Make room for the grain first: if it were clipped at white, white areas would stay even.
     return np.where(even, np.minimum(rgb, np.uint8(255 - GRAIN)) + grain, rgb)
 
 
@@ -146,7 +146,7 @@ def _starts(evidence: Evidence) -> list[NDArray[np.uint8]]:
 
 
 def _unsure(inside: Mask, never: Mask | None = None) -> NDArray[np.uint8]:
-    """A start from a region that probably is a figure and one that certainly is not."""
+    """A start for GrabCut: `inside` is probably the figure, `never` is certainly not, and everything else is probably not."""
     start = np.where(inside, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
     if never is not None:
         start[np.broadcast_to(never, start.shape) & ~inside] = cv2.GC_BGD
@@ -164,7 +164,7 @@ def _stretched(values: Map) -> Map:
 
 
 def _above(values: NDArray[np.floating]) -> Mask:
-    """Otsu's threshold: the part of a map whose values are high."""
+    """The part of a map whose values are high, by Otsu's threshold."""
     most = float(values.max())
     if most <= 0.0:
         return np.zeros(values.shape, np.bool_)

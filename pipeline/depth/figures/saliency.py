@@ -1,6 +1,6 @@
-"""What stands out in a picture: by colour contrast to everything connected to its edge, and by being in focus.
+"""Measures what stands out in a picture: by colour contrast to everything connected to the picture's edge, and by focus.
 
-Both are weak evidence. `pipeline.depth.figures.finding` asks for more before it believes in a figure.
+Both are weak evidence. `pipeline.depth.figures.finding` combines them with more.
 """
 
 import cv2
@@ -13,17 +13,17 @@ from pipeline.image.filters import resize
 REACH = 7.0
 """Difference of colour along a path, in Lab units, within which two patches count as one surface; Zhu et al. use 7 to 15."""
 NEARBY = 0.4
-"""Share of the longer side over which patches are compared with one another (Zhu et al.)."""
+"""Fraction of the longer side over which patches are compared with one another (Zhu et al.)."""
 ALIKE = 10.0
 """Difference of colour up to which neighbouring patches are expected to belong together (Zhu et al.)."""
 FLOOR = 0.1
-"""Background evidence below this is taken for none (Zhu et al.)."""
+"""Background evidence below this counts as none (Zhu et al.)."""
 FOCUS_SIDE = 640
-"""Pixels on the longer side at which focus is judged: what is blurred at the size at which one looks at a photo."""
+"""Pixels on the longer side at which focus is measured: about the size at which people look at a photo."""
 FINE = 1.2
-"""Detail finer than this many of those pixels is what focus adds."""
+"""Detail finer than this many of those pixels counts as focus."""
 STRONGEST = 25.0
-"""Levels of such detail above which an edge counts no more: a hard edge is no better focused for its contrast."""
+"""Levels at which such detail is clipped: an edge of high contrast is not better focused."""
 
 Map = NDArray[np.float32]
 
@@ -31,13 +31,13 @@ Map = NDArray[np.float32]
 def border_contrast(superpixels: Superpixels, *, bottom: bool) -> Map:
     """How much each pixel stands out against what is connected to the edge of the picture.
 
-    W. Zhu et al., "Saliency optimization from robust background detection", 2014: a patch is background if the surface that it
-    belongs to is long at the edge of the picture for its size; patches are weighed by their contrast to background, and both
-    are reconciled by least squares over neighbours.
+    After W. Zhu et al., "Saliency optimization from robust background detection", 2014. A patch is background if its surface
+    touches a long part of the picture's edge, relative to the surface's size. A patch stands out by its contrast to background.
+    Least squares over neighbouring patches reconcile both.
 
     Args:
         superpixels: the patches of a picture of shape (h, w).
-        bottom: whether the lower edge counts as background; people in portraits run on to it.
+        bottom: whether the lower edge counts as background; people in portraits reach down to it.
 
     Returns:
         float32 (h, w), 0 to 1.
@@ -57,7 +57,7 @@ def border_contrast(superpixels: Superpixels, *, bottom: bool) -> Map:
     beside = np.zeros((count, count), np.bool_)
     first, second = superpixels.neighbours.T
     beside[first, second] = beside[second, first] = True
-    # Neighbours of neighbours too: a thin patch must not part what belongs together.
+    # Neighbours of neighbours count too: a thin patch must not separate what belongs together.
     beside |= (beside.astype(np.float32) @ beside.astype(np.float32)) > 0
     np.fill_diagonal(beside, False)
     tie = np.where(beside, np.exp(-(difference**2) / (2 * ALIKE**2)) + 0.1, 0.0)
@@ -94,10 +94,10 @@ def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _along_paths(superpixels: Superpixels, difference: NDArray[np.float64], rim: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Least sum of differences of colour along any path of touching patches (Floyd and Warshall); (n, n).
+    """The least sum of colour differences along any path of touching patches (Floyd and Warshall): float64 (n, n).
 
-    Patches at the edge of the picture count as touching, since what lies beyond it connects them. The smallest differences,
-    which one surface has by itself, are left out.
+    All patches at the edge of the picture count as touching, since they may be connected outside of it. The difference that is
+    usual within one surface is subtracted from each step.
     """
     steps = np.full(difference.shape, np.inf)
     first, second = superpixels.neighbours.T

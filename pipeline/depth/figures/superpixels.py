@@ -1,4 +1,4 @@
-"""A small picture as a few hundred patches of one colour each, and which of them are neighbours."""
+"""Cuts a small picture into a few hundred patches of one colour each, and finds which of them are neighbours."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 COUNT = 250
-"""Patches in a picture: each then covers less than the smallest part of a figure that matters, and all pairs of them are few."""
+"""Patches in a picture: each covers less than the smallest part of a figure that matters, but all pairs can be compared."""
 COMPACT = 12.0
-"""How much place counts beside colour, in Lab units per patch width: Achanta's own value for photos is 10."""
+"""The weight of position against colour, in Lab units per patch width. Achanta's own value for photos is 10."""
 ROUNDS = 6
 """Rounds of k-means; patches hardly move after the fifth."""
 
@@ -21,7 +21,7 @@ class Superpixels:
     Attributes:
         labels: int64 (h, w), which patch a pixel belongs to, 0 to n − 1.
         colours: float64 (n, 3), mean CIE Lab colour.
-        places: float64 (n, 2), mean row and column, as shares of the longer side.
+        places: float64 (n, 2), mean row and column, as fractions of the longer side.
         neighbours: int64 (m, 2), pairs of patches that touch, the lower number first.
     """
 
@@ -47,8 +47,8 @@ def lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 def patches(rgb: NDArray[np.uint8]) -> Superpixels:
     """Cut a picture into about `COUNT` patches.
 
-    SLIC (R. Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", 2012), in which each pixel
-    chooses among the nine patches around the one that it started in. Patches need not be connected.
+    The method is SLIC (R. Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", 2012). Each pixel
+    chooses among nine patches: the one that it started in and those around it. Patches need not be connected.
 
     Args:
         rgb: uint8 (h, w, 3), some hundred pixels on the longer side.

@@ -1,1 +1,1 @@
-"""Plates: each layer filled where nearer layers hide it."""
+"""Fills each layer where nearer layers hide it. The filled farthest layer is the plate."""

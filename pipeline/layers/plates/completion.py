@@ -1,8 +1,8 @@
 """Fills large holes with copies of their surroundings, from coarse to fine.
 
-The coarsest scale is grown along strong lines (`structure`). Each finer scale starts from the sources of the one before,
+At the coarsest scale, strong lines grow into the hole (`structure`). Each finer scale starts from the sources of the one before,
 improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M. Irani,
-"Space-Time Completion of Video", 2007). It prefers sources at the same height, and those with the colour of a smooth fill.
+"Space-Time Completion of Video", 2007). Sources at the same height are preferred, and those with the colour of a smooth fill.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ SETTLINGS = 3
 """Rounds in which cells adopt their neighbours' sources."""
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
-"""Random sources are tried at distances up to these fractions of the longer side, then ever nearer."""
+"""Random sources are tried at distances up to the longer side divided by these, then up to 4 cells and 1 cell."""
 SEED = 20240
 
 

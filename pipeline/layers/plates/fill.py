@@ -1,8 +1,8 @@
 """Fills what is hidden: the colours of a layer where nearer layers cover it.
 
-As far as the preview can uncover, the fill is smooth with texture on it. Deeper parts only show when a person takes the layers
-apart. There, the farthest layer is completed with copies of its surroundings (`plate`). A layer is filled from its own pixels
-alone.
+The parts that the preview can uncover get a smooth fill with texture on it. Deeper parts only show when a person takes the layers
+apart. In the farthest layer, they are completed with copies of their surroundings (`plate`). A layer is filled from its own
+pixels alone.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ It is enough to feel depth, and little enough that what was hidden can be invent
 SAMPLES = 600
 """How many pixels decide on the exact offset: enough for a mean, few enough to try dozens of offsets."""
 SAMPLE_ROWS = 256
-"""The number of rows that they are taken from."""
+"""The number of rows from which these pixels are taken."""
 SURE_CELL = 0.9
 """If no cell has more than this fraction of the layer's own, unmixed pixels, mixed ones are used as well."""
 GRAIN = 2.0
@@ -52,10 +52,10 @@ class Fill:
         near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
         base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
             this.
-        choice: uint8 (h', w'): the index in `moves` by which a cell copies.
+        choice: uint8 (h', w'), for each cell the index in `moves` of the move by which it copies.
         moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
         layer: which layer this is.
-        plate: the deep part of large holes; None if there is none, or nothing to copy.
+        plate: the deep part of large holes; None if no hole is that deep, or if there is nothing to copy.
     """
 
     ground: NDArray[np.float32]
@@ -69,14 +69,14 @@ class Fill:
 
 
 class Filler:
-    """Fills the layers of one picture, and keeps what all of them need.
+    """Fills the layers of one picture, and holds what all of them need.
 
     Args:
         photo: uint8 (H, W, 4), with an alpha of 255.
         visible: bool (H, W), where the picture has any colour; None for everywhere.
         labels: uint8 (H, W).
         unsure: bool (H, W), pixels with mixed colours (soft borders) or colours that must not be used.
-        painter: paints the deep part of large holes of the farthest layer; None to copy it from around them.
+        painter: paints the deep part of large holes in the farthest layer; None to fill it with copies of the surroundings.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Filler:
 
         Args:
             layer: its number.
-            everywhere: it is the farthest with any pixels, and exists behind everything.
+            everywhere: whether this is the farthest layer with any pixels, so that it exists behind everything.
         """
         chosen = exactly(self.labels, layer) & self.sure
         weight = self.grid.share(chosen)
@@ -168,9 +168,9 @@ class Filler:
         return there
 
     def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Offsets in whole pixels: near the grid's offsets, those at which a sample of the layer agrees best with itself.
+        """Refine the grid's offsets to whole pixels, so that a sample of the layer agrees best with itself.
 
-        Only offsets whose indices are `used` are refined.
+        Only offsets whose indices are in `used` are refined.
         """
         height, width = chosen.shape
         scale = np.array([height / self.small.shape[0], width / self.small.shape[1]])
@@ -270,9 +270,10 @@ class Filler:
 
 
 def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer exists behind nearer ones: its outline continues in the direction in which it meets them.
+    """Where a layer exists behind nearer ones, bool (h, w): its outline continues in the direction in which it meets them.
 
-    A straight line is fitted to what is visible around each cell, 1 on the layer and −1 behind it (least squares).
+    Around each cell, a linear function is fitted by least squares to what is visible: 1 on the layer, −1 behind it. The outline
+    is where this function is 0.
 
     Args:
         own: bool (h, w), the visible part of the layer.
@@ -315,6 +316,6 @@ def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _without_texture(colour: NDArray[np.float32], weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known colours, blurred over about the distance that is filled, and continued smoothly behind."""
+    """The known colours, blurred over about the distance that is filled, and continued smoothly into the unknown."""
     window = 2 * max(1, round(reach)) + 1
     return push_pull(box(colour * channels(weight), window), box(weight, window))

@@ -1,4 +1,4 @@
-"""A smooth fill of what is unknown (push-pull, Gortler et al., "The Lumigraph", 1996)."""
+"""Fills what is unknown smoothly (push-pull, Gortler et al., "The Lumigraph", 1996)."""
 
 import cv2
 import numpy as np

@@ -1,7 +1,7 @@
-"""The deep part of a large hole as a painter sees it, in place of copies of its surroundings.
+"""Has a model paint the deep part of a large hole, in place of copies of its surroundings.
 
-The painter is a model that others load (`pipeline.painterly.hidden`). It starts from the completion, which gives tone and
-structure, and works on fewer pixels than a large photo has, so what it paints is softer than the photo.
+`pipeline.painterly.hidden` loads the model, which is called the painter here. It starts from the completion, which gives tone and
+structure. It works on fewer pixels than a large photo has, so what it paints is softer than the photo.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pipeline.layers.plates.completion import Completion
 LARGE = 0.01
 """From this fraction of the picture on, a hidden part is worth a model's minutes."""
 HALF = 0.5
-"""From this share on, the painting counts as shown."""
+"""A cell counts as painted if the painting's share in it is larger than this."""
 
 Painter = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]
 """Paints over a part of a picture, uint8 (H, W, 3), where bool (H, W) is set; returns uint8 (h, w, 3) of the same view."""
@@ -29,7 +29,7 @@ class Painted:
     """A painting.
 
     Attributes:
-        share: float32 (h, w), how far it replaces what would be there without it, 0 to 1.
+        share: float32 (h, w), how far the painting replaces the ordinary fill, 0 to 1.
         picture: float32 (h', w', 3), the painting.
     """
 
@@ -37,7 +37,7 @@ class Painted:
     picture: NDArray[np.float32]
 
     def colours(self, _packed: NDArray[np.uint32], pixels: Pixels) -> NDArray[np.float32]:
-        """Its colours, float32 (n, 3), at some pixels of the photo."""
+        """The painting's colours, float32 (n, 3), at some pixels of the photo."""
         return pixels.sample(self.picture)
 
 
@@ -50,7 +50,7 @@ def painted(painter: Painter, photo: NDArray[np.uint8], found: Completion, share
     """Have the deep part painted.
 
     Args:
-        painter: paints.
+        painter: the model.
         photo: uint8 (H, W, 4).
         found: the completion of the hole, on a coarse grid.
         share: float32 (h, w) on that grid, how strongly the painting shows.

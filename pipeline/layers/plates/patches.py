@@ -1,4 +1,4 @@
-"""Square patches of a coarse picture: their descriptions, where whole ones are, and the average of overlapping copies."""
+"""Works on square patches of a coarse picture: describes them, finds those known as a whole, and averages overlapping copies."""
 
 import cv2
 import numpy as np

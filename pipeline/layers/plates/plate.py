@@ -1,4 +1,4 @@
-"""The deep part of a large hole at full size: the photo's own pixels, copied from the sources of the completion.
+"""Fills the deep part of a large hole at full size with the photo's own pixels, copied from the sources of the completion.
 
 The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in the same way.
 Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies from two places.
@@ -19,15 +19,15 @@ SIDE = 512
 HOLE = 60_000
 """About how many cells can be filled in half a second. Larger holes get coarser cells."""
 BLENDED = (0.6, 1.0)
-"""The completion takes over between these fractions of the preview's reach.
+"""The completion takes over from the smooth fill between these fractions of the preview's reach.
 
-Nearer the edge, the fill is closer to the truth by every measure. From here on, both have equal structure (SSIM, GMS), texture
-is half lost, and a later change would leave a blurred outline.
+Nearer the hole's edge, the smooth fill is closer to the truth by every measure. From here on, both are equal in structure (SSIM,
+GMS) and the smooth fill has lost half of the texture. A later change would leave a blurred outline.
 """
 SPECK = 3.0
-"""How many cells around specks, whose own pixels stay, the completion needs to take over: little more than their soft border."""
+"""Around specks, whose own pixels stay, the completion takes over within this many cells: little more than their soft border."""
 MOSTLY = 0.5
-"""From this fraction on, a cell counts as known where only distances matter."""
+"""When distances are measured, a cell counts as known from this known fraction on."""
 SEAM = 0.17
 """Half the width, in cells, over which two copies are blended: a blend has less contrast than either copy."""
 BLUR = 2.0
@@ -36,10 +36,10 @@ BLUR = 2.0
 
 @dataclass(frozen=True)
 class Plate:
-    """How to copy.
+    """How the deep part is copied from the photo.
 
     Attributes:
-        share: float32 (h, w), how far the copy replaces what would be there without it, 0 to 1.
+        share: float32 (h, w), how far the copy replaces the ordinary fill, 0 to 1.
         tone: float32 (h, w, 3), the completion, blurred.
         moves: int16 (h, w, 2), (dy, dx) in pixels from each cell to its source.
     """
@@ -94,7 +94,7 @@ def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
 
 
 def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """The known fractions of cells, float32 (h, w), without isolated pieces that are smaller than the reach, in cells.
+    """The known fractions of cells, float32 (h, w), without isolated pieces smaller than a square of `reach` × `reach` cells.
 
     A speck between a thing's parts says little about what is behind all of it, and often has the thing's own colour.
     """
@@ -119,13 +119,13 @@ def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) 
 
 
 def _ramp(weight: NDArray[np.float32], begin: float, end: float) -> NDArray[np.float32]:
-    """0 up to one distance from what is known, 1 from another on, both in cells."""
+    """0 up to the distance `begin` from what is known, 1 from `end` on, linear in between; distances in cells."""
     distance = cv2.distanceTransform((weight < MOSTLY).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(np.clip((distance - begin) / (end - begin), 0.0, 1.0), np.float32)
 
 
 def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate:
-    """The copy at full size.
+    """Turn a completion into a copy at full size.
 
     Args:
         found: the completion on the cells of `grid`.

@@ -1,8 +1,8 @@
-"""The first guess of what a hole contains: grown inwards patch by patch, along strong lines first.
+"""Makes the first guess of what a hole contains: fills it inwards, patch by patch, along strong lines first.
 
 After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). It is
-for pictures of less than a hundred cells per side. There it takes a tenth of a second and sees the large lines; the finer
-scales only follow them.
+meant for pictures of about a hundred cells per side, where it takes a tenth of a second and sees the large lines. The finer
+scales only follow these lines.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class _Growth:
     Attributes:
         colour: float32 (h', w', 3).
         known: float32 (h', w'), 1 or 0; the rim is never known.
-        belief: float32 (h', w'), 1 where the picture is seen, less the farther from there.
+        belief: float32 (h', w'), how certain a cell is: 1 where the picture is known, lower the farther away from there.
     """
 
     colour: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Texture for what is hidden: the offsets at which a layer repeats itself, and which offset serves where.
+"""Finds texture for what is hidden: the offsets at which a layer repeats itself, and the offset to use for each hidden cell.
 
 After K. He and J. Sun, "Statistics of Patch Offsets for Image Completion" (ECCV 2012): similar patches of a picture are at few
 dominant offsets. Here they are found by correlation (FFT) instead of a patch search, and a hidden cell uses the offset at which
@@ -19,20 +19,20 @@ Pixel = TypeVar("Pixel", np.bool_, np.float32)
 CANDIDATES = 6
 """Offsets kept per ring of distances. The best few serve nearly every cell, and more would only take time."""
 LEAST_OVERLAP = 0.05
-"""At least this fraction of the layer must overlap itself at an offset for their agreement to mean anything."""
+"""At least this fraction of the layer must overlap itself at an offset for the agreement there to mean anything."""
 LEAST_STRENGTH = 0.55
-"""How strongly a random texture is shown: all of it would be wrong everywhere, none of it would look blurred."""
+"""Strength of a random texture: at full strength it would look wrong everywhere; without it, the fill would look blurred."""
 TEXTURED = 8.0
-"""Texture with this many times the noise's power is shown by half; for flatter surfaces a smooth fill is better."""
+"""Texture with this many times the noise's power is shown at half strength; for flatter surfaces a smooth fill is better."""
 UNLIKE = 2.2
 """Above this ratio of disagreement to local power, a source is of another kind; two places of one random texture have 2."""
 USUAL = 3.0
-"""Up to this many times a layer's usual power, it is texture. Anything above is an object, and copied parts of it look wrong."""
+"""Up to this many times a layer's usual power, detail is texture. Anything above is an object; copied parts of it look wrong."""
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Where to copy from.
+    """Where hidden cells copy their texture from.
 
     Attributes:
         offsets: int32 (n, 2), dy, dx in cells.
@@ -83,7 +83,7 @@ def find_texture(
     usual = np.float32(np.median(around_it[known & around]))
     stuck = wanted & np.isinf(best) & (fade > 0.0) & (around_it < USUAL * usual)
     if stuck.any():
-        # What suits most of a layer may lead out of its corners; there, any offset to the same kind of texture will do.
+        # Offsets that suit most of a layer may lead out of it in its corners. There, any offset to similar texture will do.
         spare = _all_around(1.5 * reach)
         for number, offset in enumerate(spare, len(offsets)):
             cost = _disagreement(colour, known, inner, offset, reach)
@@ -167,7 +167,7 @@ def _disagreement(
     window = 2 * max(2, round(0.7 * reach)) + 1
     mass = box(both, window, border=cv2.BORDER_CONSTANT)
     cost = box(difference, window, border=cv2.BORDER_CONSTANT) / np.maximum(mass, np.float32(1e-6))
-    # A cell with few known neighbours still prefers an offset that has them.
+    # An offset that leaves hardly anything to compare is used only if every other offset does so too.
     cost += np.where(mass > 0.02, np.float32(0), np.float32(1e4))
     return np.where(_moved(source, offset), cost, np.float32(np.inf))
 

@@ -31,7 +31,7 @@ from PIL import Image
 from pipeline import weights
 from pipeline.depth.preparation import Preparation, prepare, read_preparation
 from pipeline.image import decode
-from pipeline.weights.seen import Seen
+from pipeline.weights.hash_cache import HashCache
 from tests.benchmarks.daemon.daemon_home import verdict
 from tests.benchmarks.pictures.bench_pictures import LIMITS, SAMPLE
 
@@ -345,10 +345,10 @@ def check_of_weights() -> bool:
         def job() -> object:
             return weights.locate("m", models, listed)
 
-        seen = Seen(models, recompute=True)
-        weights.record("m", str(folder), listed.models["m"], "c0ffee", seen)
+        cache = HashCache(models, recompute=True)
+        weights.record("m", str(folder), listed.models["m"], "c0ffee", cache)
         never = spent(job)
-        seen.save()
+        cache.save()
         first = spent(job)
         later = sorted(spent(job) for _ in range(20))
         (folder / "model.safetensors").touch()

@@ -46,7 +46,7 @@ def test_parts_cover_the_picture_and_overlap(height, width):
 
 def test_parts_bring_out_what_the_whole_does_not_show():
     rgb = landscape(240, 320)
-    got = tiled_averaging.look(rgb, coarse, SIDE)
+    got = tiled_averaging.estimate(rgb, coarse, SIDE)
     error = {}
     for name, plane in (("whole", coarse(rgb)), ("parts", got)):
         full = cv2.resize(plane, (320, 240), interpolation=cv2.INTER_LINEAR)
@@ -64,8 +64,8 @@ def test_every_part_is_fitted_to_the_whole_whatever_its_own_scale():
         own = coarse(picture)
         return own if len(calls) <= 2 else own * np.float32(0.3 + 0.2 * len(calls)) - np.float32(len(calls))
 
-    calm = tiled_averaging.look(rgb, coarse, SIDE)
-    assert np.abs(tiled_averaging.look(rgb, varying, SIDE) - calm).max() < 0.02
+    calm = tiled_averaging.estimate(rgb, coarse, SIDE)
+    assert np.abs(tiled_averaging.estimate(rgb, varying, SIDE) - calm).max() < 0.02
     assert len(calls) == 6
 
 
@@ -76,7 +76,7 @@ def test_parts_that_show_nothing_recognisable_leave_the_whole():
     def lost(picture):
         return coarse(picture) if picture.shape == rgb.shape else rng.random((SIDE, SIDE), dtype=np.float32)
 
-    got = tiled_averaging.look(rgb, lost, SIDE)
+    got = tiled_averaging.estimate(rgb, lost, SIDE)
     whole = cv2.resize(coarse(rgb), got.shape[::-1], interpolation=cv2.INTER_LINEAR)
     assert np.abs(got - whole).max() < 1e-3
 
@@ -88,12 +88,12 @@ def test_what_a_network_believes_of_left_and_right_is_taken_out():
         own = coarse(picture)
         return own + np.linspace(-0.2, 0.2, own.shape[1], dtype=np.float32)
 
-    got = tiled_averaging.look(rgb, biased, SIDE)
+    got = tiled_averaging.estimate(rgb, biased, SIDE)
     assert np.abs(got - (coarse(rgb) + coarse(rgb[:, ::-1])[:, ::-1]) / 2).max() < 1e-5
 
 
 def test_small_photos_are_not_cut_and_progress_reaches_the_end():
     shares = []
-    got = tiled_averaging.look(landscape(50, 60), coarse, SIDE, progress=shares.append)
+    got = tiled_averaging.estimate(landscape(50, 60), coarse, SIDE, progress=shares.append)
     assert got.shape == coarse(landscape(50, 60)).shape
     assert shares == [0.5, 1.0]

@@ -12,7 +12,7 @@ from pictures import SAMPLES, encoded, landscape, png_header
 from daemon.contract.messages import Limits
 from daemon.errors import PASSING, ImageTooLarge, ImageType, ImageUnreadable, SourceMissing
 from pipeline.image import decode, source_file
-from pipeline.image.source_file import damage_told
+from pipeline.image.source_file import damage_reported
 from pipeline.worker.entry import classify
 
 LIMITS = Limits(max_bytes=500_000_000, max_pixels=100_000_000)
@@ -166,7 +166,7 @@ def test_a_folder_exchanged_for_a_link_gives_no_picture(tmp_path):
 
 @pytest.mark.parametrize("number", PASSING)
 def test_a_disk_that_fails_while_a_picture_is_read_is_not_called_damage(number):
-    with pytest.raises(OSError) as raised, damage_told(b"a.jpg", io.BytesIO()):
+    with pytest.raises(OSError) as raised, damage_reported(b"a.jpg", io.BytesIO()):
         raise OSError(number, os.strerror(number))
     failure = classify(raised.value)
     assert failure.retryable
@@ -175,5 +175,5 @@ def test_a_disk_that_fails_while_a_picture_is_read_is_not_called_damage(number):
 
 @pytest.mark.parametrize("error", [OSError("image file is truncated"), OSError(errno.EINVAL, "Invalid argument")])
 def test_a_decoders_own_oserror_is_damage(error):
-    with pytest.raises(ImageUnreadable), damage_told(b"a.jpg", io.BytesIO()):
+    with pytest.raises(ImageUnreadable), damage_reported(b"a.jpg", io.BytesIO()):
         raise error

@@ -6,13 +6,13 @@ import pytest
 
 from pipeline.layers.bands import band_radius
 from pipeline.layers.layering import layer_picture
-from pipeline.layers.matte import GLOW, GLOW_REACH, find_borders
+from pipeline.layers.matte import GLOW, GLOW_REACH, estimate_borders
 from tests.scenes import NAMES, scene
 
 
 def estimate(truth):
     labels = (truth.disparity > 0.5).astype(np.uint8)
-    (border,) = find_borders(truth.rgb, None, labels, 2)
+    (border,) = estimate_borders(truth.rgb, None, labels, 2)
     alpha = (labels * np.uint8(255)).ravel()
     alpha[border.index] = border.alpha
     colour = truth.rgb.copy()
@@ -42,14 +42,14 @@ def test_colours_are_cleaned_of_what_is_behind(name):
     assert clean < 0.6 * raw
 
 
-def test_another_judge_decides_within_the_band_and_nowhere_else():
+def test_an_alpha_estimator_decides_within_the_band_and_nowhere_else():
     """One that knows the truth brings alpha nearer to it than colours do; one that is always wrong changes no pixel outside."""
     truth = scene("ball")
     labels = (truth.disparity > 0.5).astype(np.uint8)
     exact = np.asarray(truth.matte, np.float32).ravel()
 
-    def error(judge):
-        (border,) = find_borders(truth.rgb, None, labels, 2, judge)
+    def error(alpha_estimator):
+        (border,) = estimate_borders(truth.rgb, None, labels, 2, alpha_estimator)
         alpha = (labels * np.uint8(255)).ravel()
         alpha[border.index] = border.alpha
         return np.abs(alpha / 255 - exact), set(border.index.tolist())
@@ -63,12 +63,12 @@ def test_another_judge_decides_within_the_band_and_nowhere_else():
     assert around[sorted(contrary - band)].all()
 
 
-def test_what_another_judge_says_still_recomposes_exactly():
+def test_what_an_alpha_estimator_says_still_recomposes_exactly():
     truth = scene("ball")
     chance = np.random.default_rng(4)
     layers = layer_picture(
         truth.rgb, None, truth.disparity.astype(np.float32), None, num_layers=2,
-        judge=lambda _rgb, _front, index: chance.random(index.size, np.float32),
+        alpha_estimator=lambda _rgb, _front, index: chance.random(index.size, np.float32),
     )  # fmt: skip
     assert layers.max_error <= 1
 
@@ -76,7 +76,7 @@ def test_what_another_judge_says_still_recomposes_exactly():
 def test_only_a_band_along_the_border_is_touched_and_faintly_what_is_around_it():
     truth = scene("ball")
     labels = (truth.disparity > 0.5).astype(np.uint8)
-    (border,) = find_borders(truth.rgb, None, labels, 2)
+    (border,) = estimate_borders(truth.rgb, None, labels, 2)
     radius = int(np.ceil(band_radius(labels.shape))) + 1
     band, around = (cv2.dilate(labels, np.ones((2 * r + 1, 2 * r + 1))) for r in (radius, GLOW_REACH * radius))
     inner = cv2.erode(labels, np.ones((2 * radius + 1, 2 * radius + 1))).ravel()[border.index]
@@ -108,7 +108,7 @@ def test_colours_like_the_other_sides_leave_no_specks_along_a_border():
     rgb = np.where(labels[..., None] > 0, np.float32([200, 60, 60]), np.float32([60, 60, 200]))
     odd = rng.random(labels.shape) < 0.03
     rgb[odd] = rgb[:, ::-1][odd]
-    (border,) = find_borders(np.clip(rgb + rng.normal(0, 2, rgb.shape), 0, 255).astype(np.uint8), None, labels, 2)
+    (border,) = estimate_borders(np.clip(rgb + rng.normal(0, 2, rgb.shape), 0, 255).astype(np.uint8), None, labels, 2)
     mask = labels * np.uint8(255)
     mask.reshape(-1)[border.index] = border.alpha
     count, _ = cv2.connectedComponents((mask >= 128).astype(np.uint8), connectivity=4)
@@ -117,7 +117,7 @@ def test_colours_like_the_other_sides_leave_no_specks_along_a_border():
 
 
 def test_no_border_costs_nothing():
-    (border,) = find_borders(np.zeros((20, 30, 3), np.uint8), None, np.zeros((20, 30), np.uint8), 2)
+    (border,) = estimate_borders(np.zeros((20, 30, 3), np.uint8), None, np.zeros((20, 30), np.uint8), 2)
     assert border.index.size == 0
 
 
@@ -128,8 +128,8 @@ def test_colour_that_nobody_sees_does_not_colour_the_matte():
     opaque[:, :100] = False
     garish = truth.rgb.copy()
     garish[:, :100] = (255, 0, 255)
-    (one,) = find_borders(truth.rgb, opaque, labels, 2)
-    (two,) = find_borders(garish, opaque, labels, 2)
+    (one,) = estimate_borders(truth.rgb, opaque, labels, 2)
+    (two,) = estimate_borders(garish, opaque, labels, 2)
     assert (one.index == two.index).all()
     assert np.abs(one.alpha.astype(int) - two.alpha).mean() < 1.0
     assert opaque.ravel()[one.index].all()

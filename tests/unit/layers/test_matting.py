@@ -98,8 +98,8 @@ def test_tiles_cover_every_unknown_pixel_once_with_surroundings_and_see_nothing_
 def test_layers_with_its_borders_recompose_exactly_and_differ_only_near_borders(matte):
     truth = scene("ball")
     plain, by_model = (
-        layer_picture(truth.rgb, None, truth.disparity.astype(np.float32), None, num_layers=2, judge=judge)
-        for judge in (None, matte)
+        layer_picture(truth.rgb, None, truth.disparity.astype(np.float32), None, num_layers=2, alpha_estimator=alpha_estimator)
+        for alpha_estimator in (None, matte)
     )
     assert by_model.max_error <= 1
     changed = plain.rgba[1][..., 3] != by_model.rgba[1][..., 3]

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.errors import Internal, LicenceNotAccepted, WeightsCorrupt, WeightsMissing
 from pipeline import weights
-from pipeline.weights.seen import SEEN, Seen
+from pipeline.weights.hash_cache import CACHE, HashCache
 
 ENTRY = {
     "use": "depth", "repo": "some/model", "revision": "main", "licence": "MIT", "commercial": True, "bytes": 10,
@@ -250,9 +250,9 @@ def test_tampering_after_a_fetch_is_found_although_hashes_are_remembered(fetched
 
 def remember(models, catalogue):
     """Store the hashes as `models verify` does."""
-    seen = Seen(models, recompute=True)
-    weights.locate("m", models, catalogue, seen)
-    seen.save()
+    cache = HashCache(models, recompute=True)
+    weights.locate("m", models, catalogue, cache)
+    cache.save()
 
 
 def test_remembered_files_are_not_read_again_until_they_change(fetched, monkeypatch):
@@ -278,7 +278,7 @@ def test_hashes_that_others_may_have_written_do_not_count(fetched, tmp_path, har
     """What a forger would write: the expected hash, stored for the state of the forger's own file."""
     folder, models, catalogue = fetched
     remember(models, catalogue)
-    memory = tmp_path / "models" / SEEN
+    memory = tmp_path / "models" / CACHE
     known = json.loads(memory.read_text())
     (folder / "model.safetensors").write_bytes(b"numberz")
     at = (folder / "model.safetensors").stat()

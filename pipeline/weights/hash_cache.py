@@ -1,12 +1,12 @@
-"""Hashes of files that were read before, so that a job need not read gigabytes again to know that nothing has changed.
+"""Caches the hashes of files, so that a job need not read gigabytes again to know that nothing has changed.
 
 A hash is stored for a file's state: device, inode, size, and modification and change times in nanoseconds. Changing or
 replacing a file changes that state, because only the system sets the change time. `models fetch` and `models verify` store
-hashes; a worker looks them up, and reads the files whose hash it does not find.
+hashes. A worker looks them up, and reads only the files whose hash it does not find.
 
-They are stored in the models folder, which a worker can read but not write (`daemon.platform.sandbox`). They count only if
-nobody but this user could have written them. Somebody who can write as this user can change the program as well, and needs no
-forged hash.
+The hashes are stored in the models folder, which a worker can read but not write (`daemon.platform.sandbox`). They are used only
+if nobody but this user could have written them. An attacker who can write as this user can change the program as well, and
+needs no forged hash.
 """
 
 import contextlib
@@ -19,18 +19,20 @@ import time
 
 from pipeline.weights.files import write_whole
 
-SEEN = ".seen.json"
+CACHE = ".seen.json"
 """A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
-"""Nanoseconds: a few ticks of the kernel's file clock. A new change is hashed only after them, so later ones have other times."""
+"""Nanoseconds, a few ticks of the kernel's file clock. A file is hashed only when its last change is older than this, so that
+a later change gets another time."""
 _SECOND = 10**9
-"""Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same."""
+"""Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same. So no hash is
+stored for a change time of whole seconds."""
 _MAX_STATES = 1000
 """The most states that are stored; the oldest are dropped."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Seen:
+class HashCache:
     """The hashes of files, looked up or computed.
 
     Args:
@@ -39,7 +41,7 @@ class Seen:
     """
 
     def __init__(self, models: str, *, recompute: bool = False) -> None:
-        self._path, self._recompute = os.path.join(models, SEEN), recompute
+        self._path, self._recompute = os.path.join(models, CACHE), recompute
         self._known = _read(self._path)
 
     def sha256(self, path: str) -> str:
@@ -78,7 +80,7 @@ def _state(at: os.stat_result) -> str:
 
 
 def _read(path: str) -> dict[str, str]:
-    """The stored hashes. Empty, which only costs time, if the file is missing or damaged, or if others may have written it."""
+    """The stored hashes. None, which only costs time, if the file is missing or damaged, or if others may have written it."""
     with contextlib.suppress(OSError, ValueError):
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             at = os.fstat(file.fileno())
