@@ -295,7 +295,7 @@ class Claims:
                 said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return NotClaimed(pair, why, for_a_person=True)
-            if (shut := folder.keeps(entry.name)) is not None:
+            if (shut := folder.removal_obstacle(entry.name)) is not None:
                 return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
             if entry in (pair.image, pair.depth):
                 try:

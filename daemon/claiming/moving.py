@@ -156,7 +156,7 @@ class Mover:
         except (FileNotFoundError, NotADirectoryError):
             return here is not None
         there = _look(folder, name)
-        if there is None or not wanted.is_it(there):
+        if there is None or not wanted.matches(there):
             return here is not None
         if here is not None:
             if self._is_leftover(file, folder, there, source, here):
@@ -207,7 +207,7 @@ class Mover:
             raise
         source.sync_dir()
         # A file that appeared under this name in the meantime is a new drop.
-        if (there := _look(folder, name)) is not None and wanted.is_it(there):
+        if (there := _look(folder, name)) is not None and wanted.matches(there):
             folder.unlink(name)
 
     def _is_there(self, path: bytes) -> bool:

@@ -12,7 +12,7 @@ LARGE = 8 << 20
 _SLICE = 0.01
 
 
-def done_aside(do: Callable[[], None]) -> Iterator[None]:
+def run_in_thread(do: Callable[[], None]) -> Iterator[None]:
     """Run `do`, and yield None every few milliseconds until it is done. Raises its errors.
 
     `do` must not need anything that belongs to its caller, such as an open file: if the caller stops iterating, it still runs

@@ -103,7 +103,7 @@ def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
         if entry.kind == "directory":
             yield from syncing_tree(fs, child)
         else:
-            yield from fs.sync_file_aside(child)
+            yield from fs.sync_file_in_background(child)
             yield
     fs.sync_dir(path)
 
@@ -146,10 +146,10 @@ def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
     """Remove a name in a folder, even if the folder's mode forbids that to its owner. What is already gone is fine."""
     with contextlib.suppress(FileNotFoundError):
         try:
-            yield from fs.unlink_aside(path)
+            yield from fs.unlink_in_background(path)
         except PermissionError:
-            fs.open_up(folder)
-            yield from fs.unlink_aside(path)
+            fs.grant_owner_access(folder)
+            yield from fs.unlink_in_background(path)
 
 
 def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
@@ -167,5 +167,5 @@ def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
     try:
         return do()
     except PermissionError:
-        fs.open_up(folder)
+        fs.grant_owner_access(folder)
         return do()

@@ -10,7 +10,7 @@ from typing import Self
 
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
-from daemon.fs.removable import kept_file, shut_folder
+from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
@@ -19,7 +19,7 @@ from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_el
 _CHUNK = 1 << 20
 #: Open the name itself, and do not wait for the other end of a FIFO.
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_NOT_ASKED = "not asked yet"
+_NOT_CHECKED = "not checked yet"
 
 
 def as_stat(found: os.stat_result) -> Stat:
@@ -37,7 +37,7 @@ def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
 
 
 @contextlib.contextmanager
-def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
+def open_regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
     """Open a regular file, and nothing else, for reading while the block runs.
 
     Args:
@@ -53,7 +53,7 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        if wanted and not wanted.is_it(as_stat(found)):
+        if wanted and not wanted.matches(as_stat(found)):
             raise OSError(errno.ESTALE, "it is no longer the file that was checked", path)
         yield fd
     finally:
@@ -61,8 +61,8 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
 
 
 def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
-    """At most `limit` bytes of a regular file in an open folder. Raises the same OSErrors as `regular`."""
-    with regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
+    """At most `limit` bytes of a regular file in an open folder. Raises the same OSErrors as `open_regular`."""
+    with open_regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
         return file.read(limit)
 
 
@@ -102,7 +102,7 @@ class LocalFolder:
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
         self._published = published
-        self._shut: str | None = _NOT_ASKED
+        self._folder_obstacle: str | None = _NOT_CHECKED
 
     @property
     def fd(self) -> int:
@@ -142,32 +142,32 @@ class LocalFolder:
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
         """At most `most` bytes from the beginning and from the end of the wanted file."""
-        with regular(name, folder=self.fd, wanted=wanted) as fd:
+        with open_regular(name, folder=self.fd, wanted=wanted) as fd:
             head = os.pread(fd, most, 0)
             return head, head if wanted.size <= most else os.pread(fd, most, wanted.size - most)
 
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file."""
-        with regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with open_regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing."""
         try:
-            with regular(name, folder=self.fd) as fd:
+            with open_regular(name, folder=self.fd) as fd:
                 return open_for_writing_elsewhere(fd)
         except OSError:
             return False  # other checks report what is wrong with it
 
-    def keeps(self, name: bytes) -> str | None:
+    def removal_obstacle(self, name: bytes) -> str | None:
         """Why the name cannot be removed from the folder; None if it can."""
-        if self._shut == _NOT_ASKED:
-            self._shut = shut_folder(self.fd)
-        if self._shut is None:
-            with contextlib.suppress(OSError), regular(name, folder=self.fd) as fd:
+        if self._folder_obstacle == _NOT_CHECKED:
+            self._folder_obstacle = folder_obstacle(self.fd)
+        if self._folder_obstacle is None:
+            with contextlib.suppress(OSError), open_regular(name, folder=self.fd) as fd:
                 if is_fixed(fd):
                     return "it is locked against every change: unlock it (chattr -ia, or in Finder)"
-        return self._shut or kept_file(self.fd, name)
+        return self._folder_obstacle or name_obstacle(self.fd, name)
 
     def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
         """Move to another held folder."""
@@ -181,7 +181,7 @@ class LocalFolder:
 
     def copy(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> str:
         """Copy the wanted file into another held folder."""
-        with regular(name, folder=self.fd, wanted=wanted) as reading:
+        with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
 
     def create(self, name: bytes) -> int:

@@ -33,7 +33,7 @@ class Wanted:
     ino: int | None = None
     dev: int | None = None
 
-    def is_it(self, found: Stat) -> bool:
+    def matches(self, found: Stat) -> bool:
         """Whether this is the wanted file."""
         return (
             found.kind == "file"
@@ -103,7 +103,7 @@ class HeldFolder(Protocol):
         False if it cannot be opened.
         """
 
-    def keeps(self, name: bytes) -> str | None:
+    def removal_obstacle(self, name: bytes) -> str | None:
         """A clause that says why the name cannot be removed from the folder (permissions, a read-only disk); None if it can."""
 
     def move(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
@@ -150,7 +150,7 @@ class HeldFolder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class TreeEntry:
     """Something found while walking a tree. `trail` lists the names of the folders that lead to it; the walker owns the list.
 
     `size` is a file's length and `used` its space on the disk, both in bytes. Either may be much larger than the other.
@@ -243,10 +243,10 @@ class FileSystem(Protocol):
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file that another process wrote; refuses links."""
 
-    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+    def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         """`sync_file`, with a None every few milliseconds for callers with other work to do; durable when it ends."""
 
-    def unlink_aside(self, path: bytes) -> Iterator[None]:
+    def unlink_in_background(self, path: bytes) -> Iterator[None]:
         """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
@@ -255,14 +255,14 @@ class FileSystem(Protocol):
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no particular order."""
 
-    def tree(self, path: bytes) -> Iterator[Below]:
+    def tree(self, path: bytes) -> Iterator[TreeEntry]:
         """Everything below a folder, at any depth. Links are not followed; what disappears meanwhile is skipped.
 
         This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if a folder
         above was moved away.
         """
 
-    def open_up(self, path: bytes) -> None:
+    def grant_owner_access(self, path: bytes) -> None:
         """Let the owner of a folder read and change it, whatever its mode; refuses links. Nobody else gains any access."""
 
     def read(self, path: bytes, limit: int) -> bytes:

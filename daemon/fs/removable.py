@@ -12,7 +12,7 @@ import stat
 from daemon.platform.files import is_fixed
 
 
-def shut_folder(folder: int) -> str | None:
+def folder_obstacle(folder: int) -> str | None:
     """A clause that says why nothing can be removed from an open folder, and what to do; None if files can be removed."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
         return "the folder is on a read-only disk: mount it with write access"
@@ -29,7 +29,7 @@ def shut_folder(folder: int) -> str | None:
     )
 
 
-def kept_file(folder: int, name: bytes) -> str | None:
+def name_obstacle(folder: int, name: bytes) -> str | None:
     """Why this one name cannot be removed from a folder whose other names can; None if it can, or does not exist."""
     mine, parent = os.geteuid(), os.fstat(folder)
     if not parent.st_mode & stat.S_ISVTX or mine in (0, parent.st_uid):

@@ -11,7 +11,7 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
-class At:
+class Place:
     """A name and the open folder that contains it; without a folder, the name is a whole path."""
 
     name: bytes
@@ -66,10 +66,10 @@ def enter(folder: int, name: bytes) -> int:
 
 
 @contextlib.contextmanager
-def place_below(root: bytes, names: Sequence[bytes]) -> Iterator[At]:
+def place_below(root: bytes, names: Sequence[bytes]) -> Iterator[Place]:
     """The last of the names with its folder, which stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
-        yield At(names[-1], folder)
+        yield Place(names[-1], folder)
     finally:
         os.close(folder)

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from daemon.fs.protocol import Below, Kind
+from daemon.fs.protocol import Kind, TreeEntry
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -22,13 +22,13 @@ def kind_of(mode: int) -> Kind:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-def walk(folder: int) -> Iterator[Below]:
+def walk(folder: int) -> Iterator[TreeEntry]:
     """Everything below an open folder. Closes the folder's descriptor. See `FileSystem.tree`."""
     walker = _Walker(folder)
     try:
-        yield from walker.look()
-        while walker.go_on():
-            yield from walker.look()
+        yield from walker.entries()
+        while walker.advance():
+            yield from walker.entries()
     finally:
         os.close(walker.fd)
 
@@ -42,7 +42,7 @@ class _Walker:
         self._above: list[tuple[tuple[int, int], list[bytes]]] = []
         self._folders: list[bytes] = []
 
-    def look(self) -> Iterator[Below]:
+    def entries(self) -> Iterator[TreeEntry]:
         """What is in the folder."""
         with os.scandir(self.fd) as found:
             for entry in found:
@@ -50,12 +50,12 @@ class _Walker:
                     seen = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                below = Below(self._trail, os.fsencode(entry.name), kind_of(seen.st_mode), seen.st_size, seen.st_blocks * 512)
-                if below.kind == "directory":
-                    self._folders.append(below.name)
-                yield below
+                child = TreeEntry(self._trail, os.fsencode(entry.name), kind_of(seen.st_mode), seen.st_size, seen.st_blocks * 512)
+                if child.kind == "directory":
+                    self._folders.append(child.name)
+                yield child
 
-    def go_on(self) -> bool:
+    def advance(self) -> bool:
         """Go to the next folder: the first one below, or else the next one further up. False if there is none."""
         while True:
             while self._folders:

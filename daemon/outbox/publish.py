@@ -12,7 +12,7 @@ from daemon.contract.manifest import Manifest
 from daemon.contract.messages import MAX_FILES, Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.errors import OutputTooLarge, WorkerCrashed
-from daemon.fs import Below, FileSystem
+from daemon.fs import FileSystem, TreeEntry
 
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_DEPTH = 8
@@ -72,7 +72,7 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
             raise WorkerCrashed(f"the manifest names {layer.file}, but the file that is there is another one")
 
 
-def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, Below]]:
+def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, TreeEntry]]:
     """(path relative to the attempt, what it is) for each file; refuses anything but files and a few levels of folders."""
     for number, below in enumerate(fs.tree(folder), start=1):
         name = os.path.join(os.path.basename(folder), *below.trail, below.name)

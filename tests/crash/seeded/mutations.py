@@ -194,7 +194,7 @@ MUTATIONS = (
     # -- folders that strangers exchange
     _one("a folder may be a link", "daemon/fs/untrusted_paths.py", "_FOLDER", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file may be a link", "daemon/fs/held.py", "SAFE", Without("O_NOFOLLOW"), suite=HELD),
-    _one("a file that is opened may be another one", "daemon/fs/held.py", "regular", Never("wanted"), suite=HELD),
+    _one("a file that is opened may be another one", "daemon/fs/held.py", "open_regular", Never("wanted"), suite=HELD),
     _one(
         "a folder of the inbox may be another one after a restart",
         "daemon/claiming/inbox_folders.py",
@@ -202,16 +202,24 @@ MUTATIONS = (
         Never("held.ino"),
         suite=HELD,
     ),
-    _one("a file that is moved may be another one", "daemon/claiming/moving.py", "Mover._move_one", Without("is_it"), suite=HELD),
+    _one(
+        "a file that is moved may be another one", "daemon/claiming/moving.py", "Mover._move_one", Without("matches"), suite=HELD
+    ),
     # -- a folder that cannot be emptied
     _one(
         "a picture that cannot be taken out is accepted",
         "daemon/claiming/claims.py",
         "Claims._reason_to_wait",
-        Never("folder.keeps"),
+        Never("folder.removal_obstacle"),
         suite=STUCK,
     ),
-    _one("a folder's own rights are not asked", "daemon/fs/held.py", "LocalFolder.keeps", Drop("_shut"), suite=STUCK),
+    _one(
+        "a folder's own rights are not asked",
+        "daemon/fs/held.py",
+        "LocalFolder.removal_obstacle",
+        Drop("_folder_obstacle"),
+        suite=STUCK,
+    ),
     _one("a hopeless claim is never given up", "daemon/claiming/claims.py", "Claims._hold", Without("hopeless"), suite=STUCK),
     # -- the result
     _one(

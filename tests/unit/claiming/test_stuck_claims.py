@@ -52,7 +52,7 @@ def folder() -> Iterator[Path]:
 
 def kept(folder: Path) -> str | None:
     with LocalFiles().hold(os.fsencode(folder)) as held:
-        return held.keeps(b"a.jpg")
+        return held.removal_obstacle(b"a.jpg")
 
 
 def test_a_folder_that_this_user_may_not_write_in_keeps_its_pictures_and_says_what_to_do(folder):
