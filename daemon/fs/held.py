@@ -1,4 +1,4 @@
-"""A folder on the real disk that is held open, and files opened in it: no path is resolved twice, no link is followed."""
+"""A folder on the real disk that is held open, and access to the files in it. No path is resolved twice, no link is followed."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
-#: Open the name itself, and do not wait for the other end of a FIFO.
+#: Flags that open a name without following a link, and without waiting for the other end of a FIFO.
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_CHECKED = "not checked yet"
 
@@ -38,12 +38,12 @@ def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
 
 @contextlib.contextmanager
 def open_regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
-    """Open a regular file, and nothing else, for reading while the block runs.
+    """Open a regular file for reading while the block runs. Yields its descriptor.
 
     Args:
-        path: of the file; relative to the open folder `folder`, if given.
-        folder: descriptor of a folder.
-        wanted: which file it must be.
+        path: of the file; relative to `folder` if that is given.
+        folder: descriptor of an open folder.
+        wanted: the file that must have this name; None allows any regular file.
 
     Raises:
         OSError: it cannot be opened, is not a regular file (EINVAL), or is not the wanted file (ESTALE).
@@ -97,7 +97,10 @@ class LocalFolder:
     """`HeldFolder` on the real disk."""
 
     def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
-        """Take over the descriptor. `published`: whatever is made in it can be read by everybody who can enter it."""
+        """Take ownership of an open folder's descriptor, whose `path` is only for messages.
+
+        If `published`, everybody who can enter the folder can read what is made in it.
+        """
         found = os.fstat(fd)
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
@@ -124,11 +127,11 @@ class LocalFolder:
             os.close(fd)
 
     def enter(self, name: bytes) -> Self:
-        """Open a folder in it, not a link."""
+        """Open a subfolder; refuses links."""
         return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, size and times of what has this name."""
+        """Kind, identity, size and time of what has this name."""
         return as_stat(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
     def scan(self) -> list[DirEntry]:
@@ -157,10 +160,10 @@ class LocalFolder:
             with open_regular(name, folder=self.fd) as fd:
                 return open_for_writing_elsewhere(fd)
         except OSError:
-            return False  # other checks report what is wrong with it
+            return False  # other checks report why it cannot be opened
 
     def removal_obstacle(self, name: bytes) -> str | None:
-        """Why the name cannot be removed from the folder; None if it can."""
+        """Why the file cannot be removed from the folder; None if it can."""
         if self._folder_obstacle == _NOT_CHECKED:
             self._folder_obstacle = folder_obstacle(self.fd)
         if self._folder_obstacle is None:
@@ -170,7 +173,7 @@ class LocalFolder:
         return self._folder_obstacle or name_obstacle(self.fd, name)
 
     def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
-        """Move to another held folder."""
+        """Move a file to another held folder."""
         os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to))
 
     def link(self, name: bytes, to: HeldFolder, new: bytes) -> None:

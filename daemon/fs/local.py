@@ -1,7 +1,7 @@
 """The file operations on the real disk, through system calls.
 
-Below the folder given to `publish_below`, the system never gets a path, because strangers may swap a folder there for a link at
-any moment. That folder itself is opened by its path; every folder below it is opened from the one above, and links are refused
+Strangers may write below the folder given to `publish_below`, and may swap a folder there for a link at any moment. So only that
+folder is opened by its path. Each folder below it is opened from its parent, and links are refused
 (`daemon.fs.untrusted_paths`).
 """
 
@@ -22,7 +22,8 @@ from daemon.fs.untrusted_paths import Place, descend, names_below, place_below
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
-#: Up to this many files are synced one by one. A sync of the whole disk would also wait for what others are writing.
+#: Up to this many files are synced one by one. More are synced with the whole disk, which also waits for what other programs
+#: are writing.
 _FEW = 8
 _CHUNK = 1 << 20
 
@@ -33,7 +34,7 @@ class LocalFiles:
     _published: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, what is made below this folder can be read by everybody who can enter it."""
+        """From now on, make everything below this folder readable for everybody who can enter it, and follow no link there."""
         self._published = root + b"/"
 
     def _is_published(self, path: bytes) -> bool:
@@ -41,7 +42,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _place(self, path: bytes) -> Iterator[Place]:
-        """Where a path leads: below the published folder a name in an open folder, otherwise the path itself."""
+        """Resolve a path: below the published folder to a name in its open parent folder, elsewhere to the path itself."""
         names = names_below(self._published, path)
         if not names or self._published is None:
             yield Place(path, None)
@@ -171,7 +172,7 @@ class LocalFiles:
         yield from self._in_background(path, partial(self.unlink, path))
 
     def _in_background(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
-        """Do something to a file; in a separate thread if the file is large."""
+        """Run `do`, which acts on the file at `path`; in a separate thread if the file is large."""
         if self.lstat(path).size < LARGE:
             do()
         else:
@@ -199,7 +200,7 @@ class LocalFiles:
             if not hasattr(os, "O_PATH"):
                 os.chmod(place.name, stat.S_IRWXU, dir_fd=place.folder, follow_symlinks=False)
                 return
-            # On Linux, only this can open a folder that may not be read, and change its mode, without following a link.
+            # On Linux, O_PATH is the only way to change the mode of an unreadable folder without following a link.
             fd = os.open(place.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.folder)
         try:
             os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
@@ -226,7 +227,7 @@ class LocalFiles:
         yield digest.hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
-        """How many bytes can still be written."""
+        """How many bytes can still be written to the disk."""
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
@@ -249,7 +250,7 @@ class LocalFiles:
 
     def is_locked(self, path: bytes) -> bool:
         """Whether another process has locked a folder."""
-        # A shared lock: two processes that test at the same time must not take each other for a holder.
+        # A shared lock, so that two processes that test at the same time do not take each other for the holder.
         fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
         if fd is None:
             return True

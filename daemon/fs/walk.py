@@ -1,6 +1,7 @@
-"""Walks a tree that somebody else made, one descriptor at a time: neither its depth nor the length of its paths matters.
+"""Walks a tree that somebody else made, of any depth, with one open descriptor at a time.
 
-A path longer than the system's limit (4,096 bytes on Linux) cannot be used, but its files take up space like all others.
+No path is ever passed to the system. A path longer than its limit (4,096 bytes on Linux) could not be opened, but the files
+there take up space like all others.
 """
 
 import errno
@@ -34,7 +35,7 @@ def walk(folder: int) -> Iterator[TreeEntry]:
 
 
 class _Walker:
-    """Visits one folder at a time, holds a descriptor for that one only, and knows the way back."""
+    """Visits one folder at a time. It holds a descriptor for that folder only, and returns to the parent through `..`."""
 
     def __init__(self, folder: int) -> None:
         self.fd = folder
@@ -43,7 +44,7 @@ class _Walker:
         self._folders: list[bytes] = []
 
     def entries(self) -> Iterator[TreeEntry]:
-        """What is in the folder."""
+        """Everything in the current folder."""
         with os.scandir(self.fd) as found:
             for entry in found:
                 try:
@@ -56,7 +57,7 @@ class _Walker:
                 yield child
 
     def advance(self) -> bool:
-        """Go to the next folder: the first one below, or else the next one further up. False if there is none."""
+        """Go to the next folder in depth-first order. False if all folders have been visited."""
         while True:
             while self._folders:
                 if self._enter(self._folders.pop()):
