@@ -1,4 +1,4 @@
-"""Takes the pairs that intake calls ready: records them first, then moves the files.
+"""Claims the pairs that intake calls ready: records them first, then moves the files.
 
 The order, and why:
 
@@ -42,25 +42,27 @@ from daemon.platform.files import permission_hint
 from daemon.settings import Settings
 from daemon.troubles import Troubles
 
-#: Errors that only a person can fix. An accepted job that cannot be moved because of them is given up after `_STUCK_SECONDS`,
-#: and its picture waits in the inbox again. That is long enough to set the permissions of a share, and short enough for people
-#: to see the reason soon.
+#: Errors that only a person can fix. If one of them prevents the files of an accepted job from being moved, the job is given up
+#: after `_STUCK_SECONDS`, and its picture waits in the inbox again. That is long enough to set the permissions of a share, and
+#: short enough for people to see the reason soon.
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STUCK_SECONDS = 60.0
 #: How many pairs share one sync: enough that the syncs hardly cost anything, few enough that the loop stays responsive.
 GROUP = 256
-#: What is retried for several jobs at once; a job id contains no space.
+#: Names for `Troubles` of the steps that concern several jobs. They cannot be job ids, because those contain no space.
 _CLAIMS, _FOLDERS = "the claims", "the folders"
 
 
 @dataclass(frozen=True, slots=True)
 class NotClaimed:
-    """A pair that could not be taken now, with the reason in plain words.
+    """A pair that could not be claimed now.
 
     Attributes:
-        grew: the picture had not been complete.
-        for_a_person: waiting alone will not help.
-        unfinished: the picture whose end is missing; its rest may arrive within `seconds`.
+        reason: in plain words, for the waiting list.
+        grew: the picture grew, so it had not been complete.
+        for_a_person: somebody must do something; waiting alone will not help.
+        unfinished: the picture or depth picture whose end is missing, if that is the reason.
+        seconds: how long the missing rest may still take to arrive; 0 if nothing is missing.
     """
 
     pair: Ready
@@ -73,14 +75,14 @@ class NotClaimed:
 
 @dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """The outcome of an attempt to take pairs."""
+    """The outcome of an attempt to claim pairs: those that became jobs, and those that did not."""
 
     done: tuple[Ready, ...]
     dropped: tuple[NotClaimed, ...]
 
 
 class Claims:
-    """Takes pairs out of the inbox."""
+    """Claims pairs: makes them jobs, and moves their files out of the inbox."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class Claims:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known` finds jobs that ended long ago, to see whether an id is taken; `clock` returns the time with its zone."""
+        """`known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone."""
         self._monotonic = monotonic
         self._clock = clock
         self._ledger = ledger
@@ -109,18 +111,18 @@ class Claims:
         self._turn = 0
         self._troubles = Troubles()
 
-    def take(self, ready: Sequence[Ready]) -> ClaimOutcome:
-        """Accept and claim at most `GROUP` pairs. A pair that is not as intake saw it stays where it is.
+    def claim(self, ready: Sequence[Ready]) -> ClaimOutcome:
+        """Accept and claim the first `GROUP` pairs. A pair that is not as intake saw it stays where it is.
 
         Raises:
             JournalError: the process must stop.
         """
         try:
-            return self._take(ready)
+            return self._claim(ready)
         finally:
             self._folders.release()
 
-    def _take(self, ready: Sequence[Ready]) -> ClaimOutcome:
+    def _claim(self, ready: Sequence[Ready]) -> ClaimOutcome:
         reserved, batches = set[str](), dict[bytes, str]()
         under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
         accepted: list[tuple[Ready, Accepted | Retaken]] = []
@@ -130,7 +132,7 @@ class Claims:
             if why is None:
                 about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
-                    accepted.append((pair, self._acceptance.decide(pair, reserved, batches)))
+                    accepted.append((pair, self._acceptance.record_for(pair, reserved, batches)))
                     self._troubles.over(about)
                     continue
                 except OSError as error:
@@ -148,7 +150,10 @@ class Claims:
     def _record(
         self, accepted: list[tuple[Ready, Accepted | Retaken]]
     ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[NotClaimed]]:
-        """Record all of them with one sync. Leave out a pair whose record no reader of the journal would accept."""
+        """Record all of them with one sync, except for pairs whose record no reader of the journal would accept.
+
+        Returns the recorded pairs, and the others.
+        """
         try:
             if accepted:
                 self._ledger.record(*(record for _, record in accepted))
@@ -169,7 +174,7 @@ class Claims:
         return recorded, dropped
 
     def try_again(self) -> None:
-        """Move jobs that could not be moved before: all that somebody cancelled, and some of the others in turn.
+        """Retry the claims that could not be completed: of all cancelled jobs, and of the next `GROUP` others in turn.
 
         Raises:
             JournalError: the process must stop.
@@ -182,7 +187,9 @@ class Claims:
         self.finish(chosen, again=True)
 
     def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
-        """Move the files of accepted jobs. What cannot be moved now stays accepted and is retried later.
+        """Move the files of accepted jobs. A job whose files cannot be moved now stays accepted and is retried later.
+
+        `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
             JournalError: the process must stop.
@@ -195,10 +202,10 @@ class Claims:
     def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         if not jobs:
             return
-        roomy, planted, stuck = self._make_job_folders(jobs, again=again)
+        prepared, occupied, stuck = self._make_job_folders(jobs, again=again)
         whole: list[Job] = []
         gone: list[Job] = []
-        for job in roomy:
+        for job in prepared:
             try:
                 (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
             except (OSError, NameTakenError) as error:
@@ -211,20 +218,20 @@ class Claims:
             self._troubles.tell(_CLAIMS, f"claims cannot be made durable yet: {error}")
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
-        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted, *given_up)]
+        records += [Withdrawn(job=job.job_id) for job in (*gone, *occupied, *given_up)]
         if records:
             self._ledger.record(*records)
-        for job in (*whole, *gone, *planted, *given_up):
+        for job in (*whole, *gone, *occupied, *given_up):
             self.held.pop(job.job_id, None)
             self._since.pop(job.job_id, None)
         for job in gone:
             logger.info("{} was taken back before it could be claimed", job.job_id)
 
     def _hold(self, job: Job, error: Exception) -> bool:
-        """Note an accepted job whose files cannot be moved now: log it once, show it in the waiting list, retry it later.
+        """Note that the files of an accepted job cannot be moved now, so that it is logged once, listed and retried later.
 
-        Returns whether the job is given up instead, with all its files still in the inbox. That happens if somebody cancelled
-        it, or if only a person can remove the obstacle.
+        If somebody cancelled the job, or only a person can remove the obstacle, the job is given up instead, provided that all
+        its files are still in the inbox. Returns whether it was given up.
         """
         since = self._since.setdefault(job.job_id, self._monotonic())
         hopeless = getattr(error, "errno", None) in _DENIED and self._monotonic() - since >= _STUCK_SECONDS
@@ -247,29 +254,32 @@ class Claims:
     def _make_job_folders(
         self, jobs: Sequence[Job], *, again: bool
     ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | NameTakenError]]]:
-        """Sort jobs into those whose folders exist and are durable, those whose id is taken, and those that must wait."""
-        roomy: list[Job] = []
-        planted: list[Job] = []
+        """Make the folders of jobs. Returns the jobs whose folders are now durable, those whose name is taken, and the failures.
+
+        If the sync fails, every job waits for the next attempt: the first list is empty.
+        """
+        prepared: list[Job] = []
+        occupied: list[Job] = []
         stuck: list[tuple[Job, OSError | NameTakenError]] = []
         for job in jobs:
             try:
                 self._mover.make_job_folder(job, again=again or job.back is not None)
-                roomy.append(job)
+                prepared.append(job)
             except NameTakenError:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
-                planted.append(job)
+                occupied.append(job)
             except OSError as error:
                 stuck.append((job, error))
         try:
-            self._mover.sync_job_folders(roomy)
+            self._mover.sync_job_folders(prepared)
             self._troubles.over(_FOLDERS)
         except OSError as error:
             self._troubles.tell(_FOLDERS, f"the folders of accepted pictures cannot be made durable yet: {error}")
-            roomy = []
-        return roomy, planted, stuck
+            prepared = []
+        return prepared, occupied, stuck
 
     def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> NotClaimed | None:
-        """Whether the picture is a job already, and is only still in the inbox because it could not be moved."""
+        """The reason to wait if the picture is already an accepted job that could not be moved yet; otherwise None."""
         job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None
@@ -291,18 +301,18 @@ class Claims:
             if folder.written_elsewhere(entry.name):
                 return NotClaimed(pair, f"{to_text(entry.name)} is still open in another program")
             if entry.size > self._most_bytes and found.dev != self._outbox.device():
-                # Claiming it would copy all of it, perhaps for hours, and hold up everybody else.
+                # To claim it, the daemon would copy all of it, perhaps for hours, and hold up all other jobs.
                 said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
                 why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
                 return NotClaimed(pair, why, for_a_person=True)
-            if (shut := folder.removal_obstacle(entry.name)) is not None:
-                return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
+            if (obstacle := folder.removal_obstacle(entry.name)) is not None:
+                return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {obstacle}", for_a_person=True)
             if entry in (pair.image, pair.depth):
                 try:
                     written = pair.image_written if entry is pair.image else pair.depth_written
                     seconds = self._rest_may_come(folder, entry, written)
                 except OSError as error:
-                    # A worker could not read it either, and the job would fail because of an error that may pass.
+                    # A worker could not read it either, so the job would fail because of an error that may be temporary.
                     denied = error.errno in _DENIED
                     why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
                     return NotClaimed(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
@@ -311,13 +321,13 @@ class Claims:
         return None
 
     def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
-        """For how many seconds the rest of a picture may still arrive; 0 if its end is there, it is old, or nobody can tell.
+        """For how many seconds the rest of a picture may still arrive; 0 if its end is there, or if it is too old.
 
-        Its date is compared with the clock only if nobody saw it being written: a share may have another clock, and ours may be
-        set. `written`: when somebody saw it, monotonic seconds.
+        `written` is when intake last saw the picture being written, in monotonic seconds. Only if that is None, the picture's
+        date is compared with the clock: the clock of a share may differ from ours, and ours may be changed.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the picture cannot be read.
         """
         now = self._clock().timestamp()
         until = decide.rest_until(entry.mtime_ns, since=now, now=now)

@@ -18,7 +18,7 @@ from daemon.fs.background import LARGE, run_in_thread
 from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, open_regular, sync_folder
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Stat, TreeEntry
-from daemon.fs.untrusted_paths import Place, descend, names_below, place_below
+from daemon.fs.untrusted_paths import Location, descend, locate_below, names_below
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
@@ -41,24 +41,24 @@ class LocalFiles:
         return self._published is not None and os.path.join(path, b"").startswith(self._published)
 
     @contextlib.contextmanager
-    def _place(self, path: bytes) -> Iterator[Place]:
+    def _locate(self, path: bytes) -> Iterator[Location]:
         """Resolve a path: below the published folder to a name in its open parent folder, elsewhere to the path itself."""
         names = names_below(self._published, path)
         if not names or self._published is None:
-            yield Place(path, None)
+            yield Location(path, None)
             return
-        with place_below(self._published, names) as place:
-            yield place
+        with locate_below(self._published, names) as location:
+            yield location
 
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        with readable(self._is_published(path)), self._place(path) as place:
-            return os.open(place.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=place.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            return os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=location.folder)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        with readable(self._is_published(path)), self._place(path) as place:
-            fd = os.open(place.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=place.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            fd = os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=location.folder)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", path)
@@ -78,7 +78,7 @@ class LocalFiles:
 
     @contextlib.contextmanager
     def _open_regular(self, path: bytes) -> Iterator[int]:
-        with self._place(path) as place, open_regular(place.name, folder=place.folder) as fd:
+        with self._locate(path) as location, open_regular(location.name, folder=location.folder) as fd:
             yield fd
 
     def sync(self, fd: int) -> None:
@@ -91,23 +91,23 @@ class LocalFiles:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """Move within one file system."""
-        with self._place(source) as old, self._place(target) as new:
+        with self._locate(source) as old, self._locate(target) as new:
             os.rename(old.name, new.name, src_dir_fd=old.folder, dst_dir_fd=new.folder)
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""
-        with self._place(path) as place:
-            os.unlink(place.name, dir_fd=place.folder)
+        with self._locate(path) as location:
+            os.unlink(location.name, dir_fd=location.folder)
 
     def mkdir(self, path: bytes) -> None:
         """Make a folder."""
-        with readable(self._is_published(path)), self._place(path) as place:
-            os.mkdir(place.name, 0o755, dir_fd=place.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            os.mkdir(location.name, 0o755, dir_fd=location.folder)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        with self._place(path) as place:
-            os.rmdir(place.name, dir_fd=place.folder)
+        with self._locate(path) as location:
+            os.rmdir(location.name, dir_fd=location.folder)
 
     def sync_dir(self, path: bytes) -> None:
         """Wait until the names in the folder are on the disk."""
@@ -142,8 +142,8 @@ class LocalFiles:
     @contextlib.contextmanager
     def _open_any(self, path: bytes) -> Iterator[int]:
         """Open a file or folder (not a link) while the block runs."""
-        with self._place(path) as place:
-            fd = os.open(place.name, os.O_RDONLY | SAFE, dir_fd=place.folder)
+        with self._locate(path) as location:
+            fd = os.open(location.name, os.O_RDONLY | SAFE, dir_fd=location.folder)
         try:
             yield fd
         finally:
@@ -180,8 +180,8 @@ class LocalFiles:
 
     def lstat(self, path: bytes) -> Stat:
         """Kind, size and times of what has this name; links are not followed."""
-        with self._place(path) as place:
-            return as_stat(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False))
+        with self._locate(path) as location:
+            return as_stat(os.stat(location.name, dir_fd=location.folder, follow_symlinks=False))
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in arbitrary order."""
@@ -190,18 +190,18 @@ class LocalFiles:
 
     def tree(self, path: bytes) -> Iterator[TreeEntry]:
         """Everything below a folder, however deep."""
-        with self._place(path) as place:
-            fd = os.open(place.name, os.O_RDONLY | os.O_DIRECTORY | SAFE, dir_fd=place.folder)
+        with self._locate(path) as location:
+            fd = os.open(location.name, os.O_RDONLY | os.O_DIRECTORY | SAFE, dir_fd=location.folder)
         yield from walk(fd)
 
     def grant_owner_access(self, path: bytes) -> None:
         """Give the owner of a folder the right to read and change it."""
-        with self._place(path) as place:
+        with self._locate(path) as location:
             if not hasattr(os, "O_PATH"):
-                os.chmod(place.name, stat.S_IRWXU, dir_fd=place.folder, follow_symlinks=False)
+                os.chmod(location.name, stat.S_IRWXU, dir_fd=location.folder, follow_symlinks=False)
                 return
             # On Linux, O_PATH is the only way to change the mode of an unreadable folder without following a link.
-            fd = os.open(place.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.folder)
+            fd = os.open(location.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=location.folder)
         try:
             os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
         finally:

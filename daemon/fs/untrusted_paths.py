@@ -11,7 +11,7 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A file's name and the descriptor of its open folder. If `folder` is None, `name` is a whole path."""
 
     name: bytes
@@ -66,10 +66,10 @@ def enter(folder: int, name: bytes) -> int:
 
 
 @contextlib.contextmanager
-def place_below(root: bytes, names: Sequence[bytes]) -> Iterator[Place]:
+def locate_below(root: bytes, names: Sequence[bytes]) -> Iterator[Location]:
     """The place of the last name. Its folder stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
-        yield Place(names[-1], folder)
+        yield Location(names[-1], folder)
     finally:
         os.close(folder)

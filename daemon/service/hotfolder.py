@@ -185,15 +185,15 @@ class HotFolder:
         names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._left.items()}
         self._left, self._unlooked = {}, False
         self._put_back = {}
-        seen = self.watch.look(names)
+        seen = self.watch.scan(names)
         if seen is None:
             self._backlog.clear()
             return
         self._looked_at = now
-        decision = step(self._memory, seen.look, seen.hints)
+        decision = step(self._memory, seen.scan, seen.hints)
         self._memory = decision.memory
         self._unready = decision.waiting
-        self._again_at = float("inf") if decision.look_again_at is None else decision.look_again_at
+        self._again_at = float("inf") if decision.check_again_at is None else decision.check_again_at
         enough = len(decision.ready) <= min(GROUP, self._vacant())
         self._backlog = deque(decision.ready if enough else round_robin(decision.ready))
         for notice in decision.notices:
@@ -203,7 +203,7 @@ class HotFolder:
         inbox = self.watch.inbox
         wanted = ((folder, name) for folder, several in decision.downloads.items() for name in several)
         self._downloads.ask((os.path.join(inbox, folder, name) for folder, name in wanted), now)
-        self._batches.forget_all_but({folder.name for folder in seen.look.folders})
+        self._batches.forget_all_but({folder.name for folder in seen.scan.folders})
         self._kept = {}
         for end in decision.finished:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
@@ -234,7 +234,7 @@ class HotFolder:
                     logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
-        came = self._claims.take(ready)
+        came = self._claims.claim(ready)
         self._done += came.done
         if len(self._done) >= _MAX_UNTOLD:
             self._tell_taken(now)
@@ -251,7 +251,7 @@ class HotFolder:
                 self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._unlooked = True
         # What remains of their families, and what was put back, is judged again.
-        self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
+        self._again_at = min(self._again_at, now + self._memory.rules.check_spacing)
 
     def was_incomplete(self, job: Job) -> None:
         """A picture that was taken turned out to be incomplete: its folder's settle times grow."""

@@ -16,7 +16,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Literal
 
-from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
+from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Scan
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
 from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
 
@@ -173,20 +173,20 @@ class Scanner:
                 return set(others)
             return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
 
-    def look(self, now: float) -> Look:
+    def scan(self, now: float) -> Scan:
         """Scan all folders. `now` is monotonic seconds. Errors are part of the result; none is raised."""
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._list(INBOX)
             for name in self._subfolders():
                 self._list(name)
-        return self._as_look(now, None)
+        return self._as_scan(now, None)
 
-    def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
+    def scan_names(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Scan:
         """A partial look: scans these names, by folder, and everything in these folders of the inbox."""
         in_inbox = names.get(INBOX, frozenset())
         in_inbox = in_inbox | folders if folders else in_inbox
-        looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
+        scanned: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
         known = {name: self._seen[INBOX].entries[name] for name in self._subfolders()}
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
@@ -194,10 +194,10 @@ class Scanner:
             for name in self._subfolders():
                 if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
                     self._list(name)
-                    looked[name] = None
+                    scanned[name] = None
                 elif at := names.get(name):
                     self._stat(name, at)
-        return self._as_look(now, looked)
+        return self._as_scan(now, scanned)
 
     def _open_inbox(self, held: contextlib.ExitStack) -> None:
         """Hold the inbox open for one look. If that fails, the code that needs it meets the same error and reports it."""
@@ -228,15 +228,15 @@ class Scanner:
             del self._seen[name]
         return names
 
-    def _as_look(self, now: float, looked: Mapping[bytes, Set[bytes] | None] | None) -> Look:
+    def _as_scan(self, now: float, scanned: Mapping[bytes, Set[bytes] | None] | None) -> Scan:
         folders = []
         for name, seen in self._seen.items():
-            at = None if looked is None else looked.get(name, frozenset())
+            at = None if scanned is None else scanned.get(name, frozenset())
             controls = tuple(seen.controls.values())
             names = None if at is None else frozenset(at)
             about = (seen.birth, controls, seen.problem, seen.network, seen.mtime_ns)
             folders.append(Folder(name, seen.entries, names, *about))
-        return Look(tuple(folders), self.network, now)
+        return Scan(tuple(folders), self.network, now)
 
     def _path(self, folder: bytes) -> bytes:
         return self.inbox + b"/" + folder if folder else self.inbox

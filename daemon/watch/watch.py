@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.intake.model import INBOX, Hint, How, Look
+from daemon.intake.model import INBOX, Hint, How, Scan
 from daemon.platform.mounts import Mount, mount_of
 from daemon.watch.coverage import Coverage, Identity, Polled
 from daemon.watch.scan import ReadControl, Scanner, sentence
@@ -36,7 +36,7 @@ class Health:
 class Seen:
     """A look, and the hints from before it began."""
 
-    look: Look
+    scan: Scan
     hints: tuple[Hint, ...]
 
 
@@ -45,7 +45,7 @@ class Watch:
 
     Args:
         inbox: path of the folder; it must contain its marker file `.multiplane`.
-        wake: called from other threads when there is a reason to `look`; must be quick and must not raise.
+        wake: called from other threads when there is a reason to `scan`; must be quick and must not raise.
         read_control: see `Scanner`.
         rescan_seconds: the longest time between two full looks, because events can be lost without notice.
         poll_seconds: the same for what is on a network file system, and for what the system cannot watch.
@@ -107,8 +107,8 @@ class Watch:
         """The folders that are polled; all others are watched, or are covered by the inbox."""
         return self._coverage.polled_folders()
 
-    def look(self, look_at: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
-        """Scan the hinted names and `look_at` (names by folder), or the whole inbox when that is due.
+    def scan(self, due: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
+        """Scan the hinted names and `due` (names by folder), or the whole inbox when that is due.
 
         Returns:
             What was seen; None while the inbox is not there, which says nothing about its contents.
@@ -127,7 +127,7 @@ class Watch:
             if self._events_lost:
                 self._coverage.renew()
                 self._events_lost = False
-            look = self._scanner.look(now)
+            scan = self._scanner.scan(now)
             self._full_took = self._clock() - now
             self._scanned_at = now
             self._full_at = now + self._interval()
@@ -135,12 +135,12 @@ class Watch:
         else:
             polled = self._coverage.polled if now >= self._poll_at else frozenset[bytes]()
             # Reused unchanged if there are no hints: during a flood there are many of them.
-            worth = look_at or {}
+            worth = due or {}
             names = {**named, **{folder: named[folder] | at if folder in named else at for folder, at in worth.items()}}
-            look = self._scanner.glance(now, names, folders | polled)
+            scan = self._scanner.scan_names(now, names, folders | polled)
             if polled:
                 self._poll_at = now + self._pause(self._clock() - now)
-        self._coverage.keep({folder.name for folder in look.folders})
+        self._coverage.keep({folder.name for folder in scan.folders})
         if not self._coverage.polled:
             self._poll_at = float("inf")
         elif self._poll_at == float("inf"):
@@ -149,7 +149,7 @@ class Watch:
         absence, identity = self._presence()
         if (absence is not None or identity != self._identity) and self.health(now).state == "offline":
             return None
-        return Seen(look, tuple(hints.values()))
+        return Seen(scan, tuple(hints.values()))
 
     def health(self, now: float) -> Health:
         """Check the inbox and the observer, and rebuild the watch if needed. Call this every `HEALTH_SECONDS`.

@@ -268,7 +268,7 @@ class SimulatedDaemon:
         self.runs.look_for_returned()
         ready = self.ready()
         if ready:
-            self.claims.take(ready[:GROUP])
+            self.claims.claim(ready[:GROUP])
         self.runs.end_without_worker()
         self.runs.start_next()
         self.runs.publish_made()

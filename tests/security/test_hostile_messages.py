@@ -320,7 +320,7 @@ def test_a_pair_that_cannot_be_recorded_stays_with_the_reason_and_the_others_are
                 Seen(path.name.encode(), "file", found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_nlink)
             )
         ready.append(Ready(b"", *files, None, (), None, ("\ud800",) if name == "bad" else (), 0.0))
-    came = scene.claims.take(ready)
+    came = scene.claims.claim(ready)
     assert [pair.image.name for pair in came.done] == [b"one.jpg", b"two.jpg"]
     [left] = came.dropped
     assert (left.pair.image.name, left.for_a_person) == (b"bad.jpg", True)

@@ -66,8 +66,8 @@ for pair, record in accepted:
                 self._folders.open(pair.folder).move(pair.image.name, source, pair.image.name)
 """
 _CLAIM_AT_ONCE = """
-if roomy:
-    self._ledger.record(*[Claimed(job=job.job_id) for job in roomy])
+if prepared:
+    self._ledger.record(*[Claimed(job=job.job_id) for job in prepared])
 """
 _CLAIM_UNMOVED = """
 from daemon.contract.records import Claimed
@@ -145,7 +145,7 @@ MUTATIONS = (
     _one(
         "files are moved before the job is in the journal",
         "daemon/claiming/claims.py",
-        "Claims._take",
+        "Claims._claim",
         Insert(_MOVE_THE_PICTURE, before="self._record"),
         Keyword("_finish", "again", "True"),
     ),
@@ -312,9 +312,21 @@ MUTATIONS = (
     _one(
         "a close is believed of every writer", "daemon/intake/settle.py", "settle_seconds", Without("closed_once"), suite=SETTLING
     ),
-    _one("a close frees a picture of any writer", "daemon/intake/settle.py", "is_freed", Without("closed_once"), suite=SETTLING),
-    _one("the go holds for what came after it", "daemon/intake/settle.py", "is_freed", Without("vouched_at"), suite=SETTLING),
-    _one("the rest of a picture is not waited for", "daemon/intake/settle.py", "rest", Never("awaits"), suite=SETTLING),
+    _one(
+        "a close completes a picture of any writer",
+        "daemon/intake/settle.py",
+        "counts_as_complete",
+        Without("closed_once"),
+        suite=SETTLING,
+    ),
+    _one(
+        "a sidecar that was renamed in covers what came after it",
+        "daemon/intake/settle.py",
+        "counts_as_complete",
+        Without("reported_at"),
+        suite=SETTLING,
+    ),
+    _one("the rest of a picture is not waited for", "daemon/intake/settle.py", "settle_state", Never("awaits"), suite=SETTLING),
     # -- whose fault it is
     _one("a changed program is not seen", "daemon/jobs/fault.py", "judge", Never("seen.changed"), suite=FAULT),
     _one("a job is excused without end", "daemon/jobs/fault.py", "judge", Never("excused"), suite=FAULT),

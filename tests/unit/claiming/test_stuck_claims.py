@@ -99,7 +99,7 @@ def test_a_picture_that_cannot_be_taken_out_is_not_accepted_and_the_next_one_is(
     else:
         (scene.inbox / "theirs").chmod(0o555)
     with somebody():
-        came = scene.claims.take(pairs)
+        came = scene.claims.claim(pairs)
     (scene.inbox / "theirs").chmod(0o755)
     assert [pair.folder for pair in came.done] == [b""]
     (refused,) = came.dropped

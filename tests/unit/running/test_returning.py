@@ -46,7 +46,7 @@ def entry(scene, name: str) -> Entry:
 def take(scene) -> None:
     """Take the pair in the inbox, as intake would."""
     ready = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0)
-    assert scene.claims.take([ready]).done == (ready,)
+    assert scene.claims.claim([ready]).done == (ready,)
 
 
 def source(scene):
@@ -193,7 +193,7 @@ def test_it_goes_back_once_if_nothing_is_added(scene):
     scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, written=True))
     fail(scene)
     pair = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0, image_written=0.0)
-    assert scene.claims.take([pair]).done == (pair,)
+    assert scene.claims.claim([pair]).done == (pair,)
     assert scene.jobs.live["a"].accepted.written
     scene.wall_clock = lambda: time.time() + 601
     scene.runs.start_next()
