@@ -1,7 +1,8 @@
-"""Out-of-memory kills and memory limits on Linux: the machine's in /proc/vmstat, our control group's in the group's files.
+"""Out-of-memory kills and memory limits on Linux, from /proc/vmstat and from the files of our control group.
 
-Version 2 has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 memory.oom_control and
-memory.limit_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder is often mounted at the root.
+Version 2 of control groups has memory.events and memory.max (Documentation/admin-guide/cgroup-v2.rst), version 1 has
+memory.oom_control and memory.limit_in_bytes (cgroup-v1/memory.rst). In a container, the group's own folder is often mounted at
+the root.
 """
 
 import os
@@ -15,7 +16,7 @@ _NO_LIMIT = 1 << 60
 
 
 def oom_kills() -> int | None:
-    """How many processes have been killed so far because memory ran out, from all available counters; None if there are none."""
+    """How many processes were killed so far because memory ran out: the sum of all counters; None if there is no counter."""
     counts = [count for text in _counters() if (count := _count(text)) is not None]
     return sum(counts) if counts else None
 
@@ -39,7 +40,7 @@ def _counters() -> Iterator[str]:
 
 
 def _folders() -> Iterator[str]:
-    """The folders that may contain our group's files: ours before the root's."""
+    """The folders that may contain the files of our control group: its own, then the root."""
     for line in _read(f"{_PROC}/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if controllers == "" or "memory" in controllers.split(","):

@@ -1,4 +1,4 @@
-"""Watches the inbox: scanner, observer, health. It only ever says "scan again"."""
+"""Watches the inbox: decides when to scan it and what to scan, and scans it. Other packages judge what was found."""
 
 from daemon.watch.coverage import Polled, reason, remedy
 from daemon.watch.scan import Scanner, entry_from

@@ -15,7 +15,7 @@ from daemon.cli.render import LAST_HEARD, STYLES, again, ago, attempt, bar, cell
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
-from daemon.jobs.resting import by_the_clock
+from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal.journal import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
@@ -109,7 +109,7 @@ class Scenes:
             # The journal is read a little later than a status file is written.
             running=tuple(status for status in running if status.state == "processing"),
             # The end of a pause leaves no record.
-            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
+            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, pause_left_at(second))),
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
             returned_total=self._returned_total,

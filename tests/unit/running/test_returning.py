@@ -219,12 +219,12 @@ def test_a_cancelled_one_is_fetched_and_does_not_become_a_job_again(scene):
 
 def test_one_that_is_taken_out_of_the_inbox_ends_after_two_looks(scene):
     fail(scene)
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert scene.jobs.live["a"].place == "inbox"
     (scene.inbox / "a.jpg").unlink()
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert "a" in scene.jobs.live
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert (scene.jobs.ended["a"].state, "removed from the inbox" in scene.jobs.ended["a"].ended.error.message) == (
         "cancelled", True,
     )  # fmt: skip
