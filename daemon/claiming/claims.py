@@ -2,8 +2,8 @@
 
 The order, and why:
 
-1. Check that each file is still what intake saw. A file that changed keeps waiting. So does a new picture whose end is missing:
-   a writer that opens the name again must find it there.
+1. Check that each file is still what intake saw (`daemon.claiming.claim_checks`). A file that changed keeps waiting. So does a
+   new picture whose end is missing: a writer that opens the name again must find it there.
 2. Read the sidecar; decide on spec and id (`daemon.claiming.acceptance`). Nothing has changed yet.
 3. Record `accepted`, with one sync for all. From here each pair is a job, whatever happens.
 4. Make the job's folder (which must not exist yet) and `source/`, and sync them. If a power loss undid a folder, it would take
@@ -15,7 +15,6 @@ The order, and why:
 8. Write `status.json`, a view.
 """
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -26,51 +25,26 @@ from loguru import logger
 
 from daemon.claiming.acceptance import Acceptance
 from daemon.claiming.batches import Batches
+from daemon.claiming.claim_checks import DENIED, ClaimChecks, NotClaimed
 from daemon.claiming.moving import Moved, Mover, NameTakenError
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
-from daemon.errors import ImageTooLarge
-from daemon.fs import FileSystem, HeldFolder
-from daemon.intake.model import Entry, Ready
-from daemon.intake.picture_end import END_BYTES, end_is_missing
-from daemon.intake.settle import END_MISSING
-from daemon.jobs import decide
+from daemon.fs import FileSystem
+from daemon.intake.model import Ready
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.platform.files import permission_hint
 from daemon.settings import Settings
 from daemon.troubles import Troubles
 
-#: Errors that only a person can fix. If one of them prevents the files of an accepted job from being moved, the job is given up
-#: after `_STUCK_SECONDS`, and its picture waits in the inbox again. That is long enough to set the permissions of a share, and
-#: short enough for people to see the reason soon.
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: If an error that only a person can fix prevents the files of an accepted job from being moved, the job is given up after this
+#: many seconds, and its picture waits in the inbox again. That is long enough to set the permissions of a share, and short enough
+#: for people to see the reason soon.
 _STUCK_SECONDS = 60.0
 #: How many pairs share one sync: enough that the syncs hardly cost anything, few enough that the loop stays responsive.
 GROUP = 256
 #: Names for `Troubles` of the steps that concern several jobs. They cannot be job ids, because those contain no space.
 _CLAIMS, _FOLDERS = "the claims", "the folders"
-
-
-@dataclass(frozen=True, slots=True)
-class NotClaimed:
-    """A pair that could not be claimed now.
-
-    Attributes:
-        reason: in plain words, for the waiting list.
-        grew: the picture grew, so it had not been complete.
-        for_a_person: somebody must do something; waiting alone will not help.
-        unfinished: the picture or depth picture whose end is missing, if that is the reason.
-        seconds: how long the missing rest may still take to arrive; 0 if nothing is missing.
-    """
-
-    pair: Ready
-    reason: str
-    grew: bool = False
-    for_a_person: bool = False
-    unfinished: Entry | None = None
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +72,10 @@ class Claims:
     ) -> None:
         """`known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone."""
         self._monotonic = monotonic
-        self._clock = clock
         self._ledger = ledger
-        self._outbox = outbox
         self._mover = mover
-        self._most_bytes = settings.limits.max_image_bytes
         self._folders = mover.folders
+        self._checks = ClaimChecks(mover.folders, outbox, settings.limits.max_image_bytes, clock, monotonic)
         self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
         #: Why accepted jobs are not in the outbox yet, by job id.
         self.held: dict[str, str] = {}
@@ -128,7 +100,7 @@ class Claims:
         accepted: list[tuple[Ready, Accepted | Retaken]] = []
         dropped: list[NotClaimed] = []
         for pair in ready[:GROUP]:
-            why = self._is_held(pair, under_way) or self._reason_to_wait(pair)
+            why = self._is_held(pair, under_way) or self._checks.reason_to_wait(pair)
             if why is None:
                 about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
@@ -234,7 +206,7 @@ class Claims:
         its files are still in the inbox. Returns whether it was given up.
         """
         since = self._since.setdefault(job.job_id, self._monotonic())
-        hopeless = getattr(error, "errno", None) in _DENIED and self._monotonic() - since >= _STUCK_SECONDS
+        hopeless = getattr(error, "errno", None) in DENIED and self._monotonic() - since >= _STUCK_SECONDS
         if (job.cancel_requested or hopeless) and self._withdraw(job):
             logger.warning("{} is given up and waits in the inbox: {}", job.job_id, error)
             return True
@@ -284,54 +256,3 @@ class Claims:
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None
         return NotClaimed(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
-
-    def _reason_to_wait(self, pair: Ready) -> NotClaimed | None:
-        """Why a pair is not as intake saw it, or cannot be moved; None if it can be taken."""
-        for entry in pair.entries:
-            try:
-                folder = self._folders.open(pair.folder)
-                found = folder.lstat(entry.name)
-            except (FileNotFoundError, NotADirectoryError):
-                return NotClaimed(pair, f"{to_text(entry.name)} was taken back")
-            except OSError as error:
-                return NotClaimed(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
-            if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
-                grew = found.ino == entry.ino and found.size > entry.size
-                return NotClaimed(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
-            if folder.written_elsewhere(entry.name):
-                return NotClaimed(pair, f"{to_text(entry.name)} is still open in another program")
-            if entry.size > self._most_bytes and found.dev != self._outbox.device():
-                # To claim it, the daemon would copy all of it, perhaps for hours, and hold up all other jobs.
-                said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
-                why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
-                return NotClaimed(pair, why, for_a_person=True)
-            if (obstacle := folder.removal_obstacle(entry.name)) is not None:
-                return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {obstacle}", for_a_person=True)
-            if entry in (pair.image, pair.depth):
-                try:
-                    written = pair.image_written if entry is pair.image else pair.depth_written
-                    seconds = self._rest_may_come(folder, entry, written)
-                except OSError as error:
-                    # A worker could not read it either, so the job would fail because of an error that may be temporary.
-                    denied = error.errno in _DENIED
-                    why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
-                    return NotClaimed(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
-                if seconds:
-                    return NotClaimed(pair, END_MISSING, unfinished=entry, seconds=seconds)
-        return None
-
-    def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
-        """For how many seconds the rest of a picture may still arrive; 0 if its end is there, or if it is too old.
-
-        `written` is when intake last saw the picture being written, in monotonic seconds. Only if that is None, the picture's
-        date is compared with the clock: the clock of a share may differ from ours, and ours may be changed.
-
-        Raises:
-            OSError: the picture cannot be read.
-        """
-        now = self._clock().timestamp()
-        until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        by_date = 0.0 if until is None else until - now
-        seconds = by_date if written is None else written + decide.REST_SECONDS - self._monotonic()
-        head, tail = folder.ends(entry.name, END_BYTES if seconds > 0 else 1, self._folders.wanted(entry))
-        return seconds if seconds > 0 and entry.size > 0 and end_is_missing(head, tail, entry.size) else 0.0

@@ -208,8 +208,8 @@ MUTATIONS = (
     # -- a folder that cannot be emptied
     _one(
         "a picture that cannot be taken out is accepted",
-        "daemon/claiming/claims.py",
-        "Claims._reason_to_wait",
+        "daemon/claiming/claim_checks.py",
+        "ClaimChecks.reason_to_wait",
         Never("folder.removal_obstacle"),
         suite=STUCK,
     ),
