@@ -13,8 +13,8 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
 from daemon.journal.head import Head, read_head
-from daemon.journal.journal import excluded_segments, link_of, load_segment, segment_numbers, segment_path
 from daemon.journal.segment import NewerError
+from daemon.journal.segment_files import excluded_segments, link_of, load_segment, segment_numbers, segment_path
 
 _MAX_STATUS_BYTES = 1 << 20
 

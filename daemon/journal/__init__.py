@@ -1,7 +1,8 @@
 """The journal: every decision as a line of JSON, which is on the disk before anybody acts on it.
 
 - `line`: the format of one record.
-- `segment`: reads one file, and tells a torn tail from damage. `outline` finds the records of each job in it.
+- `segment`: understands the content of one file, and tells a torn tail from damage. `outline` finds each job's records in it.
+- `segment_files`: the names of the files, and reading them.
 - `writer`: appends records to a segment. `journal` opens the whole folder, and begins new segments.
 - `ledger`: records decisions, and tells its subscribers.
 - `chain`: checks that the segments follow one another. `head` does that for the last one.

@@ -14,10 +14,10 @@ from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.jobs.fold import Jobs
-from daemon.journal.journal import load_segment, read_file, segment_numbers, segment_path
 from daemon.journal.line import Entry, Mark, UnknownRecordError, decode, field, is_intact, mark, ts_of
 from daemon.journal.outline import Outline
 from daemon.journal.segment import NEWER_HINT, Segment, lines
+from daemon.journal.segment_files import load_segment, read_file, segment_numbers, segment_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from itertools import pairwise
 from daemon import clock
 from daemon.contract.segment_records import SegmentStart
 from daemon.fs import FileSystem
-from daemon.journal.journal import segment_numbers, segment_path
 from daemon.journal.line import UnknownRecordError, decode, is_intact
+from daemon.journal.segment_files import segment_numbers, segment_path
 
 #: How many bytes are read to get the first line of a segment, which has about 300.
 _HEAD_BYTES = 4096

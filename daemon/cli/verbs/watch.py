@@ -16,7 +16,7 @@ from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
 from daemon.jobs.retry_pause import pause_left_at
-from daemon.journal.journal import segment_numbers, segment_path
+from daemon.journal.segment_files import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
