@@ -10,16 +10,15 @@ An entry that did not change is the same object as before, so that later code ne
 import contextlib
 import errno
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import attrgetter
 from typing import Literal
 
-from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Scan
+from daemon.intake.model import INBOX, Control, Entry, Folder, Scan
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
-from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
+from daemon.platform.files import birth_time, permission_hint
+from daemon.watch.entries import UNREADABLE, entry_at, entry_fields, entry_from, in_chunks
 
 #: Reads a control file: takes the descriptor of its folder, its entry and its kind. Must not raise.
 ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
@@ -27,25 +26,8 @@ ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
 #: whether it is on a network file system.
 Enter = Callable[[bytes, Entry], bool]
 
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-}
 _PERMISSION = (errno.EPERM, errno.EACCES)
-
-
-#: Stands for an lstat that failed.
-_UNREADABLE = os.stat_result((0,) * 10)
-#: The parts of an lstat result that make up an entry.
-_LOOKED_AT = attrgetter(
-    "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
-)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: How many files are compared at once: their lstat results must fit into the processor's cache.
-_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,54 +70,6 @@ def sentence(error: OSError, path: bytes) -> str:
     return f"{name} cannot be read: {error.strerror or error}"
 
 
-def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
-    """The entry for an lstat result. For a folder, size and time are 0: they would change with everything in it.
-
-    `dev` is the device number of the containing folder. If the file has the same one, the entry uses this very object, so that
-    all files of a folder share it.
-    """
-    if st is _UNREADABLE:
-        return Entry(name, "unreadable", 0, 0, 0, 0)
-    kind = _KINDS.get(stat.S_IFMT(st.st_mode), "device")
-    dev = dev if dev == st.st_dev else st.st_dev
-    if kind == "directory":
-        return Entry(name, kind, dev, st.st_ino, 0, 0)
-    if kind == "file" and is_locked(st):
-        kind = "locked"
-    return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
-
-
-def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], list[os.stat_result]]]:
-    """Names and lstat results, `_CHUNK` at a time, in the order of `scandir`. Files that have disappeared are left out.
-
-    The names are text, because `scandir` of a descriptor returns text.
-    """
-    names, stats = list[str](), list[os.stat_result]()
-    for item in items:
-        try:
-            st = item.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            st = _UNREADABLE
-        names.append(item.name)
-        stats.append(st)
-        if len(names) == _CHUNK:
-            yield names, stats
-            names, stats = [], []
-    yield names, stats
-
-
-def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
-    """The entry for a name in an open folder; None if there is no such name."""
-    try:
-        return entry_from(name, os.stat(name, dir_fd=fd, follow_symlinks=False), dev)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        return entry_from(name, _UNREADABLE)
-
-
 class Scanner:
     """Scans one inbox, one level deep.
 
@@ -173,7 +107,7 @@ class Scanner:
             self._open_inbox(held)
             if self._fd == -1:
                 return set(others)
-            return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
+            return {name for name, seen in others.items() if seen.problem or entry_at(self._fd, name, dev) != seen.place}
 
     def scan(self, now: float) -> Scan:
         """Scan all folders. `now` is monotonic seconds. Errors are part of the result; none is raised."""
@@ -260,8 +194,8 @@ class Scanner:
         own = os.fstat(fd)
         seen.birth, seen.dev, seen.mtime_ns = birth_time(own), own.st_dev, own.st_mtime_ns
         with os.scandir(fd) as items:
-            for place, (texts, stats) in enumerate(_in_chunks(items)):
-                mark = hash((*texts, *map(_LOOKED_AT, stats)))
+            for place, (texts, stats) in enumerate(in_chunks(items)):
+                mark = hash((*texts, *map(entry_fields, stats)))
                 if place < len(seen.chunks) and seen.chunks[place].mark == mark:
                     chunks.append(seen.chunks[place])
                     continue
@@ -278,7 +212,7 @@ class Scanner:
                 chunks.append(_Chunk(mark, entries))
         # New entries are created in the order in which they will be taken. So memory that is freed together is contiguous, and
         # can be reused for the jobs.
-        came = [found for name in sorted(new) if (found := _entry_at(fd, name, seen.dev)) is not None]
+        came = [found for name in sorted(new) if (found := entry_at(fd, name, seen.dev)) is not None]
         seen.problem = None
         if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
@@ -297,14 +231,14 @@ class Scanner:
             seen.entries, seen.chunks = {name: entry for name, entry in seen.entries.items() if name not in names}, []
         except OSError:
             # The folder cannot be read; the next full scan reports why.
-            shut = {name: entry_from(name, _UNREADABLE) for name in names}
+            shut = {name: entry_from(name, UNREADABLE) for name in names}
             seen.entries, seen.chunks = {**seen.entries, **shut}, []
 
     def _stat_open(self, folder: bytes, seen: _Seen, names: Set[bytes], fd: int) -> None:
         # Collect only what changed: while many files settle, all their names are checked, and hardly any has changed.
         fresh, lost = list[Entry](), list[bytes]()
         for name in names:
-            known, entry = seen.entries.get(name), _entry_at(fd, name, seen.dev)
+            known, entry = seen.entries.get(name), entry_at(fd, name, seen.dev)
             if entry is None:
                 lost += [] if known is None else [name]
             elif entry != known:

@@ -174,8 +174,7 @@ def test_a_name_that_cannot_be_looked_at_is_unreadable_until_it_can_and_hides_no
 
 def test_a_file_locked_in_finder_is_seen_as_locked_and_unlocked(inbox, monkeypatch):
     """Uses the write permission instead of the Mac's flag; both arrive with lstat."""
-    monkeypatch.setattr("daemon.watch.scan.is_locked", lambda st: not st.st_mode & 0o200)
-    monkeypatch.setattr("daemon.watch.scan.MAC_ATTRIBUTES", True)
+    monkeypatch.setattr("daemon.watch.entries.is_locked", lambda st: not st.st_mode & 0o200)
     (inbox / "a.jpg").write_bytes(b"x")
     inbox_scanner = scanner(inbox)
     open_ = inbox_scanner.scan(1.0).folders[0].entries
