@@ -1,4 +1,4 @@
-"""Checks a pair just before it is claimed: is each file still what intake saw, complete, and free to be moved?"""
+"""Checks a pair just before it is claimed: whether each file is still what intake saw, is complete, and can be moved."""
 
 import errno
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class ClaimChecks:
         self._monotonic = monotonic
 
     def reason_to_wait(self, pair: Ready) -> NotClaimed | None:
-        """Why a pair is not as intake saw it, or cannot be moved; None if it can be taken."""
+        """Why a pair cannot be claimed now; None if it can."""
         for entry in pair.entries:
             try:
                 folder = self._folders.open(pair.folder)

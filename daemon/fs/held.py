@@ -121,7 +121,7 @@ class LocalFolder:
         self.release()
 
     def release(self) -> None:
-        """Close it."""
+        """Close the folder; calling this again does nothing."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
             os.close(fd)

@@ -179,7 +179,7 @@ class LocalFiles:
             yield from run_in_thread(do)
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, size and times of what has this name; links are not followed."""
+        """Kind, identity, size and time of what has this name; links are not followed."""
         with self._locate(path) as location:
             return as_stat(os.stat(location.name, dir_fd=location.folder, follow_symlinks=False))
 

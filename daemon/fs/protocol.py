@@ -204,8 +204,8 @@ class FileSystem(Protocol):
         """Wait until the file's bytes and length are on the disk.
 
         This does not cover its name in the folder. After an error, the state of the written bytes is unknown, and a second sync
-        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its
-        cache as written cannot be detected.
+        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its cache as written
+        cannot be detected.
         """
 
     def close(self, fd: int) -> None:

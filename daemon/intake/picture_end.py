@@ -46,7 +46,7 @@ class _Ends:
 
 
 def end_is_missing(head: bytes, tail: bytes, size: int) -> bool:
-    """Whether a picture ends before its own structure says it does.
+    """Whether the end of a picture is missing, according to the picture's own structure.
 
     Args:
         head: its first bytes, `END_BYTES` or all there are.
@@ -76,7 +76,7 @@ def _may_become_a_picture(head: bytes) -> bool:
 
 
 def _jpeg_ends_early(ends: _Ends) -> bool:
-    """Look for the end mark after the headers, which may contain whole small pictures.
+    """Whether a JPEG has no end mark after its headers, which may themselves contain whole small pictures.
 
     Phones append films and other data, often larger than the part that is read. So if the headers reach beyond that part, the
     end only counts as missing if the tail looks like picture data.

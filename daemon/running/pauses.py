@@ -31,7 +31,7 @@ class Pauses:
         self._ends: dict[str, tuple[float, float]] = {}
 
     def begin(self, job: Job) -> None:
-        """Start the job's pause, if it has one; it was decided just now."""
+        """Start the pause of a job, if it has one. Call this right after the pause was decided."""
         self.left(job)
 
     def left(self, job: Job) -> float:

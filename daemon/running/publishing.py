@@ -102,7 +102,7 @@ class Results:
         self._made.append(_Made(job_id, made.result, made.seconds, check, self.clock()))
 
     def _check(self, attempt: str, result: Result) -> Generator[None]:
-        """Step 1, with a pause every few milliseconds and after each file."""
+        """Do step 1. Yields every few milliseconds and after each file."""
         yield from checking_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.max_bytes)
         yield from self.outbox.making_durable(attempt)
 

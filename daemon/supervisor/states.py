@@ -125,7 +125,7 @@ def initial_state(now: float, rules: SupervisorRules) -> Starting:
 
 
 def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> Starting | Ready:
-    """A job with this time limit was sent. Its time counts from `started`; until then, the time for loading applies."""
+    """The state after a job was sent. Its time limit counts from `started`; until then, the limit for loading applies."""
     match state:
         case Starting(task=None) | Ready(task=None):
             return replace(state, by=now + rules.start_seconds, task=Task(timeout, now + rules.sample_seconds))
@@ -134,7 +134,7 @@ def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> S
 
 
 def on_ready(state: State) -> State:
-    """The worker has loaded what it needs."""
+    """The state after the worker has reported that it is ready."""
 
     def loaded(before: Alive) -> Alive:
         if isinstance(before, Starting):
@@ -145,7 +145,7 @@ def on_ready(state: State) -> State:
 
 
 def on_started(state: State, at: float) -> State:
-    """The worker began its job at this time."""
+    """The state after the worker began its job, at the time `at`."""
 
     def begun(before: Alive) -> Alive:
         if before.task is None:
@@ -156,7 +156,7 @@ def on_started(state: State, at: float) -> State:
 
 
 def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
-    """The worker has sent its last message, so it should be ending. `flaw`: the fault to report if it does not end."""
+    """The state after the worker has sent its last message, so that it should end. `flaw`: the fault to report if it does not."""
     leave_by = now + rules.grace_seconds
     match state:
         case Starting() | Ready() | Running():
@@ -170,7 +170,7 @@ def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules)
 
 
 def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step:
-    """The worker must stop within the grace period.
+    """What follows if the worker must stop within the grace period.
 
     A cancel replaces an earlier reason, because a person who cancels does not want another attempt. No other reason does.
     """
@@ -191,7 +191,7 @@ def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step
 
 
 def kill(state: State, now: float, reason: Reason | None = None) -> Step:
-    """The worker and its group must end now; an earlier reason stays."""
+    """What follows if the worker and its group must end now. An earlier reason stays."""
     match state:
         case Starting() | Ready() | Running():
             return Killed(now, reason), Do.KILL

@@ -276,7 +276,7 @@ class Scanner:
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
-    """Which control file a name is; directly in the inbox, `job.yaml` is only a sidecar."""
+    """Which kind of control file has this name; None if none has. Directly in the inbox, `job.yaml` is only a sidecar."""
     key = key_of(name)
     if key == PRESET_NAME:
         return "preset"

@@ -70,7 +70,7 @@ class Manager(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, as people say it."""
+        """The name of the service manager, as people write it."""
 
     def path(self) -> Path:
         """The path of the service's file."""
