@@ -52,7 +52,7 @@ class ByPath:
         return self.fs.scan(self.path)
 
     def _check(self, name: bytes, wanted: Wanted | None) -> None:
-        if wanted and not wanted.is_it(self.lstat(name)):
+        if wanted and not wanted.matches(self.lstat(name)):
             raise OSError(errno.ESTALE, "it is no longer the file that was checked", self._at(name))
 
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
@@ -69,7 +69,7 @@ class ByPath:
     def written_elsewhere(self, name: bytes) -> bool:
         return False
 
-    def keeps(self, name: bytes) -> str | None:
+    def removal_obstacle(self, name: bytes) -> str | None:
         return None
 
     def move(self, name: bytes, to: "ByPath", new: bytes) -> None:

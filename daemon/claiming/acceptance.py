@@ -1,4 +1,4 @@
-"""Decides on one pair: which job it becomes, under which id, with which spec or refusal. Changes nothing."""
+"""Decides which job a pair becomes: its id, and its spec or the reason why it is refused. Changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -21,13 +21,22 @@ from daemon.sidecar import MAX_BYTES, JobKind, Sidecar, parse, requested_id, res
 
 #: The longest name, in bytes, that common file systems allow.
 _NAME_MAX = 255
-#: How many combinations of sidecar and preset are cached once read: thousands of pictures usually share a few.
+#: How many combinations of sidecar and preset are cached after parsing: thousands of pictures usually share a few.
 _MAX_UNDERSTOOD = 256
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the files of a pair ask for: a spec, or the reason why there is none."""
+    """What the YAML files of a pair ask for: a spec, or the reason why there is none.
+
+    Attributes:
+        spec: None if the pair is refused.
+        mode: of the spec.
+        requested_id: the id that the sidecar asks for, if any.
+        refusal: None if there is a spec.
+        warnings: about fields without effect.
+        preset: the fields of the preset or batch file, if there is one.
+    """
 
     spec: JobSpec | None
     mode: Mode | None
@@ -38,7 +47,10 @@ class Reading:
 
 
 class Acceptance:
-    """Makes the records of new jobs. `known` finds jobs that ended long ago; `clock` returns the time with its zone."""
+    """Makes the records of new jobs.
+
+    `known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone.
+    """
 
     def __init__(
         self,
@@ -59,12 +71,12 @@ class Acceptance:
         self._folders = folders
         self._understood: dict[tuple[bytes | None, bytes | None, JobKind], Reading] = {}
 
-    def decide(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
-        """The record of a new job, or of one whose picture waited in the inbox for its rest.
+    def record_for(self, pair: Ready, reserved: set[str], batches: dict[bytes, str]) -> Accepted | Retaken:
+        """The record that accepts a pair: `Retaken` if its picture had returned to the inbox for its rest, otherwise `Accepted`.
 
         Args:
             pair: a pair that is ready to be taken.
-            reserved: ids already given to others of the same group; this job's id is added.
+            reserved: ids already given to other pairs of the same group; this job's id is added.
             batches: ids of the batches of the same group, by folder; this pair's batch is added.
 
         Raises:
@@ -97,7 +109,7 @@ class Acceptance:
         return Retaken(job=job_id, value=record) if known else record
 
     def _waiting(self, pair: Ready, reading: Reading) -> Job | None:
-        """The job that this picture belongs to already; one that asks for another id now is a new one."""
+        """The job that returned this picture to the inbox; None if there is none, or if the sidecar now asks for another id."""
         place = (to_text(pair.folder), to_text(pair.image.name))
         for job in self._ledger.jobs.returned.values():
             if (job.accepted.folder, job.image.name) == place and job.accepted.requested_id == reading.requested_id:
@@ -105,13 +117,13 @@ class Acceptance:
         return None
 
     def _read(self, pair: Ready) -> Reading:
-        """Read the sidecar and the preset or batch file that were looked at. Equal bytes share one answer."""
+        """Read the sidecar and the preset or batch file of a pair. Pairs whose files have equal bytes share one answer."""
         own = self._bytes(pair, pair.sidecar) if pair.sidecar else None
         control = self._bytes(pair, pair.control.entry) if pair.control else None
         key = (own, control, pair.control.kind if pair.control else "pair")
         reading = self._understood.get(key) or self._understand(pair, own, control)
         if reading.refusal is None and reading.requested_id is None and not reading.warnings:
-            # What depends on the bytes alone; sentences name their file.
+            # Only answers that depend on the bytes alone are cached: refusals and warnings name their file.
             if len(self._understood) >= _MAX_UNDERSTOOD:
                 self._understood.clear()
             self._understood[key] = reading
@@ -120,7 +132,7 @@ class Acceptance:
         return reading
 
     def _refusal(self, pair: Ready) -> JobError | None:
-        """Why the pictures of a pair cannot be used, as far as can be told without reading them; None if nothing is known."""
+        """Why the pictures of a pair cannot be used, judged without reading them; None if nothing is wrong so far."""
         if pair.problem:
             return ImageUnreadable(pair.problem)
         most = self._settings.limits.max_image_bytes
@@ -155,7 +167,7 @@ class Acceptance:
         return Reading(spec, spec.mode, asked, None, without_effect(spec, preset, own))
 
     def _name(self, pair: Ready, reading: Reading, reserved: set[str]) -> tuple[str, ErrorInfo | None]:
-        """The job's id, and the refusal if the one it asked for is taken."""
+        """The job's id, and a refusal if the id that the sidecar asks for is taken."""
         wanted = reading.requested_id
         if wanted is None:
             return generated_id(pair.image.name, self._clock()), None
@@ -173,7 +185,7 @@ class Acceptance:
         return job_id in reserved or job_id in self._ledger.jobs.live or self._outbox.has(job_id)
 
     def _is_dragged_back(self, pair: Ready, job_id: str) -> bool:
-        """Whether the picture is the one of that job, dragged out of its source folder."""
+        """Whether somebody dragged this picture out of the source folder of that job."""
         job = self._ledger.jobs.find(job_id) or self._known(job_id)
         return job is not None and (job.image.to, job.image.size, job.image.mtime_ns) == (
             to_text(pair.image.name),
@@ -182,11 +194,11 @@ class Acceptance:
         )
 
     def _files(self, pair: Ready, *, as_asked: bool) -> tuple[tuple[ClaimedFile, ...], str | None]:
-        """The files of the claim, and the name of the effective spec if one is written beside them (`as_asked`: there is one).
+        """The files of the claim, and the name for the effective spec; None if no effective spec is written.
 
-        The effective spec gets the name that wins in the inbox (photo.jpg.yaml), or a shorter one if the disk has no room for
-        it. If the picture's own sidecar has the name, that one is kept as photo.jpg.yaml.original, which means nothing to the
-        inbox.
+        An effective spec is written for preset and batch pictures that have a spec (`as_asked`). It gets the name that ranks
+        first in the inbox (photo.jpg.yaml), or a shorter one if that is too long for the disk. If the picture's own sidecar has
+        that name, the sidecar is kept as photo.jpg.yaml.original, a name that intake does not read.
         """
         effective = _effective_name(pair.image.name) if pair.control and as_asked else None
         files: list[ClaimedFile] = []
@@ -197,14 +209,14 @@ class Acceptance:
 
 
 def _effective_name(image: bytes) -> bytes:
-    """The first of the names a sidecar of this picture may have that the disk can hold."""
+    """The name for a sidecar of this picture: the first in rank that is short enough for the disk."""
     stem = os.path.splitext(image)[0]
     names = (image + b".yaml", stem + b".yaml", stem + b".yml")
     return next((name for name in names if len(name) <= _NAME_MAX), names[-1])
 
 
 def _shortened(name: bytes, ending: bytes) -> bytes:
-    """The name with an ending, cut at a character where it would be too long."""
+    """The name with an ending. A name that would be too long is first cut, never within a character."""
     room = _NAME_MAX - len(ending)
     return (name if len(name) <= room else name[:room].decode(errors="ignore").encode()) + ending
 

@@ -1,8 +1,13 @@
 """Batch folders: the id that their jobs share, and the removal of the folder when all its pictures are taken.
 
-The order of the removal, and why: record `batch_closing` (after a crash from here on, recovery completes it) → rename job.yaml
-into the source/ of the last job, and sync → remove the empty folder → record `batch_closed`. If the folder holds anything that
-is not ours, it stays; nobody's file is ever removed.
+The order of the removal:
+
+1. Record `batch_closing`. After a crash from here on, recovery completes the removal.
+2. Rename job.yaml into the source/ of the batch's last job, and sync.
+3. Remove the empty folder.
+4. Record `batch_closed`.
+
+If the folder contains a file that is neither job.yaml nor a file manager's, the folder stays: no file of a person is removed.
 """
 
 import errno
@@ -42,7 +47,7 @@ class Batches:
         return batch.batch if batch and not batch.closing else generated_id(folder + b".", now)
 
     def close(self, folder: bytes) -> str | None:
-        """End the batch in this folder. Returns None if that worked, otherwise a clause that says why it is not possible now.
+        """End the batch in this folder, and remove the folder. Returns None if that worked, otherwise a clause that says why not.
 
         Raises:
             JournalError: the process must stop.
@@ -65,7 +70,7 @@ class Batches:
         return None
 
     def recover(self) -> None:
-        """Complete what an earlier process began.
+        """Complete the removals that an earlier process began.
 
         Raises:
             JournalError: the process must stop.
@@ -77,7 +82,7 @@ class Batches:
                 logger.warning("the batch folder {} cannot be removed yet: {}", batch.folder, error)
 
     def forget_all_but(self, folders: Collection[bytes]) -> None:
-        """End all batches but these, because somebody took their folders away. A later folder with the same name is a new batch.
+        """End every batch whose folder is not among `folders`: somebody removed it. A later folder of that name is a new batch.
 
         Raises:
             JournalError: the process must stop.
@@ -87,7 +92,7 @@ class Batches:
             self._ledger.record(*(BatchClosed(job=batch.last_job, folder=batch.folder) for batch in gone))
 
     def _not_ours(self, folder: HeldFolder) -> bytes | None:
-        """The name of something in the folder that is not ours and therefore keeps it; None if there is nothing."""
+        """The first name in the folder that is neither job.yaml nor a file manager's, so that the folder must stay; or None."""
         names = [entry.name for entry in folder.scan()]
         return next((name for name in sorted(names) if not is_system_file(name) and not is_batch_file(name)), None)
 
@@ -101,7 +106,7 @@ class Batches:
                     inbox.sync_dir()
                     logger.info("the batch {} is done; its job.yaml is in the source folder of {}", batch.folder, batch.last_job)
         except OSError as error:
-            # It is gone already, or somebody has just put something in it or in its place. Then it is their folder.
+            # The folder is gone, or somebody has just put something in it or in its place. Then it is that person's folder.
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         self._ledger.record(BatchClosed(job=batch.last_job, folder=batch.folder))

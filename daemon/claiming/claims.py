@@ -1,9 +1,9 @@
-"""Takes the pairs that intake calls ready: records them first, then moves the files.
+"""Claims the pairs that intake calls ready: records them first, then moves the files.
 
 The order, and why:
 
-1. Check that each file is still what intake saw. A file that changed keeps waiting. So does a new picture whose end is missing:
-   a writer that opens the name again must find it there.
+1. Check that each file is still what intake saw (`daemon.claiming.claim_checks`). A file that changed keeps waiting. So does a
+   new picture whose end is missing: a writer that opens the name again must find it there.
 2. Read the sidecar; decide on spec and id (`daemon.claiming.acceptance`). Nothing has changed yet.
 3. Record `accepted`, with one sync for all. From here each pair is a job, whatever happens.
 4. Make the job's folder (which must not exist yet) and `source/`, and sync them. If a power loss undid a folder, it would take
@@ -15,7 +15,6 @@ The order, and why:
 8. Write `status.json`, a view.
 """
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -26,61 +25,38 @@ from loguru import logger
 
 from daemon.claiming.acceptance import Acceptance
 from daemon.claiming.batches import Batches
+from daemon.claiming.claim_checks import DENIED, ClaimChecks, NotClaimed
 from daemon.claiming.moving import Moved, Mover, NameTakenError
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, AnyRecord, Claimed, Job, Retaken, Withdrawn
-from daemon.errors import ImageTooLarge
-from daemon.fs import FileSystem, HeldFolder
-from daemon.intake.model import Entry, Ready
-from daemon.intake.picture_end import END_BYTES, end_is_missing
-from daemon.intake.settle import END_MISSING
-from daemon.jobs import decide
+from daemon.fs import FileSystem
+from daemon.intake.model import Ready
 from daemon.journal import UnreplayableError
 from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
-from daemon.platform.files import permission_hint
 from daemon.settings import Settings
 from daemon.troubles import Troubles
 
-#: Errors that only a person can fix. An accepted job that cannot be moved because of them is given up after `_STUCK_SECONDS`,
-#: and its picture waits in the inbox again. That is long enough to set the permissions of a share, and short enough for people
-#: to see the reason soon.
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: If an error that only a person can fix prevents the files of an accepted job from being moved, the job is given up after this
+#: many seconds, and its picture waits in the inbox again. That is long enough to set the permissions of a share, and short enough
+#: for people to see the reason soon.
 _STUCK_SECONDS = 60.0
 #: How many pairs share one sync: enough that the syncs hardly cost anything, few enough that the loop stays responsive.
 GROUP = 256
-#: What is retried for several jobs at once; a job id contains no space.
+#: Names for `Troubles` of the steps that concern several jobs. They cannot be job ids, because those contain no space.
 _CLAIMS, _FOLDERS = "the claims", "the folders"
 
 
 @dataclass(frozen=True, slots=True)
-class NotClaimed:
-    """A pair that could not be taken now, with the reason in plain words.
-
-    Attributes:
-        grew: the picture had not been complete.
-        for_a_person: waiting alone will not help.
-        unfinished: the picture whose end is missing; its rest may arrive within `seconds`.
-    """
-
-    pair: Ready
-    reason: str
-    grew: bool = False
-    for_a_person: bool = False
-    unfinished: Entry | None = None
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """The outcome of an attempt to take pairs."""
+    """The outcome of an attempt to claim pairs: those that became jobs, and those that did not."""
 
     done: tuple[Ready, ...]
     dropped: tuple[NotClaimed, ...]
 
 
 class Claims:
-    """Takes pairs out of the inbox."""
+    """Claims pairs: makes them jobs, and moves their files out of the inbox."""
 
     def __init__(
         self,
@@ -94,14 +70,12 @@ class Claims:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known` finds jobs that ended long ago, to see whether an id is taken; `clock` returns the time with its zone."""
+        """`known` finds a job by id even if it ended long ago; `clock` returns the current time with its time zone."""
         self._monotonic = monotonic
-        self._clock = clock
         self._ledger = ledger
-        self._outbox = outbox
         self._mover = mover
-        self._most_bytes = settings.limits.max_image_bytes
         self._folders = mover.folders
+        self._checks = ClaimChecks(mover.folders, outbox, settings.limits.max_image_bytes, clock, monotonic)
         self._acceptance = Acceptance(settings, ledger, outbox, batches, known, clock, mover.folders)
         #: Why accepted jobs are not in the outbox yet, by job id.
         self.held: dict[str, str] = {}
@@ -109,28 +83,28 @@ class Claims:
         self._turn = 0
         self._troubles = Troubles()
 
-    def take(self, ready: Sequence[Ready]) -> ClaimOutcome:
-        """Accept and claim at most `GROUP` pairs. A pair that is not as intake saw it stays where it is.
+    def claim(self, ready: Sequence[Ready]) -> ClaimOutcome:
+        """Accept and claim the first `GROUP` pairs. A pair that is not as intake saw it stays where it is.
 
         Raises:
             JournalError: the process must stop.
         """
         try:
-            return self._take(ready)
+            return self._claim(ready)
         finally:
             self._folders.release()
 
-    def _take(self, ready: Sequence[Ready]) -> ClaimOutcome:
+    def _claim(self, ready: Sequence[Ready]) -> ClaimOutcome:
         reserved, batches = set[str](), dict[bytes, str]()
         under_way = {(job.accepted.folder, job.image.name): job for job in self._ledger.jobs.unclaimed.values()}
         accepted: list[tuple[Ready, Accepted | Retaken]] = []
         dropped: list[NotClaimed] = []
         for pair in ready[:GROUP]:
-            why = self._is_held(pair, under_way) or self._reason_to_wait(pair)
+            why = self._is_held(pair, under_way) or self._checks.reason_to_wait(pair)
             if why is None:
                 about = to_text(os.path.join(pair.folder, pair.image.name))
                 try:
-                    accepted.append((pair, self._acceptance.decide(pair, reserved, batches)))
+                    accepted.append((pair, self._acceptance.record_for(pair, reserved, batches)))
                     self._troubles.over(about)
                     continue
                 except OSError as error:
@@ -148,7 +122,10 @@ class Claims:
     def _record(
         self, accepted: list[tuple[Ready, Accepted | Retaken]]
     ) -> tuple[list[tuple[Ready, Accepted | Retaken]], list[NotClaimed]]:
-        """Record all of them with one sync. Leave out a pair whose record no reader of the journal would accept."""
+        """Record all of them with one sync, except for pairs whose record no reader of the journal would accept.
+
+        Returns the recorded pairs, and the others.
+        """
         try:
             if accepted:
                 self._ledger.record(*(record for _, record in accepted))
@@ -169,7 +146,7 @@ class Claims:
         return recorded, dropped
 
     def try_again(self) -> None:
-        """Move jobs that could not be moved before: all that somebody cancelled, and some of the others in turn.
+        """Retry the claims that could not be completed: of all cancelled jobs, and of the next `GROUP` others in turn.
 
         Raises:
             JournalError: the process must stop.
@@ -182,7 +159,9 @@ class Claims:
         self.finish(chosen, again=True)
 
     def finish(self, jobs: Sequence[Job], *, again: bool) -> None:
-        """Move the files of accepted jobs. What cannot be moved now stays accepted and is retried later.
+        """Move the files of accepted jobs. A job whose files cannot be moved now stays accepted and is retried later.
+
+        `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
             JournalError: the process must stop.
@@ -195,10 +174,10 @@ class Claims:
     def _finish(self, jobs: Sequence[Job], *, again: bool) -> None:
         if not jobs:
             return
-        roomy, planted, stuck = self._make_job_folders(jobs, again=again)
+        prepared, occupied, stuck = self._make_job_folders(jobs, again=again)
         whole: list[Job] = []
         gone: list[Job] = []
-        for job in roomy:
+        for job in prepared:
             try:
                 (whole if self._mover.move(job) is Moved.WHOLE else gone).append(job)
             except (OSError, NameTakenError) as error:
@@ -211,23 +190,23 @@ class Claims:
             self._troubles.tell(_CLAIMS, f"claims cannot be made durable yet: {error}")
             whole = []
         records: list[AnyRecord] = [Claimed(job=job.job_id) for job in whole]
-        records += [Withdrawn(job=job.job_id) for job in (*gone, *planted, *given_up)]
+        records += [Withdrawn(job=job.job_id) for job in (*gone, *occupied, *given_up)]
         if records:
             self._ledger.record(*records)
-        for job in (*whole, *gone, *planted, *given_up):
+        for job in (*whole, *gone, *occupied, *given_up):
             self.held.pop(job.job_id, None)
             self._since.pop(job.job_id, None)
         for job in gone:
             logger.info("{} was taken back before it could be claimed", job.job_id)
 
     def _hold(self, job: Job, error: Exception) -> bool:
-        """Note an accepted job whose files cannot be moved now: log it once, show it in the waiting list, retry it later.
+        """Note that the files of an accepted job cannot be moved now, so that it is logged once, listed and retried later.
 
-        Returns whether the job is given up instead, with all its files still in the inbox. That happens if somebody cancelled
-        it, or if only a person can remove the obstacle.
+        If somebody cancelled the job, or only a person can remove the obstacle, the job is given up instead, provided that all
+        its files are still in the inbox. Returns whether it was given up.
         """
         since = self._since.setdefault(job.job_id, self._monotonic())
-        hopeless = getattr(error, "errno", None) in _DENIED and self._monotonic() - since >= _STUCK_SECONDS
+        hopeless = getattr(error, "errno", None) in DENIED and self._monotonic() - since >= _STUCK_SECONDS
         if (job.cancel_requested or hopeless) and self._withdraw(job):
             logger.warning("{} is given up and waits in the inbox: {}", job.job_id, error)
             return True
@@ -247,81 +226,33 @@ class Claims:
     def _make_job_folders(
         self, jobs: Sequence[Job], *, again: bool
     ) -> tuple[list[Job], list[Job], list[tuple[Job, OSError | NameTakenError]]]:
-        """Sort jobs into those whose folders exist and are durable, those whose id is taken, and those that must wait."""
-        roomy: list[Job] = []
-        planted: list[Job] = []
+        """Make the folders of jobs. Returns the jobs whose folders are now durable, those whose name is taken, and the failures.
+
+        If the sync fails, every job waits for the next attempt: the first list is empty.
+        """
+        prepared: list[Job] = []
+        occupied: list[Job] = []
         stuck: list[tuple[Job, OSError | NameTakenError]] = []
         for job in jobs:
             try:
                 self._mover.make_job_folder(job, again=again or job.back is not None)
-                roomy.append(job)
+                prepared.append(job)
             except NameTakenError:
                 logger.warning("{} is already in the outbox but is none of our jobs; its picture gets another id", job.job_id)
-                planted.append(job)
+                occupied.append(job)
             except OSError as error:
                 stuck.append((job, error))
         try:
-            self._mover.sync_job_folders(roomy)
+            self._mover.sync_job_folders(prepared)
             self._troubles.over(_FOLDERS)
         except OSError as error:
             self._troubles.tell(_FOLDERS, f"the folders of accepted pictures cannot be made durable yet: {error}")
-            roomy = []
-        return roomy, planted, stuck
+            prepared = []
+        return prepared, occupied, stuck
 
     def _is_held(self, pair: Ready, under_way: dict[tuple[str, str], Job]) -> NotClaimed | None:
-        """Whether the picture is a job already, and is only still in the inbox because it could not be moved."""
+        """The reason to wait if the picture is already an accepted job that could not be moved yet; otherwise None."""
         job = under_way.get((to_text(pair.folder), to_text(pair.image.name)))
         if job is None or (job.image.size, job.image.mtime_ns) != (pair.image.size, pair.image.mtime_ns):
             return None
         return NotClaimed(pair, f"it cannot be moved yet: {self.held.get(job.job_id, 'its folder is being made')}")
-
-    def _reason_to_wait(self, pair: Ready) -> NotClaimed | None:
-        """Why a pair is not as intake saw it, or cannot be moved; None if it can be taken."""
-        for entry in pair.entries:
-            try:
-                folder = self._folders.open(pair.folder)
-                found = folder.lstat(entry.name)
-            except (FileNotFoundError, NotADirectoryError):
-                return NotClaimed(pair, f"{to_text(entry.name)} was taken back")
-            except OSError as error:
-                return NotClaimed(pair, f"{to_text(entry.name)} cannot be read now: {error.strerror}")
-            if found.kind != "file" or (found.dev, found.ino, found.size, found.mtime_ns) != entry.fingerprint:
-                grew = found.ino == entry.ino and found.size > entry.size
-                return NotClaimed(pair, f"{to_text(entry.name)} changed while it was being taken", grew)
-            if folder.written_elsewhere(entry.name):
-                return NotClaimed(pair, f"{to_text(entry.name)} is still open in another program")
-            if entry.size > self._most_bytes and found.dev != self._outbox.device():
-                # Claiming it would copy all of it, perhaps for hours, and hold up everybody else.
-                said = ImageTooLarge.in_bytes(to_text(entry.name), entry.size, self._most_bytes).message.removesuffix(".")
-                why = f"{said}; it is not copied to the disk of the outbox: make it smaller, or take it away"
-                return NotClaimed(pair, why, for_a_person=True)
-            if (shut := folder.keeps(entry.name)) is not None:
-                return NotClaimed(pair, f"{to_text(entry.name)} cannot be taken: {shut}", for_a_person=True)
-            if entry in (pair.image, pair.depth):
-                try:
-                    written = pair.image_written if entry is pair.image else pair.depth_written
-                    seconds = self._rest_may_come(folder, entry, written)
-                except OSError as error:
-                    # A worker could not read it either, and the job would fail because of an error that may pass.
-                    denied = error.errno in _DENIED
-                    why = f"{to_text(entry.name)} cannot be read now: {error.strerror}"
-                    return NotClaimed(pair, f"{why}: {permission_hint()}" if denied else why, for_a_person=denied)
-                if seconds:
-                    return NotClaimed(pair, END_MISSING, unfinished=entry, seconds=seconds)
-        return None
-
-    def _rest_may_come(self, folder: HeldFolder, entry: Entry, written: float | None) -> float:
-        """For how many seconds the rest of a picture may still arrive; 0 if its end is there, it is old, or nobody can tell.
-
-        Its date is compared with the clock only if nobody saw it being written: a share may have another clock, and ours may be
-        set. `written`: when somebody saw it, monotonic seconds.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        now = self._clock().timestamp()
-        until = decide.rest_until(entry.mtime_ns, since=now, now=now)
-        by_date = 0.0 if until is None else until - now
-        seconds = by_date if written is None else written + decide.REST_SECONDS - self._monotonic()
-        head, tail = folder.ends(entry.name, END_BYTES if seconds > 0 else 1, self._folders.wanted(entry))
-        return seconds if seconds > 0 and entry.size > 0 and end_is_missing(head, tail, entry.size) else 0.0

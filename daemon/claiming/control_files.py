@@ -1,4 +1,4 @@
-"""Reading a `_preset.yaml` or `job.yaml` as far as intake needs it."""
+"""Reads a `_preset.yaml` or `job.yaml` as far as intake needs it."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -11,9 +11,10 @@ from daemon.sidecar import MAX_BYTES, parse
 
 
 def read_control(folder: int, entry: Entry, kind: Literal["preset", "batch"]) -> Control:
-    """What a control file in an open folder says about the pictures next to it. Errors are part of the answer; nothing is raised.
+    """Read a control file in an open folder. Errors are part of the answer; none is raised.
 
-    A passing error of the disk or server is kept apart from an error in the content: after the former, the file is read again.
+    After an error of the disk or server, which may be temporary, the answer is marked as `passing`, so that the file is read
+    again. After an error in the content, it is not.
     """
     wanted = Wanted(entry.size, entry.mtime_ns, entry.ino, entry.dev)
     try:

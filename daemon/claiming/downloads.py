@@ -1,4 +1,4 @@
-"""Asks iCloud to download pictures that are not on this disk, without waiting for them."""
+"""Asks iCloud to download files whose content is not on this disk, without waiting for them."""
 
 import subprocess
 from collections.abc import Callable, Iterable
@@ -7,16 +7,16 @@ from loguru import logger
 
 from daemon.platform.files import request_download
 
-#: How many requesting programs may run at once; each ends after a moment.
+#: How many of the programs that send a request may run at once; each ends after a moment.
 _MAX_AT_ONCE = 4
 #: Seconds until the same file is requested again: iCloud may forget a request when the network fails.
 _AGAIN_SECONDS = 600.0
 
 
 class Downloads:
-    """Remembers what was requested. `request` starts a program that asks iCloud, and returns it.
+    """Requests downloads, and remembers what was requested.
 
-    None if there is nothing to ask.
+    `request` starts a program that asks iCloud for one file, and returns it; None if this system has no iCloud.
     """
 
     def __init__(self, request: Callable[[bytes], subprocess.Popen[bytes] | None] = request_download) -> None:
@@ -25,7 +25,10 @@ class Downloads:
         self._programs: list[subprocess.Popen[bytes]] = []
 
     def ask(self, paths: Iterable[bytes], now: float) -> None:
-        """Request these files, and forget all others. If there are too many at once, the rest are requested next time."""
+        """Request these files, and forget all others. `now` is monotonic seconds.
+
+        If too many requests are running, the remaining files are requested at the next call.
+        """
         wanted = set(paths)
         self._asked = {path: at for path, at in self._asked.items() if path in wanted}
         self._programs = [program for program in self._programs if program.poll() is None]

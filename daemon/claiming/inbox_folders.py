@@ -1,7 +1,7 @@
 """The folders of the inbox, each opened once and held open while pairs in it are taken.
 
-Anybody who can write to the inbox can swap a folder for a link at any moment. So between check and rename no path is resolved
-twice: everything goes through the open folder, which is not a link. A folder that must be opened again must be the same one.
+Anybody who can write to the inbox can swap a folder for a link at any moment. So from the check to the rename, every operation
+goes through the open folder, which is not a link. If a folder has to be opened again, it must be the same folder as before.
 """
 
 import errno
@@ -15,7 +15,7 @@ _MAX_HELD = 32
 
 
 class ExchangedError(FileNotFoundError):
-    """The folder that was checked is gone; another one has its name."""
+    """The folder that was checked is gone, and another one has its name."""
 
 
 class InboxFolders:
@@ -23,8 +23,9 @@ class InboxFolders:
 
     Args:
         fs: the disk.
-        inbox: path of the inbox; links in it are the owner's own.
-        is_local: whether inodes identify files. On network file systems they may change when the share is mounted again.
+        inbox: path of the inbox. Links in this path are followed: only the owner can make them.
+        is_local: returns whether the inbox is on a local disk, where inodes identify files. On network file systems they may
+            change when the share is mounted again.
     """
 
     def __init__(self, fs: FileSystem, inbox: bytes, is_local: Callable[[], bool] = lambda: True) -> None:
@@ -49,11 +50,11 @@ class InboxFolders:
 
         Args:
             name: of the folder.
-            ino: the inode it must have, if known from before a restart; checked only on local disks.
+            ino: the inode that the folder must have, if it was recorded before; 0 if unknown. Checked only on local disks.
 
         Raises:
             ExchangedError: the name now belongs to another folder.
-            OSError: it is missing, is not a folder (but a link, for instance), or cannot be opened.
+            OSError: the folder is missing, is something else (a link, for instance), or cannot be opened.
         """
         held = self._held.get(name) or self._open(name)
         if ino and self.local and held.ino != ino:
@@ -73,7 +74,7 @@ class InboxFolders:
         return held
 
     def wanted(self, entry: Entry) -> Wanted:
-        """The file that was checked, as a condition for opening it."""
+        """The file that was checked, as the condition under which it may be opened."""
         return Wanted(entry.size, entry.mtime_ns, *((entry.ino, entry.dev) if self.local else ()))
 
     def release(self) -> None:

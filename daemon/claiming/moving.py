@@ -1,6 +1,6 @@
 """The second half of a claim: moves accepted files from the inbox to source/.
 
-Every step can be repeated. The same functions claim, continue after an error, and complete a half-done claim after a crash.
+Every step can be repeated. So the same functions make a claim, continue it after an error, and complete it after a crash.
 `daemon.claiming.claims` explains the order.
 """
 
@@ -20,18 +20,18 @@ from daemon.sidecar import render
 
 _SOURCE = b"source"
 #: The prefix of an unfinished copy.
-_HALF = TEMPORARY + b"claim"
+_UNFINISHED = TEMPORARY + b"claim"
 
 
 class Moved(Enum):
-    """The outcome of a claim."""
+    """The outcome of moving the files of a job."""
 
-    WHOLE = "whole"
+    WHOLE = "whole"  # everything that was still in the inbox is in source/ now
     TAKEN_BACK = "taken back"  # the picture is no longer in the inbox; nothing was moved
 
 
 class NameTakenError(Exception):
-    """Something that Multiplane did not make already has the name of the job's folder."""
+    """The name of the job's folder is taken by something that Multiplane did not make."""
 
 
 class Mover:
@@ -49,10 +49,10 @@ class Mover:
 
         Args:
             fs: the disk.
-            inbox: its path.
-            outbox: the target.
-            is_local: whether the inbox is on a local disk, where an inode identifies a file.
-            most_bytes: the largest file that is copied if it cannot be renamed; a copy holds up everything else.
+            inbox: path of the inbox.
+            outbox: where the files go.
+            is_local: returns whether the inbox is on a local disk, where an inode identifies a file.
+            most_bytes: the largest file that is copied to another disk; a copy holds up everything else.
         """
         self._fs = fs
         self._most_bytes = most_bytes
@@ -63,7 +63,7 @@ class Mover:
         """Make a job's folder and its source/. `again`: this was tried before, perhaps by an earlier process.
 
         Raises:
-            NameTakenError: the name is taken: by anything on the first try, later by anything but a folder.
+            NameTakenError: on the first try, something has the name; later, something other than a folder has it.
             OSError: it failed for now; try again later.
         """
         name = job.job_id.encode()
@@ -76,7 +76,7 @@ class Mover:
                 raise NameTakenError(job.job_id) from error
 
     def sync_job_folders(self, jobs: Sequence[Job]) -> None:
-        """Make the job folders durable before anything moves into them: a folder lost in a power cut takes its files along."""
+        """Make the job folders durable. Call this before `move`: a power loss that undid a folder would lose the files in it."""
         if jobs:
             self._fs.sync_many([*(self._outbox.job(job.job_id) for job in jobs), self._outbox.root])
 
@@ -84,12 +84,12 @@ class Mover:
         """Move a job's files into its source/. The renames are not durable before `make_durable`.
 
         Raises:
-            OSError: it could not be completed now; try again later.
+            OSError: the move could not be completed now; try again later.
         """
         with self._outbox.held_job(job.job_id, _SOURCE) as source:
             picture, *others = job.accepted.files
             taken_back = not self._move_one(job, picture, source)
-            if not taken_back or any(_look(source, to_bytes(file.to)) for file in others):
+            if not taken_back or any(_lstat(source, to_bytes(file.to)) for file in others):
                 for file in others:
                     self._move_one(job, file, source)
                 if job.accepted.effective and job.spec:
@@ -100,7 +100,7 @@ class Mover:
         return self._remove_job_folder(job)
 
     def make_durable(self, jobs: Sequence[Job]) -> None:
-        """Make the moves of these jobs durable: first the new names, then the removal of the old ones."""
+        """Make the moves of these jobs durable: first the new names in source/, then the removal of the old ones."""
         if jobs:
             sources = {job.job_id: self._outbox.job(job.job_id, b"source") for job in jobs}
             specs = [
@@ -111,32 +111,34 @@ class Mover:
             try:
                 self.folders.open(to_bytes(folder), ino).sync_dir()
             except (FileNotFoundError, NotADirectoryError):
-                continue  # somebody removed the folder, and with it the names
+                continue  # somebody removed the inbox folder, so the old names are gone as well
 
     def withdraw(self, job: Job) -> bool:
-        """Give up an accepted job whose files are all still in the inbox, and remove its folders. False if some files were moved.
+        """Give up an accepted job whose files are all still in the inbox, and remove its folders.
+
+        Returns False, and changes nothing, if some of its files were moved.
 
         Raises:
-            OSError: this cannot be determined or done now.
+            OSError: the folders cannot be read or removed now; try again later.
         """
         try:
             with self._outbox.held_job(job.job_id, _SOURCE) as source:
-                if any(_look(source, to_bytes(file.to)) for file in job.accepted.files):
+                if any(_lstat(source, to_bytes(file.to)) for file in job.accepted.files):
                     return False
         except FileNotFoundError:
             return not self._outbox.has(job.job_id)
         return self._remove_job_folder(job) is Moved.TAKEN_BACK
 
     def _remove_job_folder(self, job: Job) -> Moved:
-        """Remove the folders of a job without files.
+        """Remove the folders of a job none of whose files was moved. Returns `TAKEN_BACK`.
 
-        If somebody put something there, the job stays and fails without a picture.
+        If somebody put something into them, they stay, and so does the job, which will fail for lack of a picture: `WHOLE`.
         """
         try:
             with self._outbox.hold() as outbox:
                 with outbox.enter(job.job_id.encode()) as folder:
                     with folder.enter(_SOURCE) as source:
-                        _remove_if_there(source, _HALF)
+                        _remove_if_there(source, _UNFINISHED)
                     folder.rmdir(_SOURCE)
                 outbox.rmdir(job.job_id.encode())
         except OSError as error:
@@ -150,13 +152,13 @@ class Mover:
     def _move_one(self, job: Job, file: ClaimedFile, source: HeldFolder) -> bool:
         """Move one file, and return whether it is in source/ now."""
         name, to = to_bytes(file.name), to_bytes(file.to)
-        here, wanted = _look(source, to), self._wanted(file)
+        here, wanted = _lstat(source, to), self._wanted(file)
         try:
             folder = self.folders.open(to_bytes(job.accepted.folder), job.accepted.folder_ino)
         except (FileNotFoundError, NotADirectoryError):
             return here is not None
-        there = _look(folder, name)
-        if there is None or not wanted.is_it(there):
+        there = _lstat(folder, name)
+        if there is None or not wanted.matches(there):
             return here is not None
         if here is not None:
             if self._is_leftover(file, folder, there, source, here):
@@ -183,7 +185,7 @@ class Mover:
             self._rename_or_copy(folder, name, source, to, wanted)
 
     def _is_leftover(self, file: ClaimedFile, folder: HeldFolder, there: Stat, source: HeldFolder, here: Stat) -> bool:
-        """Whether the inbox name is only left over from a move before a crash; otherwise it is a new drop that looks the same.
+        """Whether the file in the inbox is left over from a move before a crash. If not, it is a new drop that looks the same.
 
         Within one file system, a crash leaves two names of one file. Between two file systems, or two mounts of one, it leaves
         the original and its finished copy.
@@ -196,18 +198,18 @@ class Mover:
 
     def _rename_or_copy(self, folder: HeldFolder, name: bytes, source: HeldFolder, to: bytes, wanted: Wanted) -> None:
         """Move a file to another file system: copy, compare, rename, and only then remove the original."""
-        _remove_if_there(source, _HALF)
+        _remove_if_there(source, _UNFINISHED)
         try:
             _copy(folder, name, source, wanted)
-            source.rename(_HALF, to)
+            source.rename(_UNFINISHED, to)
         except OSError:
-            # Half a copy must not occupy the space that other jobs need until the next try.
+            # An unfinished copy must not take up the space that other jobs need until the next try.
             with contextlib.suppress(OSError):
-                _remove_if_there(source, _HALF)
+                _remove_if_there(source, _UNFINISHED)
             raise
         source.sync_dir()
-        # A file that appeared under this name in the meantime is a new drop.
-        if (there := _look(folder, name)) is not None and wanted.is_it(there):
+        # Another file that appeared under this name meanwhile is a new drop, and stays.
+        if (there := _lstat(folder, name)) is not None and wanted.matches(there):
             folder.unlink(name)
 
     def _is_there(self, path: bytes) -> bool:
@@ -223,7 +225,7 @@ class Mover:
 
 
 def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> None:
-    """Make a folder in a folder; with `may_be_there`, it may exist already."""
+    """Make a folder in a folder. Raises NameTakenError if the name is taken, except by a folder if `may_be_there`."""
     try:
         folder.mkdir(name)
     except FileExistsError as error:
@@ -232,11 +234,11 @@ def _make(folder: HeldFolder, name: bytes, job: Job, *, may_be_there: bool) -> N
 
 
 def _copy(folder: HeldFolder, name: bytes, source: HeldFolder, wanted: Wanted) -> None:
-    if folder.copy(name, source, _HALF, wanted) != source.digest(_HALF):
+    if folder.copy(name, source, _UNFINISHED, wanted) != source.digest(_UNFINISHED):
         raise OSError(errno.EIO, "the copy differs from the original", name)
 
 
-def _look(folder: HeldFolder, name: bytes) -> Stat | None:
+def _lstat(folder: HeldFolder, name: bytes) -> Stat | None:
     try:
         return folder.lstat(name)
     except FileNotFoundError:
@@ -244,5 +246,5 @@ def _look(folder: HeldFolder, name: bytes) -> Stat | None:
 
 
 def _remove_if_there(folder: HeldFolder, name: bytes) -> None:
-    if _look(folder, name):
+    if _lstat(folder, name):
         folder.unlink(name)

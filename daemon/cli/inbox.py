@@ -25,9 +25,9 @@ def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], i
         alive: whether a daemon is running.
     """
     scanner = Scanner(settings.paths.inbox_bytes, network=False, read_control=read_control)
-    look = scanner.look(0.0)
-    memory = step(Memory(rules=Rules()), look).memory
-    decided = step(memory, replace(look, now=_LONG))
+    scan = scanner.scan(0.0)
+    memory = step(Memory(rules=Rules()), scan).memory
+    decided = step(memory, replace(scan, now=_LONG))
     ready = "ready, but the daemon hasn't taken it" if alive else "ready; the daemon takes it when it runs"
     items = [Waiting(path=to_text(os.path.join(one.folder, one.name)), reason=one.reason) for one in decided.waiting]
     items += [Waiting(path=to_text(os.path.join(one.folder, one.image.name)), reason=ready) for one in decided.ready]

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from daemon.contract.records import Job
 from daemon.contract.status import State, Status
 from daemon.fs import FileSystem
-from daemon.jobs.resting import by_the_clock
+from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import History
 from daemon.journal.history import EndedJob
 from daemon.journal.lock import is_running
@@ -68,7 +68,7 @@ class JobQueries:
         jobs = self.history.now()
         live = [self.status(job.job_id) or status_of(job) for job in jobs.live.values() if job.state == "processing"]
         now = time.time()
-        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, by_the_clock(now))]
+        live += [status_of(job, position=place, at=now) for job, place in in_line(jobs.queue, pause_left_at(now))]
         live += [status_of(job, at=now) for job in jobs.returned.values()]
         # Their files cannot be moved out of the inbox yet, but the journal has accepted them.
         live += [status_of(job, at=now) for job in jobs.unclaimed.values()]

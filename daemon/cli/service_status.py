@@ -13,7 +13,7 @@ from daemon.cli.live_snapshot import SnapshotReader, standstill_of
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
-from daemon.jobs.resting import rest_left
+from daemon.jobs.retry_pause import pause_left
 from daemon.outbox import SILENT_SECONDS, Health
 from daemon.platform.service import Installed, Manager, ask
 from daemon.settings import Settings
@@ -59,7 +59,7 @@ def look(settings: Settings, its: Manager) -> ServiceStatus:
         managed = None
     queue = list(queries.history.now().queue)
     # Other jobs overtake a job that pauses before its next attempt, so it is next only if no other job waits.
-    waiting = next((job for job in queue if not rest_left(job, now().timestamp())), next(iter(queue), None))
+    waiting = next((job for job in queue if not pause_left(job, now().timestamp())), next(iter(queue), None))
     ended = next(iter(queries.history.ended(1)), None)
     return ServiceStatus(
         manager="launchd" if its.name == "launchd" else "systemd",

@@ -15,8 +15,8 @@ from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.jobs.fold import Jobs
 from daemon.journal import Journal, hold_lock
 from daemon.journal.chain import Link
-from daemon.journal.journal import aside_path, segment_numbers, segment_path
 from daemon.journal.segment import NEWER_HINT
+from daemon.journal.segment_files import aside_path, segment_numbers, segment_path
 from daemon.outbox import Outbox
 from daemon.platform.process import boot_id
 from daemon.settings import Settings

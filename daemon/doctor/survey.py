@@ -11,10 +11,10 @@ from daemon.contract.status import Status
 from daemon.doctor.model import Segment
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
-from daemon.journal.chain import Fault, Link, behind, between, misplaced
+from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
 from daemon.journal.head import Head, read_head
-from daemon.journal.journal import link_of, load_segment, segment_numbers, segment_path, set_aside
 from daemon.journal.segment import NewerError
+from daemon.journal.segment_files import excluded_segments, link_of, load_segment, segment_numbers, segment_path
 
 _MAX_STATUS_BYTES = 1 << 20
 
@@ -49,7 +49,7 @@ class Survey:
         """
         self._head = read_head(self._fs, self._folder)
         self.numbers = segment_numbers(self._fs, self._folder)
-        self.known = set_aside(self._fs, self._folder) if self.numbers or self._head else set()
+        self.known = excluded_segments(self._fs, self._folder) if self.numbers or self._head else set()
         self.segments = [self._read(number) for number in self.numbers]
 
     def _read(self, number: int) -> Segment:
@@ -70,7 +70,7 @@ class Survey:
     def faults(self) -> Iterator[Fault]:
         """Yield what is wrong with the order of the readable segments: misplaced and missing ones."""
         for link in self.links:
-            if fault := misplaced(link):
+            if fault := misnamed(link):
                 yield fault
         readable = {link.number: link for link in self.links}
         for number, following in zip(self.numbers, self.numbers[1:], strict=False):
@@ -82,7 +82,7 @@ class Survey:
             ):
                 yield fault
         last = readable.get(self.numbers[-1]) if self.numbers else None
-        if (last or not self.numbers) and (fault := behind(last, self._head, self.known)):
+        if (last or not self.numbers) and (fault := missing_at_end(last, self._head, self.known)):
             yield fault
 
     def find_unlisted(self, outbox: bytes, folders: list[str]) -> tuple[list[str], int]:

@@ -15,15 +15,15 @@ from daemon.fs.compose import (
 )
 from daemon.fs.held import read_at
 from daemon.fs.local import LocalFiles
-from daemon.fs.protocol import Below, DirEntry, FileSystem, HeldFolder, Stat, Wanted
+from daemon.fs.protocol import DirEntry, FileSystem, HeldFolder, Stat, TreeEntry, Wanted
 
 __all__ = [
-    "Below",
     "DirEntry",
     "FileSystem",
     "HeldFolder",
     "LocalFiles",
     "Stat",
+    "TreeEntry",
     "Wanted",
     "make_folders",
     "read_at",

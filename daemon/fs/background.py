@@ -1,6 +1,7 @@
-"""Slow operations that the system does in one go: they run in a separate thread, while the caller does other work.
+"""Runs slow system calls in a separate thread, so that the caller can do other work meanwhile.
 
-Reading can be split up. A sync cannot, nor can the removal of a large file: for two gigabytes they took 0.9 and 0.4 seconds.
+A read can be split into small pieces. A sync and the removal of a large file cannot: for a file of two gigabytes they took
+0.9 s and 0.4 s.
 """
 
 import threading
@@ -8,15 +9,15 @@ from collections.abc import Callable, Iterator
 
 #: Bytes. Smaller files are synced or removed faster than anybody notices.
 LARGE = 8 << 20
-#: Seconds for which the caller is held up at a time.
+#: Seconds that the caller waits at a time.
 _SLICE = 0.01
 
 
-def done_aside(do: Callable[[], None]) -> Iterator[None]:
-    """Run `do`, and yield None every few milliseconds until it is done. Raises its errors.
+def run_in_thread(do: Callable[[], None]) -> Iterator[None]:
+    """Run `do` in a thread, and yield None every few milliseconds until it has ended. Raises whatever `do` raises.
 
-    `do` must not need anything that belongs to its caller, such as an open file: if the caller stops iterating, it still runs
-    to its end.
+    If the caller stops iterating, `do` still runs to its end. So `do` must not use anything that the caller may close, such as
+    an open file.
     """
     over = threading.Event()
     raised: list[BaseException] = []
@@ -24,12 +25,12 @@ def done_aside(do: Callable[[], None]) -> Iterator[None]:
     def run() -> None:
         try:
             do()
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
             raised.append(error)
         finally:
             over.set()
 
-    # The thread does not keep the process from ending: what is not synced by then was not promised to anybody.
+    # A daemon thread does not delay the end of the process. That is safe: nobody has been told yet that `do` succeeded.
     threading.Thread(target=run, name="disk", daemon=True).start()
     while not over.wait(_SLICE):
         yield

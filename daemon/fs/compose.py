@@ -15,7 +15,8 @@ _Done = TypeVar("_Done")
 
 #: The prefix of unfinished files. Anybody who finds one after a crash may remove it. Dotfiles are ignored everywhere.
 TEMPORARY = b".tmp-"
-#: How many bytes longer than the tree's own path a path in it may become: far below the limits of systems (1,024 on macOS).
+#: While a tree is removed, paths in it may be this many bytes longer than the path of the tree itself. Systems allow far longer
+#: paths (1,024 bytes on macOS).
 _LONG = 400
 #: The longest name, in bytes, that common file systems allow.
 _NAME_MAX = 255
@@ -32,7 +33,11 @@ def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
 
 
 def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Write a new file. If interrupted, part of it may remain: use `write_atomic` where that matters."""
+    """Write a new file. If the write is interrupted, part of the file may remain: use `write_atomic` where that matters.
+
+    If `durable`, the bytes are on the disk when this returns, but the name is not until `sync_dir`. Raises FileExistsError if
+    the name is taken.
+    """
     fd = fs.create(path)
     try:
         write_all(fs, fd, data)
@@ -43,17 +48,18 @@ def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable:
 
 
 def write_atomic(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
-    """Put these bytes at `path` atomically: readers see either the old file or the new one. In a held folder, `path` is a name.
+    """Write a file atomically: readers see either the old file or the new one. In a held folder, `path` is a name.
 
-    If not durable, a power loss may leave the old bytes, the new bytes or, on file systems that keep no order, an empty file.
-    So this is only for views that can be rebuilt. If durable, the new bytes are on the disk when this returns.
+    If `durable`, the new bytes and the name are on the disk when this returns. If not, a power loss may leave the old bytes, the
+    new bytes or, on file systems that do not keep the order of writes, an empty file. So non-durable writes are only for views
+    that can be rebuilt.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, TEMPORARY + _short(name))
     try:
         write_new(fs, temporary, data, durable=durable)
     except FileExistsError:
-        # Left over from a crash: only this process writes views in this folder, so nobody is still working on it.
+        # The file is left over from a crash: only this process writes here, so nobody is still writing it.
         fs.unlink(temporary)
         write_new(fs, temporary, data, durable=durable)
     except OSError:
@@ -74,13 +80,16 @@ def _short(name: bytes) -> bytes:
 
 
 def _forget(fs: FileSystem | HeldFolder, path: bytes) -> None:
-    """Remove a file that could not be completed. If that fails too, the first error is the one to report."""
+    """Remove a file that could not be completed. If that fails too, ignore it: the caller raises the first error."""
     with contextlib.suppress(OSError):
         fs.unlink(path)
 
 
 def make_folders(fs: FileSystem, path: bytes) -> None:
-    """Make a folder and its missing parents, durable. An existing folder is fine."""
+    """Make a folder and its missing parents, durably. Does nothing if the folder, or a link in its place, exists.
+
+    Raises FileExistsError if something else has the name.
+    """
     try:
         fs.mkdir(path)
     except FileExistsError:
@@ -94,31 +103,32 @@ def make_folders(fs: FileSystem, path: bytes) -> None:
 
 
 def syncing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """Make a folder and everything in it durable, with a pause after each file, and during large ones.
+    """Make a folder and everything in it durable. Yields after each file, and every few milliseconds during large ones.
 
-    The tree's depth must have been checked. Anything but files and folders raises OSError (EINVAL).
+    This recurses, so the caller must have checked the tree's depth. Raises OSError (EINVAL) if the tree contains anything but
+    files and folders.
     """
     for entry in fs.scan(path):
         child = os.path.join(path, entry.name)
         if entry.kind == "directory":
             yield from syncing_tree(fs, child)
         else:
-            yield from fs.sync_file_aside(child)
+            yield from fs.sync_file_in_background(child)
             yield
     fs.sync_dir(path)
 
 
 def remove_tree(fs: FileSystem, path: bytes) -> None:
-    """Remove a folder and everything in it. Links are removed, not followed. What is already gone is fine."""
+    """Remove a folder and everything in it. Links are removed, not followed. Does nothing if the folder is already gone."""
     for _ in removing_tree(fs, path):
         pass
 
 
 def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
-    """`remove_tree` with a pause after each name, and during large files, for callers with other work to do.
+    """`remove_tree` for callers with other work to do: yields after each name, and every few milliseconds during large files.
 
-    It does not recurse, so a worker may nest its folders as deep as it likes. A folder whose path would become too long is
-    moved up first. Modes that keep out even the owner are changed.
+    It does not recurse, so it can remove folders that a worker nested very deeply. If the path of a folder would become too
+    long, the folder is first moved up in the tree. If the mode of a folder keeps out even its owner, the mode is changed.
     """
     found = [path]
     for folder in found:
@@ -143,29 +153,29 @@ def removing_tree(fs: FileSystem, path: bytes) -> Iterator[None]:
 
 
 def _removing(fs: FileSystem, folder: bytes, path: bytes) -> Iterator[None]:
-    """Remove a name in a folder, even if the folder's mode forbids that to its owner. What is already gone is fine."""
+    """Remove a file from a folder, even if the folder's mode forbids that to its owner. Does nothing if the file is gone."""
     with contextlib.suppress(FileNotFoundError):
         try:
-            yield from fs.unlink_aside(path)
+            yield from fs.unlink_in_background(path)
         except PermissionError:
-            fs.open_up(folder)
-            yield from fs.unlink_aside(path)
+            fs.grant_owner_access(folder)
+            yield from fs.unlink_in_background(path)
 
 
 def _within_reach(fs: FileSystem, folder: bytes, tree: bytes) -> bytes:
-    """Move up a folder of a tree that is being removed, if paths in it might become too long. Returns its current path."""
+    """If paths in a folder might become too long, move the folder to the top of the tree. Returns the folder's current path."""
     if len(folder) <= len(tree) + _LONG:
         return folder
     target = os.path.join(tree, TEMPORARY + uuid.uuid4().hex.encode())
-    # Moving a folder to another parent changes all three of them.
+    # Moving a folder needs write access to the folder itself (its `..` changes), to its old parent and to its new one.
     _insist(fs, folder, partial(_insist, fs, os.path.dirname(folder), partial(fs.rename, folder, target)))
     return target
 
 
 def _insist(fs: FileSystem, folder: bytes, do: Callable[[], _Done]) -> _Done:
-    """Do something in a folder that is being removed, even if its mode forbids that to its owner."""
+    """Run `do`, which changes `folder`. If the folder's mode forbids that even to its owner, change the mode and try again."""
     try:
         return do()
     except PermissionError:
-        fs.open_up(folder)
+        fs.grant_owner_access(folder)
         return do()

@@ -1,4 +1,4 @@
-"""A folder on the real disk that is held open, and files opened in it: no path is resolved twice, no link is followed."""
+"""A folder on the real disk that is held open, and access to the files in it. No path is resolved twice, no link is followed."""
 
 import contextlib
 import errno
@@ -10,16 +10,16 @@ from typing import Self
 
 from daemon.fs.modes import readable
 from daemon.fs.protocol import DirEntry, HeldFolder, Kind, Stat, Wanted
-from daemon.fs.removable import kept_file, shut_folder
+from daemon.fs.removable import folder_obstacle, name_obstacle
 from daemon.fs.untrusted_paths import enter
 from daemon.fs.walk import kind_of
 from daemon.platform.durability import full_sync
 from daemon.platform.files import copy_attributes, is_fixed, open_for_writing_elsewhere
 
 _CHUNK = 1 << 20
-#: Open the name itself, and do not wait for the other end of a FIFO.
+#: Flags that open a name without following a link, and without waiting for the other end of a FIFO.
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_NOT_ASKED = "not asked yet"
+_NOT_CHECKED = "not checked yet"
 
 
 def as_stat(found: os.stat_result) -> Stat:
@@ -37,13 +37,13 @@ def entry_kind(entry: os.DirEntry[bytes] | os.DirEntry[str]) -> Kind:
 
 
 @contextlib.contextmanager
-def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
-    """Open a regular file, and nothing else, for reading while the block runs.
+def open_regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = None) -> Iterator[int]:
+    """Open a regular file for reading while the block runs. Yields its descriptor.
 
     Args:
-        path: of the file; relative to the open folder `folder`, if given.
-        folder: descriptor of a folder.
-        wanted: which file it must be.
+        path: of the file; relative to `folder` if that is given.
+        folder: descriptor of an open folder.
+        wanted: the file that must have this name; None allows any regular file.
 
     Raises:
         OSError: it cannot be opened, is not a regular file (EINVAL), or is not the wanted file (ESTALE).
@@ -53,7 +53,7 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        if wanted and not wanted.is_it(as_stat(found)):
+        if wanted and not wanted.matches(as_stat(found)):
             raise OSError(errno.ESTALE, "it is no longer the file that was checked", path)
         yield fd
     finally:
@@ -61,8 +61,8 @@ def regular(path: bytes, *, folder: int | None = None, wanted: Wanted | None = N
 
 
 def read_at(folder: int, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
-    """At most `limit` bytes of a regular file in an open folder. Raises the same OSErrors as `regular`."""
-    with regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
+    """At most `limit` bytes of a regular file in an open folder. Raises the same OSErrors as `open_regular`."""
+    with open_regular(name, folder=folder, wanted=wanted) as fd, os.fdopen(os.dup(fd), "rb") as file:
         return file.read(limit)
 
 
@@ -97,12 +97,15 @@ class LocalFolder:
     """`HeldFolder` on the real disk."""
 
     def __init__(self, fd: int, path: bytes, published: bool = False) -> None:
-        """Take over the descriptor. `published`: whatever is made in it can be read by everybody who can enter it."""
+        """Take ownership of an open folder's descriptor, whose `path` is only for messages.
+
+        If `published`, everybody who can enter the folder can read what is made in it.
+        """
         found = os.fstat(fd)
         self.dev, self.ino, self.path = found.st_dev, found.st_ino, path
         self._fd: int | None = fd
         self._published = published
-        self._shut: str | None = _NOT_ASKED
+        self._folder_obstacle: str | None = _NOT_CHECKED
 
     @property
     def fd(self) -> int:
@@ -118,17 +121,17 @@ class LocalFolder:
         self.release()
 
     def release(self) -> None:
-        """Close it."""
+        """Close the folder; calling this again does nothing."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
             os.close(fd)
 
     def enter(self, name: bytes) -> Self:
-        """Open a folder in it, not a link."""
+        """Open a subfolder; refuses links."""
         return type(self)(enter(self.fd, name), os.path.join(self.path, name), self._published)
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, size and times of what has this name."""
+        """Kind, identity, size and time of what has this name."""
         return as_stat(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
     def scan(self) -> list[DirEntry]:
@@ -142,35 +145,35 @@ class LocalFolder:
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
         """At most `most` bytes from the beginning and from the end of the wanted file."""
-        with regular(name, folder=self.fd, wanted=wanted) as fd:
+        with open_regular(name, folder=self.fd, wanted=wanted) as fd:
             head = os.pread(fd, most, 0)
             return head, head if wanted.size <= most else os.pread(fd, most, wanted.size - most)
 
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file."""
-        with regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with open_regular(name, folder=self.fd) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def written_elsewhere(self, name: bytes) -> bool:
         """Whether another program has the file open for writing."""
         try:
-            with regular(name, folder=self.fd) as fd:
+            with open_regular(name, folder=self.fd) as fd:
                 return open_for_writing_elsewhere(fd)
         except OSError:
-            return False  # other checks report what is wrong with it
+            return False  # other checks report why it cannot be opened
 
-    def keeps(self, name: bytes) -> str | None:
-        """Why the name cannot be removed from the folder; None if it can."""
-        if self._shut == _NOT_ASKED:
-            self._shut = shut_folder(self.fd)
-        if self._shut is None:
-            with contextlib.suppress(OSError), regular(name, folder=self.fd) as fd:
+    def removal_obstacle(self, name: bytes) -> str | None:
+        """Why the file cannot be removed from the folder; None if it can."""
+        if self._folder_obstacle == _NOT_CHECKED:
+            self._folder_obstacle = folder_obstacle(self.fd)
+        if self._folder_obstacle is None:
+            with contextlib.suppress(OSError), open_regular(name, folder=self.fd) as fd:
                 if is_fixed(fd):
                     return "it is locked against every change: unlock it (chattr -ia, or in Finder)"
-        return self._shut or kept_file(self.fd, name)
+        return self._folder_obstacle or name_obstacle(self.fd, name)
 
     def move(self, name: bytes, to: HeldFolder, new: bytes) -> None:
-        """Move to another held folder."""
+        """Move a file to another held folder."""
         os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=_fd_of(to))
 
     def link(self, name: bytes, to: HeldFolder, new: bytes) -> None:
@@ -181,7 +184,7 @@ class LocalFolder:
 
     def copy(self, name: bytes, to: HeldFolder, new: bytes, wanted: Wanted) -> str:
         """Copy the wanted file into another held folder."""
-        with regular(name, folder=self.fd, wanted=wanted) as reading:
+        with open_regular(name, folder=self.fd, wanted=wanted) as reading:
             return copy_open(reading, to.create(new))
 
     def create(self, name: bytes) -> int:

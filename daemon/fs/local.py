@@ -1,7 +1,7 @@
 """The file operations on the real disk, through system calls.
 
-Below the folder given to `publish_below`, the system never gets a path, because strangers may swap a folder there for a link at
-any moment. That folder itself is opened by its path; every folder below it is opened from the one above, and links are refused
+Strangers may write below the folder given to `publish_below`, and may swap a folder there for a link at any moment. So only that
+folder is opened by its path. Each folder below it is opened from its parent, and links are refused
 (`daemon.fs.untrusted_paths`).
 """
 
@@ -14,15 +14,16 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.fs.background import LARGE, done_aside
-from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, regular, sync_folder
+from daemon.fs.background import LARGE, run_in_thread
+from daemon.fs.held import SAFE, LocalFolder, as_stat, copy_open, entry_kind, open_regular, sync_folder
 from daemon.fs.modes import readable
-from daemon.fs.protocol import Below, DirEntry, HeldFolder, Stat
-from daemon.fs.untrusted_paths import At, descend, names_below, place_below
+from daemon.fs.protocol import DirEntry, HeldFolder, Stat, TreeEntry
+from daemon.fs.untrusted_paths import Location, descend, locate_below, names_below
 from daemon.fs.walk import walk
 from daemon.platform.durability import full_sync, sync_together
 
-#: Up to this many files are synced one by one. A sync of the whole disk would also wait for what others are writing.
+#: Up to this many files are synced one by one. More are synced with the whole disk, which also waits for what other programs
+#: are writing.
 _FEW = 8
 _CHUNK = 1 << 20
 
@@ -33,31 +34,31 @@ class LocalFiles:
     _published: bytes | None = None
 
     def publish_below(self, root: bytes) -> None:
-        """From now on, what is made below this folder can be read by everybody who can enter it."""
+        """From now on, make everything below this folder readable for everybody who can enter it, and follow no link there."""
         self._published = root + b"/"
 
     def _is_published(self, path: bytes) -> bool:
         return self._published is not None and os.path.join(path, b"").startswith(self._published)
 
     @contextlib.contextmanager
-    def _place(self, path: bytes) -> Iterator[At]:
-        """Where a path leads: below the published folder a name in an open folder, otherwise the path itself."""
+    def _locate(self, path: bytes) -> Iterator[Location]:
+        """Resolve a path: below the published folder to a name in its open parent folder, elsewhere to the path itself."""
         names = names_below(self._published, path)
         if not names or self._published is None:
-            yield At(path, None)
+            yield Location(path, None)
             return
-        with place_below(self._published, names) as at:
-            yield at
+        with locate_below(self._published, names) as location:
+            yield location
 
     def create(self, path: bytes) -> int:
         """Make a new, empty file and open it for writing."""
-        with readable(self._is_published(path)), self._place(path) as at:
-            return os.open(at.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=at.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            return os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o644, dir_fd=location.folder)
 
     def append(self, path: bytes) -> int:
         """Open an existing or new regular file for appending."""
-        with readable(self._is_published(path)), self._place(path) as at:
-            fd = os.open(at.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=at.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            fd = os.open(location.name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o644, dir_fd=location.folder)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", path)
@@ -72,12 +73,12 @@ class LocalFiles:
 
         Returns the SHA-256 of what was read.
         """
-        with self._regular(source) as reading:
+        with self._open_regular(source) as reading:
             return copy_open(reading, self.create(target))
 
     @contextlib.contextmanager
-    def _regular(self, path: bytes) -> Iterator[int]:
-        with self._place(path) as at, regular(at.name, folder=at.folder) as fd:
+    def _open_regular(self, path: bytes) -> Iterator[int]:
+        with self._locate(path) as location, open_regular(location.name, folder=location.folder) as fd:
             yield fd
 
     def sync(self, fd: int) -> None:
@@ -90,23 +91,23 @@ class LocalFiles:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """Move within one file system."""
-        with self._place(source) as old, self._place(target) as new:
+        with self._locate(source) as old, self._locate(target) as new:
             os.rename(old.name, new.name, src_dir_fd=old.folder, dst_dir_fd=new.folder)
 
     def unlink(self, path: bytes) -> None:
         """Remove a name."""
-        with self._place(path) as at:
-            os.unlink(at.name, dir_fd=at.folder)
+        with self._locate(path) as location:
+            os.unlink(location.name, dir_fd=location.folder)
 
     def mkdir(self, path: bytes) -> None:
         """Make a folder."""
-        with readable(self._is_published(path)), self._place(path) as at:
-            os.mkdir(at.name, 0o755, dir_fd=at.folder)
+        with readable(self._is_published(path)), self._locate(path) as location:
+            os.mkdir(location.name, 0o755, dir_fd=location.folder)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        with self._place(path) as at:
-            os.rmdir(at.name, dir_fd=at.folder)
+        with self._locate(path) as location:
+            os.rmdir(location.name, dir_fd=location.folder)
 
     def sync_dir(self, path: bytes) -> None:
         """Wait until the names in the folder are on the disk."""
@@ -130,7 +131,7 @@ class LocalFiles:
 
     def sync_many(self, paths: Sequence[bytes]) -> None:
         """Wait until these files, and the names in these folders, are on the disk."""
-        if len(paths) > _FEW and sync_together(paths, self._anything):
+        if len(paths) > _FEW and sync_together(paths, self._open_any):
             return
         for path in paths:
             if self.lstat(path).kind == "directory":
@@ -139,10 +140,10 @@ class LocalFiles:
                 self.sync_file(path)
 
     @contextlib.contextmanager
-    def _anything(self, path: bytes) -> Iterator[int]:
+    def _open_any(self, path: bytes) -> Iterator[int]:
         """Open a file or folder (not a link) while the block runs."""
-        with self._place(path) as at:
-            fd = os.open(at.name, os.O_RDONLY | SAFE, dir_fd=at.folder)
+        with self._locate(path) as location:
+            fd = os.open(location.name, os.O_RDONLY | SAFE, dir_fd=location.folder)
         try:
             yield fd
         finally:
@@ -159,48 +160,48 @@ class LocalFiles:
 
     def sync_file(self, path: bytes) -> None:
         """Wait until a file that another process wrote is on the disk."""
-        with self._regular(path) as fd:
+        with self._open_regular(path) as fd:
             full_sync(fd)
 
-    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+    def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         """Wait until a file is on the disk, with pauses."""
-        yield from self._aside(path, partial(self.sync_file, path))
+        yield from self._in_background(path, partial(self.sync_file, path))
 
-    def unlink_aside(self, path: bytes) -> Iterator[None]:
+    def unlink_in_background(self, path: bytes) -> Iterator[None]:
         """Remove a name, with pauses."""
-        yield from self._aside(path, partial(self.unlink, path))
+        yield from self._in_background(path, partial(self.unlink, path))
 
-    def _aside(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
-        """Do something to a file; in a separate thread if the file is large."""
+    def _in_background(self, path: bytes, do: Callable[[], None]) -> Iterator[None]:
+        """Run `do`, which acts on the file at `path`; in a separate thread if the file is large."""
         if self.lstat(path).size < LARGE:
             do()
         else:
-            yield from done_aside(do)
+            yield from run_in_thread(do)
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, size and times of what has this name; links are not followed."""
-        with self._place(path) as at:
-            return as_stat(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False))
+        """Kind, identity, size and time of what has this name; links are not followed."""
+        with self._locate(path) as location:
+            return as_stat(os.stat(location.name, dir_fd=location.folder, follow_symlinks=False))
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in arbitrary order."""
         with self._folder(path) as fd, os.scandir(fd) as found:
             return [DirEntry(os.fsencode(entry.name), entry_kind(entry)) for entry in found]
 
-    def tree(self, path: bytes) -> Iterator[Below]:
+    def tree(self, path: bytes) -> Iterator[TreeEntry]:
         """Everything below a folder, however deep."""
-        with self._place(path) as at:
-            fd = os.open(at.name, os.O_RDONLY | os.O_DIRECTORY | SAFE, dir_fd=at.folder)
+        with self._locate(path) as location:
+            fd = os.open(location.name, os.O_RDONLY | os.O_DIRECTORY | SAFE, dir_fd=location.folder)
         yield from walk(fd)
 
-    def open_up(self, path: bytes) -> None:
+    def grant_owner_access(self, path: bytes) -> None:
         """Give the owner of a folder the right to read and change it."""
-        with self._place(path) as at:
+        with self._locate(path) as location:
             if not hasattr(os, "O_PATH"):
-                os.chmod(at.name, stat.S_IRWXU, dir_fd=at.folder, follow_symlinks=False)
+                os.chmod(location.name, stat.S_IRWXU, dir_fd=location.folder, follow_symlinks=False)
                 return
-            # On Linux, only this can open a folder that may not be read, and change its mode, without following a link.
-            fd = os.open(at.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.folder)
+            # On Linux, O_PATH is the only way to change the mode of an unreadable folder without following a link.
+            fd = os.open(location.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=location.folder)
         try:
             os.chmod(b"/proc/self/fd/%d" % fd, stat.S_IRWXU)
         finally:
@@ -208,25 +209,25 @@ class LocalFiles:
 
     def read(self, path: bytes, limit: int) -> bytes:
         """At most `limit` bytes of a regular file."""
-        with self._regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with self._open_regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return file.read(limit)
 
     def digest(self, path: bytes) -> str:
         """The SHA-256 of a regular file."""
-        with self._regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
+        with self._open_regular(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
         """The SHA-256 of a regular file; yields None after each chunk, and the digest last."""
         digest = hashlib.sha256()
-        with self._regular(path) as fd:
+        with self._open_regular(path) as fd:
             while piece := os.read(fd, _CHUNK):
                 digest.update(piece)
                 yield None
         yield digest.hexdigest()
 
     def free_bytes(self, path: bytes) -> int:
-        """How many bytes can still be written."""
+        """How many bytes can still be written to the disk."""
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
@@ -249,7 +250,7 @@ class LocalFiles:
 
     def is_locked(self, path: bytes) -> bool:
         """Whether another process has locked a folder."""
-        # A shared lock: two processes that test at the same time must not take each other for a holder.
+        # A shared lock, so that two processes that test at the same time do not take each other for the holder.
         fd = _locked(self._open_folder(path), fcntl.LOCK_SH)
         if fd is None:
             return True

@@ -1,4 +1,4 @@
-"""Who can read what the daemon makes: one rule for everything it publishes, whatever its umask."""
+"""Makes everything that the daemon publishes readable, whatever the daemon's umask."""
 
 import contextlib
 import os
@@ -10,10 +10,11 @@ _READABLE = 0o022
 
 @contextlib.contextmanager
 def readable(published: bool) -> Iterator[None]:
-    """If `published`, make what is created in the block readable for everybody who can enter its folder.
+    """While the block runs, make new files and folders readable for everybody who can enter their folder, if `published`.
 
-    This changes the umask instead of calling chmod. It works from the first moment, keeps what the folder passes on (setgid,
-    ACLs), and cannot fail on disks without modes. Only one thread of the daemon creates files.
+    This sets the umask instead of calling chmod: it applies from the moment of creation, keeps what is inherited from the folder
+    (setgid, ACLs), and cannot fail on disks without modes. The umask belongs to the whole process, which is safe because only
+    one thread of the daemon creates files.
     """
     if not published:
         yield

@@ -1,10 +1,10 @@
-"""The primitive file operations, and what each does *not* guarantee. Paths are absolute bytes, as the disk has them."""
+"""The primitive file operations, and what each does *not* guarantee. Paths are absolute, and bytes as they are on the disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
-#: Bytes by which used blocks may exceed a file's length: blocks are rounded up, and some file systems reserve more in advance.
+#: A file's blocks may exceed its length by this many bytes: blocks are rounded up, and some file systems reserve more in advance.
 _SLACK = 1 << 20
 
 Kind = Literal["file", "directory", "symlink", "other"]
@@ -12,7 +12,10 @@ Kind = Literal["file", "directory", "symlink", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What lstat reports for one name. `mtime_ns` counts from 1970; `dev` may change when a disk is mounted again."""
+    """What lstat reports for one name: `size` in bytes, `mtime_ns` in nanoseconds since 1970.
+
+    `dev` may change when a disk is mounted again.
+    """
 
     kind: Kind
     dev: int
@@ -23,9 +26,9 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The file that a name must refer to: its size and time, and on local disks also its inode and device.
+    """The file that a name must refer to: its size in bytes and its time, and on local disks also its inode and device.
 
-    A network file system may renumber its files when it is mounted again, so there inode and device are left out.
+    On network file systems inode and device are None, which matches any: they may change when the share is mounted again.
     """
 
     size: int
@@ -33,7 +36,7 @@ class Wanted:
     ino: int | None = None
     dev: int | None = None
 
-    def is_it(self, found: Stat) -> bool:
+    def matches(self, found: Stat) -> bool:
         """Whether this is the wanted file."""
         return (
             found.kind == "file"
@@ -52,7 +55,7 @@ class DirEntry:
 
 
 class HeldFolder(Protocol):
-    """A folder that is held open. Every operation acts on this very folder, even if its path now leads elsewhere.
+    """An open folder. Every operation acts on this very folder, even if another one has its path by now.
 
     Names are single names in the folder, never paths. Links are neither followed nor entered. Methods that `FileSystem` also
     has give the same guarantees as there, so `write_atomic` can write through a held folder.
@@ -71,40 +74,34 @@ class HeldFolder(Protocol):
 
     @property
     def fd(self) -> int:
-        """Its descriptor, for a process that must get this very folder; OSError (EBADF) once it has been released."""
+        """The folder's descriptor, to pass this very folder to another process; OSError (EBADF) after `release`."""
 
     def release(self) -> None:
-        """Close it; calling this again does nothing."""
+        """Close the folder; calling this again does nothing."""
 
     def enter(self, name: bytes) -> "HeldFolder":
         """Open a subfolder. NotADirectoryError for anything else, including a link to a folder."""
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, size and times of what has this name; links are not followed."""
+        """Kind, identity, size and time of what has this name; links are not followed."""
 
     def scan(self) -> list[DirEntry]:
         """The names in the folder, in no particular order."""
 
     def read(self, name: bytes, limit: int, wanted: Wanted | None = None) -> bytes:
-        """At most `limit` bytes of a regular file. If it is not the wanted one: OSError (ESTALE), before anything is read."""
+        """The first `limit` bytes of a regular file, or fewer. Raises OSError (ESTALE) if it is not the wanted file."""
 
     def ends(self, name: bytes, most: int, wanted: Wanted) -> tuple[bytes, bytes]:
-        """At most `most` bytes from each end of a regular file.
-
-        If it is another file: OSError (ESTALE), before anything is read.
-        """
+        """The first and the last `most` bytes of a regular file, or fewer. OSError (ESTALE) if it is not the wanted file."""
 
     def digest(self, name: bytes) -> str:
         """The SHA-256 of a regular file, read in chunks."""
 
     def written_elsewhere(self, name: bytes) -> bool:
-        """Whether another program has the file open for writing, as far as the system reports it.
+        """Whether another program has the file open for writing. False if the system does not report it, or the open fails."""
 
-        False if it cannot be opened.
-        """
-
-    def keeps(self, name: bytes) -> str | None:
-        """A clause that says why the name cannot be removed from the folder (permissions, a read-only disk); None if it can."""
+    def removal_obstacle(self, name: bytes) -> str | None:
+        """A clause that says why the file cannot be removed from the folder (permissions, a read-only disk); None if it can."""
 
     def move(self, name: bytes, to: "HeldFolder", new: bytes) -> None:
         """`FileSystem.rename` into another held folder of the same file system."""
@@ -116,10 +113,7 @@ class HeldFolder(Protocol):
         """
 
     def copy(self, name: bytes, to: "HeldFolder", new: bytes, wanted: Wanted) -> str:
-        """`FileSystem.copy` into another held folder.
-
-        If it is not the wanted file: OSError (ESTALE), before anything is copied.
-        """
+        """`FileSystem.copy` into another held folder. OSError (ESTALE) if it is not the wanted file; then nothing is copied."""
 
     def create(self, name: bytes) -> int:
         """See `FileSystem.create`."""
@@ -150,10 +144,15 @@ class HeldFolder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
-    """Something found while walking a tree. `trail` lists the names of the folders that lead to it; the walker owns the list.
+class TreeEntry:
+    """One name found while walking a tree.
 
-    `size` is a file's length and `used` its space on the disk, both in bytes. Either may be much larger than the other.
+    Attributes:
+        trail: the names of the folders that lead to it, from the top. The walker changes this list later: copy it to keep it.
+        name: its own name.
+        kind: what it is.
+        size: the length in bytes.
+        used: the space that it takes up on the disk, in bytes. It may be much larger or much smaller than `size`.
     """
 
     trail: Sequence[bytes]
@@ -164,19 +163,19 @@ class Below:
 
     @property
     def charge(self) -> int:
-        """The bytes a file counts for: its length, or its blocks if they take up far more than the length needs."""
+        """The bytes that count toward limits: a file's length, or `used` where that is far more. 0 for anything but a file."""
         if self.kind != "file":
             return 0
         return self.used if self.used > 2 * self.size + _SLACK else self.size
 
 
 class FileSystem(Protocol):
-    """What the daemon may do to a disk. Every method raises OSError as the system reports it; none retries."""
+    """Everything that the daemon does with a disk. Every method raises OSError as the system reports it; none retries."""
 
     def publish_below(self, root: bytes) -> None:
-        """Make files and folders below this one readable for everybody who can enter it (0644, 0755), whatever the umask.
+        """From now on, make new files and folders below this one readable for everybody who can enter it (0644, 0755).
 
-        This applies from now on, but not to the folder itself. What is made elsewhere follows the umask.
+        The umask then applies only to files and folders made elsewhere. The folder itself does not change.
 
         Strangers may write in the folder as well. So from now on, no operation follows a link below it, at any place in a path:
         NotADirectoryError if a link is in the place of a folder.
@@ -189,7 +188,7 @@ class FileSystem(Protocol):
         """
 
     def append(self, path: bytes) -> int:
-        """Open an existing or new regular file for appending; refuses links. Other processes' appends may be interleaved."""
+        """Open an existing or new regular file for appending; refuses links. Other processes may append in between."""
 
     def write(self, fd: int, data: bytes) -> int:
         """One write. Returns how many bytes were written, possibly fewer than given. They are not on the disk before `sync`."""
@@ -205,8 +204,8 @@ class FileSystem(Protocol):
         """Wait until the file's bytes and length are on the disk.
 
         This does not cover its name in the folder. After an error, the state of the written bytes is unknown, and a second sync
-        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its
-        cache as written cannot be detected.
+        may wrongly succeed (fsync-gate, 2018), so callers must not retry. A disk that falsely reports its cache as written
+        cannot be detected.
         """
 
     def close(self, fd: int) -> None:
@@ -223,7 +222,7 @@ class FileSystem(Protocol):
         """Remove a name. Not durable before `sync_dir`."""
 
     def mkdir(self, path: bytes) -> None:
-        """Make a folder; FileExistsError if the name is taken. Not durable before `sync_dir` of the parent."""
+        """Make a folder; FileExistsError if the name is taken. Not durable before `sync_dir` of its parent."""
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
@@ -232,9 +231,10 @@ class FileSystem(Protocol):
         """Wait until the names in the folder are on the disk. On network file systems this may have no effect."""
 
     def sync_many(self, paths: Sequence[bytes]) -> None:
-        """`sync_file` for files and `sync_dir` for folders on one file system, for little more than the cost of one.
+        """`sync_file` for the files and `sync_dir` for the folders among `paths`, at little more than the cost of one sync.
 
-        If the system can only sync a whole file system, this also waits for bytes that other programs wrote.
+        All paths must be on one file system. If the system can only sync a whole file system, this also waits for bytes that
+        other programs wrote.
         """
 
     def is_at(self, fd: int, path: bytes) -> bool:
@@ -243,26 +243,26 @@ class FileSystem(Protocol):
     def sync_file(self, path: bytes) -> None:
         """`sync` for a file that another process wrote; refuses links."""
 
-    def sync_file_aside(self, path: bytes) -> Iterator[None]:
-        """`sync_file`, with a None every few milliseconds for callers with other work to do; durable when it ends."""
+    def sync_file_in_background(self, path: bytes) -> Iterator[None]:
+        """`sync_file` for callers with other work to do: yields None every few milliseconds. The file is durable when it ends."""
 
-    def unlink_aside(self, path: bytes) -> Iterator[None]:
-        """`unlink`, with a None every few milliseconds, because freeing the space of a large file takes long."""
+    def unlink_in_background(self, path: bytes) -> Iterator[None]:
+        """`unlink` for callers with other work to do: yields None every few milliseconds. Removing a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, size and times of what has this name; links are not followed."""
+        """Kind, identity, size and time of what has this name; links are not followed."""
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no particular order."""
 
-    def tree(self, path: bytes) -> Iterator[Below]:
-        """Everything below a folder, at any depth. Links are not followed; what disappears meanwhile is skipped.
+    def tree(self, path: bytes) -> Iterator[TreeEntry]:
+        """Everything below a folder, at any depth. Links are not followed; files that disappear meanwhile are skipped.
 
-        This is not a snapshot: what is moved meanwhile may appear twice or not at all. OSError (ESTALE) if a folder
-        above was moved away.
+        This is not a snapshot: files that are moved meanwhile may appear twice or not at all. Raises OSError (ESTALE) if a
+        folder is moved while the walk is below it.
         """
 
-    def open_up(self, path: bytes) -> None:
+    def grant_owner_access(self, path: bytes) -> None:
         """Let the owner of a folder read and change it, whatever its mode; refuses links. Nobody else gains any access."""
 
     def read(self, path: bytes, limit: int) -> bytes:
@@ -278,19 +278,20 @@ class FileSystem(Protocol):
         """How many bytes an unprivileged process can still write to the disk that holds the path."""
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files and folders that disk can hold (free inodes); None if it does not count them."""
+        """How many more files and folders the disk that holds the path has room for (free inodes); None if it does not say."""
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it.
 
-        Links in the path are followed, so no stranger must be able to change the path.
+        Links in the path are followed (except as `publish_below` says), so strangers must not be able to change the path.
         """
 
     def lock(self, path: bytes) -> int | None:
-        """Open or create a file and lock it against other processes until it is closed; None if another process holds the lock.
+        """Open or create a file and lock it against other processes.
 
-        The lock is advisory and holds only on a local disk: a network file system may grant it to two machines at once. Anybody
-        who can change the folder can remove the file, and lock another one under its name.
+        Returns the descriptor, which holds the lock until it is closed, or None if another process holds the lock. The lock is
+        advisory, and reliable only on a local disk: a network file system may grant it to two machines at once. Anybody who can
+        change the folder can remove the file, and lock another one under its name.
         """
 
     def lock_folder(self, path: bytes) -> int | None:
@@ -299,5 +300,5 @@ class FileSystem(Protocol):
     def is_locked(self, path: bytes) -> bool:
         """Whether another process has locked a folder.
 
-        The test takes a shared lock for an instant, in which nobody else can lock it.
+        The test itself holds a shared lock for an instant. During that instant, nobody else can lock the folder.
         """

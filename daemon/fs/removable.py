@@ -1,8 +1,7 @@
-"""Whether a file can be removed from a folder. This is checked before anything is promised about the file.
+"""Checks whether a file can be removed from a folder, before the daemon accepts it as a job.
 
-The check uses the open folder and this process's effective rights (`faccessat` with effective ids), so it holds for root, for
-groups and for access lists. Obstacles that nobody can predict (such as a server's own rules) only appear when the file is
-moved.
+The check asks the system about this process's effective rights (`faccessat` with effective ids), so it is right for root, for
+groups and for access lists. Other obstacles, such as a server's own rules, only show when the file is moved.
 """
 
 import os
@@ -12,7 +11,7 @@ import stat
 from daemon.platform.files import is_fixed
 
 
-def shut_folder(folder: int) -> str | None:
+def folder_obstacle(folder: int) -> str | None:
     """A clause that says why nothing can be removed from an open folder, and what to do; None if files can be removed."""
     if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
         return "the folder is on a read-only disk: mount it with write access"
@@ -29,8 +28,8 @@ def shut_folder(folder: int) -> str | None:
     )
 
 
-def kept_file(folder: int, name: bytes) -> str | None:
-    """Why this one name cannot be removed from a folder whose other names can; None if it can, or does not exist."""
+def name_obstacle(folder: int, name: bytes) -> str | None:
+    """Why this file cannot be removed although the folder lets others go (sticky bit); None if it can, or does not exist."""
     mine, parent = os.geteuid(), os.fstat(folder)
     if not parent.st_mode & stat.S_ISVTX or mine in (0, parent.st_uid):
         return None

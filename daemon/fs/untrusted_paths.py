@@ -1,4 +1,4 @@
-"""Paths in a folder where strangers can write: each folder is opened from the one above it, and no link is followed."""
+"""Resolves paths in a folder where strangers can write: opens each folder from its parent, and follows no link."""
 
 import contextlib
 import errno
@@ -11,18 +11,18 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
-class At:
-    """A name and the open folder that contains it; without a folder, the name is a whole path."""
+class Location:
+    """A file's name and the descriptor of its open folder. If `folder` is None, `name` is a whole path."""
 
     name: bytes
     folder: int | None
 
 
 def names_below(root: bytes | None, path: bytes) -> list[bytes]:
-    """The names that lead from a folder to a path; none if the path is not in the folder. `root` ends with a slash.
+    """The names that lead from `root`, which must end with a slash, to `path`. Empty if the path is not below `root`.
 
     Raises:
-        OSError: one of the names leads up again (EINVAL).
+        OSError: one of the names is `..` (EINVAL).
     """
     if root is None or not path.startswith(root):
         return []
@@ -55,21 +55,21 @@ def enter(folder: int, name: bytes) -> int:
 
     Raises:
         NotADirectoryError: the name belongs to something else, such as a link.
-        OSError: it cannot be opened.
+        OSError: the folder cannot be opened.
     """
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # for a link, some systems report one, some the other
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # for a link, systems report one or the other
             raise
         raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the place of this folder", name) from error
 
 
 @contextlib.contextmanager
-def place_below(root: bytes, names: Sequence[bytes]) -> Iterator[At]:
-    """The last of the names with its folder, which stays open while the block runs. Raises the same errors as `descend`."""
+def locate_below(root: bytes, names: Sequence[bytes]) -> Iterator[Location]:
+    """The place of the last name. Its folder stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
-        yield At(names[-1], folder)
+        yield Location(names[-1], folder)
     finally:
         os.close(folder)

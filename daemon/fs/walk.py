@@ -1,6 +1,7 @@
-"""Walks a tree that somebody else made, one descriptor at a time: neither its depth nor the length of its paths matters.
+"""Walks a tree that somebody else made, of any depth, with one open descriptor at a time.
 
-A path longer than the system's limit (4,096 bytes on Linux) cannot be used, but its files take up space like all others.
+No path is ever passed to the system. A path longer than its limit (4,096 bytes on Linux) could not be opened, but the files
+there take up space like all others.
 """
 
 import errno
@@ -8,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from daemon.fs.protocol import Below, Kind
+from daemon.fs.protocol import Kind, TreeEntry
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -22,19 +23,19 @@ def kind_of(mode: int) -> Kind:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-def walk(folder: int) -> Iterator[Below]:
+def walk(folder: int) -> Iterator[TreeEntry]:
     """Everything below an open folder. Closes the folder's descriptor. See `FileSystem.tree`."""
     walker = _Walker(folder)
     try:
-        yield from walker.look()
-        while walker.go_on():
-            yield from walker.look()
+        yield from walker.entries()
+        while walker.advance():
+            yield from walker.entries()
     finally:
         os.close(walker.fd)
 
 
 class _Walker:
-    """Visits one folder at a time, holds a descriptor for that one only, and knows the way back."""
+    """Visits one folder at a time. It holds a descriptor for that folder only, and returns to the parent through `..`."""
 
     def __init__(self, folder: int) -> None:
         self.fd = folder
@@ -42,21 +43,21 @@ class _Walker:
         self._above: list[tuple[tuple[int, int], list[bytes]]] = []
         self._folders: list[bytes] = []
 
-    def look(self) -> Iterator[Below]:
-        """What is in the folder."""
+    def entries(self) -> Iterator[TreeEntry]:
+        """Everything in the current folder."""
         with os.scandir(self.fd) as found:
             for entry in found:
                 try:
                     seen = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                below = Below(self._trail, os.fsencode(entry.name), kind_of(seen.st_mode), seen.st_size, seen.st_blocks * 512)
-                if below.kind == "directory":
-                    self._folders.append(below.name)
-                yield below
+                child = TreeEntry(self._trail, os.fsencode(entry.name), kind_of(seen.st_mode), seen.st_size, seen.st_blocks * 512)
+                if child.kind == "directory":
+                    self._folders.append(child.name)
+                yield child
 
-    def go_on(self) -> bool:
-        """Go to the next folder: the first one below, or else the next one further up. False if there is none."""
+    def advance(self) -> bool:
+        """Go to the next folder in depth-first order. False if all folders have been visited."""
         while True:
             while self._folders:
                 if self._enter(self._folders.pop()):

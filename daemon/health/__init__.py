@@ -1,1 +1,1 @@
-"""Whether the daemon can work: the folders are there, the disks have space, workers start and files can be written."""
+"""Checks whether the daemon can work: the folders are there, the disks have space, workers start and files can be written."""

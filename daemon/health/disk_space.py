@@ -1,8 +1,8 @@
-"""Disk space: a full disk pauses the queue with a clear reason, and work resumes automatically when there is space.
+"""Checks disk space: a full disk pauses the queue with a clear reason, and work resumes automatically when there is space.
 
-`shortage` decides; `DiskSpace` measures. Running jobs continue. A job that fails because the disk is full waits for space and
-loses no attempt, unless its own result filled the disk. Then it is retried as after any other failure, so that a picture that
-is too large for this disk comes to an end.
+`shortage` decides; `DiskSpace` measures. Running jobs continue. If a job fails because the disk is full, the attempt does not
+count, and the job waits for space. If its own result filled the disk, the attempt counts, so that a job that is too large for
+this disk ends at last.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from daemon.journal.journal import RESERVE_BYTES
 from daemon.outbox import Outbox
 from daemon.settings import Settings
 
-#: A reserve in the outbox that is given up when its disk is completely full. It holds daemon.json with 200 waiting pictures,
-#: the page and some status files, which must still be able to say that the disk is full.
+#: The size of a file in the outbox that is removed when its disk is completely full. That makes room for daemon.json with 200
+#: waiting pictures, the page and some status files, so that they can say that the disk is full.
 HELD_BACK_BYTES = 1 << 20
 HELD_BACK = b".multiplane-room"
-#: Seconds between two checks of a disk: a person who has made space does not want to wait.
+#: Seconds between two checks of the disks: a person who has made space does not want to wait.
 _LOOK_SECONDS = 2.0
 #: How many files (inodes) must be free. A result has about thirty, and job, status and page need some more. Small files can
 #: fill a disk while most of its bytes are free.
@@ -30,7 +30,14 @@ MIN_FREE_FILES = 300
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The disk of a folder: free bytes, required bytes, and how many more files it can hold (None if it does not count them)."""
+    """The disk of a folder.
+
+    Attributes:
+        what: the name of the folder, for messages.
+        free: how many bytes can still be written.
+        wanted: how many bytes must be free.
+        files: how many more files the disk can hold; None if it does not say.
+    """
 
     what: str
     free: int
@@ -90,17 +97,17 @@ class DiskSpace:
         self._hold_back()
 
     def next_look(self, now: float) -> float:
-        """When the next check is due, in monotonic seconds.
+        """When to call `look` at the latest, in monotonic seconds.
 
-        Only a full disk needs checks of its own; otherwise the loop's other work triggers them often enough.
+        Only a full disk needs checks at certain times; otherwise the loop calls `look` often enough anyway.
         """
         return max(now, self._asked + _LOOK_SECONDS) if self.problem else float("inf")
 
     def lacks(self, attempt: str | None) -> bool:
-        """Whether space is missing that this attempt did not use up, so that the attempt is not at fault.
+        """Whether the disk would be full even without this attempt's files, so that the attempt is not at fault.
 
         Args:
-            attempt: the attempt's folder in .work/; None if it is gone.
+            attempt: name of the attempt's folder in .work/; None if it is gone.
         """
         self._asked = float("-inf")
         own = self.used_by(attempt)
@@ -111,7 +118,7 @@ class DiskSpace:
         return free + own.bytes < self._wanted or (files is not None and files + own.files < MIN_FREE_FILES)
 
     def fills(self, attempt: str | None) -> bool:
-        """Whether the disk would have space without this attempt's files, even on a disk that does not report its free space."""
+        """Whether the attempt's own files take up all the required space. Needs no report of free space from the disk."""
         own = self.used_by(attempt)
         return own.bytes >= self._wanted or own.files >= MIN_FREE_FILES
 
@@ -120,7 +127,7 @@ class DiskSpace:
         return self._in(self._outbox.attempt(attempt)) if attempt else Used()
 
     def _disks(self) -> list[Disk]:
-        """The disks that can be measured. A folder that cannot be measured is away, not full; other code handles that."""
+        """The disks that can be measured. If one cannot, its folder is away, which `FolderHealth` handles."""
         found = []
         for what, path, wanted in (
             ("outbox", self._outbox.root, self._wanted),
@@ -132,7 +139,7 @@ class DiskSpace:
         return found
 
     def _in(self, folder: bytes) -> Used:
-        """What a folder contains, including its subfolders. What cannot be read counts as nothing."""
+        """What a folder contains, including its subfolders. Anything that cannot be read is not counted."""
         size = files = 0
         with contextlib.suppress(OSError):
             for below in self._fs.tree(folder):
@@ -142,7 +149,7 @@ class DiskSpace:
         return Used(size, files)
 
     def _hold_back(self) -> None:
-        """Keep the reserve for the views while there is space, and give it up when there is none."""
+        """Keep the reserve file while there is space, and remove it when there is none."""
         with contextlib.suppress(OSError):
             if self.problem is None:
                 self._keep()

@@ -1,4 +1,4 @@
-"""Are inbox and outbox there, and are they the right ones? If not, nothing is taken, started, failed or deleted."""
+"""Checks whether inbox and outbox are there, and are the right folders. If not, the daemon pauses all work."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from daemon.watch import HEALTH_SECONDS, MARKER, Health, Polled, Watch, reason, 
 from daemon.watch.folder_watch import FolderWatch
 
 _PRESET = PRESET_NAME.encode()
-#: How many of the last jobs are tried: one whose picture is there proves that this is the outbox.
+#: How many of the last jobs are tried. If the picture of one of them is there, this is the outbox.
 _MAX_JOBS = 50
 OFFLINE_HINT = (
     "Nothing is lost; work resumes as soon as the folder is back. If this is a new folder that you want to use from now on, "
@@ -30,10 +30,13 @@ OFFLINE_HINT = (
 
 
 class FolderHealth:
-    """Creates the two folders, and checks whether they are there.
+    """Creates inbox and outbox, and checks whether they are there.
 
     Args:
-        known: returns jobs whose folders should be in the outbox, those most likely to be there first.
+        fs: the disk.
+        settings: of the home.
+        outbox: the outbox.
+        known: returns jobs whose folders should be in the outbox, the most certain ones first.
     """
 
     def __init__(self, fs: FileSystem, settings: Settings, outbox: Outbox, known: Callable[[], Iterable[Job]]) -> None:
@@ -45,14 +48,14 @@ class FolderHealth:
         self._known = known
         self._shares: set[Polled] = set()
         self._troubles = Troubles()
-        #: What is wrong with watching while work continues, and what to do about it, one sentence each.
+        #: What cannot be watched, although work continues, and what a person can do about it; one sentence each, or None.
         self.degraded: str | None = None
         self.hint: str | None = None
 
     def prepare(self) -> None:
-        """Create the folders on the first start only.
+        """Create the folders, with their markers and the shipped presets. Call this only on the first start.
 
-        Later, a missing folder means an unmounted disk; do not create it on the mount point.
+        Later, a missing folder may mean that a disk is not mounted, and creating it would hide that.
         """
         if self._is_new():
             make_folders(self._fs, self._inbox)
@@ -95,8 +98,11 @@ class FolderHealth:
             write_atomic(inbox, MARKER, text, durable=True)
 
     def absence(self, watch: Watch, request_watch: FolderWatch, now: float) -> str | None:
-        """A sentence that says why nothing can be done now; None if both folders are there. `now` in monotonic seconds."""
-        deaf = request_watch.ensure_watching()
+        """A sentence that says which folder is not there; None if both are. `now` is monotonic seconds.
+
+        This also rebuilds the watches, puts removed markers back where that is safe, and updates `degraded` and `hint`.
+        """
+        error = request_watch.ensure_watching()
         health = watch.health(now)
         if health.state == "offline" and self._inbox_replacement.is_made_by_person():
             logger.warning("the inbox was deleted and recreated; {} is the inbox from now on", os.fsdecode(self._inbox))
@@ -106,10 +112,10 @@ class FolderHealth:
             health = watch.health(now)
         if health.state == "offline":
             return health.problem
-        self._inbox_replacement.seen_whole()
+        self._inbox_replacement.seen_complete()
         self._identities.remember("inbox", self._inbox)
-        self._tell(health, deaf)
-        self._tell_shares(watch)
+        self._report(health, error)
+        self._report_shares(watch)
         root = self._outbox.root
         if not self._outbox.is_healthy() and self._is_the_same("outbox", root) and self._has_its_jobs():
             self._put_back("outbox", self._outbox.prepare)
@@ -119,7 +125,7 @@ class FolderHealth:
         return None
 
     def _is_the_same(self, name: str, folder: bytes) -> bool:
-        """Whether a folder is the right one and only lacks its marker."""
+        """Whether a folder lacks its marker, but is otherwise known to be the right one."""
         try:
             with self._fs.hold(folder) as held:
                 held.lstat(MARKER)
@@ -130,10 +136,9 @@ class FolderHealth:
         return False
 
     def _has_its_jobs(self) -> bool:
-        """Whether the outbox holds the unchanged picture of a job, or no known job could have one there.
+        """Whether the outbox contains the unchanged picture of one of the last jobs, or there is no such job.
 
-        If somebody deletes a folder and creates a new one, the new one may get the old one's inode. Without its jobs it is not
-        the outbox.
+        This is needed because a new folder may get the inode of a deleted one. Without the jobs, it is not the outbox.
         """
         jobs = [job for job in islice(self._known(), _MAX_JOBS) if job.claimed]
         return not jobs or any(self._has(job) for job in jobs)
@@ -156,20 +161,20 @@ class FolderHealth:
         logger.warning("the marker file .multiplane of the {} had been removed; the folder is the same, so it was put back", name)
         return True
 
-    def _tell(self, health: Health, deaf: OSError | None) -> None:
+    def _report(self, health: Health, error: OSError | None) -> None:
         """Note which folders are polled although they should be watched, and log each change."""
         sentences = [health.problem] if health.problem else []
-        if deaf is not None:
+        if error is not None:
             sentences.append(
-                f"the folder of requests cannot be watched ({reason(deaf)}); commands are noticed within {HEALTH_SECONDS:.0f} s"
+                f"the folder of requests cannot be watched ({reason(error)}); commands are noticed within {HEALTH_SECONDS:.0f} s"
             )
         degraded = "; ".join(sentences) or None
         if degraded != self.degraded:
             logger.warning("{}", degraded or "everything is watched again")
         self.degraded = degraded
-        self.hint = health.hint or (remedy(deaf) if deaf else None)
+        self.hint = health.hint or (remedy(error) if error else None)
 
-    def _tell_shares(self, watch: Watch) -> None:
+    def _report_shares(self, watch: Watch) -> None:
         """Log once for each folder that it is on a network file system."""
         shares = {polled for polled in watch.polled if polled.share}
         for polled in sorted(shares - self._shares, key=lambda polled: polled.folder):

@@ -1,8 +1,8 @@
-"""For a folder without its marker at a start: did somebody delete the hidden file, or is a disk not mounted?
+"""Recognises inbox and outbox when their marker is missing: did somebody delete that hidden file, or is a disk not mounted?
 
-The state folder records the device and inode that each folder had when it was last complete. An empty mount point has others
-than the disk that was mounted on it. A mount point itself proves nothing: it is never recorded and never recognised. If device
-numbers changed when the machine restarted, the program cannot tell, and asks the person.
+The state folder records the device and inode that each folder had when it was last there with its marker. If a disk is not
+mounted, the folder in its place has another device or inode. A mount point is never recorded and never recognised, because its
+identity proves nothing. If device numbers changed when the machine restarted, no folder is recognised, and the person is asked.
 """
 
 import os
@@ -31,7 +31,7 @@ _KEPT = TypeAdapter(dict[str, Seen])
 
 
 class FolderIdentities:
-    """What inbox and outbox were when they were last complete. `path`: the file that records it."""
+    """Records what inbox and outbox were when they were last there with their markers. `path`: the file for that."""
 
     def __init__(self, fs: FileSystem, path: bytes) -> None:
         self._fs = fs
@@ -49,7 +49,7 @@ class FolderIdentities:
             return {}
 
     def remember(self, name: str, folder: bytes) -> None:
-        """Record a folder that is there with its marker."""
+        """Record the identity of a folder, which must be there with its marker. `name`: "inbox" or "outbox"."""
         seen = _seen(folder)
         if seen == self._kept.get(name):
             return
@@ -63,13 +63,13 @@ class FolderIdentities:
         self._kept = kept
 
     def recognises(self, name: str, folder: bytes) -> bool:
-        """Whether a folder is the same as when it was last complete."""
+        """Whether a folder is the one that was recorded under this name."""
         seen = _seen(folder)
         return seen is not None and seen == self._kept.get(name)
 
 
 def _seen(folder: bytes) -> Seen | None:
-    """What a folder is; None if there is none, or if it is a mount point."""
+    """The identity of a folder; None if there is no folder, or if it is a mount point."""
     found = identity(folder)
     if found is None or is_mount_point(folder):
         return None

@@ -1,4 +1,4 @@
-"""A new folder in place of the inbox: did a person create it, or is it the empty mount point of an unmounted disk?"""
+"""Judges a new folder in place of the inbox: did a person create it, or is it the empty mount point of an unmounted disk?"""
 
 import os
 
@@ -11,27 +11,26 @@ class InboxReplacement:
     """Decides whether a folder without our marker, in the inbox's place, should become the inbox.
 
     People tidy up: they throw the inbox away and create a new folder with that name, which lacks the hidden marker. Work must
-    continue with it. But an unmounted share or disk looks much the same, an empty folder. That must not become the inbox: what
-    is dropped there would disappear when the disk comes back.
+    continue with the new folder. But where a disk or share is not mounted, there is an empty folder as well. That must not become
+    the inbox: files dropped there would disappear from view when the disk comes back.
 
-    These facts tell the two apart. If the inbox, or anything above it, was mounted or unmounted, then the folder above is
-    another one than before, or the inbox was a mount point. So a person created the new folder if, and only if,
+    If the inbox or a folder above it was mounted or unmounted, then either the parent folder is another one than before, or the
+    inbox is or was a mount point. So a person created the new folder if, and only if,
 
-    - this process has seen the complete inbox, in the same parent folder (device and inode) as now,
-    - it was not a mount point then, by the mount table (device numbers do not tell a bind mount from a folder), and
+    - this process has seen the inbox with its marker, in the same parent folder (device and inode) as now,
+    - the inbox was not a mount point then, by the mount table (device numbers do not tell a bind mount from a folder), and
     - the new one is a real folder (not a link) on the parent's device, and is not a mount point either.
 
-    A process that has never seen the complete inbox cannot know this, unless the folder is the one that `folder_identities`
-    recorded. It then says so. To make the folder its inbox, put the empty file `.multiplane` into it. The new folder need not be
-    empty: what is in it was put there to be taken.
+    The new folder need not be empty: the files in it were put there to be taken. A process that has never seen the inbox with its
+    marker cannot decide this. Then the answer is no, and a person must put an empty file `.multiplane` into the folder.
     """
 
     def __init__(self, inbox: bytes) -> None:
         self._inbox = os.path.abspath(inbox)
         self._parent: Identity | None = None
 
-    def seen_whole(self) -> None:
-        """Note that the inbox is there, with its marker."""
+    def seen_complete(self) -> None:
+        """Note that the inbox is there with its marker."""
         self._parent = None if is_mount_point(self._inbox) else identity(os.path.dirname(self._inbox))
 
     def is_made_by_person(self) -> bool:

@@ -1,8 +1,8 @@
 """Collects evidence about failures (`daemon.jobs.fault` judges it), and pauses the queue while the machine is at fault.
 
-The questions: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
-disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? A
-lasting cause is checked again after growing pauses, and work resumes automatically when it is gone.
+The questions are: are the program, its interpreter and its configuration still those that this daemon was started from? Is there
+disk space? Can a file really be written into the outbox? Does a worker without a job (a canary) start and become ready? While
+the queue pauses, the cause is checked again after growing pauses, and work resumes automatically when it is gone.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from daemon.outbox import Outbox
 from daemon.platform.memory import available_memory
 from daemon.supervisor import Supervisor
 
-#: Seconds between two checks of a lasting cause: short at first, because a person who fixed it does not want to wait; longer
-#: later, so as not to keep a troubled machine busy.
+#: Seconds between two checks of the cause of a pause: short at first, because a person who fixed it does not want to wait; then
+#: longer, so as not to keep a troubled machine busy.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-#: After this many seconds without a fault, the pauses start again from the first.
+#: After this many seconds without a fault of the machine, the time between checks starts from the shortest again.
 _WELL_SECONDS = 60.0
-#: Seconds between two checks of the program while nothing starts. It is also checked before each start.
+#: Seconds between two checks of the program's files. They are also checked before each start of a job.
 _PROGRAM_SECONDS = 60.0
-#: A program that is being replaced file by file counts as complete when nothing has changed for this many seconds.
+#: A program that is being replaced, file by file, counts as complete when no file has changed for this many seconds.
 _SETTLE_SECONDS = 2.0
-#: Seconds until the end of the last job is noticed.
+#: Seconds between two checks of whether the last job has ended, before a restart.
 _BUSY_SECONDS = 0.5
 #: After memory ran out, this many bytes must be free again: what the smallest job needs.
 _ENOUGH_MEMORY = 500 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-#: Bytes of the test file: more than a file system stores in a folder's own block.
+#: Size of the test file in bytes: more than any file system stores within its metadata.
 _PROBE_BYTES = 8192
 _PROBE = b".multiplane-probe"
 
@@ -44,12 +44,12 @@ UNDECIDED: Undecided = "undecided"
 
 
 class Canary:
-    """A worker without a job: if it becomes ready, workers can start."""
+    """A worker without a job, started to find out whether workers can start: if so, it becomes ready."""
 
     def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
         self._outbox, self._supervisor = outbox, supervisor
         self._name: str | None = None
-        #: Why the last one did not become ready; None if it did.
+        #: Why the last canary did not become ready; None if it did.
         self.why_not: str | None = None
 
     @property
@@ -58,7 +58,7 @@ class Canary:
         return self._name is not None
 
     def send(self) -> None:
-        """Start one, unless one is running. If it cannot be started, the answer is there at once."""
+        """Start a canary, unless one is running. If it cannot be started, `why_not` says why at once."""
         if self._name is not None:
             return
         try:
@@ -68,7 +68,7 @@ class Canary:
             self._end(error.strerror or str(error))
 
     def look(self) -> None:
-        """Check whether it became ready, or died."""
+        """Check whether the canary became ready or died."""
         if self._name is None:
             return
         folder = self._outbox.attempt(self._name)
@@ -88,12 +88,17 @@ class Canary:
 
 
 class SystemHealth:
-    """Whether work can continue, as far as that does not depend on the jobs.
+    """Finds out whether the machine is at fault for a failure, and pauses the queue while it is.
 
     Args:
+        fs: the disk.
+        outbox: where files are written to test the disk.
+        room: the check of disk space.
+        supervisor: starts canaries.
         program: returns a number that changes when the program on the disk changes.
-        why_cannot_restart: says why the program on the disk cannot start; None if it can.
+        why_cannot_restart: returns a clause that says why the program on the disk cannot start; None if it can.
         available: returns how many bytes of memory are available.
+        clock: returns monotonic seconds.
 
     Attributes:
         restart: the daemon should restart with the program that is on the disk now.
@@ -112,13 +117,13 @@ class SystemHealth:
         clock: Callable[[], float],
     ) -> None:
         self._fs, self._outbox, self._disk_space = fs, outbox, room
-        self._program, self._why_not_anew = program, why_cannot_restart
+        self._program, self._why_cannot_restart = program, why_cannot_restart
         self._available, self._clock = available, clock
         self._canary = Canary(outbox, supervisor)
         self._own = self._seen = program()
         self._cause: Cause | None = None
         self._pause = _FIRST_PAUSE
-        #: A canary was sent to find out whether workers start again.
+        #: Whether a canary was sent to find out whether workers can start again.
         self._asked = False
         self._next, self._well_since = clock() + _PROGRAM_SECONDS, clock()
         self.restart = False
@@ -136,25 +141,25 @@ class SystemHealth:
     # -- what the jobs ask ------------------------------------------------------------------------------------------------
 
     def may_start(self) -> bool:
-        """Whether a job may start. Checked before each start, because the program may have been replaced a moment ago."""
+        """Whether a job may start. Checks the program first, because it may have been replaced a moment ago."""
         if self._cause is None and self._program() != self._own:
             self.pause_for(fault.program_changed())
         return self._cause is None
 
     def judge(self, failure: Failure, *, ask: bool = True) -> Cause | Undecided | None:
-        """The cause of a failure if the machine is at fault; None if the job is; undecided until a canary has answered.
+        """The cause of a failure: None if the job is at fault, `UNDECIDED` if that depends on a canary that is running.
 
-        If the machine is at fault, the queue pauses from now on. `ask`: a canary may be sent.
+        If the machine is at fault, the queue pauses from now on. `ask`: whether a canary may be sent.
         """
         suspicious = failure.code in fault.SUSPICIOUS
         trouble = self._try_writing() if suspicious else None
         writing = None if trouble is None else trouble.strerror or str(trouble)
         if trouble is not None and trouble.errno in _NO_ROOM and self._disk_space.fills(failure.attempt):
-            writing = None  # its own result filled the disk
+            writing = None  # the attempt's own files filled the disk
         seen = Evidence(
             changed=self._program() != self._own,
             full=suspicious and self._disk_space.lacks(failure.attempt),
-            short=failure.wanting is not None and self._available() < _ENOUGH_MEMORY,
+            short=failure.held_when_refused is not None and self._available() < _ENOUGH_MEMORY,
             writing=writing,
         )
         cause = fault.judge(failure, seen)
@@ -166,7 +171,7 @@ class SystemHealth:
         return cause
 
     def answer(self, failure: Failure) -> Cause | Undecided | None:
-        """The cause of an undecided failure, as `judge` returns it, once the canary has answered."""
+        """The cause of an undecided failure, as `judge` returns it: `UNDECIDED` until the canary has answered."""
         if self._canary.is_pending:
             return UNDECIDED
         cause = fault.judge(failure, Evidence(starting=self._canary.why_not))
@@ -175,7 +180,7 @@ class SystemHealth:
         return cause
 
     def pause_for(self, cause: Cause) -> None:
-        """Pause the queue until this cause is gone. `DiskSpace` looks after disk space."""
+        """Pause the queue until this cause is gone. Does nothing for a full disk, which `DiskSpace` handles."""
         if cause.kind == "room" or self._cause is not None:
             return
         now = self._clock()
@@ -185,14 +190,17 @@ class SystemHealth:
         logger.warning("paused: {}", cause.problem)
 
     def doubt_disk(self) -> None:
-        """A result could not be published. If nothing else can be written either, the queue pauses."""
+        """Pause the queue if nothing can be written into the outbox. Call this when a result could not be published."""
         if self._cause is None and (trouble := self._try_writing()) is not None and trouble.errno not in _NO_ROOM:
             self.pause_for(fault.not_writable(trouble.strerror or str(trouble)))
 
     # -- time -------------------------------------------------------------------------------------------------------------
 
     def look(self, *, busy: bool) -> None:
-        """If it is time, check whether the cause of the pause is still there. `busy`: a worker has a job."""
+        """If it is time, check whether the cause of the pause is still there, or whether the program changed.
+
+        `busy`: whether a worker has a job.
+        """
         self._canary.look()
         now = self._clock()
         if now < self._next or self._canary.is_pending:
@@ -211,7 +219,7 @@ class SystemHealth:
             self._again(now, self._cause if self._available() < _ENOUGH_MEMORY else None)
 
     def next_look(self) -> float:
-        """When the next check is due, monotonic seconds. A canary's answer also triggers a check."""
+        """When to call `look` at the latest, in monotonic seconds; infinite while a canary runs: its answer wakes the loop."""
         return float("inf") if self._canary.is_pending else self._next
 
     def _look_at_program(self, now: float, *, busy: bool) -> None:
@@ -222,7 +230,7 @@ class SystemHealth:
             self._seen, self._next = program, now + _SETTLE_SECONDS
         elif busy:
             self._next = now + _BUSY_SECONDS
-        elif (why := self._why_not_anew()) is not None:
+        elif (why := self._why_cannot_restart()) is not None:
             self._again(now, fault.program_changed(why))
         else:
             logger.warning("the program or its configuration was changed: the daemon restarts")
@@ -237,7 +245,7 @@ class SystemHealth:
             self._canary.send()
 
     def _again(self, now: float, cause: Cause | None) -> None:
-        """After a check: the cause remains, perhaps changed, or is gone."""
+        """Note the result of a check: the cause that remains, perhaps another one than before; None if it is gone."""
         if cause is None:
             logger.warning("work resumes; this is over: {}", self.problem)
             self._well_since, self._next = now, now + _PROGRAM_SECONDS
@@ -249,9 +257,9 @@ class SystemHealth:
         self._cause = cause
 
     def _try_writing(self) -> OSError | None:
-        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, if any.
+        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, or None.
 
-        If the outbox is away, its disk has not failed: other code handles that, and nothing is created in its place.
+        If the outbox is away, this does nothing and returns None: `FolderHealth` handles that.
         """
         if not self._outbox.is_healthy():
             return None

@@ -1,11 +1,11 @@
-"""Intake: from what was seen before, what is seen now and the time, decides what can be taken and why the rest waits.
+"""Intake: decides which pictures can be taken and why all other files wait, from the scans so far and the time.
 
-This is the functional core of the hot folder. It opens nothing, reads no clock and touches no file.
+This is the functional core of the hot folder. It opens no file and reads no clock.
 """
 
 from daemon.intake.judge import Taken
 from daemon.intake.memory import Memory
-from daemon.intake.model import INBOX, Control, Entry, Finished, Folder, Hint, Late, Look, Ready, Waiting
+from daemon.intake.model import INBOX, Control, Entry, Finished, Folder, Hint, Late, Ready, Scan, Waiting
 from daemon.intake.round_robin import round_robin
 from daemon.intake.rules import Rules
 from daemon.intake.step import Decision, awaits_rest, batch_under_way, grew, lacks_end, names_due, put_back, recall, step, taken
@@ -19,10 +19,10 @@ __all__ = [
     "Folder",
     "Hint",
     "Late",
-    "Look",
     "Memory",
     "Ready",
     "Rules",
+    "Scan",
     "Taken",
     "Waiting",
     "awaits_rest",

@@ -1,7 +1,6 @@
-"""How a scan of one folder changes what is remembered of it.
+"""How a scan of one folder changes what intake remembers of the folder.
 
-Only families that changed, or that are due, are judged again, and an unchanged folder costs nothing: a rescan of unchanged
-files must cost little more than the scan itself.
+Only families that changed, or that are due, are judged again. So a scan of an unchanged folder costs hardly anything here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from functools import cache
 from typing import TypeVar
 
 from daemon.contract.names import to_text
-from daemon.intake.judge import Place, judge
+from daemon.intake.judge import Context, judge
 from daemon.intake.memory import ControlState, FolderMemory
 from daemon.intake.model import Entry, Finished, Folder, Hint, Late, Waiting
 from daemon.intake.name_index import NameIndex
@@ -24,8 +23,8 @@ from daemon.intake.settle import (
     copy_under_way,
     follow,
     grew_again,
-    rest,
-    vouched,
+    settle_state,
+    with_report,
     written_lately,
 )
 
@@ -34,7 +33,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """The conditions of one step, the same for all folders. `network`: the inbox is on a network file system."""
+    """What is the same for all folders in one step: the rules, and `now` in monotonic seconds.
+
+    `network`: the inbox is on a network file system.
+    """
 
     network: bool
     now: float
@@ -43,7 +45,7 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A folder after a scan: its memory, and what is reported only once."""
+    """The result of a scan of a folder: the new memory, and late sidecars and notices, each of which is reported only once."""
 
     memory: FolderMemory
     late: tuple[Late, ...] = ()
@@ -51,22 +53,22 @@ class Update:
 
 
 def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Circumstances) -> Update:
-    """The folder after a scan, with the hints for its names."""
+    """Remember the scan of a folder, and judge what changed or is due. `hints` are those for names in this folder."""
     if folder.problem is not None:
         notice = (Waiting(b"", memory.name, folder.problem, True),)
         return Update(replace(memory, problem=folder.problem, listing=notice))
     hinted = tuple(hints)
     network = step.network if folder.network is None else folder.network
     same = folder.entries is memory.entries and folder.controls == memory.controls and folder.birth == memory.birth
-    at_peace = (
+    unchanged = (
         same
         and network == memory.network
         and not hinted
         and memory.problem is None
         and (memory.next_due is None or memory.next_due > step.now)
     )
-    if at_peace and not (memory.gone and folder.looked != frozenset()):
-        return Update(memory if folder.looked is not None else replace(memory, full_look=step.now))
+    if unchanged and not (memory.gone and folder.scanned != frozenset()):
+        return Update(memory if folder.scanned is not None else replace(memory, full_scan=step.now))
     memory, changed = _observe(replace(memory, network=network), folder, hinted, step)
     return _decide(memory, changed, step)
 
@@ -74,14 +76,14 @@ def update(memory: FolderMemory, folder: Folder, hints: Iterable[Hint], step: Ci
 def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
     """How long files in this folder must stay unchanged."""
     rules = step.rules
-    # The inbox's own birth time is ignored: the program created it, and a wrong one would hold up everything.
+    # The birth time of the inbox itself is ignored: Finder does not copy the inbox, and a wrong date would hold up everything.
     copying = bool(memory.name) and copy_under_way(memory.birth)
     return Pace(
         rules=rules,
         now=step.now,
         settle=rules.settle_network if memory.network else rules.settle_local,
         factor=memory.factor if step.now - memory.factor_since <= rules.patience else 1.0,
-        full_look=memory.full_look,
+        full_scan=memory.full_scan,
         copying_until=memory.quiet_since + rules.copy_hold if copying else 0.0,
         local=not memory.network,
         closed_once=memory.closed_once >= rules.once_needed,
@@ -89,7 +91,7 @@ def pace_of(memory: FolderMemory, step: Circumstances) -> Pace:
 
 
 def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
-    """The end of a batch folder, if pictures were taken from it and it has held none for a while."""
+    """The end of a batch folder: pictures were taken from it, and there has been none in it for a while. None otherwise."""
     control = memory.control_state.control
     if control is None or control.kind != "batch" or not memory.batch_taken or memory.empty_since is None or memory.problem:
         return None
@@ -99,14 +101,14 @@ def finished(memory: FolderMemory, step: Circumstances) -> Finished | None:
 
 
 def _leftovers(memory: FolderMemory) -> tuple[bytes, ...]:
-    """What is in a batch folder besides its job.yaml and a file manager's hidden files."""
+    """The names in a batch folder that are neither its job.yaml nor hidden files of a file manager."""
     return tuple(
         name for name in memory.entries if name not in memory.gone and not is_system_file(name) and not is_batch_file(name)
     )
 
 
 def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
-    """The folder after a file in it grew although it had counted as complete: settle times double, up to the maximum."""
+    """The folder after a file in it grew that had counted as complete: its settle times double, up to the maximum."""
     factor = pace_of(memory, step).factor * 2
     factor = min(factor, step.rules.settle_ceiling / step.rules.settle_closed)
     return replace(memory, factor=factor, factor_since=step.now, closed_once=0)
@@ -115,15 +117,15 @@ def with_growth(memory: FolderMemory, step: Circumstances) -> FolderMemory:
 def _observe(
     memory: FolderMemory, folder: Folder, hints: tuple[Hint, ...], step: Circumstances
 ) -> tuple[FolderMemory, dict[str, None]]:
-    """The memory after a scan, and the families that the scan affects, in order. Judges nothing."""
-    now, looked = step.now, folder.looked
-    back, gone = _taken_names(memory, looked)
+    """The memory after a scan, before anything is judged, and the families that the scan affects, in order."""
+    now, scanned = step.now, folder.scanned
+    back, gone = _taken_names(memory, scanned)
     before = replace(memory, entries=folder.entries, gone=gone, birth=folder.birth, controls=folder.controls, problem=None)
     pace, index = pace_of(before, step), NameIndex(before)
     # Equal histories share one object: a hundred thousand files that arrived together need only one.
     arrivals_of = {written: History(now, now, now, written=written) for written in (False, True)}
-    looked_again = cache(lambda history: replace(history, looked=now))
-    changed, touched, arrivals, grew, lively, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
+    checked_again = cache(lambda history: replace(history, checked=now))
+    changed, touched, arrivals, grew, moved, reopened = dict[str, None](), set[bytes](), set[bytes](), False, False, False
     came: list[bytes] = []
     fresh = [name for name, entry in folder.entries.items() if memory.entries.get(name) is not entry]
     fresh += [name for name in back if name in folder.entries and folder.entries[name] is memory.entries.get(name)]
@@ -131,9 +133,9 @@ def _observe(
         entry, known = folder.entries[name], index.histories.get(name)
         if gone.get(name) is entry:
             continue
-        lately = written_lately(entry, folder.mtime_ns, now - memory.full_look)
+        lately = written_lately(entry, folder.mtime_ns, now - memory.full_scan)
         if known is None:
-            awaits, arrival = memory.awaited.get(name), arrivals_of[lately and memory.scanned]
+            awaits, arrival = memory.awaited.get(name), arrivals_of[lately and memory.scanned_before]
             label = index.enter(name, arrival if awaits is None else replace(arrival, awaits=awaits, held=END_MISSING))
             came += [] if awaits is None else [name]
             reopened = reopened or (label.role == "image" and _taken_lately(before, label.key, step))
@@ -145,13 +147,13 @@ def _observe(
         changed[label.family] = None
         if index.histories[name].since == now:
             arrivals.add(name)
-            lively = lively or label.role != "ignored"
-    for name in looked or ():
+            moved = moved or label.role != "ignored"
+    for name in scanned or ():
         if name in index.histories and name not in touched:
-            index.histories[name] = looked_again(index.histories[name])
+            index.histories[name] = checked_again(index.histories[name])
     for hint in hints:
         if hint.name in index.histories:
-            history = index.histories[hint.name] = vouched(index.histories[hint.name], hint, hint.name in arrivals)
+            history = index.histories[hint.name] = with_report(index.histories[hint.name], hint, hint.name in arrivals)
             label = index.label(hint.name)
             reopened = reopened or (label.role in ("image", "depth") and history.closes > 1)
             changed[label.family] = None
@@ -159,9 +161,9 @@ def _observe(
         changed |= {index.leave(name).family: None for name in memory.histories.keys() - folder.entries.keys()}
     after = replace(
         index.closed(),
-        full_look=now if looked is None else memory.full_look,
-        quiet_since=now if lively else memory.quiet_since,
-        scanned=True,
+        full_scan=now if scanned is None else memory.full_scan,
+        quiet_since=now if moved else memory.quiet_since,
+        scanned_before=True,
     )
     after = replace(after, empty_since=_empty_since(after, now), closed_once=0 if reopened else after.closed_once)
     if came:
@@ -170,28 +172,28 @@ def _observe(
 
 
 def _taken_lately(memory: FolderMemory, key: str, step: Circumstances) -> bool:
-    """Whether a picture with that name was taken a moment ago."""
+    """Whether a picture with this key was taken within `Rules.reopened_within`."""
     taken = memory.recent.get(key)
     return taken is not None and step.now - taken.at < step.rules.reopened_within
 
 
-def _taken_names(memory: FolderMemory, looked: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
-    """Split the taken names: those scanned again since, for which the scan now counts, and the rest."""
+def _taken_names(memory: FolderMemory, scanned: frozenset[bytes] | None) -> tuple[list[bytes], dict[bytes, Entry]]:
+    """Split `memory.gone` by this scan: names that it covers, so that what it found counts, and files not scanned since."""
     if not memory.gone:
         return [], {}
-    back = [name for name in memory.gone if looked is None or name in looked]
-    return back, {name: entry for name, entry in memory.gone.items() if looked is not None and name not in looked}
+    back = [name for name in memory.gone if scanned is None or name in scanned]
+    return back, {name: entry for name, entry in memory.gone.items() if scanned is not None and name not in scanned}
 
 
 def _empty_since(memory: FolderMemory, now: float) -> float | None:
-    """Since when there is no picture in the folder; None while there is one."""
+    """Since when there has been no picture in the folder; None while there is one."""
     if any(memory.roles.get(role) for role in ("image", "depth", "raw")):
         return None
     return now if memory.empty_since is None else memory.empty_since
 
 
 def _control_state(memory: FolderMemory, step: Circumstances) -> ControlState:
-    """Which preset or batch applies here, and whether it can be used yet: it must settle like any file."""
+    """Which preset or batch applies here, and whether it can be used yet. Such a file must settle like any other."""
     if not memory.controls:
         return ControlState(bare=bool(memory.name))
     names = " and ".join(sorted(to_text(c.entry.name) for c in memory.controls))
@@ -202,20 +204,20 @@ def _control_state(memory: FolderMemory, step: Circumstances) -> ControlState:
         # The sentence about an invalid line already names the file.
         said = control.problem if control.problem.startswith(names) else f"{names}: {control.problem}"
         if control.passing:
-            return ControlState(control, said, True, look_at=step.now + step.rules.outside_pause)
+            return ControlState(control, said, True, check_at=step.now + step.rules.outside_pause)
         return ControlState(control, hold=said)
     entry, history = memory.entries.get(control.entry.name), memory.histories.get(control.entry.name)
     if entry is None or history is None or entry.fingerprint != control.entry.fingerprint:
-        return ControlState(control, f"waiting for {names}: it is changing", True, look_at=step.now + step.rules.outside_pause)
+        return ControlState(control, f"waiting for {names}: it is changing", True, check_at=step.now + step.rules.outside_pause)
     track = Track(entry, classify(entry.name, in_inbox=not memory.name), history)
-    state = rest(track, pace_of(memory, step), go=None, busy=False)
+    state = settle_state(track, pace_of(memory, step), complete_at=None, busy=False)
     if not state.settled:
-        return ControlState(control, f"waiting for {names}: {state.reason}", True, look_at=state.look_at)
+        return ControlState(control, f"waiting for {names}: {state.reason}", True, check_at=state.check_at)
     return ControlState(control)
 
 
 def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances) -> Update:
-    """The verdicts on all families that changed, that are due, or to which another preset applies now."""
+    """Judge all families that changed or are due, or all families if another preset or batch applies now."""
     control_state = _control_state(memory, step)
     if (control_state.control, control_state.hold, control_state.bare) != (
         memory.control_state.control,
@@ -226,7 +228,7 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
     else:
         changed |= {family: None for family, at in memory.due.items() if at <= step.now}
     memory = replace(memory, control_state=control_state)
-    place = Place(
+    context = Context(
         name=memory.name,
         pace=pace_of(memory, step),
         control=control_state.control,
@@ -242,13 +244,13 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
         members = memory.families.get(family)
         if members is None or control_state.bare:
             continue
-        verdict = judge(_tracks(memory, members), place)
+        verdict = judge(_tracks(memory, members), context)
         if verdict.waiting:
             waits[family] = tuple(verdict.waiting)
         if verdict.ready:
             ready[family] = tuple(verdict.ready)
-        if verdict.look_at is not None:
-            due[family] = verdict.look_at
+        if verdict.check_at is not None:
+            due[family] = verdict.check_at
         if verdict.downloads:
             downloads[family] = tuple(verdict.downloads)
         late += verdict.late
@@ -263,36 +265,36 @@ def _decide(memory: FolderMemory, changed: dict[str, None], step: Circumstances)
 
 
 def _others(verdicts: Mapping[str, _T], changed: Mapping[str, None]) -> dict[str, _T]:
-    """The verdicts on the families that did not change."""
+    """A copy of the verdicts without those on the families that changed."""
     if len(changed) < len(verdicts):
         left = dict(verdicts)
         for family in changed:
             left.pop(family, None)
         return left
-    # Not copied first: when a whole flood of files is judged again, a copy would need twice the memory.
+    # Filter instead of copying first: when very many families changed, the copy would need twice the memory.
     return {family: verdict for family, verdict in verdicts.items() if family not in changed}
 
 
 def _tracks(memory: FolderMemory, names: Iterable[bytes]) -> list[Track]:
-    """The names, in the form in which they are judged."""
+    """The files with these names, in the form in which they are judged."""
     return [Track(memory.entries[n], classify(n, in_inbox=not memory.name), memory.histories[n]) for n in names]
 
 
 def _next_due(memory: FolderMemory, step: Circumstances) -> float | None:
     """When anything in the folder must be checked again."""
     times = list(memory.due.values())
-    if memory.control_state.look_at is not None:
-        times.append(memory.control_state.look_at)
+    if memory.control_state.check_at is not None:
+        times.append(memory.control_state.check_at)
     control = memory.control_state.control
     if control is not None and control.kind == "batch" and memory.batch_taken and memory.empty_since is not None:
-        farewell = memory.empty_since + step.rules.batch_done_after
-        if farewell > step.now:
-            times.append(farewell)
+        done_at = memory.empty_since + step.rules.batch_done_after
+        if done_at > step.now:
+            times.append(done_at)
     return min(times, default=None)
 
 
 def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
-    """The folder's part of the waiting list: a line for the folder itself if there is something to say, then its files."""
+    """The folder's part of the waiting list: its files, and lines about the folder itself or its control file if needed."""
     name, state = memory.name, memory.control_state
     lines = [w for waits in memory.waits.values() for w in waits]
     if state.hold:
@@ -308,7 +310,7 @@ def _listing(memory: FolderMemory) -> tuple[Waiting, ...]:
 
 
 def _end_of_batch(memory: FolderMemory) -> Waiting:
-    """The line for a batch folder without pictures."""
+    """The line in the waiting list for a batch folder without pictures."""
     if not memory.batch_taken:
         return Waiting(b"", memory.name, "a batch without pictures", False)
     if leftovers := _leftovers(memory):

@@ -1,4 +1,4 @@
-"""The verdict on one family of files: what can be taken now, and why the rest waits."""
+"""Judges one family of files: which can be taken now, and why the others wait."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,18 @@ from daemon.contract.names import to_text
 from daemon.intake.model import Control, Entry, Late, Ready, Waiting
 from daemon.intake.names import key_of
 from daemon.intake.pairs import Family, Match, match, sort_out
-from daemon.intake.settle import SETTLED, Pace, Rest, Track, is_empty_too_long, name_text, rest
+from daemon.intake.settle import SETTLED, Pace, SettleState, Track, is_empty_too_long, name_text, settle_state
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that was taken, kept so that a late sidecar is recognised. `sidecar`: the one it was taken with."""
+    """A picture that was taken, remembered so that a late sidecar is recognised.
+
+    Attributes:
+        name: of the picture.
+        at: when it was taken, in monotonic seconds.
+        sidecar: name of the sidecar with which it was taken, if there was one.
+    """
 
     name: bytes
     at: float
@@ -21,13 +27,15 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Context:
     """The folder that contains a family.
 
     Attributes:
         name: empty for the inbox itself.
-        control: the preset or batch that applies here.
-        hold: why nothing can be taken under the control at the moment, if so. `hold_will_resolve`: waiting is enough.
+        pace: how long files here must stay unchanged.
+        control: the preset or batch that applies here, if any.
+        hold: why nothing here can be taken at the moment, because of the preset or batch file; None if that is no obstacle.
+        hold_will_resolve: the hold ends by itself; nobody has to do anything.
         quiet_since: when something last arrived or changed in this folder.
         recent: pictures taken from here, by key and by stem.
     """
@@ -43,156 +51,168 @@ class Place:
 
 @dataclass(slots=True)
 class Verdict:
-    """The decision on a family. `look_at`: when to check it again; None if only a changed file can alter the verdict."""
+    """The decision on a family.
+
+    Attributes:
+        ready: pictures that can be taken.
+        waiting: all other files, with the reasons.
+        late: sidecars that arrived after their picture was taken.
+        notices: pictures that have waited a long time for their sidecar.
+        downloads: names of files whose content is only in iCloud.
+        check_at: when to judge the family again; None if only a changed file can alter the verdict.
+    """
 
     ready: list[Ready] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
     notices: list[Waiting] = field(default_factory=list)
     downloads: list[bytes] = field(default_factory=list)
-    look_at: float | None = None
+    check_at: float | None = None
 
-    def look_again(self, at: float) -> None:
-        """Request a check at that time, unless an earlier one is due."""
-        self.look_at = at if self.look_at is None else min(self.look_at, at)
+    def check_again(self, at: float) -> None:
+        """Request a check at that time, unless an earlier one is requested already."""
+        self.check_at = at if self.check_at is None else min(self.check_at, at)
 
 
-def judge(members: Sequence[Track], place: Place) -> Verdict:
+def judge(members: Sequence[Track], context: Context) -> Verdict:
     """The verdict on a family of files in one folder."""
     verdict = Verdict()
-    family = sort_out(members, in_inbox=not place.name)
+    family = sort_out(members, in_inbox=not context.name)
     for track, reason in family.refused:
-        _refuse(track, reason, place, verdict)
-    verdict.waiting += [Waiting(place.name, t.entry.name, reason, False) for t, reason in family.foreign]
+        _refuse(track, reason, context, verdict)
+    verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t, reason in family.foreign]
     matches = match(family)
-    spoken_for = set[bytes]()
+    matched = set[bytes]()
     for found in matches:
-        spoken_for |= {t.entry.name for t in (found.sidecar, found.depth, *found.clashing) if t}
-        _judge_picture(found, family, place, verdict)
+        matched |= {t.entry.name for t in (found.sidecar, found.depth, *found.clashing) if t}
+        _judge_picture(found, family, context, verdict)
     unused = {t.entry.name: reason for m in matches for t, reason in m.unused}
     for track in (*family.sidecars, *family.depths):
-        if track.entry.name not in spoken_for:
-            _judge_alone(track, unused.get(track.entry.name), family, place, verdict)
+        if track.entry.name not in matched:
+            _judge_alone(track, unused.get(track.entry.name), family, context, verdict)
     clashes = {t.entry.name: m.clash for m in matches if m.clash for t in m.clashing}
-    verdict.waiting += [Waiting(place.name, name, reason, False) for name, reason in clashes.items()]
+    verdict.waiting += [Waiting(context.name, name, reason, False) for name, reason in clashes.items()]
     verdict.downloads += [t.entry.name for t in (*family.images, *family.sidecars, *family.depths) if t.entry.dataless]
     return verdict
 
 
-def _refuse(track: Track, reason: str, place: Place, verdict: Verdict) -> None:
+def _refuse(track: Track, reason: str, context: Context, verdict: Verdict) -> None:
     """Show a file that is never taken. If the reason may pass, check it again for a while."""
     passing = track.entry.kind == "unreadable" or (
-        track.entry.kind == "file" and place.pace.now < track.history.since + _link_hold(place)
+        track.entry.kind == "file" and context.pace.now < track.history.since + _link_hold(context)
     )
-    # Nothing reports that a file has been unlocked.
+    # The system does not report that a file has been unlocked, so keep checking.
     if passing or track.entry.kind == "locked":
-        verdict.look_again(place.pace.now + place.pace.rules.outside_pause)
-    verdict.waiting.append(Waiting(place.name, track.entry.name, reason, passing))
+        verdict.check_again(context.pace.now + context.pace.rules.outside_pause)
+    verdict.waiting.append(Waiting(context.name, track.entry.name, reason, passing))
 
 
-def _link_hold(place: Place) -> float:
-    return place.pace.rules.hard_link_hold
+def _link_hold(context: Context) -> float:
+    return context.pace.rules.hard_link_hold
 
 
-def _judge_picture(found: Match, family: Family, place: Place, verdict: Verdict) -> None:
-    """Judge one picture: it is ready, or it waits with its other files for the first reason found."""
+def _judge_picture(found: Match, family: Family, context: Context, verdict: Verdict) -> None:
+    """Judge one picture: it is ready, or it waits together with its other files, for the first reason found."""
     image, sidecar, depth = found.image, found.sidecar, found.depth
     group = [t for t in (image, sidecar, depth) if t is not None]
     if found.clash:
-        verdict.waiting.append(Waiting(place.name, image.entry.name, found.clash, False))
+        verdict.waiting.append(Waiting(context.name, image.entry.name, found.clash, False))
         return
-    if place.hold:
-        verdict.waiting += [Waiting(place.name, t.entry.name, place.hold, place.hold_will_resolve) for t in group]
+    if context.hold:
+        verdict.waiting += [Waiting(context.name, t.entry.name, context.hold, context.hold_will_resolve) for t in group]
         return
-    if (absence := _without_sidecar(found, place, verdict)) is not None:
-        # If it is still growing, say that first; what is missing matters less.
-        state = _member_rest(image, family, place.pace, go=None)
+    if (absence := _without_sidecar(found, context, verdict)) is not None:
+        # If the picture is still growing, show that: it matters more than what is missing.
+        state = _member_state(image, family, context.pace, complete_at=None)
         shown = absence if state.settled else state
-        verdict.waiting += [Waiting(place.name, t.entry.name, shown.reason or "", shown.look_at is not None) for t in group]
-        for at in (absence.look_at, state.look_at):
+        verdict.waiting += [Waiting(context.name, t.entry.name, shown.reason or "", shown.check_at is not None) for t in group]
+        for at in (absence.check_at, state.check_at):
             if at is not None:
-                verdict.look_again(at)
+                verdict.check_again(at)
         return
     twins = [twin for t in group for twin in family.twins.get(t.label.key, ())]
-    renamed_in = place.pace.local and sidecar is not None and sidecar.history.vouch == "renamed_in"
-    go = sidecar.history.vouched_at if sidecar is not None and renamed_in else None
+    renamed_in = context.pace.local and sidecar is not None and sidecar.history.reported == "renamed_in"
+    complete_at = sidecar.history.reported_at if sidecar is not None and renamed_in else None
     problem = None
     for track in (*group, *twins):
-        state = _member_rest(track, family, place.pace, go=go)
+        state = _member_state(track, family, context.pace, complete_at=complete_at)
         if not state.settled:
-            verdict.waiting += [Waiting(place.name, t.entry.name, _of(track, t, state), True) for t in group]
-            if state.look_at is not None:
-                verdict.look_again(state.look_at)
+            verdict.waiting += [Waiting(context.name, t.entry.name, _of(track, t, state), True) for t in group]
+            if state.check_at is not None:
+                verdict.check_again(state.check_at)
             return
         if track.entry.size == 0 and track.label.role in ("image", "depth"):
-            problem = problem or f"{name_text(track)} has been empty for {place.pace.rules.empty_hold / 60:.0f} minutes."
+            problem = problem or f"{name_text(track)} has been empty for {context.pace.rules.empty_hold / 60:.0f} minutes."
     if image.entry.size == 0:
-        # Only the placeholder is given up. Its other files belong to the picture that may still follow under this name.
+        # Only the empty picture is taken and fails. Its other files stay: the real picture may still follow under this name.
         reason = f"waiting for its picture: {name_text(image)} has been empty for too long"
-        verdict.waiting += [Waiting(place.name, t.entry.name, reason, False) for t in group if t is not image]
+        verdict.waiting += [Waiting(context.name, t.entry.name, reason, False) for t in group if t is not image]
         found, twins = Match(image), family.twins.get(image.label.key, [])
-    verdict.ready.append(_ready(found, [t.entry for t in twins], place, problem))
+    verdict.ready.append(_ready(found, [t.entry for t in twins], context, problem))
 
 
-def _of(culprit: Track, shown: Track, state: Rest) -> str:
-    """The reason in the words for the file that causes it, or for the files that wait with it."""
+def _of(culprit: Track, shown: Track, state: SettleState) -> str:
+    """The reason as shown for one file of the group: for the file that causes it, or for a file that waits with it."""
     reason = state.reason or ""
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
-def _member_rest(track: Track, family: Family, pace: Pace, *, go: float | None) -> Rest:
-    """Whether one member of a pair has settled. An empty picture only counts as settled once there is no hope for it."""
+def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: float | None) -> SettleState:
+    """Whether one member of a pair has settled. An empty picture only counts as settled when it has been empty for too long."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
-        return Rest("still empty", track.history.since + pace.rules.empty_hold)
-    if track.label.role == "twin" and go is not None:
+        return SettleState("still empty", track.history.since + pace.rules.empty_hold)
+    if track.label.role == "twin" and complete_at is not None:
         return SETTLED
     busy = track.label.role != "twin" and track.label.key in family.downloads
-    return rest(track, pace, go=go, busy=busy)
+    return settle_state(track, pace, complete_at=complete_at, busy=busy)
 
 
-def _without_sidecar(found: Match, place: Place, verdict: Verdict) -> Rest | None:
-    """Why a picture is not taken because it lacks a sidecar or a turn in its batch; None if it lacks nothing."""
-    image, control, pace = found.image, place.control, place.pace
+def _without_sidecar(found: Match, context: Context, verdict: Verdict) -> SettleState | None:
+    """Why a picture waits for a sidecar, or for its batch; None if it needs neither.
+
+    A picture that has waited long for its sidecar is added to the notices of the verdict, once.
+    """
+    image, control, pace = found.image, context.control, context.pace
     if control is not None and control.kind == "batch":
         if control.images is not None and not _named(image, control.images):
-            return Rest("not listed under `images:` in job.yaml")
-        if pace.now < place.quiet_since + pace.rules.batch_quiet:
-            return Rest("the folder is still being filled", place.quiet_since + pace.rules.batch_quiet)
+            return SettleState("not listed under `images:` in job.yaml")
+        if pace.now < context.quiet_since + pace.rules.batch_quiet:
+            return SettleState("the folder is still being filled", context.quiet_since + pace.rules.batch_quiet)
         return None
     if found.sidecar is not None:
         return None
     if control is not None:
         until = image.history.since + pace.rules.preset_grace
         return (
-            Rest("will be taken with the preset in a moment, unless its own YAML file arrives", until)
+            SettleState("will be taken with the preset in a moment, unless its own YAML file arrives", until)
             if pace.now < until
             else None
         )
     stem = to_text(image.entry.name.rpartition(b".")[0])
-    alone = Rest(f"waiting for {stem}.yaml")
+    alone = SettleState(f"waiting for {stem}.yaml")
     if not image.history.noticed:
         notice_at = image.history.arrived + pace.rules.lonely_notice
         if pace.now < notice_at:
-            verdict.look_again(notice_at)
+            verdict.check_again(notice_at)
         else:
-            verdict.notices.append(Waiting(place.name, image.entry.name, alone.reason or "", False))
+            verdict.notices.append(Waiting(context.name, image.entry.name, alone.reason or "", False))
     return alone
 
 
 def _named(image: Track, patterns: tuple[str, ...]) -> bool:
-    """Whether `images:` names this picture, by exact names or globs, compared like all names."""
+    """Whether `images:` names this picture, exactly or by a glob. Names are compared by their keys, as everywhere."""
     return any(fnmatch.fnmatchcase(image.label.key, key_of(pattern.encode("utf-8", "surrogatepass"))) for pattern in patterns)
 
 
-def _ready(found: Match, twins: list[Entry], place: Place, problem: str | None) -> Ready:
+def _ready(found: Match, twins: list[Entry], context: Context, problem: str | None) -> Ready:
     warnings = tuple(f"{name_text(track)} was not used: {reason}." for track, reason in found.unused)
     return Ready(
-        folder=place.name,
+        folder=context.name,
         image=found.image.entry,
         sidecar=found.sidecar.entry if found.sidecar else None,
         depth=found.depth.entry if found.depth else None,
         twins=tuple(twins),
-        control=place.control,
+        control=context.control,
         warnings=warnings,
         arrived=found.image.history.arrived,
         problem=problem,
@@ -205,35 +225,35 @@ def _written(track: Track) -> float | None:
     return track.history.since if track.history.written else None
 
 
-def _judge_alone(track: Track, unused: str | None, family: Family, place: Place, verdict: Verdict) -> None:
+def _judge_alone(track: Track, unused: str | None, family: Family, context: Context, verdict: Verdict) -> None:
     """Judge a sidecar or depth picture that belongs to no picture here."""
     reason, base = unused, track.label.base
     if reason is None and any(base in (raw.label.key, raw.label.base) for raw in family.raws):
         reason = "its picture is a camera raw file: export it as TIFF or HEIC"
-    if reason is None and track.label.role == "sidecar" and (taken := place.recent.get(base)) is not None:
-        reason = _after_its_picture(track, taken, place, verdict)
+    if reason is None and track.label.role == "sidecar" and (taken := context.recent.get(base)) is not None:
+        reason = _after_its_picture(track, taken, context, verdict)
     if reason is None:
         reason = f"waiting for its picture, {_likely_picture(track)}"
-    verdict.waiting.append(Waiting(place.name, track.entry.name, reason, False))
+    verdict.waiting.append(Waiting(context.name, track.entry.name, reason, False))
 
 
-def _after_its_picture(track: Track, taken: Taken, place: Place, verdict: Verdict) -> str | None:
+def _after_its_picture(track: Track, taken: Taken, context: Context, verdict: Verdict) -> str | None:
     """Why a sidecar is alone if its picture seems to have been taken; None if it is more likely the first half of a new pair.
 
-    Somebody who drops a pair again may drop the sidecar first. So a sidecar with the name that the picture was taken with is
-    never late. One with another name is late only after it has been alone for a while.
+    Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, this
+    one is never late. Otherwise it is late, but only after it has been alone for a while.
     """
-    rules, picture, arrived = place.pace.rules, to_text(taken.name), track.history.arrived
+    rules, picture, arrived = context.pace.rules, to_text(taken.name), track.history.arrived
     if arrived < taken.at:
         return f"{picture} was taken with another YAML file"
     again = taken.sidecar is not None and key_of(taken.sidecar) == track.label.key
     if again or arrived - taken.at >= rules.late_within:
         return None
     if not track.history.noticed:
-        if place.pace.now < arrived + rules.late_grace:
-            verdict.look_again(arrived + rules.late_grace)
+        if context.pace.now < arrived + rules.late_grace:
+            verdict.check_again(arrived + rules.late_grace)
         else:
-            verdict.late.append(Late(place.name, track.entry, taken.name))
+            verdict.late.append(Late(context.name, track.entry, taken.name))
     return f"came after {picture} was taken: drop the picture again with it"
 
 

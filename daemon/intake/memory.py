@@ -15,44 +15,54 @@ class ControlState:
     """Which preset or batch applies in a folder.
 
     Attributes:
-        hold: why nothing there can be taken at the moment. `will_resolve`: waiting is enough.
-        bare: a folder of the inbox with neither preset nor batch; its contents are not examined.
-        look_at: when to check the preset or batch file again.
+        control: the preset or batch file; None if there is none, or if there are two.
+        hold: why nothing in the folder can be taken at the moment; None if something can.
+        will_resolve: the hold ends by itself; nobody has to do anything.
+        bare: a folder of the inbox with neither preset nor batch; its files are not judged.
+        check_at: when to check the preset or batch file again; None if only a change of it matters.
     """
 
     control: Control | None = None
     hold: str | None = None
     will_resolve: bool = False
     bare: bool = False
-    look_at: float | None = None
+    check_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FolderMemory:
-    """What is remembered of a folder.
+    """What intake remembers of a folder. Times are monotonic seconds.
 
     Attributes:
-        entries: as last seen.
+        name: empty for the inbox itself.
+        entries: the files as last seen, by name.
         histories: the history of each name that is here and was not taken.
         roles: the number of these names per role.
-        gone: files that were taken but may still appear in a scan of other names.
-        families: names by family. `waits`, `ready`, `downloads` and `due` (the next check) hold the verdicts by family.
-        full_look: when every name was last scanned.
-        factor: the factor on the settle times here, since `factor_since`.
+        gone: files that were taken, by name. `entries` still contains them until a scan covers their names.
+        families: names by family.
+        waits, ready, downloads: the last verdict on each family.
+        due: when to judge a family again.
+        control_state: which preset or batch applies.
+        controls: the preset and batch files as last read.
+        birth: birth time of the folder itself, in seconds since 1970, if known.
+        problem: a sentence that says why the last scan could not read it; None if it could.
+        full_scan: when every name was last scanned.
+        factor: the factor on the settle times here.
+        factor_since: when the factor last grew.
         closed_once: how many pictures in a row were each closed once by their writers; see `daemon.intake.step.taken`.
         quiet_since: when something last arrived or changed here.
-        empty_since: since when there has been no picture here.
+        empty_since: since when there has been no picture here; None if there is one.
         recent: pictures taken from here, by key and by stem.
-        awaited: names that come back because their end is missing, and until when the rest may arrive.
+        awaited: names of pictures that return to the inbox because their end is missing, and until when the rest may arrive.
         batch_taken: a picture of this batch folder was taken.
-        next_due: when anything here must be checked again.
+        next_due: when anything here must be checked again; None if nothing must.
         listing: the folder's part of the waiting list.
         network: it is on a network file system.
-        scanned: it was scanned before, so a new name arrived since.
+        scanned_before: there was an earlier scan, so a new name must have arrived since.
     """
 
     name: bytes
-    full_look: float
+    full_scan: float
     quiet_since: float
     entries: Mapping[bytes, Entry] = field(default_factory=dict)
     gone: Mapping[bytes, Entry] = field(default_factory=dict)
@@ -77,12 +87,12 @@ class FolderMemory:
     next_due: float | None = None
     listing: tuple[Waiting, ...] = ()
     network: bool = False
-    scanned: bool = False
+    scanned_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Everything intake remembers. A new one is empty, so every file must settle again."""
+    """Everything intake remembers. It starts out empty, so after a restart every file must settle again."""
 
     rules: Rules = field(default_factory=Rules)
     folders: Mapping[bytes, FolderMemory] = field(default_factory=dict)

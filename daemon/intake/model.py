@@ -1,7 +1,7 @@
 """Intake's input and output: frozen values.
 
-A look is what the shell saw in the inbox, with names as the bytes from `scandir`. Times called `now` are monotonic seconds. No
-decision uses the wall clock, because it jumps.
+Names are the bytes from `scandir`. Times are monotonic seconds unless their description says otherwise. No decision uses the
+wall clock, because it jumps.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Control:
     Attributes:
         images: the pictures that belong to the batch, as names or globs; None for all.
         problem: a sentence that says why it cannot be used; its pictures wait with it.
-        passing: it could not be read this time, which says nothing about its content; it is read again at the next scans.
+        passing: the problem is that it could not be read, which may be temporary; the next scans read it again.
     """
 
     kind: Literal["preset", "batch"]
@@ -64,19 +64,19 @@ class Folder:
     """The inbox itself (`name` is empty) or a folder in it, one level deep.
 
     Attributes:
-        entries: what it contains. If it is the same object as in the last look, nothing changed; the mapping itself never
-            changes.
-        looked: the names that were scanned this time; None for all of them. The others are as they were last seen.
+        entries: the files by name. If this is the same object as in the last scan, nothing changed; a mapping is never modified.
+        scanned: the names that were scanned this time; None for all names. The other entries are as they were last seen.
         birth: birth time of the folder itself in seconds since 1970, if known.
         controls: its `_preset.yaml` and `job.yaml`, if any.
         problem: a sentence that says why it could not be read this time; `entries` is then the last known state.
-        network: whether it is on a network file system; None: the same as the inbox.
-        mtime_ns: when a name in it last appeared or disappeared, by the clock of its file system; None if unknown.
+        network: whether it is on a network file system; None if it is on the same file system as the inbox.
+        mtime_ns: when a name in it last appeared or disappeared, in nanoseconds since 1970 by the clock of its file system; None
+            if unknown.
     """
 
     name: bytes
     entries: Mapping[bytes, Entry]
-    looked: frozenset[bytes] | None = None
+    scanned: frozenset[bytes] | None = None
     birth: float | None = None
     controls: tuple[Control, ...] = ()
     problem: str | None = None
@@ -85,8 +85,8 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The result of a scan. `now` is monotonic seconds; `network`: the inbox is on a network file system."""
+class Scan:
+    """The result of a scan of the inbox at `now`. `network`: the inbox is on a network file system."""
 
     folders: tuple[Folder, ...]
     network: bool
@@ -95,7 +95,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What the operating system reported about a name before the scan: its writer closed it, or it was renamed in."""
+    """What the operating system reported about a name before the scan: its writer closed it, or it was renamed to this name."""
 
     folder: bytes
     name: bytes
@@ -109,11 +109,11 @@ class Ready:
 
     Attributes:
         twins: the AppleDouble files (`._x`) of image, sidecar and depth picture.
-        control: the preset or batch that applies to it.
+        control: the preset or batch that applies to it, if any.
         warnings: sentences for the job's status.
-        arrived: monotonic seconds; the earliest is taken first.
-        problem: it must be taken and must fail (`image_unreadable`) with this sentence, because it was empty for too long.
-        image_written, depth_written: when the file was last seen to be written, monotonic seconds; None if nobody saw that.
+        arrived: when the picture was first seen. The earliest picture is taken first.
+        problem: None, or a sentence: the picture was empty for too long, so its job must fail with it (`image_unreadable`).
+        image_written, depth_written: when intake last saw the file being written; None if it never did.
     """
 
     folder: bytes
@@ -136,7 +136,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something in the inbox that is not taken. `will_resolve`: waiting is enough, nobody has to do anything."""
+    """A file in the inbox that is not taken now, and why. `will_resolve`: nobody has to do anything but wait."""
 
     folder: bytes
     name: bytes
@@ -155,7 +155,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A batch folder that is done. `leftovers`: files that somebody may miss, because of which the folder must stay."""
+    """A batch folder that is done. `leftovers`: names of files in it that somebody may miss; if there are any, it stays."""
 
     folder: bytes
     control: Entry

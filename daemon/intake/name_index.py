@@ -1,4 +1,4 @@
-"""The names in a folder with their histories and families, in a form that can be changed."""
+"""A mutable copy of the names in a folder, with their histories and families."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from daemon.intake.settle import History
 
 
 class NameIndex:
-    """The names of one folder: starts from a memory, and returns the memory after the changes.
+    """The names of one folder. It starts from a memory; after the changes, `closed` returns the new memory.
 
     Attributes:
-        histories: by name; those of indexed names may be replaced.
+        histories: by name. The caller may replace the history of a name, but adds and removes names only by the methods.
         families: names by family.
     """
 
@@ -22,11 +22,11 @@ class NameIndex:
         self._roles: dict[Role, int] = dict(memory.roles)
 
     def label(self, name: bytes) -> Label:
-        """What a name means in this folder. It is computed each time: storing it would more than double the memory per file."""
+        """What a name means in this folder. The label is not stored: that would more than double the memory per file."""
         return classify(name, in_inbox=not self._memory.name)
 
     def enter(self, name: bytes, history: History) -> Label:
-        """Add a new name."""
+        """Add a name, and return its label."""
         label = self.label(name)
         self.histories[name] = history
         self.families[label.family] = (*self.families.get(label.family, ()), name)
@@ -34,7 +34,7 @@ class NameIndex:
         return label
 
     def leave(self, name: bytes) -> Label:
-        """Remove a name."""
+        """Remove a name, and return its label."""
         label = self.label(name)
         del self.histories[name]
         self._roles[label.role] -= 1
@@ -45,5 +45,5 @@ class NameIndex:
         return label
 
     def closed(self) -> FolderMemory:
-        """The memory with these names."""
+        """The memory after the changes."""
         return replace(self._memory, histories=self.histories, families=self.families, roles=self._roles)

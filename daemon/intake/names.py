@@ -1,4 +1,4 @@
-"""What a name in the inbox means: picture, sidecar, depth picture, or nothing of ours.
+"""What a name in the inbox means: a picture, a sidecar, a depth picture, or a file that is not for Multiplane.
 
 Names are compared as NFC, case-folded text, because a Mac may write the same name in two ways on two file systems. Files are
 always opened by the bytes from `scandir`. Pure and stateless.
@@ -14,11 +14,10 @@ Role = Literal["image", "sidecar", "depth", "raw", "companion", "twin", "downloa
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 SIDECAR_EXTENSIONS = (".yaml", ".yml")
 DEPTH_EXTENSIONS = (".depth.png", ".depth.tif", ".depth.tiff")
-# Files that a phone stores next to a picture; they belong to the person, not to the job.
+# Files that a phone stores next to a picture. They stay in the inbox.
 COMPANION_EXTENSIONS = (".mov", ".aae", ".xmp")
 # Camera raw formats of Canon, Nikon, Sony, Adobe, Fujifilm, Olympus, Panasonic, Pentax, Samsung, Leica, Hasselblad, Phase One,
 # Sigma, Kodak, Minolta and Epson.
-# Kodak, Minolta, Epson.
 RAW_EXTENSIONS = (
     ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw", ".rwl",
     ".3fr", ".fff", ".iiq", ".x3f", ".dcr", ".kdc", ".mrw", ".erf", ".raw",
@@ -27,12 +26,14 @@ RAW_EXTENSIONS = (
 UNFINISHED_EXTENSIONS = (
     ".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart", ".uploading", ".opdownload", ".aria2",
 )  # fmt: skip
-# With these, the file without the ending already exists and is still being filled (Firefox, aria2).
+# If a file with one of these endings exists, so does the file without the ending, which is still being filled (Firefox, aria2).
 BUSY_EXTENSIONS = (".part", ".aria2")
 IGNORED_NAMES = frozenset({"icon\r", "thumbs.db", "desktop.ini"})
 IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "#recycle"})
-# Files in which file managers store their view of a folder. They are recreated at any time, so they keep no empty folder alive.
-DUST_NAMES = frozenset({".ds_store", "._.ds_store", ".localized", ".directory", "icon\r", "._icon\r", "thumbs.db", "desktop.ini"})
+# Files in which file managers store their view of a folder. A folder that contains nothing else counts as empty.
+SYSTEM_NAMES = frozenset(
+    {".ds_store", "._.ds_store", ".localized", ".directory", "icon\r", "._icon\r", "thumbs.db", "desktop.ini"}
+)
 PRESET_NAME = "_preset.yaml"
 BATCH_NAME = "job.yaml"
 
@@ -44,10 +45,10 @@ class Label:
     """What a name means.
 
     Attributes:
-        role: what kind of file its name says it is.
-        key: the name in the form in which it is compared; for a twin or an unfinished download, that of the file it belongs to.
+        role: the kind of file, judged by its name.
+        key: the name in the form in which names are compared. A twin or an unfinished download has the key of its file.
         base: the key without the extension that determines the role (`photo` of `photo.jpg`, `photo.jpg` of `photo.jpg.yaml`).
-        family: the base without any known extension; only files of one family can belong together.
+        family: the base without any known extension. Only files of one family can belong together.
     """
 
     role: Role
@@ -66,14 +67,14 @@ def key_of(name: bytes) -> str:
 
 
 def ignored_folder(name: bytes) -> bool:
-    """Whether a folder is ignored without being listed."""
+    """Whether a folder of the inbox is ignored: it is not even listed."""
     key = key_of(name)
     return key.startswith(".") or key in IGNORED_FOLDERS or key.endswith(".download")
 
 
 def is_system_file(name: bytes) -> bool:
     """Whether a file only holds a file manager's notes about its folder."""
-    return key_of(name) in DUST_NAMES
+    return key_of(name) in SYSTEM_NAMES
 
 
 def is_batch_file(name: bytes) -> bool:
@@ -104,7 +105,7 @@ def classify(name: bytes, *, in_inbox: bool) -> Label:
 
 
 def stray_ending(name: bytes, *, in_inbox: bool) -> str | None:
-    """The extra characters at the end of a name, such as a space, that keep it from being recognised; None if there are none."""
+    """What is wrong at the end of a name that would be recognised without it ("a dot", "a space"); None if nothing is."""
     text = name.decode("utf-8", "surrogateescape")
     end = len(text)
     while end and (text[end - 1] == "." or text[end - 1].isspace() or unicodedata.category(text[end - 1]) in ("Cc", "Cf")):
@@ -127,7 +128,7 @@ _FAMILY_EXTENSIONS = DEPTH_EXTENSIONS + IMAGE_EXTENSIONS + SIDECAR_EXTENSIONS
 
 
 def _hidden(key: str) -> Label:
-    """The label of a dotfile, which is ignored; an AppleDouble file `._photo.jpg` keeps the name it belongs to."""
+    """The label of a dotfile: it is ignored, unless it is an AppleDouble file, which has the key of its file."""
     if key.startswith("._") and len(key) > 2:
         return _label("twin", key[2:], key[2:])
     return _label("ignored", key, key)
@@ -141,7 +142,7 @@ def _label(role: Role, key: str, base: str) -> Label:
 
 
 def _extension(key: str, extensions: tuple[str, ...]) -> str:
-    """The first of the extensions that the key ends with (and is longer than), or an empty string."""
+    """The first of the extensions that the key ends with; an empty string if there is none, or if the key is nothing else."""
     if not key.endswith(extensions):
         return ""
     return next((e for e in extensions if key.endswith(e) and len(key) > len(e)), "")

@@ -1,6 +1,7 @@
-"""Which files of one family belong together: picture, sidecar, depth picture, and what prevents a pair.
+"""Finds the files of one family that belong together: picture, sidecar and depth picture; or what prevents that.
 
-A family is the few files whose names have the same part before the known extensions. Nothing outside it can change its verdict.
+A family consists of the files whose names are the same before their known extensions. No file outside a family affects the
+verdict on it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,14 @@ SYMBOLS = {
 
 @dataclass(slots=True)
 class Family:
-    """The members of a family by role; refused files and files of other kinds with the reason."""
+    """The members of a family by role.
+
+    Attributes:
+        twins: AppleDouble files, by the key of the file to which they belong.
+        downloads: keys of files whose download is unfinished.
+        refused: files that are never taken because of what they are on the disk (a link, for instance), with the reason.
+        foreign: files of kinds that are not for Multiplane, with the reason.
+    """
 
     images: list[Track] = field(default_factory=list)
     sidecars: list[Track] = field(default_factory=list)
@@ -39,9 +47,9 @@ class Match:
     """The files that belong to one picture.
 
     Attributes:
-        clash: why the files cannot be assigned; then nothing is taken.
-        clashing: the files that contradict each other, without the picture.
-        unused: files of lower rank, each with the reason shown for it.
+        clash: a sentence that says why it is ambiguous which files belong to the picture; then nothing is taken.
+        clashing: the files that make it ambiguous, without the picture.
+        unused: files of lower rank, each with the reason that is shown for it.
     """
 
     image: Track
@@ -53,7 +61,7 @@ class Match:
 
 
 def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
-    """The members by role. Only regular files with a single name can be taken."""
+    """Sort the members of a family by role. Only regular files without further hard links can be taken."""
     family = Family()
     for track in members:
         role = track.label.role
@@ -86,8 +94,8 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
 def match(family: Family) -> list[Match]:
     """The files that belong to each picture of the family.
 
-    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A short
-    form counts only if exactly one picture has that stem, and a full form only if exactly one picture has that name.
+    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. It is
+    ambiguous if a short form fits several pictures with that stem, or a full form several pictures with that key.
     """
     return [_match_one(image, family) for image in family.images]
 
@@ -115,11 +123,11 @@ def _match_one(image: Track, family: Family) -> Match:
 
 
 def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tuple[str, ...]) -> list[list[Track]]:
-    """The files that name this picture, best form first; those of equal rank together."""
+    """Those of `tracks` whose names refer to this picture: one list per rank, the best first."""
     names = {i.label.key for i in images}
     ranks = []
     for base in (image.label.key, image.label.base):
-        # `a.jpg.yaml` is the full form for `a.jpg`, so it is not the short form for `a.jpg.png`.
+        # If `a.jpg` exists, `a.jpg.yaml` is its full form, and not the short form for `a.jpg.png`.
         if base != image.label.key and base in names:
             continue
         ranks += [[t for t in tracks if t.label.base == base and t.label.key.endswith(end)] for end in endings]
@@ -127,7 +135,7 @@ def _ranked(image: Track, tracks: list[Track], images: list[Track], endings: tup
 
 
 def _clash(image: Track, rank: list[Track], images: list[Track], what: str) -> str | None:
-    """A sentence that says why the best rank does not decide, or None."""
+    """A sentence that says why the files of the best rank are ambiguous; None if they are not."""
     if len(rank) > 1:
         return f"ambiguous: {' and '.join(sorted(name_text(t) for t in rank))} name the same picture"
     base = rank[0].label.base

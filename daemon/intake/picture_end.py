@@ -1,17 +1,18 @@
-"""Whether the end of a picture is missing, judged by its first and last bytes.
+"""Checks whether the end of a picture is missing, by its first and last bytes.
 
-A writer that opens the file again by name for each part must find the picture where it left it, so this is checked before the
-picture is taken. Nothing is decoded. The answer is yes only if the file's own structure says so. Everything else, including
-kinds that are not known here, is left to the worker.
+Some writers open the file again by name for each part. They must find it where they left it, so this is checked before the
+picture is taken. Nothing is decoded. The answer is yes only if the file's own structure says that more must follow. All other
+faults, and unknown kinds of files, are left to the worker.
 """
 
 import re
 import struct
 from collections.abc import Sequence
 
-#: How many bytes of each end are read: enough for the metadata before most pictures and for what programs append to them.
+#: How many bytes are read from each end of a file: enough for the metadata at the start of most pictures, and for the data that
+#: programs append to them.
 END_BYTES = 1 << 16
-#: Fewer bytes than any kind needs to identify itself.
+#: A file with fewer bytes cannot be recognised.
 _SIGNATURE_BYTES = 12
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -29,14 +30,14 @@ _MAX_TAGS = 4096
 
 
 class _Ends:
-    """The two ends of a file, readable by position."""
+    """The first and last bytes of a file, which can be read by their position in the file."""
 
     def __init__(self, head: bytes, tail: bytes, size: int) -> None:
         self.head, self.tail, self.size = head, tail, size
         self.tail_at = size - len(tail)
 
     def at(self, start: int, count: int) -> bytes | None:
-        """`count` bytes from `start`; None if they are between the two ends or past the end of the file."""
+        """`count` bytes of the file from `start`; None if they are not all in one of the two ends."""
         if start + count <= len(self.head):
             return self.head[start : start + count]
         if start >= self.tail_at and start + count <= self.size:
@@ -45,7 +46,7 @@ class _Ends:
 
 
 def end_is_missing(head: bytes, tail: bytes, size: int) -> bool:
-    """Whether a picture ends before its own structure says it does.
+    """Whether the end of a picture is missing, according to the picture's own structure.
 
     Args:
         head: its first bytes, `END_BYTES` or all there are.
@@ -75,10 +76,10 @@ def _may_become_a_picture(head: bytes) -> bool:
 
 
 def _jpeg_ends_early(ends: _Ends) -> bool:
-    """Look for the end mark after the headers, which may contain whole small pictures.
+    """Whether a JPEG has no end mark after its headers, which may themselves contain whole small pictures.
 
-    Phones append films and other data, often larger than the part that is read. So if the headers go beyond that part, the tail
-    must also look like picture data.
+    Phones append films and other data, often larger than the part that is read. So if the headers reach beyond that part, the
+    end only counts as missing if the tail looks like picture data.
     """
     at, in_scan = 2, False
     while not in_scan and at < len(ends.head):
@@ -102,15 +103,15 @@ def _jpeg_ends_early(ends: _Ends) -> bool:
 
 
 def _is_scan(data: bytes) -> bool:
-    """Whether these bytes can be entropy-coded data. Text and zeros contain none of the markers, but they cannot be."""
+    """Whether these bytes can be entropy-coded data: they contain no markers but those of scans, and are not text or zeros."""
     is_text = len(data.decode("utf-8", "ignore").encode()) >= len(data) - 6  # either end may cut a character in two
     return not is_text and {match[1] for match in _MARKER.finditer(data)} <= _IN_SCANS
 
 
 def _boxes_end_early(ends: _Ends) -> bool:
-    """Check the top-level boxes, which cover a HEIC or AVIF file (ISO 14496-12, 4.2).
+    """Follow the top-level boxes of a HEIC or AVIF file to its end (ISO 14496-12, 4.2).
 
-    Pixels are in `mdat`, or a few in `idat`.
+    The pixels are in `mdat`, or in `idat` if they are few. If neither was found, the end is missing.
     """
     at, has_pixels = 0, b"idat" in ends.head
     while at < ends.size:
@@ -123,7 +124,7 @@ def _boxes_end_early(ends: _Ends) -> bool:
             if long is None:
                 return at + 16 > ends.size
             length = int.from_bytes(long, "big")
-        if length < 8:  # 0: to the end of the file, wherever that is
+        if length < 8:  # 0 means that the box extends to the end of the file
             return False
         has_pixels = has_pixels or header[4:] == b"mdat"
         at += length
@@ -131,7 +132,7 @@ def _boxes_end_early(ends: _Ends) -> bool:
 
 
 def _tiff_ends_early(ends: _Ends, order: str, is_big: bool) -> bool:
-    """Check the first directory, and where its strips or tiles end, as far as these bytes are in the two ends."""
+    """Whether the first directory of a TIFF, or its strips or tiles, extend beyond the file, as far as the two ends show that."""
     word, entry = ("Q", "HHQ8s") if is_big else ("I", "HHI4s")
     start, width = (8, 8) if is_big else (4, 4)
     first = ends.at(start, width)

@@ -1,4 +1,4 @@
-"""Takes turns between folders when more is ready than can be taken."""
+"""Takes pairs from the folders in turn when more pairs are ready than can be taken."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from daemon.intake.model import Ready
 
 
 def round_robin(ready: Iterable[Ready]) -> list[Ready]:
-    """The pairs in an order in which the folders take turns, so that a full one holds up nobody. Each keeps its own order."""
+    """Reorder pairs so that the folders take turns: a full folder does not hold up the others. Each folder keeps its order."""
     before = Counter[bytes]()
     numbered = list[tuple[int, Ready]]()
     for pair in ready:

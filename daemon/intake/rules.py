@@ -1,4 +1,4 @@
-"""The times and limits of intake, each with its reason. Build another `Rules` to override any of them."""
+"""The times and limits of intake, each with its reason."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,29 @@ class Rules:
     Attributes:
         settle_local: how long a fingerprint must stay the same on a local disk; longer than programs pause between two writes.
         settle_network: the same on a network file system, which may report new sizes and times a few seconds late.
-        settle_closed: the same after a rename, or after a close in a folder whose writers close once. Other writers (scanners,
-            converters) close and reopen with pauses of 0.2 to 4 s.
-        once_needed: how many pictures in a row must have been closed once. A program that closes several times does so with
-            every picture.
+        settle_closed: the same after a rename, or after a close in a folder whose writers close each picture once. Other writers
+            (scanners, converters) close and reopen with pauses of 0.2 to 4 s.
+        once_needed: how many pictures in a row must have been closed just once before writers in that folder are believed to do
+            so. A program that closes several times does so with every picture.
         reopened_within: a picture that appears within this time under the name of a taken one may be its rest, from a program
             that opened the name again.
-        settle_ceiling: the maximum that a doubled settle time can reach.
+        settle_ceiling: the maximum for settle times that double.
         patience: how long a doubled settle time lasts after a file grew again.
-        preset_grace: how long a picture alone waits for its own sidecar before it is taken with a preset.
-        batch_quiet: how long nothing must arrive or change in a batch folder; Finder copies files one after another.
-        copy_hold: a birth time that says "copy in progress" can remain on finished files; without changes it is believed for
-            this long.
+        preset_grace: how long a picture waits for a sidecar of its own before it is taken with a preset alone.
+        batch_quiet: how long nothing must have arrived or changed in a batch folder before pictures are taken from it; Finder
+            copies files one after another.
+        copy_hold: how long a birth time that says "copy in progress" is believed while the file does not change. It can remain
+            on finished files.
         empty_sidecar_hold: how long an empty sidecar waits: it means "all defaults", or its writer has only just begun.
         empty_hold: how long an empty picture waits before it is taken and fails.
         lonely_notice: how long a picture waits for its sidecar before one notice is given.
-        batch_done_after: a batch folder without pictures for this long is done.
-        hard_link_hold: how long a hard-linked file is checked again: a program may link a file in and remove its own name
-            later.
-        look_spacing: the shortest time between checks of files that are settling, so that many share one check.
-        outside_pause: how often to check something again that nothing reports (a download, another program).
+        batch_done_after: a batch folder is done after it has had no pictures for this long.
+        hard_link_hold: how long a hard-linked file is checked again: a program may link a file into the inbox and remove its own
+            name later.
+        check_spacing: the shortest time between checks of files that are settling, so that many files share one check.
+        outside_pause: the time between checks of things that the system does not report (a download, another program).
         late_within: a sidecar that arrives longer than this after a picture of its name was taken does not belong to it.
-        late_grace: how long a sidecar must be alone before it is reported as late; its picture may be on the way.
+        late_grace: how long a sidecar must be alone before it is reported as late; a new picture for it may be on the way.
     """
 
     settle_local: float = 2.0
@@ -49,7 +50,7 @@ class Rules:
     lonely_notice: float = 1800.0
     batch_done_after: float = 60.0
     hard_link_hold: float = 60.0
-    look_spacing: float = 0.05
+    check_spacing: float = 0.05
     outside_pause: float = 5.0
     late_within: float = 3600.0
     late_grace: float = 30.0

@@ -1,4 +1,4 @@
-"""The decision: from what is remembered and what is seen now, what can be taken and why the rest waits."""
+"""Decides, from the memory and a new scan, which pictures can be taken and why all other files wait."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,62 +8,63 @@ from operator import attrgetter
 from daemon.intake.folder import Circumstances, finished, update, with_growth
 from daemon.intake.judge import Taken
 from daemon.intake.memory import FolderMemory, Memory
-from daemon.intake.model import Entry, Finished, Hint, Late, Look, Ready, Waiting
+from daemon.intake.model import Entry, Finished, Hint, Late, Ready, Scan, Waiting
 from daemon.intake.name_index import NameIndex
 from daemon.intake.names import key_of
 from daemon.intake.settle import END_MISSING
 
-_TURN = attrgetter("arrived", "folder", "image.name")
+_ORDER = attrgetter("arrived", "folder", "image.name")
 #: How many names of taken pictures are remembered, to recognise late sidecars: the last five thousand pictures.
 _MAX_RECENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from a look.
+    """What follows from a scan.
 
     Attributes:
         memory: for the next step.
-        ready: what can be taken, in order of arrival. A pair stays here until `taken` or `put_back` reports it, or it changes.
+        ready: pairs that can be taken, in order of arrival. A pair stays here until `taken`, `put_back` or `lacks_end` is called
+            for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
-        look_again_at: monotonic seconds; None if nothing can change before a file changes.
+        check_again_at: when to check `due_names` again, monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
-        downloads: names, by folder, whose content is only in iCloud; request their download.
+        downloads: names of files, by folder, whose content is only in iCloud, so that their download must be requested.
     """
 
     memory: Memory
     ready: tuple[Ready, ...]
     waiting: tuple[Waiting, ...]
-    look_again_at: float | None
+    check_again_at: float | None
     late: tuple[Late, ...]
     finished: tuple[Finished, ...]
     notices: tuple[Waiting, ...]
     downloads: Mapping[bytes, frozenset[bytes]]
 
     @property
-    def look_at(self) -> Mapping[bytes, frozenset[bytes]]:
-        """The names, by folder, that must be checked at `look_again_at`."""
-        return {} if self.look_again_at is None else names_due(self.memory, self.look_again_at)
+    def due_names(self) -> Mapping[bytes, frozenset[bytes]]:
+        """The names, by folder, that must be checked at `check_again_at`."""
+        return {} if self.check_again_at is None else names_due(self.memory, self.check_again_at)
 
 
-def step(memory: Memory, look: Look, hints: Iterable[Hint] = ()) -> Decision:
-    """Decide what can be taken.
+def step(memory: Memory, scan: Scan, hints: Iterable[Hint] = ()) -> Decision:
+    """Decide which pictures can be taken.
 
     Args:
-        memory: from the decision before; `Memory()` at the start.
-        look: what was seen.
-        hints: what the operating system reported between the last look and the start of this one.
+        memory: from the last decision; `Memory()` at the start.
+        scan: the new scan.
+        hints: what the operating system reported between the last scan and the start of this one.
     """
-    circumstances = Circumstances(look.network, look.now, memory.rules)
+    circumstances = Circumstances(scan.network, scan.now, memory.rules)
     by_folder: dict[bytes, list[Hint]] = {}
     for hint in hints:
         by_folder.setdefault(hint.folder, []).append(hint)
     folders: dict[bytes, FolderMemory] = {}
     late, notices = list[Late](), list[Waiting]()
-    for folder in look.folders:
-        known = memory.folders.get(folder.name) or FolderMemory(folder.name, full_look=look.now, quiet_since=look.now)
+    for folder in scan.folders:
+        known = memory.folders.get(folder.name) or FolderMemory(folder.name, full_scan=scan.now, quiet_since=scan.now)
         updated = update(known, folder, by_folder.get(folder.name, ()), circumstances)
         folders[folder.name] = updated.memory
         late += updated.late
@@ -75,18 +76,18 @@ def _decision(memory: Memory, step: Circumstances, late: tuple[Late, ...], notic
     folders = memory.folders.values()
     readable = [f for f in folders if f.problem is None]
     ready = [r for f in readable for several in f.ready.values() for r in several]
-    ready.sort(key=_TURN)
+    ready.sort(key=_ORDER)
     over = tuple(end for f in readable if (end := finished(f, step)) is not None)
     listings = [f.listing for f in folders if f.listing]
     waiting = listings[0] if len(listings) == 1 else tuple(w for listing in listings for w in listing)
     next_due = min((f.next_due for f in readable if f.next_due is not None), default=None)
     if next_due is not None:
-        next_due = max(next_due, step.now + step.rules.look_spacing)
+        next_due = max(next_due, step.now + step.rules.check_spacing)
     return Decision(
         memory=memory,
         ready=tuple(ready),
         waiting=waiting,
-        look_again_at=next_due,
+        check_again_at=next_due,
         late=late,
         finished=over,
         notices=notices,
@@ -104,18 +105,18 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
     if memory.next_due is None or memory.next_due > at:
         return frozenset()
     names = {n for family, due in memory.due.items() if due <= at for n in memory.families.get(family, ())}
-    if memory.control_state.look_at is not None and memory.control_state.look_at <= at:
+    if memory.control_state.check_at is not None and memory.control_state.check_at <= at:
         names |= {c.entry.name for c in memory.controls}
     return frozenset(names)
 
 
 def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
-    """The memory after these were taken out of the inbox. Whatever arrives later under the same names is new.
+    """The memory after these pairs were taken out of the inbox. Files that arrive later under the same names are new.
 
-    A picture that its writer closed exactly once, as far as was reported, counts for the folder: after `Rules.once_needed` of
-    them in a row, a close is believed there. The count restarts if a picture is closed again or changes after a close, if a
-    picture that had counted as complete grows, and if a picture arrives under the name of one taken a moment ago. Pictures
-    that were renamed in do not count.
+    This also counts the pictures in a row that their writer closed exactly once, as far as was reported. After
+    `Rules.once_needed` of them, a close shortens the settle time in their folder. The count restarts if a picture is closed
+    again or changes after a close, if a picture that had counted as complete grows, and if a picture arrives under the name of
+    one taken a moment ago. Pictures that were renamed in do not count.
     """
     by_folder: dict[bytes, list[Ready]] = {}
     for ready in readies:
@@ -161,7 +162,7 @@ def _without(memory: FolderMemory, group: list[Ready], now: float) -> FolderMemo
 
 def _was_closed_once(memory: FolderMemory, name: bytes) -> bool:
     history = memory.histories.get(name)
-    return history is not None and history.vouch == "closed" and history.closes == 1
+    return history is not None and history.reported == "closed" and history.closes == 1
 
 
 def _as_recent(one: Taken) -> dict[str, Taken]:
@@ -171,14 +172,14 @@ def _as_recent(one: Taken) -> dict[str, Taken]:
 
 
 def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: bool = False) -> Memory:
-    """The memory after a claim was dropped: its files settle again, for twice as long, and wait with that reason.
+    """The memory after a claim was dropped: the files of the pair must settle again, for twice as long.
 
     Args:
         memory: from the last decision.
-        ready: what could not be taken.
+        ready: the pair that could not be taken.
         now: monotonic seconds.
         reason: in plain words, for the waiting list ("still open in another program").
-        grew: it turned out to be incomplete although it had settled; the settle times of its whole folder grow.
+        grew: a file grew that had settled, so the settle times of the whole folder double.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None:
@@ -186,7 +187,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
     for entry in ready.entries:
         if (history := index.histories.get(entry.name)) is not None:
-            doubted = replace(history, since=now, looked=now, vouch=None, held=reason, patience=history.patience * 2)
+            doubted = replace(history, since=now, checked=now, reported=None, held=reason, patience=history.patience * 2)
             index.histories[entry.name] = doubted
             family = index.label(entry.name).family
             verdicts.pop(family, None)
@@ -200,15 +201,13 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
 def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: float) -> Memory:
     """The memory after a claim was dropped because the end of a picture is missing.
 
-    `until` is when its rest may arrive at the latest.
-
-    Unlike after `put_back`, settle times do not grow, neither for its files nor for its folder.
+    `until` is the latest time at which the rest may arrive. Unlike with `put_back`, settle times do not grow.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None or image.name not in folder.histories:
         return memory
     index, verdicts, due = NameIndex(folder), dict(folder.ready), dict(folder.due)
-    index.histories[image.name] = replace(index.histories[image.name], awaits=until, held=END_MISSING, looked_into=True)
+    index.histories[image.name] = replace(index.histories[image.name], awaits=until, held=END_MISSING, found_in_inbox=True)
     family = index.label(image.name).family
     verdicts.pop(family, None)
     due[family] = now
@@ -217,13 +216,13 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
 
 
 def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory after a restart, with the fact that pictures of this batch folder were taken before."""
-    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    """The memory after a restart, with the fact added that pictures were taken from this batch folder before."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
 
 
 def grew(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory after a picture taken from this folder turned out to be incomplete; the folder's settle times grow."""
+    """The memory after a picture taken from this folder turned out to be incomplete: the folder's settle times double."""
     known = memory.folders.get(folder)
     if known is None:
         return memory
@@ -232,15 +231,15 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
 
 
 def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: float) -> Memory:
-    """The memory after a picture returned to its place because its end is missing; its rest may arrive `until` then."""
-    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    """The memory after a picture returned to the inbox because its end is missing. `until`: the latest time for its rest."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     known = replace(known, awaited={**known.awaited, image: until})
     return replace(memory, folders={**memory.folders, folder: known})
 
 
 def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
-    """The memory after a restart, with the pictures taken lately from a folder, to recognise late sidecars."""
-    known = memory.folders.get(folder) or FolderMemory(folder, full_look=now, quiet_since=now)
+    """The memory after a restart, with pictures added that were taken from a folder lately, to recognise late sidecars."""
+    known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     recent = dict(known.recent)
     for one in pictures:
         recent.update(_as_recent(one))

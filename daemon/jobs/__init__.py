@@ -1,1 +1,1 @@
-"""Decisions about jobs: what the records add up to, which job is next, what follows from an event. Touches nothing."""
+"""Pure decisions about jobs: which record follows from an event, which jobs the records describe, and which job is next."""

@@ -1,4 +1,7 @@
-"""What follows from an event: decides which record to write. The shell writes it, then acts on it."""
+"""Decides which record follows from an event. The shell writes the record, then acts on it.
+
+This is the "decide" half of the usual decide/evolve pair; `daemon.jobs.fold` is the "evolve" half.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,26 +10,26 @@ from daemon.contract.records import AnyRecord, AttemptEnded, CancelRequested, En
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, Cancelled, ImageUnreadable, WorkerCrashed
 
-#: The total number of attempts after a crash, a timeout or a full disk.
+#: How many attempts a job gets in total if they fail by a crash, a timeout or a full disk.
 MAX_ATTEMPTS = 3
 #: Seconds before the second and the third attempt: long enough to free memory or disk space, short enough to wait for.
 PAUSES = (10.0, 60.0)
 #: A picture that changed while it was read is probably still being written. The pauses grow, because a copy may take long.
 SETTLING_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
-#: Seconds until a job runs again whose folder disappeared. By then the folder has been searched for, and a share that comes and
-#: goes does not keep a worker busy with starting and failing.
+#: Seconds until a job whose folder disappeared runs again. By then the daemon has looked for the folder. The pause also keeps a
+#: share that comes and goes from causing one failed start after another.
 DISAPPEARED_PAUSE = 5.0
 #: How the detail of `image_unreadable` begins if the file ends too early.
 CUT_OFF = "truncated"
 #: A picture written to this many seconds before it was accepted may still be incomplete.
 YOUNG_SECONDS = 60.0
-#: This many seconds after the last write, nothing more is expected: no scanner pauses for longer.
+#: This many seconds after the last write, no further part of a picture is expected: no scanner device pauses for longer.
 REST_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of a request: the records it causes, and one sentence for the person. `accepted`: it will be done."""
+    """The answer to a request: whether it will be done, one sentence for the person, and the records to write."""
 
     accepted: bool
     sentence: str
@@ -43,9 +46,16 @@ def after_failure(
     warnings: tuple[str, ...] = (),
     retryable: bool | None = None,
 ) -> AnyRecord:
-    """The record for a failed attempt: another attempt after a pause, or the end.
+    """The record for a failed attempt that counts: another attempt after a pause, or the end of the job.
 
-    `retryable`: whether another attempt may succeed, if the caller knows better than the error's code.
+    Args:
+        job: the job whose attempt failed.
+        error: why.
+        now: seconds since 1970.
+        seconds: how long the attempt took; None if unknown.
+        source: what the worker reported about the picture.
+        warnings: from the worker.
+        retryable: whether another attempt may succeed; None: as the error's code says.
     """
     if job.cancel_requested:
         return cancelled(job, seconds=seconds)
@@ -64,9 +74,9 @@ def after_failure(
 
 
 def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float, tries: int) -> AnyRecord | None:
-    """The record that lets an unreadable picture settle again if it was written to under a minute ago.
+    """The record for an unreadable picture that may still be written to: it settles again, and the attempt does not count.
 
-    None if this does not apply.
+    None if the picture was last written to more than a minute ago, or has settled again too often.
 
     Args:
         job: the job whose attempt failed.
@@ -83,11 +93,11 @@ def still_settling(job: Job, error: ErrorInfo, *, changed_at: float, now: float,
     return None
 
 
-def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
-    """The record that returns an incomplete picture to the inbox because its rest may still arrive; None if this does not apply.
+def return_to_inbox(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: float) -> Returning | None:
+    """The record that returns an incomplete picture to the inbox because its rest may still arrive; None if it should not return.
 
-    The picture counts as new if it was seen to be written, or was written to less than a minute before it was accepted, however
-    long the queue took. It returns again only if it has grown or changed since its last return; otherwise its time is up.
+    Only a new picture returns: intake saw it being written, or it was written to less than a minute before it was accepted,
+    however long it waited in the queue. It returns a second time only if it has changed since its last return.
 
     Args:
         job: the job whose attempt failed.
@@ -99,7 +109,7 @@ def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: flo
     accepted_at = datetime.fromisoformat(job.created_at).timestamp()
     until = rest_until(mtime_ns, since=accepted_at, now=now)
     if job.accepted.written and accepted_at + REST_SECONDS > now:
-        # Its date may be from another clock, or ours was set.
+        # The picture's date may be by another clock, or our clock may have been changed.
         until = max(until or 0.0, min(accepted_at, now) + REST_SECONDS)
     stayed = job.back is not None and (job.back.size, job.back.mtime_ns) == (size, mtime_ns)
     if not is_cut_off(error) or until is None or stayed or job.cancel_requested:
@@ -108,11 +118,11 @@ def going_back(job: Job, error: ErrorInfo, *, size: int, mtime_ns: int, now: flo
 
 
 def rest_until(mtime_ns: int, *, since: float, now: float) -> float | None:
-    """Until when the rest of a picture may arrive, in seconds since 1970; None if it is not new, or its time is up.
+    """Until when the rest of a picture may arrive, in seconds since 1970; None if the picture is not new, or that time is over.
 
     Args:
         mtime_ns: when it was last written to, nanoseconds since 1970.
-        since: when it was due to be taken, seconds since 1970.
+        since: when it was accepted, or could be, in seconds since 1970.
         now: seconds since 1970.
     """
     changed = mtime_ns / 1e9
@@ -126,13 +136,13 @@ def is_cut_off(error: ErrorInfo) -> bool:
 
 
 def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
-    """The error of an incomplete picture, with a guess at what happened to its rest.
+    """The error of a picture that stays incomplete, with a guess at what happened to its rest if there is one.
 
     Args:
-        job: the job that fails with it.
+        job: the job that fails with this error.
         error: from the worker.
         now: seconds since 1970.
-        other: size in bytes of another file that now has its name in the inbox; None if there is none.
+        other: size in bytes of another file that now has the picture's name in the inbox; None if there is none.
     """
     if other is not None:
         rest = (
@@ -146,8 +156,8 @@ def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | 
     return error.model_copy(update={"message": f"{error.message.rstrip('.')}. {rest}"})
 
 
-def not_its_fault(job: Job, error: ErrorInfo) -> AnyRecord:
-    """The record for a job that failed because of the machine (`fault.judge`): no attempt counts, and it runs again later."""
+def excused_attempt(job: Job, error: ErrorInfo) -> AnyRecord:
+    """The record for an attempt that failed because of the machine (`fault.judge`): it does not count, and the job runs again."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, error=error, counts=False)
 
 
@@ -169,12 +179,12 @@ def taken_back(job: Job) -> Ended:
 
 
 def interrupted(job: Job) -> AnyRecord:
-    """The record for a job whose worker was stopped with the daemon: no attempt counts, unless the job was being cancelled."""
+    """The record for a job whose worker was stopped with the daemon: the attempt does not count. A cancelled job ends."""
     return cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False)
 
 
 def folder_disappeared(job: Job, *, now: float) -> AnyRecord:
-    """The record for a job whose folder disappeared while it ran: no attempt counts, and the job runs again later."""
+    """The record for a job whose folder disappeared while it ran: the attempt does not count, and the job runs again later."""
     return (
         cancelled(job) if job.cancel_requested else AttemptEnded(job=job.job_id, counts=False, retry_at=now + DISAPPEARED_PAUSE)
     )
@@ -183,8 +193,8 @@ def folder_disappeared(job: Job, *, now: float) -> AnyRecord:
 def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
     """The record for a job that was running when the daemon died; None for any other job.
 
-    A power cut or reboot counts as no attempt. If the machine did not reboot, the daemon was killed, perhaps because of this
-    very job. That counts, so that a job that kills the daemon comes to an end.
+    If the machine was restarted since, the attempt does not count. If not, the daemon was killed, perhaps because of this very
+    job. Then the attempt counts, so that a job that kills the daemon comes to an end.
     """
     if job.attempt is None:
         return None
@@ -192,12 +202,12 @@ def after_restart(job: Job, *, same_boot: bool, now: float) -> AnyRecord | None:
     if not same_boot and not job.cancel_requested:
         return AttemptEnded(job=job.job_id, error=error, counts=False)
     record = after_failure(job, error, now=now, seconds=None)
-    # The pause is for a machine in trouble; at a restart, enough time has passed already.
+    # No pause: the start of the daemon took long enough for the machine to recover.
     return AttemptEnded(job=job.job_id, error=error, counts=True) if isinstance(record, AttemptEnded) else record
 
 
 def cancel(job: Job) -> Answer:
-    """Whether a job can be cancelled. The record only notes the request; the shell stops the worker, then the job ends."""
+    """Whether a job can be cancelled. The record only notes the request: the shell stops the worker, then ends the job."""
     if job.ended:
         return Answer(False, f"{job.job_id} has already ended ({job.state})")
     if job.cancel_requested:

@@ -2,16 +2,16 @@
 
 A completed job leaves a timeline: when each of its stages began (from the journal) and, if it was observed, when each fraction
 of progress was reported. The point that a running job has reached is looked up on the timeline of each earlier job of its kind.
-That shows how much of that job was done there, and how much was still to come. So the fractions that a worker reports only
-serve as milestones. If there is any timeline, they are not used as a measure of time.
+That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker reports
+serve only as milestones. They are used as a measure of time only while there is no timeline.
 
-How much slower the running job is than an earlier one, its pace, is estimated in two ways: from the cost of size and layers,
-and from the time it has taken so far. At the beginning the first is more reliable, later the second. Their logarithms are
-averaged, each weighted by the inverse of its variance. A step that takes longer than expected counts in the same way, in
-proportion to its part of the job. Each timeline gives one answer, and the result is their weighted median: a job that other
-work on the machine slowed down says nothing about the next.
+The *pace* is how many times longer the running job takes than an earlier one. It is estimated in two ways: from the cost of
+size and layers, and from the time taken so far. At the beginning the first is more reliable, later the second. The logarithms of
+the two are averaged, each weighted by the inverse of its variance. A step that takes longer than expected raises the pace in the
+same way, in proportion to its part of the job. Each timeline gives one answer, and the result is their weighted median, so that
+a job that was slowed down by other work on the machine hardly matters.
 
-If nothing is known, there is no estimate: early in a job of a new kind, and when a job has not made progress for far too long.
+There is no estimate early in a job of a new kind, nor when a job has made no progress for far too long.
 """
 
 import math
@@ -24,30 +24,33 @@ from daemon.contract.records import Job
 
 #: How many jobs are remembered per kind: enough for several sizes, and few enough to adapt soon to a new model or machine.
 _MEMORY = 60
-#: How the time grows with the bytes of the file and with the number of layers, as exponents. They were fitted, like the numbers
-#: below, to recorded jobs of 0.3 to 12 megapixels and 2 to 6 layers; part of the work is the same for all of them.
+#: The exponents with which the time grows with the bytes of the file and with the number of layers. They were fitted, like the
+#: numbers below, to recorded jobs of 0.3 to 12 megapixels and 2 to 6 layers. They are below 1 because part of the work does not
+#: depend on either.
 _BY_BYTES, _BY_LAYERS = 0.6, 0.6
 #: The difference in size or layers, in natural logarithms, at which an earlier job counts 1/e as much as an equal one.
 _NEAR_BYTES, _NEAR_LAYERS = 0.5, 0.3
-#: How much less each older job counts.
+#: The weight of a job relative to the next newer one.
 _FADING = 0.96
-#: The weight of a job known only from the journal: its stages are known, but not the progress within them.
+#: The weight of a job whose stages are known from the journal, but not its progress within them.
 _UNWATCHED = 0.5
-#: The standard deviation, in natural logarithms, of the pace predicted from size and layers: for equal jobs, and added per unit
-#: of difference.
+#: The standard deviation, in natural logarithms, of the pace predicted from size and layers: for equal jobs, and what each unit
+#: of difference adds.
 _SPREAD_PREDICTED, _SPREAD_APART = 0.4, 0.2
 #: The standard deviation of the pace observed so far, when half of the job is done.
 _SPREAD_SEEN = 0.25
 #: For a kind that was never completed, the cost of size is unknown: no estimate before this fraction of the job is done.
 _LEAST_SEEN = 0.2
-#: A step that exceeds its expected time by this many seconds and by this fraction of the whole job may never end.
+#: If a step exceeds its expected time by this many seconds and by this fraction of the whole job, it may never end, and there is
+#: no estimate.
 _PATIENCE_SECONDS, _PATIENCE_SHARE = 5.0, 0.5
-#: A job that takes longer than expected is never reported as done: at least this fraction of the time it has taken remains.
+#: A job that takes longer than expected is never reported as nearly done: what remains is at least this fraction of the time
+#: taken so far.
 _LEAST_LEFT = 0.1
 
 #: What makes jobs comparable: mode, style, depth source, the formats made, and the type of the picture.
 Kind = tuple[str | None, str | None, str, frozenset[str], str]
-#: Pairs of (reported fraction, seconds since the start), rising.
+#: Pairs of (reported fraction from 0 to 1, seconds since the start), both rising.
 Track = Sequence[tuple[float, float]]
 
 
@@ -58,9 +61,9 @@ class Timeline:
     Attributes:
         size: bytes of the picture's file.
         layers: how many were asked for.
-        seconds: the worker's time.
-        begins: seconds from the start to the beginning of each stage, in their order.
-        track: what was reported, from (0, 0) to (1, `seconds`); empty if only the journal knows the job.
+        seconds: how long the worker took.
+        begins: seconds from the start to the beginning of each stage, by stage, in their order.
+        track: the progress reported, from (0, 0) to (1, `seconds`); empty if the job is known only from the journal.
     """
 
     size: int
@@ -78,10 +81,10 @@ class Run:
         kind: of the job.
         size: bytes of the picture's file.
         layers: how many were asked for.
-        began: when it began.
+        began: when it began, in monotonic seconds.
         limit: seconds after which it is stopped.
-        begins: seconds from the start to the first report from each stage, in their order.
-        track: the fractions reported, and when.
+        begins: seconds from the start to the first report from each stage, by stage, in their order.
+        track: the progress reported so far.
     """
 
     kind: Kind
@@ -108,12 +111,12 @@ class _Place:
     following: float
 
 
-#: A timeline that knows only the fractions that the worker reports: all there is for the first job of a kind.
+#: Stands in for a timeline for the first job of a kind: time is proportional to the fraction that the worker reports.
 _SHARES_ALONE = Timeline(size=1, layers=1, seconds=1.0, begins={}, track=((0.0, 0.0), (1.0, 1.0)))
 
 
 def kind_of(job: Job) -> Kind:
-    """The kind of a job that has a spec."""
+    """The kind of a job. Raises ValueError if the job has no spec."""
     spec = job.spec
     if spec is None:
         raise ValueError(f"{job.job_id} has no spec")
@@ -132,7 +135,7 @@ class Estimator:
         self._watched: dict[str, Track] = {}
 
     def learn(self, job: Job) -> None:
-        """Remember a completed job, with the progress observed while it ran. Jobs that did not complete teach nothing."""
+        """Remember a completed job, with the progress observed while it ran. Other jobs are ignored."""
         track = self._watched.pop(job.job_id, ())
         if job.published is None or job.spec is None or job.published.processing_seconds <= 0:
             return
@@ -146,14 +149,14 @@ class Estimator:
         self._timelines.setdefault(kind_of(job), deque(maxlen=_MEMORY)).append(timeline)
 
     def begin(self, job: Job, now: float) -> None:
-        """A worker has received this job."""
+        """Note that a worker has received this job."""
         self._watched.pop(job.job_id, None)
         if job.spec is not None:
             limit = job.spec.timeout_seconds
             self._runs[job.job_id] = Run(kind_of(job), max(job.image.size, 1), job.spec.num_layers, now, limit)
 
-    def moved(self, job_id: str, stage: str, share: float, now: float) -> None:
-        """The worker reports its stage, and the fraction of the job that is done, 0 to 1."""
+    def progressed(self, job_id: str, stage: str, share: float, now: float) -> None:
+        """Note what the worker reports: its stage, and the fraction of the job that is done, 0 to 1."""
         run = self._runs.get(job_id)
         if run is None:
             return
@@ -164,7 +167,7 @@ class Estimator:
             run.track.append((share, now - run.began))
 
     def end(self, job_id: str, now: float, *, completed: bool) -> None:
-        """The worker is gone. If the job completed, `learn` follows."""
+        """Note that the worker is gone. If the job completed, the caller calls `learn` later."""
         run = self._runs.pop(job_id, None)
         if run is not None and completed and run.track:
             self._watched[job_id] = ((0.0, 0.0), *run.track, (1.0, now - run.began))
@@ -189,27 +192,27 @@ class Estimator:
         return min(max(seconds, elapsed * _LEAST_LEFT * (1.0 - share)), run.limit - elapsed)
 
     def _nearest(self, kind: Kind) -> Sequence[Timeline]:
-        """What is known of the same work for other types of picture and in other formats."""
+        """The timelines of jobs with the same mode, style and depth source, but another type of picture or other formats."""
         return [each for other, timelines in self._timelines.items() if other[:3] == kind[:3] for each in timelines]
 
 
 def _apart(run: Run, timeline: Timeline) -> tuple[float, float]:
     """How much larger the running job is in bytes and in layers, in natural logarithms."""
-    # The background costs as much as one more layer.
+    # 1 is added because the background costs as much as one more layer.
     return math.log(run.size / timeline.size), math.log((run.layers + 1) / (timeline.layers + 1))
 
 
 def _weight(run: Run, timeline: Timeline, age: int) -> float:
-    """The weight of a timeline's answer; `age`: how many timelines are newer."""
+    """The weight of a timeline's answer. `age`: how many timelines are newer."""
     by_size, by_layers = _apart(run, timeline)
     likeness = math.exp(-abs(by_size) / _NEAR_BYTES - abs(by_layers) / _NEAR_LAYERS)
     return likeness * _FADING**age * (1.0 if timeline.track else _UNWATCHED)
 
 
 def _remaining(run: Run, timeline: Timeline, elapsed: float, *, sized: bool) -> float:
-    """Seconds that remain of the running job, according to an earlier one; infinite if that one gives no answer.
+    """Seconds that remain of the running job, according to one timeline; infinite if it gives no answer.
 
-    `sized`: the earlier job was of the same kind, so size and layers say how the two compare.
+    `sized`: the timeline is of the same kind, so that the pace can be predicted from size and layers.
     """
     place = _place(run, timeline)
     if not sized and place.behind < _LEAST_SEEN * timeline.seconds:
@@ -218,14 +221,14 @@ def _remaining(run: Run, timeline: Timeline, elapsed: float, *, sized: bool) -> 
     since, step = elapsed - place.at, pace * (place.following - place.behind)
     if since - step > max(_PATIENCE_SECONDS, _PATIENCE_SHARE * pace * timeline.seconds):
         return math.inf
-    # A step that takes longer than expected means that the rest will, too; the smaller its part of the job, the less so.
+    # If this step takes longer than expected, the remaining steps will as well, though less so if the step is a small part.
     late = max(1.0, since / step) if step > 0 else 1.0
     rest = math.pow(late, _trust(run, timeline, place.following - place.behind)) * pace * (timeline.seconds - place.following)
     return max(step - since, 0.0) + rest
 
 
 def _pace(run: Run, timeline: Timeline, place: _Place, *, sized: bool) -> float:
-    """How many times longer everything takes than on the timeline."""
+    """The pace of the running job relative to a timeline: how many times longer everything takes."""
     by_size, by_layers = _apart(run, timeline)
     predicted = _BY_BYTES * by_size + _BY_LAYERS * by_layers
     if place.at <= 0 or place.behind <= 0:
@@ -236,7 +239,7 @@ def _pace(run: Run, timeline: Timeline, place: _Place, *, sized: bool) -> float:
 
 
 def _trust(run: Run, timeline: Timeline, part: float) -> float:
-    """The weight, 0 to 1, of a pace observed over `part` seconds of the timeline, against the predicted one."""
+    """The weight, 0 to 1, of a pace observed over `part` seconds of the timeline; the predicted pace has the other part."""
     share = part / timeline.seconds
     if not 0 < share < 1:
         return 0.0 if share <= 0 else 1.0
@@ -248,6 +251,7 @@ def _trust(run: Run, timeline: Timeline, part: float) -> float:
 
 
 def _place(run: Run, timeline: Timeline) -> _Place:
+    """The point on a timeline that the running job has reached: by progress if the timeline has a track, otherwise by stage."""
     if timeline.track and run.begins:
         share, at = run.track[-1] if run.track else (0.0, 0.0)
         after = bisect_right([point[0] for point in timeline.track], share)
@@ -265,7 +269,7 @@ def _place(run: Run, timeline: Timeline) -> _Place:
 
 
 def _weighted_median(answers: Sequence[tuple[float, float]]) -> float:
-    """The answer with half of the weight on either side; `answers` are (value, weight)."""
+    """The weighted median of `answers`, which are pairs of (value, weight)."""
     ranked = sorted(answers)
     half, passed = sum(weight for _, weight in ranked) / 2, 0.0
     for value, weight in ranked:

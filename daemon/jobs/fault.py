@@ -1,7 +1,7 @@
-"""Decides whose fault a failure is: this job's, or the machine's. Pure: takes evidence and returns a cause.
+"""Decides whether a failure is the job's fault or the machine's. Pure: takes evidence and returns a cause.
 
-A cause in the machine pauses the queue, counts as no attempt and discards no finished result. ARCHITECTURE.md has the table:
-cause, evidence, whose fault, what happens. `daemon.health.system_health` collects the evidence.
+If the machine is at fault, the queue pauses, the attempt does not count, and a finished result is kept. ARCHITECTURE.md has a
+table of causes. `daemon.health.system_health` collects the evidence.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,18 @@ from typing import Literal
 
 Kind = Literal["program", "room", "writing", "memory", "start"]
 
-#: Errors that the machine may have caused: those of a worker that cannot write or import, and of one that died silently.
+#: Codes of errors that the machine may have caused: the worker could not write or import, or died without a message.
 SUSPICIOUS = ("worker_crashed", "internal", "disk_full")
-#: A full disk shows as one of these; `internal` would be a fault of another kind.
+#: Codes of errors that a full disk may cause.
 _ROOM = ("worker_crashed", "disk_full")
-#: How often a job is excused although the machine had recovered in between. After that it is charged, so that every job ends.
+#: How often a job may be excused, although the machine recovered each time. After that its failures count, so that every job
+#: ends.
 MAX_EXCUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fault of the machine: a clause that says why nothing is started, and what to do about it."""
+    """A fault of the machine: its kind, a clause that says why no job is started, and what to do about it."""
 
     kind: Kind
     problem: str
@@ -32,21 +33,21 @@ class Failure:
 
     Attributes:
         code: of its error.
-        attempt: its folder in .work/; None if there is none.
+        attempt: the name of its folder in .work/; None if there is none.
         ready: whether the worker became ready. Before that it reads nothing of its job, so the job cannot be at fault.
-        starved: the system killed the worker because others used up the memory: how many bytes the worker held. None: it did
-            not.
-        wanting: the worker itself found no memory, although it held less than half of it: how many bytes it held. None: it did
-            not.
-        disk: the disk's error when the daemon itself worked on a result; None: no error.
+        held_when_killed: bytes that the worker held when the system killed it because other programs used up the memory; None
+            if that did not happen.
+        held_when_refused: bytes that the worker held when it got no more memory, less than half of all memory; None if that did
+            not happen.
+        disk: the error that the disk reported while the daemon checked or synced a result; None if it reported none.
         excused: how often this job was excused before.
     """
 
     code: str
     attempt: str | None = None
     ready: bool = True
-    starved: int | None = None
-    wanting: int | None = None
+    held_when_killed: int | None = None
+    held_when_refused: int | None = None
     disk: str | None = None
     excused: int = 0
 
@@ -59,8 +60,8 @@ class Evidence:
         changed: the program on the disk is not the one that the daemon was started from.
         full: there is no disk space, even without counting what the attempt wrote.
         short: although the worker is gone, less memory is free than the smallest job needs.
-        writing: why nothing can be written into the outbox, from a real write; None if it can.
-        starting: why a worker without a job did not become ready; None if it did, or if none was tried.
+        writing: the error of an attempt to write into the outbox; None if it succeeded, or was not made.
+        starting: why a worker without a job did not become ready; None if it did, or if none was started.
     """
 
     changed: bool = False
@@ -71,9 +72,9 @@ class Evidence:
 
 
 def judge(failure: Failure, seen: Evidence) -> Cause | None:
-    """The cause of a failure if the machine is at fault; None if the job is, as far as this evidence shows."""
+    """The cause if the evidence shows that the machine is at fault; otherwise None, and the job is."""
     if seen.changed:
-        # A worker made of parts of two programs, or one that speaks another version's protocol, cannot be believed.
+        # The worker may consist of parts of two programs, or speak another version's protocol, so its error means nothing.
         return program_changed()
     if seen.full and failure.code in _ROOM:
         return Cause("room", "the disk is full", "Free some space on it; work then resumes automatically. Nothing is lost.")
@@ -83,10 +84,10 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
         return not_writable(failure.disk)
     if not failure.ready:
         return no_start(seen.starting or "the last one ended before it was ready for its job")
-    if failure.starved is not None:
-        return no_memory(failure.starved)
-    if failure.wanting is not None and seen.short:
-        return no_memory(failure.wanting, "gave no more to")
+    if failure.held_when_killed is not None:
+        return no_memory(failure.held_when_killed)
+    if failure.held_when_refused is not None and seen.short:
+        return no_memory(failure.held_when_refused, "gave no more to")
     if failure.code not in SUSPICIOUS:
         return None
     if seen.writing is not None:
@@ -95,7 +96,7 @@ def judge(failure: Failure, seen: Evidence) -> Cause | None:
 
 
 def program_changed(why_not: str | None = None) -> Cause:
-    """The program or its interpreter was replaced or removed. `why_not`: why the one on the disk cannot start."""
+    """The cause "program": it was changed since the start. `why_not`: why the changed one cannot start, if that is known."""
     if why_not is None:
         return Cause(
             "program",
@@ -110,7 +111,7 @@ def program_changed(why_not: str | None = None) -> Cause:
 
 
 def not_writable(why: str) -> Cause:
-    """Nothing can be written into the outbox; `why` is the system's error."""
+    """The cause "writing": nothing can be written into the outbox. `why`: the system's error."""
     return Cause(
         "writing",
         f"nothing can be written into the outbox: {why}",
@@ -119,7 +120,7 @@ def not_writable(why: str) -> Cause:
 
 
 def no_memory(held: int, did: str = "ended") -> Cause:
-    """The machine ran out of memory while a worker held `held` bytes. `did`: what the system did to the worker."""
+    """The cause "memory": it ran out while a worker held `held` bytes. `did`: what the system did to the worker."""
     return Cause(
         "memory",
         f"the memory of this machine ran out, and the system {did} a worker that held only {-(-held >> 20):,} MiB of it",
@@ -128,7 +129,7 @@ def no_memory(held: int, did: str = "ended") -> Cause:
 
 
 def no_start(why: str) -> Cause:
-    """Workers cannot start, whatever their job."""
+    """The cause "start": no worker can start, whatever its job. `why`: a clause."""
     return Cause(
         "start",
         f"no worker can be started: {why}",

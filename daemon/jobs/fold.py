@@ -1,4 +1,7 @@
-"""fold(records) → jobs: what the journal's records add up to."""
+"""Folds the journal's records into jobs: defines what each record means.
+
+This is the "evolve" half of the usual decide/evolve pair; `daemon.jobs.decide` is the "decide" half.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -33,7 +36,7 @@ RECENT = 200
 
 
 class Dated(Protocol):
-    """A record with its place and time in the journal."""
+    """A record with its number and its time (UTC, RFC 3339) in the journal."""
 
     @property
     def seq(self) -> int: ...  # noqa: D102
@@ -54,20 +57,24 @@ class Batch:
 
 
 class Jobs:
-    """The jobs according to the records, grouped by what is to be done with them, so that nobody has to search through all.
+    """The jobs according to the records, also grouped by what has to be done with them, so that no caller searches all jobs.
+
+    All mappings of jobs are by id.
 
     Attributes:
-        keep: how many of the ended jobs are kept; None: all.
+        keep: how many ended jobs are kept in memory; None: all.
         live: jobs that have not ended, by arrival.
-        ended: the last of the ended ones, oldest first.
-        turns: when each batch (None: single drops) last had its turn, as the sequence number of the start.
+        ended: the jobs that ended last, oldest first.
+        removed: ids of jobs that were removed, and not begun again.
+        turns: the number (`seq`) of the `started` record with which each batch (None: single drops) last had its turn.
         queue: the jobs that wait for their turn.
         pending: how many are pending, including those still being claimed.
-        processing, unclaimed: the running jobs; those whose files are not all in source/ yet.
+        processing: running jobs.
+        unclaimed: accepted jobs whose files are not all in source/ yet.
         postponed: pending jobs that are retried at a certain time.
-        returned: jobs that wait in the inbox for the rest of their picture; they are not counted as pending.
-        owed: jobs that need no worker to continue: refused, cancelled, returning to the inbox, or with a result that only has
-            to be published.
+        returned: jobs whose picture waits in the inbox for its rest; they are not counted as pending.
+        workerless: jobs that need no worker to continue: they are refused, cancelled or returning to the inbox, or have a result
+            that only has to be published.
         batches: the batch folders in the inbox from which pictures were taken.
     """
 
@@ -83,7 +90,7 @@ class Jobs:
         self.unclaimed: dict[str, Job] = {}
         self.postponed: dict[str, Job] = {}
         self.returned: dict[str, Job] = {}
-        self.owed: dict[str, Job] = {}
+        self.workerless: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
 
     def find(self, job_id: str) -> Job | None:
@@ -91,7 +98,7 @@ class Jobs:
         return self.live.get(job_id) or self.ended.get(job_id)
 
     def apply(self, entry: Dated) -> None:
-        """Apply one more record. A record of an unknown job belongs to a job that ended in an older segment."""
+        """Apply one more record. A record of an unknown job is ignored: that job ended in an older segment."""
         record = entry.record
         match record:
             case SegmentStart():
@@ -121,7 +128,7 @@ class Jobs:
                     self.turns[job.accepted.batch] = entry.seq
 
     def batch_records(self) -> list[AnyRecord]:
-        """The records about `batches` for a snapshot."""
+        """The records that put `batches` into a snapshot."""
         return [
             (BatchClosing if batch.closing else BatchUnderWay)(job=batch.last_job, folder=batch.folder, batch=batch.batch)
             for batch in self.batches.values()
@@ -154,7 +161,7 @@ class Jobs:
             del self.ended[next(iter(self.ended))]
 
     def _put(self, job: Job) -> None:
-        """Store the current state of the job in `live` and wherever else it belongs."""
+        """Store the current state of a job in `live` and in every group to which it belongs."""
         if job.job_id in self.live:
             self._unlist(self.live[job.job_id])
         self.live[job.job_id] = job
@@ -186,7 +193,7 @@ class Jobs:
             (self.unclaimed, not job.claimed),
             (self.postponed, job.state == "pending" and job.retry_at > 0),
             (self.returned, job.place == "inbox"),
-            (self.owed, publishing or moving or (_queued(job) and (job.cancel_requested or job.refusal is not None))),
+            (self.workerless, publishing or moving or (_queued(job) and (job.cancel_requested or job.refusal is not None))),
         )
 
 
@@ -224,7 +231,7 @@ def _advance(job: Job, record: _Step, ts: str) -> Job:
             )
         case AttemptEnded(error=error, counts=counts, retry_at=retry_at):
             attempts = job.attempts if counts else job.attempts - 1
-            # Both times were read from one clock at one moment, so their difference stays valid whatever the clock shows later.
+            # Both times are by the same clock at the same moment, so their difference is right even if the clock is set later.
             pause = max(0.0, retry_at - clock.seconds(ts))
             return replace(
                 job,

@@ -1,4 +1,4 @@
-"""The id of a job: the one from the sidecar, or one made from the time and the picture's name."""
+"""Makes the id of a job whose sidecar asks for none, from the time and the picture's name."""
 
 import re
 import secrets
@@ -10,12 +10,12 @@ _SLUG_LENGTH = 39
 
 
 def slug(name: bytes) -> str:
-    """Lower-case ASCII letters, digits and hyphens that resemble a file name; `picture` if nothing of it can be kept."""
+    """A file name without its extension, in lower-case ASCII letters, digits and hyphens; `picture` if none of it remains."""
     stem = name.decode(errors="ignore").rsplit(".", 1)[0]
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_SLUG_LENGTH].strip("-") or "picture"
 
 
 def generated_id(name: bytes, now: datetime) -> str:
-    """A new, unique id. `now` has its time zone."""
+    """A new, unique id for a picture with this file name. `now` must have a time zone."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{slug(name)}-{secrets.token_hex(4)}"

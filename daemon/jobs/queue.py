@@ -1,4 +1,4 @@
-"""Which job is next: by priority, then fair turns between batches and single drops, then by arrival."""
+"""Decides which job is next: by priority, then in fair turns between batches and single drops, then by arrival."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,12 @@ _Lines = dict[str | None, list[str]]
 class Queue:
     """The jobs that wait for their turn, kept in order as jobs are added and removed.
 
-    The cost of a change does not grow with their number.
-
-    Within one priority, each batch has a line of its own, and so have all single drops together. The lines take turns: the one
-    whose last turn is longest ago goes first. So 10,000 holiday pictures hold nobody up.
+    Within one priority, each batch has a line of its own, and all single drops share one. The lines take turns: the one whose
+    last turn is longest ago goes first. So a batch of 10,000 holiday pictures does not hold up a single drop.
 
     Args:
-        jobs: the jobs by id; a job in the queue stays there until it is removed.
-        turns: when each batch (None: single drops) last had its turn, as the sequence number of the start.
+        jobs: the jobs by id. A job must stay in this mapping while it is in the queue.
+        turns: the number (`seq`) of the `started` record with which each batch (None: single drops) last had its turn.
     """
 
     def __init__(self, jobs: Mapping[str, Job], turns: Mapping[str | None, int]) -> None:
@@ -42,7 +40,7 @@ class Queue:
                 del self._priorities[job.priority]
 
     def __iter__(self) -> Iterator[Job]:
-        """The jobs in the order in which they will run. If the queue changes, start again."""
+        """The jobs in the order in which they will run. An iterator is no longer valid after the queue has changed."""
         for priority in sorted(self._priorities, reverse=True):
             lines = self._by_turn(self._priorities[priority])
             rank = 0
@@ -52,7 +50,7 @@ class Queue:
                 rank += 1
 
     def position(self, job: Job) -> int:
-        """The place of a job in the queue, 1 is next."""
+        """The position of a job in the queue; the next job has position 1."""
         before = sum(len(line) for p, lines in self._priorities.items() if p > job.priority for line in lines.values())
         lines = self._priorities[job.priority]
         mine = lines[job.accepted.batch]
@@ -71,6 +69,6 @@ class Queue:
         return bisect_left(line, job.sequence, key=lambda job_id: self._jobs[job_id].sequence)
 
     def _by_turn(self, lines: _Lines) -> list[list[str]]:
-        """The lines in the order of their turns; those that never had one are ordered by the arrival of their first job."""
+        """The lines in the order of their turns: first those that never had one, by the arrival of their first job."""
         first = sorted(lines, key=lambda batch: (self._turns.get(batch, 0), self._jobs[lines[batch][0]].sequence))
         return [lines[batch] for batch in first]

@@ -1,8 +1,14 @@
-"""The journal: everything that was decided, as JSON lines, durable before anybody acts on it.
+"""The journal: every decision as a line of JSON, which is on the disk before anybody acts on it.
 
-`line` is the format. `segment` reads one file and tells a torn tail from damage. `writer` appends. `journal` opens the whole
-folder. `chain` checks that the segments follow one another, with `head` for the last one. `history` reads back over all
-segments. `pruning` removes old ones, by the time that `elapsed_time` counts. `lock` keeps a second daemon out.
+- `line`: the format of one record.
+- `segment`: understands the content of one file, and tells a torn tail from damage. `outline` finds each job's records in it.
+- `segment_files`: the names of the files, and reading them.
+- `writer`: appends records to a segment. `journal` opens the whole folder, and begins new segments.
+- `ledger`: records decisions, and tells its subscribers.
+- `chain`: checks that the segments follow one another. `head` does that for the last one.
+- `history`: searches all segments.
+- `pruning`: removes old segments. `elapsed_time` counts their age.
+- `lock`: keeps a second daemon out.
 """
 
 from daemon.journal.history import History

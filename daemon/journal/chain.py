@@ -1,7 +1,9 @@
-"""Checks that the segments follow one another. Each says which segment it continues; older versions only by the record numbers.
+"""Checks that the segments of the journal follow one another.
+
+Each segment names the segment that it continues. Segments of older versions do not, so their record numbers must do.
 
 There are two kinds of fault. A *gap*: part of the history is missing, but the last segment describes every live job, and work
-goes on. A *break*: the last segment is missing or incomplete, and continuing from it would forget jobs or repeat them.
+goes on. A *break*: the last segment is missing or incomplete, and continuing without it would forget jobs or repeat them.
 """
 
 from collections.abc import Collection
@@ -14,7 +16,13 @@ from daemon.journal.head import Head
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is known of a segment: the number in its file's name, its first line, and the numbers of its first and last record."""
+    """What `chain` needs of a segment.
+
+    Attributes:
+        number: the number in the name of its file.
+        start: its first record.
+        first, last: the numbers (`seq`) of its first and last record.
+    """
 
     number: int
     start: SegmentStart
@@ -34,8 +42,8 @@ class Fault:
     lost: tuple[int, ...] = ()
 
 
-def misplaced(link: Link) -> Fault | None:
-    """Whether a file has another segment's name."""
+def misnamed(link: Link) -> Fault | None:
+    """The fault if a file has the name of another segment; None if its name is right, or if an older version wrote it."""
     if link.start.number in (None, link.number):
         return None
     return Fault("break", f"{_name(link.number)} contains segment {link.start.number} of the journal")
@@ -76,7 +84,7 @@ def _between(before: Link, link: Link, known: Collection[int]) -> Fault | None:
     return None
 
 
-def behind(last: Link | None, head: Head | None, known: Collection[int] = ()) -> Fault | None:
+def missing_at_end(last: Link | None, head: Head | None, known: Collection[int] = ()) -> Fault | None:
     """The fault at the end of the journal, if records are missing there. `known`: as in `between`."""
     if head is None or (last and last.number > head.segment):
         return None

@@ -1,25 +1,26 @@
-"""Counts the time that has passed by the journal's own records: the age of segments must not depend on the clock.
+"""Counts elapsed time by the journal's own records, so that the age of segments does not depend on the clock being right.
 
-A single start with the clock two years ahead (an empty battery) would make everything look old, and what is pruned is gone for
-ever. So between two consecutive records at most a day counts, forwards or backwards. A clock that was wrong and then corrected
-leaves no trace; one that stays wrong costs a day. After long pauses, segments look younger than they are and are kept longer.
+A single start with the clock two years ahead (an empty battery) would make all segments look old, and pruning cannot be undone.
+So between two consecutive records at most a day counts, forwards or backwards. A clock that was wrong and then corrected makes
+no difference in the end; one that stays wrong adds or subtracts a day. After long pauses, segments look younger than they are
+and are kept longer.
 """
 
 from collections.abc import Iterable
 from itertools import pairwise
 
-#: The most seconds that count between two moments: with daily work, all time counts in full.
+#: At most this many seconds count between two records. If there are records every day, all time counts.
 MAX_AT_ONCE = 86400.0
-#: How many moments of a segment are read at most: a start must be quick.
+#: At most about twice this many timestamps of a segment are read, because a start must be quick.
 _MAX_MOMENTS = 512
 
 
-def passed(moments: Iterable[float]) -> float:
-    """The seconds that passed between these moments of the wall clock (seconds since 1970), in recorded order."""
+def elapsed_seconds(moments: Iterable[float]) -> float:
+    """The seconds that elapsed over these timestamps (seconds since 1970, in recorded order); at most a day for each step."""
     return sum(max(-MAX_AT_ONCE, min(MAX_AT_ONCE, after - before)) for before, after in pairwise(moments))
 
 
-def some(count: int) -> list[int]:
-    """The indices, out of `count` moments, that are enough to read; always the first and the last."""
+def sample_indices(count: int) -> list[int]:
+    """The indices of the timestamps to read, out of `count`: evenly spaced, and always the first and the last."""
     step = max(1, count // _MAX_MOMENTS)
     return [*range(0, count - 1, step), count - 1] if count else []

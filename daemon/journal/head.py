@@ -1,8 +1,8 @@
-"""How far the journal had got, in a file next to its folder. It shows whether the last segment, or its end, is missing.
+"""The journal's head: a file next to its folder that says how far the journal had got.
 
-Each segment confirms the ones before it, but nothing in the folder confirms the last. So each new segment and each clean stop
-record the last segment and a record that is certainly on the disk. If this file or its last change is lost, a missing end may
-go unnoticed, but nothing becomes wrong.
+Each segment names the one before it, but no segment names the last one. So the head shows whether the last segment, or its end,
+is missing. It is written when a segment begins and when the daemon stops cleanly. If the head or its last change is lost, a
+missing end may go unnoticed, but nothing else goes wrong.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last segment, and one of its records that is on the disk: the journal cannot end before it."""
+    """The number of the last segment, and the `seq` of one of its records that is on the disk. The journal must reach it."""
 
     segment: int
     seq: int
@@ -26,12 +26,12 @@ _HEAD = TypeAdapter(Head)
 
 
 def head_path(folder: bytes) -> bytes:
-    """Its path, for the journal in this folder."""
+    """The path of the head, for the journal in this folder."""
     return folder + b".head"
 
 
 def read_head(fs: FileSystem, folder: bytes) -> Head | None:
-    """How far the journal had got; None if that is unknown.
+    """How far the journal had got; None if the file is missing or invalid.
 
     Raises:
         OSError: the file exists and cannot be read.
@@ -43,7 +43,7 @@ def read_head(fs: FileSystem, folder: bytes) -> Head | None:
 
 
 def write_head(fs: FileSystem, folder: bytes, head: Head) -> None:
-    """Record how far the journal has got. If that fails, the older content stays: it says less, but is not wrong."""
+    """Record how far the journal has got. If that fails, the older head stays, which claims less but nothing wrong."""
     try:
         write_atomic(fs, head_path(folder), _HEAD.dump_json(head) + b"\n", durable=False)
     except OSError:

@@ -1,7 +1,7 @@
-"""Reads back over all segments, with one in memory at a time. Never changes anything.
+"""Searches all segments of the journal, with one in memory at a time. Never changes anything.
 
-Every segment begins with a snapshot of the jobs that had not ended. So each is complete for the time it covers, and the oldest
-may be missing (`pruning`). Most records are read only as far as their first fields (`outline`).
+Every segment begins with a snapshot of the jobs that had not ended. So each can be understood without the ones before it, and
+the oldest may be missing (`pruning`). Of most records, only the first fields are read (`outline`).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,17 +14,21 @@ from daemon.contract.status import State
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 from daemon.jobs.fold import Jobs
-from daemon.journal.journal import load_segment, read_file, segment_numbers, segment_path
 from daemon.journal.line import Entry, Mark, UnknownRecordError, decode, field, is_intact, mark, ts_of
 from daemon.journal.outline import Outline
 from daemon.journal.segment import NEWER_HINT, Segment, lines
+from daemon.journal.segment_files import load_segment, read_file, segment_numbers, segment_path
 
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """A job that ended, not read yet: `job` decodes its records.
+    """A job that ended, whose records are not decoded yet.
 
-    `begun` is the line of its first record in its segment, `end` that of its last.
+    Attributes:
+        job_id: its id.
+        begun: the line of its first record in the segment.
+        end: the line of its `ended` record.
+        job: decodes its records, and returns the job.
     """
 
     job_id: str
@@ -39,7 +43,7 @@ class EndedJob:
 
     @property
     def batch(self) -> str | None:
-        """The batch it came with."""
+        """The id of its batch; None if it has none."""
         return cast("str | None", field(self.begun, "batch"))
 
 
@@ -60,7 +64,7 @@ class History:
             yield from segment.entries()
 
     def segments(self, *, backwards: bool = False) -> Iterator[Segment]:
-        """The segments in order, or the last first; one is read at a time.
+        """The segments in order, or in reverse order; one is read at a time.
 
         Raises:
             Refusal: a segment is damaged.
@@ -73,18 +77,18 @@ class History:
                 continue  # pruned a moment ago
 
     def now(self) -> Jobs:
-        """The jobs according to the last segment: all live ones, and the last of those that ended since it began.
+        """The jobs according to the last segment: all live ones, and the latest of those that ended since it began.
 
         Raises:
             Refusal: the segment is damaged.
         """
         jobs = Jobs()
         for segment in islice(self.segments(backwards=True), 1):
-            for entry in segment.entries(Outline(segment).what_matters(jobs.keep or 0)):
+            for entry in segment.entries(Outline(segment).needed_records(jobs.keep or 0)):
                 jobs.apply(entry)
         return jobs
 
-    def story(self, job_id: str) -> list[Entry]:
+    def records_of(self, job_id: str) -> list[Entry]:
         """The records of one job in order. Only lines that contain its id are read.
 
         Raises:
@@ -99,12 +103,12 @@ class History:
     def job(self, job_id: str) -> Job | None:
         """The last known state of a job, live or ended; None if it is unknown."""
         jobs = Jobs()
-        for entry in self.story(job_id):
+        for entry in self.records_of(job_id):
             jobs.apply(entry)
         return jobs.find(job_id)
 
     def batch(self, name: str) -> list[Job]:
-        """The jobs of a batch, or of all batches that came in a folder with that name, by arrival."""
+        """The jobs of the batch with this id, or of all batches that came in a folder with this name, by arrival."""
         found: dict[str, Job] = {}
         live: dict[str, Job] = {}
         for segment in self.segments():
@@ -124,7 +128,7 @@ class History:
                     yield found.job, ts_of(line)
 
     def past(self) -> Iterator[EndedJob]:
-        """The jobs that ended and were not removed, newest first, not read yet.
+        """The jobs that ended and were not removed, newest first, not decoded yet.
 
         Raises:
             Refusal: a segment is damaged.
@@ -151,7 +155,7 @@ class History:
         return list(islice(self.backwards(), most))
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
-        """The lines of a segment that contain these bytes, up to a torn tail or damage: what follows it is not trusted."""
+        """The lines of a segment that contain these bytes. Lines after a torn tail or damage are not trusted and left out."""
         try:
             data = read_file(self._fs, segment_path(self._folder, number))
         except FileNotFoundError:
@@ -181,7 +185,7 @@ def _past(outline: Outline, job_id: str, places: list[Mark]) -> EndedJob:
 
 
 def _of_batch(outline: Outline, several: dict[str, list[Mark]], name: str) -> dict[str, Job]:
-    """The jobs that belong to a batch; only these are read."""
+    """Those of the jobs in `several` that belong to the batch, by id. Only these are decoded."""
     found = {}
     for job_id, places in several.items():
         if b'"batch":null' in outline.segment.line(places[0]):

@@ -1,17 +1,15 @@
-"""The journal as a folder of segments: opens it, returns what was decided, and continues in a new segment.
+"""The journal as a folder of segments: reads the last one at a start, and continues in a new one.
 
-A process never appends behind a tail that it did not write. At each start, and after `RECORDS_PER_SEGMENT` records, a new
-segment begins with a snapshot of the live jobs. It is made durable under a temporary name and put in place by one rename. So a
-start reads one segment, however long the history is.
+A process never appends to a segment that another process began. At each start, and after `RECORDS_PER_SEGMENT` records, a new
+segment begins with a snapshot of the live jobs. It is made durable under a temporary name, then renamed. So a start needs only
+the last segment, however long the history is.
 """
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 from loguru import logger
 
@@ -22,35 +20,43 @@ from daemon.errors import Refusal
 from daemon.fs import FileSystem, make_folders, write_atomic
 from daemon.fs.compose import TEMPORARY, write_all
 from daemon.jobs.fold import RECENT
-from daemon.journal.chain import Fault, Link, behind, between, misplaced
-from daemon.journal.elapsed_time import passed, some
+from daemon.journal.chain import Fault, Link, between, misnamed, missing_at_end
+from daemon.journal.elapsed_time import elapsed_seconds, sample_indices
 from daemon.journal.head import Head, read_head, write_head
 from daemon.journal.line import Entry, UnreplayableError, checked
 from daemon.journal.outline import Outline
-from daemon.journal.segment import DamageError, Segment, Torn, damaged
+from daemon.journal.segment import DamageError, Segment, Torn
+from daemon.journal.segment_files import (
+    excluded_segments,
+    link_of,
+    load_segment,
+    read_file,
+    segment_numbers,
+    segment_path,
+)
 from daemon.journal.writer import JournalError, Writer
 
 RECORDS_PER_SEGMENT = 10_000
-#: Disk space for the records of all running jobs when the disk fills up: about 16,000 of 1 KB. With less, nothing new may
-#: begin.
+#: Free disk space, in bytes, without which nothing new may begin: room for the records of the running jobs, about 16,000 of 1 KB.
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
     "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
     "it puts the files in their places and adds the jobs that the journal does not list."
 )
-#: A segment holds a snapshot and about 10,000 records of 1 KB. Anything much larger was not written by this program.
-_MAX_SEGMENT_BYTES = 1 << 30
-_NAME = re.compile(rb"(\d{8})\.jsonl")
-_ASIDE = re.compile(rb"(?:damaged|lost)-(\d{8})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the last segment says: the records that still matter, in order, and what was set aside.
+    """What `Journal.recover` found.
 
-    `segment` is the highest number that a segment ever had; `gap` says what is missing from the history before the last
-    segment.
+    Attributes:
+        entries: the records of the last segment that a start needs, in order.
+        segment: the highest number that a segment ever had.
+        next_seq: the number for the next record.
+        torn: the torn tail that was copied aside; None if there was none.
+        report: a sentence about the torn tail, for the log.
+        gap: a clause that says what is missing from the history before the last segment; None if nothing is known to be.
     """
 
     entries: list[Entry]
@@ -59,72 +65,6 @@ class Recovered:
     torn: Torn | None
     report: str | None
     gap: str | None = None
-
-
-def segment_path(folder: bytes, number: int) -> bytes:
-    """The path of a segment."""
-    return os.path.join(folder, b"%08d.jsonl" % number)
-
-
-def segment_numbers(fs: FileSystem, folder: bytes) -> list[int]:
-    """The numbers of the existing segments, oldest first."""
-    return sorted(int(match[1]) for name in _names(fs, folder) if (match := _NAME.fullmatch(name)))
-
-
-def aside_path(folder: bytes, number: int, what: Literal["damaged", "lost"]) -> bytes:
-    """The path to which a damaged segment is moved, or of the file that marks a segment as lost."""
-    return os.path.join(folder, b"%s-%08d.jsonl" % (what.encode(), number))
-
-
-def set_aside(fs: FileSystem, folder: bytes) -> set[int]:
-    """The numbers of the segments that are known to be damaged or lost, and that the journal does without."""
-    return {int(match[1]) for name in _names(fs, folder) if (match := _ASIDE.fullmatch(name))}
-
-
-def _names(fs: FileSystem, folder: bytes) -> list[bytes]:
-    """The names in the journal's folder; none if the folder is missing."""
-    try:
-        return [entry.name for entry in fs.scan(folder)]
-    except FileNotFoundError:
-        return []
-
-
-def read_file(fs: FileSystem, path: bytes) -> bytes:
-    """The bytes of a segment's file."""
-    return fs.read(path, _MAX_SEGMENT_BYTES)
-
-
-def load_segment(fs: FileSystem, path: bytes) -> Segment:
-    """Read one whole segment.
-
-    Raises:
-        Refusal: it is damaged; the message says where.
-    """
-    name = path.decode(errors="replace")
-    try:
-        segment = Segment(read_file(fs, path), name)
-        _check_snapshot(segment)
-    except DamageError as damage:
-        raise damaged(name, damage) from damage
-    return segment
-
-
-def link_of(segment: Segment, number: int) -> Link:
-    """What the order of the segments is checked with, for a segment that was read.
-
-    Raises:
-        DamageError: it does not begin with a snapshot.
-    """
-    start = segment.entry(segment.marks[0]).record
-    if not isinstance(start, SegmentStart):
-        raise DamageError(1, 0, "the segment does not begin with a snapshot")
-    return Link(number, start, segment.marks[0].seq, segment.marks[-1].seq)
-
-
-def _check_snapshot(segment: Segment) -> None:
-    first = next(segment.entries(), None)
-    if not (first and isinstance(first.record, SegmentStart) and len(segment.marks) > first.record.live):
-        raise DamageError(1, 0, "the segment does not begin with a complete snapshot")
 
 
 class Journal:
@@ -149,19 +89,19 @@ class Journal:
         self._limit = records_per_segment
         self._monotonic = monotonic
         self._writer: Writer | None = None
-        #: How many records the segment had when no new one could be started.
+        #: How many records the segment had when the last attempt to begin a new one failed.
         self._postponed_at = 0
         self._after: Preceding | None = None
-        #: The time by the journal's own count, and what the two clocks showed then; see `reckoning`.
+        #: The time by the journal's own count (`elapsed_time`), and what the wall clock and the monotonic clock showed then.
         self._reckoned: tuple[float, float, float | None] | None = None
         self.segment = 0
 
     def recover(self) -> Recovered:
-        """Read the last segment. A torn tail is copied aside and reported, and so is a gap just before the segment.
+        """Read the last segment. A torn tail is copied aside and reported; a gap just before the segment is reported.
 
         Raises:
-            Refusal: the segment is damaged, or is not where the journal ended.
-            JournalError: it cannot be read, or its tail cannot be set aside; trying again loses nothing.
+            Refusal: the last segment is damaged, or the end of the journal is missing.
+            JournalError: it cannot be read, or its tail cannot be copied aside; trying again loses nothing.
         """
         try:
             return self._recover()
@@ -170,18 +110,18 @@ class Journal:
 
     def _recover(self) -> Recovered:
         numbers = segment_numbers(self._fs, self._folder)
-        head, moved = read_head(self._fs, self._folder), set_aside(self._fs, self._folder)
+        head, moved = read_head(self._fs, self._folder), excluded_segments(self._fs, self._folder)
         highest = max([*numbers, *moved, head.segment if head else 0, 0])
         if not numbers:
-            self._refuse(behind(None, head, moved))
-            # Not earlier: an empty folder would be in the way if somebody puts a moved one back.
+            self._refuse(missing_at_end(None, head, moved))
+            # Only now: after a refusal, an empty folder would be in the way of somebody who puts the old one back.
             make_folders(self._fs, self._folder)
             return Recovered([], highest, 1, None, None)
         number = numbers[-1]
         path = segment_path(self._folder, number)
         segment = load_segment(self._fs, path)
         link = link_of(segment, number)
-        found = misplaced(link) or behind(link, head, moved) or self._fault_before(link, numbers, moved)
+        found = misnamed(link) or missing_at_end(link, head, moved) or self._fault_before(link, numbers, moved)
         if found and found.kind == "break":
             self._refuse(found)
         gap = found.text if found else None
@@ -195,15 +135,15 @@ class Journal:
                 f"{aside.decode(errors='replace')}"
             )
         self._after = Preceding(segment=number, seq=link.last)
-        moments = [clock.seconds(segment.ts(segment.marks[i])) for i in some(len(segment.marks))]
+        moments = [clock.seconds(segment.ts(segment.marks[i])) for i in sample_indices(len(segment.marks))]
         began = moments[0] if link.start.reckoned is None else link.start.reckoned
-        self._reckoned = (began + passed(moments), moments[-1], None)
-        # A torn tail's numbers are used again: it does not count, in whatever segment it remains.
-        entries = list(segment.entries(Outline(segment).what_matters(RECENT)))
+        self._reckoned = (began + elapsed_seconds(moments), moments[-1], None)
+        # The numbers of the records in a torn tail are used again.
+        entries = list(segment.entries(Outline(segment).needed_records(RECENT)))
         return Recovered(entries, highest, link.last + 1, torn, report, gap)
 
     def _fault_before(self, link: Link, numbers: list[int], aside: set[int]) -> Fault | None:
-        """The fault between the last segment and the one before it. If that one cannot be read, only history is hidden."""
+        """The fault between the last segment and the one before it; None also if the latter is damaged (only history suffers)."""
         if len(numbers) == 1:
             return None
         number = numbers[-2]
@@ -218,23 +158,29 @@ class Journal:
             raise Refusal(f"the journal in {self._folder.decode(errors='replace')} is incomplete: {fault.text}", hint=BROKEN_HINT)
 
     def _reckon(self, ts: str) -> float:
-        """The time by the journal's own count at the beginning of a segment, which is remembered."""
+        """The time by the journal's own count, for a segment that begins at `ts`. It is remembered for the next segment."""
         wall, ticks = clock.seconds(ts), self._monotonic()
         if self._reckoned is None:
             reckoned = wall
         else:
             before, at, since = self._reckoned
-            # Within one process, the monotonic clock has counted all of it.
-            reckoned = before + (passed((at, wall)) if since is None else ticks - since)
+            # Since this process began its first segment, the monotonic clock has counted the time exactly.
+            reckoned = before + (elapsed_seconds((at, wall)) if since is None else ticks - since)
         self._reckoned = (reckoned, wall, ticks)
         return reckoned
 
     def begin(self, segment: int, next_seq: int, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Start a new segment with a snapshot of the live jobs, and with `more` records that must not be forgotten.
+        """Start a new segment with a snapshot: the live jobs, and `more` records that are still needed.
+
+        Args:
+            segment: its number.
+            next_seq: the number of its first record.
+            live: the jobs that have not ended.
+            more: further records for the snapshot.
 
         Raises:
-            Refusal: the snapshot could not be read back, so it was not written; the journal is unchanged.
-            JournalError: it could not be written; the journal is unchanged.
+            Refusal: a record of the snapshot could not be read back; the journal is unchanged.
+            JournalError: the segment could not be written; the journal is unchanged.
         """
         try:
             self._begin(segment, next_seq, live, more)
@@ -291,17 +237,17 @@ class Journal:
             return
 
     def append(self, records: Sequence[AnyRecord]) -> list[Entry]:
-        """Make records durable as one group. Nobody may act on them before this returns.
+        """Make records durable as one group. Nobody may act on them before this returns. Returns them with their numbers.
 
         Raises:
-            JournalError: see `Writer.append`.
+            UnreplayableError, JournalError: see `Writer.append`.
         """
         if self._writer is None:
             raise JournalError("the journal was not begun")
         return self._writer.append(records)
 
     def check(self) -> None:
-        """Check that the next start can find what is written.
+        """Check that the segment is still where the next start will look for it.
 
         Raises:
             JournalError: see `Writer.check`.
@@ -312,13 +258,13 @@ class Journal:
     def is_full(self, live: int) -> bool:
         """Whether it is time for a new segment, given the number of live jobs.
 
-        A segment gets at least as many records as its snapshot will have, so that writing snapshots never costs more than
+        A segment gets at least as many records as the next snapshot will have, so that writing snapshots never costs more than
         writing records.
         """
         return self._writer is not None and self._writer.count - self._postponed_at >= max(self._limit, live)
 
     def rotate(self, live: Sequence[Job], more: Sequence[AnyRecord] = ()) -> None:
-        """Continue in a new segment. If its snapshot could not be read back, stay in this one, whose records are all readable.
+        """Continue in a new segment. If a record of its snapshot could not be read back, log that and stay in this segment.
 
         Raises:
             JournalError: see `begin`.

@@ -1,4 +1,4 @@
-"""The journal and the jobs that its records describe, kept consistent: a job never reflects a record that is not durable."""
+"""Keeps the journal and the jobs in memory consistent: a job changes only after the record of the change is durable."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Subscriber = Callable[[AnyRecord], None]
 
 
 class Ledger:
-    """Records decisions, and publishes each to its subscribers. Every decision is recorded here before anybody acts on it."""
+    """Records decisions, applies them to the jobs, and publishes them. Nobody acts on a decision before it is recorded here."""
 
     def __init__(self, journal: Journal, jobs: Jobs) -> None:
         self._journal = journal
@@ -20,19 +20,17 @@ class Ledger:
         self.jobs = jobs
 
     def subscribe(self, *subscribers: Subscriber) -> None:
-        """From now on, call each subscriber, in this order, with every record after it took effect.
+        """From now on, call each subscriber, in this order, with every record after it was applied. Call this once, for all.
 
-        Call this once, for all of them.
-
-        A subscriber shows or remembers something. It must not raise, and it records nothing itself. If it fails because of a
-        disk, that is logged: the record stands, and the other subscribers still get it.
+        A subscriber shows or remembers something; it must not record anything itself. If it raises OSError, that is logged, and
+        the other subscribers still get the record. It must not raise anything else.
         """
         if self._subscribers:
             raise AssertionError("the ledger has its subscribers already")
         self._subscribers = subscribers
 
     def record(self, *records: AnyRecord) -> list[Entry]:
-        """Make the records durable with one sync, and apply them.
+        """Make the records durable with one sync, apply them, and publish them. Begins a new segment if it is time.
 
         Raises:
             UnreplayableError: one of them could not be read back; nothing was recorded.
@@ -47,8 +45,8 @@ class Ledger:
         return entries
 
     def _publish(self, record: AnyRecord) -> None:
-        for heard in self._subscribers:
+        for subscriber in self._subscribers:
             try:
-                heard(record)
+                subscriber(record)
             except OSError as error:
                 logger.warning("{} is recorded, but not all that follows from it could be done: {}", record.event, error)

@@ -3,8 +3,9 @@
 The line ends with the CRC-32 of all its bytes before `,"crc"`, so any damage shows, and `tail -f | jq` can read it. `group` is
 the `seq` of the first record in the same write and sync.
 
-Reading a record takes 30 µs, reading the beginning of its line 1 µs. So a search through a long history reads the beginnings
-(`mark`), perhaps one field (`field`), and decodes only what it needs. The CRC proves that this program wrote the line.
+Decoding a whole record takes 30 µs, reading the beginning of its line 1 µs. So a search through a long history reads the
+beginnings (`mark`), perhaps one field (`field`), and decodes only the records it needs. That is safe after the CRC was checked,
+because then this program wrote the line.
 """
 
 import json
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from daemon.contract.records import RECORD, RECORD_VERSION, AnyRecord
 
-#: How every record begins, even one whose line was joined to the one before it.
+#: How every record begins. Used to find a record whose line was joined to the one before it.
 BEGINNING = b'{"v":'
 _CLOSING = b',"crc":"%08x"}'
 _CLOSING_LENGTH = len(_CLOSING % 0)
@@ -27,7 +28,7 @@ _HEAD = re.compile(rb'\{"v":(\d+),"seq":(\d+),"group":\d+,"ts":"[^"\\]*","event"
 _EVENTS = {str(fields(record)[0].default).encode(): str(fields(record)[0].default) for record in get_args(AnyRecord)}
 _VERSION = re.compile(rb'\{"v":(\d{1,9})[,}]')
 _JSON = json.JSONDecoder()
-#: How many characters of a reader's error message are shown.
+#: How many characters of a decoding error are shown.
 _SHOWN = 200
 
 
@@ -50,7 +51,7 @@ class Entry:
 
 
 class Mark(NamedTuple):
-    """How a line begins, and where it is: from `start` to `end`, without its newline.
+    """The first fields of a line, and its place in the segment: bytes `start` to `end`, without the newline.
 
     `job` is empty for a segment's first line.
     """
@@ -63,14 +64,14 @@ class Mark(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """The line of a record, with its newline. This does not check whether it can be read back; writers use `checked`."""
+    """The line of a record, with its newline. It is not checked that the line can be read back: writers use `checked`."""
     envelope = b'{"v":%d,"seq":%d,"group":%d,"ts":"%s",' % (RECORD_VERSION, entry.seq, entry.group, entry.ts.encode())
     body = envelope + RECORD.dump_json(entry.record)[1:-1]
     return body + _CLOSING % zlib.crc32(body) + b"\n"
 
 
 def checked(entry: Entry) -> bytes:
-    """The line of a record, after reading it back as a start of the daemon would.
+    """The line of a record, with its newline, after checking that a start of the daemon could read it back.
 
     Raises:
         UnreplayableError: it could not be read back.
@@ -91,7 +92,7 @@ def is_intact(line: bytes) -> bool:
 
 
 def mark(data: bytes, start: int, end: int) -> Mark:
-    """The beginning of the intact line at this place.
+    """Read the first fields of the intact line at this place.
 
     Raises:
         UnknownRecordError: the line contains something that this version does not know.
@@ -108,17 +109,17 @@ def mark(data: bytes, start: int, end: int) -> Mark:
 
 
 def group_of(line: bytes) -> int:
-    """The group of an intact line of a known version."""
+    """The `group` of an intact line of a known version."""
     return int(_envelope(line)[3])
 
 
 def ts_of(line: bytes) -> str:
-    """The time of an intact line of a known version."""
+    """The `ts` of an intact line of a known version: UTC, RFC 3339."""
     return _envelope(line)[4].decode()
 
 
 def field(line: bytes, name: str) -> object:
-    """The first field with this name in an intact line, without decoding the rest; None if there is none. It may be any JSON."""
+    """The value of the first field with this name in an intact line, any JSON; None if there is none. Decodes only that field."""
     key = b'"%s":' % name.encode()
     # Inside a string the quotes would be escaped, so this is a key.
     at = line.find(key)
@@ -155,6 +156,6 @@ def _envelope(line: bytes) -> re.Match[bytes]:
 
 
 def _version_of(line: bytes) -> str | None:
-    """A text about a line's version, if it is a newer one."""
+    """A few words about a line's version if it is newer than ours; otherwise None."""
     found = _VERSION.match(line)
     return f"record version {int(found[1])}" if found and int(found[1]) > RECORD_VERSION else None

@@ -1,7 +1,7 @@
-"""One daemon per home: a lock on the local disk, held for the life of the process.
+"""Makes sure that only one daemon runs per home: a lock on the local disk, held for the life of the process.
 
-The lock is on the folder with the state, so that removing or replacing a file in it does not remove the lock. The file `lock`
-names the process. It is locked as well, because daemons of earlier versions lock only this file.
+The lock is on the state folder itself, so that removing or replacing a file in it does not affect the lock. The file `lock`
+contains the process id. It is locked as well, because daemons of earlier versions lock only this file.
 """
 
 import os
@@ -24,21 +24,26 @@ class HomeLock:
     file: int
 
     def release(self) -> None:
-        """Release the lock for another daemon."""
+        """Release the lock, so that another daemon can take it."""
         self.fs.close(self.file)
         self.fs.close(self.folder)
 
 
 def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
-    """Take the lock of the home that this lock file belongs to.
+    """Take the lock of a home, and write our process id into its lock file.
+
+    Args:
+        fs: the disk.
+        path: of the lock file, in the state folder.
+        pid: of this process.
 
     Raises:
-        Refusal: another daemon holds it.
-        OSError: folder or file cannot be opened or written; nobody holds the lock.
+        Refusal: another daemon holds the lock.
+        OSError: the folder or the file cannot be opened or written; then this process does not hold the lock.
     """
-    # `is_running` takes the lock for an instant to test it; that must not look like another daemon.
+    # `is_running` holds a shared lock for an instant; that must not look like another daemon, so try a few times.
     for _ in range(_TRIES):
-        if (lock := _take(fs, path)) is not None:
+        if (lock := _try_lock(fs, path)) is not None:
             break
         time.sleep(_PAUSE)
     if lock is None:
@@ -57,10 +62,10 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
 
 def is_running(fs: FileSystem, path: bytes) -> bool:
-    """Whether a daemon holds the lock of the home that this lock file belongs to. Only read access to the folder is needed.
+    """Whether a daemon holds the lock of the home whose lock file has this path. Needs only read access to the folder.
 
     Raises:
-        OSError: this cannot be determined.
+        OSError: the folder exists but cannot be opened.
     """
     try:
         return fs.is_locked(os.path.dirname(path))
@@ -77,7 +82,7 @@ def is_running_elsewhere(fs: FileSystem, path: bytes, pid: int) -> bool:
     return is_running(fs, path) and _holder(fs, path) != str(pid)
 
 
-def _take(fs: FileSystem, path: bytes) -> HomeLock | None:
+def _try_lock(fs: FileSystem, path: bytes) -> HomeLock | None:
     folder = fs.lock_folder(os.path.dirname(path))
     if folder is None:
         return None
@@ -93,7 +98,7 @@ def _take(fs: FileSystem, path: bytes) -> HomeLock | None:
 
 
 def _holder(fs: FileSystem, path: bytes) -> str:
-    """The pid of the process that holds the lock, from its file; somebody may have removed that file."""
+    """The pid of the process that holds the lock, from the lock file; "unknown" if that file is gone or empty."""
     try:
         return fs.read(path, _PID_WIDTH).decode(errors="replace").strip() or "unknown"
     except FileNotFoundError:

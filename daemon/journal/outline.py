@@ -1,7 +1,7 @@
-"""What happened to each job in one segment, taken from the beginnings of its lines.
+"""Finds out what happened to each job in one segment by reading only the beginnings of its lines.
 
-It shows which jobs are live, which ended, and where their records are; callers decode only the few they need. It follows the
-same rules as `daemon.jobs.fold`, which defines what the records mean: folding a job's records gives the job.
+The outline says which jobs are live, which ended, and where their records are; callers decode only the few they need. It must
+follow the same rules as `daemon.jobs.fold`, which defines what the records mean.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ _OTHERS = frozenset(("segment", "batch_under_way", "batch_closing", "batch_close
 
 
 class Outline:
-    """The jobs of a segment, grouped by what happened to them, each with the places of its records.
+    """The jobs of a segment, grouped by what happened to them.
 
     Attributes:
-        live: jobs that have not ended, by arrival.
-        ended: jobs that ended and were not removed, in the order of their ends.
-        removed: jobs that were removed, and not begun again.
-        others: the places of records that belong to no single job.
+        live: the records of each job that has not ended; jobs by arrival.
+        ended: the records of each job that ended and was not removed; jobs in the order of their ends.
+        removed: ids of jobs that were removed, and not begun again.
+        others: records about the segment or about batch folders.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -33,9 +33,9 @@ class Outline:
         self.removed: set[str] = set()
         self.others: list[Mark] = []
         for place in segment.marks:
-            self._take(place)
+            self._add(place)
 
-    def _take(self, place: Mark) -> None:
+    def _add(self, place: Mark) -> None:
         job, event = place.job, place.event
         if event in _OTHERS:
             self.others.append(place)
@@ -69,10 +69,10 @@ class Outline:
         (job,) = (*jobs.live.values(), *jobs.ended.values())
         return job
 
-    def what_matters(self, most_ended: int) -> list[Mark]:
-        """The places, in order, of all records that a start needs: only the last `most_ended` of the ended jobs are included.
+    def needed_records(self, most_ended: int) -> list[Mark]:
+        """All records that a start needs, in order: those of ended jobs are left out, except for the last `most_ended` jobs.
 
-        A batch folder is remembered through the jobs that came from it, so those are never left out.
+        Jobs of a batch are never left out, because a batch folder is remembered only through the jobs that came from it.
         """
         left_out = {
             job

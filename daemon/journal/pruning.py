@@ -1,7 +1,7 @@
-"""Removes whole segments that are too old, the oldest first. The last one always stays.
+"""Removes whole segments that are too old, the oldest first. The last segment always stays.
 
-Every segment begins with a snapshot of the live jobs, so nothing that still matters is only in an old one. The age of a segment
-comes from the journal's own count of time, not from the clock at this start, which may be wrong.
+Every segment begins with a snapshot of the live jobs, so no live job depends on an older one. The age of a segment comes from
+the journal's own count of time (`elapsed_time`), because the clock may be wrong at this start.
 """
 
 import re
@@ -11,22 +11,22 @@ from itertools import pairwise
 from daemon import clock
 from daemon.contract.segment_records import SegmentStart
 from daemon.fs import FileSystem
-from daemon.journal.journal import segment_numbers, segment_path
 from daemon.journal.line import UnknownRecordError, decode, is_intact
+from daemon.journal.segment_files import segment_numbers, segment_path
 
-#: How much is read for the first line of a segment, which has about 300 bytes.
+#: How many bytes are read to get the first line of a segment, which has about 300.
 _HEAD_BYTES = 4096
 _TORN = re.compile(rb"torn-(\d{8})-\d+")
 
 
 def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
-    """Remove the segments whose records are all older than `keep`, and what was set aside of them.
+    """Remove the segments whose records are all older than `keep`, and the torn tails that were copied from them.
 
     Returns:
         How many segments were removed.
 
     Raises:
-        OSError: one could not be removed; those before it are gone.
+        OSError: a segment could not be removed; older ones are gone.
     """
     numbers = segment_numbers(fs, folder)
     now = _began(fs, segment_path(folder, numbers[-1])) if numbers else None
@@ -51,7 +51,7 @@ def prune(fs: FileSystem, folder: bytes, keep: timedelta) -> int:
 
 
 def _began(fs: FileSystem, path: bytes) -> float | None:
-    """When a segment began, by the journal's own count; None if it cannot be read, which pruning does not judge."""
+    """When a segment began, by the journal's own count of seconds; None if its first line is not valid."""
     line = fs.read(path, _HEAD_BYTES).split(b"\n", 1)[0]
     try:
         first = decode(line) if is_intact(line) else None

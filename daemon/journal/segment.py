@@ -1,10 +1,10 @@
 """Reads one segment: which lines are valid, where a torn tail begins, and what is damage.
 
-The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is
-the result of a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence
-number of the first record of its write. So the rule is: every intact record after the hole has the same group, and this group
-began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
-*damage*, and is never repaired by guessing.
+The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is the result of
+a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence number of the
+first record of its write. So the rule is: every intact record after the invalid line has the same group, and this group began
+no later than the first missing record. Anything else means that synced records were changed on the disk. That is *damage*, and
+is never repaired by guessing.
 """
 
 import json
@@ -15,7 +15,8 @@ from typing import Any, cast
 from daemon.errors import Refusal
 from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, decode, field, group_of, is_intact, mark, ts_of
 
-#: Somebody who moved the journal away to continue with an older version would lose track of every job.
+#: This says that the journal is intact, so that nobody moves it away to continue with an older version, which would forget all
+#: jobs.
 NEWER_HINT = (
     "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is intact."
 )
@@ -23,7 +24,7 @@ NEWER_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """What a power loss left of the last write. It begins `offset` bytes into the file, in line `line` (1-based)."""
+    """What a power loss left of the last write: `data`, from byte `offset` of the file on, which is in line `line` (1-based)."""
 
     offset: int
     line: int
@@ -47,14 +48,14 @@ class DamageError(Exception):
 
 
 class NewerError(DamageError):
-    """A segment contains something that this version does not understand: a newer one wrote it, and it is not damaged."""
+    """A segment is intact, but contains something that this version does not understand: a newer version wrote it."""
 
 
 class Segment:
-    """One segment's bytes, and where its records are, up to its torn tail. Records are decoded on request.
+    """One segment: its bytes, and the places of its records. Records are decoded on request.
 
     Args:
-        data: the file.
+        data: the content of the file.
         name: of the file, for messages.
 
     Attributes:
@@ -69,7 +70,7 @@ class Segment:
     def __init__(self, data: bytes, name: str = "") -> None:
         self._data = data
         self._name = name
-        self.marks, self.torn = _survey(data)
+        self.marks, self.torn = _parse(data)
 
     def line(self, place: Mark) -> bytes:
         """The bytes of a record, without the newline."""
@@ -80,7 +81,7 @@ class Segment:
         return ts_of(self.line(place))
 
     def field(self, place: Mark, name: str) -> object:
-        """The first field with this name in a record, without reading the rest; None if there is none."""
+        """The value of the first field with this name in a record, any JSON; None if there is none. Decodes only that field."""
         return field(self.line(place), name)
 
     def fields(self, place: Mark) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Segment:
         return cast("dict[str, Any]", json.loads(self.line(place).decode()))
 
     def entry(self, place: Mark) -> Entry:
-        """A record.
+        """Decode a record.
 
         Raises:
             Refusal: a newer version wrote it.
@@ -100,7 +101,7 @@ class Segment:
             raise damaged(self._name, NewerError(number, place.start, str(error))) from error
 
     def entries(self, places: Sequence[Mark] | None = None) -> Iterator[Entry]:
-        """The records at these places, or all.
+        """Decode the records at these places, or all records.
 
         Raises:
             Refusal: a newer version wrote one of them.
@@ -109,7 +110,7 @@ class Segment:
 
 
 def damaged(name: str, damage: DamageError) -> Refusal:
-    """The refusal that tells a person about damage in the file with this name, or about a newer version's records in it."""
+    """The refusal that tells a person about damage in a segment's file, or about records of a newer version in it."""
     if isinstance(damage, NewerError):
         return Refusal(
             f"the journal was written by a newer Multiplane ({damage.reason}): {name}, line {damage.line}",
@@ -122,7 +123,7 @@ def damaged(name: str, damage: DamageError) -> Refusal:
 
 
 def lines(data: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Yields (offset, end without the newline, whether there is a newline)."""
+    """Yields for each line: its offset, its end (without the newline), and whether it has a newline."""
     offset = 0
     while offset < len(data):
         end = data.find(b"\n", offset)
@@ -133,8 +134,8 @@ def lines(data: bytes) -> Iterator[tuple[int, int, bool]]:
         offset = end + 1
 
 
-def _buried(data: bytes, offset: int, end: int) -> int | None:
-    """Where an intact record begins in the rest of an invalid line: only the newline before it was lost."""
+def _joined_record(data: bytes, offset: int, end: int) -> int | None:
+    """Where an intact record begins within an invalid line, because the newline before it was lost; None if there is none."""
     start = data.find(BEGINNING, offset + 1, end)
     while start > 0:
         if is_intact(data[start:end]):
@@ -143,28 +144,28 @@ def _buried(data: bytes, offset: int, end: int) -> int | None:
     return None
 
 
-def _survey(data: bytes) -> tuple[list[Mark], Torn | None]:
-    """Where the records are, judged by their CRCs, groups and numbers."""
+def _parse(data: bytes) -> tuple[list[Mark], Torn | None]:
+    """Find the records and the torn tail, judged by CRCs, groups and sequence numbers. Raises as `Segment` does."""
     marks: list[Mark] = []
     torn: Torn | None = None
-    behind: set[int] = set()
+    groups: set[int] = set()
     for number, (offset, end, closed) in enumerate(lines(data), start=1):
         start = offset
         if not (closed and is_intact(data[offset:end])):
             if not marks:
                 raise DamageError(number, offset, "a segment is put in place complete, but its first record is not intact")
             torn = torn or Torn(offset, number, data[offset:])
-            buried = _buried(data, offset, end) if closed else None
-            if buried is None:
+            joined = _joined_record(data, offset, end) if closed else None
+            if joined is None:
                 continue
-            start = buried
+            start = joined
         try:
             found = mark(data, start, end)
         except UnknownRecordError as error:
             raise NewerError(number, offset, str(error)) from error
         if torn is not None:
-            behind.add(group := group_of(data[start:end]))
-            if len(behind) > 1 or group > marks[-1].seq + 1:
+            groups.add(group := group_of(data[start:end]))
+            if len(groups) > 1 or group > marks[-1].seq + 1:
                 raise DamageError(torn.line, torn.offset, f"the record is not intact, but line {number}, written later, is")
             continue
         if marks and found.seq != marks[-1].seq + 1:

@@ -12,7 +12,7 @@ from daemon.contract.manifest import Manifest
 from daemon.contract.messages import MAX_FILES, Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.errors import OutputTooLarge, WorkerCrashed
-from daemon.fs import Below, FileSystem
+from daemon.fs import FileSystem, TreeEntry
 
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_DEPTH = 8
@@ -78,7 +78,7 @@ def _check_manifest(fs: FileSystem, attempt: bytes, result: Result, hashes: dict
             raise WorkerCrashed(f"the manifest names {layer.file}, but the file that is there is another one")
 
 
-def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, Below]]:
+def _files(fs: FileSystem, folder: bytes) -> Iterator[tuple[bytes, TreeEntry]]:
     """Yield each file: its path relative to the attempt, and its properties.
 
     Raises:

@@ -14,7 +14,7 @@ from daemon.contract.records import Job
 from daemon.contract.status import ErrorInfo, Frozen, Progress, Source, Status
 from daemon.errors import DiskFull
 from daemon.jobs.decide import MAX_ATTEMPTS
-from daemon.jobs.resting import Rest, rest_left
+from daemon.jobs.retry_pause import PauseLeft, pause_left
 
 #: The hints in the error tree contain the word ID; this finds where the job's real id belongs.
 _ANY_ID = re.compile(r"\b(retry|rm) ID\b")
@@ -84,16 +84,16 @@ class Health(Frozen):
         return abs((at - datetime.fromisoformat(self.alive_at)).total_seconds())
 
 
-def in_line(queue: Iterable[Job], rest: Rest) -> Iterator[tuple[Job, int | None]]:
+def in_line(queue: Iterable[Job], paused_for: PauseLeft) -> Iterator[tuple[Job, int | None]]:
     """Yield the jobs of the queue in order, each with its position (1 is next). A job that pauses has the position None.
 
-    `rest` returns how many seconds a job still pauses before its next attempt.
+    `paused_for` returns how many seconds a job still pauses before its next attempt.
     """
     place = 0
     for job in queue:
-        resting = rest(job) > 0
-        place += not resting
-        yield job, None if resting else place
+        is_paused = paused_for(job) > 0
+        place += not is_paused
+        yield job, None if is_paused else place
 
 
 def attempt_of(number: int) -> str:
@@ -107,7 +107,7 @@ def status_of(
     position: int | None = None,
     progress: Progress | None = None,
     at: float | None = None,
-    rest: float | None = None,
+    paused_for: float | None = None,
 ) -> Status:
     """The status.json of a job.
 
@@ -116,11 +116,11 @@ def status_of(
         position: the job's place in the queue; 1 is next. None: it has none.
         progress: the progress of a running job.
         at: the current time, in seconds since 1970. None: read the wall clock.
-        rest: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
+        paused_for: how many seconds the job still pauses before its next attempt. None: compute this from `at`.
     """
     ended, published = job.ended, job.published
     at = time.time() if at is None else at
-    retry_at = _retry_at(job, at, rest_left(job, at) if rest is None else rest)
+    retry_at = _retry_at(job, at, pause_left(job, at) if paused_for is None else paused_for)
     seconds = published.processing_seconds if published else ended.processing_seconds if ended else None
     return Status(
         job_id=job.job_id,
@@ -161,13 +161,13 @@ def _floor(share: float) -> float:
     return math.floor(share * scale + 1e-6) / scale
 
 
-def _retry_at(job: Job, at: float, rest: float) -> float | None:
+def _retry_at(job: Job, at: float, paused_for: float) -> float | None:
     """When the job is retried, in seconds since 1970 by the clock as it is set now; None if it does not pause."""
-    if rest <= 0:
+    if paused_for <= 0:
         return None
     # Use the recorded time unless the clock was set: a computed one differs by milliseconds each time, and would always be
     # written again.
-    return job.retry_at if abs(at + rest - job.retry_at) < _SAME_SECONDS else at + rest
+    return job.retry_at if abs(at + paused_for - job.retry_at) < _SAME_SECONDS else at + paused_for
 
 
 def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:

@@ -28,9 +28,9 @@ def available_memory() -> int:
 def give_back_large_blocks() -> None:
     """Return every large block to the system as soon as it is freed.
 
-    glibc returns only blocks above a certain size, and raises that size, up to 32 MiB, each time a large block is freed
-    (mallopt(3)). During a flood of files, tables are replaced again and again as they grow, and the old ones would remain as
-    unused memory. Other C libraries have no such limit, and this does nothing.
+    By default, glibc returns only blocks above a certain size, and raises that size, up to 32 MiB, each time a large block is
+    freed (mallopt(3)). When very many files arrive, tables are replaced again and again as they grow, and the memory of the old
+    ones would never be returned. With other C libraries, this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,11 +1,11 @@
-"""Which mount a path is on, and whether that is another machine's disk."""
+"""Finds the mount that a path is on, and whether other machines can change its files."""
 
 import os
 from dataclasses import dataclass
 
 import psutil
 
-# File systems that other machines can change without an event here; types as in mount(8) of macOS and Linux.
+# Types of file systems that other machines can change without an event here, as mount(8) of macOS and Linux names them.
 NETWORK_TYPES = frozenset({
     "smbfs", "afpfs", "nfs", "nfs4", "webdav", "cifs", "smb3", "smb2", "9p", "ncpfs", "afs", "ceph",
     "glusterfs", "lustre",
@@ -16,7 +16,7 @@ NETWORK_TYPES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mounted file system. `kind`: its type as the system names it; `source`: what is mounted."""
+    """A mounted file system: its mount point, its type as the system names it (in lower case), and what is mounted."""
 
     point: bytes
     kind: str
@@ -24,15 +24,15 @@ class Mount:
 
     @property
     def network(self) -> bool:
-        """Whether files can change elsewhere without an event. Any FUSE file system but fuseblk may have a server behind it."""
+        """Whether other machines may change its files without an event here. Any FUSE file system but fuseblk may be remote."""
         return self.kind in NETWORK_TYPES or self.kind == "fuse" or self.kind.startswith(("fuse.", "fusefs"))
 
 
 def mount_of(path: bytes, name: bytes = b"") -> Mount:
-    """The mount that holds a path, or the folder `name` in it; neither need exist.
+    """The mount that holds a path, or the subfolder `name` of it; neither need exist.
 
-    This reads only the mount table. A server that does not answer can block nothing but the resolving of links in the path.
-    `name` itself is not resolved, because a stranger may turn it into a link at any moment.
+    This only reads the mount table and resolves links in `path`, so only the latter can block if a server does not answer.
+    `name` is not resolved, because a stranger may turn it into a link at any moment.
     """
     real = os.path.realpath(path)
     real = os.path.join(real, name) if name else real
@@ -40,7 +40,7 @@ def mount_of(path: bytes, name: bytes = b"") -> Mount:
     for part in psutil.disk_partitions(all=True):
         point = os.fsencode(part.mountpoint)
         inside = real == point or real.startswith(point.rstrip(b"/") + b"/")
-        # Of several mounts at one point, the last one covers the others.
+        # If several are mounted at one point, the last one hides the others.
         if inside and len(point) >= len(best.point):
             best = Mount(point, part.fstype.lower(), part.device)
     return best

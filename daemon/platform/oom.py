@@ -1,4 +1,4 @@
-"""What the system reports about memory that ran out, and how much memory this process may use."""
+"""What the system reports about memory: how many processes it killed because memory ran out, and the limit for our group."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""Out-of-memory kills and memory limits on Linux: the machine's in /proc/vmstat, our control groups' in the groups' files.
+"""Out-of-memory kills and memory limits on Linux, from /proc/vmstat and from the files of our control groups.
 
-Version 2 has memory.events, memory.max and memory.current (Documentation/admin-guide/cgroup-v2.rst), version 1
-memory.oom_control, memory.limit_in_bytes and memory.usage_in_bytes (cgroup-v1/memory.rst). In a container, the group's folder
-is often mounted at the root. The limits of the groups around ours hold for us too.
+Version 2 of control groups has memory.events, memory.max and memory.current (Documentation/admin-guide/cgroup-v2.rst), version 1
+has memory.oom_control, memory.limit_in_bytes and memory.usage_in_bytes (cgroup-v1/memory.rst). In a container, the group's own
+folder is often mounted at the root. The limits of the groups that contain ours apply to us too.
 """
 
 import os
@@ -21,7 +21,7 @@ _LIMITS = (
 
 
 def oom_kills() -> int | None:
-    """How many processes have been killed so far because memory ran out, from all available counters; None if there are none."""
+    """How many processes were killed so far because memory ran out: the sum of all counters; None if there is no counter."""
     counts = [count for text in _counters() if (count := _count(text)) is not None]
     return sum(counts) if counts else None
 
@@ -61,7 +61,7 @@ def _counters() -> Iterator[str]:
 
 
 def _folders() -> Iterator[str]:
-    """The folders that may contain the files of our group, then of the groups around it, up to the root."""
+    """The folders that may contain the files of our control group, then those of each group that contains it, up to the root."""
     for line in _read(f"{_PROC}/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if controllers == "" or "memory" in controllers.split(","):

@@ -1,1 +1,1 @@
-"""From pending to ended: the job runner, warm workers, late writes to pictures, recovery after a crash."""
+"""Brings jobs from pending to ended: the job runner, warm workers, publishing, failures, and recovery after a crash."""

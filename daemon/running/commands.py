@@ -1,4 +1,4 @@
-"""The command that gives a worker its job."""
+"""Builds the command that gives a worker its job."""
 
 import os
 
@@ -9,7 +9,7 @@ from daemon.settings import Settings
 
 
 def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen: tuple[int, int], warm: Warm) -> JobCommand:
-    """The command for a job with a spec.
+    """The command for a job, which must have a spec.
 
     Args:
         job: the job.
@@ -17,7 +17,7 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
         settings: of the home.
         attempt: name of the attempt's folder in .work/.
         seen: the picture's current size in bytes and modification time in nanoseconds.
-        warm: what the worker must load before the job begins.
+        warm: what the worker must have loaded before the job begins.
     """
     if job.spec is None:
         raise AssertionError(f"{job.job_id} has no spec and was started")
@@ -42,6 +42,6 @@ def command(job: Job, outbox: Outbox, settings: Settings, *, attempt: str, seen:
 
 
 def threads(settings: Settings) -> int:
-    """Threads of one job: as configured, or else the cores divided by the number of jobs that may run at once."""
+    """How many threads one job uses: as configured, otherwise the cores divided by the number of jobs that may run at once."""
     chosen = settings.worker.threads
     return chosen if isinstance(chosen, int) else max(1, (os.cpu_count() or 1) // settings.queue.max_concurrent_jobs)

@@ -1,6 +1,7 @@
-"""Records failed attempts, depending on who is at fault.
+"""Records failed attempts.
 
-`daemon.jobs.fault` decides whether that is the job or the machine. If it is the machine, no attempt counts and the queue pauses.
+`daemon.jobs.fault` decides whether the job or the machine is at fault. If it is the machine, the attempt does not count, and the
+queue pauses.
 """
 
 from collections.abc import Callable
@@ -22,9 +23,10 @@ from daemon.supervisor import Failed
 
 @dataclass
 class FailureHandler:
-    """Handles failures, including those that are still undecided.
+    """Handles failed attempts, including those whose cause is still undecided.
 
-    `end` records the outcome for a job. `system_health` judges. `asks` says whether a canary may still be sent.
+    `end` writes a record that ends an attempt or a job. `system_health` finds the cause. `may_send_canary` returns False while
+    the daemon stops.
     """
 
     ledger: Ledger
@@ -33,18 +35,19 @@ class FailureHandler:
     settling: LateWrites
     end: Callable[[Job, AnyRecord], None]
     system_health: SystemHealth
-    asks: Callable[[], bool]
+    may_send_canary: Callable[[], bool]
     wall_clock: Callable[[], float]
-    #: Failures that a canary has not decided yet; in the journal their jobs are still processing.
+    #: Failures whose cause depends on a canary that is still running. In the journal, their jobs are still processing.
     _suspects: dict[str, tuple[Failure, Failed]] = field(default_factory=dict)
-    #: How often a job failed because of the machine.
+    #: How often each job failed because of the machine.
     _excused: dict[str, int] = field(default_factory=dict)
 
     def failed(self, job_id: str, failed: Failed, *, disk: str | None = None) -> None:
-        """An attempt failed. `disk`: the error that the disk gave the daemon itself."""
+        """Handle a failed attempt. `disk`: the disk's error if it failed while the daemon worked on the result."""
         job, error = self.ledger.jobs.live[job_id], failed.error
         if not self.outbox.surely_has(job_id):
-            # This says nothing about the job: it runs again when the folder is back, and is cancelled if it was thrown away.
+            # The failure says nothing about the job. It runs again when its folder is back; if a person removed the folder, it
+            # will be cancelled.
             logger.info("{} has lost its folder under its worker: {}, {}", job_id, error.code, error.message)
             self.end(job, decide.folder_disappeared(job, now=self.wall_clock()))
             return
@@ -55,19 +58,19 @@ class FailureHandler:
             error.code,
             job.attempt.folder if job.attempt else None,
             ready=failed.ready,
-            starved=failed.starved,
-            wanting=failed.wanting,
+            held_when_killed=failed.held_when_killed,
+            held_when_refused=failed.held_when_refused,
             disk=disk,
             excused=self._excused.get(job_id, 0),
         )
-        verdict = self.system_health.judge(failure, ask=self.asks())
+        verdict = self.system_health.judge(failure, ask=self.may_send_canary())
         if verdict == UNDECIDED:
             self._suspects[job_id] = failure, failed
         else:
             self._settle(job, failed, verdict)
 
     def judge(self) -> None:
-        """Record the failures that a canary has decided by now."""
+        """Record the failures whose cause is known now that a canary has answered."""
         for job_id, (failure, failed) in list(self._suspects.items()):
             verdict = self.system_health.answer(failure)
             if verdict != UNDECIDED:
@@ -75,26 +78,26 @@ class FailureHandler:
                 self._settle(self.ledger.jobs.live[job_id], failed, verdict)
 
     def release(self) -> None:
-        """At a stop of the daemon: the undecided failures do not count as attempts."""
+        """Record the undecided failures as attempts that do not count, because the daemon stops."""
         for job_id in self._suspects:
             self.end(self.ledger.jobs.live[job_id], decide.interrupted(self.ledger.jobs.live[job_id]))
         self._suspects.clear()
 
     def _settle(self, job: Job, failed: Failed, cause: Cause | None) -> None:
-        """Record a failure according to whose fault it was."""
+        """Record a failure whose cause is decided. `cause`: None if the job is at fault."""
         if cause is None:
             self.charge(job, failed)
             return
         self._excused[job.job_id] = self._excused.get(job.job_id, 0) + 1
         logger.info("{} is not to blame: {}", job.job_id, cause.problem)
-        self.end(job, decide.not_its_fault(job, failed.error))
+        self.end(job, decide.excused_attempt(job, failed.error))
 
     def charge(self, job: Job, failed: Failed) -> None:
-        """The job itself is at fault, as far as anybody can tell."""
+        """Record a failure that is the job's own. If its picture is incomplete, let it settle or return to the inbox instead."""
         now = self.wall_clock()
         record = self.returns.proposal(job, failed.error, now=now) or self.settling.after_failure(job, failed.error, now=now)
         if record is None:
-            error = self.returns.explained(job, failed.error, now=now)
+            error = self.returns.explain(job, failed.error, now=now)
             record = decide.after_failure(
                 job,
                 error,
@@ -107,7 +110,7 @@ class FailureHandler:
         self.end(job, record)
 
     def doubt_disk(self) -> None:
-        """A result could not be published: check whether the disk can be written."""
+        """Pause the queue if the disk cannot be written at all. Call this when a result could not be published."""
         self.system_health.doubt_disk()
 
     def forget(self, job_id: str) -> None:

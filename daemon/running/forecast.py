@@ -12,12 +12,12 @@ _COUNTDOWN_SECONDS = 1.0
 
 
 class Forecast:
-    """Keeps the progress of the running jobs.
+    """Keeps the progress of the running jobs up to date.
 
     Args:
-        progress: of the running jobs, by id; updated here, and read by the view writer.
+        progress: by job id; updated here, and read by the view writer.
         clock: returns monotonic seconds.
-        past: returns past jobs to learn from, oldest first; called when the first job begins.
+        past: returns past jobs to learn from, oldest first. It is called once, when the first job begins.
     """
 
     def __init__(
@@ -32,41 +32,41 @@ class Forecast:
         self._shown_at = float("-inf")
 
     def begin(self, job: Job) -> None:
-        """A worker has received this job."""
+        """Note that a worker has received this job."""
         if self._past is not None:
             for earlier in self._past():
                 self._estimator.learn(earlier)
             self._past = None
         self._estimator.begin(job, self._clock())
 
-    def moved(self, job_id: str, stage: str, fraction: float) -> None:
-        """A worker reports the progress of its job."""
+    def progressed(self, job_id: str, stage: str, fraction: float) -> None:
+        """Show the progress that a worker reported: its stage, and the fraction of the job that is done, 0 to 1."""
         now = self._clock()
-        self._estimator.moved(job_id, stage, fraction, now)
+        self._estimator.progressed(job_id, stage, fraction, now)
         self._show(job_id, stage, fraction, now)
 
     def count_down(self) -> None:
-        """Reduce the remaining time while a worker has nothing to report."""
+        """Reduce the remaining times that are shown if no worker has reported anything for a while."""
         now = self._clock()
         if now - self._shown_at >= _COUNTDOWN_SECONDS:
             for job_id, seen in tuple(self._progress.items()):
                 self._show(job_id, seen.stage, seen.fraction, now)
 
     def end(self, job_id: str, *, completed: bool) -> None:
-        """A worker is gone."""
+        """Note that a job's worker is gone."""
         self._progress.pop(job_id, None)
         self._estimator.end(job_id, self._clock(), completed=completed)
 
     def checking(self, job_id: str) -> None:
-        """The result is being checked, which takes a while."""
+        """Show that a job's result is being checked."""
         self._show(job_id, "checking", 1.0, self._clock())
 
     def forget(self, job_id: str) -> None:
-        """The job is no longer running."""
+        """Remove the progress of a job that is no longer running."""
         self._progress.pop(job_id, None)
 
     def learn(self, job: Job) -> None:
-        """A job ended."""
+        """Learn from a job that ended."""
         self._estimator.learn(job)
 
     def remaining(self, jobs: Iterable[str]) -> float | None:
@@ -81,6 +81,6 @@ class Forecast:
         self._shown_at = now
 
     def _left(self, job_id: str, now: float) -> float | None:
-        """Seconds until a job is done; None if that is unknown or absurd: workers report the fractions, and may be wrong."""
+        """Seconds until a job is done; None if unknown, or if the estimate is absurd because a worker reports wrong fractions."""
         left = self._estimator.remaining(job_id, now)
         return left if left is not None and 0.0 <= left <= MAX_SECONDS else None

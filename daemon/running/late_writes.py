@@ -1,6 +1,6 @@
-"""Pictures in source/ that differ from what was accepted, because their writer still had them open when they were claimed.
+"""Handles pictures that are still written to after their claim, because their writer had them open.
 
-Such a picture must settle before it is read, as it would in the inbox.
+Such a picture must settle in source/ before it is read, as it would in the inbox.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ from daemon.contract.records import AnyRecord, Job
 from daemon.contract.status import ErrorInfo
 from daemon.fs import FileSystem
 from daemon.jobs import decide
-from daemon.jobs.resting import Rest
+from daemon.jobs.retry_pause import PauseLeft
 from daemon.outbox import Outbox
 
 #: Size in bytes and modification time in nanoseconds.
 Fingerprint = tuple[int, int]
 #: Seconds that a picture written to after its claim must stay unchanged before it is read, as in the inbox.
-_REST_SECONDS = 2.0
-#: If this many folders do not answer, the disk is at fault: each of them may have taken long.
-_MAX_ODD = 3
-#: Errors that mean: there is no such picture, whatever else may be there.
+_SETTLE_SECONDS = 2.0
+#: If this many folders cannot be read, the disk is at fault, and trying more would take too long.
+_MAX_SLOW = 3
+#: Errors that mean that there is no such picture.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-#: Errors that come at once and concern only one folder: somebody changed its permissions, and may change them back.
+#: Errors that are reported at once and concern only one folder: somebody changed its permissions, and may change them back.
 _DENIED = (errno.EACCES, errno.EPERM)
 
 
 @dataclass
 class Unsettled:
-    """A picture's fingerprint, since when it is unchanged, and how often it could not be read."""
+    """A picture that must settle: its last fingerprint, since when it is unchanged (monotonic), and how often a worker failed."""
 
     fingerprint: Fingerprint
     since: float
@@ -50,34 +50,34 @@ class LateWrites:
     grew: Callable[[Job], None]
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
 
-    def first_ready(self, queue: Iterable[Job], rest: Rest) -> tuple[Job, Fingerprint | None] | None:
-        """The first job that may start, and its picture's current fingerprint; None if there is none.
+    def first_ready(self, queue: Iterable[Job], paused_for: PauseLeft) -> tuple[Job, Fingerprint | None] | None:
+        """The first job that may start, with its picture's current fingerprint (None if the picture is missing).
 
-        It skips jobs whose folder is missing: the folder was probably thrown away, and the check for missing folders will
-        cancel the job. It also skips jobs whose folder does not answer, so that they do not hold up those behind them.
+        Returns None if no job may start. A job whose folder is missing is skipped: the check for missing folders will cancel it.
+        A job whose folder cannot be read is skipped as well, so that it does not hold up the jobs after it.
 
         Args:
-            queue: in the order of their turns.
-            rest: returns how long a job still pauses.
+            queue: the jobs in the order in which they run.
+            paused_for: returns the seconds that a job must still pause.
 
         Raises:
-            OSError: more than one folder is at fault, or nothing is known about any job that may be ready.
+            OSError: no job was found, and at least one folder could not be read.
         """
-        odd: list[OSError] = []
+        errors: list[OSError] = []
         slow = 0
         for job in queue:
-            if rest(job) > 0:
+            if paused_for(job) > 0:
                 continue
             try:
-                if not self.must_rest(job) and not self.outbox.has_lost(job.job_id):
+                if not self.must_settle(job) and not self.outbox.has_lost(job.job_id):
                     return job, self.fingerprint(job)
             except OSError as error:
-                odd.append(error)
+                errors.append(error)
                 slow += error.errno not in _DENIED
-                if slow >= _MAX_ODD or not self.outbox.is_healthy():
+                if slow >= _MAX_SLOW or not self.outbox.is_healthy():
                     break
-        if odd:
-            raise odd[-1]
+        if errors:
+            raise errors[-1]
         return None
 
     def fingerprint(self, job: Job) -> Fingerprint | None:
@@ -89,14 +89,14 @@ class LateWrites:
         try:
             found = self.fs.lstat(self.outbox.job(job.job_id, b"source", to_bytes(job.image.to)))
         except OSError as error:
-            # If something is wrong with this one folder (a link to itself), the jobs behind it must still run.
+            # If something is wrong with this one folder (a link to itself), other jobs must still run.
             if error.errno in _NOT_THERE:
                 return None
             raise
         return found.size, found.mtime_ns
 
-    def must_rest(self, job: Job) -> bool:
-        """Whether the picture was written to a moment ago, by a writer that still has it open.
+    def must_settle(self, job: Job) -> bool:
+        """Whether the picture was written to a moment ago, so that it must settle before it is read.
 
         Raises:
             OSError: this cannot be determined.
@@ -108,10 +108,10 @@ class LateWrites:
         if seen is not None and seen != waiting.fingerprint:
             self._compare(job, waiting.fingerprint, seen)
             waiting.fingerprint, waiting.since = seen, self.clock()
-        return seen is not None and self.clock() - waiting.since < _REST_SECONDS
+        return seen is not None and self.clock() - waiting.since < _SETTLE_SECONDS
 
     def has_changed(self, job: Job, seen: Fingerprint) -> bool:
-        """Whether a picture that is about to be read differs from what was accepted. If so, it must settle first; logged once."""
+        """Whether a picture that is about to be read differs from what was accepted. If so, note once that it must settle."""
         if seen == (job.image.size, job.image.mtime_ns) or job.job_id in self.unsettled:
             return False
         self._compare(job, (job.image.size, job.image.mtime_ns), seen)
@@ -119,14 +119,14 @@ class LateWrites:
         return True
 
     def _compare(self, job: Job, before: Fingerprint, seen: Fingerprint) -> None:
-        """Only growth shows that a writer pauses for longer than expected; a picture that is merely damaged keeps its length."""
+        """Call `grew` if the picture grew: only that shows that its writer pauses for longer than expected."""
         if seen[0] > before[0]:
             self.grew(job)
 
     def after_failure(self, job: Job, error: ErrorInfo, *, now: float) -> AnyRecord | None:
-        """The record that lets an unreadable picture settle because it may still be growing; None if that is not the reason.
+        """The record for an unreadable picture that may still be growing, so that it settles; None if it is not growing.
 
-        `now` in seconds since 1970.
+        `now` is in seconds since 1970.
         """
         last = self._last_seen(job)
         before = self.unsettled.get(job.job_id)
@@ -138,7 +138,7 @@ class LateWrites:
         return record
 
     def forget(self, job: Job) -> None:
-        """The job has ended."""
+        """Forget a job that has ended or left source/."""
         self.unsettled.pop(job.job_id, None)
 
     def _last_seen(self, job: Job) -> Fingerprint:

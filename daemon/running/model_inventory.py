@@ -1,6 +1,6 @@
-"""Which models a worker can be expected to use: those in the lists of models that are installed.
+"""Finds out which models a worker is likely to use: those that are in the lists of models and installed.
 
-This only decides what a warm worker loads and what a worker may read. The worker checks whether weights are complete.
+This only decides what a warm worker loads and what a worker may read. The worker itself checks whether weights are complete.
 """
 
 import os
@@ -15,12 +15,12 @@ from daemon.contract.registry import DEPTH_SOURCES
 
 #: A fetch writes this file last (`pipeline.weights.store`), so a model that has it is installed.
 _RECORD = "multiplane.json"
-#: Endings of photos that may hold depth of their own.
+#: Endings of photos that may contain depth.
 _HOLD_DEPTH = (".heic", ".heif")
 
 
 class ModelInventory:
-    """The models of one home. The lists are read when this is created; what is installed is checked each time.
+    """The models of one home. The lists are read once, when this object is created; what is installed is checked each time.
 
     Args:
         models: the folder with the installed weights.
@@ -40,12 +40,15 @@ class ModelInventory:
         self._engines = {name: style.engine for name, style in styles(style_lists).items()}
 
     def folders(self) -> list[bytes]:
-        """Everything a worker may need to read for a model: the models' folder, people's own model folders, and the lists."""
+        """Paths of everything that a worker may need to read for a model: the models' folder, people's own models, the lists."""
         own = (entry.path for entry in self._listed.values() if entry.path is not None)
         return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 
-    def places(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each of the folders, None for a missing one: a running worker's sandbox admits only these."""
+    def identities(self) -> tuple[tuple[int, int] | None, ...]:
+        """Device and inode of each path in `folders`; None for a missing one.
+
+        The sandbox of a running worker admits only these, even if another folder has the same path later.
+        """
         found: list[tuple[int, int] | None] = []
         for folder in self.folders():
             try:
@@ -56,8 +59,8 @@ class ModelInventory:
                 found.append((at.st_dev, at.st_ino))
         return tuple(found)
 
-    def asked_of(self, job: Job) -> Warm:
-        """What the job's worker will load, as far as that is known in advance."""
+    def warm_for(self, job: Job) -> Warm:
+        """What a warm worker for this job should load in advance."""
         spec = job.spec
         if spec is None:
             return "light"
@@ -73,11 +76,11 @@ class ModelInventory:
         return "depth" if learned else "light"
 
     def missing_depth_model(self) -> str | None:
-        """The model to fetch, the default one, while no depth model is installed; None if one is, or the default has no repo."""
+        """The name of the default depth model, if no depth model is installed and the default can be fetched; otherwise None."""
         return None if self._listed[self._default].repo is None or self._has_depth_model() else self._default
 
     def _has_depth_model(self, job: Job | None = None) -> bool:
-        """Whether a depth model is installed that works on any photo, or on that of a job."""
+        """Whether a depth model is installed that works on any photo or, if a job is given, on its photo."""
         files = () if job is None else job.accepted.files
         with_depth = any(file.role == "image" and file.name.casefold().endswith(_HOLD_DEPTH) for file in files)
         return any(

@@ -1,14 +1,14 @@
-"""The pauses before another attempt, measured on the monotonic clock, so that setting the wall clock has no effect on them.
+"""Measures the pauses before another attempt on the monotonic clock, so that setting the wall clock has no effect on them.
 
-The journal records the wall-clock time at which a pause ends, for the next start and for people. It is read once, when the
-pause is first seen. A pause found at a start is never longer than the one that was decided.
+The journal records when a pause ends by the wall clock, for the next start and for people. That time is used only once, when
+the pause is first seen. A pause found at a start is never longer than the one that was decided.
 """
 
 from collections.abc import Callable
 
 from daemon.contract.records import Job
 from daemon.jobs.fold import Jobs
-from daemon.jobs.resting import rest_left
+from daemon.jobs.retry_pause import pause_left
 
 #: Pauses that are over are forgotten when there are this many more of them than pausing jobs.
 _LEFTOVERS = 100
@@ -18,7 +18,7 @@ class Pauses:
     """The pauses of one process.
 
     Args:
-        jobs: all of them.
+        jobs: all jobs.
         clock: returns monotonic seconds.
         wall_clock: returns seconds since 1970.
     """
@@ -31,7 +31,7 @@ class Pauses:
         self._ends: dict[str, tuple[float, float]] = {}
 
     def begin(self, job: Job) -> None:
-        """Start the job's pause, if it has one; it was decided just now."""
+        """Start the pause of a job, if it has one. Call this right after the pause was decided."""
         self.left(job)
 
     def left(self, job: Job) -> float:
@@ -41,7 +41,7 @@ class Pauses:
         now = self._clock()
         pause, end = self._ends.get(job.job_id, (None, 0.0))
         if pause != job.retry_at:
-            end = now + rest_left(job, self._wall_clock())
+            end = now + pause_left(job, self._wall_clock())
             self._ends[job.job_id] = (job.retry_at, end)
             self._forget()
         return max(0.0, end - now)

@@ -1,19 +1,19 @@
-"""Checks what workers have made, makes it durable and publishes it.
+"""Checks the results that workers have made, makes them durable and publishes them.
 
 The order at the end of a job, and why:
 
 1. Check the worker's files against what it reported, and make them durable. Nothing is visible yet.
 2. Record `publishing`, with everything that status.json will say about the result. After a crash from here on, recovery
    completes the publishing.
-3. Rename the folder to `result/`, and sync. If the rename worked and the sync fails, the job stays at this step and the sync is
-   retried: what `ended` says must stay true. (Unlike a file's bytes, a folder's names are not dropped after a failed sync: a
-   file system that cannot write its own records becomes read-only.)
+3. Rename the folder to `result/`, and sync. If only the sync fails, the job stays at this step, and the sync is retried: what
+   `ended` says must stay true. (That is safe for names. After a failed sync of a file, the system may drop its bytes; but a file
+   system that cannot write its own structures becomes read-only.)
 4. Record `ended`. The job is over.
 5. Write `status.json` durably, so that whoever reads `completed` finds the files. Then remove the attempt's folder.
 
-Step 1 takes longer the larger the result is, and 20 GB are allowed. So it is done in small steps, a few milliseconds in each
-pass of the daemon's loop, and the job can be cancelled meanwhile. The job's time limit covers only the worker, not this step.
-After a crash or a stop before step 2, the job runs again.
+A result may have 20 GB, so step 1 may take long. It is done in pieces, a few milliseconds in each pass of the daemon's loop, and
+the job can be cancelled meanwhile. The job's time limit covers only the worker, not this step. After a crash or a stop before
+step 2, the job runs again.
 """
 
 import errno
@@ -33,9 +33,9 @@ from daemon.running.failures import FailureHandler
 from daemon.supervisor import Completed, Failed
 from daemon.troubles import Troubles
 
-#: Seconds per pass of the loop for the waiting results: nobody notices, and hashing hardly slows down.
+#: Seconds that each pass of the loop spends on the waiting results: too short to notice, long enough for hashing to be fast.
 _SLICE = 0.02
-#: Seconds for a check that is running when the daemon stops: enough for usual results.
+#: Seconds for the checks that are left when the daemon stops: enough for usual results.
 _LAST_SECONDS = 2.0
 #: A check that takes longer than this many seconds is shown as the job's stage.
 _SHOWN_AFTER = 0.5
@@ -46,7 +46,16 @@ KEPT_HINT = "It is finished and kept, and appears automatically as soon as possi
 
 @dataclass
 class _Made:
-    """What a worker made. `check` is the rest of step 1; `since` is on the monotonic clock."""
+    """A result in step 1.
+
+    Attributes:
+        job_id: its job.
+        result: what the worker reported.
+        seconds: how long the worker took.
+        check: what is left of step 1.
+        since: when step 1 began, in monotonic seconds.
+        shown: whether the check is already shown as the job's stage.
+    """
 
     job_id: str
     result: Result
@@ -58,9 +67,9 @@ class _Made:
 
 @dataclass
 class Results:
-    """The results that are not published yet; in the journal their jobs are processing.
+    """The results that are not published yet. In the journal, their jobs are processing.
 
-    `end` records the outcome for a job; `checking` receives the id of a job whose check takes a while.
+    `end` writes a record that ends an attempt or a job. `checking` is called with the id of a job whose check takes long.
     """
 
     fs: FileSystem
@@ -76,7 +85,7 @@ class Results:
     _troubles: Troubles = field(default_factory=Troubles)
 
     def __len__(self) -> int:
-        """How many still have to be checked."""
+        """How many results still have to be checked."""
         return len(self._made)
 
     @property
@@ -84,8 +93,8 @@ class Results:
         """A clause that says why a finished result is not published yet; None if all are."""
         return self._troubles.first
 
-    def take(self, job_id: str, made: Completed) -> None:
-        """A worker has finished a job; `go_on` does the rest."""
+    def add(self, job_id: str, made: Completed) -> None:
+        """Add the result of a worker that has finished. `continue_checks` checks and publishes it."""
         job = self.ledger.jobs.live[job_id]
         if job.attempt is None:
             raise AssertionError(f"{job_id} was completed without an attempt")
@@ -93,11 +102,11 @@ class Results:
         self._made.append(_Made(job_id, made.result, made.seconds, check, self.clock()))
 
     def _check(self, attempt: str, result: Result) -> Generator[None]:
-        """Step 1, with a pause every few milliseconds and after each file."""
+        """Do step 1. Yields every few milliseconds and after each file."""
         yield from checking_result(self.fs, self.outbox.attempt(attempt), result, max_bytes=self.max_bytes)
         yield from self.outbox.making_durable(attempt)
 
-    def go_on(self) -> bool:
+    def continue_checks(self) -> bool:
         """Check and publish results for some milliseconds. Returns whether there was anything to do.
 
         Large results take turns with each other and with small ones.
@@ -113,10 +122,10 @@ class Results:
         return there_was
 
     def stop(self) -> None:
-        """The daemon stops: a result that cannot be checked in a moment counts as no attempt."""
+        """Finish what can be finished in `_LAST_SECONDS`, because the daemon stops. Other attempts do not count."""
         until = self.clock() + _LAST_SECONDS
         while self._made and self.clock() <= until:
-            self.go_on()
+            self.continue_checks()
         while self._made:
             made = self._made.popleft()
             made.check.close()
@@ -124,7 +133,7 @@ class Results:
             self.end(job, decide.interrupted(job))
 
     def _advance(self, made: _Made, until: float) -> bool:
-        """Continue with one of them; False if it is not finished yet."""
+        """Continue with one result until the time `until`. Returns False if its check is not finished."""
         job = self.ledger.jobs.live[made.job_id]
         if job.cancel_requested:
             made.check.close()
@@ -178,7 +187,7 @@ class Results:
         self.publish(self.ledger.jobs.live[job.job_id])
 
     def publish(self, job: Job) -> None:
-        """Make a checked result appear, and end the job; recovery completes a half-done publishing in the same way."""
+        """Do steps 3 to 5 for a job for which `publishing` is recorded. Recovery calls this as well."""
         publishing = job.attempt.publishing if job.attempt else None
         if publishing is None:
             raise AssertionError(f"{job.job_id} has nothing to publish")
@@ -202,7 +211,7 @@ class Results:
         )
 
     def _not_shown(self, job: Job, publishing: Publishing, error: OSError) -> None:
-        """The result is made and checked, and only cannot be renamed. Keep it, and try again later."""
+        """Handle a checked result that cannot be renamed: keep it for another try, unless it is cancelled or gone."""
         if job.cancel_requested:
             self.end(job, decide.cancelled(job, seconds=publishing.processing_seconds))
             return
@@ -214,19 +223,19 @@ class Results:
         self.failure_handler.doubt_disk()
 
     def _is_gone(self, job_id: str, attempt: str) -> bool:
-        """Whether a finished result is certainly gone, while its job's folder is there."""
+        """Whether a finished result is certainly gone although its job's folder is there."""
         try:
             return self.outbox.surely_has(job_id) and not self.outbox.has_attempt(attempt)
         except OSError:
             return False
 
     def forget(self, job_id: str) -> None:
-        """The result was published, or nobody needs it any more."""
+        """Forget a job whose result was published or is no longer needed."""
         self._troubles.over(job_id)
 
 
 def unrecordable(error: UnreplayableError) -> JobError:
-    """The error of a job whose worker sent texts that the journal cannot hold."""
+    """The error of a job whose worker sent texts that could not be read back from the journal."""
     return WorkerCrashed(f"What the worker reported cannot be recorded: {error}.")
 
 

@@ -1,7 +1,7 @@
-"""Puts a home in order at a start: every interrupted job continues or ends.
+"""Recovery at a start: every interrupted job continues or ends.
 
-Each step only compares the journal with the disk and does what is still missing. So a crash during recovery is recovered in the
-same way.
+Each step compares the journal with the disk and does only what is still missing. So if recovery itself is interrupted by a
+crash, the next start simply repeats it.
 """
 
 import time
@@ -24,8 +24,7 @@ from daemon.running.runner import JobRunner
 from daemon.supervisor import reap
 
 _MAX_STATUS_BYTES = 1 << 20
-#: Statuses are written in the order in which jobs end. After this many correct ones in a row, the older ones are correct as
-#: well.
+#: Status files are written in the order in which jobs end. If this many in a row are correct, older ones are correct as well.
 _RIGHT_IN_A_ROW = 200
 #: Each end of a job is made durable before the next one, so a crash can only have interrupted the last few.
 _LATELY = 4
@@ -33,7 +32,7 @@ _LATELY = 4
 
 @dataclass
 class Recovery:
-    """One start of the daemon."""
+    """The recovery of one home at a start of the daemon."""
 
     fs: FileSystem
     ledger: Ledger
@@ -44,11 +43,11 @@ class Recovery:
     wall_clock: Callable[[], float] = time.time
 
     def perform(self) -> None:
-        """Put the home in order.
+        """Bring journal and disk into agreement.
 
         Raises:
             JournalError: the process must stop.
-            OSError: the outbox cannot be read; this can be repeated when it can.
+            OSError: the outbox cannot be read; call this again when it can.
         """
         live = list(self.ledger.jobs.live.values())
         self._end_leftover_workers(live)
@@ -59,13 +58,13 @@ class Recovery:
             except OSError as error:
                 if not self.outbox.is_healthy():
                     raise
-                # One folder does not answer. Its job continues, or begins again, when it does.
+                # Only this folder cannot be read. Its job continues when it can.
                 logger.warning("the folder of {} does not answer: {}", job.job_id, error.strerror)
         self.runs.end_without_worker()
         self._tidy()
 
     def _tidy(self) -> None:
-        """Housekeeping that can wait for the next start."""
+        """Remove leftovers, correct status files, and prune the journal. If that fails, the next start does it."""
         try:
             self.outbox.sweep(keep=[job.attempt.folder for job in self.ledger.jobs.live.values() if job.attempt])
             self._rewrite_views()
@@ -74,7 +73,7 @@ class Recovery:
             logger.warning("cannot tidy up after the last start: {}", error)
 
     def _end_leftover_workers(self, live: list[Job]) -> None:
-        """Kill workers of an earlier process whose guardian failed, so that no two work on one job."""
+        """Kill workers of an earlier daemon that their guardians did not kill, so that no two workers work on one job."""
         left = [job.attempt.process for job in live if job.attempt and job.attempt.process]
         for killed in reap(left):
             logger.warning("ended a worker that an earlier daemon had left behind (process {})", killed.pid)
@@ -92,10 +91,9 @@ class Recovery:
             self.runs.end(job, record)
 
     def _rewrite_views(self) -> None:
-        """Write the status of every job whose status.json differs from the journal.
+        """Write status.json of every job for which it differs from the journal.
 
-        Of the ended jobs, only the last are checked, across segments, because the crash may have interrupted an earlier start.
-        If one is wrong, older ones are checked as well.
+        Ended jobs are checked from the newest back, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct.
         """
         for job in self.ledger.jobs.live.values():
             if job.claimed and not self._says(job.job_id, job.state, None):
@@ -120,7 +118,10 @@ class Recovery:
                 return
 
     def _says(self, job_id: str, state: State | None, completed_at: str | None) -> bool:
-        """Whether a job's status.json is complete and has this state, or this end. A job without a folder needs no status."""
+        """Whether a job's status.json is valid, and has this state or this time of its end.
+
+        True also if the job has no folder: then it needs no status.
+        """
         if not self.outbox.has(job_id):
             return True
         try:
@@ -136,7 +137,7 @@ class Recovery:
             logger.warning("cannot write the status of {}: {}", job.job_id, error)
 
     def _forget(self) -> None:
-        """Remove the journal's oldest segments."""
+        """Remove the segments of the journal that are older than the settings say."""
         paths, keep = self.runs.settings.paths, timedelta(days=self.runs.settings.history.keep_days)
         gone = prune(self.fs, paths.journal_bytes, keep)
         if gone:

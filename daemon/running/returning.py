@@ -1,4 +1,4 @@
-"""Returns a picture whose end is missing to the inbox, so that a writer that opens it by its path finds it where it was.
+"""Returns a picture whose end is missing to the inbox, so that its writer can open it there by name and continue.
 
 The job stays pending under its id, and status.json says what it waits for. The order, and why:
 
@@ -9,9 +9,9 @@ The job stays pending under its id, and status.json says what it waits for. The 
 4. Remove the names in source/, and sync it. If a power loss brought one back, it would block the next claim.
 5. Record `returned`. The next claim of a picture with this name continues this job (`daemon.claiming.acceptance`).
 
-Most pictures without their end are not even taken (`daemon.intake.picture_end`); this is for those whose bytes do not show it.
-If a writer opens the name while the picture is away, between its claim and its return, it makes a second file. That cannot be
-repaired, because nobody can tell what belongs together. When the job fails, its message names both files.
+Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles those whose missing end
+only a decoder notices. If a writer opens the name between the claim and the return, it makes a second file. That cannot be
+repaired, because the two parts cannot be matched with certainty. When the job fails, its message names both files.
 
 A crash between 2 and 4 leaves two names of one file, which the next try recognises.
 """
@@ -34,13 +34,13 @@ from daemon.journal.ledger import Ledger
 from daemon.outbox import Outbox
 from daemon.running.late_writes import LateWrites
 
-#: Errors that may pass; all others mean that a file cannot have the name.
+#: Errors that may be temporary. All others mean that a file cannot have its old name.
 _PASSING = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBUSY, errno.EAGAIN)
 
 
 @dataclass
 class Returns:
-    """Returns pictures to the inbox."""
+    """Returns pictures to the inbox, and watches over those that wait there."""
 
     fs: FileSystem
     inbox: bytes
@@ -51,25 +51,30 @@ class Returns:
     _missing: set[str] = field(default_factory=set)
 
     def proposal(self, job: Job, error: ErrorInfo, *, now: float) -> Returning | None:
-        """The record that returns a job's picture, if its end is missing and may still arrive, and if its name is free."""
+        """The record that begins the return of a job's picture; None if it should not return, or if its name is taken.
+
+        `now` is in seconds since 1970.
+        """
         try:
             seen = self.settling.fingerprint(job)
             if seen is None or self._look(job, job.image) is not None:
                 return None
         except OSError:
             return None
-        return decide.going_back(job, error, size=seen[0], mtime_ns=seen[1], now=now)
+        return decide.return_to_inbox(job, error, size=seen[0], mtime_ns=seen[1], now=now)
 
-    def go_on(self, job: Job) -> AnyRecord:
-        """Complete the return of a job that is not in its source folder. Returns the record of the outcome.
+    def continue_return(self, job: Job) -> AnyRecord:
+        """Continue with a job whose files are being returned to the inbox, or fetch those of a cancelled job that are there.
+
+        Returns the record of the outcome.
 
         Raises:
             OSError: it could not be completed now; try again later.
         """
         return self._send_back(job) if job.place == "returning" else self._fetch(job)
 
-    def explained(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
-        """The error of an incomplete picture, with a guess at what happened to its rest. `now` in seconds since 1970."""
+    def explain(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
+        """The error, with a guess at what happened to the rest if a picture is incomplete. `now` is in seconds since 1970."""
         if not decide.is_cut_off(error):
             return error
         try:
@@ -95,21 +100,22 @@ class Returns:
         with self.outbox.held_job(job.job_id, b"source") as source:
             try:
                 with self._inbox_folder(job) as folder:
-                    came_of_it = self._move_back(job, source, folder)
+                    returned = self._move_back(job, source, folder)
             except (FileNotFoundError, NotADirectoryError):
-                # Somebody removed the folder, and with it any file that was already returned; it is reported as missing there.
-                came_of_it = _look_in(source, to_bytes(job.image.to)) is None
-        if not came_of_it:
+                # Somebody removed the inbox folder, with any files that were already returned. If the picture was among them,
+                # `missing` reports it later.
+                returned = _look_in(source, to_bytes(job.image.to)) is None
+        if not returned:
             return self._stay(job)
         self.settling.forget(job)
         return Returned(job=job.job_id)
 
     def _move_back(self, job: Job, source: HeldFolder, folder: HeldFolder) -> bool:
-        """Link a job's files to their old names; False if the picture cannot have its own, and nothing has moved."""
+        """Do steps 2 to 4. Returns False, and changes nothing, if the picture cannot have its old name."""
         moved = list[bytes]()
         for file in job.accepted.files:
             try:
-                if _name_again(file, source, folder):
+                if _link_back(file, source, folder):
                     moved.append(to_bytes(file.to))
             except OSError as error:
                 if error.errno in _PASSING:
@@ -132,7 +138,10 @@ class Returns:
         return AttemptEnded(job=job.job_id, error=job.last_error, counts=True, retry_at=written + pause)
 
     def _fetch(self, job: Job) -> AnyRecord:
-        """Remove a cancelled job's files from the inbox, as they are, so that they do not become a job again."""
+        """The record that claims a cancelled job's files from the inbox as they are now, so that they do not become a new job.
+
+        If the picture is no longer there, the record ends the job.
+        """
         files = []
         for file in job.accepted.files:
             found = self._look(job, file)
@@ -144,7 +153,7 @@ class Returns:
 
     @contextlib.contextmanager
     def _inbox_folder(self, job: Job) -> Iterator[HeldFolder]:
-        """The inbox folder that the job was dropped in, held open while the block runs."""
+        """The inbox folder in which the job was dropped, held open while the block runs."""
         folders = InboxFolders(self.fs, self.inbox)
         try:
             yield folders.open(to_bytes(job.accepted.folder))
@@ -152,7 +161,7 @@ class Returns:
             folders.release()
 
     def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
-        """What has a file's name in the inbox; None if nothing has, or if the folder is gone."""
+        """What has this file's name in the inbox now; None if nothing has, or if the folder is gone."""
         try:
             with self._inbox_folder(job) as folder:
                 return _look_in(folder, to_bytes(file.name))
@@ -160,11 +169,11 @@ class Returns:
             return None
 
 
-def _name_again(file: ClaimedFile, source: HeldFolder, folder: HeldFolder) -> bool:
-    """Give a file in `source` its old name in `folder` as well. Returns whether it is still in source/.
+def _link_back(file: ClaimedFile, source: HeldFolder, folder: HeldFolder) -> bool:
+    """Link a file in `source` to its old name in `folder`, unless that was done before. Returns False if it is not in `source`.
 
     Raises:
-        OSError: it cannot have the name.
+        OSError: the file cannot have the name, for instance because another file has it.
     """
     here = _look_in(source, to_bytes(file.to))
     if here is None:

@@ -1,10 +1,10 @@
-"""Brings jobs to their end: starts the next one, receives what happens to the others, and records how they ended.
+"""Runs jobs: starts the next one, receives events of the running ones, and records how they end.
 
 `daemon.running.publishing` checks and publishes what a worker made; `daemon.running.failures` handles failures.
 
-The next job begins as soon as the worker has exited, before its result is checked. The two jobs share no file, each job's order
-of records concerns only that job, and the disk works while the next worker computes. After a crash in between, two jobs are
-`started`, and the finished one runs again.
+The next job begins as soon as the worker has exited, before its result is checked, so that the disk works while the next worker
+computes. That is safe: the two jobs share no file, and the order of a job's records concerns only that job. After a crash in
+between, the journal says of both jobs that they were started, and the finished one runs again.
 """
 
 import errno
@@ -36,19 +36,19 @@ from daemon.settings import Settings
 from daemon.supervisor import Cancelled, Completed, Failed, Outcome, Stopped, Supervisor
 from daemon.troubles import Troubles
 
-#: The most jobs ended at once. Each end takes a few syncs, and the loop has other work.
+#: At most this many jobs are ended in one pass. Each end takes a few syncs, and the loop has other work.
 _ENDED_AT_ONCE = 50
-#: Used in place of a job id; no id contains a space.
+#: Names for `Troubles` of what concerns no single job. They cannot be job ids, because those contain no space.
 _START = "the start"
 _RETURN = "the way back"
 
 
 @dataclass
 class JobRunner:
-    """The running jobs, and the one that is next.
+    """Starts jobs, and brings the running ones to their end.
 
-    The supervisor calls `on_progress` and `on_end`. `system_health` says whether work can continue, and who is at
-    fault for a failure. `clock` returns monotonic seconds, `wall_clock` seconds since 1970.
+    The supervisor calls `on_progress` and `on_end`. `system_health` says whether work can continue, and who is at fault for a
+    failure. `clock` returns monotonic seconds, `wall_clock` seconds since 1970. `failures` counts the jobs that failed.
     """
 
     fs: FileSystem
@@ -96,8 +96,8 @@ class JobRunner:
     # -- starting ---------------------------------------------------------------------------------------------------------
 
     def end_without_worker(self) -> None:
-        """End some of the jobs that need no worker: refused or cancelled ones, and those with a checked result to publish."""
-        for job in list(islice(self.ledger.jobs.owed.values(), _ENDED_AT_ONCE)):
+        """Continue with jobs that need no worker, `_ENDED_AT_ONCE` at most: end, return or publish them."""
+        for job in list(islice(self.ledger.jobs.workerless.values(), _ENDED_AT_ONCE)):
             if job.attempt and job.attempt.publishing:
                 self.results.publish(job)
             elif job.place != "source":
@@ -108,22 +108,22 @@ class JobRunner:
                 self.end(job, decide.refused(job, job.refusal))
 
     def _return(self, job: Job) -> None:
-        """Continue with a job whose files are being returned to the inbox, or taken from it."""
+        """Continue with a job whose files are being returned to the inbox, or fetched from it."""
         try:
-            record = self.returns.go_on(job)
+            record = self.returns.continue_return(job)
         except OSError as error:
             self._troubles.tell(_RETURN, f"the files of {job.job_id} cannot be moved: {error.strerror}")
             return
         self._troubles.over(_RETURN)
         self.end(job, record)
 
-    def look_for_returned(self) -> None:
+    def end_removed_returns(self) -> None:
         """End the jobs whose picture somebody removed from the inbox while it waited for its rest."""
         for job in self.returns.missing():
             self.end(job, decide.taken_back(job))
 
     def start_next(self) -> None:
-        """Start as many jobs as may run at once."""
+        """Start jobs until as many run as may run at once, or no other may start."""
         most = self.settings.queue.max_concurrent_jobs
         # Unchecked results take up disk space, so workers must not get too far ahead of the checks.
         while not self._stopping and self._at_work() < most and len(self.results) <= most:
@@ -138,15 +138,12 @@ class JobRunner:
                 return
 
     def _at_work(self) -> int:
-        """How many jobs keep a worker busy or are about to be judged.
-
-        A finished result that waits to be published does not count.
-        """
+        """How many jobs have a worker, or have failed for a cause that is still undecided."""
         unfinished = [job for job in self.ledger.jobs.processing.values() if not (job.attempt and job.attempt.publishing)]
         return len(unfinished) - len(self.results)
 
     def is_busy(self) -> bool:
-        """Whether a job is running or waiting for a verdict."""
+        """Whether a job is running, or its result or failure is being examined."""
         return self._at_work() > 0 or len(self.results) > 0
 
     @property
@@ -155,7 +152,9 @@ class JobRunner:
         return self._troubles.first or self.results.kept
 
     def _start(self, job: Job, seen: Fingerprint | None) -> bool:
-        """Start one job, whose picture has this fingerprint. False if nothing can be started now.
+        """Start one job, or record why it cannot run. `seen`: its picture's fingerprint; None if the picture is missing.
+
+        Returns False if no job can be started now.
 
         Raises:
             OSError: the outbox cannot be read or written.
@@ -173,7 +172,7 @@ class JobRunner:
             return True
         if not self.system_health.may_start():
             return False
-        warm = self.inventory.asked_of(job)
+        warm = self.inventory.warm_for(job)
         attempt = self.warm_workers.take(warm) or self.outbox.new_attempt()
         self._troubles.over(_START)
         self.ledger.record(Started(job=job.job_id, attempt=attempt))
@@ -187,7 +186,7 @@ class JobRunner:
             # The job itself had no part in this.
             cause = no_start(error.strerror or str(error))
             self.system_health.pause_for(cause)
-            self.end(self.ledger.jobs.live[job.job_id], decide.not_its_fault(job, WorkerCrashed(cause.problem).info()))
+            self.end(self.ledger.jobs.live[job.job_id], decide.excused_attempt(job, WorkerCrashed(cause.problem).info()))
             return False
         self.ledger.record(Started(job=job.job_id, attempt=attempt, process=process))
         self.forecast.begin(self.ledger.jobs.live[job.job_id])
@@ -198,17 +197,17 @@ class JobRunner:
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker reported progress."""
-        self.forecast.moved(job_id, stage, fraction)
+        self.forecast.progressed(job_id, stage, fraction)
 
     def on_end(self, job_id: str, outcome: Outcome) -> None:
-        """A worker and its whole process group are gone. What it completed waits for `publish_made`."""
+        """A worker and its whole process group are gone. A result is published later by `check_and_publish`."""
         self.forecast.end(job_id, completed=isinstance(outcome, Completed))
         job = self.ledger.jobs.live.get(job_id)
         if job is None or job.attempt is None:
             raise AssertionError(f"the worker of {job_id} ended, but no such job was running")
         match outcome:
             case Completed():
-                self.results.take(job_id, outcome)
+                self.results.add(job_id, outcome)
             case Failed():
                 self.failure_handler.failed(job_id, outcome)
             case Cancelled(seconds=seconds):
@@ -216,16 +215,16 @@ class JobRunner:
             case Stopped():
                 self.end(job, decide.interrupted(job))
 
-    def publish_made(self) -> bool:
+    def check_and_publish(self) -> bool:
         """Continue checking and publishing results. Returns whether there was anything to do."""
-        return self.results.go_on()
+        return self.results.continue_checks()
 
     def begin_stop(self) -> None:
-        """The daemon stops: start no more jobs."""
+        """Start no more jobs, because the daemon stops."""
         self._stopping = True
 
     def stop(self) -> None:
-        """The daemon stops and the workers are gone: record what they left. Undecided failures count as no attempt."""
+        """Record the last results and failures, because the daemon stops. Call this when all workers are gone."""
         self.results.stop()
         self.failure_handler.release()
 
@@ -234,7 +233,7 @@ class JobRunner:
         try:
             self.ledger.record(record)
         except UnreplayableError as error:
-            # Without the worker's own texts, nothing is left in it that could not be read back.
+            # Leave out the worker's texts: only they can be what could not be read back.
             seconds = record.processing_seconds if isinstance(record, Ended) else None
             self.ledger.record(
                 Ended(job=job.job_id, state="failed", error=unrecordable(error).info(), processing_seconds=seconds)

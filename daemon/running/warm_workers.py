@@ -1,9 +1,9 @@
-"""The warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
+"""Keeps a warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
 
-Starting one takes half a second of computing for the imports, several seconds with a model. On a machine with two cores this
-would slow a running job. So a warm worker is started when nothing runs, or shortly before the running job ends: as early as
-recent warm workers needed to become ready. (A lower priority during the imports would not help: an ordinary process can lower
-its priority, but cannot raise it again for the job.)
+Loading takes half a second of computing for the imports, and several seconds with a model. On a machine with two cores this
+would slow down a running job. So a warm worker is started when nothing runs, or shortly before the running job ends: as long
+before as recent warm workers took to become ready. (A lower priority during the imports would not help: an ordinary process can
+lower its priority, but cannot raise it again for the job.)
 
 A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, its guardian ends it, and so does
 its closed standard input; the next start removes its folder.
@@ -27,33 +27,34 @@ from daemon.settings import Settings
 from daemon.supervisor import Supervisor, WarmWorker
 from daemon.troubles import Troubles
 
-#: How many seconds before the end of the running job a warm worker is started, until it is known how long one takes to become
-#: ready: twice the time of its imports on two busy cores.
+#: How many seconds before the end of the running job a warm worker is started, as long as it is unknown how long it takes to
+#: become ready: twice the time of its imports on two busy cores.
 LEAD_SECONDS: dict[Warm, float] = {"light": 2.0, "depth": 12.0, "painting": 15.0}
-#: In this order, each kind has loaded everything that the one before it has, and more.
+#: The kinds in order: each loads everything that the one before it loads, and more.
 _KINDS = tuple(LEAD_SECONDS)
-#: Once that time is known: this many times the median of the last few, because the end of a job is predicted to about a
-#: quarter.
+#: Once that time is known, a warm worker is started before the end by `_LEAD_SHARE` times the median of the `_LAST_FEW` times:
+#: the end of a job is predicted to within about a quarter.
 _LEAD_SHARE, _LAST_FEW, _LONGEST_LEAD = 1.5, 5, 60.0
-#: Bytes that a warm worker holds: measured 110, 460 and 530 MB. With less free memory it is dismissed, and comes back at three
-#: times that.
+#: Bytes that a warm worker holds: 110, 460 and 530 MB were measured. If less memory is available, it is dismissed; another one is
+#: started when three times that is available.
 _HOLDS: dict[Warm, int] = {"light": 150 << 20, "depth": 500 << 20, "painting": 600 << 20}
 _COMES_BACK = 3
-#: The shortest time between two checks of whether to start one.
+#: The shortest time in seconds between two checks of whether to start one.
 _LEAST_PAUSE = 0.05
-#: Seconds between two checks of its age and of the memory.
+#: Seconds between two checks of the warm worker's age and of the available memory.
 _LOOK_SECONDS = 10.0
-#: Seconds between two checks of the program's files. There are about 200, so this would be half of what an idle daemon does.
-#: They are also checked before a warm worker gets a job.
+#: Seconds between two checks of the program's files. There are about 200, so frequent checks would be half of an idle daemon's
+#: work. They are also checked before a warm worker gets a job.
 _PROGRAM_SECONDS = 60.0
-#: Seconds after a warm worker died or could not be started: a broken installation must not keep the machine busy.
+#: Seconds until another is started after a warm worker died or could not be started: a broken installation must not keep the
+#: machine busy.
 _PAUSE_SECONDS = 60.0
 _SPARE = "the spare"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptWorker:
-    """The warm worker: its attempt folder's name, what it has loaded, and what it was started from."""
+    """The warm worker: the name of its attempt folder, what it loads, and the program and folders it was started with."""
 
     name: str
     warm: Warm
@@ -61,9 +62,14 @@ class KeptWorker:
 
 
 class WarmWorkers:
-    """Keeps one warm worker, if the settings want one.
+    """Keeps one warm worker, if the settings ask for one.
 
     Args:
+        settings: of the home.
+        outbox: where attempt folders are.
+        jobs: all jobs, to find the running ones and the next one.
+        inventory: the installed models.
+        supervisor: starts and ends workers.
         remaining: returns the seconds until the first of the running jobs is done; None if unknown.
         program: returns a number that changes with the program on the disk.
         available: returns how many bytes of memory are available.
@@ -95,9 +101,10 @@ class WarmWorkers:
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 
     def take(self, asked: Warm) -> str | None:
-        """The attempt folder of the warm worker, for a job that starts now and needs `asked`; None if a new worker is as good.
+        """Hand over the warm worker to a job that starts now and needs `asked`.
 
-        A warm worker that is still loading is ahead of a new one, unless it loads more than the job needs.
+        Returns the name of the worker's attempt folder; None if the job needs a new worker. A warm worker that is still loading
+        is handed over as well, unless it loads more than the job needs.
         """
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
@@ -113,13 +120,18 @@ class WarmWorkers:
             self.discard(f"it is still loading for {spare.warm}")
             return None
         if not seen.ready:
-            # It was started too late, by at least this much.
+            # It was started too late: it needs at least this long to become ready.
             self._took[spare.warm].append(min(max(seen.age_seconds, self.lead_seconds(spare.warm)), _LONGEST_LEAD))
         self._spare = None
         return spare.name
 
     def maintain(self, now: float, *, wanted: bool = True) -> None:
-        """Make sure that there is a suitable warm worker. `now`: monotonic seconds; `wanted`: another job may arrive."""
+        """Start, replace or dismiss the warm worker as needed.
+
+        Args:
+            now: monotonic seconds.
+            wanted: whether another job may arrive.
+        """
         self._wanted = wanted and self._settings.worker.spare
         spare = self._spare
         seen = self._seen(spare) if spare is not None else None
@@ -132,7 +144,7 @@ class WarmWorkers:
             self._prepare(now)
 
     def next_look(self, now: float) -> float:
-        """When `maintain` is due, monotonic seconds. The end of a running job triggers it separately."""
+        """When to call `maintain` at the latest, in monotonic seconds. The caller also calls it when a running job ends."""
         if self._spare is not None:
             return self._looked + _LOOK_SECONDS
         if not self._wanted or self._not_before > now:
@@ -150,7 +162,7 @@ class WarmWorkers:
     # -- inside -----------------------------------------------------------------------------------------------------------
 
     def _seen(self, spare: KeptWorker) -> WarmWorker | None:
-        """What the supervisor knows about it; None if it died."""
+        """What the supervisor knows about the warm worker; None if it died."""
         folder = self._outbox.attempt(spare.name)
         return next((each for each in self._supervisor.warm_workers() if each.attempt == folder), None)
 
@@ -194,10 +206,10 @@ class WarmWorkers:
         self._looked = now
 
     def _is_time(self, warm: Warm) -> bool:
-        """Whether nothing runs, or what runs is about to end.
+        """Whether to start a warm worker now: no job runs, or the first of the running ones is about to end.
 
-        If the end is unknown, as for the first job of a kind, a warm worker is started if another job waits. That costs the
-        running job part of a core for a while; without it, the next job would wait for the whole start.
+        If the end is unknown, as for the first job of a kind, the answer is yes if another job waits. That takes part of a core
+        from the running job for a while, but otherwise the next job would wait for the whole start.
         """
         if not self._jobs.processing:
             return True
@@ -205,20 +217,23 @@ class WarmWorkers:
         return self._following() is not None if left is None else left <= self.lead_seconds(warm)
 
     def _started_from(self) -> tuple[object, ...]:
-        """The program, and the folders that the sandbox admits when a worker starts: later ones must not be mistaken for them."""
-        return self._program(), self._inventory.places()
+        """What a worker started now depends on: the program, and the folders that its sandbox admits.
+
+        If either changes, a warm worker started before the change must not be used.
+        """
+        return self._program(), self._inventory.identities()
 
     def _following(self) -> Job | None:
         return next(iter(self._jobs.queue), None)
 
     def _warm(self) -> Warm:
         following = self._following()
-        return "light" if following is None else self._inventory.asked_of(following)
+        return "light" if following is None else self._inventory.warm_for(following)
 
     def _forget(self, spare: KeptWorker) -> None:
         self._spare = None
         try:
             self._outbox.discard_attempt(spare.name)
         except OSError as error:
-            # It is hidden, and removed at the next start.
+            # The folder is hidden, and the next start removes it.
             logger.warning("cannot remove {}: {}", os.fsdecode(self._outbox.attempt(spare.name)), error)

@@ -1,4 +1,4 @@
-"""The limits and the sandbox of workers, made from the settings for the supervisor."""
+"""Derives the limits and the sandbox of workers from the settings."""
 
 from loguru import logger
 
@@ -26,7 +26,7 @@ def supervisor_rules(settings: Settings, threads: int) -> SupervisorRules:
 
 
 def sandbox_policy(settings: Settings, inventory: ModelInventory) -> sandbox.SandboxPolicy | None:
-    """The sandbox policy of workers, or None; the log says which protection is missing on this system."""
+    """The sandbox policy of workers; None if the settings turn the sandbox off. Logs which protection is missing here."""
     if settings.worker.sandbox == "off":
         logger.warning("worker.sandbox is off: jobs may read and write what you may, and use the network")
         return None

@@ -190,15 +190,15 @@ class HotFolder:
         names |= {folder: names.get(folder, frozenset()) | several for folder, several in self._claimed_names.items()}
         self._claimed_names, self._needs_scan = {}, False
         self._put_back = {}
-        seen = self.watch.look(names)
+        seen = self.watch.scan(names)
         if seen is None:
             self._backlog.clear()
             return
         self._looked_at = now
-        decision = step(self._memory, seen.look, seen.hints)
+        decision = step(self._memory, seen.scan, seen.hints)
         self._memory = decision.memory
         self._unready = decision.waiting
-        self._again_at = float("inf") if decision.look_again_at is None else decision.look_again_at
+        self._again_at = float("inf") if decision.check_again_at is None else decision.check_again_at
         enough = len(decision.ready) <= min(GROUP, self._vacant())
         self._backlog = deque(decision.ready if enough else round_robin(decision.ready))
         for notice in decision.notices:
@@ -208,7 +208,7 @@ class HotFolder:
         inbox = self.watch.inbox
         wanted = ((folder, name) for folder, several in decision.downloads.items() for name in several)
         self._downloads.ask((os.path.join(inbox, folder, name) for folder, name in wanted), now)
-        self._batches.forget_all_but({folder.name for folder in seen.look.folders})
+        self._batches.forget_all_but({folder.name for folder in seen.scan.folders})
         self._kept = {}
         for end in decision.finished:
             if not end.leftovers and (reason := self._batches.close(end.folder)) is not None:
@@ -239,7 +239,7 @@ class HotFolder:
                     logger.error("what came too late for {} cannot be recorded: {}", job_id, error)
 
     def _take(self, ready: list[Ready], now: float) -> None:
-        claimed = self._claims.take(ready)
+        claimed = self._claims.claim(ready)
         self._done += claimed.done
         if len(self._done) >= _MAX_UNREPORTED:
             self._report_claimed(now)
@@ -256,7 +256,7 @@ class HotFolder:
                 self._memory = put_back(self._memory, one.pair, now, one.reason, grew=one.grew)
         self._needs_scan = True
         # Judge the pairs that were put back again soon, and the files that belonged to claimed pictures.
-        self._again_at = min(self._again_at, now + self._memory.rules.look_spacing)
+        self._again_at = min(self._again_at, now + self._memory.rules.check_spacing)
 
     def was_incomplete(self, job: Job) -> None:
         """Handle a claimed picture that turned out to be incomplete: files in its folder must settle for longer from now on."""

@@ -115,7 +115,7 @@ class Service:
         jobs = self._ledger.jobs
         if self._recovered and self._problem is None:
             due.append(self._folder.next_turn(now, woken=self._wakeup.is_set))
-            if len(jobs.owed) > 0:
+            if len(jobs.workerless) > 0:
                 due.append(now + (_OWED_SECONDS if self._runs.problem is None else _TROUBLED_SECONDS))
         if (deadline := self._supervisor.next_deadline()) is not None:
             due.append(deadline)
@@ -153,7 +153,7 @@ class Service:
             self._report_state()
             self._views.show_polled(self._folder.watch.polled)
             self._report_faults()
-        self._published = self._runs.publish_made()
+        self._published = self._runs.check_and_publish()
         self._removing = self._outbox.remove_more()
         self._notifications.look()
         self._views.refresh(time.monotonic())
@@ -193,7 +193,7 @@ class Service:
             self._views.say("offline", self._problem, OFFLINE_HINT)
         elif self._recovered:
             self._claims.try_again()
-            self._runs.look_for_returned()
+            self._runs.end_removed_returns()
             self._trash_actions.look()
             self._requests.tidy()
 

@@ -1,4 +1,4 @@
-"""Runs jobs in worker processes: watches and limits them, ends them with everything they started, and reaps them."""
+"""Runs jobs in worker processes: enforces their limits, ends them together with everything they started, and reaps them."""
 
 from daemon.supervisor.outcome import Cancelled, Completed, Failed, Outcome, Stopped
 from daemon.supervisor.reaper import reap

@@ -1,14 +1,13 @@
-"""One worker from its start to its end: reads its messages, watches its limits, ends it, and reports the outcome.
+"""Handles one worker from its start to its end: reads its messages, enforces its limits, ends it, and reports how it ended.
 
 `states` decides which state the worker is in, how long it may stay there, and what happens next. This module handles the
 process.
 
-Heartbeats show that a worker is alive; progress messages show that its job advances. A worker is ended only by a time limit,
-another limit or a broken protocol. A silent worker may be busy in C code that holds the interpreter. So silence does not end it,
-but the message of a timeout mentions it. A worker that loses its guardian is ended at once: until a second
-guardian was in place, a dying daemon would leave an orphan.
+Heartbeats show that a worker is alive; progress messages show that its job advances. A worker is ended only if it exceeds a
+limit, breaks the protocol, or loses its guardian, without which a dying daemon would leave it behind. Silence does not end a
+worker, because it may be busy in C code that holds the interpreter; but the message of a timeout mentions it.
 
-The supervisor calls `step` after every event on one of the descriptors, and when the time of `next_look` is reached.
+The supervisor calls `step` after every event on one of the descriptors, and at the time that `next_look` returns.
 """
 
 import os
@@ -26,7 +25,7 @@ from daemon.fs import FileSystem
 from daemon.platform import process
 from daemon.platform.oom import oom_kills
 from daemon.supervisor import states
-from daemon.supervisor.conversation import Conversation
+from daemon.supervisor.channel import WorkerChannel
 from daemon.supervisor.events import Event
 from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.outcome import End, Reason
@@ -45,9 +44,14 @@ class Attempt:
         folder: its attempt folder.
         log: where its output goes.
         selector: the loop's, for its descriptors.
-        wake: called after a descriptor was served, so that the supervisor takes a step.
+        wake: called after a descriptor was served, so that the supervisor calls `step`.
         progress: called with (job_id, stage, fraction).
         clock: the supervisor's.
+
+    Attributes:
+        initial_state: when it was started, in monotonic seconds.
+        job_id: its job; None if it has none yet.
+        ready: whether it has reported that it is ready for a job.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class Attempt:
         self._usage = Usage(fs, folder, rules)
         self._progress, self._clock = progress, clock
         self._began = self._moved = self._last_sign = clock.now()
-        #: On the clock below the supervisor's, because its age also counts while it waits for a job and no limit runs.
+        # Not on the supervisor's clock, which may stand still while a worker waits for a job: its age must count nevertheless.
         self.initial_state = clock.moment(self._began)
         self._state: State = states.initial_state(self._began, rules)
         self.job_id: str | None = None
@@ -79,33 +83,33 @@ class Attempt:
         self._oom_kills = oom_kills()
         self._excess: str | None = None
         self._outsiders: set[psutil.Process] = set()
-        self._companion: subprocess.Popen[bytes] | None = None
-        self._conversation = Conversation(
+        self._keep_awake: subprocess.Popen[bytes] | None = None
+        self._channel = WorkerChannel(
             worker,
             log,
             selector,
-            hear=self._on_event,
-            hung_up=self._hung_up,
-            unguarded=self._unguarded,
-            served=lambda: wake(self),
+            on_event=self._on_event,
+            on_hang_up=self._hung_up,
+            on_guardian_gone=self._guardian_gone,
+            on_served=lambda: wake(self),
         )
 
     # -- what the supervisor asks ---------------------------------------------------------------------------------------
 
     def give(self, command: JobCommand, timeout_seconds: float) -> None:
-        """Send the job. If the worker is not ready yet, it waits in the pipe. The time limit counts from its `started`."""
+        """Send the job. If the worker is not ready yet, the job waits in the pipe. The time limit counts from `started`."""
         now = self._clock.now()
         self._state = states.given(self._state, now, timeout_seconds, self.rules)
         self.job_id = command.job_id
-        self._conversation.expect(command.job_id)
+        self._channel.expect(command.job_id)
         self._began = self._moved = self._last_sign = now
         self._timeout = timeout_seconds
         self._oom_kills = oom_kills()
-        self._conversation.say(command)
-        self._companion = process.keep_awake(self.worker.worker.pid)
+        self._channel.send(command)
+        self._keep_awake = process.keep_awake(self.worker.worker.pid)
 
     def stop(self, reason: Reason, grace_seconds: float) -> None:
-        """Ask the worker to stop, by message and by SIGTERM. After the grace period it is killed with its group."""
+        """Ask the worker to stop, by message and by SIGTERM. After the grace period, the worker and its group are killed."""
         self._enter(states.stop(self._state, self._clock.now(), reason, grace_seconds))
 
     def kill(self, reason: Reason | None = None) -> None:
@@ -113,45 +117,45 @@ class Attempt:
         self._enter(states.kill(self._state, self._clock.now(), reason))
 
     def step(self) -> bool:
-        """Do what is due, given the time and the state of the processes. True once: when this was the end."""
+        """Do what is due at this time. Returns True only once: when the worker is gone."""
         now = self._clock.now()
         if not isinstance(self._state, Killed | Gone):
-            ended = self.worker.ended() is not None or self._conversation.violation is not None
+            ended = self.worker.ended() is not None or self._channel.violation is not None
             self._enter(states.look(self._state, now, self.rules, ended=ended))
         if isinstance(self._state, Killed):
             gone = self.worker.group_is_gone()
-            reaped = not gone and self.worker.is_reaped()  # that looks at every process of the machine
+            reaped = not gone and self.worker.is_reaped()  # expensive: it looks at every process of the machine
             self._enter(states.check_after_kill(self._state, now, self.rules, gone=gone, reaped=reaped))
             return self.over
         return False
 
     def next_look(self) -> float:
-        """When `step` must be called at the latest, if no descriptor is served before."""
+        """When `step` must be called at the latest."""
         return states.next_look(self._state, self._clock.now())
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left of it."""
+        """Whether the worker is gone."""
         return isinstance(self._state, Gone)
 
     def alive(self) -> bool:
-        """Whether it can still be given a job."""
+        """Whether the worker can still be given a job."""
         return isinstance(self._state, Starting | Ready) and self.worker.ended() is None
 
     def read(self) -> None:
-        """Serve all descriptors now, for a caller without the loop."""
-        self._conversation.read()
-        self._conversation.write()
+        """Serve all descriptors now. For callers that do not run the loop."""
+        self._channel.read()
+        self._channel.write()
 
     def end(self) -> End:
-        """The outcome; call it once `over`."""
+        """What was observed of the worker. Call this when it is `over`."""
         killed = states.killed(self._state)
         return End(
             reason=killed.reason,
             status=self.worker.worker.returncode,
             result=self._result,
             error=self._error,
-            violation=killed.flaw or self._conversation.violation,
+            violation=killed.flaw or self._channel.violation,
             tail=self.log.tail(),
             seconds=killed.at - self._began,
             silent_seconds=killed.at - self._last_sign,
@@ -167,7 +171,7 @@ class Attempt:
         )
 
     def _system_kills(self) -> int | None:
-        """How many processes the system killed for lack of memory since the job was given; None if it does not count them."""
+        """How many processes the system has killed for lack of memory since the job was given; None if it does not count them."""
         now = oom_kills()
         return None if now is None or self._oom_kills is None else now - self._oom_kills
 
@@ -179,15 +183,15 @@ class Attempt:
         match do:
             case Do.NOTHING:
                 pass
-            case Do.ASK:
+            case Do.ASK_TO_STOP:
                 self._look_for_outsiders()
-                self._conversation.say(CancelCommand())
+                self._channel.send(CancelCommand())
                 self.worker.terminate()
             case Do.KILL:
                 self._kill_all()
             case Do.MEASURE:
                 self._measure()
-            case Do.BURY:
+            case Do.CLOSE:
                 self._finish()
             case _:
                 assert_never(do)
@@ -204,13 +208,13 @@ class Attempt:
                 logger.warning("process {}, started by the worker of {}, cannot be ended", outsider.pid, self.job_id)
 
     def _finish(self) -> None:
-        self._conversation.read()
-        self._conversation.close()
+        self._channel.read()
+        self._channel.close()
         self.worker.close()
         self.log.close()
-        if self._companion is not None:
-            self._companion.kill()  # it would end with the worker, a moment later
-            self._companion.wait()
+        if self._keep_awake is not None:
+            self._keep_awake.kill()  # it would end with the worker, a moment later
+            self._keep_awake.wait()
 
     # -- limits ---------------------------------------------------------------------------------------------------------
 
@@ -230,9 +234,9 @@ class Attempt:
             self.kill("memory")
 
     def _look_for_outsiders(self) -> list[psutil.Process]:
-        """The worker and all its descendants. Remembers those that left the group, because SIGKILL to the group misses them.
+        """The worker and all its descendants. Empty if the worker has ended, because then they can no longer be found.
 
-        Empty if the worker has ended: then its descendants can no longer be found.
+        Those that left the group are remembered, because SIGKILL to the group does not reach them.
         """
         family = process.tree(self.worker.worker.pid) if self.worker.ended() is None else []
         for member in family:
@@ -252,7 +256,7 @@ class Attempt:
                 self.ready = True
                 self._state = states.on_ready(self._state)
             case Started():
-                # The loop may have been too busy to read it at once.
+                # The loop may have been too busy to read the message at once, so use the worker's own time.
                 said = now if event.at is None else self._clock.at(event.at)
                 self._began = self._moved = min(max(said, self._began), now)
                 self._state = states.on_started(self._state, self._began)
@@ -263,17 +267,17 @@ class Attempt:
                 self._uses(event.rss)
             case Result():
                 self._result = event
-                self._leaves("reported a result and then did not end")
+                self._expect_exit("reported a result and then did not end")
             case Error():
                 self._error = event
-                self._leaves("reported an error and then did not end")
+                self._expect_exit("reported an error and then did not end")
 
-    def _leaves(self, flaw: str) -> None:
+    def _expect_exit(self, flaw: str) -> None:
         self._state = states.on_last_message(self._state, self._clock.now(), flaw, self.rules)
 
     def _hung_up(self) -> None:
-        self._leaves("closed its event channel and went on running")
+        self._expect_exit("closed its event channel and went on running")
 
-    def _unguarded(self) -> None:
+    def _guardian_gone(self) -> None:
         if self.worker.ended() is None:
             self.kill("guardian")

@@ -1,4 +1,4 @@
-"""The environment of a worker: a short list of what it may know, and switches that keep it offline and repeatable."""
+"""Builds the environment of a worker: a few of the daemon's variables, and switches that keep it offline and repeatable."""
 
 import os
 from collections.abc import Mapping
@@ -18,18 +18,17 @@ _OFFLINE = {
     "PYDANTIC_DISABLE_PLUGINS": "__all__",
 }
 
-#: Makes glibc use pages of 2 MB where the system has them (its manual, "Memory Allocation Tunables"; other C libraries ignore
-#: it). A worker grows to its full size once. With pages of 4 KB it asks for memory about 30,000 times, which takes a tenth of
-#: the time of a small photo.
+#: Makes glibc use pages of 2 MB where the system has them (see "Memory Allocation Tunables" in its manual); other C libraries
+#: ignore this. With pages of 4 KB, a worker causes about 30,000 page faults while it grows, a tenth of the time of a small photo.
 _LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 #: OpenMP, MKL, OpenBLAS, Accelerate and numexpr read these once, at import. They are set together so that their pools do not
 #: multiply.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-#: Threads of a network's pass that wait for the others sleep. By default they spin. While another program, such as the next
-#: worker's imports, needs the core, that cost a third more processor time (4.5 s instead of 3.3 s for a pass). Alone on the
-#: machine, a pass takes a tenth longer this way.
+#: Lets threads that wait for other threads of a model's pass sleep instead of spin. While another program needed the core, such
+#: as the imports of the next worker, spinning cost a third more processor time (4.5 s instead of 3.3 s for a pass). If nothing
+#: else runs, a pass takes a tenth longer with sleeping threads.
 _WAITING_SLEEPS = {"OMP_WAIT_POLICY": "passive"}
 
 
@@ -38,10 +37,10 @@ def worker_environment(outer: Mapping[str, str], *, tmp: bytes, threads: int) ->
     kept = {key: value for key, value in outer.items() if key in _PASSED or key.startswith(_PASSED_PREFIX)}
     fixed = {
         "TMPDIR": os.fsdecode(tmp),
-        # Libraries keep caches in the home folder, which a worker cannot read. These are removed with the attempt.
+        # By default, libraries keep caches in the home folder, which a worker cannot read. These are removed with the attempt.
         "HF_HOME": os.path.join(os.fsdecode(tmp), "huggingface"),
         "XDG_CACHE_HOME": os.path.join(os.fsdecode(tmp), "cache"),
-        # The order of sets of strings depends on this: the same job must give the same bytes (promise 5).
+        # Fixes the order of sets of strings, because the same job must give the same bytes (promise 5).
         "PYTHONHASHSEED": "0",
         # A line printed just before a crash must reach job.log.
         "PYTHONUNBUFFERED": "1",

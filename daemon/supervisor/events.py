@@ -1,4 +1,4 @@
-"""Decodes the worker's messages: turns the bytes from its descriptor 3 into events, or into a sentence about what is wrong."""
+"""Decodes the worker's messages: turns the bytes from its descriptor 3 into events, and checks their order."""
 
 from collections.abc import Iterator
 
@@ -18,9 +18,9 @@ from daemon.contract.messages import (
 )
 
 Event = Hello | Ready | Started | ProgressEvent | Heartbeat | Result | Error
-#: The most characters shown of an invalid line.
+#: At most this many characters of an invalid line are shown.
 _SHOWN = 80
-#: The most characters shown of the explanation.
+#: At most this many characters of the explanation are shown.
 _EXPLAINED = 160
 
 
@@ -42,7 +42,7 @@ class EventReader:
         self._job_id: str | None = None
 
     def expect(self, job_id: str) -> None:
-        """The worker's `started` must name this job."""
+        """Set the job that the worker's `started` must name."""
         self._job_id = job_id
 
     def feed(self, data: bytes) -> Iterator[Event]:
@@ -97,7 +97,7 @@ class EventReader:
 
 
 def _problem(error: ValidationError) -> str:
-    """What is wrong first, and where. This contains the worker's own words, so it is cut and escaped as well."""
+    """The first thing that is wrong, and where. It may contain text from the worker, so it is shortened and escaped."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(step) for step in first["loc"])
     return ascii(f"{where}: {first['msg']}" if where else first["msg"])[1:-1][:_EXPLAINED]

@@ -1,4 +1,4 @@
-"""job.log: what a worker prints, up to a limit, and its last lines for an error's detail."""
+"""Writes what a worker prints to job.log, up to a limit, and keeps the last lines for an error's detail."""
 
 import re
 
@@ -9,7 +9,7 @@ from daemon.contract.bounds import CONTROL
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
 
-#: Lines and bytes of the output in an error's detail: the end of a Python traceback, at most one screen.
+#: An error's detail contains at most this many lines and bytes of the output: the end of a Python traceback, one screen at most.
 TAIL_LINES = 20
 _TAIL_BYTES = 4096
 
@@ -17,9 +17,9 @@ _ESCAPE = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
 
 
 class JobLog:
-    """Takes the output of one worker. Holds it back until the worker has a job, then writes it to job.log up to the limit.
+    """Takes the output of one worker. Holds it back until `open` names the job's log, then writes it there, up to the limit.
 
-    If the log cannot be written (disk full), the job continues: this is reported once, and the output is dropped.
+    If the log cannot be written (disk full), that is logged once, the output is dropped, and the job continues.
     """
 
     def __init__(self, fs: FileSystem, cap_bytes: int) -> None:
@@ -33,10 +33,7 @@ class JobLog:
         self._path = b""
 
     def open(self, path: bytes) -> None:
-        """Write to this file from now on, starting with what was held back.
-
-        A log of an earlier attempt is continued, with a note.
-        """
+        """Write to this file from now on, beginning with what was held back. An existing log is continued after a note."""
         self._path = path
         try:
             self._fd = self._fs.append(path)
@@ -48,12 +45,12 @@ class JobLog:
         self._write(held)
 
     def feed(self, data: bytes) -> None:
-        """Take output; never blocks and never fails."""
+        """Take output. Never raises."""
         self._tail = (self._tail + data)[-_TAIL_BYTES:]
         if self._path:
             self._write(data)
         else:
-            # One byte more than the file may have is enough to know that something was cut.
+            # One byte more than the limit is enough to know that something is missing.
             self._held += data[: self._cap + 1 - len(self._held)]
 
     def close(self) -> None:

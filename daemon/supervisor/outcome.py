@@ -1,4 +1,4 @@
-"""How a job ended: turns what was observed of the worker into completed, failed, cancelled or stopped. Pure.
+"""Decides how a job ended (completed, failed, cancelled or stopped) from what was observed of its worker. Pure.
 
 Success needs all three: a `result`, exit status 0 and an unbroken protocol. `daemon.outbox.publish` checks that the files match
 the result.
@@ -22,7 +22,13 @@ HANGING_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The worker did the job; its files are in the attempt folder, not checked yet. `peak_bytes` is of the whole process tree."""
+    """The worker did the job. Its files are in the attempt folder, and are not checked yet.
+
+    Attributes:
+        result: what the worker reported.
+        seconds: how long it took.
+        peak_bytes: the most memory that its process tree was seen to hold.
+    """
 
     result: Result
     seconds: float
@@ -38,11 +44,11 @@ class Failed:
         retryable: another attempt may succeed.
         seconds: how long it took.
         source, warnings: what the worker reported about its picture.
-        ready: whether the worker became ready; before that it reads nothing of its job.
-        starved: the system killed the worker because others used up the memory: how many bytes the worker held. None: it did
-            not.
-        wanting: the worker itself found no memory, although it held less than half of it: how many bytes it held. None: it did
-            not.
+        ready: whether the worker became ready. Before that it reads nothing of its job.
+        held_when_killed: bytes that the worker held when the system killed it because other programs used up the memory; None
+            if that did not happen.
+        held_when_refused: bytes that the worker held when it got no more memory, less than half of all memory; None if that did
+            not happen.
     """
 
     error: ErrorInfo
@@ -51,20 +57,20 @@ class Failed:
     source: Source | None = None
     warnings: tuple[str, ...] = ()
     ready: bool = True
-    starved: int | None = None
-    wanting: int | None = None
+    held_when_killed: int | None = None
+    held_when_refused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The job was cancelled, whatever the worker made in the meantime."""
+    """The job was cancelled. `seconds`: how long the attempt took."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The daemon is stopping; this counts as no attempt."""
+    """The daemon stopped the worker because it stops itself. The attempt does not count. `seconds`: how long it took."""
 
     seconds: float
 
@@ -78,7 +84,7 @@ class End:
 
     Attributes:
         reason: why the supervisor ended it; None if it ended by itself.
-        status: as subprocess reports it: exit status, or minus the signal's number; None: SIGKILL did not end it.
+        status: the exit status, or minus the number of the signal that ended it; None if not even SIGKILL ended it.
         result, error: what it sent last, if anything.
         violation: how it broke the protocol, a clause that completes "the worker …".
         tail: the last lines of its output.
@@ -86,11 +92,11 @@ class End:
         silent_seconds: since its last sign of life.
         still_seconds: since its last progress.
         peak_bytes: the most memory its process tree was seen to hold.
-        excess: a sentence about what was too much of what it wrote.
+        excess: a sentence that says what it wrote too much of; None if it did not.
         timeout_seconds, max_memory_bytes, max_processes: its limits.
         ready: whether it became ready for a job.
-        oom_kills: how many processes the system killed for lack of memory meanwhile; None if it does not count them.
-        memory_bytes: the total memory for all programs; None if unknown.
+        oom_kills: how many processes the system killed for lack of memory during the job; None if it does not count them.
+        memory_bytes: the memory that all programs together may use; None if unknown.
     """
 
     reason: Reason | None
@@ -117,41 +123,48 @@ def judge(end: End) -> Outcome:
     if end.reason == "cancel":
         return Cancelled(end.seconds)
     if end.result is not None and end.status == 0 and end.violation is None:
-        # Even if it was asked to stop meanwhile: a complete result is worth more than a broken limit.
+        # This counts even if the worker was asked to stop: a complete result is worth more than a limit that was exceeded.
         return Completed(end.result, end.seconds, max(end.peak_bytes, end.result.peak_rss))
     if end.reason == "shutdown":
         return Stopped(end.seconds)
     if end.error is not None and end.reason is None and end.violation is None:
         cls = BY_CODE.get(end.error.error.code)
         if cls is not None and cls.exit_status == end.status and cls.code != "cancelled":
-            wanting = end.peak_bytes if cls is OutOfMemory and not _held_most(end) else None
-            return Failed(end.error.error, cls.retryable, end.seconds, end.error.source, end.error.warnings, wanting=wanting)
+            held_when_refused = end.peak_bytes if cls is OutOfMemory and not _held_most(end) else None
+            return Failed(
+                end.error.error,
+                cls.retryable,
+                end.seconds,
+                end.error.source,
+                end.error.warnings,
+                held_when_refused=held_when_refused,
+            )
     failure = _failure(end)
     source, warnings = (end.error.source, end.error.warnings) if end.error else (None, ())
-    # Whatever makes a job start processes without end will do so again.
+    # A job that started too many processes would do so again.
     retryable = failure.retryable and not _was_moving(end) and end.reason != "processes"
-    starved = end.peak_bytes if _was_killed(end) and end.oom_kills and not _held_most(end) else None
-    return Failed(failure.info(), retryable, end.seconds, source, warnings, ready=end.ready, starved=starved)
+    held_when_killed = end.peak_bytes if _was_killed(end) and end.oom_kills and not _held_most(end) else None
+    return Failed(failure.info(), retryable, end.seconds, source, warnings, ready=end.ready, held_when_killed=held_when_killed)
 
 
 def _was_moving(end: End) -> bool:
-    """Whether the time limit ended a job that was making progress. Another attempt would only run out of time as well."""
+    """Whether the time limit ended a job that was making progress. If so, another attempt would run out of time as well."""
     return end.reason == "timeout" and end.still_seconds < max(HANGING_SECONDS, end.seconds / 2)
 
 
 def _was_killed(end: End) -> bool:
-    """Whether somebody else ended it with SIGKILL: the system does so to free memory, and people to end what they do not want."""
+    """Whether the worker was ended by a SIGKILL that the daemon did not send: by the system to free memory, or by a person."""
     return end.status == -signal.SIGKILL and end.reason is None and end.violation is None
 
 
 def _held_most(end: End) -> bool:
-    """Whether the worker held half of all memory or more. Then it is the one that there was not enough memory for."""
+    """Whether the worker held half of all memory or more. If so, the machine has too little memory for this job."""
     there = end.memory_bytes if end.memory_bytes is not None else end.max_memory_bytes
     return there is not None and end.peak_bytes * 2 >= there
 
 
 def _killed(end: End) -> JobError:
-    """The error after a kill from outside: out of memory only if the system's count, or the worker's own size, shows it."""
+    """The error after a SIGKILL from outside. It is `out_of_memory` if the worker held most memory and no count denies it."""
     held = _mib(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(
@@ -187,7 +200,7 @@ def _failure(end: End) -> JobError:
 def _timeout(end: End) -> JobError:
     limit = end.timeout_seconds
     sentence = f"The job took longer than the allowed {'second' if limit == 1 else f'{limit:g} seconds'}"
-    # The time after the limit was the grace period for ending by itself.
+    # Leave out the time after the limit, in which the worker was only expected to end.
     silent = min(end.silent_seconds - max(0.0, end.seconds - limit), limit)
     if silent > limit / 2:
         sentence += f"; the worker gave no sign of life for the last {silent:.0f} of them"
@@ -222,7 +235,7 @@ def _crash(end: End) -> str:
 
 
 def _detail(end: End) -> str | None:
-    """The worker's own last report, which its exit contradicted, followed by the end of its output."""
+    """The error that the worker reported, if any, although it was not believed; then the end of its output."""
     if end.error is None:
         return end.tail
     info = end.error.error
@@ -241,5 +254,5 @@ def _signal_name(number: int) -> str:
 
 
 def _mib(size: int, *, up: bool = True) -> str:
-    """A size in whole MiB. A limit is rounded down and what was needed is rounded up, so that the two never look equal."""
+    """A size in whole MiB. Limits are rounded down and sizes rounded up, so that a size above a limit never looks equal to it."""
     return f"{-(-size >> 20) if up else size >> 20:,} MiB"

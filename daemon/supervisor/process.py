@@ -1,11 +1,13 @@
-"""One worker's processes and pipes: the guardian that leads the group, the worker in that group, and what connects them.
+"""One worker's processes and pipes: the guardian, the worker, and what connects them with the daemon.
 
 The guardian starts first, as leader of a new process group. It holds one end of a socket (`lifeline`), and only the daemon has
-the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and closing the lifeline
-is enough to kill it. Everything is fork+exec through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its
-sandbox needs that, and the one pipe for its events. It learns the number of that pipe from its command line and moves it to
-descriptor 3 itself, because subprocess passes a descriptor on only under its own number, and code between fork and exec is not
-safe in a program with threads.
+the other. Then the worker starts, inside that group. So the group is guarded before the worker exists, and it is killed as soon
+as the daemon's end of the lifeline is closed.
+
+Processes are started through subprocess. The worker inherits descriptors 0, 1, 2, its folder if its sandbox needs that, and the
+pipe for its events. subprocess passes a descriptor on only under its own number, and running code between fork and exec is not
+safe in a program with threads. So the worker gets the number of that pipe on its command line, and moves it to descriptor 3
+itself.
 """
 
 import contextlib
@@ -21,19 +23,19 @@ from daemon.platform import process
 from daemon.platform.files import path_of
 
 _CHUNK = 1 << 16
-#: The most chunks of output read at a time: a worker that prints without end must not keep the loop from the others. It is also
-#: more than any pipe holds (1 MiB is Linux's maximum for an ordinary user), so after the group is dead, one read gets the rest.
+#: At most this many chunks are read at a time, so that a worker that prints without end does not hold up the loop. It is more
+#: than any pipe holds (1 MiB is Linux's maximum for an ordinary user), so one read after the end of the group gets everything.
 _CHUNKS = 17
 
 
 class WorkerProcess:
-    """The processes of one worker. `events`, `output` and `commands` are the daemon's ends of its pipes, non-blocking.
+    """The guardian and the worker. `events`, `output` and `commands` are the daemon's ends of the pipes, non-blocking.
 
     Args:
         argv: the worker's command; `--events-fd N` is appended.
         guardian_argv: the guardian's command.
         environment: the worker's whole environment.
-        folder: its working directory, open.
+        folder: descriptor of its working directory.
         inherited: further descriptors that it inherits, under their own numbers.
 
     Raises:
@@ -86,7 +88,7 @@ class WorkerProcess:
             undo.pop_all()
 
     def _identify(self) -> Process:
-        # Both are unreaped children of this process, so their pids are theirs, and /proc still has them, dead or alive.
+        # Both are children of this process that have not been reaped. So even if they are dead, no other process has their pids.
         worker, guardian = process.created(self.worker.pid), process.created(self.group)
         return Process(
             pid=self.worker.pid,
@@ -101,14 +103,14 @@ class WorkerProcess:
         self.guardian.wait()
 
     def ended(self) -> int | None:
-        """The worker's exit status, as subprocess reports it, once it has ended. It is reaped here, and its peak memory noted."""
+        """The worker's exit status as subprocess reports it; None while it runs. Reaps the worker, and notes its peak memory."""
         if self.worker.returncode is None:
             try:
                 pid, status, usage = os.wait4(self.worker.pid, os.WNOHANG)
             except ChildProcessError:
                 return self.worker.poll()
             if pid:
-                # subprocess's own wait does not report peak memory, and samples miss what grows fast.
+                # wait4 reports the peak memory, which subprocess does not, and which samples miss if memory grows fast.
                 self.worker.returncode = os.waitstatus_to_exitcode(status)
                 # getrusage(2): kilobytes on Linux, bytes on macOS.
                 self.held = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -120,27 +122,27 @@ class WorkerProcess:
             process.signal_process(self.worker.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the worker's group, guardian included.
+        """Send SIGKILL to the whole group, guardian included. Does nothing once the guardian is reaped.
 
-        Allowed only before the guardian is reaped: until then the pid is ours.
+        Until then, no other group can have this number.
         """
         if self.guardian.returncode is None:
             process.kill_group(self.group, signal.SIGKILL)
 
     def group_is_gone(self) -> bool:
-        """After `kill`: reap what has ended. True once guardian and worker are reaped and their group is empty."""
+        """Call this after `kill`: reaps what has ended. True once guardian and worker are reaped and their group is empty."""
         if self.ended() is None or self.guardian.poll() is None:
             return False
         # A group's number is not reused while it has members, so this checks our group or finds none.
         return not process.kill_group(self.group, 0)
 
     def is_reaped(self) -> bool:
-        """Whether worker and guardian have left the process table, and only zombies are left in their group."""
+        """Whether worker and guardian are reaped, and only zombies are left in their group."""
         reaped = self.worker.returncode is not None and self.guardian.returncode is not None
         return reaped and not process.group_runs(self.group)
 
     def close(self) -> None:
-        """Close the daemon's ends. Closing the lifeline kills the group if it still exists."""
+        """Close the daemon's ends of pipes and lifeline. The guardian then kills the group if it still exists."""
         for fd in (self.commands, self.events, self.output):
             if fd >= 0:
                 os.close(fd)
@@ -149,7 +151,7 @@ class WorkerProcess:
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe whose two ends these stacks close."""
+    """Create a pipe. Each end is closed by its stack."""
     read, write = os.pipe()
     reader.callback(os.close, read)
     writer.callback(os.close, write)
@@ -157,7 +159,7 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
 
 
 def chunks(fd: int) -> list[bytes]:
-    """What can be read at once, up to a limit; an empty chunk is the end of the stream."""
+    """What can be read without blocking, up to `_CHUNKS` chunks. An empty chunk means the end of the stream."""
     chunks: list[bytes] = []
     try:
         while len(chunks) < _CHUNKS:

@@ -1,7 +1,7 @@
-"""At a start: finds the workers that an earlier daemon left behind, and ends them.
+"""Ends the workers that an earlier daemon left behind. Recovery calls this at each start.
 
-Usually the guardian has done so, unless it was killed as well. The system reuses pids, so nothing is signalled because of its
-pid alone: the boot must be the same, and the process must have been created at the time in the journal.
+Usually their guardians have ended them. The system reuses pids, so a process is signalled only if it was created at the time in
+the journal, and the machine has not been restarted since.
 """
 
 import os
@@ -18,7 +18,7 @@ _PAUSE = 0.01
 
 
 def reap(records: Iterable[Process]) -> list[Process]:
-    """Kill what is left of these workers and their groups. Returns the workers of which something was left.
+    """Kill what is left of these workers and their groups. Returns those of which something was left.
 
     A worker that moved to another group is killed by its own pid. Groups and processes that are ours or the system's are never
     signalled (`daemon.platform.process` raises ValueError for such a record). Blocks until the killed processes are gone, for
@@ -36,7 +36,7 @@ def _kill(record: Process) -> bool:
     worker = process.is_same(record.pid, record.created)
     guardian = process.is_same(record.group, record.guardian_created)
     killed = False
-    # A group's number stays taken while it has members. So if worker or guardian is in it, it is the recorded group.
+    # A group's number is not reused while the group has members. So if worker or guardian is in it, it is the recorded group.
     if guardian or (worker and _group_of(record.pid) == record.group):
         killed = process.kill_group(record.group, signal.SIGKILL)
     if worker and _group_of(record.pid) not in (None, record.group):

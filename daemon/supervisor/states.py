@@ -1,9 +1,9 @@
-"""The states of a worker's life, and how time and events lead from one to the next. Pure.
+"""The states of a worker, and the transitions between them, caused by events and by time. Pure.
 
     starting → ready → running → stopping → killed → gone
 
-A state may be skipped, and each but the last can turn into killed. A state knows what it waits for and until when. Each
-transition returns the next state and the one thing to do now. Times are seconds of a `WorkingClock`.
+States may be skipped, and any state but the last can turn into killed. A state knows what it waits for and until when. A
+transition returns the next state and, if anything must be done now, what. Times are seconds of a `WorkingClock`.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,13 @@ from typing import assert_never
 
 from daemon.supervisor.outcome import Reason
 from daemon.supervisor.rules import SupervisorRules
-from daemon.supervisor.working_clock import GLANCE_SECONDS
+from daemon.supervisor.working_clock import READ_SECONDS
 
 NEVER = float("inf")
-#: Seconds. After the group is killed, its members are gone in milliseconds, but a zombie that nobody reaps stays for ever.
+#: Seconds to wait for the zombies of a killed group: they usually disappear in milliseconds, but one that nobody reaps stays.
 LINGER_SECONDS = 1.0
-#: Seconds until a process that should be ending is checked again; they grow with the time it has already taken.
+#: Seconds until a process that should be ending is checked again: `_LOOK_SHARE` of the time it has already taken, within the
+#: other two.
 _FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
 
 
@@ -27,13 +28,13 @@ class Do(Enum):
 
     NOTHING = auto()
     #: Ask the worker to stop, by message and by SIGTERM.
-    ASK = auto()
+    ASK_TO_STOP = auto()
     #: Kill the worker and its group with SIGKILL.
     KILL = auto()
     #: Measure memory, files and processes; `kill` if a limit is exceeded.
     MEASURE = auto()
-    #: Close everything: this is the end.
-    BURY = auto()
+    #: Close everything, because the worker is gone.
+    CLOSE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """The worker loads what it needs, and is killed at `by`. A job that it has been given waits in its pipe."""
+    """The worker loads what it needs, and is killed if it is not done at `by`. If it has a job, that waits in its pipe."""
 
     by: float
     task: Task | None = None
@@ -54,7 +55,7 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded what it needs. Without a job `by` is never; with one, it must have started the job by then."""
+    """The worker has loaded what it needs. Without a job, `by` is never; with one, it is killed unless it starts that by then."""
 
     by: float = NEVER
     task: Task | None = None
@@ -91,7 +92,7 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """It ended or was killed, at `at`, together with its group; the supervisor waits until nothing of it is left.
+    """The worker ended or was killed at `at`. Its group was killed too, and the supervisor waits until nothing of it is left.
 
     Attributes:
         reason: why the supervisor ended it; None if it ended by itself.
@@ -124,7 +125,7 @@ def initial_state(now: float, rules: SupervisorRules) -> Starting:
 
 
 def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> Starting | Ready:
-    """A job with this time limit was sent. Its time counts from `started`; until then, the time for loading applies."""
+    """The state after a job was sent. Its time limit counts from `started`; until then, the limit for loading applies."""
     match state:
         case Starting(task=None) | Ready(task=None):
             return replace(state, by=now + rules.start_seconds, task=Task(timeout, now + rules.sample_seconds))
@@ -133,29 +134,29 @@ def given(state: State, now: float, timeout: float, rules: SupervisorRules) -> S
 
 
 def on_ready(state: State) -> State:
-    """The worker has loaded what it needs."""
+    """The state after the worker has reported that it is ready."""
 
     def loaded(before: Alive) -> Alive:
         if isinstance(before, Starting):
             return Ready(before.by if before.task else NEVER, before.task)
         return before
 
-    return _in_life(state, loaded)
+    return _while_alive(state, loaded)
 
 
 def on_started(state: State, at: float) -> State:
-    """The worker began its job at this time."""
+    """The state after the worker began its job, at the time `at`."""
 
     def begun(before: Alive) -> Alive:
         if before.task is None:
             raise AssertionError("a worker cannot start a job that it was not given")
         return Running(at + before.task.timeout, before.task)
 
-    return _in_life(state, begun)
+    return _while_alive(state, begun)
 
 
 def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules) -> State:
-    """The worker has sent its last message, so it should be ending. `flaw`: the fault to report if it does not end."""
+    """The state after the worker has sent its last message, so that it should end. `flaw`: the fault to report if it does not."""
     leave_by = now + rules.grace_seconds
     match state:
         case Starting() | Ready() | Running():
@@ -169,21 +170,20 @@ def on_last_message(state: State, now: float, flaw: str, rules: SupervisorRules)
 
 
 def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step:
-    """The worker must stop within the grace period.
+    """What follows if the worker must stop within the grace period.
 
-    A cancel replaces any earlier reason, because the person who cancels does not want another attempt. Nothing else replaces
-    one.
+    A cancel replaces an earlier reason, because a person who cancels does not want another attempt. No other reason does.
     """
     kill_at = now + grace_seconds
     match state:
         case Starting() | Ready() | Running():
-            return Stopping(state, since=now, reason=reason, kill_at=kill_at), Do.ASK
+            return Stopping(state, since=now, reason=reason, kill_at=kill_at), Do.ASK_TO_STOP
         case Stopping(kill_at=asked) if asked < NEVER:
-            return replace(state, reason=_weightier(state.reason, reason), kill_at=min(asked, kill_at)), Do.NOTHING
+            return replace(state, reason=_stronger_reason(state.reason, reason), kill_at=min(asked, kill_at)), Do.NOTHING
         case Stopping():
-            return replace(state, since=now, reason=reason, kill_at=kill_at), Do.ASK
+            return replace(state, since=now, reason=reason, kill_at=kill_at), Do.ASK_TO_STOP
         case Killed():
-            return replace(state, reason=_weightier(state.reason, reason)), Do.NOTHING
+            return replace(state, reason=_stronger_reason(state.reason, reason)), Do.NOTHING
         case Gone():
             return state, Do.NOTHING
         case _:
@@ -191,7 +191,7 @@ def stop(state: State, now: float, reason: Reason, grace_seconds: float) -> Step
 
 
 def kill(state: State, now: float, reason: Reason | None = None) -> Step:
-    """The worker and its group must end now; an earlier reason stays."""
+    """What follows if the worker and its group must end now. An earlier reason stays."""
     match state:
         case Starting() | Ready() | Running():
             return Killed(now, reason), Do.KILL
@@ -207,9 +207,9 @@ def kill(state: State, now: float, reason: Reason | None = None) -> Step:
 
 
 def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: bool) -> Step:
-    """What is due while the worker is not killed.
+    """What is due at `now` while the worker is not killed.
 
-    `ended`: it has ended by itself, or broken the protocol, so nothing more is expected from it.
+    `ended`: the worker has ended by itself or broken the protocol, so nothing more is expected from it.
     """
     if ended:
         return kill(state, now)
@@ -225,22 +225,22 @@ def look(state: Alive | Stopping, now: float, rules: SupervisorRules, *, ended: 
 
 
 def check_after_kill(state: Killed, now: float, rules: SupervisorRules, *, gone: bool, reaped: bool) -> Step:
-    """What is due once the worker is killed.
+    """What is due at `now` after the worker was killed.
 
-    `gone`: its group is empty. `reaped`: only zombies are left in the group, and neither worker nor guardian is among them.
+    `gone`: its group is empty. `reaped`: worker and guardian are reaped, and only zombies are left in the group.
     """
     patience = LINGER_SECONDS if reaped else rules.kill_seconds
-    return (Gone(state), Do.BURY) if gone or now - state.at >= patience else (state, Do.NOTHING)
+    return (Gone(state), Do.CLOSE) if gone or now - state.at >= patience else (state, Do.NOTHING)
 
 
 def next_look(state: State, now: float) -> float:
-    """When to check again if nothing happens before; never if no limit runs. See `GLANCE_SECONDS`."""
+    """When to check again if nothing happens before; never if no limit runs. It is at most `READ_SECONDS` from `now`."""
     match state:
         case Starting() | Ready() | Running():
             due = min(state.by, state.task.measure_at if state.task else NEVER)
-            return min(due, now + GLANCE_SECONDS) if due < NEVER else NEVER
+            return min(due, now + READ_SECONDS) if due < NEVER else NEVER
         case Stopping():
-            # If it stops because of a timeout, its job's time is already up.
+            # If it was asked to stop, the job's time limit no longer matters.
             by = NEVER if isinstance(state.before, Running) and state.kill_at < NEVER else state.before.by
             return min(_soon(now, state.since), state.kill_at, state.leave_by, by)
         case Killed():
@@ -255,7 +255,7 @@ def next_look(state: State, now: float) -> float:
 
 
 def end_time(state: State, now: float) -> float:
-    """When it ended, or the present if it has not. Messages that are read later were sent before then."""
+    """When the worker ended; `now` if it has not. Messages that are read afterwards were sent before that time."""
     match state:
         case Starting() | Ready() | Running() | Stopping():
             return now
@@ -268,7 +268,7 @@ def end_time(state: State, now: float) -> float:
 
 
 def killed(state: State) -> Killed:
-    """How a worker that is gone was killed."""
+    """The `Killed` state of a worker that is gone."""
     match state:
         case Gone():
             return state.killed
@@ -279,8 +279,8 @@ def killed(state: State) -> Killed:
 # -- inside ---------------------------------------------------------------------------------------------------------------
 
 
-def _in_life(state: State, change: Callable[[Alive], Alive]) -> State:
-    """A worker that is asked to stop stays in its former state until it ends."""
+def _while_alive(state: State, change: Callable[[Alive], Alive]) -> State:
+    """Apply a change to the worker's state, or to the state before `Stopping`; no change once it is killed."""
     match state:
         case Starting() | Ready() | Running():
             return change(state)
@@ -312,7 +312,7 @@ def _measure(state: Alive, now: float, rules: SupervisorRules) -> tuple[Alive, D
     return replace(state, task=replace(state.task, measure_at=now + rules.sample_seconds)), Do.MEASURE
 
 
-def _weightier(reason: Reason | None, later: Reason) -> Reason:
+def _stronger_reason(reason: Reason | None, later: Reason) -> Reason:
     return later if reason is None or later == "cancel" else reason
 
 

@@ -38,9 +38,10 @@ def worker_argv() -> tuple[str, ...]:
 
 
 def guardian_argv() -> tuple[str, ...]:
-    """The command of a guardian: the file itself, without site packages, so that it starts in about 15 ms.
+    """The command of a guardian. It runs the file without site packages, so that it starts in about 15 ms.
 
-    The file is found without importing the package.
+    Raises:
+        FileNotFoundError: the package `pipeline` is not installed.
     """
     spec = importlib.util.find_spec("pipeline")
     if spec is None or not spec.submodule_search_locations:
@@ -50,7 +51,7 @@ def guardian_argv() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WarmWorker:
-    """A worker without a job: its attempt folder, what it has loaded, whether it is ready, and its age in seconds."""
+    """A worker without a job: the path of its attempt folder, what it loads, whether it is ready, and its age in seconds."""
 
     attempt: bytes
     warm: Warm
@@ -59,7 +60,7 @@ class WarmWorker:
 
 
 class Listener(Protocol):
-    """Receives what happens to the jobs."""
+    """Receives the progress and the ends of jobs."""
 
     def on_progress(self, job_id: str, stage: str, fraction: float) -> None:
         """A worker reports the progress of its job; `fraction` from 0 to 1."""
@@ -69,7 +70,7 @@ class Listener(Protocol):
 
 
 def _made(above: HeldFolder, name: bytes) -> HeldFolder:
-    """A folder in an open folder, created if it is missing; NotADirectoryError if a link or a file has its name."""
+    """Open a folder in an open folder; create it if it is missing. NotADirectoryError if a link or a file has its name."""
     with contextlib.suppress(FileExistsError):
         above.mkdir(name)
     return above.enter(name)
@@ -83,8 +84,9 @@ class Supervisor:
         fs: for the attempt folders and job.log.
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
-        policy: the sandbox policy: what workers may read and use; None: no sandbox.
         clock: returns monotonic seconds.
+        guardian: the guardian's command; None: the usual one.
+        policy: what workers may read and use (the sandbox); None: no sandbox.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Supervisor:
             raise AssertionError("the supervisor has its listener already")
         self._listener = listener
 
-    def _told(self) -> Listener:
+    def _required_listener(self) -> Listener:
         if self._listener is None:
             raise AssertionError("nobody listens to the supervisor")
         return self._listener
@@ -123,10 +125,10 @@ class Supervisor:
     # -- warm workers -----------------------------------------------------------------------------------------------------
 
     def prepare(self, attempt: bytes, *, warm: Warm = "light") -> None:
-        """Start a worker for the attempt folder `attempt` (created if missing) before its job is known.
+        """Start a warm worker for the attempt folder with this path, which is created if it is missing.
 
         Raises:
-            OSError: it could not be started; nothing is left running.
+            OSError: the worker could not be started; nothing is left running.
         """
         self._warm_workers[attempt] = (warm, self._spawn(attempt, warm))
 
@@ -138,7 +140,7 @@ class Supervisor:
             spare.kill()
 
     def warm_workers(self) -> list[WarmWorker]:
-        """The workers without a job, oldest first. One that died is left out once its death was noticed."""
+        """The workers without a job, oldest first, without those whose end was noticed."""
         now = self._clock.moment(self._clock.now())
         return [
             WarmWorker(folder, warm, spare.ready, now - spare.initial_state)
@@ -146,7 +148,7 @@ class Supervisor:
         ]
 
     def how_it_died(self, attempt: bytes) -> str:
-        """A clause that says how the warm worker of this attempt folder died; known only for the one that died last."""
+        """A clause that says how the warm worker of this attempt folder died. Details are known only of the last that died."""
         folder, how = self._died
         return how if folder == attempt else "it ended"
 
@@ -156,9 +158,9 @@ class Supervisor:
         """Run a job, on the warm worker that was prepared for its attempt folder, or else on a new worker.
 
         Args:
-            command: the job; `command.attempt` names the attempt folder (created if missing).
+            command: the job; `command.attempt` is the path of the attempt folder, which is created if it is missing.
             log: absolute path of job.log; an existing one is continued.
-            timeout_seconds: wall time from the job's start (when everything it needs is loaded) until it is asked to stop.
+            timeout_seconds: time from `started` (when everything that the job needs is loaded) until it is asked to stop.
 
         Raises:
             OSError: no worker could be started; nothing is left running, and `on_end` is not called.
@@ -186,7 +188,7 @@ class Supervisor:
     # -- time -----------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due: limits, memory, kills, ends. Call this after every pass of the loop."""
+        """Do what is due: enforce limits, kill, report ends. Call this after every pass of the loop."""
         for attempt in self._all():
             self._advance(attempt)
 
@@ -203,7 +205,7 @@ class Supervisor:
             attempt.stop("shutdown", self._rules.shutdown_grace_seconds)
 
     def idle(self) -> bool:
-        """Whether no process of ours is left."""
+        """Whether no worker is left."""
         return not (self._jobs or self._warm_workers or self._dying)
 
     def shutdown(self) -> None:
@@ -224,7 +226,7 @@ class Supervisor:
     def _spawn(self, folder: bytes, warm: Warm) -> Attempt:
         argv = [*self._argv, "--warm", warm]
         above, name = os.path.split(folder)
-        # The worker gets the very folders that are opened here, because others may swap one for a link before it has started.
+        # The worker gets the folders as descriptors, because strangers may swap one for a link before it has started.
         with self._fs.hold(above) as work, _made(work, name) as own, _made(own, b"tmp") as tmp:
             worker = WorkerProcess(
                 command(argv, self._policy, own.fd) if self._policy else argv,
@@ -241,7 +243,7 @@ class Supervisor:
             self._rules,
             self._selector,
             wake=self._advance,
-            progress=self._told().on_progress,
+            progress=self._required_listener().on_progress,
             clock=self._clock,
         )
 
@@ -250,7 +252,7 @@ class Supervisor:
             return
         if attempt.job_id is not None:
             del self._jobs[attempt.job_id]
-            self._told().on_end(attempt.job_id, judge(attempt.end()))
+            self._required_listener().on_end(attempt.job_id, judge(attempt.end()))
         elif attempt in self._dying:
             self._dying.remove(attempt)
         else:

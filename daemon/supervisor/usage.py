@@ -1,20 +1,20 @@
-"""How much a running job has written so far."""
+"""Checks how much a running job has written so far."""
 
 from daemon.fs import FileSystem
 from daemon.supervisor.rules import SupervisorRules
 
-#: The most names read at a time. A result has about thirty; a worker that makes far more is flooding the disk.
+#: The most files and folders that a job may make. A result has about thirty; a worker that makes far more floods the disk.
 _MAX_NAMES = 3_000
 
 
 class Usage:
-    """Measures an attempt folder."""
+    """Checks an attempt folder against the limits for results."""
 
     def __init__(self, fs: FileSystem, folder: bytes, rules: SupervisorRules) -> None:
         self._fs, self._folder, self._limit = fs, folder, rules.max_output_bytes
 
     def excess(self) -> str | None:
-        """A sentence about what is too much in the folder; None if a result may have that much."""
+        """A sentence that says what is too much in the folder; None if it is within the limits, or cannot be measured now."""
         if self._limit is None:
             return None
         total = names = 0
@@ -29,5 +29,5 @@ class Usage:
         except PermissionError:
             return "The job created a folder that cannot be read, so its size is unknown."
         except OSError:
-            return None  # the worker moves files, or the disk fails and its writer notices; it is measured again
+            return None  # the worker moves files meanwhile, or the disk fails, which the worker notices; measure again later
         return None

@@ -14,7 +14,7 @@ from daemon.contract.names import to_text
 from daemon.contract.records import AnyRecord, Claimed, Job, LiveJob
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import Progress, Status
-from daemon.jobs.resting import Rest
+from daemon.jobs.retry_pause import PauseLeft
 from daemon.journal.ledger import Ledger
 from daemon.outbox import ALIVE_SECONDS, Health, Outbox, PolledFolder, Waiting, in_line, status_of
 from daemon.outbox.gallery import Gallery
@@ -51,7 +51,7 @@ class ViewWriter:
         ledger: the jobs.
         progress: the progress of the running jobs, by id; its owner keeps it up to date.
         ended_before: returns at most the given number of jobs that ended before this start, newest first.
-        rest: returns how many seconds a job still pauses before its next attempt.
+        paused_for: returns how many seconds a job still pauses before its next attempt.
         fetch_model: returns the command that fetches a depth model; None while one is installed.
         settings: a digest of the settings that the daemon was started with.
         start: the command that starts the daemon.
@@ -63,7 +63,7 @@ class ViewWriter:
         ledger: Ledger,
         progress: dict[str, Progress],
         ended_before: Callable[[int], Iterable[Job]],
-        rest: Rest,
+        paused_for: PauseLeft,
         fetch_model: Callable[[], str | None],
         settings: str,
         start: str,
@@ -73,7 +73,7 @@ class ViewWriter:
         self._progress = progress
         self._ended_before = ended_before
         self._settings = settings
-        self._rest = rest
+        self._paused_for = paused_for
         self._fetch_model = fetch_model
         #: The progress of the running jobs, as last written.
         self._written_progress: dict[str, Progress] = {}
@@ -82,7 +82,7 @@ class ViewWriter:
         self._started_at = clock.now()
         self._dirty: dict[str, None] = {}
         self._positions: dict[str, int | None] = {}
-        self._resting: set[str] = set()
+        self._paused: set[str] = set()
         #: Jobs whose folders were thrown away before they ended, and put back later. The page lists these jobs.
         self._back: set[str] = set()
         self._stale = True
@@ -264,12 +264,12 @@ class ViewWriter:
 
     def _refresh_jobs(self, most: int | None) -> None:
         jobs = self._ledger.jobs
-        resting = {job.job_id for job in jobs.postponed.values() if self._rest(job) > 0}
-        if self._stale or resting != self._resting:
-            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._rest), _MAX_POSITIONS)}
+        paused = {job.job_id for job in jobs.postponed.values() if self._paused_for(job) > 0}
+        if self._stale or paused != self._paused:
+            positions = {job.job_id: place for job, place in islice(in_line(jobs.queue, self._paused_for), _MAX_POSITIONS)}
             moved = [job_id for job_id, place in positions.items() if place != self._positions.get(job_id, 0)]
-            self._dirty |= dict.fromkeys((*moved, *(resting ^ self._resting)))
-            self._positions, self._resting = positions, resting
+            self._dirty |= dict.fromkeys((*moved, *(paused ^ self._paused)))
+            self._positions, self._paused = positions, paused
         self._dirty |= dict.fromkeys(self._moved())
         self._written_progress = dict(self._progress)
         for job_id in tuple(islice(self._dirty, most)):
@@ -302,7 +302,7 @@ class ViewWriter:
         self._dirty.pop(job.job_id, None)
 
     def _status(self, job: Job, position: int | None) -> Status:
-        return status_of(job, position=position, progress=self._progress.get(job.job_id), rest=self._rest(job))
+        return status_of(job, position=position, progress=self._progress.get(job.job_id), paused_for=self._paused_for(job))
 
     def _health(self) -> Health:
         jobs = self._ledger.jobs

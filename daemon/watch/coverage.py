@@ -1,7 +1,7 @@
-"""Which folders of the inbox the system reports changes for, and which must be polled, depending on each folder's file system.
+"""Decides for each folder of the inbox whether it is watched (the system reports changes) or polled (scanned regularly).
 
-A local folder is watched natively. If the system has no watch left for it, it is polled, and watching is tried again. A folder
-that another machine can change, such as a share mounted inside the inbox, is polled and uses the settle time for networks.
+A local folder is watched. If the system has no watch left for it, the folder is polled, and watching is tried again. A folder
+that another machine can change, such as a share mounted inside the inbox, is polled, and files in it settle for longer.
 """
 
 import errno
@@ -16,7 +16,7 @@ from daemon.watch.observer import Note, Observing
 
 Identity = tuple[int, int]
 
-# The waiting list says what is wrong with a folder itself; these remedies are only about the system's limits.
+# Errors of a folder itself. The waiting list reports them, so `problem` leaves them out.
 _THE_FOLDERS_OWN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 _REMEDIES = {
     errno.EMFILE: (
@@ -31,12 +31,12 @@ _REMEDIES = {
 
 
 def remedy(error: OSError) -> str | None:
-    """What to do about a folder that the system does not watch, if known."""
+    """What a person can do if the system cannot watch a folder because of this error; None if that is not known."""
     return _REMEDIES.get(error.errno or 0)
 
 
 def reason(error: OSError) -> str:
-    """A few words on why the system does not watch a folder."""
+    """A few words that say why the system cannot watch a folder."""
     return error.strerror or str(error)
 
 
@@ -46,8 +46,8 @@ class Polled:
 
     Attributes:
         folder: its name in the inbox; empty for the inbox itself.
-        share: its file system, if that is another machine's.
-        trouble: why the system does not watch it, if it should.
+        share: the type of its file system if other machines can change it; otherwise None.
+        trouble: why the system cannot watch it; None if it is polled only because it is a share.
     """
 
     folder: bytes
@@ -57,25 +57,25 @@ class Polled:
 
 @dataclass(slots=True)
 class _Place:
-    """A folder of the inbox. `share`: its file system if that is another machine's. `trouble`: why it is not watched."""
+    """A folder of the inbox; the attributes are as in `Polled`, but `trouble` is the error itself."""
 
     share: str | None
     trouble: OSError | None = None
 
 
 class Coverage:
-    """What is watched natively in one inbox, and what is polled.
+    """The folders of one inbox: which are watched, and which are polled.
 
     Args:
         inbox: absolute path.
         note: receives every event (folder, name, how, is_directory); called on the observer's threads.
         lost: called when events were lost.
-        mount_of: returns the mount that holds a path, or the folder with that name in it.
+        mount_of: returns the mount that holds a path; with a second argument, that of the subfolder with this name.
 
     Attributes:
-        network: whether the inbox itself is on another machine.
-        trouble: why the inbox itself cannot be watched, if so.
-        polled: names of the folders in it that are polled.
+        network: whether the inbox itself is on a network file system, so that all of it is polled.
+        trouble: why the inbox itself cannot be watched, so that all of it is polled; None if it can.
+        polled: names of the subfolders that are polled while the inbox itself is watched.
     """
 
     def __init__(self, inbox: bytes, note: Note, lost: Callable[[], None], mount_of: Callable[[bytes, bytes], Mount]) -> None:
@@ -92,7 +92,10 @@ class Coverage:
         self.polled: set[bytes] = set()
 
     def begin(self, identity: Identity) -> None:
-        """Watch the inbox, which may be another folder than before. What is known about its folders is forgotten."""
+        """Watch the inbox, which may be another folder than before, and forget what is known about its subfolders.
+
+        `identity`: device and inode of the inbox.
+        """
         self.stop()
         self._device = identity[0]
         self._mount = self._mount_of(self._inbox, INBOX)
@@ -101,7 +104,7 @@ class Coverage:
         self.observe()
 
     def observe(self) -> None:
-        """Start a new observer, if this inbox can have one, for all known folders."""
+        """Start a new observer for all known folders, unless the inbox is on a network file system."""
         self.stop()
         self.trouble = None
         if self.network:
@@ -121,19 +124,19 @@ class Coverage:
 
     @property
     def is_native(self) -> bool:
-        """Whether there is an observer; it may have died."""
+        """Whether an observer was started. It may have died since."""
         return self._observing is not None
 
     @property
     def is_alive(self) -> bool:
-        """Whether the observer runs, or is rightly absent."""
+        """Whether the observer runs, or is not needed because the inbox is on a network file system."""
         return self.network or (self._observing is not None and self._observing.alive())
 
     def enter(self, name: bytes, entry: Entry) -> bool:
-        """A folder is about to be listed for the first time, or is another one than before: make sure that it is watched.
+        """Make sure that a folder is watched or polled. Call this before it is listed for the first time, or was replaced.
 
         Returns:
-            Whether other machines can change it.
+            Whether it is on a network file system.
         """
         mount = self._mount if entry.dev == self._device else self._mount_of(self._inbox, name)
         place = self._places[name] = _Place(mount.kind if mount.network else None)
@@ -149,12 +152,12 @@ class Coverage:
                 self._observing.uncover(name)
 
     def renew(self) -> None:
-        """Watch every folder again: events were lost, perhaps one that replaced a folder."""
+        """Watch every folder again, after events were lost: one of them may have reported that a folder was replaced."""
         for name, place in self._places.items():
             self._cover(name, place)
 
     def try_again(self) -> set[bytes]:
-        """Try to watch what could not be watched, or no longer is. Returns the names of the folders for which this worked."""
+        """Try again to watch the folders that should be watched but are not. Returns the names for which this worked."""
         if self._observing is None:
             return set()
         mended = set()
@@ -164,11 +167,11 @@ class Coverage:
                 if place.trouble is None:
                     mended.add(name)
                 elif place.trouble.errno == errno.ENOSPC:
-                    break  # there is no watch for the others, either
+                    break  # the system has no watch for the others, either
         return mended
 
     def problem(self) -> tuple[str, str | None] | None:
-        """A sentence about what is not watched although it should be, and what to do if known; None if all is well."""
+        """A sentence that says what cannot be watched, and a remedy (None if unknown); None if everything is watched."""
         if self.trouble is not None:
             inbox = os.fsdecode(self._inbox)
             return f"{inbox} cannot be watched ({reason(self.trouble)}); it is polled instead", remedy(self.trouble)
@@ -183,7 +186,7 @@ class Coverage:
         return f"{several} cannot be watched ({reason(trouble)}); {are} polled instead", remedy(trouble)
 
     def polled_folders(self) -> tuple[Polled, ...]:
-        """The folders that are polled; all others are watched, or are covered by the inbox."""
+        """The folders that are polled; if the inbox itself is among them, it stands for all its subfolders."""
         if self.network:
             return (Polled(INBOX, self._mount.kind),)
         if self.trouble is not None:

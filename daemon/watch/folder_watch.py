@@ -1,4 +1,4 @@
-"""Watches the requests folder, and wakes the loop when a file appears there. A missed event only costs seconds."""
+"""Watches the requests folder, and wakes the loop when a file appears there. If an event is missed, the loop polls later."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from daemon.watch.observer import Observing
 class FolderWatch:
     """Calls `wake` from another thread when something happens in the folder. `wake` must be quick and must not raise.
 
-    It works only after the first call of `ensure_watching`. If the system cannot watch the folder, the caller polls it.
+    Watching begins with the first call of `ensure_watching`. If the system cannot watch the folder, the caller must poll it.
     """
 
     def __init__(self, folder: bytes, wake: Callable[[], None]) -> None:
@@ -18,7 +18,7 @@ class FolderWatch:
         self._observing: Observing | None = None
 
     def ensure_watching(self) -> OSError | None:
-        """Make sure that the folder is watched. Returns why that is impossible now, or None."""
+        """Make sure that the folder is watched. Returns the error if that is impossible now, otherwise None."""
         if self._observing is not None and self._observing.alive():
             return None
         self.stop()

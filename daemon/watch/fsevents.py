@@ -1,6 +1,6 @@
 """Native watching on a Mac: one FSEvents stream for a folder and everything below it, through watchdog 7.1.
 
-Handlers note the names and wake the service. They open nothing and raise nothing: an exception in a handler kills its thread.
+Handlers only pass on names. They open no file, and must not raise: an exception in a handler kills its thread.
 """
 
 import os
@@ -24,8 +24,8 @@ from daemon.intake.model import How
 #: note(folder, name, how, is_directory)
 Note = Callable[[bytes, bytes, How, bool], None]
 
-# Without a filter, a handler that reads a file would trigger itself (opened, closed_no_write), and a slow copy would flood it
-# (modified).
+# Reads (opened, closed_no_write) are left out, because our own reads would cause events. So are writes in progress (modified),
+# because a slow copy would cause a flood of them.
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileMovedEvent, FileClosedEvent, FileDeletedEvent, DirCreatedEvent, DirMovedEvent, DirDeletedEvent,
 ]  # fmt: skip
@@ -50,7 +50,7 @@ class _Handler(FileSystemEventHandler):
             self.pass_on(source, "closed" if event.event_type == "closed" else "changed", event.is_directory)
 
     def pass_on(self, path: bytes, how: How, is_directory: bool) -> None:
-        """Report a path. The root itself and anything too deep are left to the scans."""
+        """Report a path in the root or in a folder of it. Other paths are ignored; scans find what they concern."""
         if not path.startswith(self._root):
             return
         folder, _, name = path[len(self._root) :].rpartition(b"/")
@@ -80,8 +80,8 @@ class Observing:
                 super().events_callback(paths, inodes, flags, ids)
 
             def queue_events(self, timeout: float, events: list[object]) -> None:  # type: ignore[override]
-                # watchdog reports a rename from outside as "created". Flags accumulate, so any further flag makes the event
-                # doubtful.
+                # watchdog reports a file that was renamed into the tree as "created". FSEvents merges the flags of several
+                # events, so only a rename without other flags is certain.
                 renamed = [
                     os.fsencode(e.path) for e in events  # type: ignore[attr-defined]
                     if e.is_renamed and not (e.is_created or e.is_modified or e.is_removed or e.is_directory)  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""Native watching on Linux, through watchdog 7.1's reader: one inotify instance and one thread for a folder and those in it.
+"""Native watching on Linux: one inotify instance and one thread for a folder and its subfolders, through watchdog 7.1's reader.
 
-Each folder has its own watch, so that it is known which of them the system really reports. watchdog's own recursive watch goes
-down to any depth, and does not say for which folders the system had no watch left.
+Each folder has its own watch, so we know for which folders the system reports events. watchdog's own recursive watch goes down
+to any depth, and does not tell for which folders the system had no watch left.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from daemon.intake.model import INBOX, How
 #: note(folder, name, how, is_directory)
 Note = Callable[[bytes, bytes, How, bool], None]
 
-# No events for reads and for writes in progress: a handler that reads a file would wake itself, and a slow copy would flood it.
+# Reads are left out, because our own reads would cause events. So are writes in progress, because a slow copy would cause a
+# flood of them.
 _MASK = Mask(
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MOVE
@@ -32,14 +33,14 @@ class _Reader(InotifyFD):
     """The inotify descriptor, which also reports overflows.
 
     Raises:
-        OSError: the system has no descriptor left, or no thread to read it.
+        OSError: the system has no inotify instance, descriptor or thread left.
     """
 
     def __init__(self, overflow: Callable[[], None]) -> None:
         try:
             super().__init__()
         except OSError:
-            # The instance is opened before the pipe that ends the thread.
+            # watchdog opens the inotify instance first. If a later step failed, that instance is still open.
             if (opened := getattr(self, "_inotify_fd", -1)) >= 0:
                 os.close(opened)
             raise
@@ -83,7 +84,7 @@ class _Folder:
 
 
 class Observing:
-    """A running observer of one folder, and of those folders in it that it was asked to cover.
+    """A running observer of one folder, and of those of its subfolders that `cover` was called for.
 
     Args:
         path: of the folder.
@@ -135,7 +136,7 @@ class Observing:
         return folder is not None and not folder.gone
 
     def alive(self) -> bool:
-        """Whether events of the folder itself still arrive."""
+        """Whether the thread runs and the folder itself is still watched."""
         return self._reader.is_alive() and self.covers(INBOX)
 
     def stop(self) -> None:
@@ -146,11 +147,10 @@ class Observing:
 
 
 def _held(held: contextlib.ExitStack, path: bytes, name: bytes) -> bytes:
-    """Open the folder with that name in another one, and return a path that stands for it while it is open.
+    """Open the subfolder `name` of `path`, and return a path that leads to it while `held` keeps it open.
 
-    Empty: the path itself.
-
-    inotify takes only paths, not descriptors. Somebody who can swap the name for a link cannot swap what is open.
+    If `name` is empty, return `path`. inotify takes only paths, not descriptors. Strangers can swap the name for a link, but not
+    a folder that is open.
     """
     if not name:
         return path

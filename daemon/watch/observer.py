@@ -1,4 +1,4 @@
-"""The native observer of this system, made reliable: threads are checked, overflows reported, renames recognised."""
+"""The native observer for this system. It checks its threads, reports lost events, and recognises renames."""
 
 import sys
 

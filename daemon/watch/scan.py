@@ -1,58 +1,41 @@
 """The scanner: lists the inbox with `scandir` and `lstat` alone. It opens no file except a changed preset or batch file.
 
-The inbox is opened by its path, and everything below it from there. No link is entered, even if a folder is swapped for one.
+The inbox is opened by its path, and each folder in it through the open inbox. No link is entered, even if a folder is swapped
+for one.
 
-A full look scans every folder. A partial one scans only named files, and leaves the others as they were last seen. What did not
-change is the same object as before, so that later code need not compare it again.
+A full scan lists every folder. A partial scan checks only certain names, and leaves the other entries as they were last seen.
+An entry that did not change is the same object as before, so that later code need not compare it again.
 """
 
 import contextlib
 import errno
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import attrgetter
 from typing import Literal
 
-from daemon.intake.model import INBOX, Control, Entry, Folder, Kind, Look
+from daemon.intake.model import INBOX, Control, Entry, Folder, Scan
 from daemon.intake.names import BATCH_NAME, PRESET_NAME, ignored_folder, key_of
-from daemon.platform.files import MAC_ATTRIBUTES, birth_time, is_dataless, is_locked, permission_hint
+from daemon.platform.files import birth_time, permission_hint
+from daemon.watch.entries import UNREADABLE, entry_at, entry_fields, entry_from, in_chunks
 
-#: Takes an open folder, an entry and a kind, and returns the content of the file.
+#: Reads a control file: takes the descriptor of its folder, its entry and its kind. Must not raise.
 ReadControl = Callable[[int, Entry, Literal["preset", "batch"]], Control]
-#: Called before a folder is listed for the first time, or as another one than before. Returns whether it is on a network file
-#: system.
+#: Called with a folder's name and entry before the folder is listed for the first time, or after it was replaced. Returns
+#: whether it is on a network file system.
 Enter = Callable[[bytes, Entry], bool]
 
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-}
 _PERMISSION = (errno.EPERM, errno.EACCES)
-
-
-#: Used in place of an answer if the disk gave none.
-_UNREADABLE = os.stat_result((0,) * 10)
-#: The parts of an lstat result that make up an entry.
-_LOOKED_AT = attrgetter(
-    "st_mode", "st_ino", "st_dev", "st_nlink", "st_size", "st_mtime_ns", *(("st_birthtime", "st_flags") if MAC_ATTRIBUTES else ())
-)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: How many files are compared at once: what is kept of them meanwhile must fit into the processor's cache.
-_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Neighbours in a folder's own order, as they were at its last full look.
+    """Files that `scandir` returned one after another in the last full scan.
 
-    To save memory, only a hash of the lstat results is kept. It hides one change in 2⁶⁴, until the next change; a claim checks
-    again.
+    To save memory, `mark` is only a hash of their names and lstat results. One change in 2⁶⁴ goes unnoticed until the next
+    change. That is harmless, because a claim checks each file again.
     """
 
     mark: int
@@ -61,7 +44,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was last seen of one folder. `chunks` holds its entries a second time, or None if they are unknown."""
+    """What was last seen of one folder. `chunks` holds the entries a second time; without it, each entry must be compared."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     chunks: list[_Chunk] = field(default_factory=list)
@@ -70,7 +53,7 @@ class _Seen:
     birth: float | None = None
     mtime_ns: int | None = None
     problem: str | None = None
-    #: The folder that was listed, and whether it is on a network file system; None before that.
+    #: The entry of the folder that was listed, and whether it is on a network file system; None before the first listing.
     place: Entry | None = None
     network: bool | None = None
 
@@ -87,53 +70,6 @@ def sentence(error: OSError, path: bytes) -> str:
     return f"{name} cannot be read: {error.strerror or error}"
 
 
-def entry_from(name: bytes, st: os.stat_result, dev: int = 0) -> Entry:
-    """The entry for an lstat result. For a folder, only its identity: its time changes with everything in it.
-
-    `dev` is the device number of the containing folder. It is usually the same, and then all its files share one object.
-    """
-    if st is _UNREADABLE:
-        return Entry(name, "unreadable", 0, 0, 0, 0)
-    kind = _KINDS.get(stat.S_IFMT(st.st_mode), "device")
-    dev = dev if dev == st.st_dev else st.st_dev
-    if kind == "directory":
-        return Entry(name, kind, dev, st.st_ino, 0, 0)
-    if kind == "file" and is_locked(st):
-        kind = "locked"
-    return Entry(name, kind, dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_nlink, birth_time(st), is_dataless(st))
-
-
-def _in_chunks(items: Iterable[os.DirEntry[str]]) -> Iterator[tuple[list[str], list[os.stat_result]]]:
-    """Names with their lstat results, some at a time, in the order of the folder. What has disappeared is left out.
-
-    The names are text, as `scandir` returns them for a descriptor.
-    """
-    names, stats = list[str](), list[os.stat_result]()
-    for item in items:
-        try:
-            st = item.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            st = _UNREADABLE
-        names.append(item.name)
-        stats.append(st)
-        if len(names) == _CHUNK:
-            yield names, stats
-            names, stats = [], []
-    yield names, stats
-
-
-def _entry_at(fd: int, name: bytes, dev: int) -> Entry | None:
-    """The entry for a name in an open folder; None if there is no such name."""
-    try:
-        return entry_from(name, os.stat(name, dir_fd=fd, follow_symlinks=False), dev)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        return entry_from(name, _UNREADABLE)
-
-
 class Scanner:
     """Scans one inbox, one level deep.
 
@@ -142,7 +78,7 @@ class Scanner:
         network: whether it is on a network file system.
         read_control: reads a new or changed `_preset.yaml` or `job.yaml` (open folder, entry, kind). It reports errors in the
             `Control` it returns, and raises nothing.
-        enter: see `Enter`; without it, every folder counts as being on the inbox's file system.
+        enter: see `Enter`; None: every folder counts as being on the inbox's file system.
     """
 
     def __init__(self, inbox: bytes, *, network: bool, read_control: ReadControl, enter: Enter | None = None) -> None:
@@ -155,15 +91,15 @@ class Scanner:
         self._trouble = OSError(errno.EBADF, "it was not looked at yet")
 
     def begin(self, *, network: bool) -> None:
-        """The inbox may be another one: enter all of its folders again. What was seen in them is kept."""
+        """The inbox may be another folder now: call `enter` again for all its folders. What was seen in them is kept."""
         self.network = network
         for seen in self._seen.values():
             seen.place = None
 
     def exchanged(self) -> set[bytes]:
-        """The folders that were replaced since they were listed, and those that could not be listed.
+        """The names of the folders that were replaced since they were listed, or that could not be listed.
 
-        Nothing reports that a disk was mounted on a folder, or that a folder became readable.
+        This is needed because no event reports that a disk was mounted on a folder, or that a folder became readable.
         """
         dev = self._seen[INBOX].dev
         others = {name: seen for name, seen in self._seen.items() if name}
@@ -171,22 +107,22 @@ class Scanner:
             self._open_inbox(held)
             if self._fd == -1:
                 return set(others)
-            return {name for name, seen in others.items() if seen.problem or _entry_at(self._fd, name, dev) != seen.place}
+            return {name for name, seen in others.items() if seen.problem or entry_at(self._fd, name, dev) != seen.place}
 
-    def look(self, now: float) -> Look:
+    def scan(self, now: float) -> Scan:
         """Scan all folders. `now` is monotonic seconds. Errors are part of the result; none is raised."""
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
             self._list(INBOX)
             for name in self._subfolders():
                 self._list(name)
-        return self._as_look(now, None)
+        return self._as_scan(now, None)
 
-    def glance(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Look:
-        """A partial look: scans these names, by folder, and everything in these folders of the inbox."""
+    def scan_names(self, now: float, names: Mapping[bytes, Set[bytes]], folders: Set[bytes] = frozenset()) -> Scan:
+        """A partial scan: checks `names`, by folder, and everything in `folders` of the inbox. `now` is monotonic seconds."""
         in_inbox = names.get(INBOX, frozenset())
         in_inbox = in_inbox | folders if folders else in_inbox
-        looked: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
+        scanned: dict[bytes, Set[bytes] | None] = {**names, INBOX: in_inbox}
         known = {name: self._seen[INBOX].entries[name] for name in self._subfolders()}
         with contextlib.ExitStack() as held:
             self._open_inbox(held)
@@ -194,13 +130,13 @@ class Scanner:
             for name in self._subfolders():
                 if name in folders or known.get(name) is not self._seen[INBOX].entries[name]:
                     self._list(name)
-                    looked[name] = None
+                    scanned[name] = None
                 elif at := names.get(name):
                     self._stat(name, at)
-        return self._as_look(now, looked)
+        return self._as_scan(now, scanned)
 
     def _open_inbox(self, held: contextlib.ExitStack) -> None:
-        """Hold the inbox open for one look. If that fails, the code that needs it meets the same error and reports it."""
+        """Hold the inbox open for one scan. If that fails, keep the error: `_opened` raises it for each folder."""
         try:
             self._fd = os.open(self.inbox, _FOLDER)
         except OSError as error:
@@ -221,22 +157,22 @@ class Scanner:
             os.close(fd)
 
     def _subfolders(self) -> list[bytes]:
-        """The folders to scan; what is known about others is forgotten."""
+        """The names of the folders to scan. Forgets what is known about all others."""
         entries = self._seen[INBOX].entries
         names = [name for name, entry in entries.items() if entry.kind == "directory" and not ignored_folder(name)]
         for name in self._seen.keys() - set(names) - {INBOX}:
             del self._seen[name]
         return names
 
-    def _as_look(self, now: float, looked: Mapping[bytes, Set[bytes] | None] | None) -> Look:
+    def _as_scan(self, now: float, scanned: Mapping[bytes, Set[bytes] | None] | None) -> Scan:
         folders = []
         for name, seen in self._seen.items():
-            at = None if looked is None else looked.get(name, frozenset())
+            at = None if scanned is None else scanned.get(name, frozenset())
             controls = tuple(seen.controls.values())
             names = None if at is None else frozenset(at)
             about = (seen.birth, controls, seen.problem, seen.network, seen.mtime_ns)
             folders.append(Folder(name, seen.entries, names, *about))
-        return Look(tuple(folders), self.network, now)
+        return Scan(tuple(folders), self.network, now)
 
     def _path(self, folder: bytes) -> bytes:
         return self.inbox + b"/" + folder if folder else self.inbox
@@ -258,8 +194,8 @@ class Scanner:
         own = os.fstat(fd)
         seen.birth, seen.dev, seen.mtime_ns = birth_time(own), own.st_dev, own.st_mtime_ns
         with os.scandir(fd) as items:
-            for place, (texts, stats) in enumerate(_in_chunks(items)):
-                mark = hash((*texts, *map(_LOOKED_AT, stats)))
+            for place, (texts, stats) in enumerate(in_chunks(items)):
+                mark = hash((*texts, *map(entry_fields, stats)))
                 if place < len(seen.chunks) and seen.chunks[place].mark == mark:
                     chunks.append(seen.chunks[place])
                     continue
@@ -274,9 +210,9 @@ class Scanner:
                         entries.append(entry)
                         fresh.append(entry)
                 chunks.append(_Chunk(mark, entries))
-        # In the order in which they will be taken. Then memory that is freed together is contiguous, and a flood's memory can
-        # be reused for its jobs.
-        came = [found for name in sorted(new) if (found := _entry_at(fd, name, seen.dev)) is not None]
+        # New entries are created in the order in which they will be taken. So memory that is freed together is contiguous, and
+        # can be reused for the jobs.
+        came = [found for name in sorted(new) if (found := entry_at(fd, name, seen.dev)) is not None]
         seen.problem = None
         if fresh or came or sum(len(chunk.entries) for chunk in chunks) != len(known):
             old_ones = chain.from_iterable(chunk.entries for chunk in chunks)
@@ -291,18 +227,18 @@ class Scanner:
             with self._opened(folder) as fd:
                 self._stat_open(folder, seen, names, fd)
         except (FileNotFoundError, NotADirectoryError):
-            # The folder disappeared a moment ago, with everything in it.
+            # The folder disappeared a moment ago, and so did these files.
             seen.entries, seen.chunks = {name: entry for name, entry in seen.entries.items() if name not in names}, []
         except OSError:
-            # It does not answer; the next full look reports why.
-            shut = {name: entry_from(name, _UNREADABLE) for name in names}
+            # The folder cannot be read; the next full scan reports why.
+            shut = {name: entry_from(name, UNREADABLE) for name in names}
             seen.entries, seen.chunks = {**seen.entries, **shut}, []
 
     def _stat_open(self, folder: bytes, seen: _Seen, names: Set[bytes], fd: int) -> None:
-        # Only changes are kept: while a flood settles, every name is scanned, and hardly any has changed.
+        # Collect only what changed: while many files settle, all their names are checked, and hardly any has changed.
         fresh, lost = list[Entry](), list[bytes]()
         for name in names:
-            known, entry = seen.entries.get(name), _entry_at(fd, name, seen.dev)
+            known, entry = seen.entries.get(name), entry_at(fd, name, seen.dev)
             if entry is None:
                 lost += [] if known is None else [name]
             elif entry != known:
@@ -316,7 +252,7 @@ class Scanner:
         self._read_again(fd, seen, entries=names)
 
     def _replace(self, folder: bytes, seen: _Seen, entries: dict[bytes, Entry], fresh: list[Entry], fd: int) -> None:
-        """Store the current content of a folder, and read presets and batches that are new."""
+        """Store the current entries of a folder, and read the preset and batch files among those that are new or changed."""
         seen.entries, seen.chunks = entries, []
         controls = {name: control for name, control in seen.controls.items() if name in entries}
         for entry in fresh:
@@ -325,7 +261,7 @@ class Scanner:
         seen.controls = controls
 
     def _read_again(self, fd: int, seen: _Seen, *, entries: Set[bytes]) -> None:
-        """Read those presets and batches among these that could not be read before, although they are unchanged."""
+        """Read the control files among `entries` again that could not be read before, even if they are unchanged."""
         passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
         if passing:
             again = {control.entry.name: self._control(fd, control.entry, control.kind) for control in passing}
@@ -340,7 +276,7 @@ class Scanner:
 
 
 def _control_kind(folder: bytes, name: bytes) -> Literal["preset", "batch"] | None:
-    """Which control file a name is; directly in the inbox, `job.yaml` is only a sidecar."""
+    """Which kind of control file has this name; None if none has. Directly in the inbox, `job.yaml` is only a sidecar."""
     key = key_of(name)
     if key == PRESET_NAME:
         return "preset"

@@ -1,6 +1,6 @@
-"""The watch: decides when to scan the inbox and what to scan, and whether the inbox is there at all.
+"""The watch: decides when to scan the inbox and what to scan, and checks whether the inbox is there at all.
 
-Events are hints; the scan decides. This object only ever says "scan again"; other code judges what was seen.
+Events only say which names to scan. What counts is what the scan finds, and other packages judge that.
 """
 
 import os
@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.intake.model import INBOX, Hint, How, Look
+from daemon.intake.model import INBOX, Hint, How, Scan
 from daemon.platform.mounts import Mount, mount_of
 from daemon.watch.coverage import Coverage, Identity, Polled
 from daemon.watch.scan import ReadControl, Scanner, sentence
 
 MARKER = b".multiplane"
-# Scanning a share costs its server work: never use more than a twentieth of the time.
+# Scanning a share is work for its server, so after a scan, pause for at least this many times as long as it took.
 POLL_SCAN_FACTOR = 20.0
 HEALTH_SECONDS = 5.0
-# However many events arrive, there is at most one full look a second.
+# Lost events lead to at most one full scan in this time.
 OVERFLOW_SECONDS = 1.0
 
 
@@ -34,9 +34,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A look, and the hints from before it began."""
+    """A scan, and the hints that arrived before it began."""
 
-    look: Look
+    scan: Scan
     hints: tuple[Hint, ...]
 
 
@@ -45,16 +45,15 @@ class Watch:
 
     Args:
         inbox: path of the folder; it must contain its marker file `.multiplane`.
-        wake: called from other threads when there is a reason to `look`; must be quick and must not raise.
+        wake: called from other threads when there is a reason to `scan`; must be quick and must not raise.
         read_control: see `Scanner`.
-        rescan_seconds: the longest time between two full looks, because events can be lost without notice.
-        poll_seconds: the same for what is on a network file system, and for what the system cannot watch.
-        mount_of: returns the mount that holds a path, or the folder with that name in it; called again when the inbox, or a
-            folder in it, is replaced.
+        rescan_seconds: the longest time between two full scans, because events can be lost without notice.
+        poll_seconds: the shortest time between two scans of what is polled.
+        mount_of: see `Coverage`; called again when the inbox, or a folder in it, is replaced.
         clock: returns monotonic seconds.
 
     Attributes:
-        faults: sentences about failures of the watching that were repaired; whoever reports them empties the list.
+        faults: sentences about failures of the watch that were repaired. The caller reports them and empties the list.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Watch:
         self._health = Health("offline", "not started")
 
     def start(self) -> Health:
-        """Start the observer. The first look afterwards is a full one, so that nothing is missed in between."""
+        """Start the observer. The first scan afterwards is a full one, so that nothing is missed in between."""
         return self.health(self._clock())
 
     def stop(self) -> None:
@@ -99,19 +98,19 @@ class Watch:
 
     @property
     def next_at(self) -> float:
-        """When to look, monotonic seconds, even if nothing wakes the loop and no file is settling."""
+        """When to call `scan`, in monotonic seconds, even if nothing wakes the loop and no file is settling."""
         return min(self._full_at, self._poll_at)
 
     @property
     def polled(self) -> tuple[Polled, ...]:
-        """The folders that are polled; all others are watched, or are covered by the inbox."""
+        """See `Coverage.polled_folders`."""
         return self._coverage.polled_folders()
 
-    def look(self, look_at: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
-        """Scan the hinted names and `look_at` (names by folder), or the whole inbox when that is due.
+    def scan(self, due: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
+        """Scan the names in events and those in `due` (names by folder), or the whole inbox if it is time for that.
 
         Returns:
-            What was seen; None while the inbox is not there, which says nothing about its contents.
+            The scan and the hints; None if the inbox is not there, so that nothing can be said about its contents.
         """
         if self._health.state == "offline":
             return None
@@ -127,34 +126,34 @@ class Watch:
             if self._events_lost:
                 self._coverage.renew()
                 self._events_lost = False
-            look = self._scanner.look(now)
+            scan = self._scanner.scan(now)
             self._full_took = self._clock() - now
             self._scanned_at = now
             self._full_at = now + self._interval()
             self._poll_at = now + self._pause(self._full_took)
         else:
             polled = self._coverage.polled if now >= self._poll_at else frozenset[bytes]()
-            # Reused unchanged if there are no hints: during a flood there are many of them.
-            worth = look_at or {}
+            # The sets in `due` are used as they are unless events named more: when many files settle, the sets are large.
+            worth = due or {}
             names = {**named, **{folder: named[folder] | at if folder in named else at for folder, at in worth.items()}}
-            look = self._scanner.glance(now, names, folders | polled)
+            scan = self._scanner.scan_names(now, names, folders | polled)
             if polled:
                 self._poll_at = now + self._pause(self._clock() - now)
-        self._coverage.keep({folder.name for folder in look.folders})
+        self._coverage.keep({folder.name for folder in scan.folders})
         if not self._coverage.polled:
             self._poll_at = float("inf")
         elif self._poll_at == float("inf"):
             self._poll_at = now + self._poll_seconds
-        # Checked afterwards: a folder that disappeared meanwhile must not look like one that was emptied.
+        # Check only now: an inbox that disappeared during the scan must not look like one that was emptied.
         absence, identity = self._presence()
         if (absence is not None or identity != self._identity) and self.health(now).state == "offline":
             return None
-        return Seen(look, tuple(hints.values()))
+        return Seen(scan, tuple(hints.values()))
 
     def health(self, now: float) -> Health:
         """Check the inbox and the observer, and rebuild the watch if needed. Call this every `HEALTH_SECONDS`.
 
-        When a folder is away, nothing is forgotten: nothing is seen until it is back, and then everything is seen again.
+        While the inbox is away, nothing is scanned, and nothing is forgotten. When it is back, all of it is scanned again.
         """
         absence, identity = self._presence()
         if absence is not None:
@@ -182,7 +181,7 @@ class Watch:
         return self._rescan_seconds if self._coverage.is_native else self._pause(self._full_took)
 
     def _begin(self, identity: Identity, now: float) -> None:
-        """Watch the inbox that is there now: first a new observer, then a full look."""
+        """Watch the inbox that is there now: first start a new observer, then make a full scan due."""
         if self._identity is not None:
             self.faults.append("the inbox is another folder than before; it is watched again and read in full")
         self._identity = identity
@@ -202,7 +201,7 @@ class Watch:
             self._wake()
 
     def _presence(self) -> tuple[str | None, Identity | None]:
-        """A sentence that says why the inbox counts as away, or None; and the identity of the folder."""
+        """A sentence that says why the inbox counts as away, or None; and device and inode of the folder, or None."""
         try:
             fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -219,7 +218,7 @@ class Watch:
             os.close(fd)
 
     def _unmarked(self, fd: int) -> str | None:
-        """A sentence that says why the open folder is not the inbox, or None: it must have the marker."""
+        """A sentence that says why an open folder without the marker file is not the inbox; None if it has the marker."""
         try:
             os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -230,7 +229,7 @@ class Watch:
         return None
 
     def _lost(self) -> None:
-        """Events were lost: everything must be scanned. Called on the observer's threads."""
+        """Note that events were lost, so that everything is scanned. Called on the observer's threads."""
         with self._lock:
             self._overflowed = True
         self._wake()

@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from daemon.fs import Below, DirEntry, Stat
+from daemon.fs import DirEntry, Stat, TreeEntry
 from tests.path_based_folder import ByPath
 
 PAGE = 512
@@ -303,11 +303,11 @@ class SimDisk:
         self._step("sync_file", path)
         file.durable = file.data
 
-    def sync_file_aside(self, path: bytes) -> Iterator[None]:
+    def sync_file_in_background(self, path: bytes) -> Iterator[None]:
         self.sync_file(path)
         yield
 
-    def unlink_aside(self, path: bytes) -> Iterator[None]:
+    def unlink_in_background(self, path: bytes) -> Iterator[None]:
         self.unlink(path)
         yield
 
@@ -371,16 +371,16 @@ class SimDisk:
     def digest_in_pieces(self, path: bytes) -> Iterator[str | None]:
         yield self.digest(path)
 
-    def open_up(self, path: bytes) -> None:
+    def grant_owner_access(self, path: bytes) -> None:
         """Do nothing: there are no modes here."""
 
-    def tree(self, path: bytes) -> Iterator[Below]:
+    def tree(self, path: bytes) -> Iterator[TreeEntry]:
         left: list[tuple[list[bytes], bytes]] = [([], path)]
         for trail, folder in left:
             for entry in self.scan(folder):
                 child = os.path.join(folder, entry.name)
                 size = self.lstat(child).size
-                yield Below(trail, entry.name, entry.kind, size, size)
+                yield TreeEntry(trail, entry.name, entry.kind, size, size)
                 if entry.kind == "directory":
                     left.append(([*trail, entry.name], child))
 

@@ -265,13 +265,13 @@ class SimulatedDaemon:
             return
         self.claims.finish([job for job in self.ledger.jobs.live.values() if not job.claimed], again=True)
         self.requests.handle()
-        self.runs.look_for_returned()
+        self.runs.end_removed_returns()
         ready = self.ready()
         if ready:
-            self.claims.take(ready[:GROUP])
+            self.claims.claim(ready[:GROUP])
         self.runs.end_without_worker()
         self.runs.start_next()
-        self.runs.publish_made()
+        self.runs.check_and_publish()
         if not self.users.in_hurry:
             self.views.refresh(self._monotonic, force=True)
 

@@ -16,7 +16,7 @@ from daemon.contract.records import RECORD, AttemptEnded, Claimed, Ended, LiveJo
 from daemon.contract.status import Status
 from daemon.errors import WorkerCrashed
 from daemon.jobs.fold import Jobs
-from daemon.jobs.resting import rest_left
+from daemon.jobs.retry_pause import pause_left
 from daemon.outbox import Health
 from daemon.running.pauses import Pauses
 from daemon.supervisor import Failed
@@ -94,7 +94,7 @@ def test_a_snapshot_of_an_older_version_does_not_say_the_pause_and_it_is_at_most
     text = RECORD.dump_json(LiveJob(job="a", value=jobs.live["a"]))
     assert b'"pause":' in text
     old = RECORD.validate_json(b",".join(part for part in text.split(b",") if not part.startswith(b'"pause":')))
-    assert rest_left(old.value, NOW - DAY) == 60.0
+    assert pause_left(old.value, NOW - DAY) == 60.0
 
 
 def test_jobs_promises_no_wait_of_a_day_after_the_clock_was_set_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

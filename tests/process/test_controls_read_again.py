@@ -21,11 +21,11 @@ class Inbox:
 
     def __init__(self, path: Path) -> None:
         self.scanner = Scanner(os.fsencode(path), network=False, read_control=control_files.read_control)
-        self.decision = step(Memory(rules=RULES), self.scanner.look(0.0))
+        self.decision = step(Memory(rules=RULES), self.scanner.scan(0.0))
 
     def at(self, now: float) -> None:
         """The scan that intake requests for that time, and no other."""
-        look = self.scanner.glance(now, self.decision.look_at)
+        look = self.scanner.scan_names(now, self.decision.due_names)
         self.decision = step(self.decision.memory, look)
 
     @property
@@ -63,7 +63,7 @@ def test_an_error_that_passes_is_over_when_it_has_passed(
     inbox.at(10.0)
     assert inbox.ready == []
     assert inbox.reasons == {f"{name} cannot be read now: {os.strerror(code)}"}
-    assert inbox.decision.look_again_at == pytest.approx(15.0)
+    assert inbox.decision.check_again_at == pytest.approx(15.0)
     assert any(item.will_resolve for item in inbox.decision.waiting)
     inbox.at(15.0)
     assert inbox.ready == []
@@ -80,7 +80,7 @@ def test_what_is_wrong_in_the_file_waits_for_a_person(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path)
     inbox.at(10.0)
     assert not any(item.will_resolve for item in inbox.decision.waiting)
-    assert inbox.decision.look_again_at is None
+    assert inbox.decision.check_again_at is None
 
 
 _CHMOD = """
@@ -106,10 +106,10 @@ with tempfile.TemporaryDirectory() as made:
     assert (inbox.ready, inbox.reasons) == ([b"a.jpg"], set()), (inbox.ready, inbox.reasons)
 
     folder.chmod(0)
-    inbox.scanner.look(20.0)
+    inbox.scanner.scan(20.0)
     assert inbox.scanner.exchanged() == {b"folder"}
     folder.chmod(0o755)
-    inbox.scanner.glance(25.0, {}, inbox.scanner.exchanged())
+    inbox.scanner.scan_names(25.0, {}, inbox.scanner.exchanged())
     assert inbox.scanner.exchanged() == set()
 """
 

@@ -35,11 +35,11 @@ class Service:
 
     def turn(self) -> Decision | None:
         self.woken.clear()
-        seen = self.watch.look(self.decision.look_at if self.decision else None)
+        seen = self.watch.scan(self.decision.due_names if self.decision else None)
         if seen is None:
             return None
         self.looks.append(seen)
-        self.decision = step(self.memory, seen.look, seen.hints)
+        self.decision = step(self.memory, seen.scan, seen.hints)
         self.memory = self.decision.memory
         return self.decision
 
@@ -49,7 +49,7 @@ class Service:
         while not done():
             now = time.monotonic()
             assert now < end, "nothing happened in time"
-            due = self.decision.look_again_at if self.decision else None
+            due = self.decision.check_again_at if self.decision else None
             self.woken.wait(max(0.0, min(end, due or end) - now))
             self.turn()
 
@@ -211,7 +211,7 @@ def test_lost_events_are_answered_by_one_full_look_a_second(inbox):
             service.watch._lost()
             now[0] += 0.1
             service.turn()
-        full = [s.look.now for s in service.looks if s.look.folders[0].looked is None]
+        full = [s.scan.now for s in service.looks if s.scan.folders[0].scanned is None]
         assert len(full) == 6
         assert min(b - a for a, b in pairwise(full)) >= 0.999
     finally:
@@ -310,7 +310,7 @@ def test_an_inbox_that_goes_while_it_is_looked_at_is_not_read_as_empty(service, 
     service.until(lambda: service.shown == {b"photo.jpg"})
     inbox.rename(inbox.parent / "other")
     inbox.mkdir()
-    assert service.watch.look({b"": frozenset({b"photo.jpg"})}) is None
+    assert service.watch.scan({b"": frozenset({b"photo.jpg"})}) is None
 
 
 def test_a_dead_thread_of_the_observer_is_noticed_and_replaced(service, inbox):

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemon.intake import Entry, Folder, Hint, Look, Memory, Ready, put_back, step, taken
+from daemon.intake import Entry, Folder, Hint, Memory, Ready, Scan, put_back, step, taken
 
 STEMS = ["a", "A", unicodedata.normalize("NFC", "ü"), unicodedata.normalize("NFD", "ü")]
 NAMES = [
@@ -33,13 +33,13 @@ class Producers(RuleBasedStateMachine):
         self.disk: dict[bytes, Entry] = {}
         self.shown: dict[bytes, Entry] = {}
         self.changed: dict[bytes, float] = {}
-        self.vouched: dict[bytes, str] = {}
-        self.vouched_at: dict[bytes, float] = {}
+        self.reported: dict[bytes, str] = {}
+        self.reported_at: dict[bytes, float] = {}
         self.closed = 0
         self.hints: list[Hint] = []
         self.open: set[bytes] = set()
         self.taken: set[tuple[int, int]] = set()
-        self.decision = step(self.memory, Look((Folder(b"", self.shown),), False, self.now))
+        self.decision = step(self.memory, Scan((Folder(b"", self.shown),), False, self.now))
         self.memory = self.decision.memory
 
     def _write(self, name: bytes, *, fresh: bool, size: int) -> None:
@@ -48,14 +48,14 @@ class Producers(RuleBasedStateMachine):
         ino = self.clock if fresh or old is None else old.ino
         self.disk[name] = Entry(name, "file", 1, ino, size, self.clock)
         self.changed[name] = self.now
-        self.vouched.pop(name, None)
+        self.reported.pop(name, None)
 
     def _hint(self, name: bytes, how: str) -> None:
         self.clock += 1
         at = self.now + self.clock * 1e-9
         self.hints.append(Hint(b"", name, how, at))
-        if self.vouched.get(name) != "renamed_in" or how == "renamed_in":
-            self.vouched[name], self.vouched_at[name] = how, at
+        if self.reported.get(name) != "renamed_in" or how == "renamed_in":
+            self.reported[name], self.reported_at[name] = how, at
 
     @rule(name=st.sampled_from(NAMES + IGNORED), size=st.integers(1, 9))
     def somebody_writes_and_goes_on(self, name: bytes, size: int) -> None:
@@ -92,16 +92,16 @@ class Producers(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.disk)))
         del self.disk[name]
         self.open.discard(name)
-        self.vouched.pop(name, None)
+        self.reported.pop(name, None)
 
     @rule(seconds=st.sampled_from([0.1, 0.4, 1.0, 3.0]))
     def time_passes(self, seconds: float) -> None:
         """The service wakes whenever intake asked for it."""
         end = self.now + seconds
-        while (due := self.decision.look_again_at) is not None and due <= end:
+        while (due := self.decision.check_again_at) is not None and due <= end:
             assert due > self.now
             self.now = due
-            self._look(self.decision.look_at.get(b"", frozenset()))
+            self._look(self.decision.due_names.get(b"", frozenset()))
         self.now = end
 
     @rule()
@@ -121,7 +121,7 @@ class Producers(RuleBasedStateMachine):
             new = {n: e for n, e in self.shown.items() if n not in names or n in self.disk}
             new |= {n: self.disk[n] for n in names if n in self.disk}
             self.shown = new if new != self.shown else self.shown
-        self.decision = step(self.memory, Look((Folder(b"", self.shown, names),), False, self.now), self.hints)
+        self.decision = step(self.memory, Scan((Folder(b"", self.shown, names),), False, self.now), self.hints)
         self.memory, self.hints = self.decision.memory, []
         self._claim()
 
@@ -132,30 +132,30 @@ class Producers(RuleBasedStateMachine):
                 self.memory = put_back(self.memory, ready, self.now, "it changed while it was being taken")
                 continue
             self._check(ready)
-            self.closed += self.vouched.get(ready.image.name) == "closed"
+            self.closed += self.reported.get(ready.image.name) == "closed"
             for entry in ready.entries:
                 assert (entry.ino, entry.mtime_ns) not in self.taken
                 self.taken.add((entry.ino, entry.mtime_ns))
                 del self.disk[entry.name]
-                self.vouched.pop(entry.name, None)
+                self.reported.pop(entry.name, None)
             self.memory = taken(self.memory, [ready], self.now)
         if self.decision.ready:
-            self.decision = step(self.memory, Look((Folder(b"", self.shown, frozenset()),), False, self.now))
+            self.decision = step(self.memory, Scan((Folder(b"", self.shown, frozenset()),), False, self.now))
             self.memory = self.decision.memory
             assert all(r.image.name in self.disk for r in self.decision.ready)
 
     def _check(self, ready: Ready) -> None:
         assert ready.sidecar is not None
         assert key(ready.sidecar.name).startswith(key(ready.image.name).rpartition(".")[0])
-        go = self.vouched.get(ready.sidecar.name) == "renamed_in"
+        go = self.reported.get(ready.sidecar.name) == "renamed_in"
         once = self.closed >= 5
         for entry in (ready.image, ready.sidecar, ready.depth):
             if entry is None:
                 continue
             still = self.now - self.changed[entry.name] + 1e-6
-            how = self.vouched.get(entry.name)
+            how = self.reported.get(entry.name)
             told = how == "renamed_in" or (how == "closed" and once)
-            before = told and self.vouched_at[entry.name] <= self.vouched_at[ready.sidecar.name]
+            before = told and self.reported_at[entry.name] <= self.reported_at[ready.sidecar.name]
             assert still >= SETTLE or (told and still >= CLOSED) or (go and before), (entry.name, still, how)
 
     @invariant()

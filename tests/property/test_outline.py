@@ -141,20 +141,20 @@ def test_it_finds_the_same_jobs_alive_ended_and_removed(several):
 @given(histories(), st.integers(1, 3))
 def test_what_matters_of_a_segment_tells_a_start_all_it_needs(several, most):
     segment = segment_of(several)
-    whole, enough = folded(segment.entries(), most), folded(segment.entries(Outline(segment).what_matters(most)), most)
+    whole, enough = folded(segment.entries(), most), folded(segment.entries(Outline(segment).needed_records(most)), most)
     assert (enough.live, list(enough.ended.items()), enough.batches) == (whole.live, list(whole.ended.items()), whole.batches)
     assert {job.job_id for job in enough.queue} == {job.job_id for job in whole.queue}
-    assert (enough.pending, enough.processing, enough.unclaimed, enough.owed) == (
+    assert (enough.pending, enough.processing, enough.unclaimed, enough.workerless) == (
         whole.pending,
         whole.processing,
         whole.unclaimed,
-        whole.owed,
+        whole.workerless,
     )
 
 
 def test_of_many_that_ended_only_the_last_are_read():
     several = [record for n in range(50) for record in (accepted(f"job-{n}", None), Ended(job=f"job-{n}", state="failed"))]
-    matters = Outline(segment_of(several)).what_matters(10)
+    matters = Outline(segment_of(several)).needed_records(10)
     assert [place.job for place in matters if place.event == "ended"] == [f"job-{n}" for n in range(40, 50)]
     of_a_batch = [dataclasses.replace(each, batch="x") if isinstance(each, Accepted) else each for each in several]
-    assert len(Outline(segment_of(of_a_batch)).what_matters(10)) == 1 + 2 * 50, "a batch is known by its jobs"
+    assert len(Outline(segment_of(of_a_batch)).needed_records(10)) == 1 + 2 * 50, "a batch is known by its jobs"

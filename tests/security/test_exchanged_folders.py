@@ -70,7 +70,7 @@ def test_a_folder_exchanged_for_a_link_after_accepted_moves_nothing_of_others(sc
             exchange(scene.inbox / "x", tmp_path / "link")
 
     scene.ledger.record = accepted_then_exchanged
-    claims.take([pair])
+    claims.claim([pair])
     assert (private / "tax.jpg").read_bytes() == b"nobody's business"
     taken = list(scene.root.glob("*/source/tax.jpg"))
     assert all(path.read_bytes() != b"nobody's business" for path in taken)
@@ -98,7 +98,7 @@ def test_a_folder_exchanged_for_a_link_while_the_daemon_was_down_moves_nothing_o
 
     scene.ledger.record = accepted_then_gone
     with pytest.raises(PowerLost):
-        claims.take([preset_pair(scene.inbox / "x", "tax.jpg")])
+        claims.claim([preset_pair(scene.inbox / "x", "tax.jpg")])
     scene.ledger.record = record
     mine = scene.inbox / "x"
     mine.rename(tmp_path / "mine")
@@ -121,18 +121,18 @@ def test_a_private_yaml_is_not_read_for_a_sidecar(scene, tmp_path):
     twin(scene.inbox / "x" / "photo.yaml", private / "photo.yaml")
     pair = Ready(b"x", entry(scene.inbox / "x" / "photo.jpg"), entry(scene.inbox / "x" / "photo.yaml"), None, (), None, (), 0.0)
     claims = scene.claims
-    decide = claims._acceptance.decide
+    record_for = claims._acceptance.record_for
 
-    def exchanged_then_decide(*args):
+    def exchanged_then_recorded(*args):
         exchange(scene.inbox / "x", tmp_path / "link")
         try:
-            return decide(*args)
+            return record_for(*args)
         finally:
             exchange(scene.inbox / "x", tmp_path / "link")
 
     (tmp_path / "link").symlink_to(private)
-    claims._acceptance.decide = exchanged_then_decide
-    claims.take([pair])
+    claims._acceptance.record_for = exchanged_then_recorded
+    claims.claim([pair])
     for job in (*scene.jobs.live.values(), *scene.jobs.ended.values()):
         assert "password" not in str(job)
     assert (private / "photo.yaml").read_bytes() == b"password: xyzzy\n"
@@ -152,7 +152,7 @@ def test_a_private_yaml_is_not_read_for_a_preset(tmp_path):
         said.append(read_control(folder, entry, kind))
         return said[-1]
 
-    Scanner(os.fsencode(inbox), network=False, read_control=exchanged_then_read).look(1.0)
+    Scanner(os.fsencode(inbox), network=False, read_control=exchanged_then_read).scan(1.0)
     assert said
     assert "password" not in str(said)
 
@@ -173,7 +173,7 @@ def test_a_job_folder_exchanged_for_a_link_gets_neither_picture_nor_status(scene
             (scene.root / "mine").symlink_to(outside)
 
     claims._mover.sync_job_folders = made_then_exchanged
-    claims.take([pair])
+    claims.claim([pair])
     scene.refresh()
     assert [path for path in outside.rglob("*") if path.is_file()] == []
     assert (scene.inbox / "photo.jpg").read_bytes() == b"a picture"
@@ -290,7 +290,7 @@ def claim(scene: Scene, folder: Path, exchanger: Exchanger, number: int) -> None
     pair = preset_pair(folder, "photo.jpg")
 
     def try_it() -> bool:
-        scene.claims.take([pair])
+        scene.claims.claim([pair])
         scene.claims.finish(list(scene.jobs.unclaimed.values()), again=True)
         return len(scene.jobs.live) == number + 1 and not scene.jobs.unclaimed
 

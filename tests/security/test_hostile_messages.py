@@ -174,7 +174,7 @@ def test_an_absurd_share_gives_no_absurd_time():
     job = next(iter(_jobs(accepted("job"), Claimed(job="job")).live.values()))
     forecast.begin(job)
     for fraction in (5e-324, 1e-300, 0.0, 1e-12):
-        forecast.moved("job", "paint", fraction)
+        forecast.progressed("job", "paint", fraction)
     assert progress["job"].eta_seconds is None or progress["job"].eta_seconds <= bounds.MAX_SECONDS
 
 
@@ -289,7 +289,7 @@ def test_a_result_that_cannot_be_recorded_fails_its_job_and_nothing_else(tmp_pat
     if "manifest" in spoilt:
         spoilt = {"source": Source.model_construct(image="\ud800", bytes=3, sha256=None, width=None, height=None)}
     scene.runs.on_end("job", Completed(Result.model_construct(**dict(result) | spoilt), 1.0, 1))
-    while scene.runs.publish_made():
+    while scene.runs.check_and_publish():
         pass
     assert scene.jobs.live["job"].last_error.code == "worker_crashed"
     assert "cannot be recorded" in scene.jobs.live["job"].last_error.message
@@ -320,7 +320,7 @@ def test_a_pair_that_cannot_be_recorded_stays_with_the_reason_and_the_others_are
                 Seen(path.name.encode(), "file", found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_nlink)
             )
         ready.append(Ready(b"", *files, None, (), None, ("\ud800",) if name == "bad" else (), 0.0))
-    came = scene.claims.take(ready)
+    came = scene.claims.claim(ready)
     assert [pair.image.name for pair in came.done] == [b"one.jpg", b"two.jpg"]
     [left] = came.dropped
     assert (left.pair.image.name, left.for_a_person) == (b"bad.jpg", True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from daemon.intake import INBOX, Control, Decision, Entry, Folder, Hint, Look, Memory, Ready, Rules, step, taken
+from daemon.intake import INBOX, Control, Decision, Entry, Folder, Hint, Memory, Ready, Rules, Scan, step, taken
 
 MONDAY = 1_700_000_000 * 10**9
 
@@ -72,7 +72,7 @@ class Scene:
             )
             for name, entries in self.files.items()
         )
-        self.decision = step(self.memory, Look(folders, self.network, self.now), self.hints)
+        self.decision = step(self.memory, Scan(folders, self.network, self.now), self.hints)
         self.memory, self.hints = self.decision.memory, []
         return self.decision
 
@@ -92,16 +92,16 @@ class Scene:
         start, end = self.now, self.now + seconds
         while True:
             self.look({}) if self.hints else None
-            due = self.decision.look_again_at
+            due = self.decision.check_again_at
             if until(self.decision):
                 return self.now - start
             if due is None or due > end:
                 self.now = end
-                self.look(dict(self.decision.look_at))
+                self.look(dict(self.decision.due_names))
                 return seconds if not until(self.decision) else self.now - start
             assert due > self.now, "a look that was asked for must lie ahead"
             self.now = due
-            self.look(dict(self.decision.look_at))
+            self.look(dict(self.decision.due_names))
 
     def settle(self, seconds: float = 3.0) -> list[bytes]:
         """Let everything settle; returns the pictures that are ready then."""

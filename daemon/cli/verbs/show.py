@@ -19,7 +19,7 @@ from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.status import ENDED, ErrorInfo, Status
-from daemon.jobs.resting import by_the_clock
+from daemon.jobs.retry_pause import pause_left_at
 from daemon.journal import Entry
 from daemon.outbox import Outbox, attempt_of, in_line, status_of
 
@@ -51,7 +51,7 @@ def show(
     lost = _is_lost(Outbox(fs, settings.paths.outbox_bytes), job_id)
     if lost:
         status = without_folder(status, str(settings.paths.outbox))
-    story = [entry for entry in queries.history.story(job_id) if not isinstance(entry.record, LiveJob)]
+    story = [entry for entry in queries.history.records_of(job_id) if not isinstance(entry.record, LiveJob)]
     if json:
         events = [{"ts": entry.ts, **_RECORD.dump_python(entry.record, mode="json")} for entry in story]
         print_json({"status": status.model_dump(mode="json"), "events": events})
@@ -104,7 +104,7 @@ def _status(queries: JobQueries, job: Job) -> Status:
     if job.state == "processing":
         return queries.status(job.job_id) or status_of(job)
     second = now().timestamp()
-    line = in_line(queries.history.now().queue, by_the_clock(second)) if job.state == "pending" else ()
+    line = in_line(queries.history.now().queue, pause_left_at(second)) if job.state == "pending" else ()
     position = next((place for other, place in line if other.job_id == job.job_id), None)
     return status_of(job, position=position, at=second)
 

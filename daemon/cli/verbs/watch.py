@@ -28,8 +28,8 @@ from daemon.cli.render import (
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
-from daemon.jobs.resting import by_the_clock
-from daemon.journal.journal import segment_numbers, segment_path
+from daemon.jobs.retry_pause import pause_left_at
+from daemon.journal.segment_files import segment_numbers, segment_path
 from daemon.outbox import Health, Waiting, in_line, stage_name, status_of
 from daemon.settings import Settings
 
@@ -122,7 +122,7 @@ class Scenes:
             # A status file may say that a job has ended before the journal is read again.
             running=tuple(status for status in running if status.state == "processing"),
             # Computed every time, because no record is written when a job's pause before its next attempt ends.
-            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, by_the_clock(second))),
+            queue=tuple(status_of(job, position=place, at=second) for job, place in in_line(self._queue, pause_left_at(second))),
             queue_total=self._queue_total,
             returned=tuple(status_of(job, at=second) for job in self._returned),
             returned_total=self._returned_total,

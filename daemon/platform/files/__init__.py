@@ -1,4 +1,4 @@
-"""What the two systems report about a file beyond POSIX: birth time, dataless, locked, leases, canonical paths."""
+"""What macOS and Linux know about a file beyond POSIX: its birth time, whether it is in iCloud, locked, or open for writing."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Files on Linux: leases reveal writers; lstat reports neither birth times nor cloud placeholders."""
+"""Files on Linux: a lease shows whether a file is open for writing. lstat reports no birth time and no iCloud placeholder."""
 
 import array
 import errno
@@ -15,12 +15,12 @@ _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def birth_time(st: os.stat_result) -> float | None:
-    """None: Python's stat has no birth time here, and Samba does not pass Finder's marks on."""
+    """None: Python's stat has no birth time here, and Samba would not pass on the dates that Finder sets."""
     return None
 
 
 def is_dataless(st: os.stat_result) -> bool:
-    """False: no placeholders."""
+    """False: Linux has no iCloud placeholders."""
     return False
 
 
@@ -40,17 +40,17 @@ def is_fixed(fd: int) -> bool:
 
 
 def canonical(path: bytes) -> bytes:
-    """The path without links, as events will name it."""
+    """The path with all links resolved, as events name it."""
     return os.path.realpath(path)
 
 
 def path_of(fd: int) -> bytes:
-    """A path to an open folder, for this process and those it forks. It does not depend on any name on the disk."""
+    """A path to an open folder, valid in this process and those it forks, even if the folder is renamed."""
     return b"/proc/self/fd/%d" % fd
 
 
 def open_for_writing_elsewhere(fd: int) -> bool:
-    """Whether somebody has this file open for writing, as far as a lease can show.
+    """Whether another program has this file open for writing, as far as a lease can show.
 
     `fcntl(2)`, F_SETLEASE: a read lease on a read-only descriptor fails with EAGAIN while the file is open for writing
     anywhere. Best effort: the answer is False on file systems without leases, and for files of other owners.
@@ -72,7 +72,7 @@ def permission_hint() -> str:
 
 
 def request_download(path: bytes) -> subprocess.Popen[bytes] | None:
-    """None: there are no placeholders."""
+    """None: Linux has no iCloud placeholders."""
     return None
 
 

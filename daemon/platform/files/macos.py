@@ -18,7 +18,7 @@ _COPYFILE_ACL_AND_XATTR = 0x1 | 0x4
 
 
 def birth_time(st: os.stat_result) -> float | None:
-    """Seconds since 1970."""
+    """The birth time in seconds since 1970."""
     return st.st_birthtime
 
 
@@ -39,7 +39,7 @@ def is_fixed(fd: int) -> bool:
 
 
 def canonical(path: bytes) -> bytes:
-    """The path as FSEvents will name it (F_GETPATH): links resolved, /private in front, spelt as on the disk."""
+    """The path as FSEvents names it (F_GETPATH): with links resolved, /private in front, and spelt as on the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return path_of(fd)
@@ -48,9 +48,9 @@ def canonical(path: bytes) -> bytes:
 
 
 def path_of(fd: int) -> bytes:
-    """The current path of an open file or folder.
+    """The current path of an open file or folder. It becomes wrong if the file or folder is moved.
 
-    MacOS has no other path to it (/dev/fd has no folders), so it may become wrong.
+    macOS offers no path that stays right: /dev/fd has no folders.
     """
     return fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")
 
@@ -69,7 +69,7 @@ def permission_hint() -> str:
 
 
 def request_download(path: bytes) -> "subprocess.Popen[bytes]":
-    """Ask iCloud for the content (`brctl download`). Returns at once; the caller reaps the process."""
+    """Start a program that asks iCloud to download the content (`brctl download`). The caller reaps it."""
     quiet = subprocess.DEVNULL
     return subprocess.Popen([b"/usr/bin/brctl", b"download", path], stdin=quiet, stdout=quiet, stderr=quiet)
 

@@ -18,7 +18,7 @@ from daemon.platform.service import Facts, Step
 from daemon.shipped import LAUNCHD
 
 NAME = "Make layers"
-#: Marks our files, so that a person's own with the same name are recognised.
+#: Marks our files, so that files of a person with the same name are not mistaken for ours.
 MARK = "io.multiplane.make-layers"
 WORKFLOW, DROPLET = f"{NAME}.workflow", f"{NAME}.app"
 SHELL = LAUNCHD / "make-layers.sh"
@@ -26,7 +26,7 @@ APPLESCRIPT = LAUNCHD / "make-layers.applescript"
 #: Paths inside both bundles.
 INFO, DOCUMENT, RESOURCE = "Contents/Info.plist", "Contents/document.wflow", "Contents/Resources/make-layers.sh"
 
-#: `pbs` keeps the list for the Services menu; without this call it is only read at the next login.
+#: `pbs` keeps the list for the Services menu. Without a call of it, the list is only updated at the next login.
 _PBS = "/System/Library/CoreServices/pbs"
 _WHY = "The pictures you drop are copied from there into the inbox of Multiplane."
 

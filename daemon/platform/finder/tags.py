@@ -39,11 +39,11 @@ Set = Callable[[bytes, str, bytes], None]
 
 
 def with_state(tags: bytes | None, state: State) -> bytes:
-    """The tags with that of the state first, then those that are not ours, in their order.
+    """The new list of tags: first the tag of the state, then all tags that are not ours, in their order.
 
     Args:
-        tags: the current attribute; None, or bytes that are not a list of tags, for an untagged folder.
-        state: the job's.
+        tags: the current attribute; None or an invalid list counts as no tags.
+        state: of the job.
 
     Returns:
         A binary property list; the same tags always give the same bytes.
@@ -78,7 +78,7 @@ def show_state(path: bytes, state: State, get: Get, set_: Set) -> bool:
 
 
 def _read(tags: bytes | None) -> list[str]:
-    """The strings in the list; none if it is not a list of tags."""
+    """The strings in a list of tags; empty if the bytes are not a list of tags."""
     try:
         listed = plistlib.loads(tags) if tags else []
     except (plistlib.InvalidFileException, ExpatError, ValueError, OverflowError, RecursionError):

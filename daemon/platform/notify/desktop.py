@@ -1,4 +1,4 @@
-"""The system's notifications, through its own programs: osascript on macOS, notify-send where there is a session bus.
+"""Shows desktop notifications through the system's own programs: osascript on macOS, notify-send where there is a session bus.
 
 Texts are passed to the program as arguments, never in a script or a command line. The daemon starts the program and never waits
 for it. A failure is logged once, and affects nothing else.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from loguru import logger
 
-#: The most programs that may run at once: on a system that shows nothing any more, they must not pile up.
+#: The most programs that may run at once: if they hang, they must not pile up.
 _MAX_UNDER_WAY = 8
 _SCRIPT = (
     "on run argv",

@@ -28,9 +28,7 @@ class Notifier:
         self._ready = False
 
     def loop_ran(self, now: float) -> None:
-        """Report that the loop has completed a pass.
-
-        The first report means that the start is over, later ones that the loop does not hang.
+        """Report that the loop has completed a pass: first that the start is over, later that the loop does not hang.
 
         Call this in every pass; it sends a message only when one is due. `now`: monotonic seconds.
         """
@@ -42,13 +40,13 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Report that the daemon ends because it was told to."""
+        """Report that the daemon is stopping on request."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
         if self._address is None:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            # A full socket must not hold up the loop; the next pass sends the message again.
+            # A full socket must not hold up the loop, so a message may be lost.
             sender.setblocking(False)
             sender.sendto(message.encode(), self._address)

@@ -17,7 +17,7 @@ _SAME_SECONDS = 0.005
 
 
 def is_same(pid: int, then: float) -> bool:
-    """Whether the process with this pid is still the one created at `then` (a value from `created`, in this boot)."""
+    """Whether the process with this pid is the one that was created at `then`, a value that `created` returned since boot."""
     now = created(pid)
     return now is not None and abs(now - then) < _SAME_SECONDS
 
@@ -51,7 +51,7 @@ def group_runs(group: int) -> bool:
 
 
 def signal_process(pid: int, signal: int) -> bool:
-    """Signal one process; False if it does not exist. The caller must know that the pid still belongs to it.
+    """Signal one process; False if it does not exist. The caller must know that no other process has the pid by now.
 
     Raises:
         ValueError: the pid is 1 or below, or our own.
@@ -66,7 +66,7 @@ def signal_process(pid: int, signal: int) -> bool:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants that can still be traced to it; empty if it is gone."""
+    """The process and all its descendants whose parents still exist; empty if the process is gone."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -77,8 +77,8 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    Each resident size includes the pages that forked processes share, so the sum is an upper bound. If it exceeds
-    `above`, the exact measure decides: proportional (Linux) or unique (macOS) set size, which requires walking the mappings.
+    The sum of the resident sizes counts shared pages several times, so it is an upper bound. It is returned unless it exceeds
+    `above`. Then the sizes are measured exactly, which is slow: as proportional (Linux) or unique (macOS) set sizes.
     """
     bound = sum(_memory(process, exact=False) for process in processes)
     if above is None or bound <= above or len(processes) == 1:

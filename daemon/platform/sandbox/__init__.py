@@ -1,10 +1,9 @@
-"""The sandbox around a worker: what it may read and use, how this system enforces that, and what is missing here.
+"""The sandbox around a worker: what it may read and use, how this system enforces that, and what this system cannot enforce.
 
-A worker decodes anybody's pictures with libraries written in C. So it gets no network, may write only in its attempt folder,
-and may read only what it needs. The policy is fixed when the worker starts, before its job is known. So the source folder it
-will need is also unknown: it may read the whole outbox (including other jobs' pictures, but not the inbox) and the installed
-models. A policy for each job would allow less, but this is enough: nothing that a worker reads can leave the machine, and it
-can only write the one result that it was asked for.
+A worker decodes strangers' pictures with libraries written in C. So it gets no network, may write only in its attempt folder,
+and may read only what it needs. The policy is fixed when the worker starts, before its job is known. So it may read the whole
+outbox (including other jobs' pictures, but not the inbox) and the installed models. A policy for each job would allow less, but
+this is enough: nothing that a worker reads can leave the machine, and it can write only the result that it was asked for.
 """
 
 import importlib.util
@@ -28,9 +27,8 @@ class SandboxPolicy:
     """What every worker may do besides writing in its own folder. Paths are absolute and include everything below them.
 
     Attributes:
-        read: what it may read. What does not exist when the worker starts stays closed to it.
-        devices: what it may use (graphics cards, /dev/null), with the same rule: some drivers create their files only on
-            demand.
+        read: what it may read. Paths that do not exist when the worker starts stay closed to it.
+        devices: what it may use (graphics cards, /dev/null). The same holds: some drivers create their files only on demand.
     """
 
     read: tuple[str, ...]
@@ -41,14 +39,14 @@ def policy(*data: bytes) -> SandboxPolicy:
     """The policy for workers of this interpreter and this installation.
 
     Args:
-        data: folders with what jobs read: the outbox, the models.
+        data: the folders that jobs read: the outbox and the models.
     """
     found = (*SYSTEM, *_interpreter(), *_program(), *_library_path(), *map(os.fsdecode, data))
     return SandboxPolicy(read=tuple(dict.fromkeys(map(os.path.realpath, found))), devices=DEVICES)
 
 
 def _interpreter() -> Iterable[str]:
-    """Python itself and the folders of installed packages, but none that contain anything else (a checkout, a home)."""
+    """Python itself and the folders of installed packages, but no folder that may contain other things (a checkout, a home)."""
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     yield from (path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages"))
 

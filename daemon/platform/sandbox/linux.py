@@ -21,8 +21,8 @@ class Policy(Protocol):
     def devices(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-#: Libraries, and what they read when they are loaded: the loader's cache, the time zone, fonts, the processors. All of /proc,
-#: because its entries come and go; the kernel itself protects the memory and environment of other processes from a worker.
+#: Libraries, and what they read when they are loaded: the loader's cache, the time zone, fonts, the processors. This includes all
+#: of /proc, because its entries come and go; the kernel protects the memory and environment of other processes from a worker.
 SYSTEM = (
     "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/opt/rocm", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts",
     "/etc/mime.types", "/etc/os-release", "/proc", "/sys/devices", "/sys/class/drm", "/sys/class/kfd", "/sys/bus/pci",
@@ -49,7 +49,7 @@ def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
 
 
 def missing(version: int | None = None, seccomp: bool | None = None) -> tuple[str, ...]:
-    """What this kernel cannot keep a worker from doing, one clause each; empty if the sandbox is complete.
+    """What this kernel cannot prevent a worker from doing, one clause each; empty if the sandbox is complete.
 
     Args:
         version: of Landlock's interface, 0 if it is missing; None: ask the kernel.

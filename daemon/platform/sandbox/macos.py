@@ -24,7 +24,7 @@ class Policy(Protocol):
     def devices(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-#: Everything outside the folders of people and volumes is readable anyway; on some machines these are inside them.
+#: Everything outside people's folders and volumes is readable anyway. On some machines, these folders are inside them.
 SYSTEM = ("/System", "/Library/Fonts", "/opt/homebrew", "/usr/local")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/dtracehelper")
 
@@ -65,7 +65,7 @@ def command(argv: Sequence[str], policy: Policy, own: int) -> list[str]:
 
 
 def missing() -> tuple[str, ...]:
-    """What this system cannot keep a worker from doing, one clause each."""
+    """What this system cannot prevent a worker from doing, one clause each; empty if the sandbox is complete."""
     return () if os.access(_SANDBOX_EXEC, os.X_OK) else ("everything: /usr/bin/sandbox-exec is not there",)
 
 

@@ -46,8 +46,8 @@ class Step:
     Attributes:
         argv: the program and its arguments.
         tolerated: exit statuses other than 0 that mean that there was nothing to do.
-        until_it_fails: repeat the call for up to this many seconds until it fails, to wait until something is gone. 0: run it
-            once.
+        until_it_fails: repeat the call until it fails, which means that something is gone, for up to this many seconds; 0: call
+            it once.
         needed: whether a failure ends the action.
     """
 
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The content of the installed file: the home it serves, and the interpreter."""
+    """What an installed file says: the home that the service serves, and the interpreter that runs it."""
 
     home: str
     python: str
@@ -70,7 +70,7 @@ class Manager(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, as people say it."""
+        """The name of the service manager, as people write it."""
 
     def path(self) -> Path:
         """The path of the service's file."""

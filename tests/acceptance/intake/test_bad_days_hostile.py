@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.claiming.downloads import Downloads
-from daemon.intake import Entry, Folder, Look, Memory, step
+from daemon.intake import Entry, Folder, Memory, Scan, step
 from tests.acceptance.home import until
 from tests.acceptance.quick import QuickFolder, quick_folder
 
@@ -119,19 +119,19 @@ def test_finders_birth_times_simulated_hold_for_ten_minutes_on_the_file_or_its_p
     folder = Folder(b"set", files, None, birth if where == "parent" else None, (Control("preset", files[b"_preset.yaml"]),))
     memory = Memory()
     for now in (0.0, 5.0, 599.0):
-        decision = step(memory, Look((Folder(b"", {}), folder), False, now))
+        decision = step(memory, Scan((Folder(b"", {}), folder), False, now))
         memory = decision.memory
         assert decision.ready == ()
         assert any("Finder is still copying" in item.reason for item in decision.waiting)
     for now in (601.0, 605.0):
-        decision = step(memory, Look((Folder(b"", {}), folder), False, now))
+        decision = step(memory, Scan((Folder(b"", {}), folder), False, now))
         memory = decision.memory
     assert [pair.image.name for pair in decision.ready] == [b"a.jpg"]
 
 
 def test_a_picture_in_icloud_simulated_waits_and_is_asked_for_once() -> None:
     files = {b"cloud.jpg": entry(b"cloud.jpg", dataless=True), b"cloud.yaml": entry(b"cloud.yaml")}
-    decision = step(Memory(), Look((Folder(b"", files),), False, 0.0))
+    decision = step(Memory(), Scan((Folder(b"", files),), False, 0.0))
     assert decision.downloads == {b"": frozenset({b"cloud.jpg"})}
     assert any("iCloud" in item.reason for item in decision.waiting)
     asked: list[bytes] = []

@@ -186,11 +186,11 @@ def test_an_inbox_that_cannot_be_read_simulated_is_offline_with_the_reason_until
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "scandir", refused)
-            assert watch.look() is None
+            assert watch.scan() is None
             health = watch.health(time.monotonic())
         assert (health.state, said in (health.problem or "")) == ("offline", True)
         assert watch.health(time.monotonic()).state == "ok"
-        assert watch.look() is not None
+        assert watch.scan() is not None
     finally:
         watch.stop()
 
@@ -228,13 +228,13 @@ def test_a_dead_observer_is_noticed_told_of_and_replaced(tmp_path: Path) -> None
     watch = Watch(os.fsencode(inbox), woken.set, read_control=lambda p, e, k: Control(k, e))
     watch.start()
     try:
-        assert watch.look() is not None
+        assert watch.scan() is not None
         watch._coverage._observing.stop()
         (inbox / "missed.jpg").write_bytes(b"x")
         assert watch.health(time.monotonic()).state == "ok"
         assert watch.faults == ["the observer of the inbox had stopped; it is watched again and read in full"]
-        seen = watch.look()
-        assert b"missed.jpg" in seen.look.folders[0].entries
+        seen = watch.scan()
+        assert b"missed.jpg" in seen.scan.folders[0].entries
         woken.clear()
         (inbox / "seen.jpg").write_bytes(b"x")
         assert woken.wait(5 * SLOWEST)

@@ -130,11 +130,11 @@ watch = Watch(
     mount_of=lambda _, name: kinds[name == b"share" and os.path.ismount(share)],
 )
 assert watch.start().state == "ok"
-watch.look()
+watch.scan()
 assert watch.polled == (), watch.polled
 subprocess.run(["mount", "-t", "tmpfs", "none", share], check=True)
 assert watch.health(time.monotonic()).state == "ok"
-watch.look()
+watch.scan()
 assert [(one.folder, one.share) for one in watch.polled] == [(b"share", "cifs")], watch.polled
 due = watch.next_at - time.monotonic()
 assert due <= 5, due
@@ -142,23 +142,23 @@ for name in ("share", "local"):
     for file in ("_preset.yaml", "a.jpg"):
         with open(os.path.join(inbox, name, file), "w") as written:
             written.write("{}")
-seen, memory, start = watch.look({b"share": {b"a.jpg", b"_preset.yaml"}}), Memory(rules=Rules(preset_grace=0)), time.monotonic()
-networks = {folder.name: folder.network for folder in seen.look.folders}
+seen, memory, start = watch.scan({b"share": {b"a.jpg", b"_preset.yaml"}}), Memory(rules=Rules(preset_grace=0)), time.monotonic()
+networks = {folder.name: folder.network for folder in seen.scan.folders}
 assert networks == {b"": None, b"share": True, b"local": False}, networks
 ready = {}
 while len(ready) < 2:
     assert time.monotonic() < start + 100, ready
-    decision = step(memory, seen.look, seen.hints)
+    decision = step(memory, seen.scan, seen.hints)
     memory = decision.memory
     for one in decision.ready:
         ready.setdefault(one.folder, time.monotonic() - start)
     time.sleep(0.1)
-    seen = watch.look(decision.look_at)
+    seen = watch.scan(decision.due_names)
 assert ready[b"share"] >= 5, ready
 assert ready[b"share"] > ready[b"local"], ready
 subprocess.run(["umount", share], check=True)
 watch.health(time.monotonic())
-watch.look()
+watch.scan()
 assert watch.polled == (), watch.polled
 watch.stop()
 """

@@ -57,13 +57,13 @@ class Loop:
 
     def full(self) -> None:
         """A full look and its decision."""
-        self.decision = step(self.memory, self.scanner.look(self.now))
+        self.decision = step(self.memory, self.scanner.scan(self.now))
         self.memory = self.decision.memory
 
     def glance(self, *names: bytes) -> None:
         """A look at some names that were renamed in, and its decision."""
         hints = [Hint(b"", name, "renamed_in", self.now) for name in names]
-        self.decision = step(self.memory, self.scanner.glance(self.now, {b"": set(names)}), hints)
+        self.decision = step(self.memory, self.scanner.scan_names(self.now, {b"": set(names)}), hints)
         self.memory = self.decision.memory
 
 
@@ -81,7 +81,7 @@ def at_rest(count: int, kind: str) -> Iterator[tuple[bytes, Loop]]:
 def rescan(count: int, kind: str) -> None:
     """Unchanged files at rest: the minute's full look."""
     with at_rest(count, kind) as (root, loop):
-        look = loop.scanner.look(loop.now)
+        look = loop.scanner.scan(loop.now)
         floor, ours, alone = best(lambda: bare(root), loop.full, lambda: step(loop.memory, look))
         row(f"rescan, {kind}", count, floor, ours, f"step alone {alone * 1e6:8.1f} µs = {alone / count * 1e9:6.2f} ns a file")
 

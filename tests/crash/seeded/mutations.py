@@ -66,8 +66,8 @@ for pair, record in accepted:
                 self._folders.open(pair.folder).move(pair.image.name, source, pair.image.name)
 """
 _CLAIM_AT_ONCE = """
-if roomy:
-    self._ledger.record(*[Claimed(job=job.job_id) for job in roomy])
+if prepared:
+    self._ledger.record(*[Claimed(job=job.job_id) for job in prepared])
 """
 _CLAIM_UNMOVED = """
 from daemon.contract.records import Claimed
@@ -94,7 +94,7 @@ MUTATIONS = (
     # -- the journal
     _one("the journal is not synced", "daemon/journal/writer.py", "Writer.append", Drop("sync")),
     _one("a failed sync of the journal is tried again", "daemon/journal/writer.py", "Writer.append", RetryInHandler("sync")),
-    _one("an error does not poison the writer", "daemon/journal/writer.py", "Writer.append", Never("_poison")),
+    _one("an error does not stop the writer", "daemon/journal/writer.py", "Writer.append", Never("_failure")),
     _one("a new segment is renamed before it is synced", "daemon/journal/journal.py", "Journal._begin", Drop("sync")),
     _one("the folder of the segments is not synced", "daemon/journal/journal.py", "Journal._begin", Drop("sync_dir")),
     _one(
@@ -103,12 +103,12 @@ MUTATIONS = (
         "Ledger.record",
         Replace("list(self.jobs.live.values())", "list(self.jobs.live.values())[1:]"),
     ),
-    _one("a record behind a hole counts", "daemon/journal/segment.py", "_survey", FallThrough("torn")),
-    _one("damage passes for a torn tail", "daemon/journal/segment.py", "_survey", Without("group")),
+    _one("a record behind a hole counts", "daemon/journal/segment.py", "_parse", FallThrough("torn")),
+    _one("damage passes for a torn tail", "daemon/journal/segment.py", "_parse", Without("group")),
     _one(
         "a start leaves out jobs that still live",
         "daemon/journal/outline.py",
-        "Outline.what_matters",
+        "Outline.needed_records",
         Replace("self.ended.items()", "(self.live | self.ended).items()"),
         suite=("tests/property/test_outline.py",),
     ),
@@ -116,21 +116,21 @@ MUTATIONS = (
         "a segment may have the name of another",
         "daemon/journal/journal.py",
         "Journal._recover",
-        Without("misplaced"),
+        Without("misnamed"),
         suite=CHAIN,
     ),
     _one(
         "a journal whose end is missing goes on",
         "daemon/journal/journal.py",
         "Journal._recover",
-        Replace("behind(link, head, moved)", "None"),
+        Replace("missing_at_end(link, head, moved)", "None"),
         suite=CHAIN,
     ),
     _one(
         "a journal that is gone is begun anew",
         "daemon/journal/journal.py",
         "Journal._recover",
-        Replace("behind(None, head, moved)", "None"),
+        Replace("missing_at_end(None, head, moved)", "None"),
         suite=CHAIN,
     ),
     _one(
@@ -145,7 +145,7 @@ MUTATIONS = (
     _one(
         "files are moved before the job is in the journal",
         "daemon/claiming/claims.py",
-        "Claims._take",
+        "Claims._claim",
         Insert(_MOVE_THE_PICTURE, before="self._record"),
         Keyword("_finish", "again", "True"),
     ),
@@ -194,7 +194,7 @@ MUTATIONS = (
     # -- folders that strangers exchange
     _one("a folder may be a link", "daemon/fs/untrusted_paths.py", "_FOLDER", Without("O_NOFOLLOW"), suite=HELD),
     _one("a file may be a link", "daemon/fs/held.py", "SAFE", Without("O_NOFOLLOW"), suite=HELD),
-    _one("a file that is opened may be another one", "daemon/fs/held.py", "regular", Never("wanted"), suite=HELD),
+    _one("a file that is opened may be another one", "daemon/fs/held.py", "open_regular", Never("wanted"), suite=HELD),
     _one(
         "a folder of the inbox may be another one after a restart",
         "daemon/claiming/inbox_folders.py",
@@ -202,16 +202,24 @@ MUTATIONS = (
         Never("held.ino"),
         suite=HELD,
     ),
-    _one("a file that is moved may be another one", "daemon/claiming/moving.py", "Mover._move_one", Without("is_it"), suite=HELD),
+    _one(
+        "a file that is moved may be another one", "daemon/claiming/moving.py", "Mover._move_one", Without("matches"), suite=HELD
+    ),
     # -- a folder that cannot be emptied
     _one(
         "a picture that cannot be taken out is accepted",
-        "daemon/claiming/claims.py",
-        "Claims._reason_to_wait",
-        Never("folder.keeps"),
+        "daemon/claiming/claim_checks.py",
+        "ClaimChecks.reason_to_wait",
+        Never("folder.removal_obstacle"),
         suite=STUCK,
     ),
-    _one("a folder's own rights are not asked", "daemon/fs/held.py", "LocalFolder.keeps", Drop("_shut"), suite=STUCK),
+    _one(
+        "a folder's own rights are not asked",
+        "daemon/fs/held.py",
+        "LocalFolder.removal_obstacle",
+        Drop("_folder_obstacle"),
+        suite=STUCK,
+    ),
     _one("a hopeless claim is never given up", "daemon/claiming/claims.py", "Claims._hold", Without("hopeless"), suite=STUCK),
     # -- the result
     _one(
@@ -283,13 +291,13 @@ MUTATIONS = (
     _one(
         "the second try of a return takes its own file for another one",
         "daemon/running/returning.py",
-        "_name_again",
+        "_link_back",
         Always("there.ino"),
     ),
     _one(
         "a name in the inbox that is taken again passes for the picture's own",
         "daemon/running/returning.py",
-        "_name_again",
+        "_link_back",
         Never("there.ino"),
         suite=RETURNING,
     ),
@@ -304,9 +312,21 @@ MUTATIONS = (
     _one(
         "a close is believed of every writer", "daemon/intake/settle.py", "settle_seconds", Without("closed_once"), suite=SETTLING
     ),
-    _one("a close frees a picture of any writer", "daemon/intake/settle.py", "is_freed", Without("closed_once"), suite=SETTLING),
-    _one("the go holds for what came after it", "daemon/intake/settle.py", "is_freed", Without("vouched_at"), suite=SETTLING),
-    _one("the rest of a picture is not waited for", "daemon/intake/settle.py", "rest", Never("awaits"), suite=SETTLING),
+    _one(
+        "a close completes a picture of any writer",
+        "daemon/intake/settle.py",
+        "counts_as_complete",
+        Without("closed_once"),
+        suite=SETTLING,
+    ),
+    _one(
+        "a sidecar that was renamed in covers what came after it",
+        "daemon/intake/settle.py",
+        "counts_as_complete",
+        Without("reported_at"),
+        suite=SETTLING,
+    ),
+    _one("the rest of a picture is not waited for", "daemon/intake/settle.py", "settle_state", Never("awaits"), suite=SETTLING),
     # -- whose fault it is
     _one("a changed program is not seen", "daemon/jobs/fault.py", "judge", Never("seen.changed"), suite=FAULT),
     _one("a job is excused without end", "daemon/jobs/fault.py", "judge", Never("excused"), suite=FAULT),

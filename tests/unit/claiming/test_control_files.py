@@ -40,25 +40,25 @@ def test_it_is_taken_when_the_error_has_passed(tmp_path, operation: str, name: s
     for each in ("a.jpg", "a.depth.png", "a.yaml", "_preset.yaml"):
         (folder / each).write_text("num_layers: 3\n")
     scanner = Scanner(os.fsencode(scene.inbox), network=False, read_control=read_control)
-    memory = step(Memory(rules=Rules(preset_grace=0)), scanner.look(0.0)).memory
-    decision = step(memory, scanner.look(10.0))
+    memory = step(Memory(rules=Rules(preset_grace=0)), scanner.scan(0.0)).memory
+    decision = step(memory, scanner.scan(10.0))
     if operation == "look":
         disk.stale = {os.fsencode(name)}
     else:
         disk.unread = os.fsencode(name)
-    came = scene.claims.take(decision.ready)
+    came = scene.claims.claim(decision.ready)
     (dropped,) = came.dropped
     assert came.done == ()
     assert os.strerror(errno.ESTALE if operation == "look" else code) in dropped.reason
     assert not scene.jobs.live
     memory = put_back(decision.memory, dropped.pair, 10.0, dropped.reason)
     disk.stale, disk.unread = set(), None
-    decision = step(memory, scanner.look(10.1))
+    decision = step(memory, scanner.scan(10.1))
     assert decision.ready == ()
     assert dropped.reason in {waiting.reason for waiting in decision.waiting}
-    at = decision.look_again_at
+    at = decision.check_again_at
     assert at is not None
-    decision = step(decision.memory, scanner.glance(at, decision.look_at))
+    decision = step(decision.memory, scanner.scan_names(at, decision.due_names))
     (taken,) = decision.ready
-    assert scene.claims.take(decision.ready).done == (taken,)
+    assert scene.claims.claim(decision.ready).done == (taken,)
     assert sorted(os.listdir(folder)) == ["_preset.yaml"]

@@ -32,7 +32,7 @@ class Desk(Scene):
         at = NOW.timestamp() - age
         os.utime(self.inbox / "a.jpg", (at, at))
         image, sidecar = (seen(self.inbox / name) for name in ("a.jpg", "a.yaml"))
-        came = self.claims.take([Ready(b"", image, sidecar, None, (), None, (), 0.0, image_written=written)])
+        came = self.claims.claim([Ready(b"", image, sidecar, None, (), None, (), 0.0, image_written=written)])
         if came.done:
             return None
         (dropped,) = came.dropped

@@ -52,7 +52,7 @@ def folder() -> Iterator[Path]:
 
 def kept(folder: Path) -> str | None:
     with LocalFiles().hold(os.fsencode(folder)) as held:
-        return held.keeps(b"a.jpg")
+        return held.removal_obstacle(b"a.jpg")
 
 
 def test_a_folder_that_this_user_may_not_write_in_keeps_its_pictures_and_says_what_to_do(folder):
@@ -99,7 +99,7 @@ def test_a_picture_that_cannot_be_taken_out_is_not_accepted_and_the_next_one_is(
     else:
         (scene.inbox / "theirs").chmod(0o555)
     with somebody():
-        came = scene.claims.take(pairs)
+        came = scene.claims.claim(pairs)
     (scene.inbox / "theirs").chmod(0o755)
     assert [pair.folder for pair in came.done] == [b""]
     (refused,) = came.dropped

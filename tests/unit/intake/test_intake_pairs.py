@@ -224,7 +224,7 @@ def test_a_locked_file_waits_with_what_to_do_and_is_looked_at_until_it_is_unlock
     scene.put("photo.yaml")
     assert scene.settle(10) == []
     assert scene.reason("photo.jpg") == "locked: choose Get Info in Finder and untick Locked"
-    assert scene.decision.look_again_at is not None
+    assert scene.decision.check_again_at is not None
     assert not any(item.will_resolve for item in scene.decision.waiting)
     scene.put("photo.jpg", kind="file")
     assert scene.settle() == [b"photo.jpg"]

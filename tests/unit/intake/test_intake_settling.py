@@ -32,7 +32,7 @@ def test_one_look_proves_nothing_however_long_ago_it_was():
     scene.now += 100
     scene.look({})  # a step without a look at these names
     assert scene.ready == []
-    assert scene.decision.look_again_at > scene.now
+    assert scene.decision.check_again_at > scene.now
     scene.look()
     assert scene.ready == [b"photo.jpg"]
 

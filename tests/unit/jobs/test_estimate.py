@@ -21,7 +21,7 @@ def test_nothing_is_said_where_nothing_is_known():
     assert estimator.remaining("job", 0.0) is None
     estimator.begin(job(), 0.0)
     assert estimator.remaining("job", 1.0) is None
-    estimator.moved("job", "fill", 0.001, 1.0)
+    estimator.progressed("job", "fill", 0.001, 1.0)
     assert estimator.remaining("job", 1.0) is None
 
 
@@ -76,7 +76,7 @@ def run(estimator, name, reports, seconds, *, began=0.0, wish=None):
     """Let a job run: (stage, share, at) is what its worker reports. Yields (seconds since its start, remaining) at each."""
     estimator.begin(job(name, **(wish or {})), began)
     for stage, share, at in reports:
-        estimator.moved(name, stage, share, began + at)
+        estimator.progressed(name, stage, share, began + at)
         yield at, estimator.remaining(name, began + at)
     estimator.end(name, began + seconds, completed=True)
     estimator.learn(job(name, seconds=seconds, **(wish or {})))
@@ -95,7 +95,7 @@ def test_a_step_that_takes_too_long_says_that_the_rest_will_too():
     estimator = Estimator()
     list(run(estimator, "before", [("decode", 0.0, 0), ("fill", 0.5, 5), ("export", 0.9, 8)], 10.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
     assert estimator.remaining("job", 1.0) == pytest.approx(9.0, rel=0.01)
     assert 7.0 < estimator.remaining("job", 9.0) < 9.0
 
@@ -106,11 +106,11 @@ def test_a_step_that_is_little_of_the_job_says_little_of_the_rest():
     reports = [("decode", 0.0, 0), ("depth", 0.05, 0.02), ("matte", 0.235, 0.15), ("fill", 0.325, 0.4), ("export", 0.55, 1.0)]
     list(run(estimator, "small", reports, 1.5, wish={"size": 144_821}))
     estimator.begin(job(size=2_918_935, num_layers=6), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
     first = estimator.remaining("job", 0.0)
     told = [estimator.remaining("job", now) for now in (0.3, 0.6, 1.0, 1.5)]
     assert all(0.9 * first < left < 1.5 * first for left in told)
-    estimator.moved("job", "depth", 0.05, 1.5)
+    estimator.progressed("job", "depth", 0.05, 1.5)
     assert estimator.remaining("job", 1.5) == pytest.approx(told[-1], rel=0.2), "what follows is no jump either"
 
 
@@ -119,9 +119,9 @@ def test_the_first_job_of_a_kind_is_told_of_when_a_fifth_of_it_is_done():
     estimator = Estimator()
     estimator.begin(job(mode="painterly", style="wash-strokes"), 0.0)
     for stage, share, at in (("decode", 0.0, 0.0), ("paint", 0.03, 0.3), ("paint", 0.04, 3.0), ("paint", 0.19, 4.0)):
-        estimator.moved("job", stage, share, at)
+        estimator.progressed("job", stage, share, at)
         assert estimator.remaining("job", at) is None
-    estimator.moved("job", "paint", 0.25, 5.0)
+    estimator.progressed("job", "paint", 0.25, 5.0)
     assert estimator.remaining("job", 5.0) == pytest.approx(15.0)
 
 
@@ -132,12 +132,12 @@ def test_another_type_of_picture_is_told_of_by_what_its_like_took():
     list(run(estimator, "jpeg", reports, 10.0))
     estimator.begin(job(image="photo.png", size=9_000_000), 0.0)
     for stage, share, at in reports:
-        estimator.moved("job", stage, share, 2.0 * at)
+        estimator.progressed("job", stage, share, 2.0 * at)
         if share < 0.7:
             assert estimator.remaining("job", 2.0 * at) is None
     assert estimator.remaining("job", 8.0) == pytest.approx(12.0)
     estimator.begin(job("deep", image="photo.png", depth="model"), 0.0)
-    estimator.moved("deep", "fill", 0.5, 1.0)
+    estimator.progressed("deep", "fill", 0.5, 1.0)
     assert estimator.remaining("deep", 1.0) == pytest.approx(1.0), "where depth comes from another source, the shares alone count"
 
 
@@ -147,18 +147,18 @@ def test_of_a_job_that_has_not_moved_for_far_too_long_nothing_is_said():
     list(run(estimator, "before", reports, 20.0))
     estimator.begin(job(), 0.0)
     for stage, share, at in reports[:2]:
-        estimator.moved("job", stage, share, at)
+        estimator.progressed("job", stage, share, at)
     assert estimator.remaining("job", 13.0) > 7.0, "a little late"
     assert estimator.remaining("job", 40.0) is None
-    estimator.moved("job", "export", 0.6, 41.0)
+    estimator.progressed("job", "export", 0.6, 41.0)
     assert 8.0 < estimator.remaining("job", 41.0) < 30.0, "it has moved again"
 
 
 def test_the_first_job_of_a_kind_that_hangs_is_not_said_to_end():
     estimator = Estimator()
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
-    estimator.moved("job", "fill", 0.5, 10.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "fill", 0.5, 10.0)
     assert estimator.remaining("job", 15.0) == pytest.approx(5.0)
     assert estimator.remaining("job", 40.0) is None
 
@@ -167,7 +167,7 @@ def test_no_job_is_said_to_go_on_beyond_its_time_limit():
     estimator = Estimator()
     estimator.learn(job("earlier", seconds=100.0))
     estimator.begin(job(timeout_seconds=60), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
     assert estimator.remaining("job", 0.0) == pytest.approx(60.0)
     assert estimator.remaining("job", 59.0) == pytest.approx(1.0)
     assert estimator.remaining("job", 60.5) is None
@@ -186,9 +186,9 @@ def test_the_stages_that_the_journal_tells_of_are_enough():
     estimator = Estimator()
     estimator.learn(job("before", seconds=20.0, timings={"decode": 1.0, "depth": 1.0, "export": 18.0}))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
-    estimator.moved("job", "depth", 0.2, 1.0)
-    estimator.moved("job", "export", 0.5, 2.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "depth", 0.2, 1.0)
+    estimator.progressed("job", "export", 0.5, 2.0)
     assert estimator.remaining("job", 2.0) == pytest.approx(18.0, rel=0.01)
     assert estimator.remaining("job", 12.0) == pytest.approx(8.0, rel=0.01)
 
@@ -197,7 +197,7 @@ def test_the_loading_of_libraries_is_not_the_jobs_time():
     estimator = Estimator()
     estimator.learn(job(seconds=10.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "decode", 0.0, 7.0)
+    estimator.progressed("job", "decode", 0.0, 7.0)
     assert estimator.remaining("job", 7.0) == pytest.approx(10.0)
 
 
@@ -214,19 +214,19 @@ def test_a_job_that_takes_longer_than_thought_is_never_said_to_be_done():
     estimator = Estimator()
     estimator.learn(job(seconds=2.0))
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "fill", 0.0, 0.0)
-    estimator.moved("job", "fill", 0.3, 1.0)
+    estimator.progressed("job", "fill", 0.0, 0.0)
+    estimator.progressed("job", "fill", 0.3, 1.0)
     assert all(estimator.remaining("job", now) > 0 for now in (1.0, 3.0, 6.0))
 
 
 def test_a_failed_job_is_forgotten():
     estimator = Estimator()
     estimator.begin(job(), 0.0)
-    estimator.moved("job", "decode", 0.0, 0.0)
-    estimator.moved("job", "fill", 0.9, 1.0)
+    estimator.progressed("job", "decode", 0.0, 0.0)
+    estimator.progressed("job", "fill", 0.9, 1.0)
     estimator.end("job", 3.0, completed=False)
     assert estimator.remaining("job", 3.0) is None
-    estimator.moved("job", "fill", 0.99, 4.0)
+    estimator.progressed("job", "fill", 0.99, 4.0)
     estimator.learn(job())
     estimator.begin(job("next"), 5.0)
     assert estimator.remaining("next", 5.0) is None
@@ -241,11 +241,11 @@ def foretold(estimator, number, recorded, pace):
     look = math.ceil(seconds / 3 / 0.5) * 0.5
     for stage, share, at in reports:
         if at <= look:
-            estimator.moved(name, stage, share, at)
+            estimator.progressed(name, stage, share, at)
     told = estimator.remaining(name, look)
     for stage, share, at in reports:
         if at > look:
-            estimator.moved(name, stage, share, at)
+            estimator.progressed(name, stage, share, at)
     estimator.end(name, seconds, completed=True)
     timings = {stage: spent * pace for stage, spent in recorded["timings"].items()}
     estimator.learn(job(name, seconds=seconds, timings=timings, **about))

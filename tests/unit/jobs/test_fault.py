@@ -219,7 +219,7 @@ def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here
     monkeypatch.setattr(Outbox, "making_durable", fail)
     source = Source(image="j.jpg", bytes=9, sha256="0" * 64, width=4, height=3)
     here.runs.on_end("j", Completed(Result(source=source, outputs=(), manifest="result/m"), 1.0, 1000))
-    here.runs.publish_made()
+    here.runs.check_and_publish()
     assert here.attempts() == ("pending", 0)
     assert "Input/output error" in here.system_health.problem
     here.later(3.0)
@@ -229,7 +229,7 @@ def test_a_result_that_cannot_be_synced_is_made_anew_and_that_is_no_attempt(here
 def test_a_starved_worker_waits_for_memory_and_is_no_attempt(here: FaultScene) -> None:
     here.processing("j")
     here.free = 100 << 20
-    here.runs.on_end("j", Failed(WorkerCrashed("killed").info(), True, 1.0, starved=71 << 20))
+    here.runs.on_end("j", Failed(WorkerCrashed("killed").info(), True, 1.0, held_when_killed=71 << 20))
     assert here.attempts() == ("pending", 0)
     assert "held only 71 MiB" in here.system_health.problem
     here.later(20.0)
@@ -247,7 +247,7 @@ def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_s
 ) -> None:
     here.processing("j")
     here.free = free
-    here.runs.on_end("j", Failed(OutOfMemory("there was not enough memory").info(), False, 1.0, wanting=wanting))
+    here.runs.on_end("j", Failed(OutOfMemory("there was not enough memory").info(), False, 1.0, held_when_refused=wanting))
     if blamed == "job":
         assert here.attempts() == ("failed", 1)
         assert here.system_health.problem is None
@@ -260,7 +260,7 @@ def test_a_worker_that_finds_no_memory_is_the_jobs_fault_unless_the_machine_is_s
 
 
 def test_a_job_that_is_excused_without_end_is_charged_in_the_end(here: FaultScene) -> None:
-    starved = Failed(WorkerCrashed("killed").info(), True, 1.0, starved=71 << 20)
+    starved = Failed(WorkerCrashed("killed").info(), True, 1.0, held_when_killed=71 << 20)
     for number in range(fault.MAX_EXCUSES + 1):
         if number:
             here.later(31.0)

@@ -68,7 +68,7 @@ def test_the_story_of_a_job_is_told_across_segments(story, history):
     story.start()
     story.record(Claimed(job="a"), Claimed(job="ab"))
     story.record(Ended(job="a", state="failed"))
-    events = [entry.record.event for entry in history.story("a")]
+    events = [entry.record.event for entry in history.records_of("a")]
     assert events == ["accepted", "live", "claimed", "ended"]
     assert history.job("a").state == "failed"
     assert history.job("a").completed_at == "2026-01-02T12:00:00.000Z"
@@ -118,7 +118,7 @@ def test_endings_are_read_from_their_own_lines_alone(story, history):
 
 def test_an_id_with_marks_of_a_pattern_is_taken_literally(story, history):
     story.record(accepted("a.b"), accepted("axb"))
-    assert [entry.record.job for entry in history.story("a.b")] == ["a.b"]
+    assert [entry.record.job for entry in history.records_of("a.b")] == ["a.b"]
 
 
 def test_the_live_jobs_are_read_from_the_last_segment_alone(story):

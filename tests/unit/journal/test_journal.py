@@ -287,7 +287,7 @@ def test_what_stood_behind_a_hole_never_happened(folder):
     assert list(again.jobs.live) == ["a"]
     history = History(LocalFiles(), folder)
     assert history.job("ghost") is None
-    assert history.story("ghost") == []
+    assert history.records_of("ghost") == []
     assert history.job("a") is not None
 
 

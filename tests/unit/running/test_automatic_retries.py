@@ -16,7 +16,7 @@ from daemon.contract.records import AttemptEnded, Claimed, Ended, Job, Requeued,
 from daemon.contract.status import Progress, Status
 from daemon.errors import DiskFull, SourceChanged, Timeout, WorkerCrashed
 from daemon.jobs.fold import Jobs
-from daemon.jobs.resting import by_the_clock
+from daemon.jobs.retry_pause import pause_left_at
 from daemon.outbox import Health, in_line, status_of
 from daemon.outbox.gallery.cards import card_of
 from daemon.supervisor import Failed
@@ -82,7 +82,7 @@ def test_a_job_that_rests_says_what_happened_and_when_it_is_tried_again():
 def test_a_job_that_rests_has_no_place_in_the_queue_and_keeps_nobody_waiting():
     assert resting().queue_position is None
     rests, ready = job_of(*RESTS), job_of(accepted("a"), Claimed(job="a"))
-    assert [place for _, place in in_line([rests, ready, rests, ready], by_the_clock(NOW))] == [None, 1, None, 2]
+    assert [place for _, place in in_line([rests, ready, rests, ready], pause_left_at(NOW))] == [None, 1, None, 2]
 
 
 def test_when_its_pause_is_over_it_waits_for_its_turn():

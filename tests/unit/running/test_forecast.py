@@ -28,21 +28,21 @@ class Scene:
 
 def test_the_jobs_before_the_start_of_the_daemon_are_learned_from():
     scene = Scene(job("earlier", seconds=8.0))
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     assert scene.left() == pytest.approx(8.0)
     assert scene.forecast.remaining(["job"]) == pytest.approx(8.0)
 
 
 def test_without_any_the_stage_and_the_share_are_told_alone():
     scene = Scene()
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     assert (scene.progress["job"].stage, scene.progress["job"].fraction, scene.left()) == ("decode", 0.0, None)
     assert scene.forecast.remaining(["job"]) is None
 
 
 def test_while_a_worker_is_silent_the_remaining_time_goes_on_once_a_second():
     scene = Scene(job("earlier", seconds=8.0))
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     scene.now += 0.9
     scene.forecast.count_down()
     assert scene.left() == 8.0
@@ -53,7 +53,7 @@ def test_while_a_worker_is_silent_the_remaining_time_goes_on_once_a_second():
 
 def test_the_remaining_time_of_a_job_that_hangs_is_taken_back():
     scene = Scene(job("earlier", seconds=8.0))
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     scene.now += 60.0
     scene.forecast.count_down()
     assert (scene.progress["job"].stage, scene.left()) == ("decode", None)
@@ -62,13 +62,13 @@ def test_the_remaining_time_of_a_job_that_hangs_is_taken_back():
 
 def test_a_job_that_ended_has_no_progress_and_teaches_the_next():
     scene = Scene()
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     scene.now += 6.0
     scene.forecast.end("job", completed=True)
     scene.forecast.learn(job(seconds=6.0))
     assert scene.progress == {}
     scene.forecast.begin(job())
-    scene.forecast.moved("job", "decode", 0.0)
+    scene.forecast.progressed("job", "decode", 0.0)
     assert scene.left() == pytest.approx(6.0)
 
 

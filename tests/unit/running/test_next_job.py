@@ -29,8 +29,8 @@ def test_the_next_job_begins_before_the_last_ones_result_is_looked_at(scene):
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["first", "second"]
     assert scene.jobs.live["first"].state == "processing", "nothing is said of it yet"
-    assert scene.runs.publish_made(), "the loop goes round once more for it"
-    assert not scene.runs.publish_made()
+    assert scene.runs.check_and_publish(), "the loop goes round once more for it"
+    assert not scene.runs.check_and_publish()
     assert scene.jobs.live["first"].last_error.code == "worker_crashed", "the worker's word is not enough"
     assert not os.path.exists(scene.root / "first" / "result")
 
@@ -43,6 +43,6 @@ def test_no_more_jobs_begin_than_may_run_at_once(scene):
     scene.runs.on_end("first", made())
     for _ in range(3):
         scene.runs.start_next()
-    scene.runs.publish_made()
+    scene.runs.check_and_publish()
     scene.runs.start_next()
     assert [command.job_id for command in scene.workers.commands] == ["first", "second"]

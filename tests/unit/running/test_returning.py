@@ -46,7 +46,7 @@ def entry(scene, name: str) -> Entry:
 def take(scene) -> None:
     """Take the pair in the inbox, as intake would."""
     ready = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0)
-    assert scene.claims.take([ready]).done == (ready,)
+    assert scene.claims.claim([ready]).done == (ready,)
 
 
 def source(scene):
@@ -193,7 +193,7 @@ def test_it_goes_back_once_if_nothing_is_added(scene):
     scene.jobs.live["a"] = replace(job, accepted=replace(job.accepted, written=True))
     fail(scene)
     pair = Ready(b"", entry(scene, "a.jpg"), entry(scene, "a.jpg.yaml"), None, (), None, (), 0.0, image_written=0.0)
-    assert scene.claims.take([pair]).done == (pair,)
+    assert scene.claims.claim([pair]).done == (pair,)
     assert scene.jobs.live["a"].accepted.written
     scene.wall_clock = lambda: time.time() + 601
     scene.runs.start_next()
@@ -219,12 +219,12 @@ def test_a_cancelled_one_is_fetched_and_does_not_become_a_job_again(scene):
 
 def test_one_that_is_taken_out_of_the_inbox_ends_after_two_looks(scene):
     fail(scene)
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert scene.jobs.live["a"].place == "inbox"
     (scene.inbox / "a.jpg").unlink()
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert "a" in scene.jobs.live
-    scene.runs.look_for_returned()
+    scene.runs.end_removed_returns()
     assert (scene.jobs.ended["a"].state, "removed from the inbox" in scene.jobs.ended["a"].ended.error.message) == (
         "cancelled", True,
     )  # fmt: skip

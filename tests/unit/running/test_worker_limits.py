@@ -77,7 +77,7 @@ def test_the_programs_fingerprint_stays_until_a_file_changes(tmp_path, monkeypat
     ],
 )
 def test_what_a_job_asks_of_its_worker_is_known_beforehand(tmp_path, wishes, warm):
-    assert ModelInventory(str(tmp_path)).asked_of(job_asking(**wishes)) == warm
+    assert ModelInventory(str(tmp_path)).warm_for(job_asking(**wishes)) == warm
 
 
 def test_a_model_that_makes_a_photos_own_depth_finer_counts_for_such_photos_alone(tmp_path):
@@ -85,8 +85,8 @@ def test_a_model_that_makes_a_photos_own_depth_finer_counts_for_such_photos_alon
     folder.mkdir()
     (folder / "multiplane.json").touch()
     installed = ModelInventory(str(tmp_path))
-    assert installed.asked_of(job_asking()) == "light"
-    assert installed.asked_of(job_asking("IMG_1.HEIC")) == "depth"
+    assert installed.warm_for(job_asking()) == "light"
+    assert installed.warm_for(job_asking("IMG_1.HEIC")) == "depth"
     assert installed.missing_depth_model() == "depth-anything-v2-small"
 
 
@@ -107,21 +107,21 @@ def test_lists_of_ones_own_and_the_folders_they_name_are_open_to_a_worker(tmp_pa
     installed = ModelInventory("/models", [shipped[0], str(lists[0])], [shipped[1], str(lists[1])])
     opened = ["/models", str(tmp_path / "mine"), shipped[0], str(lists[0]), shipped[1], str(lists[1])]
     assert list(map(os.fsdecode, installed.folders())) == opened
-    assert installed.asked_of(job_asking(mode="painterly", style="words")) == "painting"
-    assert installed.asked_of(job_asking()) == "light"
+    assert installed.warm_for(job_asking(mode="painterly", style="words")) == "painting"
+    assert installed.warm_for(job_asking()) == "light"
     (tmp_path / "mine").mkdir()
-    assert installed.asked_of(job_asking()) == "depth"
+    assert installed.warm_for(job_asking()) == "depth"
 
 
 def test_a_folder_of_models_that_was_replaced_is_another_place(tmp_path):
     installed = ModelInventory(str(tmp_path / "models"))
-    assert installed.places()[0] is None
+    assert installed.identities()[0] is None
     (tmp_path / "models").mkdir()
-    first = installed.places()
+    first = installed.identities()
     (tmp_path / "models").rename(tmp_path / "away")
     (tmp_path / "models").mkdir()
-    assert None not in (first[0], installed.places()[0])
-    assert installed.places() != first
+    assert None not in (first[0], installed.identities()[0])
+    assert installed.identities() != first
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="sandbox-exec takes names, there or not")

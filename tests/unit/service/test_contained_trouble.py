@@ -302,10 +302,10 @@ def test_a_picture_that_cannot_be_moved_is_held_with_the_reason_until_it_can(sce
     sidecar.write_bytes(b"num_layers: 3\n")
     scene.fs.fill("rename", part=b"inbox/a.jpg")
     pair = Ready(b"", seen(image), seen(sidecar), depth=None, twins=(), control=None, warnings=(), arrived=0.0)
-    assert scene.claims.take([pair]).done == (pair,)
+    assert scene.claims.claim([pair]).done == (pair,)
     (job_id,) = scene.jobs.unclaimed
     # It still lies in the inbox, but is no second job.
-    (dropped,) = scene.claims.take([pair]).dropped
+    (dropped,) = scene.claims.claim([pair]).dropped
     assert dropped.reason == "it cannot be moved yet: No space left on device"
     assert list(scene.jobs.unclaimed) == [job_id]
     assert scene.claims.held == {job_id: "No space left on device"}

@@ -184,7 +184,7 @@ def test_a_kill_from_outside_is_out_of_memory_only_where_the_evidence_says_so(ki
     """`kills`: the system's own count; `peak`: of the 10 GiB available."""
     outcome = judge(ended(status=-9, oom_kills=kills, peak_bytes=peak << 30, memory_bytes=10 << 30))
     assert (outcome.error.code, outcome.retryable) == (code, code == "worker_crashed")
-    assert outcome.starved == (peak << 30 if starved else None)
+    assert outcome.held_when_killed == (peak << 30 if starved else None)
 
 
 @pytest.mark.parametrize(("peak", "wanting"), [(1, True), (5, False)])
@@ -192,7 +192,7 @@ def test_a_worker_that_held_half_of_the_memory_and_finds_no_more_has_only_itself
     error = Error(error=OutOfMemory("There was not enough memory for the job.").info())
     outcome = judge(ended(status=OutOfMemory.exit_status, error=error, peak_bytes=peak << 30, memory_bytes=10 << 30))
     assert outcome.error.code == "out_of_memory"
-    assert outcome.wanting == (peak << 30 if wanting else None)
+    assert outcome.held_when_refused == (peak << 30 if wanting else None)
 
 
 @pytest.mark.parametrize(

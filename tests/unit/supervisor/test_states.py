@@ -7,7 +7,7 @@ import pytest
 from daemon.supervisor import states
 from daemon.supervisor.rules import SupervisorRules
 from daemon.supervisor.states import NEVER, Do, Gone, Killed, Ready, Running, Starting, Stopping, Task
-from daemon.supervisor.working_clock import GLANCE_SECONDS
+from daemon.supervisor.working_clock import READ_SECONDS
 
 RULES = SupervisorRules(grace_seconds=10.0, start_seconds=120.0, kill_seconds=30.0, sample_seconds=1.0)
 TASK = Task(timeout=600.0, measure_at=1001.0)
@@ -80,7 +80,7 @@ def test_a_job_that_was_not_given_cannot_start(state: states.State) -> None:
 def test_a_job_whose_time_is_up_is_asked_to_stop_and_has_the_grace_for_it() -> None:
     state = replace(RUNNING, task=replace(TASK, measure_at=2000.0))
     assert look(state, 1499.9) == (state, Do.NOTHING)
-    assert look(state, 1500.0) == (Stopping(state, since=1500.0, reason="timeout", kill_at=1510.0), Do.ASK)
+    assert look(state, 1500.0) == (Stopping(state, since=1500.0, reason="timeout", kill_at=1510.0), Do.ASK_TO_STOP)
 
 
 @pytest.mark.parametrize("state", [STARTING, READY, RUNNING, ASKED, LEAVING])
@@ -105,7 +105,7 @@ def test_whoever_has_no_job_is_not_measured(state: states.Alive) -> None:
 @pytest.mark.parametrize("state", ALIVE)
 def test_a_request_to_stop_is_made_once_and_gives_the_grace(state: states.Alive) -> None:
     asked, do = states.stop(state, 1000.0, "shutdown", 3.0)
-    assert (asked, do) == (Stopping(state, since=1000.0, reason="shutdown", kill_at=1003.0), Do.ASK)
+    assert (asked, do) == (Stopping(state, since=1000.0, reason="shutdown", kill_at=1003.0), Do.ASK_TO_STOP)
     assert states.stop(asked, 1001.0, "shutdown", 3.0) == (asked, Do.NOTHING)
 
 
@@ -116,7 +116,7 @@ def test_a_second_request_can_only_shorten_the_grace() -> None:
 
 def test_a_request_reaches_one_that_is_leaving() -> None:
     asked = replace(LEAVING, since=1000.0, reason="cancel", kill_at=1000.5)
-    assert states.stop(LEAVING, 1000.0, "cancel", 0.5) == (asked, Do.ASK)
+    assert states.stop(LEAVING, 1000.0, "cancel", 0.5) == (asked, Do.ASK_TO_STOP)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_one_that_stays_after_its_last_word_is_killed_and_that_is_told() -> None
 def test_the_time_of_the_job_runs_on_after_the_last_word() -> None:
     late = replace(LEAVING, before=replace(RUNNING, by=1005.0, task=replace(TASK, measure_at=2000.0)))
     asked = replace(late, since=1005.0, reason="timeout", kill_at=1015.0)
-    assert look(late, 1005.0) == (asked, Do.ASK)
+    assert look(late, 1005.0) == (asked, Do.ASK_TO_STOP)
     assert look(asked, 1005.0) == (asked, Do.NOTHING), "it is asked once"
 
 
@@ -208,17 +208,17 @@ def rest(now: float, *, gone: bool = False, reaped: bool = False) -> states.Step
 
 def test_what_is_killed_is_gone_when_its_group_is() -> None:
     assert rest(999.001) == (KILLED, Do.NOTHING)
-    assert rest(999.001, gone=True, reaped=True) == (GONE, Do.BURY)
+    assert rest(999.001, gone=True, reaped=True) == (GONE, Do.CLOSE)
 
 
 def test_a_zombie_that_nobody_reaps_is_waited_for_a_second() -> None:
     assert rest(999.9, reaped=True) == (KILLED, Do.NOTHING)
-    assert rest(1000.0, reaped=True) == (GONE, Do.BURY)
+    assert rest(1000.0, reaped=True) == (GONE, Do.CLOSE)
 
 
 def test_a_process_that_hangs_in_the_system_is_given_up_in_the_end() -> None:
     assert rest(1028.9) == (KILLED, Do.NOTHING)
-    assert rest(1029.0) == (GONE, Do.BURY)
+    assert rest(1029.0) == (GONE, Do.CLOSE)
 
 
 @pytest.mark.parametrize("state", [KILLED, GONE])
@@ -247,7 +247,7 @@ def test_what_is_heard_after_the_end_was_said_before_it(state: states.State) -> 
 @pytest.mark.parametrize("state", EVERY)
 def test_a_state_with_a_limit_is_looked_at_often_enough_to_notice_a_standstill(state: states.State) -> None:
     """The clock that measures limits assumes a standstill if nobody reads it for longer."""
-    expected = NEVER if state in (RESTING, GONE) else 1000.0 + GLANCE_SECONDS
+    expected = NEVER if state in (RESTING, GONE) else 1000.0 + READ_SECONDS
     assert states.next_look(state, 1000.0) <= expected
     assert states.next_look(state, 1000.0) > 1000.0, "the loop would spin"
     assert (states.next_look(state, 1000.0) == NEVER) is (expected == NEVER)

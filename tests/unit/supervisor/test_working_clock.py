@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.supervisor.working_clock import GLANCE_SECONDS, STANDSTILL_SECONDS, WorkingClock
+from daemon.supervisor.working_clock import READ_SECONDS, STANDSTILL_SECONDS, WorkingClock
 
 
 class Time:
@@ -45,7 +45,7 @@ def test_it_stands_still_only_if_it_was_not_read_for_longer_than_a_round_of_the_
     assert clock.now() == 1000.0 + STANDSTILL_SECONDS
     time.now += STANDSTILL_SECONDS + 0.001
     assert clock.now() == 1000.0 + STANDSTILL_SECONDS
-    assert GLANCE_SECONDS < STANDSTILL_SECONDS
+    assert READ_SECONDS < STANDSTILL_SECONDS
 
 
 def test_a_moment_is_told_before_within_and_after_a_standstill(time: Time) -> None:

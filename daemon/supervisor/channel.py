@@ -1,6 +1,6 @@
-"""The communication with one worker: commands to its stdin, its events and output, and its guardian's lifeline.
+"""The communication with one worker: sends commands to its stdin, reads its events and output, and notices a lost guardian.
 
-The selector's keys hold callbacks. After each callback the owner is woken, so that it takes a step.
+Each descriptor is registered with the loop's selector, together with the callback that serves it.
 """
 
 import os
@@ -13,17 +13,17 @@ from daemon.supervisor.joblog import JobLog
 from daemon.supervisor.process import WorkerProcess, chunks
 
 
-class Conversation:
+class WorkerChannel:
     """One worker's descriptors in the loop.
 
     Args:
         worker: its processes, just started.
         log: where its output goes.
         selector: the loop's. The descriptors are registered here, and removed by `close` at the latest.
-        hear: called with each event.
-        hung_up: called when the worker closed its event channel.
-        unguarded: called when its guardian is gone.
-        served: called after any descriptor was served.
+        on_event: called with each event.
+        on_hang_up: called when the worker closed its event channel.
+        on_guardian_gone: called when its guardian is gone.
+        on_served: called after any descriptor was served.
 
     Attributes:
         violation: how the worker broke the protocol, a clause that completes "the worker …"; later events are ignored.
@@ -35,13 +35,14 @@ class Conversation:
         log: JobLog,
         selector: selectors.BaseSelector,
         *,
-        hear: Callable[[Event], None],
-        hung_up: Callable[[], None],
-        unguarded: Callable[[], None],
-        served: Callable[[], None],
+        on_event: Callable[[Event], None],
+        on_hang_up: Callable[[], None],
+        on_guardian_gone: Callable[[], None],
+        on_served: Callable[[], None],
     ) -> None:
         self._worker, self._log, self._selector = worker, log, selector
-        self._on_event, self._hung_up, self._unguarded, self._served = hear, hung_up, unguarded, served
+        self._on_event, self._on_hang_up = on_event, on_hang_up
+        self._on_guardian_gone, self._on_served = on_guardian_gone, on_served
         self.violation: str | None = None
         self._reader = EventReader()
         self._outgoing = bytearray()
@@ -51,16 +52,16 @@ class Conversation:
         self._register(worker.lifeline.fileno(), self._read_lifeline)
 
     def expect(self, job_id: str) -> None:
-        """The worker's `started` must name this job."""
+        """Set the job that the worker's `started` must name."""
         self._reader.expect(job_id)
 
-    def say(self, command: Command) -> None:
-        """Send a command. What the pipe cannot hold yet is sent later."""
+    def send(self, command: Command) -> None:
+        """Send a command. Bytes that do not fit into the pipe now are sent later."""
         self._outgoing += command.model_dump_json().encode() + b"\n"
         self._write_commands(0)
 
     def read(self) -> None:
-        """Read what has been sent so far."""
+        """Read the events and the output that have arrived so far."""
         self._read_events(0)
         self._read_output(0)
 
@@ -75,10 +76,10 @@ class Conversation:
 
     def _register(self, fd: int, callback: Callable[[int], None], mask: int = selectors.EVENT_READ) -> None:
         def serve(ready: int) -> None:
-            # One pass of the loop may contain several keys of an attempt that the first of them ended.
+            # The selector may report several descriptors at once, and serving the first may have closed the others.
             if fd in self._registered:
                 callback(ready)
-                self._served()
+                self._on_served()
 
         self._selector.register(fd, mask, serve)
         self._registered.add(fd)
@@ -98,7 +99,7 @@ class Conversation:
                 self._register(fd, self._write_commands, selectors.EVENT_WRITE)
             return
         except BrokenPipeError:
-            # It closed its stdin, or is gone. That alone ends nothing: its events, its exit and its time limit do.
+            # The worker closed its stdin, or is gone. Its events, its exit or its time limit will show which.
             self._outgoing.clear()
         self._unregister(fd)
 
@@ -106,7 +107,7 @@ class Conversation:
         for data in chunks(self._worker.events):
             if not data:
                 self._unregister(self._worker.events)
-                self._hung_up()
+                self._on_hang_up()
                 return
             if self.violation is not None:
                 continue
@@ -125,4 +126,4 @@ class Conversation:
 
     def _read_lifeline(self, _mask: int) -> None:
         self._unregister(self._worker.lifeline.fileno())
-        self._unguarded()
+        self._on_guardian_gone()

@@ -1,0 +1,27 @@
+"""How long a job must still pause before its next attempt. If the clock is set, this never exceeds the pause that was decided."""
+
+from collections.abc import Callable
+
+from daemon.contract.records import Job
+
+#: Returns the seconds that a job must still pause; 0 if it may run when it is its turn.
+PauseLeft = Callable[[Job], float]
+
+
+def pause_left(job: Job, at: float) -> float:
+    """Seconds that a job must still pause, by the wall clock; 0 if it may run.
+
+    If the clock was set back, it is unknown how much of the pause has passed, so at most the whole pause remains.
+
+    Args:
+        job: the job.
+        at: the current time in seconds since 1970.
+    """
+    if job.state != "pending":
+        return 0.0
+    return min(max(job.retry_at - at, 0.0), job.pause)
+
+
+def pause_left_at(at: float) -> PauseLeft:
+    """`pause_left` at one moment, given in seconds since 1970."""
+    return lambda job: pause_left(job, at)
