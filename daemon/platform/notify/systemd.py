@@ -3,14 +3,15 @@
 Without `NOTIFY_SOCKET`, as in a terminal and under launchd, it sends nothing.
 """
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping
 
 
 class Notifier:
-    """Reports that the daemon is ready, alive or stopping. If a message cannot be sent, work continues.
+    """Reports that the daemon is ready, alive or stopping.
+
+    If a message cannot be sent, work continues, and the message is sent in a later pass of the loop.
 
     Args:
         environ: of the process. `WATCHDOG_USEC` and `WATCHDOG_PID` are as in sd_watchdog_enabled(3).
@@ -24,7 +25,7 @@ class Notifier:
         usec = environ.get("WATCHDOG_USEC", "") if watched else ""
         #: Seconds between messages: half of what systemd asks for, as sd_watchdog_enabled(3) advises. None without a watchdog.
         self._spacing = int(usec) / 2e6 if usec.isdecimal() and int(usec) > 0 else None
-        self._told = float("-inf")
+        self._sent_at = float("-inf")
         self._ready = False
 
     def loop_ran(self, now: float) -> None:
@@ -33,20 +34,22 @@ class Notifier:
         Call this in every pass; it sends a message only when one is due. `now`: monotonic seconds.
         """
         if not self._ready:
-            self._ready = True
-            self._send("READY=1")
-        if self._spacing is not None and now >= self._told + self._spacing:
-            self._told = now
-            self._send("WATCHDOG=1")
+            self._ready = self._send("READY=1")
+        if self._spacing is not None and now >= self._sent_at + self._spacing and self._send("WATCHDOG=1"):
+            self._sent_at = now
 
     def stopping(self) -> None:
         """Report that the daemon is stopping on request."""
         self._send("STOPPING=1")
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str) -> bool:
+        """Send it; whether it was sent, or nobody listens."""
         if self._address is None:
-            return
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            # A full socket must not hold up the loop, so a message may be lost.
-            sender.setblocking(False)
-            sender.sendto(message.encode(), self._address)
+            return True
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)  # a full socket must not hold up the loop
+                sender.sendto(message.encode(), self._address)
+        except OSError:
+            return False
+        return True

@@ -306,6 +306,16 @@ def test_without_a_watchdog_for_this_process_only_ready_and_stopping_are_said(sh
         assert received(listener) == ["READY=1", "STOPPING=1"]
 
 
+def test_what_could_not_be_sent_is_sent_in_a_later_pass(short_path) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(short_path / "s"), "WATCHDOG_USEC": "20000000"})
+    notifier.loop_ran(100.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(short_path / "s"))
+        for now in (101.0, 102.0):
+            notifier.loop_ran(now)
+        assert received(listener) == ["READY=1", "WATCHDOG=1"]
+
+
 @pytest.mark.parametrize("address", [None, "", "vsock:2:1234", "gone"])
 def test_without_a_socket_nothing_is_sent_and_nothing_fails(tmp_path, address) -> None:
     environ = {} if address is None else {"NOTIFY_SOCKET": str(tmp_path / "gone") if address == "gone" else address}
