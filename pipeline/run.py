@@ -67,11 +67,11 @@ class Progress:
         self.timings: dict[str, float] = {}
 
     def expect_model(self) -> None:
-        """Use the fractions of a job with a depth model from here on."""
+        """From now on, use the fractions of a job with a depth model."""
         self._beginnings = _BEGINNINGS_WITH_MODEL
 
     def expect_painting(self, engine: str) -> None:
-        """Use the fractions of a job that first paints the photo with this engine from here on."""
+        """From now on, use the fractions of a job that first paints the photo with this engine."""
         self._beginnings = _BEGINNINGS_DIFFUSED if engine == "diffusion" else _BEGINNINGS_PAINTED
 
     @contextmanager

@@ -74,7 +74,7 @@ class InboxFolders:
         return held
 
     def wanted(self, entry: Entry) -> Wanted:
-        """The file that was checked, as the condition under which it may be opened."""
+        """The size and time that a checked file must still have when it is opened; on local disks, its inode and device too."""
         return Wanted(entry.size, entry.mtime_ns, *((entry.ino, entry.dev) if self.local else ()))
 
     def release(self) -> None:

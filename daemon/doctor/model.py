@@ -125,7 +125,13 @@ class JournalFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
-    """Whether a daemon holds the lock, the content of daemon.json (None if it cannot be read), and its age in seconds."""
+    """The state of the daemon.
+
+    Attributes:
+        holds: whether a daemon holds the lock.
+        health: the content of daemon.json; None if it cannot be read.
+        silent_seconds: the age of daemon.json.
+    """
 
     holds: bool
     health: Health | None = None
@@ -138,7 +144,7 @@ class ClockFacts:
 
     Attributes:
         wall: the machine's clock.
-        stamp: the modification time that a file made at that moment got in the inbox; None if none could be made.
+        stamp: the modification time of a file that was made in the inbox at that moment; None if none could be made.
         program: the modification time of the program's own files.
     """
 

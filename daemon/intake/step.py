@@ -31,7 +31,7 @@ class Decision:
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
-        downloads: names of files, by folder, whose content is only in iCloud, so that their download must be requested.
+        downloads: by folder, the names of files whose content is only in iCloud, so that their download must be requested.
     """
 
     memory: Memory
@@ -113,7 +113,7 @@ def _names_due(memory: FolderMemory, at: float) -> frozenset[bytes]:
 def taken(memory: Memory, readies: Iterable[Ready], now: float) -> Memory:
     """The memory after these pairs were taken out of the inbox. Files that arrive later under the same names are new.
 
-    This also counts the pictures in a row that their writer closed exactly once, as far as was reported. After
+    This also counts how many pictures in a row were reported as closed exactly once by their writer. After
     `Rules.once_needed` of them, a close shortens the settle time in their folder. The count restarts if a picture is closed
     again or changes after a close, if a picture that had counted as complete grows, and if a picture arrives under the name of
     one taken a moment ago. Pictures that were renamed in do not count.
@@ -179,7 +179,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
         ready: the pair that could not be taken.
         now: monotonic seconds.
         reason: in plain words, for the waiting list ("still open in another program").
-        grew: a file grew that had settled, so the settle times of the whole folder double.
+        grew: whether a settled file has grown; if so, the settle times of the whole folder double.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None:
@@ -201,7 +201,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
 def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: float) -> Memory:
     """The memory after a claim was dropped because the end of a picture is missing.
 
-    `until` is the latest time at which the rest may arrive. Unlike with `put_back`, settle times do not grow.
+    `until` is the latest time at which the rest of the picture may arrive. Unlike with `put_back`, settle times do not grow.
     """
     folder = memory.folders.get(ready.folder)
     if folder is None or image.name not in folder.histories:
@@ -216,7 +216,7 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
 
 
 def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory after a restart, with the fact added that pictures were taken from this batch folder before."""
+    """The memory after a restart, with a note that pictures were already taken from this batch folder before it."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
 
@@ -231,14 +231,17 @@ def grew(memory: Memory, folder: bytes, now: float) -> Memory:
 
 
 def awaits_rest(memory: Memory, folder: bytes, image: bytes, until: float, now: float) -> Memory:
-    """The memory after a picture returned to the inbox because its end is missing. `until`: the latest time for its rest."""
+    """The memory after a picture returned to the inbox because its end is missing.
+
+    `until` is the latest time at which the rest of the picture may arrive.
+    """
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     known = replace(known, awaited={**known.awaited, image: until})
     return replace(memory, folders={**memory.folders, folder: known})
 
 
 def recall(memory: Memory, folder: bytes, pictures: Iterable[Taken], now: float) -> Memory:
-    """The memory after a restart, with pictures added that were taken from a folder lately, to recognise late sidecars."""
+    """The memory after a restart, with the pictures recently taken from a folder, so that late sidecars are recognised."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     recent = dict(known.recent)
     for one in pictures:

@@ -7,9 +7,9 @@ serve only as milestones. They are used as a measure of time only while there is
 
 The *pace* is how many times longer the running job takes than an earlier one. It is estimated in two ways: from the cost of
 size and layers, and from the time taken so far. At the beginning the first is more reliable, later the second. The logarithms of
-the two are averaged, each weighted by the inverse of its variance. A step that takes longer than expected raises the pace in the
-same way, in proportion to its part of the job. Each timeline gives one answer, and the result is their weighted median, so that
-a job that was slowed down by other work on the machine hardly matters.
+the two are averaged, each weighted by the inverse of its variance. If the current step takes longer than expected, the remaining
+steps are expected to do so as well: the larger this step's part of the job, the more so. Each timeline gives one answer,
+and the result is their weighted median, so that a job that was slowed down by other work on the machine hardly matters.
 
 There is no estimate early in a job of a new kind, nor when a job has made no progress for far too long.
 """
@@ -239,7 +239,7 @@ def _pace(run: Run, timeline: Timeline, place: _Place, *, sized: bool) -> float:
 
 
 def _trust(run: Run, timeline: Timeline, part: float) -> float:
-    """The weight, 0 to 1, of a pace observed over `part` seconds of the timeline; the predicted pace has the other part."""
+    """The weight, 0 to 1, of a pace observed over `part` seconds of the timeline; the predicted pace has the remaining weight."""
     share = part / timeline.seconds
     if not 0 < share < 1:
         return 0.0 if share <= 0 else 1.0

@@ -58,7 +58,7 @@ class Evidence:
 
     Attributes:
         changed: the program on the disk is not the one that the daemon was started from.
-        full: there is no disk space, even without counting what the attempt wrote.
+        full: the disk would be full even without the files that the attempt wrote.
         short: although the worker is gone, less memory is free than the smallest job needs.
         writing: the error of an attempt to write into the outbox; None if it succeeded, or was not made.
         starting: why a worker without a job did not become ready; None if it did, or if none was started.
@@ -72,7 +72,7 @@ class Evidence:
 
 
 def judge(failure: Failure, seen: Evidence) -> Cause | None:
-    """The cause if the evidence shows that the machine is at fault; otherwise None, and the job is."""
+    """The cause if the evidence shows that the machine is at fault; None if the job is at fault."""
     if seen.changed:
         # The worker may consist of parts of two programs, or speak another version's protocol, so its error means nothing.
         return program_changed()

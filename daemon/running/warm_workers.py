@@ -1,9 +1,9 @@
 """Keeps a warm worker: a process that has already loaded its libraries, so that the next job need not wait for that.
 
 Loading takes half a second of computing for the imports, and several seconds with a model. On a machine with two cores this
-would slow down a running job. So a warm worker is started when nothing runs, or shortly before the running job ends: as long
-before as recent warm workers took to become ready. (A lower priority during the imports would not help: an ordinary process can
-lower its priority, but cannot raise it again for the job.)
+would slow down a running job. So a warm worker is started when nothing runs, or shortly before the running job ends. How shortly
+depends on how long recent warm workers took to become ready. (A lower priority during the imports would not help: an ordinary
+process can lower its priority, but cannot raise it again for the job.)
 
 A warm worker belongs to no job, and no record of the journal names it. If the daemon crashes, its guardian ends it, and so does
 its closed standard input; the next start removes its folder.

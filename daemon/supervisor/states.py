@@ -18,8 +18,8 @@ from daemon.supervisor.working_clock import READ_SECONDS
 NEVER = float("inf")
 #: Seconds to wait for the zombies of a killed group: they usually disappear in milliseconds, but one that nobody reaps stays.
 LINGER_SECONDS = 1.0
-#: Seconds until a process that should be ending is checked again: `_LOOK_SHARE` of the time it has already taken, within the
-#: other two.
+#: Seconds until a process that should be ending is checked again: `_LOOK_SHARE` of the time it has already taken, but at least
+#: `_FIRST_LOOK` and at most `_LAST_LOOK`.
 _FIRST_LOOK, _LAST_LOOK, _LOOK_SHARE = 0.001, 0.25, 0.25
 
 
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """The worker loads what it needs, and is killed if it is not done at `by`. If it has a job, that waits in its pipe."""
+    """The worker loads what it needs, and is killed if it is not done at `by`. If it has a job, the job waits in its pipe."""
 
     by: float
     task: Task | None = None
@@ -55,7 +55,10 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has loaded what it needs. Without a job, `by` is never; with one, it is killed unless it starts that by then."""
+    """The worker has loaded what it needs. If it has a job, it is killed unless it starts the job before `by`.
+
+    Without a job, `by` is never.
+    """
 
     by: float = NEVER
     task: Task | None = None

@@ -122,7 +122,7 @@ def _in_words(count: int, cuts: int, wanted: int | None, fetch: str | None) -> s
 
 
 def ramp(rows: int, columns: int) -> Disparity:
-    """Disparity of a ground plane: 0 down to `HORIZON`, then rising evenly to 1 at the lower edge.
+    """The disparity of a ground plane: 0 from the top edge to `HORIZON`, then rising evenly to 1 at the lower edge.
 
     On a plane seen by a level camera, disparity is linear in the distance below the horizon.
 

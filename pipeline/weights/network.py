@@ -1,4 +1,4 @@
-"""Loads a network of transformers from a checked folder, whole or not at all. Imports torch and transformers when called."""
+"""Uses transformers to load a network from a checked folder, completely or not at all. Imports torch only when called."""
 
 import contextlib
 import warnings as python_warnings
@@ -15,7 +15,7 @@ def load(found: Weights, kind: Any, what: str, never_used: Callable[[str, str], 
 
     Args:
         found: checked weights.
-        kind: transformers' class, with `from_pretrained`.
+        kind: the class in transformers whose `from_pretrained` loads the network.
         what: what the network is, for the error message: "a matting model".
         never_used: called with the network's model type and the name of a missing weight; True if the network never uses this
             weight, so that it may be missing.

@@ -37,7 +37,7 @@ def fetch(
     name: Name,
     accept_licence: Annotated[
         str | None,
-        typer.Option("--accept-licence", metavar="LICENCE", help="Accept by its name a licence that forbids commercial use."),
+        typer.Option("--accept-licence", metavar="LICENCE", help="Accept a licence that forbids commercial use; give its name."),
     ] = None,
     home: Home = None,
 ) -> None:

@@ -36,8 +36,8 @@ NEARLY, PART = 0.3, 0.2
 the fraction `PART` of the larger one's pixels. On the 26 photos, this raised the median overlap from 0.60 to 0.69; a photo in
 which no figure was found counted as 0."""
 SECOND_FINE = 0.2
-"""Once outlines are drawn, a part counts as a figure from this fraction of the largest figure's size. It is a little less than
-for proposals (`SECOND`), so that drawing the outlines drops no figure."""
+"""Once outlines are drawn, a part counts as a figure if it has at least this fraction of the largest figure's size. The
+fraction is a little less than for proposals (`SECOND`), so that drawing the outlines drops no figure."""
 BAND = 0.015
 """Half the width of the band in which the outline is redrawn at the finer size, as a fraction of the longer side."""
 
@@ -133,7 +133,7 @@ def measure(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
 
 
 def score(traits: Traits) -> float:
-    """How good a figure a proposal makes, from below 0 to about 1; comparable between photos."""
+    """The score of a proposal as a figure, from below 0 (poor) to about 1 (good); comparable between photos."""
     return (
         BASE
         + AREA * traits.area

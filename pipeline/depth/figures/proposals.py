@@ -16,13 +16,13 @@ from pipeline.layers.bands import in_parallel
 ROUNDS = 2
 """Rounds of GrabCut: over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
 FEWEST = 64
-"""The least pixels inside and outside of a guess: both sides need a colour model."""
+"""A guess needs at least this many pixels inside and as many outside: both sides need a colour model."""
 SMOOTH = 0.012
 """Radius of the smoothing, as a fraction of the longer side. Thinner parts of a figure are dropped; narrower gaps are closed."""
 LARGEST_HOLE = 0.1
 """A hole of up to this fraction of the figure's size belongs to the figure: a face and a coat surround a shirt."""
 SECOND = 0.25
-"""A separate part is a figure of its own from this fraction of the largest part's size; smaller parts are crumbs."""
+"""A separate part is a figure of its own if it has at least this fraction of the largest part's size; smaller ones are crumbs."""
 
 GRAIN = 3
 """Levels of grain that are added to even areas for GrabCut. Without it, every pixel there costs the same on either side of the
@@ -118,7 +118,11 @@ def whole(mask: Mask) -> Mask:
 
 
 def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The connected parts of a mask: int32 (h, w) numbers from 1, 0 for none, and their sizes in pixels, int32 (n,)."""
+    """Find the connected parts of a mask, and number them from 1.
+
+    Returns:
+        int32 (h, w), the number of the part that each pixel belongs to, 0 outside the mask; int32 (n,), the sizes in pixels.
+    """
     _, parts, boxes, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
     return np.asarray(parts, np.int32).reshape(mask.shape), np.asarray(boxes, np.int32)[1:, cv2.CC_STAT_AREA]
 
