@@ -16,7 +16,7 @@ class SupervisorRules:
         start_seconds: how long a worker may take until `hello` and `ready`, and again from its job until `started`, before it
             is killed. Importing torch, transformers and diffusers takes 5 s and more from a warm disk, and a minute from a cold
             network home.
-        kill_seconds: how long after SIGKILL the supervisor gives up on a process that still exists, because it hangs in the
+        kill_seconds: how long the supervisor waits after SIGKILL before it gives up on a process. Such a process hangs in the
             system, on a disk or share that does not answer. It is reaped when it ends at last.
         max_memory_bytes: the limit for the worker and everything it started, together; None: no limit.
         memory_bytes: the memory that all programs on this machine or in our control group may use; None: unknown.

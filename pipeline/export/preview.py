@@ -63,7 +63,7 @@ class PreviewPage:
 
     Attributes:
         title: the name of the job or the picture.
-        layers: back to front, as many as pictures.
+        layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
         max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
         facts: (label, value) pairs for the fine print, in order.

@@ -59,7 +59,7 @@ def write_pictures(
         pictures: what to write.
         formats: what to make besides the PNG files, by the words of `daemon.contract.registry`.
         threads: how many threads make files; the bytes are the same for any number.
-        progress: called with the fraction that is written, rising from 0 to 1; by any thread, but only by one at a time.
+        progress: called with the fraction that is written, rising from 0 to 1. Any thread may call it, but only one at a time.
 
     Returns:
         The files: layers back to front, then the others.
@@ -102,7 +102,7 @@ def write(folder: Path, tasks: Sequence[Task], *, threads: int, progress: Progre
         folder: the target.
         tasks: what to do.
         threads: how many.
-        progress: called with the fraction that is done, by cost and rising; by any of the threads, but only by one at a time.
+        progress: called with the rising fraction of the cost that is done. Any thread may call it, but only one at a time.
 
     Raises:
         Exception: the error of the first task that failed; tasks that have not begun are then skipped.

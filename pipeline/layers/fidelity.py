@@ -30,7 +30,7 @@ CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
 LEAST_MOVE = 1.5
 """Cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
-"""From this many cells on, a step is soft. Exact depth has 1, enlarged exact depth up to 2."""
+"""A step that is at least this many cells wide is soft. Steps of exact depth are 1 wide, of enlarged exact depth up to 2."""
 
 
 def step_width(coarse: NDArray[np.float32]) -> float:

@@ -17,7 +17,7 @@ from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vo
 from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
-"""From this weight on, a cell counts as known for certain."""
+"""A cell with at least this weight counts as known for certain."""
 COARSEST = 100
 """Cells on the longer side on which the lines are grown: just enough to see them."""
 COARSEST_AT_ALL = 200

@@ -16,7 +16,7 @@ from pipeline.layers.bands import Pixels
 from pipeline.layers.plates.completion import Completion
 
 LARGE = 0.01
-"""From this fraction of the picture on, a hidden part is worth a model's minutes."""
+"""A hidden part that covers at least this fraction of the picture is worth a model's minutes."""
 HALF = 0.5
 """A cell counts as painted if the painting's share in it is larger than this."""
 

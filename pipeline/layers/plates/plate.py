@@ -27,7 +27,7 @@ GMS) and the smooth fill has lost half of the texture. A later change would leav
 SPECK = 3.0
 """Around specks, whose own pixels stay, the completion takes over within this many cells: little more than their soft border."""
 MOSTLY = 0.5
-"""When distances are measured, a cell counts as known from this known fraction on."""
+"""When distances are measured, a cell counts as known if at least this fraction of it is."""
 SEAM = 0.17
 """Half the width, in cells, over which two copies are blended: a blend has less contrast than either copy."""
 BLUR = 2.0
