@@ -16,6 +16,7 @@ from daemon.journal import JournalError
 from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
+from daemon.settings.typed_command import commands_anywhere
 
 #: EX_NOPERM and EX_IOERR of sysexits.h. The first is permanent (RestartPreventExitStatus in the unit); the second may pass.
 EXIT_PERMISSION, EXIT_DISK = 77, 74
@@ -76,7 +77,7 @@ def _show(refusal: Refusal, settings: Settings) -> None:
         problem=refusal.message,
         hint=refusal.hint,
     )
-    outbox = Outbox(fs, settings.paths.outbox_bytes)
+    outbox = Outbox(fs, settings.paths.outbox_bytes, commands=commands_anywhere(settings.paths.home, os.environ))
     try:
         # If the process refused because of what it found, it holds the lock itself.
         if refusal.exit_status != _EXIT_SECOND and outbox.is_healthy():

@@ -28,6 +28,7 @@ from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
+from daemon.settings.typed_command import commands_anywhere
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint, why_cannot_restart
 
@@ -59,7 +60,8 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
         logger.warning("{}", recovered.report)
     if recovered.gap:
         logger.warning("the journal's history is incomplete: {}; multiplane doctor says what to do", recovered.gap)
-    outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
+    outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ))
+    history = History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
     if recovered.segment == 0:
         # Before the first segment: if the start is interrupted here, the next one begins from the beginning.

@@ -1,32 +1,61 @@
-"""A command of ours as a person can type it in any terminal: with the program's path, and reaching this home."""
+"""What a terminal needs to find this program and this home: the commands that we show work as they are."""
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+from daemon.contract.commands import Commands
 from daemon.settings.layout import default_home
-from daemon.settings.loading import CONFIG, PREFIX
-from daemon.settings.model import Settings
+from daemon.settings.loading import CONFIG, HOME, PREFIX
 
 _FOLDERS = f"{PREFIX}FOLDERS__"
+#: Where the settings, the models and the state of a home on a share lie, if not in the user's usual folders.
+_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 
 
-def typed_command(settings: Settings, environ: Mapping[str, str], *words: str) -> str:
-    """`multiplane …` for sh, bash, zsh and fish.
+def commands_anywhere(home: Path, environ: Mapping[str, str]) -> Commands:
+    """Commands for any terminal of this user, in sh, bash, zsh and fish: with the program's path and all that it depends on.
 
     Args:
-        settings: of the home that it is for.
-        environ: what the settings were read from; what says where things lie goes along, since the person's terminal may not
-            have it.
-        words: the verb and its arguments. They must know `--home`, which is added unless the home is the one without it.
+        home: the home that they must reach, absolute.
+        environ: what its settings were read from. What says where things lie goes along, since the terminal may not have it.
     """
-    script = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "multiplane")
-    program = [script] if os.access(script, os.X_OK) else [os.path.abspath(sys.executable), "-P", "-m", "daemon.cli"]
-    home = settings.paths.home
-    where = [] if home == default_home().expanduser() else ["--home", str(home)]
-    given = {name: value for name, value in sorted(environ.items()) if name == CONFIG or name.startswith(_FOLDERS)}
+    return _commands(_program(), home, environ, (CONFIG, *_PLACES))
+
+
+def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
+    """Commands for the terminal in which this process was started.
+
+    They are as short as is safe. A variable that we see may have been set for this one process: the home is always named if a
+    bare command could mean another one, and so is the settings file. Which folders belong to the user is the terminal's affair.
+
+    Args:
+        home: the home that they must reach, absolute.
+        environ: the terminal's environment.
+    """
+    found = shutil.which("multiplane", path=environ.get("PATH", ""))
+    is_ours = found is not None and os.path.isabs(found) and os.path.realpath(found) == os.path.realpath(_script())
+    return _commands(["multiplane"] if is_ours else _program(), home, environ, (CONFIG,))
+
+
+def _commands(program: list[str], home: Path, environ: Mapping[str, str], variables: tuple[str, ...]) -> Commands:
+    given = {name: value for name, value in sorted(environ.items()) if name in variables or name.startswith(_FOLDERS)}
     if given.get(CONFIG):
         given[CONFIG] = os.path.abspath(os.path.expanduser(given[CONFIG]))
-    prefix = [f"{name}={shlex.quote(value)}" for name, value in given.items()]
-    return " ".join([*prefix, shlex.join([*program, *words, *where])])
+    is_default = home == default_home().expanduser() and HOME not in environ
+    return Commands(
+        program=" ".join((*(f"{name}={shlex.quote(value)}" for name, value in given.items()), shlex.join(program))),
+        home="" if is_default else shlex.join(("--home", str(home))),
+    )
+
+
+def _script() -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "multiplane")
+
+
+def _program() -> list[str]:
+    script = _script()
+    return [script] if os.access(script, os.X_OK) else [os.path.abspath(sys.executable), "-P", "-m", "daemon.cli"]

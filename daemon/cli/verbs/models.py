@@ -16,7 +16,7 @@ import typer
 from daemon.cli.common import Home, Json, settings_of
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
-from daemon.settings.typed_command import typed_command
+from daemon.settings.typed_command import commands_here
 
 #: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
@@ -78,7 +78,7 @@ def fetch_default_model(settings: Settings) -> None:
     name = ModelInventory(str(paths.models), paths.model_lists, paths.style_lists).missing_depth_model()
     if name is None:
         return
-    later = typed_command(settings, os.environ, "models", "fetch", name)
+    later = commands_here(paths.home, os.environ).typed("models", "fetch", name)
     # It reads no line of its standard input, but takes the end of it as a Ctrl-C.
     with subprocess.Popen(_command(settings, "fetch-default", f"--later={later}"), stdin=subprocess.PIPE) as fetching:
         try:
