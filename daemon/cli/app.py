@@ -9,6 +9,7 @@ import typer
 
 from daemon import __version__
 from daemon.cli.common import Home, tell_error
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
 
@@ -42,7 +43,7 @@ def command_line(verb: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"multiplane {__version__}")
+        typer.echo(" ".join(("multiplane", __version__)))
         raise typer.Exit
 
 
@@ -63,7 +64,7 @@ def _verb_typed() -> str | None:
 
 
 def _not_a_verb(name: str) -> Refusal:
-    hint = f"Run: {make(name)}" if in_checkout() else "An installed package has none. multiplane --help lists the verbs."
+    hint = f"Run: {make(name)}" if in_checkout() else f"An installed package has none. {command('--help')} lists the verbs."
     return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
 
 

@@ -31,6 +31,11 @@ def command(*words: str) -> str:
     return f"`{_NAME} {shlex.join(words)}`"
 
 
+def holds_commands(text: str) -> bool:
+    """Whether there may be a command in this sentence."""
+    return f"`{_NAME} " in text
+
+
 #: In an error's hint. `ID` becomes the job's own where the job is shown.
 RETRY = command("retry", "ID")
 
@@ -53,7 +58,7 @@ class Commands:
 
     def fill(self, text: str) -> str:
         """The sentence, with every command in it as the reader can type it."""
-        return _SHORT.sub(self._filled, text) if f"`{_NAME} " in text else text
+        return _SHORT.sub(self._filled, text) if holds_commands(text) else text
 
     def fill_all(self, value: _T) -> _T:
         """The model, or the JSON value, with every sentence of ours in it filled in; names in it stay as they are."""

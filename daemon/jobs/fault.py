@@ -7,6 +7,8 @@ cause, evidence, whose fault, what happens. `daemon.health.system_health` collec
 from dataclasses import dataclass
 from typing import Literal
 
+from daemon.contract.commands import command
+
 Kind = Literal["program", "room", "writing", "memory", "start"]
 
 #: Errors that the machine may have caused: those of a worker that cannot write or import, and of one that died silently.
@@ -132,5 +134,5 @@ def no_start(why: str) -> Cause:
     return Cause(
         "start",
         f"no worker can be started: {why}",
-        "It is retried automatically. If it keeps failing, check Python and the program with: multiplane doctor",
+        f"It is retried automatically. If it keeps failing, check Python and the program with: {command('doctor')}",
     )

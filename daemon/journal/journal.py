@@ -16,6 +16,7 @@ from typing import Literal
 from loguru import logger
 
 from daemon import clock
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, Job, LiveJob
 from daemon.contract.segment_records import Preceding, SegmentStart
 from daemon.errors import Refusal
@@ -36,7 +37,7 @@ RECORDS_PER_SEGMENT = 10_000
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
-    "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
+    f"Nothing was changed. Restore what is missing from a backup. To continue without it: {command('doctor', '--repair')}; "
     "it puts the files in their places and adds the jobs that the journal does not list."
 )
 #: A segment holds a snapshot and about 10,000 records of 1 KB. Anything much larger was not written by this program.

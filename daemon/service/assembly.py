@@ -10,6 +10,7 @@ from pathlib import Path
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.commands import command
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
@@ -59,7 +60,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.report:
         logger.warning("{}", recovered.report)
     if recovered.gap:
-        logger.warning("the journal's history is incomplete: {}; multiplane doctor says what to do", recovered.gap)
+        logger.warning("the journal's history is incomplete: {}; {} says what to do", recovered.gap, command("doctor"))
     outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ))
     history = History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
+from daemon.contract.commands import Commands, command
 from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
@@ -41,12 +42,13 @@ _GROUPS = {"depth": "Depth", "matting": "Soft borders", "diffusion": "Painting"}
 
 @dataclass(frozen=True)
 class _Shelf:
-    """The folder and the list that a verb works on."""
+    """The folder and the list that a verb works on. `commands`: commands as the reader of `out` and `err` can type them."""
 
     models: str
     listed: Catalogue
     out: Console
     err: Console
+    commands: Commands
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,12 +59,14 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    commands = Commands(asked.program, asked.home)
     try:
         shelf = _Shelf(
             os.path.abspath(asked.folder),
             weights.catalogue(*asked.catalogue or ()),
             Console(emoji=False, highlight=False, soft_wrap=True),
             err,
+            commands,
         )
         match asked.verb:
             case "list":
@@ -76,9 +80,9 @@ def main(arguments: Sequence[str]) -> int:
             case _:
                 return _remove(shelf, asked.name)
     except JobError as error:
-        return _tell(err, error.message, error.info().hint, error.exit_status)
+        return _tell(err, error.message, commands.fill(error.info().hint), error.exit_status)
     except Refusal as refusal:
-        return _tell(err, refusal.message, refusal.hint, refusal.exit_status)
+        return _tell(err, refusal.message, commands.fill(refusal.hint), refusal.exit_status)
     except OSError as error:
         return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
@@ -91,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
     shared.add_argument("--catalogue", action="append", help="a list of models; given again: one that adds to it")
+    shared.add_argument("--program", default=Commands().program, help="how the person's terminal finds multiplane")
+    shared.add_argument("--home", default=Commands().home, help="what the person's commands need behind them")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
@@ -127,7 +133,7 @@ def _list(shelf: _Shelf, *, as_json: bool) -> int:
         shelf.out.print("[yellow]¹[/] no commercial use; accept the licence by name when fetching")
     if any(entry.path is None and not entry.pinned for entry in shelf.listed.models.values()):
         shelf.out.print("[yellow]²[/] no known hash: the files of the first fetch are recorded and trusted")
-    shelf.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
+    shelf.out.print(shelf.commands.fill(f"\nFetch one with {command('models', 'fetch', 'NAME')}"), markup=False)
     shelf.out.print(f"into {escape(shelf.models)} ({_amount(_free(shelf.models))} free).")
     return 0
 
@@ -205,7 +211,8 @@ def _verify(shelf: _Shelf, name: str | None, *, as_json: bool) -> int:
             found.append({"name": each, "ok": False, "says": error.message})
             if not as_json:
                 shelf.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
-                shelf.err.print(f"        {escape(error.own_hint or f'Run: multiplane models fetch {each}')}")
+                hint = error.own_hint or f"Run: {command('models', 'fetch', each)}"
+                shelf.err.print(f"        {shelf.commands.fill(hint)}", markup=False)
             continue
         known = record_of(there.folder) is not None
         says = f"as recorded, revision {there.revision[:12]}" if known else f"own folder without a record, {there.revision[:19]}"

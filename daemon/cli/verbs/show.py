@@ -15,6 +15,7 @@ from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
 from daemon.cli.render import local, now, progress_text
 from daemon.clock import hour, written
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
@@ -35,7 +36,7 @@ _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 def show(
     job_id: Annotated[
         str,
-        typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids),
+        typer.Argument(metavar="ID", help=f"The job's id, as in {command('jobs')}.", show_default=False, autocompletion=job_ids),
     ],
     home: Home = None,
     json: Json = False,
@@ -113,7 +114,7 @@ def without_folder(status: Status, outbox: str) -> Status:
     """The status of a job whose folder was removed from the outbox: it can only run again when the folder is back."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
-    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
+    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: {command('retry', status.job_id)}."
     return status.model_copy(update={"error": status.error.model_copy(update={"hint": hint})})
 
 
