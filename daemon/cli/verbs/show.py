@@ -1,7 +1,6 @@
 """show: prints the history of one job, in order."""
 
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.render import local, now, progress_text
+from daemon.cli.render import local, now, progress_text, wrapped
 from daemon.clock import hour, written
 from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
@@ -143,7 +142,7 @@ def _tell(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
 def _hanging(begin: str, text: str) -> None:
     """Print a text after its name. In a terminal, a long one continues below its beginning, broken between words."""
     width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
-    for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
+    for line in wrapped(printable(text), width):
         out.print(f"{begin}{line}", markup=False)
         begin = " " * len(begin)
 
