@@ -1,6 +1,7 @@
 """The command `multiplane`: its verbs, and what applies to all of them."""
 
 import os
+import shlex
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -12,6 +13,7 @@ from daemon.cli.common import Home, tell_error
 from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
+from daemon.settings.typed_command import program_here
 
 #: In the order of the help. Each is a module of this package, except for the three in `control`.
 VERBS = (
@@ -68,13 +70,19 @@ def _not_a_verb(name: str) -> Refusal:
     return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
 
 
+def _program_name() -> str:
+    """The program in messages about wrong options, which name `--help`. A completion is for the command's own name."""
+    completes = "_MULTIPLANE_COMPLETE" in os.environ or any(word.endswith("-completion") for word in sys.argv)
+    return "multiplane" if completes else shlex.join(program_here(os.environ))
+
+
 def main() -> None:
     """Run the command line. Every refusal and every disk error becomes one sentence and a next step, never a traceback."""
     try:
         verb = _verb_typed()
         if verb in OF_THE_CHECKOUT:
             raise _not_a_verb(verb)
-        command_line(verb)()
+        command_line(verb)(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
     except Refusal as refusal:
         tell_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)

@@ -36,9 +36,14 @@ def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
         home: the home that they must reach, absolute.
         environ: the terminal's environment.
     """
+    return _commands(program_here(environ), home, environ, (CONFIG,))
+
+
+def program_here(environ: Mapping[str, str]) -> list[str]:
+    """The program as it can be started in the terminal with this environment: by its name alone if that finds this program."""
     found = shutil.which("multiplane", path=environ.get("PATH", ""))
     is_ours = found is not None and os.path.isabs(found) and os.path.realpath(found) == os.path.realpath(_script())
-    return _commands(["multiplane"] if is_ours else _program(), home, environ, (CONFIG,))
+    return ["multiplane"] if is_ours else _program()
 
 
 def _commands(program: list[str], home: Path, environ: Mapping[str, str], variables: tuple[str, ...]) -> Commands:

@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -25,6 +24,7 @@ SOURCES = sorted(
 #: With a verb or an option behind it, or with whatever is put there later.
 BY_HAND = re.compile(rf"\bmultiplane\s+(?:-|\0|$|(?:{'|'.join(VERBS)})\b)")
 LINE_TOOL = typer.main.get_command(command_line())
+UsageError = typer.BadParameter.__base__
 #: Stands for what is known only when the text is written.
 A_VALUE = "a-value"
 
@@ -92,14 +92,14 @@ def test_every_command_that_may_be_printed_is_known_and_takes_its_words_and_its_
             continue
         try:
             _parse(LINE_TOOL, typed)
-        except click.UsageError as error:
+        except UsageError as error:
             pytest.fail(f"{where}: multiplane {shlex.join(typed)}: {error.format_message()}")
 
 
-def _parse(tool: click.Command, words: list[str]) -> None:
+def _parse(tool, words: list[str]) -> None:
     """Read the words as the command line does, and run nothing."""
-    context = click.Context(tool)
-    if isinstance(tool, click.Group):
+    context = tool.context_class(tool)
+    if hasattr(tool, "resolve_command"):
         name, inner, rest = tool.resolve_command(context, words)
         assert inner, name
         _parse(inner, rest)
