@@ -61,7 +61,7 @@ class IdTaken(JobError):
     """The sidecar names an id that another job has."""
 
     code, exit_status = "id_taken", 12
-    hint = f"Choose another id, or remove the other job ({command('rm', 'ID')}), and drop the picture again."
+    hint = "Choose another id, or remove the other job, and drop the picture again."
 
 
 class SourceMissing(JobError):

@@ -72,14 +72,15 @@ def written() -> Iterator[tuple[str, list[str]]]:
     for path in SOURCES:
         if path.suffix == ".py":
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and _name(node.func) in ("command", "typed"):
+                if isinstance(node, ast.Call) and _name(node.func) in ("command", "commands.command", "commands.typed"):
                     words = [arg.value if isinstance(arg, ast.Constant) else A_VALUE for arg in node.args]
                     if words and isinstance(node.args[0], ast.Constant) and words[0] != "--":
                         yield f"{path.relative_to(PROGRAM)}, line {node.lineno}", words
 
 
 def _name(called: ast.expr) -> str:
-    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    """The function that is called, with the last word of what it belongs to."""
+    return ".".join(ast.unparse(called).split(".")[-2:])
 
 
 def test_every_command_that_may_be_printed_is_known_and_takes_its_words_and_its_home() -> None:
