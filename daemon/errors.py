@@ -7,6 +7,7 @@ to do. The daemon and the pipeline share the tree: a worker sends the code in an
 import errno
 from typing import ClassVar, Self
 
+from daemon.contract.commands import RETRY, command
 from daemon.contract.status import ErrorInfo
 
 #: Errors of a disk, a share or the system that may pass. They say nothing about the content of a file.
@@ -49,9 +50,7 @@ class SpecInvalid(JobError):
     """A sidecar, preset or batch file asks for something that is not allowed."""
 
     code, exit_status = "spec_invalid", 10
-    hint = (
-        "Correct the YAML file in the job's source folder, then drag both files back into the inbox or run: multiplane retry ID."
-    )
+    hint = f"Correct the YAML file in the job's source folder, then drag both files back into the inbox or run: {RETRY}."
 
 
 class SpecUnreadable(JobError):
@@ -60,7 +59,7 @@ class SpecUnreadable(JobError):
     code, exit_status = "spec_unreadable", 11
     hint = (
         "Write the YAML file in the job's source folder again, as simple `field: value` lines, and drag both files back into the "
-        "inbox, or run: multiplane retry ID."
+        f"inbox, or run: {RETRY}."
     )
 
 
@@ -68,7 +67,7 @@ class IdTaken(JobError):
     """The sidecar names an id that another job has."""
 
     code, exit_status = "id_taken", 12
-    hint = "Choose another id, or remove the other job (multiplane rm ID), and drop the picture again."
+    hint = "Choose another id, or remove the other job, and drop the picture again."
 
 
 class SourceMissing(JobError):
@@ -82,7 +81,7 @@ class SourceChanged(JobError):
     """The picture changed while it was being read."""
 
     code, exit_status = "source_changed", 21
-    hint = "Wait until the program that writes the picture is done, then run: multiplane retry ID."
+    hint = f"Wait until the program that writes the picture is done, then run: {RETRY}."
 
 
 class ImageType(JobError):
@@ -129,21 +128,21 @@ class WeightsMissing(JobError):
     """The weights of a requested model are not installed."""
 
     code, exit_status = "weights_missing", 32
-    hint = "Run: multiplane models list, fetch the model it names, then: multiplane retry ID."
+    hint = f"Run: {command('models', 'list')}, fetch the model it names, then: {RETRY}."
 
 
 class WeightsCorrupt(JobError):
     """The weights of a model differ from what was recorded when they were fetched."""
 
     code, exit_status = "weights_corrupt", 33
-    hint = "Run: multiplane models verify; it names the command that fetches the model again. Then: multiplane retry ID."
+    hint = f"Run: {command('models', 'verify')}; it names the command that fetches the model again. Then: {RETRY}."
 
 
 class LicenceNotAccepted(JobError):
     """The model's licence must be accepted first."""
 
     code, exit_status = "licence_not_accepted", 34
-    hint = "Read the licence, then accept it by name when fetching the model; multiplane models list names both."
+    hint = f"Read the licence, then accept it by name when fetching the model; {command('models', 'list')} names both."
 
 
 class ModelFailed(JobError):
@@ -157,21 +156,21 @@ class DeviceUnavailable(JobError):
     """The configured device is missing or does not work."""
 
     code, exit_status = "device_unavailable", 36
-    hint = "Set device: auto (or cpu) in the settings, then: multiplane retry ID."
+    hint = f"Set device: auto (or cpu) in the settings, then: {RETRY}."
 
 
 class Timeout(JobError):
     """The job exceeded its time limit. It is retried only if it hung: a job that progressed would run out of time again."""
 
     code, exit_status, retryable = "timeout", 40, True
-    hint = "Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: multiplane retry ID."
+    hint = f"Raise timeout_seconds in the sidecar, or use a smaller picture or fewer layers, then: {RETRY}."
 
 
 class OutOfMemory(JobError):
     """The worker needed more memory than the machine has or than its limit allows."""
 
     code, exit_status = "out_of_memory", 41
-    hint = "Use a smaller picture or fewer layers, or close other programs, then: multiplane retry ID."
+    hint = f"Use a smaller picture or fewer layers, or close other programs, then: {RETRY}."
 
 
 class OutputTooLarge(JobError):
@@ -185,28 +184,28 @@ class WorkerCrashed(JobError):
     """The worker ended without a usable result, or broke the protocol."""
 
     code, exit_status, retryable = "worker_crashed", 43, True
-    hint = "Run: multiplane retry ID. If it happens again, job.log in the job's folder says more."
+    hint = f"Run: {RETRY}. If it happens again, job.log in the job's folder says more."
 
 
 class DiskFull(JobError):
     """The disk has no space left."""
 
     code, exit_status, retryable = "disk_full", 44, True
-    hint = "Free some space on the disk of the outbox, then run: multiplane retry ID."
+    hint = f"Free some space on the disk of the outbox, then run: {RETRY}."
 
 
 class Cancelled(JobError):
     """Somebody cancelled the job."""
 
     code, exit_status = "cancelled", 50
-    hint = "Run: multiplane retry ID, if it should be done after all."
+    hint = f"Run: {RETRY}, if it should be done after all."
 
 
 class Internal(JobError):
     """A bug in the program itself."""
 
     code, exit_status = "internal", 70
-    hint = "Run: multiplane retry ID. If it happens again, please report it with job.log."
+    hint = f"Run: {RETRY}. If it happens again, please report it with job.log."
 
 
 _CLASSES: tuple[type[JobError], ...] = (

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from daemon.contract.commands import RETRY, command
 from daemon.errors import DeviceUnavailable
 
 Device = Literal["auto", "cpu", "mps", "cuda"]
@@ -25,8 +26,8 @@ _NVIDIA_CARDS = (*(f"/dev/nvidia{number}" for number in range(16)), "/dev/dri")
 #: Values of CUDA_VISIBLE_DEVICES that hide all cards from CUDA.
 _NO_CARD = ("", "-1")
 _HINT = (
-    "Set worker.device: cpu to do without it, or worker.sandbox: off if the sandbox hides it; multiplane doctor "
-    "says what it finds. Then: multiplane retry ID."
+    f"Set worker.device: cpu to do without it, or worker.sandbox: off if the sandbox hides it; {command('doctor')} "
+    f"says what it finds. Then: {RETRY}."
 )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from daemon.claiming.batches import Batches
 from daemon.claiming.inbox_folders import InboxFolders
+from daemon.contract.commands import command
 from daemon.contract.names import to_text
 from daemon.contract.records import Accepted, ClaimedFile, Job, Retaken, Role
 from daemon.contract.spec import JobSpec, Mode
@@ -178,7 +179,8 @@ class Acceptance:
             while self._is_taken(f"{wanted[:58]}-{number}", reserved):
                 number += 1
             return f"{wanted[:58]}-{number}", None
-        error = IdTaken(f'the id "{wanted}" belongs to another job that is still in the outbox')
+        hint = f"Choose another id, or remove the other job ({command('rm', wanted)}), and drop the picture again."
+        error = IdTaken(f'the id "{wanted}" belongs to another job that is still in the outbox', hint=hint)
         return generated_id(pair.image.name, self._clock()), reading.refusal or error.info()
 
     def _is_taken(self, job_id: str, reserved: set[str]) -> bool:

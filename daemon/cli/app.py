@@ -1,6 +1,7 @@
 """The command `multiplane`: its verbs, and what applies to all of them."""
 
 import os
+import shlex
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -9,8 +10,10 @@ import typer
 
 from daemon import __version__
 from daemon.cli.common import Home, print_error
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.settings.layout import in_checkout, make
+from daemon.settings.typed_command import program_here
 
 #: In the order of the help. Each verb is a module in `daemon.cli.verbs`; three of them share the module `control`.
 VERBS = (
@@ -45,7 +48,7 @@ def command_line(verb: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"multiplane {__version__}")
+        typer.echo(" ".join(("multiplane", __version__)))
         raise typer.Exit
 
 
@@ -69,8 +72,14 @@ def _verb_typed() -> str | None:
 
 
 def _not_a_verb(name: str) -> Refusal:
-    hint = f"Run: {make(name)}" if in_checkout() else "An installed package has none. multiplane --help lists the verbs."
+    hint = f"Run: {make(name)}" if in_checkout() else f"An installed package has none. {command('--help')} lists the verbs."
     return Refusal(f"{name} is a command of the checkout, not a verb of multiplane", hint=hint, exit_status=2)
+
+
+def _program_name() -> str:
+    """The program in messages about wrong options, which name `--help`. A completion is for the command's own name."""
+    completes = "_MULTIPLANE_COMPLETE" in os.environ or any(word.endswith("-completion") for word in sys.argv)
+    return "multiplane" if completes else shlex.join(program_here(os.environ))
 
 
 def main() -> None:
@@ -79,7 +88,7 @@ def main() -> None:
         verb = _verb_typed()
         if verb in MAKE_TARGETS:
             raise _not_a_verb(verb)
-        command_line(verb)()
+        command_line(verb)(prog_name=_program_name(), complete_var="_MULTIPLANE_COMPLETE")
     except Refusal as refusal:
         print_error(refusal.message, refusal.hint)
         sys.exit(refusal.exit_status)

@@ -10,11 +10,14 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from daemon.contract.commands import Commands, command, holds_commands
 from daemon.contract.printable import replace_unprintable
 from daemon.errors import ImageTooLarge, Refusal
 from daemon.fs import LocalFiles
 from daemon.platform.mounts import mount_of
 from daemon.settings import Settings, load
+from daemon.settings.loading import home_of
+from daemon.settings.typed_command import commands_here
 
 Home = Annotated[
     Path | None,
@@ -29,6 +32,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 out = Console(emoji=False, highlight=False, soft_wrap=True)
 err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 fs = LocalFiles()
+
+
+class _Reader:
+    """Who reads what is printed: this terminal, about the home that was named last."""
+
+    home: Path | None = None
+
+
+def commands() -> Commands:
+    """Commands as they can be typed where this one was, about the same home."""
+    return commands_here(home_of(_Reader.home, os.environ), os.environ)
 
 
 def settings_of(home: Path | None) -> Settings:
@@ -47,7 +61,7 @@ def settings_in_use(home: Path | None) -> Settings:
         what = "is not a folder" if os.path.lexists(paths.home) else "does not exist"
         give_up(
             Refusal(
-                f"the home {paths.home} {what}", hint="Check --home and MULTIPLANE_HOME. To create a new home: multiplane run."
+                f"the home {paths.home} {what}", hint=f"Check --home and MULTIPLANE_HOME. To create a new home: {command('run')}."
             )
         )
     return settings
@@ -59,6 +73,7 @@ def settings_at(home: Path | None) -> Settings:
     Raises:
         Refusal: the settings are wrong.
     """
+    _Reader.home = home
     settings = load(home, os.environ, is_network=lambda path: mount_of(os.fsencode(path)).network)
     fs.publish_below(settings.paths.outbox_bytes)
     return settings
@@ -88,12 +103,16 @@ def print_error(message: str, hint: str | None = None) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without characters that would move the cursor, hide text or reverse it (names are untrusted)."""
-    return replace_unprintable(text, keep="\n")
+    """The text without characters that would move the cursor, hide text or reverse it (names are untrusted).
+
+    The commands in it are filled in for this terminal.
+    """
+    return replace_unprintable(commands().fill(text) if holds_commands(text) else text, keep="\n")
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on standard output."""
+    """Print one JSON document on standard output, with the commands in its sentences filled in for this terminal."""
+    value = commands().fill_all(value)
     if isinstance(value, BaseModel):
         sys.stdout.write(value.model_dump_json(indent=2) + "\n")
     else:

@@ -4,6 +4,7 @@ import difflib
 from itertools import chain, islice
 
 from daemon.cli.job_queries import JobQueries
+from daemon.contract.commands import command
 
 #: How many ended jobs are searched for a similar id; hardly anybody types an older one from memory.
 _MAX_LOOKED_AT = 2000
@@ -20,7 +21,7 @@ def no_such_job(queries: JobQueries, job_id: str) -> tuple[str, str]:
     hint = (
         f"Did you mean {' or '.join(meant)}?"
         if meant
-        else "multiplane jobs lists the jobs, multiplane waiting what is still in the inbox."
+        else f"{command('jobs')} lists the jobs, {command('waiting')} what is still in the inbox."
     )
     return f"there is no job {job_id!a}", hint
 

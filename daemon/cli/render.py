@@ -1,6 +1,7 @@
 """How the verbs print names, states, durations and bars."""
 
 import math
+import re
 from datetime import UTC, datetime
 
 from rich.text import Text
@@ -15,6 +16,8 @@ from daemon.outbox import attempt_of, stage_name
 STYLES: dict[State, str] = {"completed": "green", "failed": "red", "cancelled": "dim", "processing": "cyan", "pending": ""}
 #: Printed next to progress that may be out of date.
 LAST_HEARD = "as of the last report"
+#: A word, or a command between backticks with what stands directly beside it.
+_WORD = re.compile(r"[^\s`]*`[^`]+`[^\s`]*|\S+")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -22,6 +25,17 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def cell(text: str, style: str = "") -> Text:
     """One line of text that is never read as markup."""
     return Text(printable(text).replace("\n", "·"), style=style)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text, broken between words. Names and commands stay whole, to be copied, even if they are longer."""
+    lines = [""]
+    for word in _WORD.findall(text):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
 
 
 def state_cell(state: State) -> Text:

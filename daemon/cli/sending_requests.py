@@ -11,6 +11,7 @@ import typer
 from daemon.cli.common import err, fs, print_error, print_json, printable, settings_in_use
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
+from daemon.contract.commands import command
 from daemon.contract.records import Job
 from daemon.contract.requests import JobAnswer, Request, RequestAnswer, Verb, is_job_id
 from daemon.fs import make_folders, write_atomic
@@ -19,7 +20,7 @@ from daemon.settings import Settings
 
 #: Seconds to wait for a running daemon's answer. After that the verb says that the request will be carried out later.
 _PATIENCE_SECONDS = 20.0
-_NOT_RUNNING = "The daemon isn't running. The request is kept and carried out when it starts (multiplane run)."
+_NOT_RUNNING = f"The daemon isn't running. The request is kept and carried out when it starts: {command('run')}."
 _NO_ANSWER = "The daemon hasn't answered yet. It will carry out the request as soon as it can."
 _DECISIONS: dict[Verb, Callable[[Job], decide.Answer]] = {
     "cancel": decide.cancel,

@@ -11,6 +11,7 @@ from daemon.cli.common import fs
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader, standstill_of
 from daemon.cli.render import LAST_HEARD, ago, duration, local, now
+from daemon.contract.commands import command
 from daemon.contract.status import Frozen, State
 from daemon.errors import Refusal
 from daemon.jobs.retry_pause import pause_left
@@ -81,7 +82,7 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     """The status for people: the name and the value of each line. A line without a name continues the one above."""
     health, at = found.health, now()
     if not found.installed:
-        yield "service", "not installed (multiplane service install)"
+        yield "service", f"not installed ({command('service', 'install')})"
     elif found.installed_home and os.path.realpath(found.installed_home) != os.path.realpath(found.home):
         yield "service", f"installed for another home, {found.installed_home}"
     else:
@@ -112,7 +113,7 @@ def status_lines(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     following = found.next_job.job_id if found.next_job else "nothing in line"
     yield "next", f"{following} · {halt.word}" if found.next_job and halt else following
     if found.waiting_total:
-        yield "waiting", f"{found.waiting_total:,} in the inbox (multiplane waiting says why)"
+        yield "waiting", f"{found.waiting_total:,} in the inbox ({command('waiting')} says why)"
 
 
 def installed(its: Manager) -> Installed | None:

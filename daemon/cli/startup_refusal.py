@@ -17,6 +17,7 @@ from daemon.journal.lock import is_running_elsewhere
 from daemon.outbox import Health, Outbox
 from daemon.platform.files import permission_hint
 from daemon.settings import Settings, load
+from daemon.settings.typed_command import commands_anywhere
 
 #: EX_NOPERM and EX_IOERR of sysexits.h. Only a person can fix the first (systemd's unit lists it in RestartPreventExitStatus);
 #: the second may pass, so a service manager starts the daemon again.
@@ -87,7 +88,7 @@ def _show(refusal: Refusal, settings: Settings) -> None:
         problem=refusal.message,
         hint=refusal.hint,
     )
-    outbox = Outbox(fs, settings.paths.outbox_bytes)
+    outbox = Outbox(fs, settings.paths.outbox_bytes, commands=commands_anywhere(settings.paths.home, os.environ))
     try:
         if not is_running_elsewhere(fs, settings.paths.lock_bytes, os.getpid()) and outbox.is_healthy():
             outbox.write_health(health)

@@ -12,6 +12,7 @@ from daemon.cli.common import err, fs, give_up, out, print_error, print_json, pr
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import silence
 from daemon.cli.render import now
+from daemon.contract.commands import command
 from daemon.contract.status import ENDED, Status
 from daemon.errors import Refusal
 from daemon.outbox import status_of
@@ -96,7 +97,7 @@ def wait_for(
         what = "the picture waits" if len(left) == 1 else f"{len(left):,} pictures wait"
         print_error(
             f"no daemon has been running for {patience:g} s; {what} for it, and nothing is lost",
-            "Start it with: multiplane run (here), or multiplane service start. Then: multiplane jobs",
+            f"Start it with: {command('run')} (here), or {command('service', 'start')}. Then: {command('jobs')}",
         )
         raise typer.Exit(EXIT_NO_DAEMON)
     if watched.gone or any(status.state != "completed" for status in watched.ended.values()):
@@ -107,7 +108,7 @@ def _look_at_the_daemon(queries: JobQueries, watched: _Watched, settings: Settin
     """Print why no job progresses: once, and again when the reason changes."""
     if not queries.daemon_runs():
         watched.idle_since = tick if watched.idle_since is None else watched.idle_since
-        why: str | None = f"The daemon isn't running; waiting {patience:g} s for it (multiplane run)."
+        why: str | None = f"The daemon isn't running; waiting {patience:g} s for it: {command('run')}."
     else:
         watched.idle_since = None
         health = queries.health()
@@ -137,7 +138,7 @@ def _look_at(
             give_up(refusal)
         if job is None:
             watched.gone.add(one.job_id)
-            print_error(f"{one.job_id}: the picture was taken back, or the job was removed", "See: multiplane jobs.")
+            print_error(f"{one.job_id}: the picture was taken back, or the job was removed", f"See: {command('jobs')}.")
             return
         status = status_of(job)
     if status and status.state in ENDED:

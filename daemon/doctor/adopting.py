@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from daemon import clock
+from daemon.contract.commands import RETRY
 from daemon.contract.messages import Result
 from daemon.contract.names import to_bytes, to_text
 from daemon.contract.records import Accepted, AnyRecord, Attempt, ClaimedFile, Ended, Job, LiveJob, Publishing, Role
@@ -168,7 +169,7 @@ def _error(status: Status) -> ErrorInfo:
     return (
         Internal(f"the journal lost this job while it was {status.state}")
         .info()
-        .model_copy(update={"hint": "Run it again: multiplane retry ID"})
+        .model_copy(update={"hint": f"Run it again: {RETRY}"})
     )
 
 

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from typing import cast
 
 from daemon.clock import local
+from daemon.contract.commands import command
 from daemon.doctor.judging_machine import device, sandbox, weights
 from daemon.doctor.model import Facts, Finding, Folder, JournalFacts
 from daemon.journal.journal import RESERVE_BYTES
@@ -20,18 +22,20 @@ _CLOCK_NOTE, _CLOCK_PROBLEM = 3.0, 60.0
 _DAY = 86400.0
 #: How many folders a sentence names.
 _SOME = 3
+_REPAIR = command("doctor", "--repair")
 _BROKEN = (
     "Restore what is missing from a backup; until then no daemon starts. To continue without it, stop the daemon, then run: "
-    "multiplane doctor --repair"
+    f"{_REPAIR}"
 )
 _GAP = (
     "Put it back from a backup. Work continues without it: only part of the history is missing. To do without it, stop the "
-    "daemon, then: multiplane doctor --repair"
+    f"daemon, then: {_REPAIR}"
 )
 _UNLISTED = (
-    "If they are yours, stop the daemon and add them: multiplane doctor --repair. This only lists them; nothing "
+    f"If they are yours, stop the daemon and add them: {_REPAIR}. This only lists them; nothing "
     "runs unless you retry it. If they are not yours, remove them."
 )
+_LOGS, _INSTALL = command("service", "logs"), command("service", "install")
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -62,7 +66,7 @@ def _settings(facts: Facts) -> Iterator[Finding]:
             area="settings",
             grade="note",
             sentence=sentence,
-            hint="Restart it: multiplane service restart, or Ctrl-C and multiplane run.",
+            hint=f"Restart it: {command('service', 'restart')}, or Ctrl-C and {command('run')}.",
         )
 
 
@@ -75,7 +79,8 @@ def _folders(facts: Facts) -> Iterator[Finding]:
             sentence = (
                 f"The {folder.name} {folder.path} lacks its marker file .multiplane: is it the mount point of an unmounted disk?"
             )
-            hint = f"Mount the disk; if this really is the {folder.name}, create the marker: touch '{folder.path}/.multiplane'"
+            touch = f"`{shlex.join(('touch', f'{folder.path}/.multiplane'))}`"
+            hint = f"Mount the disk; if this really is the {folder.name}, create the marker: {touch}"
             yield Finding(area="folders", grade="problem", sentence=sentence, hint=hint)
         elif folder.network and folder.name == "state folder":
             sentence = (
@@ -233,11 +238,12 @@ def _order(journal: JournalFacts) -> Iterator[Finding]:
 def _damage_hint(path: str, *, is_last: bool) -> str:
     """What to do about a damaged segment."""
     aside = f"{os.path.dirname(path)}/damaged-{os.path.basename(path)}"
+    move = f"`{shlex.join(('mv', path, aside))}`"
     if not is_last:
-        return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: mv '{path}' '{aside}'"
+        return f"Restore it from a backup. Only the history is missing otherwise; to look back without it: {move}"
     return (
-        f"Restore it from a backup. To continue without it, stop the daemon, then: mv '{path}' '{aside}'. "
-        "Jobs accepted since the file was begun are then unknown until multiplane doctor --repair adds them; jobs that "
+        f"Restore it from a backup. To continue without it, stop the daemon, then: {move}. "
+        f"Jobs accepted since the file was begun are then unknown until {_REPAIR} adds them; jobs that "
         "ended since may run once more."
     )
 
@@ -247,7 +253,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     if not daemon.holds:
         if health and health.state == "refused":
             sentence = f"The daemon refused to start: {health.problem or 'no reason was reported'}."
-            hint = health.hint or "See the log: multiplane service logs"
+            hint = health.hint or f"See the log: {_LOGS}"
             yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
             return
         installed = facts.service.home is not None
@@ -255,14 +261,14 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             sentence = f"The daemon isn't running; it ended unexpectedly after {local(health.alive_at)}."
         else:
             sentence = "The daemon isn't running."
-        hint = "Start it with: multiplane service start" if installed else "Start it with: multiplane run"
+        hint = f"Start it with: {command('service', 'start') if installed else command('run')}"
         yield Finding(area="daemon", grade="problem" if installed else "note", sentence=sentence, hint=hint)
     elif health is None:
         sentence = "A daemon holds this home, but daemon.json cannot be read."
-        yield Finding(area="daemon", grade="problem", sentence=sentence, hint="Look at the log: multiplane service logs")
+        yield Finding(area="daemon", grade="problem", sentence=sentence, hint=f"Look at the log: {_LOGS}")
     elif daemon.silent_seconds > SILENT_SECONDS:
         sentence = f"The daemon (process {health.pid}) hasn't responded for {daemon.silent_seconds:.0f} s; perhaps a share hangs."
-        hint = f"Check the share; then restart it: multiplane service restart, or kill {health.pid} and multiplane run."
+        hint = f"Check the share; then restart it: {command('service', 'restart')}, or `kill {health.pid}` and {command('run')}."
         yield Finding(area="daemon", grade="problem", sentence=sentence, hint=hint)
     elif health.state in ("offline", "paused"):
         sentence = f"The daemon is {health.state}: {health.problem or 'no reason was reported'}."
@@ -291,13 +297,13 @@ def _service(facts: Facts) -> Iterator[Finding]:
     service = facts.service
     if service.error:
         sentence = f"The service's file {service.file} cannot be used: {service.error}."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it again: multiplane service install")
+        yield Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {_INSTALL}")
     elif service.home is None:
-        hint = "To start it automatically: multiplane service install"
+        hint = f"To start it automatically: {_INSTALL}"
         yield Finding(area="service", grade="note", sentence="The daemon is not installed as a service.", hint=hint)
     elif not service.python_there:
         sentence = f"The service should start {service.python}, which no longer exists."
-        yield Finding(area="service", grade="problem", sentence=sentence, hint="Install it again: multiplane service install")
+        yield Finding(area="service", grade="problem", sentence=sentence, hint=f"Install it again: {_INSTALL}")
     elif os.path.realpath(service.home) != os.path.realpath(facts.home):
         sentence = f"The service is installed for another home, {service.home}."
         yield Finding(area="service", grade="note", sentence=sentence, hint="One home is served at a time.")

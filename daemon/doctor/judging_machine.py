@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import cast
 
+from daemon.contract.commands import command
 from daemon.doctor.model import Facts, Finding
 from daemon.settings.layout import set_up_again
 
@@ -11,30 +12,32 @@ def weights(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about the models and their weights."""
     if facts.models.failure or not isinstance(facts.models.value, list):
         sentence = f"The models cannot be listed: {facts.models.failure or 'no list was given'}."
-        yield Finding(area="weights", grade="problem", sentence=sentence, hint="Run it to see more: multiplane models list")
+        yield Finding(area="weights", grade="problem", sentence=sentence, hint=f"Run it to see more: {command('models', 'list')}")
         return
     models = cast("list[dict[str, object]]", facts.models.value)
     broken = False
     verified = cast("list[dict[str, object]]", facts.verified.value) if isinstance(facts.verified.value, list) else []
     if facts.verified.failure:
         sentence = f"The weights cannot be checked: {facts.verified.failure}."
-        yield Finding(area="weights", grade="problem", sentence=sentence, hint="Run it to see more: multiplane models verify")
+        yield Finding(
+            area="weights", grade="problem", sentence=sentence, hint=f"Run it to see more: {command('models', 'verify')}"
+        )
         broken = True
     for each in verified:
         if not each["ok"]:
             broken = True
-            hint = f"Fetch it again: multiplane models fetch {each['name']}"
+            hint = f"Fetch it again: {_fetch(each['name'])}"
             yield Finding(area="weights", grade="problem", sentence=f"{each['name']}: {each['says']}", hint=hint)
     for each in models:
         if each["state"] in ("partly fetched", "other revision"):
-            hint = f"Continue with: multiplane models fetch {each['name']}"
+            hint = f"Continue with: {_fetch(each['name'])}"
             yield Finding(area="weights", grade="note", sentence=f"The model {each['name']} is {each['state']}.", hint=hint)
     there = [str(each["name"]) for each in verified if each["ok"]]
     depth = [each for each in models if each["use"] == "depth"]
     if not any(each["name"] in there for each in depth):
         default = next((each["name"] for each in depth if each["default"]), None)
         sentence = "No depth model is installed: the depth of photos without depth data is estimated without a model."
-        hint = f"Fetch one: multiplane models fetch {default}" if default else "See: multiplane models list"
+        hint = f"Fetch one: {_fetch(default)}" if default else f"See: {command('models', 'list')}"
         yield Finding(area="weights", grade="note", sentence=sentence, hint=hint)
     elif not broken:
         yield Finding(
@@ -42,16 +45,20 @@ def weights(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _fetch(name: object) -> str:
+    return command("models", "fetch", str(name))
+
+
 def device(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about the device on which models run."""
     answer = facts.devices.value
     if facts.devices.failure or not isinstance(answer, dict):
         sentence = f"The devices cannot be checked: {facts.devices.failure or 'no answer was given'}."
-        yield Finding(area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: {set_up_again()}")
+        yield Finding(area="device", grade="problem", sentence=sentence, hint=f"Set the program up again: `{set_up_again()}`")
         return
     if answer.get("error"):
         sentence = f"PyTorch cannot be loaded: {answer['error']}."
-        hint = f"Set the program up again ({set_up_again()}); without it, only pictures that need no model can be done."
+        hint = f"Set the program up again (`{set_up_again()}`); without it, only pictures that need no model can be done."
         yield Finding(area="device", grade="problem", sentence=sentence, hint=hint)
         return
     working = [name for name in ("cuda", "mps") if answer.get(name) is True]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from daemon import __version__, clock
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord
 from daemon.doctor.adopting import UnfitError, adopt
 from daemon.doctor.survey import Survey, job_folders
@@ -37,7 +38,7 @@ def repair(settings: Settings, fs: FileSystem) -> Iterator[str]:
     try:
         lock = hold_lock(fs, paths.lock_bytes, os.getpid())
     except FileNotFoundError:
-        raise Refusal("there is nothing to repair: no daemon has run here yet", hint="Start it: multiplane run") from None
+        raise Refusal("there is nothing to repair: no daemon has run here yet", hint=f"Start it: {command('run')}") from None
     try:
         yield from _put_in_order(fs, paths.journal_bytes)
         yield from _add_unlisted(settings, fs)
@@ -149,7 +150,9 @@ def _add_unlisted(settings: Settings, fs: FileSystem) -> Iterator[str]:
         )
     folders, survey = job_folders(fs, paths.outbox_bytes), _survey(fs, paths.journal_bytes)
     if not survey.numbers and not survey.known:
-        raise Refusal("the journal was never begun", hint="Start the daemon once (multiplane run), stop it, then repair again.")
+        raise Refusal(
+            "the journal was never begun", hint=f"Start the daemon once ({command('run')}), stop it, then repair again."
+        )
     unlisted, _forgotten = survey.find_unlisted(paths.outbox_bytes, folders) if survey.numbers else (folders, 0)
     if not unlisted:
         return

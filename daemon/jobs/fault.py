@@ -7,6 +7,8 @@ table of causes. `daemon.health.system_health` collects the evidence.
 from dataclasses import dataclass
 from typing import Literal
 
+from daemon.contract.commands import command
+
 Kind = Literal["program", "room", "writing", "memory", "start"]
 
 #: Codes of errors that the machine may have caused: the worker could not write or import, or died without a message.
@@ -133,5 +135,5 @@ def no_start(why: str) -> Cause:
     return Cause(
         "start",
         f"no worker can be started: {why}",
-        "It is retried automatically. If it keeps failing, check Python and the program with: multiplane doctor",
+        f"It is retried automatically. If it keeps failing, check Python and the program with: {command('doctor')}",
     )

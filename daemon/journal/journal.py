@@ -14,6 +14,7 @@ from itertools import islice
 from loguru import logger
 
 from daemon import clock
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, Job, LiveJob
 from daemon.contract.segment_records import Preceding, SegmentStart
 from daemon.errors import Refusal
@@ -41,7 +42,7 @@ RECORDS_PER_SEGMENT = 10_000
 RESERVE_BYTES = 16 << 20
 _LINES_PER_WRITE = 1000
 BROKEN_HINT = (
-    "Nothing was changed. Restore what is missing from a backup. To continue without it: multiplane doctor --repair; "
+    f"Nothing was changed. Restore what is missing from a backup. To continue without it: {command('doctor', '--repair')}; "
     "it puts the files in their places and adds the jobs that the journal does not list."
 )
 

@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.fs import FileSystem
 
@@ -49,7 +50,7 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
     if lock is None:
         raise Refusal(
             f"another Multiplane daemon (process {_holder(fs, path)}) is already running for this folder",
-            hint="Use that one (multiplane jobs), or stop it first.",
+            hint=f"Use that one ({command('jobs')}), or stop it first.",
             exit_status=75,
         )
     # Padded to one width, so that it covers a longer number of an earlier holder without truncating the file.

@@ -12,13 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.journal.line import BEGINNING, Entry, Mark, UnknownRecordError, decode, field, group_of, is_intact, mark, ts_of
 
 #: This says that the journal is intact, so that nobody moves it away to continue with an older version, which would forget all
 #: jobs.
 NEWER_HINT = (
-    "Start that version, or a later one; multiplane --version says which one this is. Nothing was changed: the journal is intact."
+    f"Start that version, or a later one; {command('--version')} says which one this is. "
+    "Nothing was changed: the journal is intact."
 )
 
 
@@ -118,7 +120,7 @@ def damaged(name: str, damage: DamageError) -> Refusal:
         )
     return Refusal(
         f"the journal is damaged: {name}, {damage}",
-        hint="Nothing was changed. Restore this file from a backup, or see `multiplane doctor` for how to continue without it.",
+        hint=f"Nothing was changed. Restore this file from a backup, or see {command('doctor')} for how to continue without it.",
     )
 
 

@@ -6,6 +6,7 @@ accepts nothing more: the process must end, and its next start finds out what is
 
 from collections.abc import Callable, Sequence
 
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord
 from daemon.fs import FileSystem
 from daemon.fs.compose import write_all
@@ -14,8 +15,8 @@ from daemon.journal.line import Entry, checked
 #: What to do if the disk did not accept a record.
 _DISK_HINT = "Make sure that the disk of the state folder works and has free space, then start again."
 _GONE_HINT = (
-    "If you moved it, put it back, then start again: nothing is lost. If it is gone: multiplane doctor --repair; it takes in the "
-    "jobs from the outbox."
+    f"If you moved it, put it back, then start again: nothing is lost. If it is gone: {command('doctor', '--repair')}; "
+    "it takes in the jobs from the outbox."
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from loguru import logger
 
+from daemon.contract.commands import Commands
 from daemon.contract.status import Status
 from daemon.fs import FileSystem, HeldFolder, make_folders, removing_tree, syncing_tree, write_atomic
 from daemon.outbox.status_files import Health
@@ -21,6 +22,8 @@ _INDEX = b"index.html"
 _RESULT = b"result"
 #: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
+#: For those who write no views.
+_SHORT = Commands()
 
 
 def _holds(folder: HeldFolder, name: bytes) -> bool:
@@ -36,11 +39,17 @@ class NotDurableError(OSError):
 
 
 class Outbox:
-    """What the daemon writes for people to see. All paths are bytes."""
+    """What the daemon writes for people to see. All paths are bytes.
 
-    def __init__(self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+    `commands`: commands in the views as their readers can type them, in whatever terminal they do it.
+    """
+
+    def __init__(
+        self, fs: FileSystem, root: bytes, clock: Callable[[], float] = time.monotonic, *, commands: Commands = _SHORT
+    ) -> None:
         self.fs = self._fs = fs
         self.root = root
+        self.commands = commands
         fs.publish_below(root)
         self.work = os.path.join(root, WORK)
         self._page = b""
@@ -255,13 +264,14 @@ class Outbox:
 
     def write_status(self, status: Status, *, durable: bool = False) -> None:
         """Write a job's status.json. With `durable`, sync it."""
-        data = status.model_dump_json(indent=2).encode() + b"\n"
+        data = self.commands.fill_all(status).model_dump_json(indent=2).encode() + b"\n"
         with self.held_job(status.job_id) as folder:
             write_atomic(folder, b"status.json", data, durable=durable)
 
     def write_health(self, health: Health) -> None:
         """Write daemon.json."""
-        write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), health.model_dump_json(indent=2).encode(), durable=False)
+        data = self.commands.fill_all(health).model_dump_json(indent=2).encode()
+        write_atomic(self._fs, os.path.join(self.root, b"daemon.json"), data, durable=False)
 
     def write_index(self, page: str) -> None:
         """Write index.html if `page` differs from what was last written, or if the file is missing."""

@@ -17,7 +17,7 @@ from daemon.jobs.decide import MAX_ATTEMPTS
 from daemon.jobs.retry_pause import PauseLeft, pause_left
 
 #: The hints in the error tree contain the word ID; this finds where the job's real id belongs.
-_ANY_ID = re.compile(r"\b(retry|rm) ID\b")
+_ANY_ID = re.compile(r"\bretry ID\b")
 #: How many decimals of seconds and of fractions are written. Nobody needs more.
 _SECONDS, _SHARE = 3, 4
 #: If the clock was set by less than this, recorded times are shown unchanged.
@@ -177,7 +177,7 @@ def _error(job: Job, retry_at: float | None) -> ErrorInfo | None:
     error = job.ended.error if job.ended else None
     if error is None or not _ANY_ID.search(error.hint):
         return error
-    return error.model_copy(update={"hint": _ANY_ID.sub(rf"\1 {job.job_id}", error.hint)})
+    return error.model_copy(update={"hint": _ANY_ID.sub(f"retry {job.job_id}", error.hint)})
 
 
 def _retry_hint(job: Job, error: ErrorInfo, retry_at: float | None) -> str:

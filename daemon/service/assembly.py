@@ -10,6 +10,7 @@ from pathlib import Path
 from loguru import logger
 
 from daemon import __version__, clock
+from daemon.contract.commands import command
 from daemon.fs import FileSystem, make_folders
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import FolderHealth
@@ -28,6 +29,7 @@ from daemon.service.loop import Service
 from daemon.service.parts import Home, Machine, wire
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
+from daemon.settings.typed_command import commands_anywhere
 from daemon.supervisor import Supervisor, worker_argv
 from daemon.supervisor.code import fingerprint, why_cannot_restart
 
@@ -60,8 +62,9 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     if recovered.report:
         logger.warning("{}", recovered.report)
     if recovered.gap:
-        logger.warning("the journal's history is incomplete: {}; multiplane doctor says what to do", recovered.gap)
-    outbox, history = Outbox(fs, paths.outbox_bytes), History(fs, paths.journal_bytes)
+        logger.warning("the journal's history is incomplete: {}; {} says what to do", recovered.gap, command("doctor"))
+    outbox = Outbox(fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ))
+    history = History(fs, paths.journal_bytes)
     folder_health = FolderHealth(fs, settings, outbox, lambda: [*jobs.live.values(), *ended_before(history, _PROVING)])
     if recovered.segment == 0:
         # Make the folders before the first segment: if the start is interrupted in between, the next start makes them again.

@@ -10,6 +10,7 @@ from types import FrameType
 
 from loguru import logger
 
+from daemon.contract.commands import command
 from daemon.health.disk_space import DiskSpace
 from daemon.health.folder_health import OFFLINE_HINT, FolderHealth
 from daemon.journal import JournalError
@@ -226,7 +227,7 @@ class Service:
             return
         first = items[0]
         what = "one item stays" if rest == 1 else f"{rest:,} items stay"
-        more = "" if rest == 1 else "; multiplane waiting lists them all"
+        more = "" if rest == 1 else f"; {command('waiting')} lists them all"
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:

@@ -5,7 +5,6 @@ to its listener, and the ledger to its subscribers. What the parts depend on (re
 `daemon.service.assembly` passes the real ones; a test may pass others.
 """
 
-import os
 import selectors
 import time
 from collections.abc import Callable
@@ -34,7 +33,6 @@ from daemon.service.requests import Requests
 from daemon.service.trash_actions import TrashActions
 from daemon.service.wakeup import Wakeup
 from daemon.settings import Settings
-from daemon.settings.typed_command import typed_command
 from daemon.supervisor import Supervisor
 from daemon.views.view_writer import ViewWriter
 
@@ -113,7 +111,7 @@ def wire(home: Home, machine: Machine) -> Parts:
 
     def fetch_model() -> str | None:
         name = machine.inventory.missing_depth_model()
-        return typed_command(settings, os.environ, "models", "fetch", name) if name else None
+        return outbox.commands.typed("models", "fetch", name) if name else None
 
     views = ViewWriter(
         outbox,
@@ -123,7 +121,7 @@ def wire(home: Home, machine: Machine) -> Parts:
         pauses.left,
         fetch_model,
         settings.digest,
-        typed_command(settings, os.environ, "run"),
+        outbox.commands.typed("run"),
     )
     forecast = Forecast(progress, clock, lambda: reversed(views.shown()))
     warm_workers = WarmWorkers(

@@ -48,6 +48,11 @@ class Source:
     places: dict[Key, tuple[str, int | None]]
 
 
+def home_of(home: Path | None, environ: Mapping[str, str]) -> Path:
+    """The absolute path of the home that is meant: the one that is named, or that the environment names, or the default."""
+    return Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
+
+
 def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
     """Read the settings from the shipped file, the user's file and the environment. The later ones override keys of the earlier.
 
@@ -71,7 +76,7 @@ def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[
     sources.append(_from_environment(environ))
     settings = _merge(sources)
     beside = Path(os.path.abspath(user_file)) if named != "" else None
-    place = Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
+    place = home_of(home, environ)
     folders = settings.folders
     settings._paths = lay_out(
         place,

@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass
 from typing import Literal
 
+from daemon.contract.commands import RETRY
 from daemon.contract.messages import Error, Result
 from daemon.contract.status import ErrorInfo, Source
 from daemon.errors import BY_CODE, JobError, OutOfMemory, OutputTooLarge, Timeout, WorkerCrashed
@@ -186,8 +187,7 @@ def _failure(end: End) -> JobError:
         limit = end.max_memory_bytes or 0
         return OutOfMemory(
             f"The job was stopped after it had used {_mib(end.peak_bytes)} of memory; the limit is {_mib(limit, up=False)}.",
-            hint="Use a smaller picture or fewer layers, or raise worker.max_memory_share in the settings, "
-            "then: multiplane retry ID.",
+            hint=f"Use a smaller picture or fewer layers, or raise worker.max_memory_share in the settings, then: {RETRY}.",
             detail=end.tail,
         )
     if end.reason == "output":

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.contract.commands import command
 from daemon.contract.manifest import Depth
 from daemon.contract.messages import JobCommand
 from pipeline.depth.depth_map import DepthMap, Disparity
@@ -118,7 +119,7 @@ def _in_words(count: int, cuts: int, wanted: int | None, fetch: str | None) -> s
         empty = wanted - cuts - 1
         are_empty = "1 layer is empty" if empty == 1 else f"{empty} layers are empty"
         sentence += f" The estimate tells {cuts + 1} depths apart, not the {wanted} that were asked for, so {are_empty}."
-    return f"{sentence} For real layers run: multiplane models fetch {fetch}" if fetch else sentence
+    return f"{sentence} For real layers run: {command('models', 'fetch', fetch)}" if fetch else sentence
 
 
 def ramp(rows: int, columns: int) -> Disparity:

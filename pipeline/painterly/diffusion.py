@@ -12,6 +12,7 @@ import cv2
 import psutil
 
 from daemon.catalogues.styles import DiffusionStyle
+from daemon.contract.commands import RETRY
 from daemon.contract.manifest import Precision
 from daemon.contract.messages import JobCommand
 from daemon.errors import Internal, WeightsMissing
@@ -122,12 +123,12 @@ def find_parts(
     if style is not None and style not in listed.models:
         raise WeightsMissing(
             f"The style's lora, {style}, is not in the list of models.",
-            hint="Add it to your models.yaml, or correct the style, then: multiplane retry ID.",
+            hint=f"Add it to your models.yaml, or correct the style, then: {RETRY}.",
         )
     if style is not None and style not in by_part["style"]:
         raise Internal(
             f"The style's lora, {style}, is not the LoRA of a style.",
-            hint="Correct the style, or the part of the model in the list of models, then: multiplane retry ID.",
+            hint=f"Correct the style, or the part of the model in the list of models, then: {RETRY}.",
         )
 
     def first_installed(part: str) -> weights.Weights | None:

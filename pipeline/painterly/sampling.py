@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.catalogues.styles import DiffusionStyle
+from daemon.contract.commands import RETRY
 from daemon.contract.manifest import Precision
 from daemon.errors import ModelFailed
 from pipeline.painterly import loading
@@ -19,7 +20,7 @@ LOADED = 0.1
 STEPPED = 0.93
 """Fraction of the time that has passed after the last step."""
 _BLACK = 3 / 255
-_OTHER_DEVICE = "Try another seed; if it keeps failing, set device: cpu in the settings, then: multiplane retry ID."
+_OTHER_DEVICE = f"Try another seed; if it keeps failing, set device: cpu in the settings, then: {RETRY}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def first_usable(
     if not np.isfinite(painting).all():
         raise ModelFailed(
             f"The diffusion model {names} returned values that are not numbers.",
-            hint=_OTHER_DEVICE if device != "cpu" else "Its weights are wrong: fetch it again, then: multiplane retry ID.",
+            hint=_OTHER_DEVICE if device != "cpu" else f"Its weights are wrong: fetch it again, then: {RETRY}.",
         )
     raise ModelFailed(
         f"The diffusion model {names} painted only black.",
@@ -114,7 +115,7 @@ def _run(pipeline: Any, inputs: Inputs, progress: Callable[[float], None]) -> ND
     if any(output.nsfw_content_detected or ()):
         raise ModelFailed(
             "The model's own safety checker withheld the painting.",
-            hint="Try another seed, a smaller strength or another style, then: multiplane retry ID.",
+            hint=f"Try another seed, a smaller strength or another style, then: {RETRY}.",
         )
     if made != inputs.steps:
         raise ModelFailed(f"The diffusion model made {made} steps instead of {inputs.steps}.")

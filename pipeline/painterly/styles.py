@@ -5,6 +5,7 @@ import functools
 from daemon.catalogues import styles as catalogue
 from daemon.catalogues.reading import SHIPPED
 from daemon.catalogues.styles import DiffusionStyle, StrokesStyle
+from daemon.contract.commands import RETRY
 from daemon.errors import Internal, Refusal, SpecInvalid
 
 
@@ -18,7 +19,7 @@ def styles(*paths: str) -> dict[str, StrokesStyle | DiffusionStyle]:
     try:
         return catalogue.styles(paths or (SHIPPED["styles"],))
     except Refusal as refusal:
-        raise Internal(refusal.message, hint=f"{refusal.hint} Then: multiplane retry ID.") from refusal
+        raise Internal(refusal.message, hint=f"{refusal.hint} Then: {RETRY}.") from refusal
 
 
 def named(name: str | None, *paths: str) -> tuple[str, StrokesStyle | DiffusionStyle]:

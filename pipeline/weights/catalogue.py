@@ -8,6 +8,7 @@ import functools
 from daemon.catalogues import models
 from daemon.catalogues.models import Catalogue, Entry
 from daemon.catalogues.reading import SHIPPED
+from daemon.contract.commands import RETRY, command
 from daemon.errors import Internal, Refusal, WeightsMissing
 
 
@@ -21,7 +22,7 @@ def catalogue(*paths: str) -> Catalogue:
     try:
         return models.catalogue(paths or (SHIPPED["models"],))
     except Refusal as refusal:
-        raise Internal(refusal.message, hint=f"{refusal.hint} Then: multiplane retry ID.") from refusal
+        raise Internal(refusal.message, hint=f"{refusal.hint} Then: {RETRY}.") from refusal
 
 
 def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
@@ -32,5 +33,5 @@ def entry_of(name: str, listed: Catalogue | None = None) -> Entry:
     """
     found = (listed or catalogue()).models
     if name not in found:
-        raise WeightsMissing(f"No model is called {name}.", hint="multiplane models list shows the names.")
+        raise WeightsMissing(f"No model is called {name}.", hint=f"{command('models', 'list')} shows the names.")
     return found[name]

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from daemon.catalogues.models import Catalogue, Entry
+from daemon.contract.commands import Commands, command
 from daemon.errors import JobError, Refusal
 from pipeline import weights
 from pipeline.weights import licences
@@ -41,12 +42,20 @@ _GROUPS = {"depth": "Depth", "matting": "Soft borders", "diffusion": "Painting"}
 
 @dataclass(frozen=True)
 class _Context:
-    """What a verb works with: the models folder, the list of models, and where it prints results and messages."""
+    """What a verb works with.
+
+    Attributes:
+        models: the models folder.
+        listed: the list of models.
+        out, err: where it prints results and messages.
+        commands: commands as the reader of `out` and `err` can type them.
+    """
 
     models: str
     listed: Catalogue
     out: Console
     err: Console
+    commands: Commands
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,12 +66,14 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    commands = Commands(asked.program, asked.home)
     try:
         context = _Context(
             os.path.abspath(asked.folder),
             weights.catalogue(*asked.catalogue or ()),
             Console(emoji=False, highlight=False, soft_wrap=True),
             err,
+            commands,
         )
         match asked.verb:
             case "list":
@@ -76,9 +87,9 @@ def main(arguments: Sequence[str]) -> int:
             case _:
                 return _remove(context, asked.name)
     except JobError as error:
-        return _tell(err, error.message, error.info().hint, error.exit_status)
+        return _tell(err, error.message, commands.fill(error.info().hint), error.exit_status)
     except Refusal as refusal:
-        return _tell(err, refusal.message, refusal.hint, refusal.exit_status)
+        return _tell(err, refusal.message, commands.fill(refusal.hint), refusal.exit_status)
     except OSError as error:
         return _tell(err, f"The weights cannot be read or written: {error}.", "Correct the permissions, or the disk.", _IO_ERROR)
     except KeyboardInterrupt:
@@ -91,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--folder", required=True, help="the folder for fetched weights")
     shared.add_argument("--catalogue", action="append", help="a list of models; repeat it to add more lists")
+    shared.add_argument("--program", default=Commands().program, help="how the person's terminal finds multiplane")
+    shared.add_argument("--home", default=Commands().home, help="the option that leads the person's commands to this home")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     verbs.add_parser("list", parents=[shared, as_json], help="list all models and which are installed")
@@ -127,7 +140,7 @@ def _list(context: _Context, *, as_json: bool) -> int:
         context.out.print("[yellow]¹[/] no commercial use; accept the licence by name when fetching")
     if any(entry.path is None and not entry.pinned for entry in context.listed.models.values()):
         context.out.print("[yellow]²[/] no known hash: the files of the first fetch are recorded and trusted")
-    context.out.print("\nFetch one with [bold]multiplane models fetch NAME[/]")
+    context.out.print(context.commands.fill(f"\nFetch one with {command('models', 'fetch', 'NAME')}"), markup=False)
     context.out.print(f"into {escape(context.models)} ({_amount(_free(context.models))} free).")
     return 0
 
@@ -207,7 +220,8 @@ def _verify(context: _Context, name: str | None, *, as_json: bool) -> int:
             found.append({"name": each, "ok": False, "says": error.message})
             if not as_json:
                 context.out.print(f"[red]not ok[/]  {escape(each)}  {escape(error.message)}")
-                context.err.print(f"        {escape(error.own_hint or f'Run: multiplane models fetch {each}')}")
+                hint = error.own_hint or f"Run: {command('models', 'fetch', each)}"
+                context.err.print(f"        {context.commands.fill(hint)}", markup=False)
             continue
         known = record_of(there.folder) is not None
         says = f"as recorded, revision {there.revision[:12]}" if known else f"own folder without a record, {there.revision[:19]}"

@@ -4,6 +4,7 @@ import json
 import os
 
 from daemon.catalogues.models import Entry
+from daemon.contract.commands import command
 from daemon.errors import LicenceNotAccepted, WeightsCorrupt
 from pipeline.weights.files import write_whole
 
@@ -54,7 +55,7 @@ def accept(name: str, entry: Entry, models: str, said: str | None, *, now: str) 
         instead = f", not {said}" if said is not None else ""
         raise LicenceNotAccepted(
             f"The licence of {name} is {entry.licence}{instead}. It does not allow commercial use and must be accepted by name.",
-            hint=f"If you accept it, run: multiplane models fetch {name} --accept-licence {entry.licence}",
+            hint=f"If you accept it, run: {command('models', 'fetch', name, '--accept-licence', entry.licence)}",
         )
     os.makedirs(models, exist_ok=True)
     path = os.path.join(models, ACCEPTED)

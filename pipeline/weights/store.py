@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from daemon.catalogues.models import Catalogue, Entry
+from daemon.contract.commands import RETRY, command
 from daemon.contract.status import Frozen
 from daemon.errors import Refusal, WeightsCorrupt, WeightsMissing, is_passing
 from pipeline.weights import first_use
@@ -66,8 +67,8 @@ class Weights:
 def corrupt(name: str, entry: Entry, sentence: str, detail: object = None) -> WeightsCorrupt:
     """The error to raise if a model's weights are unusable; its hint says what to do about this model."""
     own = f"Correct the files in {entry.path}"
-    what = own if entry.path is not None else f"Fetch the model again (multiplane models fetch {name})"
-    return WeightsCorrupt(sentence, hint=f"{what}, then: multiplane retry ID.", detail=str(detail)[:2000] if detail else None)
+    what = own if entry.path is not None else f"Fetch the model again ({command('models', 'fetch', name)})"
+    return WeightsCorrupt(sentence, hint=f"{what}, then: {RETRY}.", detail=str(detail)[:2000] if detail else None)
 
 
 def folder(name: str, models: str, listed: Catalogue | None = None) -> str:
@@ -133,7 +134,7 @@ def _checked(name: str, entry: Entry, where: str, models: str, cache: HashCache)
     elif entry.path is None:
         raise WeightsMissing(
             f"The weights of {name} are not installed.",
-            hint=f"Run: multiplane models fetch {name}, then: multiplane retry ID.",
+            hint=f"Run: {command('models', 'fetch', name)}, then: {RETRY}.",
         )
     else:
         revision = _own_revision(name, where, cache)
@@ -201,7 +202,7 @@ def remove(name: str, models: str, listed: Catalogue | None = None) -> int:
         )
     folders = [each for each in (os.path.join(models, name), os.path.join(models, PARTIAL + name)) if os.path.lexists(each)]
     if not folders:
-        raise WeightsMissing(f"The weights of {name} are not installed.", hint="multiplane models list shows what is.")
+        raise WeightsMissing(f"The weights of {name} are not installed.", hint=f"{command('models', 'list')} shows what is.")
     freed = sum(map(_bytes_in, folders))
     for each in folders:
         remove_folder(each)

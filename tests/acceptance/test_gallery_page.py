@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from daemon import clock
+from daemon.contract.commands import RETRY, Commands, command
 from daemon.contract.spec import JobSpec
 from daemon.contract.status import ErrorInfo, Output, Progress, Source, Status
 from daemon.fs import LocalFiles
@@ -534,6 +535,22 @@ def test_no_model_is_asked_for_where_none_would_have_been_used(home: Home, open_
     filled(page, 2)
     assert page.locator(".badge").count() == 1
     assert not page.locator("#model").is_visible()
+
+
+def test_a_command_in_a_hint_is_shown_as_code_to_be_copied(home: Home, open_page: Open) -> None:
+    home.outbox.commands = Commands("'/my `own` programs/multiplane'", "--home '/Anna`s <b>fotos</b>'")
+    error = ErrorInfo(code="internal", message="It broke: a`b.jpg.", hint=f"Run: {RETRY}. If it happens again, report it.")
+    home.ended("bad", "failed", error=error, warnings=(f"See {RETRY}.",))
+    home.tell(state="paused", problem="it is full", hint=f"Look: {command('doctor')}.")
+    page = open_page()
+    page.locator(".failed .well code").wait_for()
+    retry = home.outbox.commands.typed("retry", "ID")
+    assert page.locator(".failed .well code, .notes code").all_text_contents() == [retry, retry]
+    assert page.locator(".failed .well p").all_text_contents() == [
+        error.message,
+        f"Run: {retry}. If it happens again, report it.",
+    ]
+    assert page.locator("#banner code").all_text_contents() == [home.outbox.commands.typed("doctor")]
 
 
 @pytest.mark.parametrize("clipboard", [True, False])

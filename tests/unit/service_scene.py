@@ -16,6 +16,7 @@ from daemon.outbox import Outbox
 from daemon.running.model_inventory import ModelInventory
 from daemon.service.parts import Home, Machine, wire
 from daemon.settings import load
+from daemon.settings.typed_command import commands_anywhere
 from tests.path_based_folder import ByPath
 
 NOW = "2026-01-31T12:00:00.000Z"
@@ -123,7 +124,7 @@ class Scene:
         self.requests_folder = Path(os.fsdecode(paths.requests_bytes))
         for folder in (paths.inbox_bytes, paths.requests_bytes):
             make_folders(self.fs, folder)
-        self.outbox = Outbox(self.fs, paths.outbox_bytes)
+        self.outbox = Outbox(self.fs, paths.outbox_bytes, commands=commands_anywhere(paths.home, os.environ))
         self.outbox.prepare()
         #: The time that records get.
         self.now_as_text = lambda: NOW

@@ -7,9 +7,11 @@ import typer
 from daemon.cli.common import Home, Json
 from daemon.cli.completion import job_ids
 from daemon.cli.sending_requests import ask
+from daemon.contract.commands import command
 
-_Argument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
-_SomeArgument = typer.Argument(metavar="ID", help="Job ids, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids)
+_HELP = f"Job ids, as in {command('jobs')}."
+_Argument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
+_SomeArgument = typer.Argument(metavar="ID", help=_HELP, show_default=False, autocompletion=job_ids)
 Ids = Annotated[list[str], _Argument]
 SomeIds = Annotated[list[str] | None, _SomeArgument]
 Batch = Annotated[str | None, typer.Option("--batch", help="All jobs of this batch: its id, or the name of its folder.")]

@@ -1,19 +1,23 @@
 """doctor: checks everything that work depends on, and says what to do."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from daemon.cli.common import Home, Json, err, fs, give_up, out, print_error, print_json, printable, settings_at
-from daemon.cli.render import cell
-from daemon.doctor.model import Finding, Grade, Report
+from daemon.cli.render import cell, wrapped
+from daemon.doctor.model import Grade, Report
 from daemon.errors import Refusal
 from daemon.journal import JournalError
 
 _MARKS: dict[Grade, tuple[str, str]] = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "bold red")}
+
+#: The fewest columns for a sentence, so that even a narrow window shows whole words.
+_NARROWEST = 30
 
 
 def doctor(
@@ -38,7 +42,8 @@ def doctor(
     if json:
         print_json(report)
     else:
-        out.print(listing(report), soft_wrap=False)
+        for line in listing(report, out.width if out.is_terminal else sys.maxsize):
+            out.print(line)
         out.print(verdict(report))
     if not report.healthy:
         raise typer.Exit(1)
@@ -58,27 +63,23 @@ def _repair(home: Path | None) -> None:
         raise typer.Exit(1) from error
 
 
-def listing(report: Report) -> Table:
-    """One row for each finding, with what to do below it."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
+def listing(report: Report, width: int) -> Iterator[Text]:
+    """A line or more for each finding, with what to do below it, in at most `width` columns if no command is longer."""
+    areas = max((len(finding.area) for finding in report.findings), default=0)
     before = ""
     for finding in report.findings:
         mark, style = _MARKS[finding.grade]
-        table.add_row(Text(mark, style=style), finding.area if finding.area != before else "", _lines(finding))
+        begin = Text(f"{mark}  ", style=style).append(
+            f"{finding.area if finding.area != before else '':{areas}}  ", "not bold dim"
+        )
         before = finding.area
-    return table
-
-
-def _lines(finding: Finding) -> Text:
-    lines = cell(finding.sentence, "red" if finding.grade == "problem" else "")
-    return (
-        lines.append("\n").append_text(cell(finding.hint, "dim" if finding.grade == "note" else "bold"))
-        if finding.hint
-        else lines
-    )
+        said = [(finding.sentence, "red" if finding.grade == "problem" else "")]
+        if finding.hint:
+            said.append((finding.hint, "dim" if finding.grade == "note" else "bold"))
+        for text, look in said:
+            for line in wrapped(cell(text).plain, max(_NARROWEST, width - begin.cell_len)):
+                yield Text.assemble(begin, (line, look), no_wrap=True)
+                begin = Text(" " * begin.cell_len)
 
 
 def verdict(report: Report) -> Text:

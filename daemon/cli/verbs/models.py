@@ -14,16 +14,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.cli.common import Home, Json, settings_of
+from daemon.contract.commands import command
 from daemon.running.model_inventory import ModelInventory
 from daemon.settings import Settings
-from daemon.settings.typed_command import typed_command
+from daemon.settings.typed_command import commands_here
 
 #: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
 
 models = typer.Typer(name="models", help="List models; fetch, check and remove their weights.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A model, as in `multiplane models list`.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help=f"A model, as in {command('models', 'list')}.", show_default=False)]
 
 
 @models.command("list")
@@ -78,7 +79,7 @@ def fetch_default_model(settings: Settings) -> None:
     name = ModelInventory(str(paths.models), paths.model_lists, paths.style_lists).missing_depth_model()
     if name is None:
         return
-    later = typed_command(settings, os.environ, "models", "fetch", name)
+    later = commands_here(paths.home, os.environ).typed("models", "fetch", name)
     # The child reads nothing from its standard input, but treats the end of it as a Ctrl-C.
     with subprocess.Popen(_command(settings, "fetch-default", f"--later={later}"), stdin=subprocess.PIPE) as fetching:
         try:
@@ -93,8 +94,7 @@ def fetch_default_model(settings: Settings) -> None:
 
 def _become(home: Path | None, verb: str, *arguments: str) -> NoReturn:
     """Replace this process by a models command of the pipeline."""
-    command = _command(settings_of(home), verb, *arguments)
-    os.execv(sys.executable, command)  # noqa: S606 - an argument list of our own, and no shell
+    os.execv(sys.executable, _command(settings_of(home), verb, *arguments))  # noqa: S606 - an argument list of our own, and no shell
 
 
 def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
@@ -106,5 +106,7 @@ def _command(settings: Settings, verb: str, *arguments: str) -> list[str]:
     sys.stdout.flush()
     sys.stderr.flush()
     # `-P`: no module is imported from the working directory.
-    command = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
-    return [*command, *(f"--catalogue={path}" for path in paths.model_lists), *arguments]
+    started = [sys.executable, "-P", "-m", "pipeline", "models", verb, f"--folder={paths.models}"]
+    catalogues = (f"--catalogue={path}" for path in paths.model_lists)
+    here = commands_here(paths.home, os.environ)
+    return [*started, *catalogues, f"--program={here.program}", f"--home={here.home}", *arguments]

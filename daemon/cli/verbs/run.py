@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from loguru import logger
@@ -11,11 +11,16 @@ from daemon.cli.common import Home, fs, settings_at
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.startup_refusal import explained, refuse
 from daemon.cli.verbs.models import fetch_default_model
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.fs import make_folders
 from daemon.journal import JournalError
 from daemon.platform.service.launchd import LABEL
 from daemon.settings import Settings
+from daemon.settings.typed_command import commands_anywhere
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 Launchd = Annotated[bool, typer.Option("--launchd", hidden=True, help="Started by launchd: see `refuse`.")]
 
@@ -66,7 +71,7 @@ def _restart() -> None:
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *options])  # noqa: S606 - no shell is wanted
     except OSError as error:
-        logger.critical("the daemon cannot restart itself: {}; start it with: multiplane run", error.strerror)
+        logger.critical("the daemon cannot restart itself: {}; start it with: {}", error.strerror, command("run"))
 
 
 def _start_log(settings: Settings, *, terminal: bool) -> None:
@@ -77,6 +82,13 @@ def _start_log(settings: Settings, *, terminal: bool) -> None:
     folder = os.path.join(settings.paths.state_bytes, b"log")
     log = settings.log
     logger.remove()
+    # The log is read in any terminal.
+    commands = commands_anywhere(settings.paths.home, os.environ)
+
+    def fill(record: "Record") -> None:
+        record["message"] = commands.fill(record["message"])
+
+    logger.configure(patcher=fill)
     if terminal:
         logger.add(
             sys.stderr,

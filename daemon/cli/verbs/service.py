@@ -14,6 +14,7 @@ from daemon.cli.job_queries import JobQueries
 from daemon.cli.service_status import installed, is_managed, look, status_lines
 from daemon.cli.verbs.models import fetch_default_model
 from daemon.cli.verbs.quick_action import install_actions, remove_actions
+from daemon.contract.commands import command
 from daemon.errors import Refusal
 from daemon.fs import make_folders, write_atomic
 from daemon.outbox import Health
@@ -65,7 +66,7 @@ def install(
     if existing and not _same(existing.home, settings) and os.path.exists(existing.python):
         raise Refusal(
             f"the service is installed for another home, {existing.home}",
-            hint=f"One home is served at a time: multiplane service uninstall --home {existing.home}",
+            hint=f"One home is served at a time: {command('service', 'uninstall', '--home', existing.home)}",
             exit_status=1,
         )
     guards = _guards(settings)
@@ -178,14 +179,16 @@ def logs(
 def _act(action: Action, home: Path | None) -> None:
     settings, its = settings_of(home), manager()
     if not _check_home(its, settings):
-        raise Refusal("the service is not installed", hint="Install it with: multiplane service install", exit_status=1)
+        raise Refusal("the service is not installed", hint=f"Install it with: {command('service', 'install')}", exit_status=1)
     if action == "start" and JobQueries(fs, settings).daemon_runs():
         out.print("It is already running.")
         return
     before = JobQueries(fs, settings).health()
     perform(its.steps(action))
     if action == "stop":
-        out.print("Stopped. It starts again at the next login; multiplane service uninstall removes it.")
+        out.print(
+            printable(f"Stopped. It starts again at the next login; {command('service', 'uninstall')} removes it."), markup=False
+        )
     else:
         _await_start(settings, before)
 
@@ -202,7 +205,8 @@ def _await_start(settings: Settings, before: Health | None) -> None:
         # A new report is from another process. A later time proves nothing, because the clock may have been set.
         if health and not (before and (health.pid, health.started_at) == (before.pid, before.started_at)):
             if health.state == "refused":
-                raise Refusal(health.problem or "the daemon refused to start", hint=health.hint or "See: multiplane service logs")
+                hint = health.hint or f"See: {command('service', 'logs')}"
+                raise Refusal(health.problem or "the daemon refused to start", hint=hint)
             if queries.daemon_runs() and health.state not in ("starting", "stopped"):
                 out.print(
                     f"The daemon is running (process {health.pid}) and watches {printable(str(settings.paths.inbox))}",
@@ -212,7 +216,7 @@ def _await_start(settings: Settings, before: Health | None) -> None:
         time.sleep(_LOOK_SECONDS)
     raise Refusal(
         f"the daemon did not start within {_START_SECONDS:.0f} s",
-        hint="See: multiplane service status, multiplane service logs",
+        hint=f"See: {command('service', 'status')}, {command('service', 'logs')}",
         exit_status=1,
     )
 
@@ -239,7 +243,7 @@ def _check_quick_action(wanted: bool, *, wait: bool) -> None:
     if wanted and sys.platform != "darwin":
         raise Refusal(
             "Quick Actions are part of Finder, and this isn't a Mac",
-            hint="Leave --quick-action out; `multiplane submit` drops pictures the same way.",
+            hint=f"Leave --quick-action out; {command('submit', 'PICTURE')} drops pictures the same way.",
             exit_status=1,
         )
 

@@ -1,7 +1,6 @@
 """show: prints the history of one job, in order."""
 
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
@@ -13,8 +12,9 @@ from daemon.cli.completion import job_ids
 from daemon.cli.job_names import no_such_job
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import Standstill, standstill
-from daemon.cli.render import local, now, progress_text
+from daemon.cli.render import local, now, progress_text, wrapped
 from daemon.clock import hour, written
+from daemon.contract.commands import command
 from daemon.contract.records import AnyRecord, AttemptEnded, Ended, Job, LiveJob, Publishing, Requeued, Started
 from daemon.contract.requests import is_job_id
 from daemon.contract.segment_records import SegmentStart
@@ -35,7 +35,7 @@ _RECORD: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 def show(
     job_id: Annotated[
         str,
-        typer.Argument(metavar="ID", help="The job's id, as in `multiplane jobs`.", show_default=False, autocompletion=job_ids),
+        typer.Argument(metavar="ID", help=f"The job's id, as in {command('jobs')}.", show_default=False, autocompletion=job_ids),
     ],
     home: Home = None,
     json: Json = False,
@@ -113,7 +113,7 @@ def without_folder(status: Status, outbox: str) -> Status:
     """The same status, with a hint that the job's folder was removed and must be put back before a retry."""
     if status.error is None or status.state not in ("failed", "cancelled"):
         return status
-    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: multiplane retry {status.job_id}."
+    hint = f"Its folder was removed from the outbox. Put it back into {outbox}, then run: {command('retry', status.job_id)}."
     return status.model_copy(update={"error": status.error.model_copy(update={"hint": hint})})
 
 
@@ -142,7 +142,7 @@ def _print_property(name: str, text: str, columns: int = _NAME_COLUMNS) -> None:
 def _print_wrapped(begin: str, text: str) -> None:
     """Print `begin` and the text. In a terminal, a long text is broken between words, and its lines are aligned."""
     width = max(_NARROWEST, out.width - len(begin)) if out.is_terminal else sys.maxsize
-    for line in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False) or [""]:
+    for line in wrapped(printable(text), width):
         out.print(f"{begin}{line}", markup=False)
         begin = " " * len(begin)
 

@@ -14,9 +14,10 @@ from typing import Annotated, get_args
 import typer
 import yaml
 
-from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, settings_in_use, too_large
+from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json, printable, settings_in_use, too_large
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.waiting_for_jobs import NO_DAEMON_SECONDS, Dropped, wait_for
+from daemon.contract.commands import command
 from daemon.contract.spec import DepthChoice
 from daemon.errors import JobError
 from daemon.fs import make_folders, write_new
@@ -91,7 +92,7 @@ def submit(
                 err.print(f"{one.job_id} is already in the inbox.", markup=False)
             raise
     if not wait and not JobQueries(fs, settings).daemon_runs():
-        err.print("The daemon isn't running; it takes the pictures when it starts (multiplane run).")
+        err.print(printable(f"The daemon isn't running; it takes the pictures when it starts: {command('run')}."), markup=False)
     if wait:
         wait_for(dropped, settings, as_json=json, patience=patience)
     elif json:
@@ -142,7 +143,7 @@ def _check(image: Path, options: dict[str, object], settings: Settings) -> None:
             styles=settings.styles,
         )
     except JobError as error:
-        print_error(_LINE.sub("", error.message), "multiplane submit --help lists the options.")
+        print_error(_LINE.sub("", error.message), f"{command('submit', '--help')} lists the options.")
         raise typer.Exit(2) from None
     if (settings.paths.outbox / str(options["id"])).exists():
         print_error(f'the id "{options["id"]}" belongs to a job in the outbox', "Choose another id, or remove that job first.")
@@ -192,7 +193,7 @@ def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped
     except _LockTimeout:
         print_error(
             f"{image.name} cannot be put into the inbox: another submit is running and does not finish; if it hangs, end it",
-            "Find it with: ps -ef | grep 'multiplane submit'",
+            "Find it with: ps -ef | grep '[m]ultiplane'",
         )
         raise typer.Exit(1) from None
     except OSError as error:

@@ -7,6 +7,7 @@ from daemon.cli.common import Home, Json, err, fs, out, print_error, print_json,
 from daemon.cli.job_queries import JobQueries
 from daemon.cli.live_snapshot import SnapshotReader
 from daemon.cli.render import now
+from daemon.contract.commands import command
 from daemon.outbox import Waiting
 
 _BARE_HINT = (
@@ -27,7 +28,7 @@ def waiting(home: Home = None, json: Json = False) -> None:
         err.print("The daemon isn't running. This is in the inbox now:" if items else "The daemon isn't running.")
     elif snapshot.problem:
         print_error(
-            snapshot.problem, "This list was read directly from the inbox. multiplane doctor has details." if items else None
+            snapshot.problem, f"This list was read directly from the inbox. {command('doctor')} has details." if items else None
         )
     elif snapshot.health and snapshot.health.state in ("paused", "offline"):
         print_error(

@@ -25,6 +25,7 @@ from daemon.cli.render import (
     retry_remark,
     state_cell,
 )
+from daemon.contract.commands import command
 from daemon.contract.records import Job
 from daemon.contract.status import Frozen, Status
 from daemon.errors import Refusal
@@ -41,7 +42,7 @@ _MAX_ROWS = 200
 #: Lines of a section's head (a blank one and the title), and the fewest lines of a whole section.
 _HEAD_LINES, _LEAST_LINES = 2, 3
 _NEXT = "next in the queue"
-_SILENT_HINT = "The list of the inbox was read directly. multiplane doctor has details."
+_SILENT_HINT = f"The list of the inbox was read directly. {command('doctor')} has details."
 
 
 class Scene(Frozen):
@@ -208,7 +209,8 @@ def _health(scene: Scene, at: datetime, width: int) -> list[RenderableType]:
         lines += cell(problem, "yellow").wrap(out, width)
         lines += cell(hint, "dim").wrap(out, width) if hint else []
     elif not scene.alive:
-        lines.append(Text("Start it with: multiplane run (here), or multiplane service start", style="dim"))
+        start = f"Start it with: {command('run')} (here), or {command('service', 'start')}"
+        lines += cell(start, "dim").wrap(out, width)
     return lines
 
 

@@ -75,14 +75,14 @@ function linksOf(job) {
 }
 
 function notes(warnings) {
-  const list = make("ul", "", ...warnings.map((warning) => make("li", "", held(warning))));
+  const list = make("ul", "", ...warnings.map((warning) => make("li", "", said(warning))));
   return make("details", "notes", make("summary", "", count(warnings.length, "note")), list);
 }
 
 function well(job) {
   if (job.state === "completed" && job.thumb) return shot(job);
   if (job.error && job.state !== "cancelled") {
-    const box = make("div", "well", ...job.error.map((sentence) => make("p", "", held(sentence))));
+    const box = make("div", "well", ...job.error.map((sentence) => make("p", "", said(sentence))));
     box.title = job.error.join("\n");
     return box;
   }

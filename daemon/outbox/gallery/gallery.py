@@ -61,7 +61,7 @@ class Gallery:
         """Add a job that ended, or new information about an ended job. The next `write` writes it."""
         self._removed.discard(status.job_id)
         self._ended.pop(status.job_id, None)
-        self._ended[status.job_id] = inert(card_of(status))
+        self._ended[status.job_id] = inert(self._card(status))
 
     def removed(self, job_id: str) -> None:
         """Remove an ended job from the page. The next `write` does it."""
@@ -123,7 +123,7 @@ class Gallery:
             self._mark_changed(chunks.add(line))
             del self._ended[job_id]
         chunks.flush()
-        feed = _feed(health, [card_of(status) for status in live], self._history(chunks))
+        feed = _feed(self._outbox.commands.fill_all(health), [self._card(status) for status in live], self._history(chunks))
         if feed == self._written and now < self._written_at + REPORT_SECONDS:
             return
         text = f"multiplane.live({inert({'alive_at': health.alive_at, **feed})});\n"
@@ -147,7 +147,7 @@ class Gallery:
         if not found:
             chunks.clear()
         missing = [
-            inert(card_of(status))
+            inert(self._card(status))
             for status in self._ended_before(_RECENT if found else most)
             if (status.job_id, status.completed_at) not in known and status.job_id not in self._ended
         ]
@@ -158,6 +158,9 @@ class Gallery:
         self._epoch, self._stamps, self._written = epoch, {}, {}
         self._chunks = chunks
         return chunks
+
+    def _card(self, status: Status) -> Card:
+        return card_of(self._outbox.commands.fill_all(status))
 
     def _remove_jobs(self, chunks: Chunks) -> None:
         if self._removed:

@@ -91,7 +91,7 @@ function renderHealth() {
   banner.classList.toggle("bad", live?.state === "refused");
   if (text !== null && banner.dataset.text !== text) {
     banner.dataset.text = text;
-    banner.replaceChildren(...(problem ? [held(text)] : [`${text} Start it with `, make("code", "", START), "."]));
+    banner.replaceChildren(...(problem ? [said(text)] : [`${text} Start it with `, make("code", "", START), "."]));
   }
   const foot = live ? [`Multiplane ${live.version}`, `started ${moment(Date.parse(live.started_at))}`] : [];
   if (live?.fault) foot.push(`watching the inbox failed and was repaired: ${live.fault}`);

@@ -7,6 +7,8 @@ const make = (tag, className, ...children) => {
   return node;
 };
 const held = (text) => make("bdi", "", text); // text in the other direction, or that reverses it, affects only itself
+/** A sentence; a command in it, between backticks, is shown as code. Within a command's quotes there may be a backtick, too. */
+const said = (text) => make("bdi", "", ...text.split(/`((?:'[^']*'|"[^"]*"|[^`'"])+)`/).map((part, k) => (k % 2 ? make("code", "", part) : part)));
 const link = (label, href, role) => {
   const node = Object.assign(make("a", "", label), { href });
   node.dataset.role = role;

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from daemon.contract import commands
 from daemon.errors import Refusal
 
 #: `forget` runs after the file of an uninstalled service was removed.
@@ -122,7 +123,7 @@ def perform(steps: Sequence[Step], *, sleep: Callable[[float], None] = time.slee
         if step.needed and not step.until_it_fails and status != 0 and status not in step.tolerated:
             raise Refusal(
                 f"`{' '.join(step.argv)}` failed: {said or f'exit status {status}'}",
-                hint="Run it by hand to see more. `multiplane run` works without a service manager.",
+                hint=f"Run it by hand to see more. {commands.command('run')} works without a service manager.",
                 exit_status=_EXIT_REFUSED,
             )
 
@@ -144,7 +145,7 @@ def _call(argv: Sequence[str]) -> tuple[int, str]:
         # The last two happen if a folder on the PATH is a file, or closed to this user, and no other folder has the program.
         raise Refusal(
             f"there is no {argv[0]} on this machine",
-            hint="Without a service manager, `multiplane run` is the daemon in the foreground.",
+            hint=f"Without a service manager, {commands.command('run')} is the daemon in the foreground.",
             exit_status=_EXIT_REFUSED,
         ) from error
     return done.returncode, (done.stdout if done.returncode == 0 else done.stderr or done.stdout).strip()

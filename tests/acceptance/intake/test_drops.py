@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,9 @@ def test_a_taken_id_gives_a_failed_job_that_names_it(running: HotFolder) -> None
     status = running.ended("second.png")
     assert (status["state"], status["error"]["code"], status["requested_id"]) == ("failed", "id_taken", "twice")
     assert '"twice"' in status["error"]["message"]
+    assert re.search(r"`[^`]*multiplane[^`]* rm twice [^`]*`", status["error"]["hint"]), (
+        "the command removes the other job, not this"
+    )
     assert (running.job(status) / "source" / "second.png").exists()
 
 

@@ -21,6 +21,7 @@ from daemon.fs import LocalFiles, make_folders
 from daemon.journal import Journal
 from daemon.outbox import FRESH_SECONDS, Health, Outbox, Waiting, status_of
 from daemon.settings import Settings, load
+from daemon.settings.typed_command import commands_here
 
 FS = LocalFiles()
 STARTED = "2026-01-31T12:00:00.000Z"
@@ -201,6 +202,11 @@ def said(settings: Settings, *verb: str) -> list[str]:
     return [" ".join(line.split()) for line in done.output.splitlines()]
 
 
+def why_it_waits(settings: Settings) -> str:
+    typed = commands_here(settings.paths.home, os.environ).typed("waiting")
+    return f"waiting 1 in the inbox (`{typed}` says why)"
+
+
 def joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
@@ -220,7 +226,7 @@ def test_service_status_says_beside_the_next_job_that_the_daemon_does_nothing(se
     word, stale = HALTS[halted]
     lines = said(settings, "service", "status")
     assert joined("next first", word) in lines
-    assert "waiting 1 in the inbox (multiplane waiting says why)" in lines
+    assert why_it_waits(settings) in lines
     if halted == "dead":
         assert not any(line.startswith("running ") for line in lines)
     else:
@@ -267,7 +273,7 @@ def test_what_ailed_a_daemon_is_not_told_once_it_is_gone(settings: Settings) -> 
         assert "not running" in text
         assert "the disk of the outbox is full" not in text
         assert "Make room." not in text
-    assert "waiting 1 in the inbox (multiplane waiting says why)" in said(settings, "service", "status")
+    assert why_it_waits(settings) in said(settings, "service", "status")
     tell(settings, age=3600, state="refused", problem="the journal is damaged", hint="Restore it.")
     for verb in (("watch",), ("service", "status")):
         assert "the journal is damaged" in " ".join(said(settings, *verb))

@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +97,9 @@ def test_where_all_is_well_every_area_says_so() -> None:
 def test_a_folder_without_its_marker_may_be_an_unmounted_disk() -> None:
     said = problem("folders", folders=folders(outbox={"marked": False}))
     assert "unmounted" in said.sentence
-    assert "touch '/h/outbox/.multiplane'" in said.hint
+    assert "`touch /h/outbox/.multiplane`" in said.hint
+    awkward = problem("folders", folders=folders(outbox={"marked": False, "path": "/Anna's fotos"}))
+    assert shlex.split(awkward.hint.split("`")[1]) == ["touch", "/Anna's fotos/.multiplane"]
 
 
 def test_a_missing_folder_is_a_problem_but_not_before_the_first_start() -> None:
@@ -152,7 +156,7 @@ def test_damage_to_the_journal_names_file_and_line_and_the_way_on() -> None:
     damaged = Segment(path=path, damage=f"the journal is damaged: {path}, line 4 (byte 90): the record is not intact")
     said = problem("journal", journal=JournalFacts(segments=(damaged,)))
     assert "line 4" in said.sentence
-    assert f"mv '{path}' '/h/.state/journal/damaged-00000001.jsonl'" in said.hint
+    assert f"`mv {path} /h/.state/journal/damaged-00000001.jsonl`" in said.hint
     assert "stop the daemon" in said.hint
     older = problem("journal", journal=JournalFacts(segments=(damaged, Segment(path="/h/2.jsonl", records=3))))
     assert "Only the history" in older.hint
@@ -197,9 +201,9 @@ def test_a_service_whose_interpreter_is_gone_is_to_be_installed_anew() -> None:
 def test_weights_that_were_changed_are_to_be_fetched_again() -> None:
     verified = Answer(value=[{"name": "small", "ok": False, "says": "model.safetensors was changed"}])
     said = [each for each in found("weights", verified=verified) if each.grade == "problem"]
-    assert said[0].hint == "Fetch it again: multiplane models fetch small"
+    assert said[0].hint == "Fetch it again: `multiplane models fetch small`"
     nothing = note("weights", models=Answer(value=[{**LISTED, "state": "not installed"}]), verified=Answer(value=[]))
-    assert nothing.hint == "Fetch one: multiplane models fetch small"
+    assert nothing.hint == "Fetch one: `multiplane models fetch small`"
     assert "broken" in problem("weights", models=Answer(failure="broken")).sentence
 
 
@@ -231,10 +235,14 @@ def test_the_table_fits_its_width_and_names_are_no_markup(width) -> None:
     facts = replace(WELL, folders=folders(inbox={"path": "/h/[bold]x\x1b[2J\u202e" + "y" * 100, "marked": False}))
     report = Report(version="1", home="/h", healthy=False, findings=judge(facts))
     console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
-    console.print(listing(report))
+    for line in listing(report, width):
+        console.print(line, soft_wrap=True)
     console.print(verdict(report))
     text = console.export_text()
-    assert max(map(len, text.splitlines())) <= width
+    texts = [line[16:] for line in text.splitlines() if len(line) > width]
+    assert all("`" in said or " " not in said for said in texts), "only names and commands are longer, to be copied whole"
+    (command,) = [said for said in texts if "`" in said]
+    assert re.fullmatch(r"`touch .*`", command.strip())
     assert "[bold]x·[2J·y" in text
     assert "1 problem to solve" in text
     assert "✗  folders" in text

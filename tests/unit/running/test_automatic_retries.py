@@ -114,7 +114,7 @@ def test_for_a_full_disk_room_is_all_that_is_asked_for():
 
 def test_a_job_that_failed_for_good_says_how_to_retry_it():
     status = status_of(job_of(*FIRST, Ended(job="a", state="failed", error=CRASHED)), at=NOW)
-    assert status.error.hint.startswith("Run: multiplane retry a.")
+    assert status.error.hint.startswith("Run: `multiplane retry a`.")
 
 
 def test_show_jobs_and_watch_tell_of_a_job_that_rests():

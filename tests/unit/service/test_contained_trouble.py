@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from service_scene import SETTINGS, Scene
 
+from daemon.contract.commands import command
 from daemon.contract.records import CancelRequested, Job, Noted, Publishing
 from daemon.contract.segment_records import SegmentStart
 from daemon.contract.spec import JOB_ID_PATTERN, RESERVED_IDS
@@ -361,7 +362,7 @@ def test_the_hint_of_a_failed_job_names_the_job(scene: Scene) -> None:
     scene.processing("order-7")
     scene.runs.on_end("order-7", Failed(SpecInvalid("wrong").info(), False, 1.0))
     scene.refresh()
-    assert "multiplane retry order-7." in scene.status("order-7")
+    assert json.dumps(scene.outbox.commands.fill(f"run: {command('retry', 'order-7')}."))[1:-1] in scene.status("order-7")
     assert "retry ID" not in scene.status("order-7")
 
 
