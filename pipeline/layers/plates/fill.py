@@ -116,7 +116,10 @@ class Filler:
                 chosen &= threshold(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
-        product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        own = select(self.photo, chosen)
+        plate = self._plate(chosen, own) if everywhere and certain else None
+        product = self.grid.shrink(own)[:, :, :3].astype(np.float32)
+        del own  # as large as the photo, and there is a thread for each layer
         if certain:
             # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
@@ -128,7 +131,6 @@ class Filler:
         small_smooth, small_weight, hidden = (
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
         )
-        plate = self._plate(chosen) if everywhere and certain else None
         base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
         reach_cells = MAX_PARALLAX * max(self.small.shape)
         noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
@@ -142,8 +144,8 @@ class Filler:
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
-    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | Painted | None:
-        """The deep part of what is not `chosen`."""
+    def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
+        """The deep part of what is not `chosen`; `own` is the photo where it is chosen."""
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
@@ -151,7 +153,7 @@ class Filler:
         share = deep(weight, large, reach)
         if not share.any():
             return None
-        product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        product = grid.shrink(own)[:, :, :3].astype(np.float32)
         found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
         if found is None:
             return None
