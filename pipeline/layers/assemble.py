@@ -130,9 +130,7 @@ def _backdrop(photo: NDArray[np.uint8], covered: NDArray[np.uint8], filler: Fill
     smooth = np.rint(np.clip(fill.ground, 0.0, 255.0)).astype(np.uint8)
     smooth[:, :, 3] = 255
     out = resize(smooth, photo.shape, cv2.INTER_LINEAR)
-    if len(fill.moves) or fill.plate is not None:
-        index = np.flatnonzero((covered > 0) & filler.detailed(fill))
-        out.reshape(-1, 4).view(np.uint32)[index, 0] = filler.colours_at(fill, index).view(np.uint32)[:, 0]
+    filler.add_detail(fill, covered, out)
     put(photo, np.bitwise_not(threshold(covered, 1)), out)
     return out
 

@@ -8,7 +8,7 @@ index.
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -31,6 +31,10 @@ CELLS_PER_BAND = 2.0
 """Cells in half a band if only smooth values are needed. Photos above four megapixels have that many anyway."""
 BLOCK = 1 << 16
 """How many pixels of a list are processed at a time: their dozen float columns fit in a core's cache."""
+TILE = 256
+"""Pixels on the side of a tile: its few planes fit in a core's cache."""
+NO_SECOND_MAP: Any = None
+"""For OpenCV's remap where one map holds both coordinates; its types ask for an array, but an empty one is read as a map."""
 ROW = 4096
 """Points per row of a remap table; OpenCV requires fewer than 32,768 columns and rows."""
 
@@ -118,6 +122,47 @@ class Pixels:
         return np.minimum(rows, shape[0] - 1) * np.int32(shape[1]) + np.minimum(columns, shape[1] - 1)
 
 
+@dataclass(frozen=True)
+class Tile:
+    """Some rows and columns of a full picture, for reading coarse pictures where they cross.
+
+    Attributes:
+        rows: intp (n,), rising.
+        columns: intp (m,), rising.
+        full: (H, W) of the picture.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    full: tuple[int, int]
+
+    @classmethod
+    def over(cls, full: tuple[int, int]) -> list["Tile"]:
+        """Tiles that cover a picture of shape (H, W)."""
+        rows, columns = ([np.arange(start, min(start + TILE, side)) for start in range(0, side, TILE)] for side in full)
+        return [cls(y, x, full) for y in rows for x in columns]
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """The slices that cut it out of the picture; its rows and columns must not have gaps."""
+        return slice(int(self.rows[0]), int(self.rows[-1]) + 1), slice(int(self.columns[0]), int(self.columns[-1]) + 1)
+
+    def within(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Its rows (n,) and columns (m,), both float32, in the cells of a coarse picture of shape (h, w, …)."""
+        y, x = (
+            (place.astype(np.float32) + np.float32(0.5)) * np.float32(cells / side) - np.float32(0.5)
+            for place, cells, side in zip((self.rows, self.columns), shape[:2], self.full, strict=True)
+        )
+        return y, x
+
+    def sample(self, coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bilinear values of a coarse picture (h, w[, c ≤ 4]) of the same view: float32 (n, m[, c])."""
+        y, x = self.within(coarse.shape)
+        maps = np.empty((y.size, x.size, 2), np.float32)
+        maps[..., 0], maps[..., 1] = x, y[:, None]
+        return read_at(coarse, maps)
+
+
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Do independent tasks on as many threads as OpenCV uses; the results are in the order of the items."""
     threads = cv2.getNumThreads()
@@ -142,3 +187,12 @@ def remap_points(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArra
         got: Any = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         out[start:stop] = got.reshape(rows * ROW, *picture.shape[2:])[: stop - start]
     return out
+
+
+def read_at(picture: NDArray[np.float32], maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bilinear values of a picture (h, w[, c]) at a plane of points, float32 (n, m, 2), (x, y) in its pixels.
+
+    Points outside get the border's value.
+    """
+    got: Any = cv2.remap(picture, maps, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cast(NDArray[np.float32], got.reshape(*maps.shape[:2], *picture.shape[2:]))

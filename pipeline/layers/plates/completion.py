@@ -25,7 +25,9 @@ COARSEST_AT_ALL = 200
 LEAST_SOURCES = 50
 """With fewer whole patches than this, there is nothing to choose from."""
 ROUNDS = 2
-"""Searches and votes at each scale; more change little."""
+"""Searches and votes at each scale but the finest; more change little."""
+FINEST_ROUNDS = 1
+"""The same at the finest, which has most of the cells: a second round changes no measure there beyond its noise."""
 HEIGHT_WEIGHT = 0.12
 """Penalty for a source at another height: levels per 255th of the picture's height, for every pixel of the patch."""
 TONE_WEIGHT = 0.4
@@ -84,7 +86,7 @@ def complete(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> Comple
     chance = np.random.default_rng(SEED)
     done: Completion | None = None
     for seen, share in reversed(scales):
-        done = _at_scale(seen, share, done, chance)
+        done = _at_scale(seen, share, done, chance, FINEST_ROUNDS if share is weight else ROUNDS)
     return done
 
 
@@ -96,7 +98,11 @@ def _halved(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[N
 
 
 def _at_scale(
-    colour: NDArray[np.float32], weight: NDArray[np.float32], coarser: Completion | None, chance: np.random.Generator
+    colour: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    coarser: Completion | None,
+    chance: np.random.Generator,
+    rounds: int,
 ) -> Completion:
     """Complete one scale, starting from the coarser one or from nothing."""
     height, width = weight.shape
@@ -118,7 +124,7 @@ def _at_scale(
     context[..., 0] = np.arange(height, dtype=np.float32)[:, None] * np.float32(HEIGHT_WEIGHT * SIDE * 255 / height)
     context[..., 1:] = tone * np.float32(TONE_WEIGHT * SIDE)
     targets = np.flatnonzero(touching(hole)).astype(np.int32)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         source, cost = _search(describe(picture, context), targets, source, snapped, chance)
         picture = vote(picture, hole, source, cost)
     return Completion(picture, hole, source)
@@ -158,64 +164,80 @@ def _search(
     rows, columns = np.divmod(targets, np.int32(width))
     wanted = described[targets]
     allowed = snapped.reshape(-1)
+    around = np.stack(
+        [
+            np.clip(rows + down, 0, height - 1) * np.int32(width) + np.clip(columns + across, 0, width - 1)
+            for down, across in NEIGHBOURS
+        ]
+    )
+    apart = around - targets
+    halves = [np.flatnonzero((rows + columns) % 2 == odd) for odd in (0, 1)]
 
-    def cost_of(candidates: NDArray[np.int32]) -> NDArray[np.float32]:
+    def cost_of(candidates: NDArray[np.int32], some: NDArray[np.intp]) -> NDArray[np.float32]:
         difference = described.take(candidates, axis=0)
-        difference -= wanted
+        difference -= wanted.take(some, axis=0)
         return np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
 
-    def at(down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The source nearest to a place."""
-        place = np.clip(down, 0, height - 1) * np.int32(width) + np.clip(across, 0, width - 1)
-        return np.asarray(allowed[place], np.int32)
-
+    everywhere = np.arange(targets.size)
     now = source.reshape(-1)[targets]
-    cost = cost_of(now)
+    cost = cost_of(now, everywhere)
     field = source.reshape(-1).copy()
 
-    def try_(candidates: NDArray[np.int32]) -> None:
-        nonlocal now, cost
-        there = cost_of(candidates)
-        better = there < cost
-        now, cost = np.where(better, candidates, now), np.where(better, there, cost)
+    def adopt(some: NDArray[np.intp], candidates: NDArray[np.int32], costs: NDArray[np.float32]) -> None:
+        now[some], cost[some] = candidates, costs
 
-    def beside(theirs: NDArray[np.int32], down: NDArray[np.int32], across: NDArray[np.int32]) -> NDArray[np.int32]:
-        return at(theirs // np.int32(width) - down, theirs % np.int32(width) - across)
+    def beside(number: int, some: NDArray[np.intp] | slice) -> NDArray[np.int32]:
+        """The sources next to those of a neighbour."""
+        # Whole patches around all sources are within the picture, so the cells next to them are too.
+        return np.asarray(allowed[field[around[number, some]] - apart[number, some]], np.int32)
 
     def ask_neighbours() -> None:
         field[targets] = now
-        for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-            y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
-            try_(beside(field[y * np.int32(width) + x], y - rows, x - columns))
+        for number in range(4):
+            candidates = beside(number, np.s_[:])
+            some = np.flatnonzero(candidates != now)
+            there = cost_of(candidates[some], some)
+            better = there < cost[some]
+            adopt(some[better], candidates[some[better]], there[better])
 
-    def agree(odd: int) -> None:
+    def try_around(reach: int) -> None:
+        steps = chance.integers(-reach, reach + 1, (2, targets.size), dtype=np.int32)
+        down, across = np.divmod(now, np.int32(width))
+        place = np.clip(down + steps[0], 0, height - 1) * np.int32(width) + np.clip(across + steps[1], 0, width - 1)
+        candidates = allowed[place]
+        there = cost_of(candidates, everywhere)
+        better = np.flatnonzero(there < cost)
+        adopt(better, candidates[better], there[better])
+
+    def agree(some: NDArray[np.intp]) -> None:
         # Every second cell, as on a chessboard: neighbours that changed at the same time would never agree.
         field[targets] = now
-        some = np.flatnonzero((rows + columns) % 2 == odd)
-        y, x = rows[some], columns[some]
-        around = []
-        for down, across in NEIGHBOURS:
-            v, u = np.clip(y + down, 0, height - 1), np.clip(x + across, 0, width - 1)
-            around.append(beside(field[v * np.int32(width) + u], v - y, u - x))
-        neighbours = np.stack(around)
-        best = np.full(some.size, np.inf, np.float32)
-        for candidate in (now[some], *around[:4]):
-            difference = described.take(candidate, axis=0)
-            difference -= wanted[some]
-            there = np.asarray(np.einsum("ij,ij->i", difference, difference), np.float32)
-            support = (neighbours == candidate).sum(axis=0, dtype=np.float32)
-            price = (there + np.float32(GRAIN)) * (1 - np.float32(TOGETHER / 8) * support)
-            better = price < best
-            best = np.where(better, price, best)
-            now[some[better]], cost[some[better]] = candidate[better], there[better]
+        neighbours = np.stack([beside(number, some) for number in range(len(NEIGHBOURS))])
+
+        def discount(candidates: NDArray[np.int32], which: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+            support = (neighbours[:, which] == candidates).view(np.uint8).sum(axis=0, dtype=np.uint8)
+            return np.asarray(1 - np.float32(TOGETHER / 8) * support, np.float32)
+
+        own = now[some]
+        best = (cost[some] + np.float32(GRAIN)) * discount(own, np.s_[:])
+        for candidates in neighbours[:4]:
+            others = np.flatnonzero(candidates != own)
+            less = discount(candidates[others], others)
+            # What would be too dear even if it fitted perfectly need not be compared.
+            hopeful = np.flatnonzero(np.float32(GRAIN) * less < best[others])
+            others, less = others[hopeful], less[hopeful]
+            there = cost_of(candidates[others], some[others])
+            price = (there + np.float32(GRAIN)) * less
+            better = price < best[others]
+            best[others[better]] = price[better]
+            adopt(some[others[better]], candidates[others[better]], there[better])
 
     ask_neighbours()
     for reach in (*(max(height, width) // share for share in REACHES), 4, 1):
-        steps = chance.integers(-reach, reach + 1, (2, targets.size), dtype=np.int32)
-        try_(at(now // np.int32(width) + steps[0], now % np.int32(width) + steps[1]))
+        try_around(reach)
     for _ in range(SETTLINGS):
-        for odd in (0, 1):
-            agree(odd)
+        for some in halves:
+            agree(some)
     field[targets] = now
     costs = np.full(field.shape, np.inf, np.float32)
     costs[targets] = cost

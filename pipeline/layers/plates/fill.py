@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.image.filters import box, channels, dilate, dilate_mask, exactly, resize, select, stacked, threshold
-from pipeline.layers.bands import BLOCK, Grid, Pixels, band_radius, in_parallel
+from pipeline.layers.bands import BLOCK, Grid, Pixels, Tile, band_radius, in_parallel
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.membrane import push_pull
 from pipeline.layers.plates.painted import Painted, Painter, is_large, painted
@@ -116,7 +116,10 @@ class Filler:
                 chosen &= threshold(self.visible.view(np.uint8), 1)
             weight = self.grid.share(chosen)
         # A cell at a border is the mean of only the layer's own pixels: others' colours would spread over the whole fill.
-        product = self.grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        own = select(self.photo, chosen)
+        plate = self._plate(chosen, own) if everywhere and certain else None
+        product = self.grid.shrink(own)[:, :, :3].astype(np.float32)
+        del own  # as large as the photo, and there is a thread for each layer
         if certain:
             # The smaller the layer's own part of a cell, the less is known about it.
             product *= channels(weight * weight)
@@ -128,7 +131,6 @@ class Filler:
         small_smooth, small_weight, hidden = (
             self.small.shrink(a) for a in (smooth, weight, (near & (weight < 1.0)).astype(np.float32))
         )
-        plate = self._plate(chosen) if everywhere and certain else None
         base = _without_texture(small_smooth, small_weight, MAX_PARALLAX * max(self.small.shape))
         reach_cells = MAX_PARALLAX * max(self.small.shape)
         noise = 3.0 * GRAIN**2 / (self.grid.full[0] * self.grid.full[1] / (self.small.shape[0] * self.small.shape[1]))
@@ -142,8 +144,8 @@ class Filler:
         moves = self._moves(texture.offsets, np.unique(texture.choice[texture.strength > 0.0]), chosen)
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
-    def _plate(self, chosen: NDArray[np.uint8]) -> Plate | Painted | None:
-        """The deep part of what is not `chosen`."""
+    def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
+        """The deep part of what is not `chosen`; `own` is the photo where it is chosen."""
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
@@ -151,7 +153,7 @@ class Filler:
         share = deep(weight, large, reach)
         if not share.any():
             return None
-        product = grid.shrink(select(self.photo, chosen))[:, :, :3].astype(np.float32)
+        product = grid.shrink(own)[:, :, :3].astype(np.float32)
         found = complete(product / channels(np.maximum(weight, np.float32(1e-3))), large)
         if found is None:
             return None
@@ -159,13 +161,34 @@ class Filler:
             return painted(self.painter, self.photo, found, share)
         return plate_of(found, share, grid)
 
-    def detailed(self, fill: Fill) -> NDArray[np.bool_]:
-        """The pixels, bool (H, W), whose fill contains texture or copies, and not only the smooth ground."""
-        there = self.grid.enlarge_mask(dilate_mask(fill.ground[:, :, 3] > 0, 3))
+    def add_detail(self, fill: Fill, covered: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """Put texture, and the deep part of large holes, onto a layer that is smooth so far.
+
+        Args:
+            fill: the layer's.
+            covered: uint8 (H, W), above 0 where nearer layers cover it.
+            out: uint8 (H, W, 4), the layer; changed in place where it is covered, and maybe elsewhere.
+        """
+        if len(fill.moves):
+            there = self.grid.enlarge_mask(dilate_mask(fill.ground[:, :, 3] > 0, 3))
+            if fill.plate is not None:
+                shallow = dilate_mask(fill.plate.share < 1.0, 3)
+                there &= resize(shallow.view(np.uint8), self.grid.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
+            index = np.flatnonzero(there & (covered > 0))
+            out.reshape(-1, 4).view(np.uint32)[index, 0] = self.colours_at(fill, index).view(np.uint32)[:, 0]
         if fill.plate is not None:
-            share = dilate_mask(fill.plate.share > 0, 3)
-            there |= resize(share.view(np.uint8), self.grid.full, cv2.INTER_NEAREST_EXACT).view(np.bool_)
-        return there
+            plate = fill.plate
+            in_parallel(lambda tile: self._add_plate(plate, tile, out), Tile.over(self.grid.full))
+
+    def _add_plate(self, plate: Plate | Painted, tile: Tile, out: NDArray[np.uint8]) -> None:
+        share = tile.sample(plate.share)
+        least, most, _, _ = cv2.minMaxLoc(share)
+        if most <= 0.0:
+            return
+        colour = plate.colours(self.packed, tile)
+        if least < 1.0:
+            cv2.blendLinear(colour, out[tile.place], share, 1 - share, colour)
+        out[tile.place] = colour
 
     def _moves(self, offsets: NDArray[np.int32], used: NDArray[np.uint8], chosen: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Refine the grid's offsets to whole pixels, so that a sample of the layer agrees best with itself.
@@ -221,31 +244,17 @@ class Filler:
         return np.where(own | (hidden & goes_on & (distance <= far)), np.float32(1), np.float32(0))
 
     def colours_at(self, fill: Fill, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """The fill's colours, uint8 (n, 4) with alpha 255, at pixels of the full picture, given by their flat indices."""
+        """The colours of ground and texture, uint8 (n, 4) with alpha 255, at pixels given by their flat indices."""
         out = np.empty((index.size, 4), np.uint8)
 
         def block(start: int) -> None:
-            colour = self._block_colours(fill, Pixels.at(index[start : start + BLOCK], self.grid.full))
+            colour = self._near_colours(fill, Pixels.at(index[start : start + BLOCK], self.grid.full))
             np.clip(colour, 0.0, 255.0, out=colour)
             out[start : start + BLOCK, :3] = np.rint(colour, out=colour)[:, :3]
 
         # The layers are also filled in parallel, but the farthest has by far the most work.
         in_parallel(block, range(0, index.size, BLOCK))
         out[:, 3] = 255
-        return out
-
-    def _block_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:
-        if fill.plate is None:
-            return self._near_colours(fill, pixels)
-        share = pixels.sample(fill.plate.share)
-        out = np.empty((share.size, 3), np.float32)
-        near, deep = np.flatnonzero(share < 1.0), np.flatnonzero(share)
-        out[near] = self._near_colours(fill, pixels.some(near))[:, :3]
-        copied = fill.plate.colours(self.packed, pixels.some(deep))
-        both = np.flatnonzero(share[deep] < 1.0)
-        between = out[deep[both]]
-        copied[both] = between + share[deep[both], None] * (copied[both] - between)
-        out[deep] = copied
         return out
 
     def _near_colours(self, fill: Fill, pixels: Pixels) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import resize
-from pipeline.layers.bands import Pixels
+from pipeline.image.filters import resize, stacked
+from pipeline.layers.bands import Tile
 from pipeline.layers.plates.completion import Completion
 
 LARGE = 0.01
@@ -30,15 +30,15 @@ class Painted:
 
     Attributes:
         share: float32 (h, w), how far the painting replaces the ordinary fill, 0 to 1.
-        picture: float32 (h', w', 3), the painting.
+        picture: float32 (h', w', 4), the painting, opaque.
     """
 
     share: NDArray[np.float32]
     picture: NDArray[np.float32]
 
-    def colours(self, _packed: NDArray[np.uint32], pixels: Pixels) -> NDArray[np.float32]:
-        """The painting's colours, float32 (n, 3), at some pixels of the photo."""
-        return pixels.sample(self.picture)
+    def colours(self, _packed: NDArray[np.uint32], tile: Tile) -> NDArray[np.uint8]:
+        """The painting's colours and an alpha of 255, uint8 (n, m, 4), in a tile of the photo."""
+        return np.asarray(cv2.convertScaleAbs(tile.sample(self.picture)), np.uint8)
 
 
 def is_large(share: NDArray[np.float32]) -> bool:
@@ -61,4 +61,5 @@ def painted(painter: Painter, photo: NDArray[np.uint8], found: Completion, share
     hole = resize(found.hole.view(np.uint8), full, cv2.INTER_NEAREST_EXACT) > 0
     start[hole] = resize(completed, full, cv2.INTER_LINEAR)[hole]
     deep = resize((share > 0.0).view(np.uint8), full, cv2.INTER_NEAREST_EXACT) > 0
-    return Painted(share, painter(start, deep).astype(np.float32))
+    picture = painter(start, deep).astype(np.float32)
+    return Painted(share, stacked(picture, np.full(picture.shape[:2], 255, np.float32)))

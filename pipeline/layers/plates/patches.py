@@ -1,5 +1,7 @@
 """Works on square patches of a coarse picture: describes them, finds those known as a whole, and averages overlapping copies."""
 
+import itertools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ _VOTE = 1.5
 """The same for averaging overlapping copies: narrower, so that the mean stays sharp."""
 _FADED = 20.0
 """Largest exponent of a vote. Without a limit, cells whose votes are all bad would get none."""
+BATCH = 8192
+"""How many cells are processed at a time: what is read for them fits in a core's cache."""
 _LUMA = tuple((u, v) for u in range(4) for v in range(4) if u + v <= 3)
 _CHROMA = ((0, 0), (0, 1), (1, 0))
 LENGTH = len(_LUMA) + 2 * len(_CHROMA)
@@ -112,14 +116,15 @@ def vote(
     rows, columns = np.nonzero(hole)
     middle = (rows + RADIUS) * wide + columns + RADIUS
     total = np.zeros((rows.size, 4), np.float32)
-    for down in range(-RADIUS, RADIUS + 1):
-        for across in range(-RADIUS, RADIUS + 1):
-            centre = middle - (down * wide + across)
+    for start in range(0, rows.size, BATCH):
+        some, sums = middle[start : start + BATCH], total[start : start + BATCH]
+        for down, across in itertools.product(range(-RADIUS, RADIUS + 1), repeat=2):
+            centre = some - (down * wide + across)
             weight = trust[centre] * np.float32(np.exp(-(down * down + across * across) / (2 * _VOTE**2)))
             # Beyond the picture's edge the weight is 0, so any cell will do.
             copied = with_one.take(sources[centre] + np.int32(down * width + across), axis=0, mode="clip")
             copied *= weight[:, None]
-            total += copied
+            sums += copied
     out = colour.copy()
     out[hole] = total[:, :3] / np.maximum(total[:, 3:], np.float32(1e-12))
     return out

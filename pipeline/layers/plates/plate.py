@@ -5,14 +5,17 @@ Brightness and colour, blurred over a few cells, come from the completion, so th
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.image.filters import dilate_mask
-from pipeline.layers.bands import Grid, Pixels
+from pipeline.image.filters import dilate_mask, stacked
+from pipeline.layers.bands import Grid, Tile, read_at
 from pipeline.layers.plates.completion import Completion
+
+Cell = TypeVar("Cell", np.intp, np.complex64)
 
 SIDE = 512
 """The most cells on the longer side."""
@@ -40,50 +43,60 @@ class Plate:
 
     Attributes:
         share: float32 (h, w), how far the copy replaces the ordinary fill, 0 to 1.
-        tone: float32 (h, w, 3), the completion, blurred.
-        moves: int16 (h, w, 2), (dy, dx) in pixels from each cell to its source.
+        tone: float32 (h, w, 4), the completion, blurred; the fourth channel is 0.
+        ahead: intp (h, w), the distance from each cell's pixels to their sources, in pixels of the photo row after row.
+        steps: float32 (h, w, 2), the same distance as (dx, dy) in cells.
     """
 
     share: NDArray[np.float32]
     tone: NDArray[np.float32]
-    moves: NDArray[np.int16]
+    ahead: NDArray[np.intp]
+    steps: NDArray[np.float32]
 
-    def colours(self, packed: NDArray[np.uint32], pixels: Pixels) -> NDArray[np.float32]:
-        """The copy's colours, float32 (n, 3), at some pixels of the photo, given as packed RGBA (H · W,)."""
-        height, width = self.share.shape
-        y = (pixels.rows + np.float32(0.5)) * np.float32(height / pixels.full[0]) - np.float32(0.5)
-        x = (pixels.columns + np.float32(0.5)) * np.float32(width / pixels.full[1]) - np.float32(0.5)
-        row, column = (np.rint(place).astype(np.int32) for place in (y, x))
-        own = row * np.int32(width) + column
-        out = self._copied(packed, pixels, own)
-        # The nearest cell above or below, and the nearest to the left or right, as far as their copies show here.
-        down, across = y - row, x - column
-        vertical, level = _seen_through(down), _seen_through(across)
-        next_row = np.clip(row + np.sign(down).astype(np.int32), 0, height - 1) * np.int32(width)
-        next_column = np.clip(column + np.sign(across).astype(np.int32), 0, width - 1)
-        moves = self.moves.view(np.int32).reshape(-1)
-        change = np.zeros_like(out)
-        for cell, weight in (
-            (next_row + column, vertical * (1 - level)),
-            (row * np.int32(width) + next_column, (1 - vertical) * level),
-            (next_row + next_column, vertical * level),
-        ):
-            some = np.flatnonzero((weight > 0) & (moves[cell] != moves[own]))
-            change[some] += (self._copied(packed, pixels.some(some), cell[some]) - out[some]) * weight[some, None]
-        out += change
-        out += pixels.sample(self.tone)
+    def colours(self, packed: NDArray[np.uint32], tile: Tile) -> NDArray[np.uint8]:
+        """The copy's colours and an alpha of 255, uint8 (n, m, 4), in a tile of the photo, given as packed RGBA (H · W,)."""
+        y, _ = tile.within(self.share.shape)
+        row, next_row, vertical = _cells(y)
+        out = self._lines(packed, tile, row)
+        # The nearest cell above or below, as far as its copy shows here.
+        some = np.flatnonzero(vertical)
+        if some.size:
+            beyond = self._lines(packed, Tile(tile.rows[some], tile.columns, tile.full), next_row[some])
+            beyond -= out[some]
+            beyond *= vertical[some, None, None]
+            out[some] += beyond
+        return np.asarray(cv2.add(out, tile.sample(self.tone), dtype=cv2.CV_8U), np.uint8)
+
+    def _lines(self, packed: NDArray[np.uint32], tile: Tile, row: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What the cells in some rows, one for each of the tile's, bring to its pixels: colours minus the source's tone."""
+        _, x = tile.within(self.share.shape)
+        column, next_column, level = _cells(x)
+        out = self._copied(packed, tile, row, column)
+        # The nearest cell to the left or right, as far as its copy shows here.
+        some = np.flatnonzero(level)
+        if some.size:
+            beyond = self._copied(packed, Tile(tile.rows, tile.columns[some], tile.full), row, next_column[some])
+            there = out.take(some, axis=1)
+            beyond -= there
+            beyond *= level[some, None]
+            beyond += there
+            out[:, some] = beyond
         return out
 
-    def _copied(self, packed: NDArray[np.uint32], pixels: Pixels, cells: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The colours that the moves of these cells bring to these pixels, minus the source's tone."""
-        height, width = pixels.full
-        moves = self.moves.reshape(-1, 2)[cells]
-        rows = np.clip(pixels.rows + moves[:, 0], 0, height - 1)
-        columns = np.clip(pixels.columns + moves[:, 1], 0, width - 1)
-        index = rows.astype(np.intp) * width + columns.astype(np.intp)
-        colour = packed[index].view(np.uint8).reshape(-1, 4)[:, :3].astype(np.float32)
-        colour -= Pixels(index, rows, columns, pixels.full).sample(self.tone)
-        return np.asarray(colour, np.float32)
+    def _copied(
+        self, packed: NDArray[np.uint32], tile: Tile, row: NDArray[np.intp], column: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """What the cells in these rows and columns, one for each of the tile's, bring to its pixels."""
+        # A cell's source and the eight cells around it are within the photo, and a pixel is at most a cell away from its cell.
+        index = _at(self.ahead, row, column)
+        index += (tile.rows * tile.full[1])[:, None] + tile.columns
+        colour = packed.take(index, mode="clip").view(np.uint8).reshape(*index.shape, 4).astype(np.float32)
+        places = _at(self.steps.view(np.complex64)[..., 0], row, column).view(np.float32).reshape(*index.shape, 2)
+        y, x = tile.within(self.share.shape)
+        places[..., 0] += x
+        places[..., 1] += y[:, None]
+        colour -= read_at(self.tone, places)
+        return colour
 
 
 def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
@@ -135,13 +148,27 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
     height, width = grid.shape
     down, across = np.divmod(found.source, np.int32(width))
     y, x = np.mgrid[:height, :width].astype(np.int32)
-    moves = np.dstack([(down - y) * (grid.full[0] / height), (across - x) * (grid.full[1] / width)])
-    moves = np.where(found.hole[..., None], np.rint(moves), 0).astype(np.int16)
+    fine_y, fine_x = grid.full[0] / height, grid.full[1] / width
+    dy, dx = (
+        np.where(found.hole, np.rint(cells * fine), 0.0).astype(np.intp)
+        for cells, fine in ((down - y, fine_y), (across - x, fine_x))
+    )
+    steps = np.dstack([dx / fine_x, dy / fine_y]).astype(np.float32)
     tone = np.asarray(cv2.GaussianBlur(found.colour, (0, 0), BLUR), np.float32)
-    return Plate(share, tone, np.ascontiguousarray(moves))
+    return Plate(share, stacked(tone, np.zeros(grid.shape, np.float32)), dy * grid.full[1] + dx, steps)
 
 
-def _seen_through(place: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of the next cell's copy shows at a place in a cell, −0.5 to 0.5: half at the edge, none in the middle."""
-    near = np.clip((np.abs(place) - np.float32(0.5 - SEAM)) / np.float32(2 * SEAM), 0, 1)
-    return np.asarray(near * near * (3 - 2 * near), np.float32)
+def _cells(place: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Along one side, for places in cells (n,): the cell, the nearest other one, and how much of the other's copy shows."""
+    own = np.rint(place).astype(np.intp)
+    aside = place - own
+    other = own + np.sign(aside).astype(np.intp)
+    # Half shows at the edge between two cells, nothing in the middle of one.
+    near = np.clip((np.abs(aside) - np.float32(0.5 - SEAM)) / np.float32(2 * SEAM), 0, 1)
+    shown = np.asarray(near * near * (3 - 2 * near), np.float32)
+    return own, other, shown
+
+
+def _at(cells: NDArray[Cell], row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[Cell]:
+    """Values of a coarse picture (h, w) in the cells of some rows (n,) and columns (m,); the edge's beyond it: (n, m)."""
+    return cells.take(row, axis=0, mode="clip").take(column, axis=1, mode="clip")

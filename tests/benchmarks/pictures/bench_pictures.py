@@ -43,7 +43,7 @@ def make_photos(folder: Path) -> None:
         photo = decode.read(os.fsencode(SAMPLE), limits=LIMITS)
         reading = stored_depth.read(os.fsencode(SAMPLE), photo=photo, limits=LIMITS)
         assert reading is not None
-        rgb, values = photo.rgb, reading.values
+        rgb, values = photo.rgb, reading.depth_map().values
     else:
         from skimage import data
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.layers.bands import Pixels, Tile
 from pipeline.layers.layering import layer_picture
 from pipeline.layers.plates.completion import complete
 from pipeline.layers.plates.fill import MAX_PARALLAX, Filler
@@ -146,3 +147,15 @@ def test_descriptions_tell_patches_apart_as_their_pixels_do():
         pixels.append(np.linalg.norm(difference))
         words.append(np.linalg.norm(told[y, x] - told[v, u]))
     assert np.corrcoef(pixels, words)[0, 1] > 0.9
+
+
+def test_tiles_cover_a_picture_once_and_read_a_coarse_one_as_single_pixels_do():
+    full = (300, 520)
+    coarse = np.random.default_rng(5).random((25, 40, 4), dtype=np.float32)
+    seen = np.zeros(full, int)
+    for tile in Tile.over(full):
+        seen[tile.place] += 1
+        index = np.ravel_multi_index(np.meshgrid(tile.rows, tile.columns, indexing="ij"), full).ravel()
+        expected = Pixels.at(index, full).sample(coarse).reshape(tile.rows.size, tile.columns.size, 4)
+        assert tile.sample(coarse) == pytest.approx(expected, abs=1e-5)
+    assert (seen == 1).all()
