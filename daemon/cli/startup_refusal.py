@@ -61,7 +61,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
     Args:
         refusal: the reason.
-        settings: of the home; None if they are what is wrong.
+        settings: the settings of the home; None if the settings are wrong.
         home: as given with --home.
         launchd: whether launchd started this process.
     """

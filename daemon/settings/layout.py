@@ -56,7 +56,7 @@ class Layout:
 
     @property
     def work(self) -> Path:
-        """The folder with one folder for each attempt. It is in the outbox, so that publishing is a rename."""
+        """The folder that contains a folder for each attempt. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -134,7 +134,7 @@ def lay_out(
         outbox: where results appear; None: `outbox` in the home.
         models: where the weights are; None: a folder that all homes of this user share, or `models` in the state folder if an
             earlier version put weights there.
-        catalogue: the list of models to which the user's list adds; None: the program's own.
+        catalogue: the list of models that the user's list extends. None: the program's own list.
         beside: the user's settings file, absolute. Lists called `models.yaml` and `styles.yaml` in its folder are used. None: no
             settings file, and no such lists.
         is_network: whether a path is on a network file system.
