@@ -77,7 +77,7 @@ def _not_a_verb(name: str) -> Refusal:
 
 
 def _program_name() -> str:
-    """The program's name in messages about wrong options. During or for a shell completion, it is `multiplane`."""
+    """The program's name in messages about wrong options. For a shell completion, it is always `multiplane`."""
     completes = "_MULTIPLANE_COMPLETE" in os.environ or any(word.endswith("-completion") for word in sys.argv)
     return "multiplane" if completes else shlex.join(program_here(os.environ))
 

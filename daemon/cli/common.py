@@ -35,7 +35,7 @@ fs = LocalFiles()
 
 
 class _Reader:
-    """The person at this terminal. `home` is the home that was named last; None: the default home."""
+    """The person at this terminal. `home`: the home that was named last; None if none was named."""
 
     home: Path | None = None
 

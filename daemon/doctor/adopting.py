@@ -1,4 +1,4 @@
-"""Adds a job to a journal that does not list it, from the job's folder. Anybody who can write in the outbox may have made it.
+"""Adds a job that the journal does not list, from its folder. Anybody who can write in the outbox may have made this folder.
 
 The spec, the times and the sentences come from status.json, and must be within bounds. Nothing else in it is believed: the
 picture must be a regular file in source/, and a result must match its checksums and its manifest. No link is followed, and no

@@ -80,8 +80,8 @@ def _put_in_order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
     """Rename each segment that has the name of another one.
 
-    If several files are the same segment, the one whose records go furthest remains. If they are equal, the file with the right
-    name remains. The others are set aside.
+    If several files are the same segment, the one whose records go furthest remains. If several go equally far, the one with the
+    right name remains. The others are set aside.
     """
     right = _right_numbers(links)
     remaining: dict[int, Link] = {}

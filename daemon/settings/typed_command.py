@@ -31,8 +31,8 @@ def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
     """Commands for the terminal in which this process was started.
 
     They are as short as is safe. A variable may have been set for this process alone. So the commands set the variables that name
-    the settings file or a folder of the home. They name the home unless a command without it surely means the same home. They do
-    not set the XDG variables, because the terminal has these.
+    the settings file or a folder of the home. They name the home unless it is the default and no
+    variable names it. They do not set the XDG variables, because the terminal has these.
 
     Args:
         home: the home that they must reach, absolute.

@@ -1,4 +1,4 @@
-"""Combines the configuration's defaults, preset or batch, and sidecar into one JobSpec, or lists all mistakes in them."""
+"""Combines the configured defaults, the preset or batch file, and the sidecar into one JobSpec, or lists all mistakes in them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
