@@ -158,8 +158,8 @@ class HotFolder:
     def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
         """Scan if it is time. Then claim one group of ready pairs, if the queue has room.
 
-        While there are many pairs to claim, scanning may use only a small part of the time. A flood of pictures is
-        therefore scanned once, and not again after each group. Pictures that arrive meanwhile come after the flood anyway.
+        While there are many pairs to claim, scanning may use only a small part of the time. A flood of pictures is therefore
+        scanned once, and not again after each group. Pictures that arrive meanwhile come after the flood anyway.
 
         Args:
             now: monotonic seconds.

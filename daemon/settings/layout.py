@@ -122,9 +122,9 @@ def lay_out(
 ) -> Layout:
     """Work out where everything in this home is. Nothing is created.
 
-    The state folder contains the journal, which must reach the disk, and the lock, which must hold. A network file system
-    guarantees neither. So if the home is on one, its state is in the user's own state folder, in a folder that is named after the
-    home and a hash of the home's real path.
+    The state folder contains the journal, which must reach the disk, and the lock, which must work. A network file system
+    guarantees neither. So the state of a home on a network file system is in the user's own state folder. There, its folder is
+    named after the home and a hash of the home's real path.
 
     In the arguments below, relative paths are relative to the home, and ``~`` is expanded.
 

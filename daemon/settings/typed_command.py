@@ -21,8 +21,8 @@ def commands_anywhere(home: Path, environ: Mapping[str, str]) -> Commands:
 
     Args:
         home: the home that they must reach, absolute.
-        environ: the environment that the settings were read from. The commands set those variables that
-            name the settings file and folders, because the terminal may lack them.
+        environ: the environment that the settings were read from. The commands set the variables in it that name
+            the settings file and folders, because the terminal may lack them.
     """
     return _commands(_program(), home, environ, (CONFIG, *_PLACES))
 
@@ -31,8 +31,8 @@ def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
     """Commands for the terminal in which this process was started.
 
     They are as short as is safe. A variable may have been set for this process alone. So the commands set the variables that name
-    the settings file or a folder of the home. They name the home unless it is the default and no
-    variable names it. They do not set the XDG variables, because the terminal has these.
+    the settings file or a folder of the home. They name the home unless it is the default and no variable names it. They do not
+    set the XDG variables, because the terminal has these.
 
     Args:
         home: the home that they must reach, absolute.

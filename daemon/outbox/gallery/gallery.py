@@ -34,7 +34,7 @@ class Gallery:
     Args:
         outbox: where the page is written.
         ended_before: returns at most the given number of statuses of ended jobs, newest first.
-        start: the command that starts the daemon, which the page shows.
+        start: the command that starts the daemon; the page shows it.
     """
 
     def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str) -> None:
@@ -172,7 +172,10 @@ class Gallery:
         self._stamps[number] = self._stamps.get(number, 0) + 1
 
     def _history(self, chunks: Chunks) -> Card:
-        """What the page needs to load chunks 0 to `last`. A new stamp marks a change of one chunk; a new epoch, of all chunks."""
+        """What the page needs to load chunks 0 to `last`. A new stamp means that one chunk changed.
+
+        A new epoch means that all chunks changed.
+        """
         return {"epoch": self._epoch, "last": chunks.last, "stamps": dict(self._stamps)}
 
 
