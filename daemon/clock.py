@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 def rfc3339(moment: datetime) -> str:
-    """A time as status.json and the journal have it, in UTC with milliseconds: 2026-01-31T12:34:56.789Z."""
+    """A time in the format that status.json and the journal use, in UTC with milliseconds: 2026-01-31T12:34:56.789Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 

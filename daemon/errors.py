@@ -17,7 +17,7 @@ PASSING = (
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error comes from the system and may pass. A decoder's own OSErrors have no errno, and do not count."""
+    """Whether an error comes from the system and may go away. A decoder's own OSErrors have no errno, so they do not count."""
     return isinstance(error, OSError) and error.errno in PASSING
 
 
@@ -26,8 +26,8 @@ class JobError(Exception):
 
     Args:
         message: one plain sentence that says what is wrong and where.
-        hint: what to do about it; None: the hint of the class.
-        detail: more for developers; None if there is nothing.
+        hint: what to do about it. None: use the hint of the class.
+        detail: more information for developers; None if there is none.
     """
 
     code: ClassVar[str]
@@ -99,7 +99,7 @@ class ImageTooLarge(JobError):
 
     @classmethod
     def in_bytes(cls, name: str, size: int, most: int) -> Self:
-        """The error for a file of `size` bytes, if at most `most` bytes are allowed."""
+        """The error for a file of `size` bytes when at most `most` bytes are allowed."""
         return cls(f"{name} has {_amount(size)}; at most {_amount(most)} are allowed.")
 
 
@@ -221,7 +221,7 @@ def _amount(size: int) -> str:
 
 
 class Refusal(Exception):
-    """A reason why the daemon or a command cannot go on, and that only a person can remove.
+    """The reason why the daemon or a command cannot go on. Only a person can remove this reason.
 
     Args:
         message: one plain sentence that says what is wrong and where.

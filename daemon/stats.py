@@ -196,7 +196,7 @@ def _times(mode: Mode, found: Sequence[float]) -> ModeTimes:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """A percentile by nearest rank: the smallest value such that at least `percent` percent of all values are not larger.
+    """A percentile by nearest rank: the smallest value that has at least `percent` percent of the values at or below it.
 
     `ordered`: the values in rising order, at least one.
     """

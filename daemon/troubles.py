@@ -4,7 +4,7 @@ from loguru import logger
 
 
 class Troubles:
-    """The problems at present, by subject."""
+    """The current problems, by subject."""
 
     def __init__(self) -> None:
         self._logged: dict[str, str] = {}
@@ -15,7 +15,7 @@ class Troubles:
         return next(iter(self._logged.values()), None)
 
     def tell(self, about: str, problem: str) -> None:
-        """Log a problem, unless the same problem with this subject was logged last."""
+        """Log a problem, unless it is the last problem that was logged for this subject."""
         if problem != self._logged.get(about):
             logger.warning("{}", problem)
         self._logged[about] = problem

@@ -76,7 +76,7 @@ class Entry(BaseModel):
 
     @property
     def is_for_any_photo(self) -> bool:
-        """Whether this is a depth model that needs only the photo, not also depth stored in it."""
+        """Whether this is a depth model that needs only the photo. Some depth models also need depth stored in the photo."""
         return self.use == "depth" and self.prompt is None
 
     @property

@@ -118,7 +118,7 @@ class StyleNames:
         self._names: tuple[str, ...] = ()
 
     def now(self) -> tuple[str, ...]:
-        """The names, the program's first. If a file now has an error, the names from before; the next start reports the error.
+        """The names, the program's first. If a file has an error, this returns the earlier names; the next start reports it.
 
         Raises:
             Refusal: a file has an error, and there are no names from before.

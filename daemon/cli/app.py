@@ -26,7 +26,7 @@ _MODULES = {"cancel": "control", "retry": "control", "rm": "control"}
 
 
 def command_line(verb: str | None = None) -> typer.Typer:
-    """The command line with only this verb, or with all of them if `verb` is not one.
+    """The command line with only this verb, or with all verbs if `verb` is None or unknown.
 
     Importing all verbs takes longer than most verbs run.
     """
@@ -77,7 +77,7 @@ def _not_a_verb(name: str) -> Refusal:
 
 
 def _program_name() -> str:
-    """The program in messages about wrong options, which name `--help`. A completion is for the command's own name."""
+    """The program's name in messages about wrong options. For a shell completion, it is always `multiplane`."""
     completes = "_MULTIPLANE_COMPLETE" in os.environ or any(word.endswith("-completion") for word in sys.argv)
     return "multiplane" if completes else shlex.join(program_here(os.environ))
 

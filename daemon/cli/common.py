@@ -35,13 +35,13 @@ fs = LocalFiles()
 
 
 class _Reader:
-    """Who reads what is printed: this terminal, about the home that was named last."""
+    """The person at this terminal. `home`: the home that was named last; None if none was named."""
 
     home: Path | None = None
 
 
 def commands() -> Commands:
-    """Commands as they can be typed where this one was, about the same home."""
+    """Commands for the same home, as they can be typed in this terminal."""
     return commands_here(home_of(_Reader.home, os.environ), os.environ)
 
 
@@ -68,7 +68,7 @@ def settings_in_use(home: Path | None) -> Settings:
 
 
 def settings_at(home: Path | None) -> Settings:
-    """Load the settings of a home (None: the default home). From then on, `fs` follows no link in its outbox.
+    """Load the settings of a home (None: the default home). Afterwards, `fs` follows no links inside the outbox.
 
     Raises:
         Refusal: the settings are wrong.

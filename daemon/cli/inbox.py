@@ -1,4 +1,4 @@
-"""The waiting list, for when the daemon cannot write it: reads the inbox by the daemon's rules, and changes nothing."""
+"""Makes the waiting list when the daemon cannot: reads the inbox by the daemon's rules, and changes nothing."""
 
 import os
 from dataclasses import replace
@@ -18,10 +18,10 @@ _LONG = 7200.0
 def in_inbox(settings: Settings, *, alive: bool) -> tuple[tuple[Waiting, ...], int]:
     """The first `MAX_WAITING` entries of the waiting list, and the number of all entries.
 
-    This is the list as if no file had changed for hours. It includes pairs that are ready to be claimed.
+    The files are judged as if none had changed for hours. Pairs that are ready to be claimed are in the list, too.
 
     Args:
-        settings: of the home.
+        settings: the settings of the home.
         alive: whether a daemon is running.
     """
     scanner = Scanner(settings.paths.inbox_bytes, network=False, read_control=read_control)

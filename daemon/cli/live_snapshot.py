@@ -44,7 +44,7 @@ class SnapshotReader:
     """Reads the state of one home repeatedly.
 
     Args:
-        settings: of the home.
+        settings: the settings of the home.
         queries: reads what the daemon wrote.
         clock: returns monotonic seconds.
     """

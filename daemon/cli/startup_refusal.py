@@ -61,7 +61,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
     Args:
         refusal: the reason.
-        settings: of the home; None if they are what is wrong.
+        settings: the settings of the home; None if the settings are wrong.
         home: as given with --home.
         launchd: whether launchd started this process.
     """
@@ -77,7 +77,7 @@ def refuse(refusal: Refusal, settings: Settings | None, *, home: Path | None, la
 
 
 def _show(refusal: Refusal, settings: Settings) -> None:
-    """Write daemon.json, unless another daemon is running: then the file belongs to that one."""
+    """Write daemon.json, unless another daemon is running: then the file belongs to that daemon."""
     now = clock.now()
     health = Health(
         version=__version__,

@@ -68,11 +68,11 @@ def wait_for(
 
     Args:
         dropped: what to wait for.
-        settings: of the home.
+        settings: the settings of the home.
         as_json: print one list: the statuses of the jobs that ended, in the order of `dropped`.
-        patience: seconds without a running daemon after which to give up with exit 75; the pictures stay in the inbox.
+        patience: how many seconds to wait without a running daemon. Then give up with exit 75; the pictures stay in the inbox.
         clock: returns monotonic seconds.
-        sleep: waits for that many seconds.
+        sleep: waits for the given number of seconds.
     """
     queries, watched, asked_at = JobQueries(fs, settings), _Watched(), float("-inf")
     given_up = False

@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchUnderWay:
-    """In a snapshot: a batch folder in the inbox from which pictures were claimed. `job`: the job of the last of these."""
+    """In a snapshot: a batch folder in the inbox from which pictures were claimed. `job`: the job of the last claimed picture."""
 
     event: Literal["batch_under_way"] = "batch_under_way"
     job: str
@@ -16,7 +16,7 @@ class BatchUnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClosing:
-    """A batch folder has had no pictures for a while. Next, its job.yaml is moved to source/ of `job`, and the folder removed."""
+    """A batch folder has had no pictures for a while. Next, its job.yaml moves to source/ of `job`, and the folder is removed."""
 
     event: Literal["batch_closing"] = "batch_closing"
     job: str

@@ -1,8 +1,9 @@
-"""The one place that writes a command of ours into a sentence.
+"""Writes Multiplane's commands into sentences. No other module does.
 
-Who writes a sentence does not know who will read it: a hint goes into the journal, and from there to a page, a status file or a
-terminal, perhaps after the home or the program was moved. So a sentence holds a command in its short form, between backticks:
-`multiplane retry ID`. What shows the sentence to people fills in what their terminal needs to find this program and this home.
+The code that writes a sentence does not know who will read it. A hint goes into the journal, and from there to a page, a status
+file or a terminal, perhaps after the home or the program was moved. So a sentence contains the short form of a command, between
+backticks: `multiplane retry ID`. The code that shows the sentence fills in what the reader's terminal needs to find the program
+and the home.
 """
 
 import re
@@ -16,52 +17,52 @@ from pydantic import BaseModel
 _T = TypeVar("_T")
 
 _NAME = "multiplane"
-#: A command as `command` writes it. Between quotes there may be anything, a backtick too.
+#: A command as `command` writes it. Quotes may contain any character, even a backtick.
 _SHORT = re.compile(rf"`{_NAME} ((?:'[^']*'|\"[^\"]*\"|[^`'\"])+)`")
-#: With one of these words, a command needs no home: it names one, or only prints something about the program.
+#: A command with one of these words needs no home added: it names a home, or only prints something about the program.
 _WITHOUT_HOME = ("--home", "--help", "--version")
-#: The fields, of models and of JSON objects, that hold sentences of ours. All others may hold names, which are left alone.
+#: The fields of models and JSON objects that contain our sentences. Other fields may contain names, which stay unchanged.
 PROSE = frozenset(
     {"error", "hint", "last_fault", "last_refusal", "message", "notes", "problem", "reason", "says", "sentence", "warnings"}
 )
 
 
 def command(*words: str) -> str:
-    """`multiplane …` within a sentence. `words`: the verb and its arguments, quoted here where a shell needs it."""
+    """The command `multiplane …` for a sentence. `words`: the verb and its arguments, which this quotes if a shell needs it."""
     return f"`{_NAME} {shlex.join(words)}`"
 
 
 def holds_commands(text: str) -> bool:
-    """Whether there may be a command in this sentence."""
+    """Whether this sentence may contain a command."""
     return f"`{_NAME} " in text
 
 
-#: In an error's hint. `ID` becomes the job's own where the job is shown.
+#: A command in an error's hint. When a job is shown, its own id replaces `ID`.
 RETRY = command("retry", "ID")
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Commands as one reader can type them. Without arguments: the short ones.
+    """Commands as one reader can type them. `Commands()` leaves them in their short form.
 
     Attributes:
-        program: how the reader's terminal finds the program, quoted for a shell; with the variables that it needs in front.
-        home: what is added behind the words, quoted for a shell: `--home …`, or nothing where the program finds it by itself.
+        program: the words that start the program, quoted for a shell. The variables that it needs come first.
+        home: what follows the verb and its arguments, quoted for a shell: `--home …`; empty if the program finds the home itself.
     """
 
     program: str = _NAME
     home: str = ""
 
     def typed(self, *words: str) -> str:
-        """One command, to be copied as it is."""
+        """One command, which the reader can copy as it is."""
         return self._typed(shlex.join(words), words)
 
     def fill(self, text: str) -> str:
-        """The sentence, with every command in it as the reader can type it."""
+        """The sentence with its commands in the form that the reader can type."""
         return _SHORT.sub(self._filled, text) if holds_commands(text) else text
 
     def fill_all(self, value: _T) -> _T:
-        """The model, or the JSON value, with every sentence of ours in it filled in; names in it stay as they are."""
+        """The model or JSON value, with `fill` applied to each sentence in it. Names stay unchanged."""
         return cast("_T", self._fill_all(value, is_prose=False))
 
     def _fill_all(self, value: Any, *, is_prose: bool) -> Any:  # noqa: ANN401 - JSON of any kind

@@ -41,7 +41,7 @@ class Process:
     """What identifies a worker after a restart of the daemon. The system reuses pids, so the creation time is compared, too.
 
     Attributes:
-        pid: of the worker.
+        pid: the pid of the worker.
         created: when the worker was created, as `daemon.platform.process.created` returns it.
         boot_id: identifies the boot of the machine.
         group: the number of the process group, which is also the guardian's pid.
@@ -57,7 +57,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """From this record on, the pair is a job.
+    """The daemon accepted the pair: it is a job now.
 
     Attributes:
         requested_id: the id in the sidecar; None if it has none.
@@ -71,7 +71,7 @@ class Accepted:
         effective: the name in source/ of the file with the effective spec; None if there is no such file.
         preset: the fields of the preset or batch file, for a retry. Only kept if no effective spec could be written.
         warnings: sentences for the job's status.
-        written: whether the daemon saw the picture being written. If so, a missing end may still come, whatever the file's date.
+        written: whether the daemon saw the picture being written. If so, a missing end may still come, however old the file is.
     """
 
     event: Literal["accepted"] = "accepted"
@@ -92,7 +92,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """All files are in source/. From here on, the names in the inbox no longer belong to this job."""
+    """All files are in source/. The names in the inbox no longer belong to this job."""
 
     event: Literal["claimed"] = "claimed"
     job: str
@@ -132,10 +132,10 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returning:
-    """The picture is incomplete, and its end may still come. From this record on, its files go back to the inbox.
+    """The picture is incomplete, and its end may still come. The next step is to move its files back to the inbox.
 
-    The job keeps its id and waits for the missing end until `until` (seconds since 1970). `size` and `mtime_ns` are the picture's
-    at that time. `error` says what is missing.
+    The job keeps its id and waits for the missing end until `until` (seconds since 1970). `size` and `mtime_ns` are those of
+    the incomplete picture. `error` says what is missing.
     """
 
     event: Literal["returning"] = "returning"
@@ -206,7 +206,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
-    """Somebody retries a failed or cancelled job. `value`: the job from now on, with the spec from its sidecar, read again."""
+    """Somebody retries a failed or cancelled job. `value`: the job's new state; its sidecar was read again."""
 
     event: Literal["requeued"] = "requeued"
     job: str
@@ -241,12 +241,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything that is known about one job: what its records add up to. A snapshot contains it as a whole.
+    """The state of one job after all its records. A snapshot contains the whole state.
 
     Attributes:
         sequence: the `seq` of the accepted record, which gives the order of arrival.
         refusal: the error with which the job fails once it has been claimed; None if there is none.
-        attempts: how many attempts count so far, with the running one.
+        attempts: how many attempts count so far, including the running one.
         retry_at: when the next attempt may begin, in seconds since 1970; 0 if there is no pause.
         pause: the whole length of the pause that ends at `retry_at`, in seconds.
         attempt: the running attempt; None if none is running.
@@ -295,7 +295,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveJob:
-    """In a snapshot: a job that had not ended when the segment began, as a whole."""
+    """In a snapshot: the whole state of a job that had not ended when the segment began."""
 
     event: Literal["live"] = "live"
     job: str

@@ -20,7 +20,7 @@ def is_job_id(text: str) -> bool:
 
 
 class Request(Frozen):
-    """A request to the daemon about some jobs, and about the jobs of a batch. `batch`: its id or the name of its folder."""
+    """A request to the daemon about these jobs and the jobs of a batch. `batch`: its id or its folder's name; None: no batch."""
 
     verb: Verb
     jobs: tuple[AnyJobId, ...] = Field((), max_length=10_000)
@@ -28,7 +28,7 @@ class Request(Frozen):
 
 
 class JobAnswer(Frozen):
-    """The outcome for one job. `accepted`: whether the daemon does what was requested. `sentence`: says so, or why not."""
+    """The outcome for one job. `accepted`: whether the daemon does what was requested. `sentence`: the outcome in words."""
 
     job_id: str
     accepted: bool

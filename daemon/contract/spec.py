@@ -1,6 +1,6 @@
 """JobSpec: what one job should do, complete and checked.
 
-`daemon.sidecar` makes it: it reads untrusted YAML, and combines the fields of configuration, preset and sidecar.
+`daemon.sidecar` makes the JobSpec: it reads untrusted YAML, and combines the fields of configuration, preset and sidecar.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -31,7 +31,7 @@ MIN_LAYERS, MAX_LAYERS = 2, 12
 class JobSpec(BaseModel):
     """What one job should do: a value for every field of the sidecar.
 
-    If `split` is a list of thresholds, they are disparities (0 far, 1 near), strictly rising, one fewer than `num_layers`.
+    If `split` is a list, it contains disparities (0 far, 1 near), strictly rising: one fewer than `num_layers`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Adds a job that the journal does not list, from its folder. Anybody who can write in the outbox may have made that folder.
+"""Adds a job that the journal does not list, from its folder. Anybody who can write in the outbox may have made this folder.
 
 The spec, the times and the sentences come from status.json, and must be within bounds. Nothing else in it is believed: the
 picture must be a regular file in source/, and a result must match its checksums and its manifest. No link is followed, and no
@@ -38,11 +38,11 @@ class UnfitError(Exception):
 def adopt(
     fs: FileSystem, outbox: Outbox, name: str, *, sequence: int, max_bytes: int, max_seconds: float
 ) -> tuple[AnyRecord, ...]:
-    """The records that add the job of an outbox folder to the journal, already ended. They must be written as one group.
+    """The records that add the job of an outbox folder to the journal as an ended job. They must be written as one group.
 
     Args:
         fs: the disk.
-        outbox: of the home.
+        outbox: the outbox of the home.
         name: the name of the folder, which is the job's id.
         sequence: the job's place in the order of arrival.
         max_bytes: the size of the largest allowed result.
@@ -112,7 +112,7 @@ def _accepted(fs: FileSystem, outbox: Outbox, status: Status) -> Accepted:
 
 
 def _files(fs: FileSystem, folder: bytes, role: Role, names: Sequence[bytes]) -> list[ClaimedFile]:
-    """The first of these names that is a regular file, in a list; an empty list if none is."""
+    """A list with the first of these names that is a regular file; an empty list if none is."""
     for name in names:
         try:
             found = fs.lstat(os.path.join(folder, name))
@@ -162,7 +162,7 @@ def _source(source: Source) -> Source:
 
 
 def _error(status: Status) -> ErrorInfo:
-    """Why the job failed or was cancelled. For any other job: that the journal lost it."""
+    """Why the job failed or was cancelled. For any other job, the error says that the journal lost it."""
     if status.error is not None and status.state in ENDED and status.error.code in BY_CODE:
         error = status.error
         return ErrorInfo(code=error.code, message=error.message[:_MAX_TEXT], hint=error.hint[:_MAX_TEXT])

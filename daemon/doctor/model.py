@@ -60,7 +60,7 @@ class Folder:
 
     Attributes:
         name: as used in a sentence: inbox, outbox, state folder.
-        path: of the folder.
+        path: the path of the folder.
         there: whether it exists and is a folder.
         marked: whether its marker file is there; None if it needs none.
         trouble: the error when reading it; None if there was none.
@@ -86,7 +86,7 @@ class Segment:
     """One file of the journal.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
         records: how many records it has.
         torn_line: the line where its torn tail begins; None if it has none.
         damage: a sentence that says why it cannot be used; None if it can.
@@ -144,7 +144,7 @@ class ClockFacts:
 
     Attributes:
         wall: the machine's clock.
-        stamp: the modification time of a file that was made in the inbox at that moment; None if none could be made.
+        stamp: the modification time of a file made in the inbox when `wall` was read; None if no file could be made.
         program: the modification time of the program's own files.
     """
 
@@ -163,7 +163,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
-    """The service's file, and the home and the Python in it. `home` and `python` are None if no service is installed.
+    """The service file, and the home and the Python that it names. `home` and `python` are None if no service is installed.
 
     `error`: why the file cannot be read; None if it can.
     """

@@ -80,8 +80,8 @@ def _put_in_order(fs: FileSystem, folder: bytes) -> Iterator[str]:
 def _put_in_place(fs: FileSystem, folder: bytes, links: list[Link]) -> Iterator[str]:
     """Rename each segment that has the name of another one.
 
-    If several files are the same segment, the longest remains, of equal ones the one with the right name. The others are set
-    aside.
+    If several files are the same segment, the one whose records go furthest remains. If several go equally far, the one with the
+    right name remains. The others are set aside.
     """
     right = _right_numbers(links)
     remaining: dict[int, Link] = {}
@@ -112,7 +112,7 @@ def _complete_renames(fs: FileSystem, folder: bytes) -> None:
 
 
 def _right_numbers(links: list[Link]) -> dict[int, int]:
-    """The number that each segment should have in its name, by the number that it has there.
+    """The right number of each segment. The key is the number that its name has now.
 
     Segments that older versions wrote do not state their number. They are put in the order of their records.
     """
@@ -132,7 +132,7 @@ def _moving_path(folder: bytes, link: Link) -> bytes:
 
 
 def _free(fs: FileSystem, path: bytes) -> bytes:
-    """This path, or if it exists, the same path with the first number at its end that is free."""
+    """A free path: this path or, if it exists, the path with the first free number appended."""
     free, count = path, 1
     while True:
         try:

@@ -25,7 +25,7 @@ class Survey:
     Attributes:
         numbers: the numbers of the segments, oldest first.
         segments: the state of each segment, in the same order.
-        links: the number, the first line and the record numbers of each readable segment, which show the order.
+        links: the number, the first line and the record numbers of each readable segment. They show the order of the segments.
         jobs: the ids of the jobs that appear in any readable segment.
         known: the numbers of the segments that are already marked as damaged or lost.
     """
@@ -89,7 +89,7 @@ class Survey:
         """Find the job folders that the journal does not list.
 
         Returns:
-            The names of those that are not older than the journal's oldest segment, and the number of those that are.
+            The names of the folders that are not older than the journal's oldest segment, and the number of older folders.
         """
         unlisted = [name for name in folders if name not in self.jobs]
         # As long as the first segment exists, nothing has been forgotten.
@@ -98,7 +98,7 @@ class Survey:
         return [name for name in unlisted if name not in old], len(old)
 
     def _is_older(self, outbox: bytes, name: str) -> bool:
-        """Whether a job ended before the oldest segment began, by its own status.json; False if that does not say."""
+        """Whether a job ended before the oldest segment began, according to its status.json; False if the file does not say."""
         status = read_status(self._fs, outbox, name)
         if status is None or status.completed_at is None or self._began is None:
             return False
@@ -109,7 +109,10 @@ class Survey:
 
 
 def job_folders(fs: FileSystem, outbox: bytes) -> list[str]:
-    """The names of the outbox's folders that are a job id and contain a status.json or a source/, sorted. Links do not count."""
+    """The names of the job folders in the outbox, sorted. Links do not count.
+
+    A job folder has a job id as its name, and contains a status.json or a source/.
+    """
     try:
         names = [os.fsdecode(entry.name) for entry in fs.scan(outbox) if entry.kind == "directory"]
     except FileNotFoundError:

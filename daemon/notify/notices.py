@@ -1,7 +1,7 @@
 """Decides which notifications to show: one for each batch that ended, one for what failed. Shows nothing itself.
 
 A batch has ended when all its jobs have ended and its folder is gone from the inbox. If the folder stays, somebody may still be
-adding pictures, so the batch has ended only when no job of it has ended for a minute. All single drops count as one batch, which
+adding pictures. The batch then counts as ended a minute after the end of its last job. All single drops count as one batch, which
 ends when all of them have ended. Failures within a few seconds share one notification, because a hundred failures must not show a
 hundred notifications. For a batch that was running at a restart, the journal supplies the numbers; if it cannot be read, the
 notification has none.
@@ -15,9 +15,9 @@ from daemon.contract.records import Job
 from daemon.contract.status import State
 from daemon.settings.model import Notifications
 
-#: A batch whose folder stays (for instance because of another file in it) has ended when none of its jobs ended for this long.
+#: If a batch's folder stays (for instance because of another file in it), the batch ends this many seconds after its last job.
 _BATCH_QUIET_SECONDS = 60.0
-#: A single drop belongs to the same group as the one before if it is accepted within this time after that one ended.
+#: The group of single drops ends this many seconds after its last job. A drop that is accepted earlier joins the group.
 _SINGLES_QUIET_SECONDS = 2.0
 #: Seconds between two notifications of failures. Failures within this time share one.
 _FAILURES_SPACING_SECONDS = 5.0

@@ -22,7 +22,7 @@ _INDEX = b"index.html"
 _RESULT = b"result"
 #: Seconds of removing at a time. A worker may leave 200,000 files, and removing these takes two seconds or more.
 _SLICE = 0.02
-#: For those who write no views.
+#: The default for code that writes no views.
 _SHORT = Commands()
 
 
@@ -41,7 +41,7 @@ class NotDurableError(OSError):
 class Outbox:
     """What the daemon writes for people to see. All paths are bytes.
 
-    `commands`: commands in the views as their readers can type them, in whatever terminal they do it.
+    `commands`: fills in the commands in the views, so that they work in any terminal of the reader.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def held_job(self, job_id: str, *more: bytes) -> Iterator[HeldFolder]:
-        """Hold a job's folder open while the block runs, or a folder in it (`more`: the names that lead there).
+        """Hold a job's folder, or a folder inside it, open while the block runs. `more`: the names that lead to the inner folder.
 
         Raises:
             NotADirectoryError: one of the folders is a link.
@@ -232,7 +232,7 @@ class Outbox:
         return all(self._clock() <= until for _ in removing)
 
     def sweep(self, keep: Collection[str]) -> None:
-        """Begin to remove everything in .work/ except the folders in `keep`: an earlier process left it there.
+        """Begin to remove everything that an earlier process left in .work/, except the folders in `keep`.
 
         What takes longer than a few milliseconds is left to `remove_more`.
         """

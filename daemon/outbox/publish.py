@@ -19,7 +19,7 @@ _MAX_DEPTH = 8
 
 
 def check_result(fs: FileSystem, attempt: bytes, result: Result, *, max_bytes: int) -> None:
-    """Check a result like `checking_result`, without pauses."""
+    """Check a result as `checking_result` does, but without pauses."""
     for _ in checking_result(fs, attempt, result, max_bytes=max_bytes):
         pass
 

@@ -113,7 +113,7 @@ def status_of(
 
     Args:
         job: the job, as the journal has it.
-        position: the job's place in the queue; 1 is next. None: it has none.
+        position: the job's place in the queue; 1 is next. None: the job has no position.
         progress: the progress of a running job.
         at: the current time, in seconds since 1970. None: read the wall clock.
         paused_for: how many seconds the job still pauses before its next attempt. None: compute this from `at`.

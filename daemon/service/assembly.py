@@ -41,7 +41,7 @@ def assemble(settings: Settings, fs: FileSystem, *, argv: Sequence[str] | None =
     """Build the daemon of one home, ready to run.
 
     Args:
-        settings: of the home.
+        settings: the settings of the home.
         fs: the disk.
         argv: a command that replaces the real worker's; such a worker gets no sandbox. None: the real worker.
 

@@ -1,4 +1,4 @@
-"""The inbox, as the loop sees it: scans when it is time, has ready pairs claimed, and says why the rest waits."""
+"""The inbox, as the loop sees it: scans when it is time, passes on ready pairs to be claimed, and says why the others wait."""
 
 import os
 import time
@@ -57,7 +57,7 @@ class HotFolder:
 
     Args:
         fs: the disk.
-        settings: of the home.
+        settings: the settings of the home.
         ledger: the jobs.
         claims: claims the pairs.
         batches: closes finished batch folders.
@@ -117,7 +117,7 @@ class HotFolder:
         self._closed: str | None = None
 
     def remember(self, now: float) -> None:
-        """Load from the jobs which pictures an earlier process claimed. `now`: monotonic seconds."""
+        """Learn from the jobs which pictures an earlier process claimed. `now`: monotonic seconds."""
         for folder in self._ledger.jobs.batches:
             self._memory = batch_under_way(self._memory, to_bytes(folder), now)
         by_folder: dict[str, list[Taken]] = {}
@@ -158,8 +158,8 @@ class HotFolder:
     def turn(self, now: float, *, woken: bool, clock: Callable[[], float]) -> bool:
         """Scan if it is time. Then claim one group of ready pairs, if the queue has room.
 
-        While there are many pairs to claim, scanning may use only a small part of the time. A flood of pictures is scanned as a
-        whole, not again after each group; what arrives meanwhile comes after it in any case.
+        While there are many pairs to claim, scanning may use only a small part of the time. A flood of pictures is therefore
+        scanned once, and not again after each group. Pictures that arrive meanwhile come after the flood anyway.
 
         Args:
             now: monotonic seconds.
@@ -215,7 +215,7 @@ class HotFolder:
                 self._kept[end.folder] = f"all its pictures were taken; {reason}"
 
     def _report_claimed(self, now: float) -> None:
-        """Tell intake's memory which pairs were claimed: many at once, because each change copies the whole memory."""
+        """Tell intake's memory which pairs were claimed. Each change copies the whole memory, so many are reported at once."""
         self._memory = taken(self._memory, self._done, now)
         for pair in self._done:
             self._claimed_names.setdefault(pair.folder, set()).update(entry.name for entry in pair.entries)
@@ -268,7 +268,7 @@ class HotFolder:
             self.picture_returned(self._ledger.jobs.live[record.job], self._clock())
 
     def picture_returned(self, job: Job, now: float) -> None:
-        """Handle a job's picture that is in the inbox again because its end is missing. `now`: monotonic seconds."""
+        """Handle a job's picture that is in the inbox again because the end of the file is missing. `now`: monotonic seconds."""
         self._report_claimed(now)
         left = max(0.0, job.retry_at - time.time())
         self._memory = awaits_rest(
@@ -318,9 +318,9 @@ class HotFolder:
         return why and f"{len(self._claims.held):,} accepted pictures cannot be moved into the outbox yet: {why}"
 
     def is_done(self) -> bool:
-        """Whether only a person can change what waits in the inbox, or nothing waits there.
+        """Whether nothing waits in the inbox, or only things that need a person.
 
-        If not, the log explains each longer wait once, because somebody is waiting for the command to end.
+        If the result is False, the log explains each longer wait once, because somebody is waiting for the command to end.
         """
         if self._unready is None or self._backlog or self._needs_scan:
             return False

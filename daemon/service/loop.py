@@ -231,7 +231,7 @@ class Service:
         logger.info("done; {} in the inbox: {} ({}){}", what, first.path, first.reason, more)
 
     def _stop(self) -> None:
-        """Stop the workers and write the final state. For a stopped job this counts as no attempt; it will be pending again."""
+        """Stop the workers and write the final state. A stopped job becomes pending again; its attempt does not count."""
         self._notifier.stopping()
         if self._stop_signal is not None:
             logger.info("stopping ({})", signal.Signals(self._stop_signal).name)

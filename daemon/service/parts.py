@@ -1,6 +1,6 @@
 """The parts of the daemon that work on its jobs, and how they are connected.
 
-`wire` makes all parts, each after those it needs. Two parts report to parts that are made after them, by events: the supervisor
+`wire` makes all parts, each after those it needs. Two parts send events to parts that are made after them: the supervisor
 to its listener, and the ledger to its subscribers. What the parts depend on (records, processes, clocks) is passed in.
 `daemon.service.assembly` passes the real ones; a test may pass others.
 """

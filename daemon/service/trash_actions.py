@@ -80,7 +80,7 @@ class TrashActions:
         return self._outbox.has_folder(job_id) if job_id in self._ledger.jobs.live else self._outbox.has(job_id)
 
     def _lacks(self, has: Callable[[str], bool], job_id: str) -> bool:
-        """Whether a job certainly lacks what `has` looks for. False if its folder cannot be read.
+        """Whether `has` certainly finds nothing for a job. False if the job's folder cannot be read.
 
         Raises:
             OSError: too many folders cannot be read, or the outbox is not healthy.
@@ -94,7 +94,10 @@ class TrashActions:
             return False
 
     def _recent(self) -> set[str]:
-        """The ids of the jobs that are live or ended lately. If there are many: some of them, and those that lacked something."""
+        """The ids of the jobs that are live or ended lately.
+
+        If there are many, this returns only some, and those that lacked their folder or status.json in the last check.
+        """
         jobs = self._ledger.jobs
         ids = [job.job_id for job in jobs.live.values() if job.claimed and not job.cancel_requested]
         ids += [job.job_id for job in self._views.shown() if not job.discarded]

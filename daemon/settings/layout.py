@@ -56,7 +56,7 @@ class Layout:
 
     @property
     def work(self) -> Path:
-        """The folder with one folder for each attempt. It is in the outbox, so that publishing is a rename."""
+        """The folder that contains a folder for each attempt. It is in the outbox, so that publishing is a rename."""
         return self.outbox / ".work"
 
     @property
@@ -122,9 +122,9 @@ def lay_out(
 ) -> Layout:
     """Work out where everything in this home is. Nothing is created.
 
-    The state folder contains the journal, which must reach the disk, and the lock, which must hold. A network file system
-    guarantees neither. So if the home is on one, its state is in the user's own state folder, in a folder that is named after the
-    home and a hash of the home's real path.
+    The state folder contains the journal, which must reach the disk, and the lock, which must work. A network file system
+    guarantees neither. So the state of a home on a network file system is in the user's own state folder. There, its folder is
+    named after the home and a hash of the home's real path.
 
     In the arguments below, relative paths are relative to the home, and ``~`` is expanded.
 
@@ -134,7 +134,7 @@ def lay_out(
         outbox: where results appear; None: `outbox` in the home.
         models: where the weights are; None: a folder that all homes of this user share, or `models` in the state folder if an
             earlier version put weights there.
-        catalogue: the list of models to which the user's list adds; None: the program's own.
+        catalogue: the list of models that the user's list extends. None: the program's own list.
         beside: the user's settings file, absolute. Lists called `models.yaml` and `styles.yaml` in its folder are used. None: no
             settings file, and no such lists.
         is_network: whether a path is on a network file system.

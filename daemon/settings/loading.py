@@ -49,12 +49,12 @@ class Source:
 
 
 def home_of(home: Path | None, environ: Mapping[str, str]) -> Path:
-    """The absolute path of the home that is meant: the one that is named, or that the environment names, or the default."""
+    """The absolute path of the home: `home`, or else the home that the environment names, or else the default home."""
     return Path(os.path.abspath((home or Path(environ.get(HOME) or default_home())).expanduser()))
 
 
 def load(home: Path | None, environ: Mapping[str, str], *, is_network: Callable[[Path], bool] = lambda _: False) -> Settings:
-    """Read the settings from the shipped file, the user's file and the environment. The later ones override keys of the earlier.
+    """Read the settings from the shipped file, the user's file and the environment. Later sources override keys of earlier ones.
 
     Args:
         home: the home folder. None: ``MULTIPLANE_HOME``; if that is not set, `default_home`.
@@ -271,14 +271,14 @@ def _read_field(source: Source, key: Key, node: yaml_subset.Node, place: tuple[s
 
 
 def _value(node: yaml_subset.Node, key: Key) -> str | None:
-    """A scalar as text; pydantic converts it to the type of the key."""
+    """A scalar as text, which pydantic converts to the type of the key; None if the scalar is null."""
     if not isinstance(node, yaml_subset.Scalar):
         raise fields.Wrong(f"{key[1]} must be {_allowed(key)}, not {fields.describe(node)}", node.line)
     return None if fields.is_null(node) else node.text
 
 
 def _place(sources: list[Source], keys: list[Key], sentence: str) -> Problem:
-    """The sentence as a problem, at the place where the last source sets one of these keys."""
+    """A problem with this sentence, at the place where the last source sets one of these keys."""
     places = (source.places[key] for source in reversed(sources) for key in keys if key in source.places)
     return Problem(*next(places), sentence)
 

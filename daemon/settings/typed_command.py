@@ -1,4 +1,4 @@
-"""Commands that a person can run in a terminal as they are: they name the program and what leads to this home."""
+"""Commands that a person can run in a terminal as they are: they name the program and, where needed, this home."""
 
 import os
 import shlex
@@ -12,16 +12,17 @@ from daemon.settings.layout import default_home
 from daemon.settings.loading import CONFIG, HOME, PREFIX
 
 _FOLDERS = f"{PREFIX}FOLDERS__"
-#: Where the settings, the models and the state of a home on a share lie, if not in the user's usual folders.
+#: Variables that move the settings, the models, and the state of a home on a share out of the user's usual folders.
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 
 
 def commands_anywhere(home: Path, environ: Mapping[str, str]) -> Commands:
-    """Commands for any terminal of this user, in sh, bash, zsh and fish: with the program's path and all that it depends on.
+    """Commands that work in any terminal of this user (sh, bash, zsh or fish). They contain the program's path.
 
     Args:
         home: the home that they must reach, absolute.
-        environ: what its settings were read from. What says where things lie goes along, since the terminal may not have it.
+        environ: the environment that the settings were read from. The commands set the variables in it that name
+            the settings file and folders, because the terminal may lack them.
     """
     return _commands(_program(), home, environ, (CONFIG, *_PLACES))
 
@@ -29,8 +30,9 @@ def commands_anywhere(home: Path, environ: Mapping[str, str]) -> Commands:
 def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
     """Commands for the terminal in which this process was started.
 
-    They are as short as is safe. A variable that we see may have been set for this one process: the home is always named if a
-    bare command could mean another one, and so is the settings file. Which folders belong to the user is the terminal's affair.
+    They are as short as is safe. A variable may have been set for this process alone. So the commands set the variables that name
+    the settings file or a folder of the home. They name the home unless it is the default and no variable names it. They do not
+    set the XDG variables, because the terminal has these.
 
     Args:
         home: the home that they must reach, absolute.
@@ -40,7 +42,7 @@ def commands_here(home: Path, environ: Mapping[str, str]) -> Commands:
 
 
 def program_here(environ: Mapping[str, str]) -> list[str]:
-    """The program as it can be started in the terminal with this environment: by its name alone if that finds this program."""
+    """The words that start the program in a terminal with this environment: only its name, if the name finds this program."""
     found = shutil.which("multiplane", path=environ.get("PATH", ""))
     is_ours = found is not None and os.path.isabs(found) and os.path.realpath(found) == os.path.realpath(_script())
     return ["multiplane"] if is_ours else _program()

@@ -160,7 +160,7 @@ def not_allowed(name: str, given: object) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """The integer that the text is by the core schema of YAML 1.2; None if it is none, or has more than 20 digits."""
+    """The integer that the text means in the core schema of YAML 1.2; None if it means no integer, or has more than 20 digits."""
     if not _INTEGER.fullmatch(text):
         return None
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
@@ -168,7 +168,7 @@ def whole_number(text: str) -> int | None:
 
 
 def number(text: str) -> float | int | None:
-    """The finite number that the text is by the core schema of YAML 1.2; None for all else, such as `.nan`, `.inf` or 1e999."""
+    """The finite number that the text means in the core schema of YAML 1.2; None for anything else: `.nan`, `.inf`, 1e999."""
     if (whole := whole_number(text)) is not None:
         return whole
     if len(text) > MAX_NUMBER_CHARACTERS or not _DECIMAL.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Combines the configuration's defaults, preset or batch, and sidecar into one JobSpec, or lists all mistakes in them."""
+"""Combines the configured defaults, the preset or batch file, and the sidecar into one JobSpec, or lists all mistakes in them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
@@ -104,7 +104,7 @@ def _unfit(error: ValidationError, layers: list[Sidecar], merged: Mapping[str, o
 
 
 def _at(layers: list[Sidecar], names: tuple[str, ...], sentence: str) -> Problem:
-    """The sentence as a problem, at the first of these fields that a file gives. If several files give it, the first counts."""
+    """A problem with this sentence, at the first of these fields that a file gives. The first file that gives it counts."""
     for name in names:
         for layer in layers:
             if name in layer.fields:

@@ -1,9 +1,9 @@
 """Reads a subset of YAML from untrusted input: mappings, lists and scalars, nothing else, in linear time.
 
 It uses PyYAML's pure-Python scanner on purpose, token by token. libyaml crashes on 64 KB of brackets, and a merge-key bomb of 666
-bytes keeps any loader that builds objects busy for half a minute. This reader refuses everything outside the subset (anchors,
-aliases, tags, merge keys, directives, several documents) when it is scanned, so nothing is ever built from it. Scalars stay text;
-`daemon.sidecar.fields` turns them into values.
+bytes keeps any loader that builds objects busy for half a minute. While it scans, this reader refuses everything outside the
+subset (anchors, aliases, tags, merge keys, directives, several documents). So it never builds objects from these. Scalars stay
+text; `daemon.sidecar.fields` turns them into values.
 """
 
 import codecs
@@ -120,7 +120,7 @@ class SubsetParser(Reader, Scanner, Parser):
             self.refuse(f"more than {MAX_VALUES:,} values; a settings file is much smaller")
 
     def check_depth(self, depth: int) -> None:
-        """Refuse nesting that is too deep. Called before the scanner reads ahead through it."""
+        """Refuse nesting that is too deep. Called before the scanner reads the nested part."""
         if depth > self.max_depth:
             self.refuse(f"lists or fields nested more than {self.max_depth} deep")
 

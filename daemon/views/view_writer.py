@@ -124,7 +124,7 @@ class ViewWriter:
             self._positions[job.job_id] = position
 
     def _show_end(self, job_id: str, job: Job | None) -> None:
-        """Add a job that ended to the page, or remove one that is gone."""
+        """Add an ended job to the page, or remove a job that is gone or was discarded."""
         if job and job.ended and not job.discarded:
             self._gallery.ended(status_of(job))
         # A person threw the job away before it ended: it is over for them, and the page has no folder to link to.
@@ -329,7 +329,7 @@ class ViewWriter:
         )
 
     def _live(self) -> list[Status]:
-        """The running jobs, the next pending ones, and those that wait in the inbox for their missing end, for the page."""
+        """The jobs that the page shows as live: running, next in the queue, or waiting in the inbox for a missing end."""
         jobs = self._ledger.jobs
         queued = [jobs.live[job_id] for job_id in self._positions if job_id in jobs.live]
         pending = [job for job in queued if job.state == "pending"]
@@ -337,7 +337,10 @@ class ViewWriter:
         return [self._status(job, self._positions.get(job.job_id)) for job in (*jobs.processing.values(), *pending, *returned)]
 
     def _ended_statuses(self, most: int) -> Iterator[Status]:
-        """Yield the statuses of the jobs that ended last, newest first, at most `most`. More than 200 come from the journal."""
+        """Yield the statuses of the jobs that ended last, newest first, at most `most`.
+
+        If `most` is above 200, the jobs are read from the journal.
+        """
         jobs = self.shown() if most <= _MAX_ENDED else self._ended_before(most)
         for job in jobs:
             if job.discarded and not self._is_back(job):

@@ -64,7 +64,7 @@ def _repair(home: Path | None) -> None:
 
 
 def listing(report: Report, width: int) -> Iterator[Text]:
-    """A line or more for each finding, with what to do below it, in at most `width` columns if no command is longer."""
+    """Yield the lines of each finding, and below them what to do. Only a command may be longer than `width` columns."""
     areas = max((len(finding.area) for finding in report.findings), default=0)
     before = ""
     for finding in report.findings:

@@ -29,7 +29,7 @@ _MAX_BYTES = 1 << 20
 
 
 def install_actions(shell: str, user_home: Path) -> list[Path]:
-    """Install the Quick Action and the droplet for a user, replacing earlier ones of ours. Returns their paths.
+    """Install the Quick Action and the droplet for a user, replacing those that Multiplane made earlier. Returns their paths.
 
     Args:
         shell: the script they run; see `daemon.platform.finder.actions.script`.
@@ -74,7 +74,7 @@ def remove_actions(user_home: Path) -> list[Path]:
 
 
 def _places(user_home: Path) -> dict[Path, Callable[[Path], bool]]:
-    """The paths of the two, each with a function that says whether Multiplane made what is at a path."""
+    """The paths of the Quick Action and the droplet. Each has a function that says whether Multiplane made what is there."""
     return {
         user_home / "Library" / "Services" / WORKFLOW: lambda path: is_our_workflow(_read(path / DOCUMENT)),
         user_home / "Applications" / DROPLET: lambda path: is_our_droplet(_read(path / INFO)),
@@ -106,7 +106,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """A file of a bundle; empty if there is none."""
+    """The content of a file in a bundle; empty if the file does not exist."""
     try:
         return fs.read(os.fsencode(path), _MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):

@@ -258,7 +258,7 @@ def _install_quick_action(settings: Settings, *, waits: bool) -> None:
 
 
 def _guards(settings: Settings) -> list[tuple[str, str]]:
-    """Which of our folders are inside a folder that macOS protects: a description of ours, and the protected folder's name."""
+    """Our folders inside a folder that macOS protects: a description of each, and the name of the protected folder."""
     found: list[tuple[str, str]] = []
     if sys.platform == "darwin":
         from daemon.platform.service.launchd import guarded
@@ -293,7 +293,7 @@ def _same(home: str, settings: Settings) -> bool:
 
 
 def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield the last lines of a file. With `follow`, then yield what is appended, also to a new file with that name."""
+    """Yield the last lines of a file. With `follow`, go on with what is appended, even if a new file takes the name."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - _TAIL_BYTES))
@@ -313,7 +313,7 @@ def _tail(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
 
 
 def _is_at(path: Path, fd: int) -> bool:
-    """Whether the open file still has that name. True also while no file has it, because a new one will soon appear."""
+    """Whether the open file still has this path. True also while the path has no file, because a new one will soon appear."""
     try:
         return os.path.samestat(path.stat(), os.fstat(fd))
     except FileNotFoundError:

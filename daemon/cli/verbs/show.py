@@ -74,7 +74,7 @@ def job_lines(status: Status, folder: str, halt: Standstill | None = None) -> It
     """A job's properties: the name and the value of each line. A line without a name continues the one above.
 
     Args:
-        status: of the job.
+        status: the status of the job.
         folder: the job's folder, as a text.
         halt: why jobs make no progress; None if they do.
     """
@@ -128,7 +128,7 @@ def _is_lost(outbox: Outbox, job_id: str) -> bool:
 def _more(error: ErrorInfo) -> list[str]:
     """The lines of an error's detail that its message lacks: further mistakes in a sidecar, or the worker's last output.
 
-    Empty after a timeout: the detail then says where the program was, which is for developers. job.log has it.
+    Empty after a timeout: the detail then says where the program was. Only developers need that, and job.log has it.
     """
     lines = error.detail.splitlines() if error.detail and error.code != "timeout" else []
     return [line for line in lines if line not in error.message][-_MAX_LINES:]

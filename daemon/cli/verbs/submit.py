@@ -158,15 +158,15 @@ def _yaml(options: dict[str, object]) -> bytes:
 
 
 def drop(image: Path, options: dict[str, object], settings: Settings) -> Dropped:
-    """Put a picture into the inbox, with its depth picture if there is one and a new sidecar. Returns what to wait for.
+    """Put a picture into the inbox, with a new sidecar and its depth picture, if it has one. Returns what to wait for.
 
-    The files are written under temporary names, and then renamed while no other submit renames any. The sidecar comes last: its
-    rename drops the job. Until then, an error or Ctrl-C leaves nothing behind.
+    The files are written under temporary names. Then they are renamed, while a lock keeps any other submit from renaming. The
+    sidecar comes last: its rename drops the job. Until then, an error or Ctrl-C leaves nothing behind.
 
     Args:
         image: the picture; a depth picture is a `name.depth.png` or `.tiff` next to it.
         options: the content of the sidecar, with the `id` of the job.
-        settings: of the home.
+        settings: the settings of the home.
 
     Raises:
         typer.Exit: the picture cannot be dropped; the reason was printed.
@@ -221,7 +221,7 @@ def _part(inbox: bytes, ours: dict[bytes, Identity | None]) -> bytes:
 
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[dict[bytes, Identity | None]]:
-    """Yield a dict of our files in the inbox, which the caller keeps up to date. If the block fails, they are removed.
+    """Yield a dict of our files in the inbox, which the caller keeps up to date. If the block fails, these files are removed.
 
     The keys are paths. The value is None for a temporary name. For a name that others may use, it is the file's device and
     inode, so that nobody else's file is removed by mistake.
@@ -245,7 +245,7 @@ class _LockTimeout(Exception):
 
 @contextlib.contextmanager
 def _submit_lock(settings: Settings) -> Iterator[None]:
-    """Hold the lock of submit: two processes that find the same name free would replace each other's picture.
+    """Hold the lock of submit. Without it, two processes could choose the same name, and one would replace the other's picture.
 
     Raises:
         OSError: the lock cannot be taken.

@@ -80,6 +80,6 @@ def _short(text: str) -> str:
 
 
 def inert(value: object) -> str:
-    """The value as JSON, on one line and in ASCII. It cannot close a script element or start a comment in one."""
+    """The value as JSON, on one line and in ASCII. Inside a script element, it cannot close the element or start a comment."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,6 +1,6 @@
 """The ended jobs on disk, in chunks: scripts of up to 200 jobs each. Only the newest chunk grows.
 
-The daemon reads its chunks back at a start. It need not run the script: between a fixed first and last line, each job has a line.
+When the daemon starts, it reads its chunks without running them: each job has one line, between a fixed first and last line.
 """
 
 import json
@@ -154,6 +154,6 @@ def id_of(line: str) -> str:
 
 
 def ended_of(line: str) -> tuple[str, str | None]:
-    """The id of the job in a line, and the time it ended. The time tells a job's end from the end of its retry."""
+    """The id of the job in a line, and when it ended. The time distinguishes the end of a job from the end of its retry."""
     card = json.loads(line)
     return card["id"], card.get("ended")

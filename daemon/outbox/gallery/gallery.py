@@ -34,7 +34,7 @@ class Gallery:
     Args:
         outbox: where the page is written.
         ended_before: returns at most the given number of statuses of ended jobs, newest first.
-        start: the command that starts the daemon, which the page shows.
+        start: the command that starts the daemon; the page shows it.
     """
 
     def __init__(self, outbox: Outbox, ended_before: Callable[[int], Iterable[Status]], start: str) -> None:
@@ -54,7 +54,7 @@ class Gallery:
 
     @property
     def is_open(self) -> bool:
-        """Whether the chunks on disk have been loaded. `ended_before` has then been called."""
+        """Whether the chunks on disk have been loaded. If so, `ended_before` has been called."""
         return self._chunks is not None
 
     def ended(self, status: Status) -> None:
@@ -104,7 +104,7 @@ class Gallery:
             self._chunks = None
 
     def next_chunk_of_ids(self) -> list[str]:
-        """The ids of the jobs in one chunk. Each call takes the next older chunk, and the newest again after the oldest.
+        """The ids of the jobs in one chunk. Each call takes the next older chunk. After the oldest, it takes the newest again.
 
         Raises:
             OSError: the outbox cannot be read.
@@ -131,7 +131,7 @@ class Gallery:
         self._written, self._written_at = feed, now
 
     def _open(self, epoch: str) -> Chunks | None:
-        """Load the chunks of earlier processes, and add ended jobs that are missing in them. None while the outbox is missing."""
+        """Load the chunks of earlier processes, and add ended jobs that they lack. Returns None while the outbox is missing."""
         if not self._outbox.is_healthy():
             return None
         with contextlib.suppress(FileExistsError):
@@ -172,7 +172,10 @@ class Gallery:
         self._stamps[number] = self._stamps.get(number, 0) + 1
 
     def _history(self, chunks: Chunks) -> Card:
-        """What the page needs to load chunks 0 to `last`. A new stamp says that one chunk changed; a new epoch, that all did."""
+        """What the page needs to load chunks 0 to `last`. A new stamp means that one chunk changed.
+
+        A new epoch means that all chunks changed.
+        """
         return {"epoch": self._epoch, "last": chunks.last, "stamps": dict(self._stamps)}
 
 
