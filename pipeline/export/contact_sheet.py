@@ -60,7 +60,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive cells in rows of `columns`, with each picture at most `tallest` pixels high."""
+    """Consecutive cells, in rows of `columns` cells. Each picture is at most `tallest` pixels high."""
 
     cells: tuple[_Cell, ...]
     columns: int
@@ -279,7 +279,7 @@ def _has(number: int, size: int, sign: str) -> bool:
 
 @functools.cache
 def _font(text: str, size: int) -> Font:
-    """The first font that has every character of the text, or the one that has most. Others are only loaded if needed."""
+    """The first font that has every character of the text, or else the font that has most. Fonts are loaded only as needed."""
     best, most = ImageFont.load_default(size), -1
     for number in range(1 + len(_OTHER_FACES)):
         face, count = _face(number, size), sum(_has(number, size, sign) for sign in text)

@@ -172,7 +172,7 @@ def format_task(word: str, pictures: Pictures) -> Task:
 
 
 def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
-    """The task for the preview page with its pictures and for the contact sheet; the pictures are reduced once for both.
+    """One task for the preview page, its pictures and the contact sheet. The pictures are reduced once for all of these.
 
     `formats` holds the title and the file name of each layered file that the page links to.
     """

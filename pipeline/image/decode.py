@@ -81,8 +81,8 @@ class _Decoded:
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
-    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages, the
-    first is used, with a warning.
+    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. If the file has several frames or
+    pages, the first is used, with a warning.
 
     Args:
         path: of the picture; links are not followed.

@@ -14,7 +14,8 @@ from pipeline.depth.figures.superpixels import patches
 from pipeline.layers.bands import in_parallel
 
 ROUNDS = 2
-"""Rounds of GrabCut: over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
+"""Rounds of GrabCut. Over 48 photos and scenes, two rounds found the figures as well as three or four did, in two thirds of the
+time."""
 FEWEST = 64
 """A guess needs at least this many pixels inside and as many outside: both sides need a colour model."""
 SMOOTH = 0.012
@@ -38,12 +39,12 @@ class Evidence:
     Attributes:
         rgb: uint8 (h, w, 3).
         contrast: float32 (h, w), 0 to 1, the contrast to everything that is connected to the edge of the picture.
-        standing: the same, but the lower edge does not count.
+        standing: the same, but the lower edge does not count as an edge of the picture.
         focus: float32 (h, w), 0 to 1.
     """
 
     def __init__(self, rgb: NDArray[np.uint8], larger: NDArray[np.uint8]) -> None:
-        """Gather the evidence from the small picture; for the focus, from a larger one of the same view."""
+        """Gather the evidence. Focus is measured in `larger`, the same view with more pixels; the rest is measured in `rgb`."""
         superpixels = patches(rgb)
         self.rgb = rgb
         self.contrast = border_contrast(superpixels, bottom=True)
