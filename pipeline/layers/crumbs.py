@@ -45,7 +45,7 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
 
 
 def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels of a mask of 0 and 255 are in pieces, of either value, smaller than `SMALLEST_PIECE`: bool (H, W)."""
+    """Which pixels of a mask of 0 and 255 are in pieces smaller than `SMALLEST_PIECE`: bool (H, W). Both values form pieces."""
     marked = mask.copy()
     cv2.filterSpeckles(marked, 128, max(0, round(SMALLEST_PIECE * mask.size) - 1), 0)
     crumb: NDArray[np.bool_] = marked == 128

@@ -1,7 +1,7 @@
 """Measures how well a depth map fits its photo: how wide its steps are, and how far it is displaced.
 
-Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, displaces all of
-them by a few pixels.
+Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, displaces all steps
+by a few pixels.
 """
 
 import cv2
@@ -14,19 +14,21 @@ from pipeline.layers.bands import Grid
 REACH = 24
 """A step must end within this many cells on both sides; wider ramps are slopes."""
 CLEAR = 0.06
-"""Disparity. Smaller steps say little about how wide steps are."""
+"""A step with a smaller difference of disparity says little about how wide steps are."""
 FEWEST = 20
 """Fewer steps than this say little about the depth map."""
 FARTHEST = 8
-"""The largest displacement that is searched, in cells: a hundredth of the longer side. Phones' stored depth is off by half."""
+"""The largest displacement that is searched, in cells: a hundredth of the longer side. Phones' stored depth is off by half of
+that."""
 EDGES = 20_000
 """This many cells on edges of the depth are enough to find its displacement."""
 NEIGHBOURHOOD = 33
 """Window in cells within which a gradient must stand out, in the photo and in the depth."""
 BETTER = 1.03
-"""Another position must fit at least this many times as well as the depth's own."""
+"""The depth is moved only to a position that fits at least this many times as well as its own position."""
 CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
-"""It must also fit this many times as well as the median position. Sharp depth is measured or rendered, so it is trusted more."""
+"""The new position must also fit this many times as well as the median position. Sharp depth is measured or rendered, so its own
+position is trusted more."""
 LEAST_MOVE = 1.5
 """Cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
@@ -68,8 +70,8 @@ def step_width(coarse: NDArray[np.float32]) -> float:
 def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid, soft: bool) -> tuple[float, float]:
     """How far the depth must be moved so that its steps lie on the photo's edges: cells to the right, and cells down.
 
-    The edges of both are compared by position and direction, for every move by whole cells. The result is (0, 0) if no other
-    position is clearly better.
+    The edges of photo and depth are compared by position and direction, for every move by whole cells. The result is (0, 0) if no
+    other position is clearly better.
 
     Args:
         rgb: uint8 (H, W, 3).

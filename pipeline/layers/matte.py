@@ -27,7 +27,7 @@ It is small because the dropped part stays in the ground when the front moves aw
 GLOW = 0.1
 """The largest alpha beyond the band that counts as lens blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""A squared difference of this many variances of the ground is believed by half: about three standard deviations."""
+"""Half of a glow counts if its squared difference from the ground is this many variances: about three standard deviations."""
 GLOW_REACH = 3
 """How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
@@ -127,7 +127,7 @@ def _border(
 def _without_specks(
     front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Alpha without specks: in crumbs of cover at most the depth's own alpha, and in gaps of that size at least that."""
+    """Alpha without specks: crumbs get at most the alpha that the depth alone gives; gaps as small as crumbs get at least it."""
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
@@ -150,8 +150,8 @@ def _glow(
     """The front's faint alpha outside of its border, float32 (h, w), 0 to `GLOW`, and the front's colour there, (h, w, 4).
 
     A lens blurs the front a little way over a ground that is sharp, or blurred differently. If these few percent stayed in the
-    ground, they would show as an outline. The ground's colour is taken from farther out; where it varies as much as that, the
-    result is 0.
+    ground, they would show as an outline. The ground's colour is taken from farther out. Where that colour varies as much as the
+    glow would change it, the result is 0.
     """
     glow = np.zeros(coverage.shape, np.float32)
     if not band.any():

@@ -120,7 +120,7 @@ class Canvas:
         return height
 
     def draw(self, strokes: Strokes, *, opacity: float, threads: int, progress: Callable[[float], None]) -> None:
-        """Paint the strokes, opaque over one another; all together are blended over the canvas with `opacity`."""
+        """Paint the strokes: each covers those before it. Then all together are blended over the canvas with `opacity`."""
         below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
         edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:

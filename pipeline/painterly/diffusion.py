@@ -39,7 +39,7 @@ class Result:
     Attributes:
         rgb: uint8 (H, W, 3), as large as the photo.
         model: repositories; those of refinements follow after a plus sign.
-        revision: in the same form.
+        revision: their revisions, in the same form.
         steps: passes that were really made.
         device: cpu, cuda or mps.
         precision: of the arithmetic; float32 even if the stored weights are half as wide.

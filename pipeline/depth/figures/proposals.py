@@ -14,8 +14,7 @@ from pipeline.depth.figures.superpixels import patches
 from pipeline.layers.bands import in_parallel
 
 ROUNDS = 2
-"""Rounds of GrabCut. Over 48 photos and scenes, two rounds found the figures as well as three or four did, in two thirds of the
-time."""
+"""Rounds of GrabCut. Over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
 FEWEST = 64
 """A guess needs at least this many pixels inside and as many outside: both sides need a colour model."""
 SMOOTH = 0.012

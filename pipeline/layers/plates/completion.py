@@ -19,9 +19,10 @@ from pipeline.layers.plates.structure import grow
 KNOWN = 0.99
 """A cell with at least this weight counts as known for certain."""
 COARSEST = 100
-"""Cells on the longer side on which the lines are grown: just enough to see them."""
+"""Cells on the longer side of the grid on which lines are grown: just enough to show the lines."""
 COARSEST_AT_ALL = 200
-"""The same if so little is known that coarser cells would contain no whole patch. With more cells, growing takes too long."""
+"""The most cells if so little is known that a coarser grid would have too few whole patches. With more, growing takes too
+long."""
 LEAST_SOURCES = 50
 """With fewer whole patches than this, there is nothing to choose from."""
 ROUNDS = 2
@@ -33,14 +34,14 @@ TONE_WEIGHT = 0.4
 TONE_SCALE = 0.04
 """Blur of the smooth fill, as a fraction of the longer side: it should give brightness and colour, not content."""
 TOGETHER = 0.5
-"""Discount for a source that continues those of all eight neighbours: whole areas are copied, not crumbs."""
+"""Discount for a source that continues the sources of all eight neighbours: whole areas are copied, not crumbs."""
 GRAIN = 250.0
 """Squared levels by which patches differ through noise alone. Below that, only the discount counts."""
 SETTLINGS = 3
 """Rounds in which cells adopt their neighbours' sources."""
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
-"""Random sources are tried at distances up to the longer side divided by these, then up to 4 cells and 1 cell."""
+"""Random sources are tried up to these distances: the longer side divided by each of these numbers, then 4 cells and 1 cell."""
 SEED = 20240
 
 
@@ -142,7 +143,7 @@ def _search(
     snapped: NDArray[np.int32],
     chance: np.random.Generator,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Find better sources: those next to the neighbours' sources, some random ones, then the neighbours' again.
+    """Find better sources: try those next to the neighbours' sources, then some random ones, then the neighbours' again.
 
     Args:
         described: float32 (h · w, c), as from `describe`.

@@ -33,7 +33,7 @@ SURE_CELL = 0.9
 GRAIN = 2.0
 """Levels of camera noise per pixel; smaller variations are not texture."""
 OUTLINE_RIDGE = 1.0
-"""In squared cells: added to the variances when a line is fitted, because a single row may be all that is visible."""
+"""Added to the variances, in squared cells, when a line is fitted, because a single row may be all that is visible."""
 LEAST_SEEN = 0.02
 """At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
@@ -143,7 +143,7 @@ class Filler:
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
     def _plate(self, chosen: NDArray[np.uint8]) -> Plate | Painted | None:
-        """The deep part of what is not `chosen`."""
+        """What fills the deep part of the pixels that are not `chosen`; None if there is none or too little to copy."""
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
@@ -278,8 +278,8 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
     Args:
         own: bool (h, w), the visible part of the layer.
         seen: bool (h, w), the visible part of the layer and of everything behind it.
-        nearest: bool (h, w), whether the visible cell nearest to each is the layer's own; decides where little is visible
-            around.
+        nearest: bool (h, w), whether the nearest visible cell is the layer's own. This decides for cells with too little visible
+            around them.
         radius: half the side of the surroundings, in cells.
     """
     mass = seen.astype(np.float64)
@@ -303,7 +303,7 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; from few rows if those have enough."""
+    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; only from some rows if these have enough set pixels."""
     height, width = mask.shape
     step = max(1, height // SAMPLE_ROWS)
     rows, columns = np.nonzero(mask[::step])

@@ -25,9 +25,11 @@ LEAST_STRENGTH = 0.55
 TEXTURED = 8.0
 """Texture with this many times the noise's power is shown at half strength; for flatter surfaces a smooth fill is better."""
 UNLIKE = 2.2
-"""Above this ratio of disagreement to local power, a source is of another kind; two places of one random texture have 2."""
+"""A source whose disagreement is more than this times the local power is of another kind. In one random texture, the ratio is
+2."""
 USUAL = 3.0
-"""Up to this many times a layer's usual power, detail is texture. Anything above is an object; copied parts of it look wrong."""
+"""Detail with up to this many times a layer's usual power is texture. Stronger detail is an object, and copied parts look
+wrong."""
 
 
 @dataclass(frozen=True)
