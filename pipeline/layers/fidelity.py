@@ -111,7 +111,7 @@ def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid
 
 
 def _photo_edges(rgb: NDArray[np.uint8], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Gradient of the photo's strongest channel, across and down, and its divisor: its strength plus the mean strength around."""
+    """Gradient of the photo's strongest channel: across, down, and the divisor (the strength here plus the mean around it)."""
     colour = np.asarray(cv2.GaussianBlur(grid.shrink(rgb), (0, 0), 0.7), np.float32)
     gradients = [_gradient(np.ascontiguousarray(colour[..., channel])) for channel in range(3)]
     across, down = gradients[0]

@@ -96,7 +96,7 @@ def _fisher(shares: NDArray[np.float64], num_layers: int, border: NDArray[np.flo
 
 
 def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
-    """If a place is among empty bins, the middle of them, where a cut is safest against noise on both sides; else the place."""
+    """The middle of the empty bins around a place: a cut is safest there. The place itself if its bin is not empty."""
     if density[place] > 0.0:
         return place
     low = high = place

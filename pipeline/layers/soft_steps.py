@@ -155,7 +155,7 @@ def _nearest_sides(
 def _regress(
     colour: NDArray[np.float32], side: NDArray[np.float32], weight: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Slope (h, w, 3) and offset (h, w) that give the near side's share from a colour, averaged over the windows of a cell."""
+    """Slope (h, w, 3) and offset (h, w) that predict the near side's share from a colour: means of all windows around a cell."""
     window = 2 * radius + 1
     total = box(weight, window) + np.float32(1e-6)
     mean = box(colour * channels(weight), window) / channels(total)

@@ -199,7 +199,10 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Hidden cells that belong to the layer if its outline continues straight, as far as the largest move."""
+        """Where the layer exists, float32 (h, w), 0 or 1.
+
+        It exists in its own cells, and in hidden cells within the largest move if its outline continues straight.
+        """
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
