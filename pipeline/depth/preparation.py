@@ -8,9 +8,9 @@ here, because it would use up all memory.
 Other programs resize differently. Depth Anything V2's authors use cv2.INTER_CUBIC, which does not average. They use it for
 inference (image2tensor) and in the training code that they publish for the metric models (metric_depth/dataset/hypersim.py:
 pictures of 1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors use Pillow's
-filter, which does average. They also scale as little as possible, whereas Depth Anything's authors let no side be shorter than
-518: 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published processor makes a
-square, and so does this module.
+filter, which does average. These processors also scale as little as possible, whereas Depth Anything's authors let no side be
+shorter than 518: 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published
+processor makes a square, and so does this module.
 
 `python -m tests.benchmarks preparation` measures how far the input from a 12-megapixel photo is from the input that the same
 scene gave in training. The mean difference, in levels of 255, is 1.7 with the authors' resampling, 0.7 with transformers' and
@@ -149,7 +149,7 @@ def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, 
         preparation: of the model.
 
     Returns:
-        (height, width), each at least one multiple and at most about three times the longer trained side.
+        (height, width), each at least `multiple` and at most about three times the longer trained side.
     """
     if preparation.fixed:
         return preparation.height, preparation.width

@@ -1,7 +1,7 @@
 """Estimates depth in several passes of a network: the picture and its mirror image, then overlapping tiles of a large photo.
 
-A network sees a few hundred pixels per side. Averaging with the mirrored picture removes what the network wrongly infers from
-left and right. Tiles show it what is too small in the whole picture. Relative depth has an arbitrary scale and shift, so each
+A network sees a few hundred pixels per side. Averaging with the mirror image removes errors that depend on what is left and what
+is right. Tiles show the network what is too small in the whole picture. Relative depth has an arbitrary scale and shift, so each
 tile's depth is scaled and shifted to fit the depth of the whole picture (Ranftl et al., "Towards Robust Monocular Depth
 Estimation", 2020, eq. 4). The coarse shape comes from the whole picture, as in Miangoleh et al., "Boosting Monocular Depth
 Estimation Models", 2021 (there a network merges the two). Each tile fades into its neighbours.

@@ -261,7 +261,7 @@ def _shortened(text: str, size: int, room: float) -> str:
 
 @functools.cache
 def _face(number: int, size: int) -> Font | None:
-    """The built-in font (0) or one of the others; None if this machine does not have it."""
+    """Font `number`: 0 is the built-in font, and the others are the machine's. None if this machine does not have the font."""
     if number == 0:
         return ImageFont.load_default(size)
     try:

@@ -65,7 +65,7 @@ class PreviewPage:
         title: the name of the job or the picture.
         layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
-        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
+        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the longer side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
         note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.

@@ -57,7 +57,7 @@ def write_pictures(
     Args:
         folder: the target; paths of the outputs are relative to its parent.
         pictures: what to write.
-        formats: what to make besides the PNG files, by the words of `daemon.contract.registry`.
+        formats: the words in `daemon.contract.registry` for the formats to make besides the PNG files.
         threads: how many threads make files; the bytes are the same for any number.
         progress: called with the fraction that is written, rising from 0 to 1. Any thread may call it, but only one at a time.
 

@@ -43,8 +43,8 @@ def assemble_layers(
 ) -> Stack:
     """Give every layer its alpha and its colours: its own cleaned colours in soft borders, a fill behind nearer layers.
 
-    M_k is the fraction of a pixel that layer k and all nearer layers cover together. Layer k alone gets alpha 1 − (1 − M_k) / (1
-    − M_(k+1)), so that the stacked layers cover exactly M_k.
+    M_k is the fraction of a pixel that layer k and all nearer layers cover together. The stacked layers cover exactly M_k if the
+    alpha of layer k alone is 1 − (1 − M_k) / (1 − M_(k+1)).
 
     Args:
         rgb: uint8 (H, W, 3).

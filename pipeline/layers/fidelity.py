@@ -32,7 +32,7 @@ position is trusted more."""
 LEAST_MOVE = 1.5
 """Cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
-"""A step that is at least this many cells wide is soft. Steps of exact depth are 1 wide, of enlarged exact depth up to 2."""
+"""A step that is at least this many cells wide is soft. Steps of exact depth are 1 cell wide, or up to 2 if it was enlarged."""
 
 
 def step_width(coarse: NDArray[np.float32]) -> float:
@@ -111,7 +111,10 @@ def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid
 
 
 def _photo_edges(rgb: NDArray[np.uint8], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Gradient of the photo's strongest channel: across, down, and the divisor (the strength here plus the mean around it)."""
+    """Gradient of the photo's strongest channel, across and down, and the number to divide it by.
+
+    That number is the gradient's strength plus its mean strength in the neighbourhood, so only gradients that stand out count.
+    """
     colour = np.asarray(cv2.GaussianBlur(grid.shrink(rgb), (0, 0), 0.7), np.float32)
     gradients = [_gradient(np.ascontiguousarray(colour[..., channel])) for channel in range(3)]
     across, down = gradients[0]

@@ -90,8 +90,8 @@ def layer_picture(
             (`pipeline.layers.stroke_regions`).
         alpha_estimator: estimates the alpha of the soft borders; None to estimate it from colours.
         painter: paints large hidden parts of the farthest layer; None to fill them with copies of their surroundings.
-        progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
-            filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
+        progress: called with the stage and the fraction of all these steps that is done, rising from 0 to 1: when each stage of
+            `STAGES` begins, while layers are filled, and once at the end. Any thread may call it, but only one at a time.
 
     Returns:
         Always `num_layers` layers. If the picture has fewer distinct depths or known things, some layers are empty.

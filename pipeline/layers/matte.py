@@ -1,9 +1,9 @@
 """Estimates soft alpha and clean colours along the borders between layers.
 
-There is one border per threshold k: everything at or in front of layer k against everything behind it. Only a band along it is
-processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a local
-mean with a variance, alpha is the pixel's position on the line between both means, and the remainder is divided between the two
-colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
+There is one border per threshold k. It separates layer k and everything in front of it from everything behind it. Only a band
+along the border is processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's
+colour is a local mean with a variance, alpha is the pixel's position on the line between both means, and the remainder is divided
+between the two colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ It is small because the dropped part stays in the ground when the front moves aw
 GLOW = 0.1
 """The largest alpha beyond the band that counts as lens blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""Half of a glow counts if its squared difference from the ground is this many variances: about three standard deviations."""
+"""A glow counts by half if its squared difference from the ground is this many variances: about three standard deviations."""
 GLOW_REACH = 3
 """How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7

@@ -13,7 +13,7 @@ from pipeline.layers.bands import GRID_SIDE
 from pipeline.layers.soft_steps import STEP
 
 MIN_SHARE = 0.03
-"""A layer below this fraction of the picture is a speck that nobody wants to move separately."""
+"""A layer that covers less than this fraction of the picture is a speck that nobody wants to move separately."""
 SHORTAGE_COST = 1e3
 """The cost of a layer without enough pixels, compared with a total variance of at most 1.
 

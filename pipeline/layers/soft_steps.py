@@ -16,7 +16,8 @@ from pipeline.image.filters import box, channels, dilate, erode, resize
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
-"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
+"""A larger difference of disparity between neighbours separates two things. With four layers, this is an eighth of a layer's
+depth."""
 SLOPE = 1.5
 """A step must be more than this many times as steep as its surroundings."""
 SPAN = 0.75

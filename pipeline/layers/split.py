@@ -14,7 +14,7 @@ from pipeline.image.filters import box, dilate, dilate_mask, erode
 from pipeline.layers.natural_breaks import border_on_surfaces, natural
 
 BINS = 512
-"""Bins of the histogram: finer than the 8 bits of most depth pictures, and few enough to fill a table of n × n costs in
+"""Bins of the histogram: finer than the 8 bits of most depth pictures, and few enough to fill an n × n table of costs (2 MB) in
 milliseconds."""
 SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""

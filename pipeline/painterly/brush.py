@@ -135,7 +135,7 @@ class Canvas:
             self.pixels[:, :, :3] = mixed
 
     def _note_owners(self, strokes: Strokes) -> None:
-        """Write the number of every stroke where it is, treating its hairs as one area."""
+        """Write the number of every stroke where the stroke is, treating its hairs as one area."""
         number = len(strokes.paths)
         scale = np.float32(max(self.owners.shape) * self.factor / max(self.pixels.shape[:2]))
         if strokes.paths.shape[1] == 1:

@@ -145,7 +145,7 @@ def find_parts(
 
 
 def schedule(steps: int, strength: float) -> tuple[int, float, int]:
-    """The arguments that make diffusers run `steps` passes: if asked for n steps, it runs int(n · strength) of them.
+    """The arguments that make diffusers run `steps` passes: if asked for n steps, diffusers runs int(n · strength) of them.
 
     Args:
         steps: the passes to make.

@@ -51,7 +51,8 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int, inpainting: bool 
         dtype: the type to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network that is
             stored in half precision stays mapped into memory in that form, and each layer is upcast when it is used.
         steps: how many steps the pipeline will be asked for.
-        inpainting: whether it paints only what is masked; a network that was not trained for that can do it as well.
+        inpainting: whether the pipeline paints only what is masked. Networks that were not trained for inpainting can do this
+            too.
 
     Raises:
         WeightsCorrupt: a folder does not contain what it should.

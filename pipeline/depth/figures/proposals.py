@@ -26,8 +26,8 @@ SECOND = 0.25
 
 GRAIN = 3
 """Levels of grain that are added to even areas for GrabCut. Without it, every pixel there costs the same on either side of the
-cut, and the search for the minimum cut takes minutes: 100 s for a flat picture, 30 s for one of two colours. With grain, it takes
-as long as for a photo."""
+cut, and the search for the minimum cut takes minutes: 100 s for a flat picture, 30 s for one of two colours. With grain, the
+search takes as long as for a photo."""
 
 Mask = NDArray[np.bool_]
 

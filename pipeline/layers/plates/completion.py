@@ -2,7 +2,7 @@
 
 At the coarsest scale, strong lines grow into the hole (`structure`). Each finer scale starts from the sources of the one before,
 improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M. Irani,
-"Space-Time Completion of Video", 2007). Sources at the same height are preferred, and those with the colour of a smooth fill.
+"Space-Time Completion of Video", 2007). Sources at the same height, and sources with the colour of a smooth fill, are preferred.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vo
 from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
-"""A cell with at least this weight counts as known for certain."""
+"""A cell with a weight above this counts as known for certain."""
 COARSEST = 100
 """Cells on the longer side of the grid on which lines are grown: just enough to show the lines."""
 COARSEST_AT_ALL = 200

@@ -1,6 +1,6 @@
 """Fills the deep part of a large hole at full size with the photo's own pixels, copied from the sources of the completion.
 
-The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in the same way.
+The completion (`completion`) works on a coarse grid. Details finer than its cells are copied from the photo by the same moves.
 Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies from two places.
 """
 
@@ -129,7 +129,7 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
 
     Args:
         found: the completion on the cells of `grid`.
-        share: float32 (h, w), how strongly it shows.
+        share: float32 (h, w), how far the copy replaces the ordinary fill, 0 to 1.
         grid: from `grid_of`.
     """
     height, width = grid.shape

@@ -1,8 +1,8 @@
 """Makes the first guess of what a hole contains: fills it inwards, patch by patch, along strong lines first.
 
-After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). It is
-meant for pictures of about a hundred cells per side, where it takes a tenth of a second and sees the large lines. The finer
-scales only follow these lines.
+After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). The
+method is meant for pictures of about a hundred cells per side. There it takes a tenth of a second, and continues the large lines.
+The finer scales only follow these lines.
 """
 
 from dataclasses import dataclass
