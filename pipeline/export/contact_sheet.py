@@ -88,7 +88,7 @@ def write(
 
     Args:
         out: a file open for writing.
-        photo: the picture before it was cut into layers, uint8 (H, W, 3 or 4).
+        photo: the photo, before it was painted or cut into layers, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: title, and names, depth ranges and coverage of the layers.

@@ -111,7 +111,7 @@ def write(
 
     Args:
         folder: an existing folder, in which `preview.html` and `preview/` are created.
-        photo: the picture before it was cut into layers, possibly painted, uint8 (H, W, 3 or 4).
+        photo: the photo, before it was painted or cut into layers, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: its content.

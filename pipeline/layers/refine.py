@@ -1,8 +1,8 @@
 """Brings disparity to the photo's resolution, and its steps onto the photo's edges.
 
 Surfaces are interpolated; steps stay steps. A displaced depth map is moved back onto its photo. `soft_steps` makes the soft steps
-of networks sharp. Around a sharp step, every pixel goes to the side that fits its colour, near or far. So no depth in between (a
-"skirt") is left, which a threshold could cut out as a false layer.
+of networks sharp. Around a sharp step, every pixel goes to the side that fits its colour, near or far. Otherwise depths in
+between (a "skirt") would be left, and a threshold could cut a false layer from them.
 """
 
 import cv2

@@ -24,7 +24,7 @@ SPAN = 0.75
 """Half the extent of a step, and half a window, in widths of the step. This far from its middle, a step is within 10 % of its
 sides."""
 NOISE = 3e-4
-"""Variance of a surface's colour, 0 to 1, that means nothing: 4 levels."""
+"""A variance of colour (0 to 1) up to this means nothing: it is noise of 4 levels."""
 STRETCH, PASSES = 3.0, 2
 """How far each pass pushes the near side's share to 0 or 1, and how many passes."""
 BEYOND = 3
@@ -156,7 +156,10 @@ def _nearest_sides(
 def _regress(
     colour: NDArray[np.float32], side: NDArray[np.float32], weight: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Slope (h, w, 3) and offset (h, w) that predict the near side's share from a colour: means of all windows around a cell."""
+    """Slope (h, w, 3) and offset (h, w) that predict the near side's share from a colour.
+
+    Each cell gets the mean of the slopes and offsets of all windows around it.
+    """
     window = 2 * radius + 1
     total = box(weight, window) + np.float32(1e-6)
     mean = box(colour * channels(weight), window) / channels(total)

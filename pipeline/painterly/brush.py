@@ -187,7 +187,7 @@ def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], f
 
 
 def _fineness(radius: float) -> int:
-    """How many parts a step of a path is divided into, for a brush of that many pixels, so that no corners show."""
+    """How many parts to divide a step of a path into, so that a brush with this radius in pixels shows no corners."""
     return int(np.clip(round(radius / 8.0), 1, 4))
 
 

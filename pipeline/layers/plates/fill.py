@@ -38,7 +38,8 @@ LEAST_SEEN = 0.02
 """At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
-"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end."""
+"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end of the
+fill."""
 
 
 @dataclass(frozen=True)
