@@ -25,7 +25,7 @@ class Stack:
 
     Attributes:
         rgba: uint8 (H, W, 4) each, back to front.
-        soft: flat indices of all pixels in which some layer is partly transparent while no layer has moved.
+        soft: flat indices of all pixels in which some layer is partly transparent before any layer is moved.
     """
 
     rgba: list[NDArray[np.uint8]]

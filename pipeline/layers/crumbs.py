@@ -53,7 +53,7 @@ def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The most frequent layer among four neighbours (4, n); if several are, the farthest. `_NONE` if none has a layer."""
+    """The most frequent layer among four neighbours (4, n), or the farthest of those in a tie. `_NONE` if none has a layer."""
     best = np.full(around.shape[1], _NONE, np.uint8)
     most = np.zeros(around.shape[1], np.uint8)
     ordered = np.sort(around, axis=0)

@@ -30,7 +30,7 @@ CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
 """The new position must also fit this many times as well as the median position. Sharp depth is measured or rendered, so its own
 position is trusted more."""
 LEAST_MOVE = 1.5
-"""Cells. Smaller displacements are left to the refinement of the steps."""
+"""In cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
 """A step that is at least this many cells wide is soft. Steps of exact depth are 1 cell wide, or up to 2 if it was enlarged."""
 
@@ -38,8 +38,8 @@ SOFT = 3.0
 def step_width(coarse: NDArray[np.float32]) -> float:
     """The width of a depth map's steps in cells; 1 if they are sharp.
 
-    The width of a step is its height divided by its steepest gradient: 2.5 s for a Gaussian blur of standard deviation s. Steep
-    steps count most, because ramps and the small steps of 8-bit depth do not show a step's width. The result is the first
+    The width of a step is its height divided by its steepest gradient. A Gaussian blur of standard deviation s gives 2.5 · s.
+    Steep steps count most, because ramps and the small steps of 8-bit depth do not show a step's width. The result is the first
     quartile of all widths, since a neighbouring step can only make a step look wider.
 
     Args:

@@ -52,7 +52,7 @@ def border_on_surfaces(
         edges: float64 (n + 1,), of the histogram's bins.
 
     Returns:
-        float64 (n + 1,), in longer sides of the picture.
+        float64 (n + 1,), as a multiple of the picture's longer side.
     """
     skip = -(-max(disparity.shape) // GRID_SIDE)
     coarse = disparity[::skip, ::skip]

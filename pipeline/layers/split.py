@@ -19,7 +19,7 @@ milliseconds."""
 SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
-"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat; the rest is rounding."""
+"""A picture is flat if its depths differ by less than this: less than one step of a 16-bit depth picture is only rounding."""
 
 
 def find_thresholds(

@@ -21,8 +21,8 @@ KNOWN = 0.99
 COARSEST = 100
 """Cells on the longer side of the grid on which lines are grown: just enough to show the lines."""
 COARSEST_AT_ALL = 200
-"""The most cells if so little is known that a coarser grid would have too few whole patches. With more, growing takes too
-long."""
+"""If a coarser grid would have too few whole patches, the longer side may have up to this many cells. With more, growing takes
+too long."""
 LEAST_SOURCES = 50
 """With fewer whole patches than this, there is nothing to choose from."""
 ROUNDS = 2
@@ -30,7 +30,7 @@ ROUNDS = 2
 HEIGHT_WEIGHT = 0.12
 """Penalty for a source at another height: levels per 255th of the picture's height, for every pixel of the patch."""
 TONE_WEIGHT = 0.4
-"""The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
+"""Weight in the same penalty: how much it counts if the smooth fill has different colours at a cell and at its source."""
 TONE_SCALE = 0.04
 """Blur of the smooth fill, as a fraction of the longer side: it should give brightness and colour, not content."""
 TOGETHER = 0.5

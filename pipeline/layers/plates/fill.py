@@ -53,7 +53,7 @@ class Fill:
         near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
         base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
             this.
-        choice: uint8 (h', w'), for each cell the index in `moves` of the move by which it copies.
+        choice: uint8 (h', w'), index of the move (in `moves`) by which each cell is copied.
         moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
         layer: which layer this is.
         plate: the deep part of large holes; None if no hole is that deep, or if there is nothing to copy.
@@ -144,7 +144,7 @@ class Filler:
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
     def _plate(self, chosen: NDArray[np.uint8]) -> Plate | Painted | None:
-        """What fills the deep part of the pixels that are not `chosen`; None if there is none or too little to copy."""
+        """What fills the deep part of the pixels that are not `chosen`. None if there is no deep part, or too little to copy."""
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
@@ -274,7 +274,7 @@ class Filler:
 
 
 def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer exists behind nearer ones, bool (h, w): its outline continues in the direction in which it meets them.
+    """Where a layer exists behind nearer ones, bool (h, w), if its outline continues in the direction in which it meets them.
 
     Around each cell, a linear function is fitted by least squares to what is visible: 1 on the layer, −1 behind it. The outline
     is where this function is 0.

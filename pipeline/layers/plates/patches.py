@@ -14,7 +14,7 @@ _WINDOW = 2.0
 _VOTE = 1.5
 """The same for averaging overlapping copies: narrower, so that the mean stays sharp."""
 _FADED = 20.0
-"""Largest exponent of a vote. Without a limit, a cell would get no votes at all if all of its votes are bad."""
+"""Largest exponent of a vote. Without a limit, all votes for a cell could become 0."""
 _LUMA = tuple((u, v) for u in range(4) for v in range(4) if u + v <= 3)
 _CHROMA = ((0, 0), (0, 1), (1, 0))
 LENGTH = len(_LUMA) + 2 * len(_CHROMA)
