@@ -52,8 +52,8 @@ class Preparation:
         width: width of the same input.
         multiple: both sides of an input are multiples of this.
         factor: the samples, 0…255, are multiplied by this.
-        mean: then this is subtracted, per channel.
-        std: then they are divided by this, per channel.
+        mean: this is then subtracted from them, per channel.
+        std: the result is then divided by this, per channel.
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
         margin: whether to add a mirrored margin around the picture, for families whose output is wrong at the border.

@@ -183,7 +183,7 @@ def _check(
 
 
 def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """The two disparities between which each layer lies. The picture's extremes are the ends, if they are beyond the cuts."""
+    """The two disparities between which each layer lies. The first and last are the picture's extremes, if beyond the cuts."""
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
     return tuple(pairwise(bounds))

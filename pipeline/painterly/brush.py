@@ -120,7 +120,7 @@ class Canvas:
         return height
 
     def draw(self, strokes: Strokes, *, opacity: float, threads: int, progress: Callable[[float], None]) -> None:
-        """Paint the strokes: each covers those before it. Then all together are blended over the canvas with `opacity`."""
+        """Paint each stroke over the strokes before it. Then blend all of them together over the canvas with `opacity`."""
         below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
         edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
@@ -199,9 +199,10 @@ def _used_points(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
 
 
 def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Floats:
-    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2), forward on the right side, back on the left.
+    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2).
 
-    P is (L − 1)·fineness + 1. A path with fewer than L points uses only the first points of one side and the last of the other.
+    An outline runs forward on the right side of a hair and back on the left. P is (L − 1)·fineness + 1. A path with fewer than L
+    points uses only the first points of the right side and the last points of the left.
     """
     paths, last = _along_splines(strokes.paths[which], np.maximum(strokes.counts[which] - 1, 1), fineness)
     hairs = strokes.tones.shape[1]

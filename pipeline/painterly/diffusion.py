@@ -152,7 +152,7 @@ def schedule(steps: int, strength: float) -> tuple[int, float, int]:
         strength: above 0, up to 1.
 
     Returns:
-        The steps to ask for, the strength to ask for, and the passes that are then made. The passes are fewer than `steps` only
+        The steps to ask for, the strength to ask for, and the passes that are then made. There are fewer passes than `steps` only
         if the strength is so small that the model's schedule has no more.
     """
     strength = max(strength, 1.0 / _TRAINED_STEPS)

@@ -16,9 +16,9 @@ from pipeline.painterly import loading
 Rgb = NDArray[np.uint8]
 
 LOADED = 0.1
-"""Loading ends after this fraction of the time, for 24 steps on a CPU."""
+"""Loading takes this fraction of the whole time, for 24 steps on a CPU."""
 STEPPED = 0.93
-"""The last step ends after this fraction of the time."""
+"""The last step ends after this fraction of the whole time."""
 _BLACK = 3 / 255
 _OTHER_DEVICE = f"Try another seed; if it keeps failing, set device: cpu in the settings, then: {RETRY}."
 
