@@ -25,7 +25,7 @@ FARTHER = 12.0
 COLOUR_NOISE = 8.0
 """Levels by which the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""If one value covers at least this many pixels, enlarging has blurred the steps."""
+"""If one depth value covers at least this many pixels, enlarging has blurred the steps."""
 PASSES = 2
 """The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35

@@ -52,8 +52,8 @@ class Completion:
     Attributes:
         colour: float32 (h, w, 3), the picture with its hole filled by votes of the copies, slightly blurred.
         hole: bool (h, w), what was filled.
-        source: int32 (h, w), flat index of the cell that each cell of the hole is copied from; the whole patch around it is
-            known.
+        source: int32 (h, w), flat index of the source cell that each cell of the hole is copied from. The whole patch around a
+            source is known.
     """
 
     colour: NDArray[np.float32]

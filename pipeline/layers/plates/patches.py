@@ -12,7 +12,7 @@ SIDE = 2 * RADIUS + 1
 _WINDOW = 2.0
 """Standard deviation of the weights within a patch, in cells: its middle counts most."""
 _VOTE = 1.5
-"""The same for averaging overlapping copies: narrower, so that the mean stays sharp."""
+"""Standard deviation of the weights when overlapping copies are averaged, in cells: narrower, so that the mean stays sharp."""
 _FADED = 20.0
 """Largest exponent of a vote. Without a limit, all votes for a cell could become 0."""
 _LUMA = tuple((u, v) for u in range(4) for v in range(4) if u + v <= 3)
