@@ -216,8 +216,8 @@ def _filter_calls() -> None:
 def call_filter(machine: str, own: int = 0) -> list[_Step]:
     """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
 
-    A call with another machine's number ends the process. New processes are refused with EPERM; new threads are allowed. clone3
-    hides its flags in memory, so it returns ENOSYS, after which the C library uses clone.
+    A call that uses another kind of machine's call numbers ends the process. New processes are refused with EPERM; new threads
+    are allowed. clone3 hides its flags in memory, so it returns ENOSYS, after which the C library uses clone.
 
     Args:
         machine: as in `platform.machine`.
