@@ -95,7 +95,7 @@ def seen(system: str, machine: str, exists: Callable[[str], bool], visible: str 
     Args:
         system: linux or darwin.
         machine: the kind of its processor: x86_64, arm64…
-        exists: tells whether a file exists. The sandbox does not hide that.
+        exists: tells whether a file exists, which the sandbox never hides.
         visible: CUDA_VISIBLE_DEVICES; None if it is not set.
 
     Returns:

@@ -35,8 +35,8 @@ class _Preparation:
 
     Attributes:
         factor: every value is multiplied by it.
-        mean: then subtracted, one number for each colour channel.
-        std: then divided by, one number for each colour channel.
+        mean: this is then subtracted, one number for each colour channel.
+        std: the result is then divided by this, one number for each colour channel.
         multiple: pixels; both sides are padded to a multiple of it.
     """
 

@@ -1,15 +1,15 @@
 """Estimates depth without a model: figures stand on ground that recedes towards the horizon.
 
-If `pipeline.depth.figures` finds figures, each figure gets a single depth, that of its foot, in front of one background. If it
-finds none, only the ground is used; of two places at the same height, the darker one is nearer.
+If `pipeline.depth.figures` finds figures, each figure gets the depth of its foot, and the background is put behind all figures.
+If it finds none, only the ground is used. If two places are at the same height, the darker place is nearer.
 
-The estimate rests on the ground plane. Darkness only decides where the plane says nothing or gives equal depths: windows, sky
-and lamps are bright, and usually behind things. The score is the fraction of point pairs in the right order on the six sample
-pictures with true depth, with ties counting half: 0.681 on average for the plane alone, 0.701 with darkness. Darkness made five
-pictures better, one equal and none worse. Other cues made some pictures worse and are not used: height above the horizon
-(0.676), standing on the ground by colour segments (0.685, worse on two), nearness of the sides (0.698, worse on two) or of the
-middle (0.658), saturation (0.682) and texture (0.678). Haze, defocus and saliency, taken as depth, were no better than chance.
-Every result says that its depth was estimated without a model.
+The estimate rests on the ground plane. Darkness only decides where the plane says nothing or gives equal depths: windows, sky and
+lamps are bright, and usually behind things. The cues were tested on the six sample pictures with true depth. The score is the
+fraction of point pairs that are in the right order; a tie counts half. The plane alone scores 0.681 on average. With darkness it
+scores 0.701: five pictures got better, one stayed equal, and none got worse. Other cues made some pictures worse and are not
+used: height above the horizon (0.676), colour segments that stand on the ground (0.685, worse on two), the rules that the sides
+are near (0.698, worse on two) or that the middle is near (0.658), saturation (0.682) and texture (0.678). Haze, defocus and
+saliency, taken as depth, were no better than chance. Every result says that its depth was estimated without a model.
 """
 
 import cv2
@@ -65,7 +65,7 @@ def ground_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
-    """The ground plane plus a little darkness, which decides where the plane does not: float32 of `shape`, 0 to 1."""
+    """The ground plane plus a little darkness, which decides where the plane gives equal depths: float32 of `shape`, 0 to 1."""
     rows, columns = shape
     values = ramp(rows, columns) + DARKNESS * darkness(resize(rgb, (rows, columns), cv2.INTER_AREA))
     return (values / np.float32(1.0 + DARKNESS)).astype(np.float32)
@@ -74,9 +74,9 @@ def ground(rgb: NDArray[np.uint8], shape: tuple[int, ...]) -> Disparity:
 def _standing(plane: Disparity, numbers: NDArray[np.int32]) -> tuple[Disparity, tuple[float, ...]]:
     """Stand figures on the ground.
 
-    A figure has the depth of its foot. All of the ground is put behind all figures, although the ground before their feet is
-    nearer. So the ground stays in one piece, and so does each figure. Within a figure, disparity varies a little, in the way
-    that the ground plane does.
+    A figure has the depth of its foot. All of the ground is put behind all figures, although the ground in front of their feet is
+    really nearer. This keeps the ground in one piece, and each figure too. Within a figure, disparity varies a little: it rises
+    with the ground plane.
 
     Args:
         plane: float32 (h, w), 0 to 1.

@@ -56,8 +56,8 @@ def read(
             agrees with the CPU's on a small version of the picture. If not, single precision is tried, and then the CPU is used.
         quality: fast makes one pass. best is `tiled_averaging.estimate`: up to six passes, each with a larger input if the
             network allows that (`Preparation.finest`).
-        prompt: float32 (h', w'), distances that were measured, in metres, for a model that makes them finer. Such a model makes
-            one pass whatever the quality.
+        prompt: float32 (h', w'), measured distances in metres, for a model that makes them finer. Such a model makes one pass,
+            whatever the quality. None for any other model.
         progress: called with the fraction that is done, 0 to 1.
 
     Returns:
@@ -121,7 +121,7 @@ def to_disparity(raw: NDArray[np.float32], polarity: Polarity, name: str) -> tup
         name: of the model, for the error.
 
     Returns:
-        Disparity (h, w), and bool (h, w), where it is usable.
+        Disparity (h, w), and bool (h, w), True where the disparity is usable.
 
     Raises:
         ModelFailed: there are NaN or infinite numbers, all numbers are the same, or no distance is positive.
@@ -157,7 +157,7 @@ def choose_device(
         prompt: as for `read`.
 
     Returns:
-        Device, dtype, and a warning if a preferred one was given up.
+        Device, dtype, and a warning if none of the candidates could be used.
     """
     import torch
 
@@ -179,7 +179,7 @@ def choose_device(
 
 
 def _candidates(device: Device) -> tuple[tuple[str, str], ...]:
-    """Devices other than the CPU to try, each in half and then in single precision.
+    """The chosen device, first in half and then in single precision; empty if the CPU was chosen.
 
     Raises:
         DeviceUnavailable: the requested device, or an existing graphics processor, cannot be used.

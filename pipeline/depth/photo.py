@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from pipeline.image import heif
 
 FARTHEST = 16.0
-"""The largest distance in a prompt, as a multiple of the nearest: what a phone's lidar spans, 0.3 to 5 m."""
+"""The largest distance in a prompt, as a multiple of the smallest. A phone's lidar measures from 0.3 to 5 m, about this ratio."""
 _INVERSE_Z, _DISPARITY, _Z = 0, 1, 2  # representation types; 3 (non-uniform) preserves only the order
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The depth in a photo, upright, in its own unit, as from `physical`."""
+    """The depth in a photo, upright, in its own unit, as `physical` returns it."""
 
     disparity: NDArray[np.float64]
     polarity: Literal["disparity", "distance"]

@@ -1,15 +1,16 @@
 """Turns a picture into the input of a depth network, with the size, range and margin that the model's folder states.
 
-The input matches the library's own image processors number for number: resampled by Pillow, as they do without torchvision; for
-ZoeDepth with a mirrored margin and aligned corners; for DepthPro by plain bilinear interpolation, which does not average. Only a
-picture longer than three times the trained size becomes smaller than theirs, because it would use up all memory.
+The input matches that of the image processors in transformers number for number. Pillow resamples it, as those processors do
+without torchvision. ZoeDepth gets a mirrored margin and aligned corners. DepthPro gets plain bilinear interpolation, which does
+not average. The input differs only for a picture that would become longer than three times the trained size: it is made smaller
+here, because it would use up all memory.
 
 Other programs resize differently. Depth Anything V2's authors use cv2.INTER_CUBIC, which does not average. They use it for
 inference (image2tensor) and in the training code that they publish for the metric models (metric_depth/dataset/hypersim.py:
 pictures of 1024 × 768 to a height of 518). DPT's authors use it too (run_monodepth.py). transformers' processors use Pillow's
-filter, which does average. They also scale as little as possible, whereas Depth Anything's authors let no side be shorter than
-518: 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published processor makes a
-square, and so does this module.
+filter, which does average. These processors also scale as little as possible, whereas Depth Anything's authors let no side be
+shorter than 518: 61 × 97 becomes 322 × 518 here and 518 × 826 there. DPT's authors keep proportions; DPT-large's published
+processor makes a square, and so does this module.
 
 `python -m tests.benchmarks preparation` measures how far the input from a 12-megapixel photo is from the input that the same
 scene gave in training. The mean difference, in levels of 255, is 1.7 with the authors' resampling, 0.7 with transformers' and
@@ -51,8 +52,8 @@ class Preparation:
         width: width of the same input.
         multiple: both sides of an input are multiples of this.
         factor: the samples, 0…255, are multiplied by this.
-        mean: then this is subtracted, per channel.
-        std: then they are divided by this, per channel.
+        mean: this is then subtracted from them, per channel.
+        std: the result is then divided by this, per channel.
         resample: 2 bilinear, 3 bicubic.
         fixed: whether the input always has this height and width, so that proportions are not kept.
         margin: whether to add a mirrored margin around the picture, for families whose output is wrong at the border.
@@ -148,7 +149,7 @@ def input_size(height: int, width: int, preparation: Preparation) -> tuple[int, 
         preparation: of the model.
 
     Returns:
-        (height, width), each at least one multiple and at most about three times the longer trained side.
+        (height, width), each at least `multiple` and at most about three times the longer trained side.
     """
     if preparation.fixed:
         return preparation.height, preparation.width
@@ -183,7 +184,8 @@ def prepare(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[n
 def prompt_of(distance: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn measured distances, float32 (h, w) in metres, into a network's prompt, float32 (1, 1, h, w).
 
-    The network stretches them to 0…1, which fails if all are equal, as for a flat wall. So one pixel is then changed a little.
+    The network stretches the distances to 0…1. This fails if all distances are equal, as for a flat wall, so one pixel is then
+    changed a little.
     """
     prompt = distance.astype(np.float32, copy=True)
     if prompt.min() == prompt.max():
@@ -200,7 +202,7 @@ def _resized(rgb: NDArray[np.uint8], size: tuple[int, int], preparation: Prepara
 
 
 def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDArray[np.float32], tuple[int, int, int, int]]:
-    """ZoeDepth's input: 3·√(side/2) pixels of margin (Bhat et al. 2023, reference code), then resampled with aligned corners."""
+    """ZoeDepth's input: add 3·√(side/2) pixels of margin (Bhat et al. 2023, reference code), resample with aligned corners."""
     sides = rgb.shape[:2]
     pads = [int(3 * math.sqrt(side / 2)) for side in sides]
     full = [side + 2 * pad for side, pad in zip(sides, pads, strict=True)]
@@ -218,7 +220,7 @@ def _with_margin(rgb: NDArray[np.uint8], preparation: Preparation) -> tuple[NDAr
 
 
 def _mirrored(at: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """Positions in and around a side as positions in it, mirrored at its first and last pixel."""
+    """Convert positions that may lie outside of a side to positions in it, by mirroring at its first and last pixel."""
     period = max(1, 2 * (side - 1))
     inside = np.abs(at) % period
     return np.minimum(inside, period - inside) if side > 1 else np.zeros_like(at)

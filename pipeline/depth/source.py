@@ -27,10 +27,11 @@ class Source:
     Attributes:
         in_words: what the preview page says about it.
         read: returns the depth of a picture, for a job that asks for this source. Raises a JobError if there is none.
-        find: the same for `auto`; returns None if this source has nothing for the picture. If it has something unusable, raises
-            a JobError, or `PassedOver` if nobody chose it.
+        find: the same for `auto`; returns None if this source has no depth for the picture. If its depth is unusable, raises a
+            JobError, or `PassedOver` if nobody chose the source.
         packages: the installed packages that the source uses besides numpy, OpenCV and Pillow, for the manifest.
-        is_estimated_without_model: whether the depth is only an estimate, so that the preview page shows the first warning.
+        is_estimated_without_model: whether the depth is only an estimate. The preview page then shows the job's first depth
+            warning.
     """
 
     in_words: str

@@ -1,7 +1,7 @@
 """Reads depth from the picture that was dropped with the photo, NAME.depth.png or .tif.
 
-0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which, by the values next to the zeros. If there
-are many zeros, a warning says what was assumed and how to change that.
+0 means "not measured" or the end of the scale; `pipeline.depth.zeros` decides which from the values next to the zeros. If there
+are many zeros, a warning says which meaning was assumed and how to change it.
 """
 
 import os

@@ -1,10 +1,10 @@
 """Estimates depth in several passes of a network: the picture and its mirror image, then overlapping tiles of a large photo.
 
-A network sees a few hundred pixels per side. Averaging with the mirrored picture removes what the network wrongly infers from
-left and right. Tiles show it what is too small in the whole picture. Relative depth leaves scale and shift open, so each tile's
-depth is fitted to the whole picture's by these two (Ranftl et al., "Towards Robust Monocular Depth Estimation", 2020, eq. 4). The
-coarse shape comes from the whole picture, as in Miangoleh et al., "Boosting Monocular Depth Estimation Models", 2021 (there a
-network merges the two). Each tile fades into its neighbours.
+A network sees a few hundred pixels per side. Averaging with the mirror image removes errors that depend on what is left and what
+is right. Tiles show the network what is too small in the whole picture. Relative depth has an arbitrary scale and shift, so each
+tile's depth is scaled and shifted to fit the depth of the whole picture (Ranftl et al., "Towards Robust Monocular Depth
+Estimation", 2020, eq. 4). The coarse shape comes from the whole picture, as in Miangoleh et al., "Boosting Monocular Depth
+Estimation Models", 2021 (there a network merges the two). Each tile fades into its neighbours.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,17 @@ PART = 0.6
 LONG = 2.5
 """If the longer side is more than this many times the shorter one, the picture is cut only along its longer side."""
 LONG_PART = 1.5
-"""The length of such a tile, in shorter sides of the picture."""
+"""The length of a tile of such a long picture, as a multiple of the picture's shorter side."""
 OVERLAP = 1 / 3
 """At least this fraction of a tile overlaps its neighbour."""
 TRIMMED = 0.2
-"""The second fit leaves out this fraction of a tile's pixels, the worst-fitting ones: thin things that the whole did not show."""
+"""The second fit leaves out this fraction of a tile's pixels, the worst-fitting ones: thin things that the pass over the whole
+picture did not show."""
 COARSE = 8
 """The whole picture's depth decides the shape of everything larger than a tile's side divided by this."""
 LEAST_LIKENESS = 0.5
-"""A tile is not used if its correlation with the whole is lower than this: it shows nothing recognisable (a wall, the sky)."""
+"""A tile is not used if its correlation with the whole picture's depth is lower than this: it shows nothing recognisable (a wall,
+the sky)."""
 
 Plane = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Plane]
@@ -87,7 +89,7 @@ def _spans(length: int, part: int) -> list[slice]:
 
 
 def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], full: tuple[int, int]) -> Plane:
-    """The whole picture's depth plus what the tiles add to it, at their resolution."""
+    """The whole picture's depth plus what the tiles add to it, at the resolution of the tiles."""
     first = parts[0]
     finer = [
         max(1, min(round(got * side / (cut.stop - cut.start)), side))
@@ -113,7 +115,7 @@ def _merged(whole: Plane, seen: list[Plane], parts: list[tuple[slice, slice]], f
 
 
 def _fitted(part: Plane, whole: Plane) -> Plane | None:
-    """The tile's depth in the scale of the whole, by least squares, repeated without the worst values; None if too unlike."""
+    """Fit the tile's depth to the whole's by least squares, then again without the worst values; None if they are too unlike."""
     if not np.isfinite(part).all() or part.std() == 0.0 or whole.std() == 0.0:
         return None
     x, y = part.ravel().astype(np.float64), whole.ravel().astype(np.float64)
@@ -127,7 +129,7 @@ def _fitted(part: Plane, whole: Plane) -> Plane | None:
 
 
 def _fade(cut: slice, side: int, size: int) -> Plane:
-    """Weights along one side of a tile: 1 inside, and falling linearly over the overlap at an end that is within the picture."""
+    """Weights along one side of a tile: 1 inside. They fall linearly over the overlap at an end that is within the picture."""
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size) / np.float32(OVERLAP)
     rise = np.ones(size, np.float32) if cut.start == 0 else np.minimum(at, 1.0)
     fall = np.ones(size, np.float32) if cut.stop == side else np.minimum(at[::-1], 1.0)

@@ -4,13 +4,14 @@ Depth cameras and stereo matchers write 0 where they measured nothing. A network
 farthest in a disparity map: in 12 of 18 maps that networks wrote, 4 to 35 % of the pixels are such zeros, nearly all of them
 sky.
 
-The two differ at their border. A scale that ends at 0 falls gradually to it: next to the zeros of networks' maps, the median
-value is 1 of 255 (4 in one map). A hole is next to a near thing's edge or in its shadow: next to the holes of real Kinect maps,
-the values are in the middle of what was measured (64th to 81st percentile), and even the smallest is 12 % of the largest.
+The values at the border of the zeros tell the two meanings apart. A scale that ends at 0 falls gradually to 0: next to the zeros
+of networks' maps, the median value is 1 of 255 (4 in one map). A hole is next to a near thing's edge or in its shadow: next to
+the holes of real Kinect maps, the values are in the middle of what was measured (64th to 81st percentile), and even the smallest
+is 12 % of the largest.
 
-One decision is made for the whole picture, from all of its border together. Deciding by region would be wrong more often: sky
-between an arm and a body touches only near values and would count as a hole, while the same sky above the horizon does not. A
-map has one writer, so its zeros have one meaning.
+One decision is made for the whole picture, from the border of all its zeros together. Deciding by region would be wrong more
+often: sky between an arm and a body touches only near values and would count as a hole, while the same sky above the horizon does
+not. A map has one writer, so its zeros have one meaning.
 """
 
 from typing import Any
@@ -62,6 +63,6 @@ def end_of_scale(raw: NDArray[Any], zeros: Mask, readings: Mask, kind: DepthKind
 
 
 def _within(zeros: Mask, pixels: int) -> Mask:
-    """Where a zero is at most `pixels` away, along rows as well as along columns."""
+    """Where a zero is at most `pixels` rows and `pixels` columns away."""
     square = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return cv2.dilate(zeros.astype(np.uint8), square).reshape(zeros.shape) > 0

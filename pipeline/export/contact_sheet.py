@@ -60,7 +60,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive cells in rows of `columns`, with each picture at most `tallest` pixels high."""
+    """Consecutive cells, in rows of `columns` cells. Each picture is at most `tallest` pixels high."""
 
     cells: tuple[_Cell, ...]
     columns: int
@@ -88,7 +88,7 @@ def write(
 
     Args:
         out: a file open for writing.
-        photo: the picture before it was cut into layers, uint8 (H, W, 3 or 4).
+        photo: the photo, before it was painted or cut into layers, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: title, and names, depth ranges and coverage of the layers.
@@ -261,7 +261,7 @@ def _shortened(text: str, size: int, room: float) -> str:
 
 @functools.cache
 def _face(number: int, size: int) -> Font | None:
-    """The built-in font (0) or one of the others; None if this machine does not have it."""
+    """Font `number`: 0 is the built-in font, and the others are the machine's. None if this machine does not have the font."""
     if number == 0:
         return ImageFont.load_default(size)
     try:
@@ -279,7 +279,7 @@ def _has(number: int, size: int, sign: str) -> bool:
 
 @functools.cache
 def _font(text: str, size: int) -> Font:
-    """The first font that has every character of the text, or the one that has most. Others are only loaded if needed."""
+    """The first font that has every character of the text, or else the font that has most. Fonts are loaded only as needed."""
     best, most = ImageFont.load_default(size), -1
     for number in range(1 + len(_OTHER_FACES)):
         face, count = _face(number, size), sum(_has(number, size, sign) for sign in text)

@@ -22,7 +22,7 @@ class Pictures:
 
     Attributes:
         title: the picture's name.
-        photo: what was cut into layers: the photo, or the painting of it.
+        photo: the picture that was cut into layers: the photo, or the painting of it.
         layers: its layers.
         depth: where their depth came from.
         depth_in_words: the same, for people.
@@ -49,8 +49,8 @@ class Format:
         title: text of the link on the preview page.
         cost: the time it takes per layer, relative to the PNG file of one layer; the composite counts as one more layer.
         file: the name of the file that the preview page links to; None if only `write` knows it.
-        write: writes new files into the result folder and returns their names, the page's first. It calls its last argument
-            with the fraction that is done, 0 to 1. The same pictures give the same bytes.
+        write: writes new files into the result folder and returns their names; the file that the preview page links to comes
+            first. It calls its last argument with the fraction that is done, 0 to 1. The same pictures give the same bytes.
         packages: the installed packages that the format uses besides numpy, OpenCV and Pillow, for the manifest.
     """
 

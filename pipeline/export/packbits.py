@@ -47,7 +47,7 @@ def encode_rows(rows: npt.NDArray[np.uint8]) -> tuple[bytes, npt.NDArray[np.int6
 
 
 def _segments(flat: npt.NDArray[np.uint8], width: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which bytes are in runs worth coding, and where the runs and the stretches between them begin."""
+    """Which bytes are in runs that are worth coding, and the positions at which runs and the stretches between runs begin."""
     same = np.zeros(flat.size + _MIN_RUN - 1, bool)  # equal to the byte before it in its row; the end equals nothing
     np.equal(flat[1:], flat[:-1], out=same[1 : flat.size])
     same[: flat.size : width] = False

@@ -65,7 +65,7 @@ class PreviewPage:
         title: the name of the job or the picture.
         layers: the descriptions of the layers, back to front, one for each picture.
         thresholds: the disparities between the layers, rising, 0 to 1.
-        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the side.
+        max_parallax: how far the nearest layer may move against the farthest, as a fraction of the longer side.
         facts: (label, value) pairs for the fine print, in order.
         links: (label, file next to the page) pairs to offer.
         note: a sentence that viewers must not miss, such as that the depth was estimated without a model; None for none.
@@ -111,7 +111,7 @@ def write(
 
     Args:
         folder: an existing folder, in which `preview.html` and `preview/` are created.
-        photo: the picture before it was cut into layers, possibly painted, uint8 (H, W, 3 or 4).
+        photo: the photo, before it was painted or cut into layers, uint8 (H, W, 3 or 4).
         layers: back to front, uint8 (H, W, 4), straight alpha.
         disparity: float32 (H, W), 0 far to 1 near.
         page: its content.

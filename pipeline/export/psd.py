@@ -91,7 +91,7 @@ def write(
 
 
 def may_be_large(shape: tuple[int, ...], layers: int) -> bool:
-    """Whether `write` may have to make a PSB for this many layers (H, W): a side is too long, or there may be too many bytes."""
+    """Whether `write` may need a PSB for this many layers of `shape` (H, W): a side is too long, or the file may be too large."""
     height, width = shape
     return max(height, width) > PSD_SIDE or height * width * 4 * (layers + 1) > PSD_BYTES
 

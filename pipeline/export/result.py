@@ -57,7 +57,7 @@ def write_pictures(
     Args:
         folder: the target; paths of the outputs are relative to its parent.
         pictures: what to write.
-        formats: what to make besides the PNG files, by the words of `daemon.contract.registry`.
+        formats: the words in `daemon.contract.registry` for the formats to make besides the PNG files.
         threads: how many threads make files; the bytes are the same for any number.
         progress: called with the fraction that is written, rising from 0 to 1. Any thread may call it, but only one at a time.
 
@@ -172,7 +172,7 @@ def format_task(word: str, pictures: Pictures) -> Task:
 
 
 def page_tasks(pictures: Pictures, formats: Sequence[tuple[str, str]]) -> list[Task]:
-    """The task for the preview page with its pictures and for the contact sheet; the pictures are reduced once for both.
+    """One task for the preview page, its pictures and the contact sheet. The pictures are reduced once for all of these.
 
     `formats` holds the title and the file name of each layered file that the page links to.
     """

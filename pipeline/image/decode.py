@@ -81,8 +81,8 @@ class _Decoded:
 def read(path: bytes, *, limits: Limits) -> Photo:
     """Read a picture.
 
-    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. Of several frames or pages, the
-    first is used, with a warning.
+    Formats: JPEG (including the multi-picture kind of phones), PNG, WebP, TIFF, HEIC and AVIF. If the file has several frames or
+    pages, the first is used, with a warning.
 
     Args:
         path: of the picture; links are not followed.
@@ -160,7 +160,10 @@ def upright(pixels: NDArray[Samples], orientation: int) -> NDArray[Samples]:
 
 
 def decode(path: bytes, *, limits: Limits, numbers: bool = False) -> _Decoded:
-    """Open, check and decode: the common part of `read` and `read_samples` (`numbers`: keep 16- and 32-bit and float samples)."""
+    """Open, check and decode a file: the common part of `read` and `read_samples`.
+
+    `numbers`: the samples are data, not colours; samples of 16 and 32 bits and floats are kept as they are.
+    """
     with open_source(path) as file, damage_reported(path, file):
         size = os.fstat(file.fileno()).st_size
         check_limits(path, limits, size=size)

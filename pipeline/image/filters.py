@@ -23,7 +23,7 @@ def resize(picture: Raster, shape: tuple[int, ...], how: int) -> Raster:
 
 
 def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
-    """Halve the picture by averaging 2 × 2 pixels, as often as the sides are even and stay above `shape`.
+    """Halve the picture by averaging 2 × 2 pixels, again and again while both sides are even and stay above `shape`.
 
     OpenCV does this fifteen times as fast as any other reduction by area, and little work remains afterwards.
     """
@@ -34,7 +34,7 @@ def _halved(picture: Raster, shape: tuple[int, ...]) -> Raster:
 
 
 def box(picture: Raster, width: int, height: int | None = None, border: int = cv2.BORDER_REFLECT_101) -> Raster:
-    """Means over windows of odd size; square if no height is given."""
+    """Means over windows of odd size. If `height` is None, the windows are square."""
     out: Any = cv2.blur(picture, (width, width if height is None else height), borderType=border)
     return cast(Raster, out.reshape(picture.shape))
 

@@ -1,4 +1,4 @@
-"""HEIC containers through pi-heif: the main picture with all its bits, and the depth that a phone stored next to it.
+"""Reads HEIC containers through pi-heif: the main picture with all its bits, and the depth that a phone stored next to it.
 
 libheif turns and mirrors the main picture and each auxiliary picture as that picture's own properties (irot, imir) say. The EXIF
 orientation only repeats these properties and must not be applied again (ISO/IEC 23008-12, A.2.1).

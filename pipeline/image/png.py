@@ -1,4 +1,4 @@
-"""PNG files (ISO/IEC 15948), written for speed: Up filter on every row and deflate at level 1, strip by strip.
+"""Writes PNG files (ISO/IEC 15948) fast: every row gets the Up filter, and deflate runs at level 1, strip by strip.
 
 The picture is cut into strips of a fixed size. Each is filtered, deflated and framed as its own IDAT chunk, so that several
 threads can make strips, and only compressed data stays in memory. Each strip's deflate stream ends on a byte boundary (sync
@@ -45,7 +45,7 @@ def encode_rgba(pixels: NDArray[np.uint8], icc: bytes | None = None, *, threads:
         A PNG file: 8 bits, truecolour with alpha.
 
     Raises:
-        ValueError: the dtype or shape is another, or the picture is empty.
+        ValueError: the dtype or shape is not the one above, or the picture is empty.
     """
     _must_be(pixels, np.uint8, 4)
     return _encode(pixels, 8, _RGBA, icc, threads)

@@ -1,4 +1,4 @@
-"""A picture's file before it is decoded: opens it safely, checks it against the limits, and reports damage in one sentence."""
+"""Opens a picture's file safely before it is decoded, checks it against the limits, and reports damage in one sentence."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Decodes the TIFFs that Pillow would read wrongly or round.
+"""Decodes the TIFFs that Pillow would misread or round.
 
 Pillow decodes files with at most 8 bits per channel; deeper ones are decoded here. Pillow still does the decompression: it
 returns the bytes of each row as a grey picture that is as wide as the row has bytes. What the bytes mean comes from the

@@ -36,8 +36,8 @@ class Kind:
         width: pixels.
         height: pixels.
         photometric: what the samples mean (TIFF 6.0, tag 262); None if the file does not say.
-        bits: of every channel; 0 if they differ.
-        sample_format: 1 unsigned, 2 signed, 3 floating point; 0 if they differ.
+        bits: per channel; 0 if the channels differ.
+        sample_format: 1 unsigned, 2 signed, 3 floating point; 0 if the channels differ.
         channels: per pixel, including extra ones.
         extra: what the channels beyond the colours are (tag 338).
         separate: each channel is in its own plane.
@@ -126,7 +126,7 @@ def kind_of(directory: Directory) -> Kind:
 
 
 def page_count(file: BinaryIO, directory: Directory) -> int:
-    """How many pages a TIFF has, at most `MAX_PAGES`. Reads only where each directory says the next one is."""
+    """How many pages a TIFF has, at most `MAX_PAGES`. Reads only what is needed to get from each directory to the next."""
     file.seek(0)
     head = file.read(4)
     order = "<" if head[:2] == b"II" else ">"

@@ -1,6 +1,6 @@
 """Decides which kinds of TIFF are read, and says why another kind is refused.
 
-Every kind that is not listed is refused, because the program could not notice if it decoded it wrongly.
+Every kind that is not listed is refused, because the program could not notice that the decoded pixels are wrong.
 """
 
 from pipeline.image.tiff_directory import (

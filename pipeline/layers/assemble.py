@@ -1,4 +1,7 @@
-"""Combines labels, borders and fills into full-canvas layers with estimated colours. Recomposition then makes these exact."""
+"""Combines labels, borders and fills into full-canvas layers with estimated colours.
+
+Recomposition then makes the colours exact.
+"""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +25,7 @@ class Stack:
 
     Attributes:
         rgba: uint8 (H, W, 4) each, back to front.
-        soft: flat indices of all pixels in which some layer is partly transparent before layers move.
+        soft: flat indices of all pixels in which some layer is partly transparent before any layer is moved.
     """
 
     rgba: list[NDArray[np.uint8]]
@@ -40,8 +43,8 @@ def assemble_layers(
 ) -> Stack:
     """Give every layer its alpha and its colours: its own cleaned colours in soft borders, a fill behind nearer layers.
 
-    With M_k the fraction of a pixel that layers k and nearer cover, layer k alone has alpha 1 − (1 − M_k) / (1 − M_(k+1)), so
-    that the stacked layers cover exactly M_k.
+    M_k is the fraction of a pixel that layer k and all nearer layers cover together. The stacked layers cover exactly M_k if the
+    alpha of layer k alone is 1 − (1 − M_k) / (1 − M_(k+1)).
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -103,7 +106,7 @@ def _occupied(labels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, num_la
 
 
 def _reached(labels: NDArray[np.uint8], occupied: NDArray[np.bool_], borders: list[Border]) -> list[NDArray[np.uint8]]:
-    """M_0 to M_N, each uint8 (H, W). M_k is the fraction of a pixel, of 255, that layer k and all nearer ones cover."""
+    """M_0 to M_N, each uint8 (H, W). M_k is how much of a pixel layer k and all nearer layers cover, 0 to 255."""
     nothing = np.zeros(labels.shape, np.uint8)
     shares = [nothing]
     for k in range(len(occupied) - 1, 0, -1):

@@ -26,9 +26,9 @@ BAND_SHARE = 0.002
 The band covers an antialiased edge, plus the usual error of a depth edge.
 """
 GRID_SIDE = 768
-"""Cells on the longer side. Surroundings are then windows of a few cells for any size of photo."""
+"""Cells on the longer side. With a fixed number, a pixel's surroundings are a few cells wide in a photo of any size."""
 CELLS_PER_BAND = 2.0
-"""Cells in half a band if only smooth values are needed. Photos above four megapixels have that many anyway."""
+"""Cells in half the width of a band if only smooth values are needed. Photos above four megapixels have that many anyway."""
 BLOCK = 1 << 16
 """How many pixels of a list are processed at a time: their dozen float columns fit in a core's cache."""
 TILE = 256

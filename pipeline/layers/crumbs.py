@@ -45,7 +45,7 @@ def without_crumbs(labels: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8
 
 
 def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels of a mask of 0 and 255 are in pieces, of either value, smaller than `SMALLEST_PIECE`: bool (H, W)."""
+    """Which pixels of a mask of 0 and 255 are in pieces smaller than `SMALLEST_PIECE`: bool (H, W). Both values form pieces."""
     marked = mask.copy()
     cv2.filterSpeckles(marked, 128, max(0, round(SMALLEST_PIECE * mask.size) - 1), 0)
     crumb: NDArray[np.bool_] = marked == 128
@@ -53,7 +53,7 @@ def is_crumb(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _most(around: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The most frequent layer among four neighbours (4, n); if several are, the farthest. `_NONE` if none has a layer."""
+    """The most frequent layer among four neighbours (4, n), or the farthest of those in a tie. `_NONE` if none has a layer."""
     best = np.full(around.shape[1], _NONE, np.uint8)
     most = np.zeros(around.shape[1], np.uint8)
     ordered = np.sort(around, axis=0)

@@ -1,7 +1,7 @@
 """Measures how well a depth map fits its photo: how wide its steps are, and how far it is displaced.
 
-Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, displaces all of
-them by a few pixels.
+Networks give steps that are soft and several pixels wide. A resize by another convention, or a second camera, displaces all steps
+by a few pixels.
 """
 
 import cv2
@@ -14,30 +14,32 @@ from pipeline.layers.bands import Grid
 REACH = 24
 """A step must end within this many cells on both sides; wider ramps are slopes."""
 CLEAR = 0.06
-"""Disparity. Smaller steps say little about how wide steps are."""
+"""A step with a smaller difference of disparity says little about how wide steps are."""
 FEWEST = 20
 """Fewer steps than this say little about the depth map."""
 FARTHEST = 8
-"""The largest displacement that is searched, in cells: a hundredth of the longer side. Phones' stored depth is off by half."""
+"""The largest displacement that is searched, in cells: a hundredth of the longer side. Phones' stored depth is off by half of
+that."""
 EDGES = 20_000
 """This many cells on edges of the depth are enough to find its displacement."""
 NEIGHBOURHOOD = 33
 """Window in cells within which a gradient must stand out, in the photo and in the depth."""
 BETTER = 1.03
-"""Another position must fit at least this many times as well as the depth's own."""
+"""The depth is moved only to a position that fits at least this many times as well as its own position."""
 CERTAIN_SOFT, CERTAIN_SHARP = 1.2, 1.45
-"""It must also fit this many times as well as the median position. Sharp depth is measured or rendered, so it is trusted more."""
+"""The new position must also fit this many times as well as the median position. Sharp depth is measured or rendered, so its own
+position is trusted more."""
 LEAST_MOVE = 1.5
-"""Cells. Smaller displacements are left to the refinement of the steps."""
+"""In cells. Smaller displacements are left to the refinement of the steps."""
 SOFT = 3.0
-"""A step that is at least this many cells wide is soft. Steps of exact depth are 1 wide, of enlarged exact depth up to 2."""
+"""A step that is at least this many cells wide is soft. Steps of exact depth are 1 cell wide, or up to 2 if it was enlarged."""
 
 
 def step_width(coarse: NDArray[np.float32]) -> float:
     """The width of a depth map's steps in cells; 1 if they are sharp.
 
-    The width of a step is its height divided by its steepest gradient: 2.5 s for a Gaussian blur of standard deviation s. Steep
-    steps count most, because ramps and the small steps of 8-bit depth do not show a step's width. The result is the first
+    The width of a step is its height divided by its steepest gradient. A Gaussian blur of standard deviation s gives 2.5 · s.
+    Steep steps count most, because ramps and the small steps of 8-bit depth do not show a step's width. The result is the first
     quartile of all widths, since a neighbouring step can only make a step look wider.
 
     Args:
@@ -68,8 +70,8 @@ def step_width(coarse: NDArray[np.float32]) -> float:
 def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid, soft: bool) -> tuple[float, float]:
     """How far the depth must be moved so that its steps lie on the photo's edges: cells to the right, and cells down.
 
-    The edges of both are compared by position and direction, for every move by whole cells. The result is (0, 0) if no other
-    position is clearly better.
+    The edges of photo and depth are compared by position and direction, for every move by whole cells. The result is (0, 0) if no
+    other position is clearly better.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -109,7 +111,10 @@ def displacement(rgb: NDArray[np.uint8], coarse: NDArray[np.float32], grid: Grid
 
 
 def _photo_edges(rgb: NDArray[np.uint8], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Gradient of the photo's strongest channel, across and down, and its divisor: its strength plus the mean strength around."""
+    """Gradient of the photo's strongest channel, across and down, and the number to divide it by.
+
+    That number is the gradient's strength plus its mean strength in the neighbourhood, so only gradients that stand out count.
+    """
     colour = np.asarray(cv2.GaussianBlur(grid.shrink(rgb), (0, 0), 0.7), np.float32)
     gradients = [_gradient(np.ascontiguousarray(colour[..., channel])) for channel in range(3)]
     across, down = gradients[0]

@@ -40,7 +40,7 @@ class Layers:
         labels: uint8 (H, W), 0 (farthest) to N − 1: the layer of every pixel before mattes softened the borders.
         method: natural, equal, quantile or given.
         thresholds: N − 1 disparities, strictly rising; a pixel belongs to layer k if it is at or above exactly k of them.
-        depth_ranges: per layer (far, near): the disparities that it lies between.
+        depth_ranges: (far, near) per layer: the two disparities between which the layer lies.
         coverage: per layer the fraction of the picture's pixels in which it is the frontmost visible layer.
         bboxes: per layer x, y, width, height of its visible part; None if it is empty.
         max_error: largest difference between the composite and the picture in any channel, 0 to 255 levels.
@@ -90,14 +90,14 @@ def layer_picture(
             (`pipeline.layers.stroke_regions`).
         alpha_estimator: estimates the alpha of the soft borders; None to estimate it from colours.
         painter: paints large hidden parts of the farthest layer; None to fill them with copies of their surroundings.
-        progress: called with (stage, fraction of these steps done, 0 to 1) when each stage of `STAGES` begins, while layers are
-            filled, and once at the end; the fraction rises. Any thread may call it, but only one at a time.
+        progress: called with the stage and the fraction of all these steps that is done, rising from 0 to 1: when each stage of
+            `STAGES` begins, while layers are filled, and once at the end. Any thread may call it, but only one at a time.
 
     Returns:
         Always `num_layers` layers. If the picture has fewer distinct depths or known things, some layers are empty.
 
     Raises:
-        ValueError: shapes or thresholds that do not match.
+        ValueError: shapes do not match, or the thresholds do not match `num_layers`.
     """
     _check(rgb, alpha, values, valid, num_layers)
 
@@ -183,7 +183,7 @@ def _check(
 
 
 def _ranges(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """The disparities that each layer lies between. The two ends are the picture's extremes, if these are beyond the cuts."""
+    """The two disparities between which each layer lies. The first and last are the picture's extremes, if beyond the cuts."""
     low, high, _, _ = cv2.minMaxLoc(disparity)
     bounds = [min(low, thresholds[0]), *thresholds, max(high, thresholds[-1])]
     return tuple(pairwise(bounds))

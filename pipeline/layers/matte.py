@@ -1,9 +1,9 @@
 """Estimates soft alpha and clean colours along the borders between layers.
 
-There is one border per threshold k: everything at or in front of layer k against everything behind it. Only a band along it is
-processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's colour is a local
-mean with a variance, alpha is the pixel's position on the line between both means, and the remainder is divided between the two
-colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
+There is one border per threshold k. It separates layer k and everything in front of it from everything behind it. Only a band
+along the border is processed. The estimate is Bayesian matting's (Chuang et al., 2001) with isotropic colour models: each side's
+colour is a local mean with a variance, alpha is the pixel's position on the line between both means, and the remainder is divided
+between the two colours by their variances. Where both sides look alike, the antialiased step of the depth decides.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,13 @@ NOISE = 4.0
 NOTHING = 0.01
 """An alpha up to this counts as 0, and an alpha this close to 1 counts as 1.
 
-It is small because the dropped part stays in the ground when the front moves away, and 0.02 would already show as an outline.
+The limit is small because the dropped part stays in the ground when the front moves away. With 0.02, it would show as an outline.
 """
 GLOW = 0.1
 """The largest alpha beyond the band that counts as lens blur; anything more is a separate thing."""
 SURE_GLOW = 10.0
-"""A squared difference of this many variances of the ground is believed by half: about three standard deviations."""
+"""A glow counts by half if its squared difference from the ground is this many variances of the ground: about three standard
+deviations."""
 GLOW_REACH = 3
 """How far the glow reaches, in half widths of the band."""
 EDGE_BLUR = 0.7
@@ -127,7 +128,10 @@ def _border(
 def _without_specks(
     front: NDArray[np.uint8], index: NDArray[np.intp], alpha: NDArray[np.uint8], step_alpha: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Alpha without specks: in crumbs of cover at most the depth's own alpha, and in gaps of that size at least that."""
+    """Remove specks from alpha.
+
+    A crumb gets at most the alpha that the depth alone gives, and a gap as small as a crumb gets at least that alpha.
+    """
     mask = front.copy()
     mask.reshape(-1)[index] = alpha
     mask = threshold(mask, 128)
@@ -149,9 +153,9 @@ def _glow(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The front's faint alpha outside of its border, float32 (h, w), 0 to `GLOW`, and the front's colour there, (h, w, 4).
 
-    A lens blurs the front a little way over a ground that is sharp, or blurred differently. If these few percent stayed in the
-    ground, they would show as an outline. The ground's colour is taken from farther out; where it varies as much as that, the
-    result is 0.
+    A lens blurs the front a little way over a ground that is sharp, or blurred differently. If this faint part stayed in the
+    ground, it would show as an outline. The ground's colour is taken from farther out. Where that colour varies as much as the
+    glow would change it, the result is 0.
     """
     glow = np.zeros(coverage.shape, np.float32)
     if not band.any():

@@ -1,9 +1,9 @@
-"""Finds natural breaks: the disparities at which a histogram, and the picture with it, falls into parts.
+"""Finds natural breaks: the disparities that divide a histogram, and so the picture, into parts.
 
-Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity", 1958; known as Jenks
-natural breaks), by dynamic programming. A histogram does not know which pixels are neighbours, and a floor that runs into the
-distance fills every bin. So a cut also costs the length of the border that it draws through continuous surfaces: cuts prefer the
-steps between things. Each cut then moves into the nearest valley.
+The method is Fisher's exact classification of one-dimensional data (W. D. Fisher, "On grouping for maximum homogeneity", 1958;
+known as Jenks natural breaks), by dynamic programming. A histogram does not know which pixels are neighbours, and a floor that
+runs into the distance fills every bin. So a cut also costs the length of the border that it draws through continuous surfaces:
+cuts prefer the steps between things. Each cut then moves into the nearest valley.
 """
 
 import numpy as np
@@ -13,14 +13,15 @@ from pipeline.layers.bands import GRID_SIDE
 from pipeline.layers.soft_steps import STEP
 
 MIN_SHARE = 0.03
-"""A layer below this fraction of the picture is a speck that nobody wants to move separately."""
+"""A layer that covers less than this fraction of the picture is a speck that nobody wants to move separately."""
 SHORTAGE_COST = 1e3
 """The cost of a layer without enough pixels, compared with a total variance of at most 1.
 
-It exceeds that of any real grouping, so such a layer is used only if nothing else is possible.
+This is more than any real grouping costs, so such a layer is used only if nothing else is possible.
 """
 BORDER_PRICE = 0.01
-"""Cost of a border through a surface, for a border as long as the picture's longer side, as a fraction of the total variance."""
+"""Cost of a border that runs through a surface and is as long as the picture's longer side, as a fraction of the total
+variance."""
 SMOOTH = np.hanning(9)[1:-1] / np.hanning(9)[1:-1].sum()
 """Weights over seven bins, for smoothing histograms."""
 
@@ -51,7 +52,7 @@ def border_on_surfaces(
         edges: float64 (n + 1,), of the histogram's bins.
 
     Returns:
-        float64 (n + 1,), in longer sides of the picture.
+        float64 (n + 1,), as a multiple of the picture's longer side.
     """
     skip = -(-max(disparity.shape) // GRID_SIDE)
     coarse = disparity[::skip, ::skip]
@@ -95,7 +96,7 @@ def _fisher(shares: NDArray[np.float64], num_layers: int, border: NDArray[np.flo
 
 
 def _middle_of_gap(density: NDArray[np.float64], place: int) -> int:
-    """If a place is among empty bins, the middle of them, where a cut is safest against noise on both sides; else the place."""
+    """The middle of the empty bins around a place: a cut is safest there. The place itself if its bin is not empty."""
     if density[place] > 0.0:
         return place
     low = high = place

@@ -138,7 +138,7 @@ def _length(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 def _fit_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Alpha recomputed with the ground as it was filled, at most `ALPHA_SLACK` levels from the matte's alpha."""
+    """Recompute alpha from the filled ground, at most `ALPHA_SLACK` levels from the matte's alpha."""
     axis = estimate - ground
     length = _length(axis)
     along = 255.0 * np.einsum("ij,ij->i", image - ground, axis) / np.maximum(length, 1.0)
@@ -150,7 +150,7 @@ def _fit_alpha(
 def _bend(
     image: NDArray[np.float32], alpha: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The ground, changed by its part of the remainder of the mixture, so that cover and ground together change least."""
+    """Change the ground to absorb its part of the mixture's error, so that cover and ground together change least."""
     a = (alpha / np.float32(255.0))[:, None]
     rest = image - a * estimate - (1.0 - a) * ground
     change = np.clip((1.0 - a) * rest / (a * a + (1.0 - a) ** 2), -GROUND_SLACK, GROUND_SLACK)
@@ -161,7 +161,7 @@ def _bend(
 def _least_alpha(
     image: NDArray[np.float32], start: NDArray[np.float32], estimate: NDArray[np.float32], ground: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The smallest whole alpha from `start` on whose exact colour is in range and near the estimate in every channel.
+    """The smallest whole alpha, at least `start`, with an exact colour in range and near the estimate in every channel.
 
     255 if there is none.
     """

@@ -1,8 +1,8 @@
 """Brings disparity to the photo's resolution, and its steps onto the photo's edges.
 
 Surfaces are interpolated; steps stay steps. A displaced depth map is moved back onto its photo. `soft_steps` makes the soft steps
-of networks sharp. Around a sharp step, every pixel goes to the near or the far side, whichever its colour fits. So no
-in-between depth (a "skirt") is left from which a threshold could cut a false layer.
+of networks sharp. Around a sharp step, every pixel goes to the side that fits its colour, near or far. Otherwise depths in
+between (a "skirt") would be left, and a threshold could cut a false layer from them.
 """
 
 import cv2
@@ -16,19 +16,20 @@ from pipeline.layers.fidelity import SOFT, displacement, step_width
 from pipeline.layers.soft_steps import STEP, bend
 
 LONGEST_GAP = 0.06
-"""Fraction of the longer side. Up to this length, a gap is filled from its two ends: twice the shadow of a stereo pair."""
+"""A gap of at most this fraction of the longer side is filled from its two ends. A stereo pair leaves gaps half as long."""
 BRIDGE_SIDE = 1024
-"""Above this many values on the longer side, gaps are bridged on every second, third, … value: they are guesses anyway."""
+"""With more values than this on the longer side, only every second, third, … value is used to bridge gaps: bridges are guesses
+anyway."""
 FARTHER = 12.0
 """How strongly unknown values follow the farther surroundings: the parts that cameras cannot see are usually behind."""
 COLOUR_NOISE = 8.0
 """Levels by which the colour of one surface varies in a photo."""
 ENLARGED = 1.5
-"""If one value covers at least this many pixels, enlarging has blurred the steps."""
+"""If one depth value covers at least this many pixels, enlarging has blurred the steps."""
 PASSES = 2
 """The second pass decides what was beyond the first one's window: the outer slope of a blurred step. A third changes little."""
 KEEP = 0.35
-"""How far into the other side's colours a pixel must be to overrule a depth that already has an edge there."""
+"""How clearly a pixel's colour must fit the other side to overrule a depth that already has an edge there."""
 
 
 def refine(rgb: NDArray[np.uint8], values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -79,9 +80,9 @@ def _moved(disparity: NDArray[np.float32], cells: tuple[float, float], grid: Gri
 
 
 def _fill_unknown(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Bridge short gaps along their row or column, whichever is shorter, and fill the others from their surroundings.
+    """Bridge short gaps along the row or the column, whichever way is shorter. Fill the others from their surroundings.
 
-    Between two ends of one surface the bridge is straight; between two surfaces it takes the farther one's value.
+    If both ends are on one surface, the bridge is straight. If they are on two surfaces, it takes the value of the farther end.
     """
     start = np.where(known, np.clip(np.nan_to_num(values), 0.0, 1.0), 0.0).astype(np.float32)
     step = -(-max(values.shape) // BRIDGE_SIDE)

@@ -16,21 +16,24 @@ from pipeline.image.filters import box, channels, dilate, erode, resize
 from pipeline.layers.bands import BLOCK, Grid, Pixels, in_parallel
 
 STEP = 0.03
-"""Neighbours whose disparities differ by more are two things: with four layers, an eighth of a layer's depth."""
+"""A larger difference of disparity between neighbours separates two things. With four layers, this is an eighth of a layer's
+depth."""
 SLOPE = 1.5
 """A step must be more than this many times as steep as its surroundings."""
 SPAN = 0.75
-"""Half the extent of a step, and half a window, in widths of the step. At this distance, a step is within 10 % of its sides."""
+"""Half the extent of a step, and half a window, in widths of the step. This far from its middle, a step is within 10 % of its
+sides."""
 NOISE = 3e-4
-"""Variance of a surface's colour, 0 to 1, that means nothing: 4 levels."""
+"""A variance of colour (0 to 1) up to this means nothing: it is noise of 4 levels."""
 STRETCH, PASSES = 3.0, 2
 """How far each pass pushes the near side's share to 0 or 1, and how many passes."""
 BEYOND = 3
 """This many cells beyond a step still belong to it: an edge of the photo there attracts the step's end."""
 OUTSIDE = 0.25
-"""In heights of a step: a cell that far below its far side or above its near side belongs to a third surface."""
+"""A cell belongs to a third surface if it is this far below the step's far side or above its near side, in heights of the
+step."""
 DONE = 0.08
-"""In heights of a step: a disparity this close to its own side stays as it is."""
+"""A disparity stays as it is if it is this close to that of its own side, in heights of the step."""
 
 
 def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float) -> None:
@@ -82,7 +85,7 @@ def sharpen(rgb: NDArray[np.uint8], disparity: NDArray[np.float32], width: float
 def _surfaces(coarse: NDArray[np.float32], span: float) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
     """The cells of steps, and the disparities of the far and near surface that each step joins.
 
-    A surface stops the search: what lies behind it, even close by, belongs to another step.
+    The search stops at a surface: everything beyond it belongs to another step, even if it is close by.
     """
     reach = int(np.ceil(span))
     window = 2 * reach + 1
@@ -131,8 +134,8 @@ def _nearest_sides(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For every cell, the disparities of the closest cells that are certainly on the step's far and on its near side.
 
-    `far` and `near` are extremes over a neighbourhood, so they are too far or too near on a surface that slopes. They stay where
-    the closest cell belongs to another step.
+    `far` and `near` are extremes over a neighbourhood, so they are too far or too near on a surface that slopes. They are
+    returned unchanged where the closest cell belongs to another step.
     """
     height = near - far
     found = []
@@ -153,7 +156,10 @@ def _nearest_sides(
 def _regress(
     colour: NDArray[np.float32], side: NDArray[np.float32], weight: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Slope (h, w, 3) and offset (h, w) that give the near side's share from a colour, averaged over the windows of a cell."""
+    """Slope (h, w, 3) and offset (h, w) that predict the near side's share from a colour.
+
+    Each cell gets the mean of the slopes and offsets of all windows around it.
+    """
     window = 2 * radius + 1
     total = box(weight, window) + np.float32(1e-6)
     mean = box(colour * channels(weight), window) / channels(total)

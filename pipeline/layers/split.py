@@ -14,11 +14,12 @@ from pipeline.image.filters import box, dilate, dilate_mask, erode
 from pipeline.layers.natural_breaks import border_on_surfaces, natural
 
 BINS = 512
-"""Finer than the 8 bits of most depth pictures, but few enough for an n × n table of costs (2 MB) in milliseconds."""
+"""Bins of the histogram: finer than the 8 bits of most depth pictures, and few enough to fill an n × n table of costs (2 MB) in
+milliseconds."""
 SAMPLE_PIXELS = 1 << 20
 """The histogram of a million evenly spaced pixels differs from the whole picture's by a few tenths of a percent."""
 SAME_DEPTH = 1e-5
-"""A picture whose depths differ by less than one step of a 16-bit depth picture is flat; the rest is rounding."""
+"""A picture is flat if its depths differ by less than this: less than one step of a 16-bit depth picture is only rounding."""
 
 
 def find_thresholds(
@@ -89,8 +90,8 @@ def label(disparity: NDArray[np.float32], thresholds: Sequence[float]) -> NDArra
 def without_slivers(labels: NDArray[np.uint8], num_layers: int, radius: int) -> NDArray[np.uint8]:
     """Remove thin strips of middle layers along the steps between a farther and a nearer layer.
 
-    They are left over from interpolated depth and belong to one of the two sides; they would come off as fragments when layers
-    move. Thin things in front of everything around them, or behind all of it, are kept.
+    Interpolated depth leaves such strips. They belong to one of the two sides, and would come off as fragments when layers move.
+    Thin things in front of everything around them, or behind all of it, are kept.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.
@@ -198,7 +199,7 @@ def _one_each(depths: NDArray[np.float64], num_layers: int) -> tuple[float, ...]
 
 
 def _quantiles(shares: NDArray[np.float64], num_layers: int) -> NDArray[np.intp]:
-    """The bin edges nearest to equal shares, each with at least one occupied bin after the one before."""
+    """The bin edges nearest to equal shares, with at least one occupied bin between each two edges."""
     occupied = np.flatnonzero(shares)
     below = np.cumsum(shares[occupied])
     cuts: list[int] = []

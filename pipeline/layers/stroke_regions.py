@@ -14,7 +14,7 @@ A larger part is a separate thing, and its depth counts for more than the stroke
 
 
 def keep_whole(labels: NDArray[np.uint8], strokes: NDArray[np.int32], num_layers: int) -> NDArray[np.uint8]:
-    """Assign every stroke to the layer that holds most of its visible part.
+    """Assign each stroke that a border cuts to the layer that holds most of it, unless the other parts are large.
 
     Args:
         labels: uint8 (H, W), 0 (farthest) to num_layers − 1.

@@ -42,7 +42,7 @@ class Painting:
 
 
 def engine(spec: JobSpec, *style_lists: str) -> Literal["strokes", "diffusion"]:
-    """Which engine will paint: strokes (also if the strength is 0, so that nothing is painted) or diffusion.
+    """Which engine will paint: strokes or diffusion. Strokes also if the strength is 0 and nothing is painted.
 
     Raises:
         SpecInvalid: there is no such style.

@@ -120,7 +120,7 @@ class Canvas:
         return height
 
     def draw(self, strokes: Strokes, *, opacity: float, threads: int, progress: Callable[[float], None]) -> None:
-        """Paint the strokes, opaque over one another; all together are blended over the canvas with `opacity`."""
+        """Paint each stroke over the strokes before it. Then blend all of them together over the canvas with `opacity`."""
         below = self.pixels[:, :, :3].copy() if opacity < 1.0 else None
         edges = np.linspace(0, self.pixels.shape[0], _BANDS + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:
@@ -135,7 +135,7 @@ class Canvas:
             self.pixels[:, :, :3] = mixed
 
     def _note_owners(self, strokes: Strokes) -> None:
-        """Write the number of every stroke where it is, treating its hairs as one area."""
+        """Write the number of every stroke where the stroke is, treating its hairs as one area."""
         number = len(strokes.paths)
         scale = np.float32(max(self.owners.shape) * self.factor / max(self.pixels.shape[:2]))
         if strokes.paths.shape[1] == 1:
@@ -187,7 +187,7 @@ def _hairs(view: NDArray[np.uint8], strokes: Strokes, which: NDArray[np.intp], f
 
 
 def _fineness(radius: float) -> int:
-    """How many parts a step of a path is divided into, for a brush of that many pixels, so that no corners show."""
+    """How many parts to divide a step of a path into, so that a brush with this radius in pixels shows no corners."""
     return int(np.clip(round(radius / 8.0), 1, 4))
 
 
@@ -199,9 +199,10 @@ def _used_points(outline: NDArray[np.int32], count: int) -> NDArray[np.int32]:
 
 
 def _outlines(strokes: Strokes, which: NDArray[np.intp], fineness: int) -> Floats:
-    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2), forward on the right side, back on the left.
+    """The outlines of hairs along cubic B-splines: float32 (n, hairs, 2·P, 2).
 
-    P is (L − 1)·fineness + 1. A path with fewer than L points uses only the first points of one side and the last of the other.
+    An outline runs forward on the right side of a hair and back on the left. P is (L − 1)·fineness + 1. A path with fewer than L
+    points uses only the first points of the right side and the last points of the left.
     """
     paths, last = _along_splines(strokes.paths[which], np.maximum(strokes.counts[which] - 1, 1), fineness)
     hairs = strokes.tones.shape[1]

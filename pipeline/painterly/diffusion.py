@@ -39,7 +39,7 @@ class Result:
     Attributes:
         rgb: uint8 (H, W, 3), as large as the photo.
         model: repositories; those of refinements follow after a plus sign.
-        revision: in the same form.
+        revision: their revisions, in the same form.
         steps: passes that were really made.
         device: cpu, cuda or mps.
         precision: of the arithmetic; float32 even if the stored weights are half as wide.
@@ -145,14 +145,14 @@ def find_parts(
 
 
 def schedule(steps: int, strength: float) -> tuple[int, float, int]:
-    """The arguments that make diffusers run `steps` passes: if asked for n steps, it runs int(n · strength) of them.
+    """The arguments that make diffusers run `steps` passes: if asked for n steps, diffusers runs int(n · strength) of them.
 
     Args:
         steps: the passes to make.
         strength: above 0, up to 1.
 
     Returns:
-        The steps to ask for, the strength to ask for, and the passes that are then made. The passes are fewer than `steps` only
+        The steps to ask for, the strength to ask for, and the passes that are then made. There are fewer passes than `steps` only
         if the strength is so small that the model's schedule has no more.
     """
     strength = max(strength, 1.0 / _TRAINED_STEPS)

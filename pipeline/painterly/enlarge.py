@@ -16,11 +16,10 @@ _MAX_GAIN = 2.0  # above it, small differences in the photo would become halos
 def enlarge(painting: Rgb, photo: Rgb) -> Rgb:
     """Bring a painting to the photo's resolution.
 
-    The painting is enlarged and given the fine detail that the photo lost when it was reduced, to the extent that the painting
-    follows the photo there. This uses a local linear model, painting ≈ a·photo + b, as in the guided filter (He, Sun and Tang,
+    The painting is enlarged. Then it gets back the fine detail that was lost when the photo was reduced, but only where the
+    painting follows the photo. This uses a local linear model, painting ≈ a·photo + b, as in the guided filter (He, Sun and Tang,
     2013; the coefficients at low resolution as in "Fast Guided Filter", He and Sun, 2015). Unlike the original filter, it keeps
-    brushwork that is not in the photo. Where the painting differs from the photo, a is near 0, and none of the photo comes
-    back.
+    brushwork that is not in the photo. Where the painting differs from the photo, a is near 0, and none of the photo comes back.
 
     Args:
         painting: uint8 (h, w, 3).

@@ -21,5 +21,5 @@ def inpainting() -> Any:  # noqa: ANN401
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """Whether a message matters. Only the message about missing torchvision does not, because this program does without it."""
+    """Whether a message matters. All do, except the one that torchvision is missing: this program does not need torchvision."""
     return "requires torchvision" not in record.getMessage()

@@ -48,10 +48,11 @@ def load(parts: Parts, *, device: str, dtype: str, steps: int, inpainting: bool 
     Args:
         parts: the checked weights.
         device: cpu, mps or cuda.
-        dtype: the type to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network stored
-            in half precision stays mapped into memory as it is, and is upcast as it is used.
+        dtype: the type to compute in: float32, float16 or bfloat16, as torch names it. For float32 on the CPU, a network that is
+            stored in half precision stays mapped into memory in that form, and each layer is upcast when it is used.
         steps: how many steps the pipeline will be asked for.
-        inpainting: whether it paints only what is masked; a network that was not trained for that can do it as well.
+        inpainting: whether the pipeline paints only what is masked. Networks that were not trained for inpainting can do this
+            too.
 
     Raises:
         WeightsCorrupt: a folder does not contain what it should.
@@ -212,7 +213,7 @@ def _tiny_autoencoder(found: Weights, dtype: Any) -> Any:  # noqa: ANN401
 
 
 def _scheduler(config: Any, *, few_steps: bool, steps: int) -> Any:  # noqa: ANN401
-    """DPM-Solver++ (Lu et al., 2022), whose 20 steps look like 50 of older ones; for the LCM-LoRA, its own scheduler."""
+    """For the LCM-LoRA its own scheduler, otherwise DPM-Solver++ (Lu et al., 2022): its 20 steps look like 50 of older ones."""
     import diffusers
 
     kinds: Any = diffusers

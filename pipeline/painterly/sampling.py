@@ -16,9 +16,9 @@ from pipeline.painterly import loading
 Rgb = NDArray[np.uint8]
 
 LOADED = 0.1
-"""Fraction of the time that has passed after loading, for 24 steps on a CPU."""
+"""Loading takes this fraction of the whole time, for 24 steps on a CPU."""
 STEPPED = 0.93
-"""Fraction of the time that has passed after the last step."""
+"""The last step ends after this fraction of the whole time."""
 _BLACK = 3 / 255
 _OTHER_DEVICE = f"Try another seed; if it keeps failing, set device: cpu in the settings, then: {RETRY}."
 
@@ -55,7 +55,7 @@ def first_usable(
         The painting at the working size, uint8 (h, w, 3); its precision; warnings.
 
     Raises:
-        ModelFailed: none gives a picture, the safety checker withheld it, or the model made another number of steps.
+        ModelFailed: none gives a picture, the safety checker withheld it, or the model did not make the planned number of steps.
         WeightsCorrupt: as for `loading.load`.
     """
     for device, dtype in candidates:

@@ -22,8 +22,8 @@ def computes_in_bfloat16() -> bool:
 def widen_as_used(network: nn.Module) -> None:
     """Make the large layers of a network compute in single precision with the half-precision weights they keep.
 
-    All other parameters are upcast permanently, because they are few. So is the very first layer, because diffusers takes its
-    type as the whole network's.
+    All other parameters are upcast permanently, because they are few. The very first layer is upcast too, because diffusers takes
+    its type for that of the whole network.
 
     Args:
         network: on the CPU, with float16 or bfloat16 weights; other weights stay as they are.

@@ -1,6 +1,6 @@
-"""Reads the models that a worker or a command knows, from the program's list and the user's own.
+"""Reads the lists of models that a worker or a command knows: the program's own list and the user's.
 
-Does not read the weights themselves.
+The weights themselves are not read here.
 """
 
 import functools

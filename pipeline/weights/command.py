@@ -1,6 +1,6 @@
 """`python -m pipeline models …`: lists models, and fetches, checks and removes their weights.
 
-Results go to standard output, everything else to standard error. The exit status is that of the error tree.
+Results go to standard output, everything else to standard error. The exit status is 0 or that of an error in `daemon.errors`.
 """
 
 import argparse
@@ -169,7 +169,7 @@ def _as_json(context: _Context, name: str, stands: State) -> dict[str, object]:
 
 
 def _fetch(context: _Context, name: str, licence: str | None) -> int:
-    """Fetch one model, after its licence was accepted if necessary."""
+    """Fetch one model. A licence that forbids commercial use must be accepted first."""
     entry = entry_of(name, context.listed)
     if licence is None and licences.needed(entry, context.models) and sys.stdin.isatty() and context.err.is_terminal:
         context.err.print(

@@ -1,4 +1,4 @@
-"""Fetches the default depth model for another command: announces it in one line, and gives up soon if the hub is slow.
+"""Fetches the default depth model for another command: announces the fetch in one line, and gives up soon if the hub is slow.
 
 `make demo`, `multiplane run` on a terminal and `multiplane service install` continue whether or not the fetch works. So a hub
 that does not answer, or is too slow, may delay them only for seconds. What has arrived is kept, and the next fetch resumes there.
@@ -144,7 +144,7 @@ class SpeedCheck:
         """Wait before the next attempt to connect.
 
         Raises:
-            Refusal: too few bytes arrived in the last window, or it will be so when the pause is over.
+            Refusal: too few bytes arrived in the last window, or too few will have arrived when the pause is over.
         """
         self._check_speed(seconds)
         self._sleep(seconds)
@@ -193,7 +193,7 @@ class _Announced(Progress):
 
 
 def end_with_standard_input() -> None:
-    """Interrupt this process, as Ctrl-C does, at SIGTERM and when standard input closes: then nobody waits for the fetch."""
+    """Interrupt this process at SIGTERM and when standard input closes, as Ctrl-C does: nobody waits for the fetch any more."""
     # SIGTERM, because a shell makes the processes that it runs in the background ignore SIGINT (Ctrl-C).
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

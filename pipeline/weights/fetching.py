@@ -1,7 +1,7 @@
 """Fetches the files of a model, checks them byte for byte, and puts them in place with one rename.
 
-They arrive in `<models>/.fetch-<name>/`. If the fetch is interrupted, this folder stays, and the next fetch continues with it.
-Every file is compared with the hash that the hub announces, and with the one in the list of models if there is one. Then the
+The files arrive in `<models>/.fetch-<name>/`. If the fetch is interrupted, this folder stays, and the next fetch continues with
+it. Every file is compared with the hash that the hub announces, and with the one in the list of models if there is one. Then the
 record is written, and the folder is renamed into place.
 """
 

@@ -1,4 +1,4 @@
-"""Files in the models folder: writes them atomically, lists them, and recognises what is not a regular file."""
+"""Handles files in the models folder: writes them atomically, lists them, and recognises what is not a regular file."""
 
 import os
 import stat

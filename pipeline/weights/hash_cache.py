@@ -22,8 +22,8 @@ from pipeline.weights.files import write_whole
 CACHE = ".seen.json"
 """A file in the models folder: state of a file → its SHA-256."""
 _TICK = 50_000_000
-"""Nanoseconds, a few ticks of the kernel's file clock. A file is hashed only when its last change is older than this, so that
-a later change gets another time."""
+"""Nanoseconds, a few ticks of the kernel's file clock. A file is hashed only when its last change is older than this, so that a
+later change gets a different change time."""
 _SECOND = 10**9
 """Nanoseconds. Some file systems (exFAT, some shares) store whole seconds, within which two changes look the same. So no hash is
 stored for a change time of whole seconds."""
@@ -80,7 +80,7 @@ def _state(at: os.stat_result) -> str:
 
 
 def _read(path: str) -> dict[str, str]:
-    """The stored hashes. None, which only costs time, if the file is missing or damaged, or if others may have written it."""
+    """The stored hashes. Empty if the file is missing, damaged or maybe written by others: this only costs time."""
     with contextlib.suppress(OSError, ValueError):
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
             at = os.fstat(file.fileno())

@@ -1,7 +1,7 @@
 """Asks the Hugging Face hub what a repository contains at a revision, and downloads its files.
 
 The hub's own client handles addresses, accounts, redirects, `HF_ENDPOINT` and `HF_HUB_OFFLINE`. This module writes the files
-itself, because since version 1, `hf_hub_download` starts a file from the beginning after an interruption. A file of gigabytes
+itself: after an interruption, `hf_hub_download` (version 1 and later) starts a file from the beginning, but a file of gigabytes
 over a slow line must continue where it stopped.
 """
 
@@ -45,8 +45,8 @@ class RemoteFile:
     Attributes:
         name: relative path in the repository.
         bytes: its size.
-        sha256: its hash, for files stored in Git LFS; weights always are.
-        git_oid: SHA-1 of the git blob, for the others.
+        sha256: its hash if it is stored in Git LFS, as weights always are; None otherwise.
+        git_oid: SHA-1 of its git blob if it is not stored in Git LFS; None otherwise.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Licences that forbid commercial use must be accepted once, by name. What was accepted is stored next to the weights."""
+"""Licences that forbid commercial use must be accepted once, by name. Accepted licences are stored next to the weights."""
 
 import json
 import os

@@ -51,7 +51,7 @@ class Weights:
         name: of the model.
         entry: its entry in the catalogue.
         folder: absolute path of its files.
-        revision: the commit they came from; `sha256:…` of the weights for a person's own folder without a record.
+        revision: the commit they came from. A person's own folder without a record has `sha256:…`, the hash of its weights.
     """
 
     name: str

@@ -57,7 +57,7 @@ class Channel:
         self._asked_to_stop = False
 
     def send_last(self, event: _Serializable) -> None:
-        """Send how the job ended. From here on, a request to stop has no effect: nothing is left to stop."""
+        """Send how the job ended. After this, a request to stop has no effect: nothing is left to stop."""
         _ignore_stops()
         self.send(event)
 
@@ -66,7 +66,7 @@ class Channel:
         self.send_line(event.model_dump_json())
 
     def send_line(self, line: str) -> None:
-        """Send one whole line. If a stop was requested meanwhile, stop then."""
+        """Send one whole line. If a stop is requested meanwhile, stop when the line is sent."""
         rest = line.encode() + b"\n"
         main = threading.current_thread() is threading.main_thread()
         if main:
@@ -192,7 +192,7 @@ def _warm_up(commands_fd: int) -> None:
 
 
 def _listen(readline: Callable[[], bytes]) -> None:
-    """Wait for a cancel. Any other command after the job, or the end of the stream, has no effect."""
+    """Wait for a cancel message. Other commands that arrive after the job, and the end of the stream, have no effect."""
     from daemon.contract.messages import COMMAND, CancelCommand
 
     while line := readline():

@@ -1,4 +1,4 @@
-"""Takes from a worker, before it receives its job, access to other people's files, the network and other processes (Linux).
+"""Takes away a worker's access to other people's files, the network and other processes before its job arrives (Linux).
 
 Landlock (landlock(7)) limits which files the process, its threads and its children may open, change or create. On newer kernels
 it also limits which TCP ports they may use and which processes they may signal. It does not cover UDP, Unix sockets, chmod,
@@ -156,7 +156,7 @@ def enter(read: Sequence[str], devices: Sequence[str], own: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Keep no right of root except those above; for other users nothing changes."""
+    """Give up all capabilities of root except `_KEPT_CAPABILITIES`; for other users nothing changes."""
     libc = _libc()
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     held = ctypes.create_string_buffer(24)
@@ -198,7 +198,7 @@ def _allow_path(ruleset: int, path: str, rights: int) -> None:
 
 
 def _allow(ruleset: int, fd: int, rights: int) -> None:
-    """Allow this for an open file, or for an open folder and everything below it."""
+    """Allow these rights for an open file, or for an open folder and everything below it."""
     if not stat.S_ISDIR(os.fstat(fd).st_mode):
         rights &= _OF_FILES
     rule = struct.pack("=Qi", rights, fd)
@@ -216,8 +216,8 @@ def _filter_calls() -> None:
 def call_filter(machine: str, own: int = 0) -> list[_Step]:
     """The seccomp filter for `x86_64` or `aarch64` as steps of classic BPF: (code, jump if true, jump if false, operand).
 
-    A call with another machine's number ends the process. New processes are refused with EPERM; new threads are allowed. clone3
-    hides its flags in memory, so it returns ENOSYS, after which the C library uses clone.
+    A call that uses another kind of machine's call numbers ends the process. New processes are refused with EPERM; new threads
+    are allowed. clone3 hides its flags in memory, so it returns ENOSYS, after which the C library uses clone.
 
     Args:
         machine: as in `platform.machine`.

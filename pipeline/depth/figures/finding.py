@@ -14,27 +14,27 @@ from pipeline.depth.figures.proposals import Evidence, Mask, components, cut, pr
 from pipeline.image.filters import dilate_mask, resize
 
 SIDE = 256
-"""Pixels on the longer side of the picture that is searched for figures; at 160, their thin parts get lost."""
+"""Pixels on the longer side of the picture that is searched for figures. At 160 pixels, thin parts of figures get lost."""
 FINE_SIDE = 512
-"""Pixels on the longer side of the picture in which their outlines are drawn."""
+"""Pixels on the longer side of the picture in which the outlines of figures are drawn."""
 NARROWEST = 48
-"""The searched picture must have this many pixels on its shorter side: a strip shows no figure on a ground."""
+"""The searched picture must have at least this many pixels on its shorter side. A narrower strip shows no figure on a ground."""
 SMALLEST, LARGEST = 0.025, 0.8
-"""The fraction of the picture that a figure covers is between these; anything smaller is a detail, anything larger the scene."""
+"""A figure covers a fraction of the picture between these two. Anything smaller is a detail; anything larger is the scene."""
 STANDS = 0.6
-"""A figure reaches down to at least this fraction of the height, from the top. Things that end higher, like a picture on a wall,
-do not stand on the ground in front of everything else."""
+"""The lowest point of a figure is at least this far from the top, as a fraction of the height. Things that end higher, like a
+picture on a wall, do not stand on the ground in front of everything else."""
 GATE = 0.56
 """The least score of a figure. The score predicts how well a proposal overlaps with the photo's figure. Its weights come from
-ridge regression over the proposals for 26 photos with figures, outlined by hand, and 14 scenes without. With each photo left out
-of the fit in turn, the best-scored proposals had a mean overlap of 0.64 and a median of 0.72, and contained 92 % of the figure in
-the median. The proposals with the best true overlap had a mean of 0.80."""
+ridge regression over the proposals for 26 photos with figures, outlined by hand, and 14 scenes without. In a test that left each
+photo out of the fit in turn, the proposals with the best scores had a mean overlap of 0.64 and a median overlap of 0.72. Half of
+them contained at least 92 % of the figure. The proposals with the best true overlap had a mean overlap of 0.80."""
 BASE, AREA, SIDES, CONTRAST, FOCUS, AGREEMENT = -0.29, 1.38, -0.51, 0.13, 0.17, 0.19
 """The weights of the score (`score`)."""
 NEARLY, PART = 0.3, 0.2
-"""A proposal replaces a larger one that runs across the whole picture if its score is at most `NEARLY` lower and it has at least
-the fraction `PART` of the larger one's pixels. On the 26 photos, this raised the median overlap from 0.60 to 0.69; a photo in
-which no figure was found counted as 0."""
+"""If the best proposal runs across the whole picture, a smaller proposal can replace it. The score of the smaller one may be at
+most `NEARLY` lower, and it must have at least the fraction `PART` of the pixels. On the 26 photos, this raised the median overlap
+from 0.60 to 0.69; a photo in which no figure was found counted as 0."""
 SECOND_FINE = 0.2
 """Once outlines are drawn, a part counts as a figure if it has at least this fraction of the largest figure's size. The
 fraction is a little less than for proposals (`SECOND`), so that drawing the outlines drops no figure."""
@@ -49,8 +49,8 @@ class Traits:
     Attributes:
         area: the fraction of the picture that it covers.
         sides: the fraction of the left or of the right edge that it covers, whichever is larger.
-        contrast: mean contrast to the picture's edge inside, minus that outside, divided by the picture's mean.
-        focus: logarithm of the ratio of mean focus inside to mean focus outside.
+        contrast: mean `Evidence.contrast` inside the proposal, minus the mean outside, divided by the mean of the whole picture.
+        focus: logarithm of the mean focus inside the proposal divided by the mean focus outside.
         agreement: mean overlap (intersection over union) with the three most similar proposals.
     """
 
@@ -86,8 +86,8 @@ def choose(masks: list[Mask], evidence: Evidence) -> Mask | None:
     """Choose the photo's figure among the proposals: bool (h, w); None if no proposal is good enough.
 
     A proposal that runs across the picture from side to side is mostly ground together with what stands on it. If a proposal
-    inside it is nearly as good, the inner one is chosen, plus those remaining parts of the outer one that touch neither side of
-    the picture, such as the head above a coat.
+    inside it is nearly as good, the inner proposal is chosen. Parts of the outer proposal that touch neither side of the picture
+    are added to it, such as the head above a coat.
     """
     scores = {number: score(traits) for number, traits in enumerate(measure(masks, evidence)) if traits is not None}
     if not scores:
@@ -125,7 +125,7 @@ def _standing(mask: Mask) -> Mask:
 
 
 def measure(masks: list[Mask], evidence: Evidence) -> list[Traits | None]:
-    """The traits of each proposal; None where it is too small or too large to be a figure."""
+    """The traits of each proposal; None for a proposal that is too small or too large to be a figure."""
     fit = [SMALLEST <= mask.mean() <= LARGEST for mask in masks]
     overlap = np.array([[_overlap(a, b) for a in masks] for b in masks])
     np.fill_diagonal(overlap, 0.0)

@@ -14,7 +14,7 @@ from pipeline.depth.figures.superpixels import patches
 from pipeline.layers.bands import in_parallel
 
 ROUNDS = 2
-"""Rounds of GrabCut: over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
+"""Rounds of GrabCut. Over 48 photos and scenes, two found the figures as well as three or four, in two thirds of the time."""
 FEWEST = 64
 """A guess needs at least this many pixels inside and as many outside: both sides need a colour model."""
 SMOOTH = 0.012
@@ -26,8 +26,8 @@ SECOND = 0.25
 
 GRAIN = 3
 """Levels of grain that are added to even areas for GrabCut. Without it, every pixel there costs the same on either side of the
-cut, and the search for the minimum cut takes minutes: 100 s for a flat picture, 30 s for one of two colours. With grain, it takes
-as long as for a photo."""
+cut, and the search for the minimum cut takes minutes: 100 s for a flat picture, 30 s for one of two colours. With grain, the
+search takes as long as for a photo."""
 
 Mask = NDArray[np.bool_]
 
@@ -38,12 +38,12 @@ class Evidence:
     Attributes:
         rgb: uint8 (h, w, 3).
         contrast: float32 (h, w), 0 to 1, the contrast to everything that is connected to the edge of the picture.
-        standing: the same, but the lower edge does not count.
+        standing: the same, but the lower edge does not count as an edge of the picture.
         focus: float32 (h, w), 0 to 1.
     """
 
     def __init__(self, rgb: NDArray[np.uint8], larger: NDArray[np.uint8]) -> None:
-        """Gather the evidence from the small picture; for the focus, from a larger one of the same view."""
+        """Gather the evidence. Focus is measured in `larger`, the same view with more pixels; the rest is measured in `rgb`."""
         superpixels = patches(rgb)
         self.rgb = rgb
         self.contrast = border_contrast(superpixels, bottom=True)

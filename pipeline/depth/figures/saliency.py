@@ -11,19 +11,20 @@ from pipeline.depth.figures.superpixels import Superpixels
 from pipeline.image.filters import resize
 
 REACH = 7.0
-"""Difference of colour along a path, in Lab units, within which two patches count as one surface; Zhu et al. use 7 to 15."""
+"""Two patches count as one surface if some path between them has a difference of colour below about this, in Lab units. Zhu et
+al. use 7 to 15."""
 NEARBY = 0.4
 """Fraction of the longer side over which patches are compared with one another (Zhu et al.)."""
 ALIKE = 10.0
-"""Difference of colour up to which neighbouring patches are expected to belong together (Zhu et al.)."""
+"""Neighbouring patches are expected to belong together if their difference of colour is at most about this (Zhu et al.)."""
 FLOOR = 0.1
 """Background evidence below this counts as none (Zhu et al.)."""
 FOCUS_SIDE = 640
 """Pixels on the longer side at which focus is measured: about the size at which people look at a photo."""
 FINE = 1.2
-"""Detail finer than this many of those pixels counts as focus."""
+"""Detail counts as focus if it is finer than this many pixels of a picture with `FOCUS_SIDE`."""
 STRONGEST = 25.0
-"""Levels at which such detail is clipped: an edge of high contrast is not better focused."""
+"""Fine detail is clipped at this many levels: an edge with more contrast is not in better focus."""
 
 Map = NDArray[np.float32]
 
@@ -32,8 +33,8 @@ def border_contrast(superpixels: Superpixels, *, bottom: bool) -> Map:
     """How much each pixel stands out against what is connected to the edge of the picture.
 
     After W. Zhu et al., "Saliency optimization from robust background detection", 2014. A patch is background if its surface
-    touches a long part of the picture's edge, relative to the surface's size. A patch stands out by its contrast to background.
-    Least squares over neighbouring patches reconcile both.
+    touches a long part of the picture's edge, relative to the surface's size. A patch stands out if it contrasts with the
+    background. A least-squares fit over neighbouring patches reconciles the two.
 
     Args:
         superpixels: the patches of a picture of shape (h, w).

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COUNT = 250
-"""Patches in a picture: each covers less than the smallest part of a figure that matters, but all pairs can be compared."""
+"""Patches in a picture: enough that each is smaller than any part of a figure that matters, few enough to compare all pairs."""
 COMPACT = 12.0
 """The weight of position against colour, in Lab units per patch width. Achanta's own value for photos is 10."""
 ROUNDS = 6
@@ -31,7 +31,7 @@ class Superpixels:
     neighbours: NDArray[np.int64]
 
     def rim(self, *, bottom: bool) -> NDArray[np.bool_]:
-        """Which patches touch the edge of the picture, bool (n,); the lower edge counts only if asked for."""
+        """Which patches touch the edge of the picture, bool (n,). The lower edge counts only if `bottom` is True."""
         touching = np.zeros(len(self.colours), np.bool_)
         for line in (self.labels[0], self.labels[:, 0], self.labels[:, -1], *([self.labels[-1]] if bottom else [])):
             touching[line] = True

@@ -2,7 +2,7 @@
 
 At the coarsest scale, strong lines grow into the hole (`structure`). Each finer scale starts from the sources of the one before,
 improves them (C. Barnes et al., "PatchMatch", 2009), and lets overlapping copies agree (Y. Wexler, E. Shechtman, M. Irani,
-"Space-Time Completion of Video", 2007). Sources at the same height are preferred, and those with the colour of a smooth fill.
+"Space-Time Completion of Video", 2007). Sources at the same height, and sources with the colour of a smooth fill, are preferred.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ from pipeline.layers.plates.patches import SIDE, describe, nearest, touching, vo
 from pipeline.layers.plates.structure import grow
 
 KNOWN = 0.99
-"""A cell with at least this weight counts as known for certain."""
+"""A cell with a weight above this counts as known for certain."""
 COARSEST = 100
-"""Cells on the longer side on which the lines are grown: just enough to see them."""
+"""Cells on the longer side of the grid on which lines are grown: just enough to show the lines."""
 COARSEST_AT_ALL = 200
-"""The same if so little is known that coarser cells would contain no whole patch. With more cells, growing takes too long."""
+"""If a coarser grid would have too few whole patches, the longer side may have up to this many cells. With more, growing takes
+too long."""
 LEAST_SOURCES = 50
 """With fewer whole patches than this, there is nothing to choose from."""
 ROUNDS = 2
@@ -31,18 +32,18 @@ FINEST_ROUNDS = 1
 HEIGHT_WEIGHT = 0.12
 """Penalty for a source at another height: levels per 255th of the picture's height, for every pixel of the patch."""
 TONE_WEIGHT = 0.4
-"""The weight of the difference between the smooth fills' colours at a cell and at its source, in the same penalty."""
+"""Weight in the same penalty: how much it counts if the smooth fill has different colours at a cell and at its source."""
 TONE_SCALE = 0.04
 """Blur of the smooth fill, as a fraction of the longer side: it should give brightness and colour, not content."""
 TOGETHER = 0.5
-"""Discount for a source that continues those of all eight neighbours: whole areas are copied, not crumbs."""
+"""Discount for a source that continues the sources of all eight neighbours: whole areas are copied, not crumbs."""
 GRAIN = 250.0
 """Squared levels by which patches differ through noise alone. Below that, only the discount counts."""
 SETTLINGS = 3
 """Rounds in which cells adopt their neighbours' sources."""
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 REACHES = (6, 20)
-"""Random sources are tried at distances up to the longer side divided by these, then up to 4 cells and 1 cell."""
+"""Random sources are tried up to these distances: the longer side divided by each of these numbers, then 4 cells and 1 cell."""
 SEED = 20240
 
 
@@ -53,8 +54,8 @@ class Completion:
     Attributes:
         colour: float32 (h, w, 3), the picture with its hole filled by votes of the copies, slightly blurred.
         hole: bool (h, w), what was filled.
-        source: int32 (h, w), flat index of the cell that each cell of the hole is copied from; the whole patch around it is
-            known.
+        source: int32 (h, w), flat index of the source cell that each cell of the hole is copied from. The whole patch around a
+            source is known.
     """
 
     colour: NDArray[np.float32]
@@ -148,7 +149,7 @@ def _search(
     snapped: NDArray[np.int32],
     chance: np.random.Generator,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Find better sources: those next to the neighbours' sources, some random ones, then the neighbours' again.
+    """Find better sources: try those next to the neighbours' sources, then some random ones, then the neighbours' again.
 
     Args:
         described: float32 (h · w, c), as from `describe`.

@@ -33,12 +33,13 @@ SURE_CELL = 0.9
 GRAIN = 2.0
 """Levels of camera noise per pixel; smaller variations are not texture."""
 OUTLINE_RIDGE = 1.0
-"""In squared cells: added to the variances when a line is fitted, because a single row may be all that is visible."""
+"""Added to the variances, in squared cells, when a line is fitted, because a single row may be all that is visible."""
 LEAST_SEEN = 0.02
 """At least this fraction of the surroundings must be visible for a fitted line to mean anything."""
 NO_MOVES = np.zeros((0, 2), np.int32)
 MARGIN = 2
-"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end."""
+"""How many cells beyond the largest movement are also filled, so that resampling in a viewer never reaches the end of the
+fill."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Fill:
         near: bool (h, w) on the grid: reach and the soft borders around it; the layer has no pixels elsewhere.
         base: float32 (h', w', 3) on the texture's grid: the layer without texture. A pixel's texture is its difference from
             this.
-        choice: uint8 (h', w'), for each cell the index in `moves` of the move by which it copies.
+        choice: uint8 (h', w'), index of the move (in `moves`) by which each cell is copied.
         moves: int32 (n, 2), (dy, dx) in pixels; n is 0 if there is no texture.
         layer: which layer this is.
         plate: the deep part of large holes; None if no hole is that deep, or if there is nothing to copy.
@@ -145,7 +146,10 @@ class Filler:
         return Fill(ground, reach, near, base, texture.choice, moves, layer, plate)
 
     def _plate(self, chosen: NDArray[np.uint8], own: NDArray[np.uint8]) -> Plate | Painted | None:
-        """The deep part of what is not `chosen`; `own` is the photo where it is chosen."""
+        """What fills the deep part of the pixels that are not `chosen`. None if there is no deep part, or too little to copy.
+
+        `own` is the photo where it is chosen.
+        """
         grid = grid_of(self.photo.shape, 1.0 - cv2.countNonZero(chosen) / chosen.size)
         reach = MAX_PARALLAX * max(grid.shape)
         weight = grid.share(chosen)
@@ -222,7 +226,10 @@ class Filler:
         return moves
 
     def _reach(self, layer: int) -> NDArray[np.float32]:
-        """Hidden cells that belong to the layer if its outline continues straight, as far as the largest move."""
+        """Where the layer exists, float32 (h, w), 0 or 1.
+
+        It exists in its own cells, and in hidden cells within the largest move if its outline continues straight.
+        """
         hidden = self.coarse_labels > layer
         own = self.coarse_labels == layer
         if not own.any() or not hidden.any():
@@ -279,7 +286,7 @@ class Filler:
 
 
 def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Where a layer exists behind nearer ones, bool (h, w): its outline continues in the direction in which it meets them.
+    """Where a layer exists behind nearer ones, bool (h, w), if its outline continues in the direction in which it meets them.
 
     Around each cell, a linear function is fitted by least squares to what is visible: 1 on the layer, −1 behind it. The outline
     is where this function is 0.
@@ -287,8 +294,8 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
     Args:
         own: bool (h, w), the visible part of the layer.
         seen: bool (h, w), the visible part of the layer and of everything behind it.
-        nearest: bool (h, w), whether the visible cell nearest to each is the layer's own; decides where little is visible
-            around.
+        nearest: bool (h, w), whether the nearest visible cell is the layer's own. This decides for cells with too little visible
+            around them.
         radius: half the side of the surroundings, in cells.
     """
     mass = seen.astype(np.float64)
@@ -312,7 +319,7 @@ def _continued(own: NDArray[np.bool_], seen: NDArray[np.bool_], nearest: NDArray
 
 
 def _spread_sample(mask: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; from few rows if those have enough."""
+    """Flat indices of about `SAMPLES` of the set pixels, evenly spread; only from some rows if these have enough set pixels."""
     height, width = mask.shape
     step = max(1, height // SAMPLE_ROWS)
     rows, columns = np.nonzero(mask[::step])

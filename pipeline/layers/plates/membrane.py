@@ -1,4 +1,4 @@
-"""Fills what is unknown smoothly (push-pull, Gortler et al., "The Lumigraph", 1996)."""
+"""Fills the unknown parts of a picture smoothly (push-pull, Gortler et al., "The Lumigraph", 1996)."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ RELAXATIONS = 1
 
 
 def push_pull(product: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill what is unknown smoothly from its surroundings.
+    """Fill the unknown parts smoothly from their surroundings.
 
     Args:
         product: float32 (h, w, 3), colour times weight.

@@ -1,4 +1,4 @@
-"""Works on square patches of a coarse picture: describes them, finds those known as a whole, and averages overlapping copies."""
+"""Works on square patches of a coarse picture: describes them, finds the completely known ones, averages overlapping copies."""
 
 import itertools
 
@@ -10,13 +10,13 @@ from pipeline.image.filters import dilate_mask
 
 RADIUS = 3
 SIDE = 2 * RADIUS + 1
-"""Cells on a patch's side: large enough for a piece of structure, small enough that whole ones fit between things."""
+"""Cells on a patch's side: large enough for a piece of structure, small enough that whole patches fit between things."""
 _WINDOW = 2.0
 """Standard deviation of the weights within a patch, in cells: its middle counts most."""
 _VOTE = 1.5
-"""The same for averaging overlapping copies: narrower, so that the mean stays sharp."""
+"""Standard deviation of the weights when overlapping copies are averaged, in cells: narrower, so that the mean stays sharp."""
 _FADED = 20.0
-"""Largest exponent of a vote. Without a limit, cells whose votes are all bad would get none."""
+"""Largest exponent of a vote. Without a limit, all votes for a cell could become 0."""
 BATCH = 8192
 """How many cells are processed at a time: what is read for them fits in a core's cache."""
 _LUMA = tuple((u, v) for u in range(4) for v in range(4) if u + v <= 3)

@@ -1,6 +1,6 @@
 """Fills the deep part of a large hole at full size with the photo's own pixels, copied from the sources of the completion.
 
-The completion (`completion`) works on a coarse grid. Details finer than its cells come from the photo, moved in the same way.
+The completion (`completion`) works on a coarse grid. Details finer than its cells are copied from the photo by the same moves.
 Brightness and colour, blurred over a few cells, come from the completion, so that no seam shows between copies from two places.
 """
 
@@ -24,13 +24,13 @@ HOLE = 60_000
 BLENDED = (0.6, 1.0)
 """The completion takes over from the smooth fill between these fractions of the preview's reach.
 
-Nearer the hole's edge, the smooth fill is closer to the truth by every measure. From here on, both are equal in structure (SSIM,
-GMS) and the smooth fill has lost half of the texture. A later change would leave a blurred outline.
+Nearer to the hole's edge, the smooth fill is closer to the truth by every measure. Between these distances, both fills are equal
+in structure (SSIM, GMS), and the smooth fill has lost half of the texture. A change farther in would leave a blurred outline.
 """
 SPECK = 3.0
-"""Around specks, whose own pixels stay, the completion takes over within this many cells: little more than their soft border."""
+"""A speck keeps its own pixels. Around it, the completion takes over within this many cells: little more than its soft border."""
 MOSTLY = 0.5
-"""When distances are measured, a cell counts as known if at least this fraction of it is."""
+"""When distances are measured, a cell counts as known if at least this fraction of it is known."""
 SEAM = 0.17
 """Half the width, in cells, over which two copies are blended: a blend has less contrast than either copy."""
 BLUR = 2.0
@@ -109,7 +109,7 @@ def grid_of(shape: tuple[int, ...], filled: float) -> Grid:
 def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
     """The known fractions of cells, float32 (h, w), without isolated pieces smaller than a square of `reach` × `reach` cells.
 
-    A speck between a thing's parts says little about what is behind all of it, and often has the thing's own colour.
+    A speck of ground between the parts of a thing says little about what is behind the thing, and often has the thing's colour.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((weight >= MOSTLY).view(np.uint8), connectivity=8)
     large = np.zeros(count, np.bool_)
@@ -118,7 +118,7 @@ def without_specks(weight: NDArray[np.float32], reach: float) -> NDArray[np.floa
 
 
 def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
-    """How far the completion replaces the fill at each cell, float32 (h, w), 0 to 1, by its distance from what is known.
+    """How far the completion replaces the fill at each cell, by its distance from what is known: float32 (h, w), 0 to 1.
 
     Args:
         weight: float32 (h, w), the fraction of each cell that is known.
@@ -132,7 +132,7 @@ def deep(weight: NDArray[np.float32], large: NDArray[np.float32], reach: float) 
 
 
 def _ramp(weight: NDArray[np.float32], begin: float, end: float) -> NDArray[np.float32]:
-    """0 up to the distance `begin` from what is known, 1 from `end` on, linear in between; distances in cells."""
+    """0 up to the distance `begin` from what is known, 1 at `end` and farther, linear in between; distances in cells."""
     distance = cv2.distanceTransform((weight < MOSTLY).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(np.clip((distance - begin) / (end - begin), 0.0, 1.0), np.float32)
 
@@ -142,7 +142,7 @@ def plate_of(found: Completion, share: NDArray[np.float32], grid: Grid) -> Plate
 
     Args:
         found: the completion on the cells of `grid`.
-        share: float32 (h, w), how strongly it shows.
+        share: float32 (h, w), how far the copy replaces the ordinary fill, 0 to 1.
         grid: from `grid_of`.
     """
     height, width = grid.shape

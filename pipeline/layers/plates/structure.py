@@ -1,8 +1,8 @@
 """Makes the first guess of what a hole contains: fills it inwards, patch by patch, along strong lines first.
 
-After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). It is
-meant for pictures of about a hundred cells per side, where it takes a tenth of a second and sees the large lines. The finer
-scales only follow these lines.
+After A. Criminisi, P. Pérez and K. Toyama, "Region Filling and Object Removal by Exemplar-Based Image Inpainting" (2004). The
+method is meant for pictures of about a hundred cells per side. There it takes a tenth of a second, and continues the large lines.
+The finer scales only follow these lines.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from pipeline.image.filters import box, dilate_mask, erode, power
 from pipeline.layers.plates.patches import RADIUS, SIDE
 
 MOST_SOURCES = 4000
-"""How many patches are compared at each step, evenly picked: their pixels fit in a core's cache."""
+"""How many evenly picked patches are compared at each step. This many fit in a core's cache."""
 FLAT = 8.0
-"""Levels added to the strength of the lines. Where there are none, growth starts from what is most certain."""
+"""Levels added to the strength of the lines. Where there are no lines, growth starts from what is most certain."""
 HEIGHT_WEIGHT = 0.3
-"""Squared levels per pixel for a source that is a 255th of the picture's height away, so that ground is copied from ground."""
+"""Penalty for a source that is a 255th of the height away, in squared levels per pixel: ground is copied from ground."""
 TONE_WEIGHT = 1.0
 """Weight of the squared difference from the smooth fill's colour, so that a thing at the rim does not spread."""
 

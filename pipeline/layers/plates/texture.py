@@ -1,8 +1,9 @@
 """Finds texture for what is hidden: the offsets at which a layer repeats itself, and the offset to use for each hidden cell.
 
 After K. He and J. Sun, "Statistics of Patch Offsets for Image Completion" (ECCV 2012): similar patches of a picture are at few
-dominant offsets. Here they are found by correlation (FFT) instead of a patch search, and a hidden cell uses the offset at which
-its known surroundings agree best, instead of a graph cut's choice. Everything happens on a grid of about 512 cells.
+dominant offsets. That paper finds the offsets by a patch search, and chooses among them by a graph cut. Here correlation (FFT)
+finds them, and a hidden cell uses the offset at which its known surroundings agree best. Everything happens on a grid of about
+512 cells.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ LEAST_STRENGTH = 0.55
 TEXTURED = 8.0
 """Texture with this many times the noise's power is shown at half strength; for flatter surfaces a smooth fill is better."""
 UNLIKE = 2.2
-"""Above this ratio of disagreement to local power, a source is of another kind; two places of one random texture have 2."""
+"""A source whose disagreement is more than this times the local power is of another kind. In one random texture, the ratio is
+2."""
 USUAL = 3.0
-"""Up to this many times a layer's usual power, detail is texture. Anything above is an object; copied parts of it look wrong."""
+"""Detail with up to this many times a layer's usual power is texture. Stronger detail is an object, and copied parts look
+wrong."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def find_texture(
 
 
 def _dominant_offsets(colour: NDArray[np.float32], known: NDArray[np.bool_], reach: float) -> NDArray[np.int32]:
-    """Offsets at which the known part agrees best with itself, starting with the best of each ring of distances."""
+    """Offsets at which the known part agrees best with itself: the best few of each ring of distances, the nearest ring first."""
     radius = max(4, round(4 * reach))
     height, width = known.shape
     # Padded with zeros by the largest offset, so that what wraps around the edge meets only zeros.
