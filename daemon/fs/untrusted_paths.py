@@ -19,7 +19,9 @@ class Location:
 
 
 def names_below(root: bytes | None, path: bytes) -> list[bytes]:
-    """The names that lead from `root`, which must end with a slash, to `path`. Empty if the path is not below `root`.
+    """The names on the way from `root` to `path`. Empty if `root` is None, or if the path is not below it.
+
+    `root` must end with a slash.
 
     Raises:
         OSError: one of the names is `..` (EINVAL).

@@ -31,11 +31,11 @@ class Context:
     """The folder that contains a family.
 
     Attributes:
-        name: empty for the inbox itself.
+        name: the folder's name; empty for the inbox itself.
         pace: how long files here must stay unchanged.
         control: the preset or batch that applies here, if any.
-        hold: why nothing here can be taken at the moment, because of the preset or batch file; None if that is no obstacle.
-        hold_will_resolve: the hold ends by itself; nobody has to do anything.
+        hold: how the preset or batch file keeps everything here from being taken at the moment; None if it does not.
+        hold_will_resolve: whether the hold ends by itself, so that nobody has to do anything.
         quiet_since: when something last arrived or changed in this folder.
         recent: pictures taken from here, by key and by stem.
     """
@@ -97,7 +97,7 @@ def judge(members: Sequence[Track], context: Context) -> Verdict:
 
 
 def _refuse(track: Track, reason: str, context: Context, verdict: Verdict) -> None:
-    """Show a file that is never taken. If the reason may pass, check it again for a while."""
+    """List a file that is never taken, with the reason. If the reason may pass, check the file again for a while."""
     passing = track.entry.kind == "unreadable" or (
         track.entry.kind == "file" and context.pace.now < track.history.since + _link_hold(context)
     )
@@ -152,13 +152,13 @@ def _judge_picture(found: Match, family: Family, context: Context, verdict: Verd
 
 
 def _of(culprit: Track, shown: Track, state: SettleState) -> str:
-    """The reason as shown for one file of the group: for the file that causes it, or for a file that waits with it."""
+    """The reason to show for one file of the group. If another file causes the wait, the reason names that file."""
     reason = state.reason or ""
     return reason if culprit is shown else f"waiting for {name_text(culprit)}: {reason}"
 
 
 def _member_state(track: Track, family: Family, pace: Pace, *, complete_at: float | None) -> SettleState:
-    """Whether one member of a pair has settled. An empty picture only counts as settled when it has been empty for too long."""
+    """Whether one member of a pair has settled. An empty picture counts as settled only after it has been empty for too long."""
     if track.entry.size == 0 and track.label.role in ("image", "depth") and not is_empty_too_long(track, pace):
         return SettleState("still empty", track.history.since + pace.rules.empty_hold)
     if track.label.role == "twin" and complete_at is not None:
