@@ -16,7 +16,7 @@ class Taken:
     """A picture that was taken, remembered so that a late sidecar is recognised.
 
     Attributes:
-        name: of the picture.
+        name: the picture's name.
         at: when it was taken, in monotonic seconds.
         sidecar: name of the sidecar with which it was taken, if there was one.
     """
@@ -238,10 +238,10 @@ def _judge_alone(track: Track, unused: str | None, family: Family, context: Cont
 
 
 def _after_its_picture(track: Track, taken: Taken, context: Context, verdict: Verdict) -> str | None:
-    """Why a sidecar is alone if its picture seems to have been taken; None if it is more likely the first half of a new pair.
+    """Why a sidecar is alone: its picture was already taken. None if it is more likely the first half of a new pair.
 
-    Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, this
-    one is never late. Otherwise it is late, but only after it has been alone for a while.
+    Somebody who drops a pair again may drop the sidecar first. So if the picture was taken with a sidecar of the same name, the
+    new sidecar is never late. Otherwise it is late, but only after it has been alone for a while.
     """
     rules, picture, arrived = context.pace.rules, to_text(taken.name), track.history.arrived
     if arrived < taken.at:

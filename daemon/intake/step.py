@@ -23,7 +23,7 @@ class Decision:
     """What follows from a scan.
 
     Attributes:
-        memory: for the next step.
+        memory: the memory for the next step.
         ready: pairs that can be taken, in order of arrival. A pair stays here until `taken`, `put_back` or `lacks_end` is called
             for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
@@ -31,7 +31,7 @@ class Decision:
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
-        downloads: by folder, the names of files whose content is only in iCloud, so that their download must be requested.
+        downloads: by folder, the names of files whose download must be requested, because their content is only in iCloud.
     """
 
     memory: Memory
@@ -53,7 +53,7 @@ def step(memory: Memory, scan: Scan, hints: Iterable[Hint] = ()) -> Decision:
     """Decide which pictures can be taken.
 
     Args:
-        memory: from the last decision; `Memory()` at the start.
+        memory: the memory in the last decision; `Memory()` at the start.
         scan: the new scan.
         hints: what the operating system reported between the last scan and the start of this one.
     """
@@ -175,7 +175,7 @@ def put_back(memory: Memory, ready: Ready, now: float, reason: str, *, grew: boo
     """The memory after a claim was dropped: the files of the pair must settle again, for twice as long.
 
     Args:
-        memory: from the last decision.
+        memory: the memory in the last decision.
         ready: the pair that could not be taken.
         now: monotonic seconds.
         reason: in plain words, for the waiting list ("still open in another program").

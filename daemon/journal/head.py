@@ -43,7 +43,7 @@ def read_head(fs: FileSystem, folder: bytes) -> Head | None:
 
 
 def write_head(fs: FileSystem, folder: bytes, head: Head) -> None:
-    """Record how far the journal has got. If that fails, the older head stays, which claims less but nothing wrong."""
+    """Record how far the journal has got. If that fails, the older head stays: it claims less, but nothing wrong."""
     try:
         write_atomic(fs, head_path(folder), _HEAD.dump_json(head) + b"\n", durable=False)
     except OSError:

@@ -35,8 +35,8 @@ def hold_lock(fs: FileSystem, path: bytes, pid: int) -> HomeLock:
 
     Args:
         fs: the disk.
-        path: of the lock file, in the state folder.
-        pid: of this process.
+        path: path of the lock file, in the state folder.
+        pid: id of this process.
 
     Raises:
         Refusal: another daemon holds the lock.
@@ -75,7 +75,7 @@ def is_running(fs: FileSystem, path: bytes) -> bool:
 
 
 def is_running_elsewhere(fs: FileSystem, path: bytes, pid: int) -> bool:
-    """Whether another process than `pid` holds the lock of the home that this lock file belongs to.
+    """Whether a process other than `pid` holds the lock of the home that this lock file belongs to.
 
     Raises:
         OSError: this cannot be determined.

@@ -201,7 +201,7 @@ class Watch:
             self._wake()
 
     def _presence(self) -> tuple[str | None, Identity | None]:
-        """A sentence that says why the inbox counts as away, or None; and device and inode of the folder, or None."""
+        """Why the inbox counts as away (a sentence; None if it is there), and its device and inode (None if unreadable)."""
         try:
             fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
