@@ -66,7 +66,8 @@ class Jobs:
         live: jobs that have not ended, by arrival.
         ended: the jobs that ended last, oldest first.
         removed: ids of jobs that were removed, and not begun again.
-        turns: the number (`seq`) of the `started` record with which each batch (None: single drops) last had its turn.
+        turns: the number (`seq`) of the `started` record of each batch's last turn, by batch id. The key None stands for single
+            drops.
         queue: the jobs that wait for their turn.
         pending: how many are pending, including those still being claimed.
         processing: running jobs.

@@ -45,7 +45,7 @@ class ModelInventory:
         return [os.fsencode(path) for path in (self._models, *own, *self._lists)]
 
     def identities(self) -> tuple[tuple[int, int] | None, ...]:
-        """Device and inode of each path in `folders`; None for a missing one.
+        """Device and inode of each path in `folders`; None for a missing path.
 
         The sandbox of a running worker admits only these, even if another folder has the same path later.
         """

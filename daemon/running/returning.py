@@ -6,7 +6,7 @@ The job stays pending under its id, and status.json says what it waits for. The 
 2. Link each file to its old name in the inbox, the picture first. A name that is taken is never replaced. If the picture's name
    is taken, nothing has moved yet, and the picture settles in source/ instead.
 3. Sync the inbox folder: the names there must be durable before those in source/ are removed.
-4. Remove the names in source/, and sync it. If a power loss brought one back, it would block the next claim.
+4. Remove the names in source/, and sync it. If a power loss brought a name back, it would block the next claim.
 5. Record `returned`. The next claim of a picture with this name continues this job (`daemon.claiming.acceptance`).
 
 Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles those whose missing end
@@ -64,7 +64,7 @@ class Returns:
         return decide.return_to_inbox(job, error, size=seen[0], mtime_ns=seen[1], now=now)
 
     def continue_return(self, job: Job) -> AnyRecord:
-        """Continue with a job whose files are being returned to the inbox, or fetch those of a cancelled job that are there.
+        """Continue to return a job's files to the inbox or, if the job was cancelled, fetch its files from there.
 
         Returns the record of the outcome.
 

@@ -57,7 +57,7 @@ class Starting:
 class Ready:
     """The worker has loaded what it needs. If it has a job, it is killed unless it starts the job before `by`.
 
-    Without a job, `by` is never.
+    Without a job, `by` is `NEVER`.
     """
 
     by: float = NEVER
@@ -82,7 +82,7 @@ class Stopping:
         reason: why it was asked to stop; None if it was not.
         kill_at: when it is killed for ignoring the request; never if it was not asked.
         leave_by: when it is killed for not ending after its last message; never if it has not sent one.
-        flaw: the fault to report in that case, a clause that completes "the worker …".
+        flaw: the fault to report if it is killed at `leave_by`, a clause that completes "the worker …".
     """
 
     before: Starting | Ready | Running

@@ -56,7 +56,7 @@ def path_of(fd: int) -> bytes:
 
 
 def open_for_writing_elsewhere(fd: int) -> bool:
-    """False: macOS offers no way to find out."""
+    """Always False: macOS offers no way to find out."""
     return False
 
 

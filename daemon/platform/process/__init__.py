@@ -77,8 +77,9 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_memory(processes: list[psutil.Process], above: int | None = None) -> int:
     """Bytes of memory that the processes hold together.
 
-    The sum of the resident sizes counts shared pages several times, so it is an upper bound. It is returned unless it exceeds
-    `above`. Then the sizes are measured exactly, which is slow: as proportional (Linux) or unique (macOS) set sizes.
+    The sum of the resident sizes counts shared pages several times, so it is an upper bound. If it is at most `above`, or
+    `above` is None, it is returned. Otherwise several processes are measured exactly, which is slow: the result is the sum of
+    their proportional (Linux) or unique (macOS) set sizes.
     """
     bound = sum(_memory(process, exact=False) for process in processes)
     if above is None or bound <= above or len(processes) == 1:

@@ -28,7 +28,8 @@ class SandboxPolicy:
 
     Attributes:
         read: what it may read. Paths that do not exist when the worker starts stay closed to it.
-        devices: what it may use (graphics cards, /dev/null). The same holds: some drivers create their files only on demand.
+        devices: what it may use (graphics cards, /dev/null). Missing devices stay closed too, even if a driver creates them
+            later on demand.
     """
 
     read: tuple[str, ...]
