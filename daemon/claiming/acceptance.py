@@ -170,7 +170,7 @@ class Acceptance:
         return Reading(spec, spec.mode, asked, None, without_effect(spec, preset, own))
 
     def _name(self, pair: Ready, reading: Reading, reserved: set[str]) -> tuple[str, ErrorInfo | None]:
-        """The job's id, and a refusal if the id that the sidecar asks for is taken."""
+        """The job's id, and a refusal if the id that the sidecar asks for is taken; otherwise None."""
         wanted = reading.requested_id
         if wanted is None:
             return generated_id(pair.image.name, self._clock()), None

@@ -26,8 +26,8 @@ class NotClaimed:
 
     Attributes:
         reason: in plain words, for the waiting list.
-        grew: the picture grew, so it had not been complete.
-        for_a_person: somebody must do something; waiting alone will not help.
+        grew: whether the picture grew, so that it had not been complete.
+        for_a_person: whether somebody must do something, because waiting alone will not help.
         unfinished: the picture or depth picture whose end is missing; None if no end is missing.
         seconds: how long the missing rest may still take to arrive; 0 if nothing is missing.
     """

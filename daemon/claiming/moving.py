@@ -221,7 +221,7 @@ class Mover:
         return True
 
     def _wanted(self, file: ClaimedFile) -> Wanted:
-        """The accepted file. Its inode is compared only on local disks: on a share it may change with each mount."""
+        """The accepted file's identity. The inode is compared only on local disks: on a share it may change with each mount."""
         return Wanted(file.size, file.mtime_ns, file.ino if self.folders.local else None)
 
 

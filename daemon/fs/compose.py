@@ -35,8 +35,8 @@ def write_all(fs: FileSystem | HeldFolder, fd: int, data: bytes) -> None:
 def write_new(fs: FileSystem | HeldFolder, path: bytes, data: bytes, *, durable: bool) -> None:
     """Write a new file. If the write is interrupted, part of the file may remain: use `write_atomic` where that matters.
 
-    If `durable`, the bytes are on the disk when this returns, but the name is not until `sync_dir`. Raises FileExistsError if
-    the name is taken.
+    If `durable`, the bytes are on the disk when this returns. The name is on the disk only after `sync_dir`. Raises
+    FileExistsError if the name is taken.
     """
     fd = fs.create(path)
     try:

@@ -1,4 +1,4 @@
-"""The primitive file operations, and what each does *not* guarantee. Paths are absolute, and bytes as they are on the disk."""
+"""The primitive file operations, and what each does *not* guarantee. Paths are absolute. They are bytes, as on the disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class HeldFolder(Protocol):
         """Open a subfolder. NotADirectoryError for anything else, including a link to a folder."""
 
     def lstat(self, name: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name; links are not followed."""
+        """The kind, identity, size and modification time of whatever has this name; links are not followed."""
 
     def scan(self) -> list[DirEntry]:
         """The names in the folder, in no particular order."""
@@ -253,7 +253,7 @@ class FileSystem(Protocol):
         """`unlink` for callers with other work to do: yields None every few milliseconds. Removing a large file takes long."""
 
     def lstat(self, path: bytes) -> Stat:
-        """Kind, identity, size and time of what has this name; links are not followed."""
+        """The kind, identity, size and modification time of whatever has this name; links are not followed."""
 
     def scan(self, path: bytes) -> list[DirEntry]:
         """The names in a folder, in no particular order."""
@@ -281,7 +281,7 @@ class FileSystem(Protocol):
         """How many bytes an unprivileged process can still write to the disk that holds the path."""
 
     def free_files(self, path: bytes) -> int | None:
-        """How many more files and folders the disk that holds the path has room for (free inodes); None if it does not say."""
+        """How many more files and folders fit on the disk that holds the path (free inodes); None if it does not say."""
 
     def hold(self, path: bytes) -> HeldFolder:
         """Open the folder at a path and hold it.

@@ -69,7 +69,7 @@ def enter(folder: int, name: bytes) -> int:
 
 @contextlib.contextmanager
 def locate_below(root: bytes, names: Sequence[bytes]) -> Iterator[Location]:
-    """The place of the last name. Its folder stays open while the block runs. Raises the same errors as `descend`."""
+    """Locate the last of these names. Its folder stays open while the block runs. Raises the same errors as `descend`."""
     folder = descend(root, names[:-1])
     try:
         yield Location(names[-1], folder)

@@ -44,7 +44,7 @@ UNDECIDED: Undecided = "undecided"
 
 
 class Canary:
-    """A worker without a job, started to find out whether workers can start: if so, it becomes ready."""
+    """A worker without a job. It is started to find out whether workers can start; if they can, it becomes ready."""
 
     def __init__(self, outbox: Outbox, supervisor: Supervisor) -> None:
         self._outbox, self._supervisor = outbox, supervisor
@@ -101,7 +101,7 @@ class SystemHealth:
         clock: returns monotonic seconds.
 
     Attributes:
-        restart: the daemon should restart with the program that is on the disk now.
+        restart: whether the daemon should restart with the program that is on the disk now.
     """
 
     def __init__(
@@ -257,7 +257,7 @@ class SystemHealth:
         self._cause = cause
 
     def _try_writing(self) -> OSError | None:
-        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, or None.
+        """Create a file where results are made, move it to where they are published, and remove it. Returns the error, if any.
 
         If the outbox is away, this does nothing and returns None: `FolderHealth` handles that.
         """

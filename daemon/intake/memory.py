@@ -53,7 +53,7 @@ class FolderMemory:
         quiet_since: when something last arrived or changed here.
         empty_since: since when there has been no picture here; None if there is one.
         recent: pictures taken from here, by key and by stem.
-        awaited: names of pictures that return to the inbox because their end is missing, and until when the rest may arrive.
+        awaited: pictures that return to the inbox because their end is missing: by name, until when the rest may arrive.
         batch_taken: whether a picture of this batch folder was taken.
         next_due: when anything here must be checked again; None if nothing must.
         listing: the folder's part of the waiting list.

@@ -23,7 +23,7 @@ class Entry:
         dev, ino, size, mtime_ns: the fingerprint, as in `stat_result`.
         nlink: number of hard links.
         birth: birth time in seconds since 1970, if lstat reports it (macOS).
-        dataless: the content is only in iCloud.
+        dataless: whether the content is only in iCloud.
     """
 
     name: bytes

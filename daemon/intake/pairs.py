@@ -48,7 +48,7 @@ class Match:
 
     Attributes:
         clash: a sentence that says why it is ambiguous which files belong to the picture; then nothing is taken.
-        clashing: the files that make it ambiguous, without the picture.
+        clashing: the files that make it ambiguous, apart from the picture.
         unused: files of lower rank, each with the reason that is shown for it.
     """
 
@@ -94,8 +94,8 @@ def sort_out(members: Sequence[Track], *, in_inbox: bool) -> Family:
 def match(family: Family) -> list[Match]:
     """The files that belong to each picture of the family.
 
-    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A name is
-    ambiguous if it fits several pictures: a short name those with its stem, a full name those with its key.
+    Sidecars rank in the order `photo.jpg.yaml`, `photo.jpg.yml`, `photo.yaml`, `photo.yml`; depth pictures likewise. A full name
+    fits every picture with its key; a short name fits every picture with its stem. A name that fits several is ambiguous.
     """
     return [_match_one(image, family) for image in family.images]
 

@@ -19,8 +19,8 @@ class Rules:
         settle_ceiling: the maximum for settle times that double.
         patience: how long a doubled settle time lasts after a file grew again.
         preset_grace: how long a picture waits for a sidecar of its own before it is taken with a preset alone.
-        batch_quiet: how long nothing must have arrived or changed in a batch folder before pictures are taken from it; Finder
-            copies files one after another.
+        batch_quiet: how long a batch folder must be quiet (nothing arrives or changes) before pictures are taken from it;
+            Finder copies files one after another.
         copy_hold: how long a birth time that says "copy in progress" is believed while the file does not change. It can remain
             on finished files.
         empty_sidecar_hold: how long an empty sidecar waits: it means "all defaults", or its writer has only just begun.

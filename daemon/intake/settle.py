@@ -3,11 +3,11 @@
 Edge cases, each with the rule that covers it:
 - slow chunks with pauses: every change restarts the wait; growth after a file had settled doubles the settle time of its folder
 - open, write, close, several times: a close does not shorten the wait, unless the last pictures here were closed only once
-- preallocated, then filled: the modification time changes, or Linux reports the close; the decoder finds what is left
+- preallocated, then filled: the modification time changes, or Linux reports the close; the decoder detects the other cases
 - modification time restored, in 1970 or in the future: it is only compared with earlier values, never with a clock
 - a new inode with the same size and time: the fingerprint differs
-- Finder: three birth times that mean "copy in progress", on the file or a folder above it, are believed for ten minutes without
-  change
+- Finder: three birth times mean "copy in progress"; if the file or a folder above it has one, it is believed until nothing has
+  changed for ten minutes
 """
 
 import math

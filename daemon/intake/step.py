@@ -27,7 +27,7 @@ class Decision:
         ready: pairs that can be taken, in order of arrival. A pair stays here until `taken`, `put_back` or `lacks_end` is called
             for it, or one of its files changes.
         waiting: everything else in the inbox that is not ignored, with the reason.
-        check_again_at: when to check `due_names` again, monotonic seconds; None if only a changed file can alter the decision.
+        check_again_at: when to check `due_names` again, in monotonic seconds; None if only a changed file can alter the decision.
         late: sidecars that arrived after their picture was taken; each is reported once.
         finished: batch folders that are done, as long as they exist.
         notices: pictures that have waited a long time for their sidecar; each is reported once.
@@ -216,7 +216,7 @@ def lacks_end(memory: Memory, ready: Ready, image: Entry, until: float, now: flo
 
 
 def batch_under_way(memory: Memory, folder: bytes, now: float) -> Memory:
-    """The memory after a restart, with a note that pictures were already taken from this batch folder before it."""
+    """The memory after a restart, with a note that pictures were already taken from this batch folder."""
     known = memory.folders.get(folder) or FolderMemory(folder, full_scan=now, quiet_since=now)
     return replace(memory, folders={**memory.folders, folder: replace(known, batch_taken=True)})
 

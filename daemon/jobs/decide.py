@@ -136,7 +136,7 @@ def is_cut_off(error: ErrorInfo) -> bool:
 
 
 def incomplete_for_good(job: Job, error: ErrorInfo, *, now: float, other: int | None) -> ErrorInfo:
-    """The error of a picture that stays incomplete, with a guess at what happened to its rest if there is one.
+    """The error of a picture that stays incomplete. It contains a guess at what happened to the rest, if there is one.
 
     Args:
         job: the job that fails with this error.

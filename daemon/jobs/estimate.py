@@ -1,9 +1,9 @@
 """Estimates how much longer a running job will take, stage by stage, from earlier jobs. Pure: the time is always passed in.
 
-A completed job leaves a timeline: when each of its stages began (from the journal) and, if it was observed, when each fraction
-of progress was reported. The point that a running job has reached is looked up on the timeline of each earlier job of its kind.
-That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker reports
-serve only as milestones. They are used as a measure of time only while there is no timeline.
+A completed job leaves a timeline: when each of its stages began (from the journal) and, if the job was observed, when each
+fraction of progress was reported. The point that a running job has reached is looked up on the timeline of each earlier job of
+its kind. That shows how much of the earlier job was done at this point, and how much was left. So the fractions that a worker
+reports serve only as milestones. They are used as a measure of time only while there is no timeline.
 
 The *pace* is how many times longer the running job takes than an earlier one. It is estimated in two ways: from the cost of
 size and layers, and from the time taken so far. At the beginning, the first estimate is more reliable; later, the second is. The

@@ -59,9 +59,9 @@ class Evidence:
     """What is known about the machine after the failure.
 
     Attributes:
-        changed: the program on the disk is not the one that the daemon was started from.
-        full: the disk would be full even without the files that the attempt wrote.
-        short: although the worker is gone, less memory is free than the smallest job needs.
+        changed: whether the program on the disk differs from the one that the daemon was started from.
+        full: whether the disk would be full even without the files that the attempt wrote.
+        short: whether less memory is free than the smallest job needs, although the worker is gone.
         writing: the error of an attempt to write into the outbox; None if it succeeded, or was not made.
         starting: why a worker without a job did not become ready; None if it did, or if none was started.
     """

@@ -57,12 +57,12 @@ class Batch:
 
 
 class Jobs:
-    """The jobs according to the records, also grouped by what has to be done with them, so that no caller searches all jobs.
+    """The jobs according to the records. They are grouped by what must be done with them, so no caller has to search them all.
 
     All mappings of jobs are by id.
 
     Attributes:
-        keep: how many ended jobs are kept in memory; None: all.
+        keep: how many ended jobs are kept in memory; None keeps all.
         live: jobs that have not ended, by arrival.
         ended: the jobs that ended last, oldest first.
         removed: ids of jobs that were removed, and not begun again.

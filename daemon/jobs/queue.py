@@ -70,6 +70,6 @@ class Queue:
         return bisect_left(line, job.sequence, key=lambda job_id: self._jobs[job_id].sequence)
 
     def _by_turn(self, lines: _Lines) -> list[list[str]]:
-        """The lines in the order of their turns: first those that never had one, by the arrival of their first job."""
+        """The lines in the order of their turns. Lines that never had a turn come first, by the arrival of their first job."""
         first = sorted(lines, key=lambda batch: (self._turns.get(batch, 0), self._jobs[lines[batch][0]].sequence))
         return [lines[batch] for batch in first]

@@ -16,7 +16,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The number of the last segment, and the `seq` of one of its records that is on the disk. The journal must reach it."""
+    """The number of the last segment, and the `seq` of one of its records on the disk. The journal must reach this record."""
 
     segment: int
     seq: int

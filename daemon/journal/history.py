@@ -28,7 +28,7 @@ class EndedJob:
         job_id: its id.
         begun: the line of its first record in the segment.
         end: the line of its `ended` record.
-        job: decodes its records, and returns the job.
+        job: a function that decodes its records and returns the job.
     """
 
     job_id: str
@@ -155,7 +155,7 @@ class History:
         return list(islice(self.backwards(), most))
 
     def _lines(self, number: int, needle: bytes) -> list[bytes]:
-        """The lines of a segment that contain these bytes. Lines after a torn tail or damage are not trusted and left out."""
+        """The lines of a segment that contain these bytes, up to a torn tail or damage. Later lines are not trusted."""
         try:
             data = read_file(self._fs, segment_path(self._folder, number))
         except FileNotFoundError:

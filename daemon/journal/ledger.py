@@ -20,7 +20,7 @@ class Ledger:
         self.jobs = jobs
 
     def subscribe(self, *subscribers: Subscriber) -> None:
-        """Call each subscriber, in this order, with every later record once it was applied. Subscribe all of them in one call.
+        """Call each subscriber, in this order, with every record that is applied from now on. Subscribe all of them in one call.
 
         A subscriber shows or remembers something; it must not record anything itself. If it raises OSError, that is logged, and
         the other subscribers still get the record. It must not raise anything else.

@@ -2,9 +2,9 @@
 
 The pages of an unsynced write may reach the disk in any order, or not at all, or as zeros. So an invalid line is the result of
 a power loss, a *torn tail*, if everything after it belongs to the same write. A record's `group` is the sequence number of the
-first record of its write. So the rule is: every intact record after the invalid line has the same group, and this group began
-no later than the first missing record. Anything else means that synced records were changed on the disk. That is *damage*, and
-is never repaired by guessing.
+first record of its write. So an invalid line begins a torn tail if every intact record after it has the same group, and if this
+group began no later than the first missing record. Anything else means that synced records were changed on the disk. That is
+*damage*, and is never repaired by guessing.
 """
 
 import json

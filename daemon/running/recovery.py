@@ -91,7 +91,7 @@ class Recovery:
             self.runs.end(job, record)
 
     def _rewrite_views(self) -> None:
-        """Write status.json of every job for which it differs from the journal.
+        """Rewrite status.json of each job whose status differs from the journal.
 
         Ended jobs are checked newest first, across all segments, until `_RIGHT_IN_A_ROW` in a row are correct.
         """

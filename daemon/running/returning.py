@@ -9,9 +9,9 @@ The job stays pending under its id, and status.json says what it waits for. The 
 4. Remove the names in source/, and sync it. If a power loss brought a name back, it would block the next claim.
 5. Record `returned`. The next claim of a picture with this name continues this job (`daemon.claiming.acceptance`).
 
-Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles those whose missing end
-only a decoder notices. If a writer opens the name between the claim and the return, it makes a second file. That cannot be
-repaired, because the two parts cannot be matched with certainty. When the job fails, its message names both files.
+Most pictures without their end are not even taken (`daemon.intake.picture_end`). This module handles a picture if only
+a decoder notices that the end is missing. If a writer opens the name between the claim and the return, it makes a second file.
+That cannot be repaired, because the two parts cannot be matched with certainty. When the job fails, its message names both files.
 
 A crash between 2 and 4 leaves two names of one file, which the next try recognises.
 """
@@ -74,7 +74,7 @@ class Returns:
         return self._send_back(job) if job.place == "returning" else self._fetch(job)
 
     def explain(self, job: Job, error: ErrorInfo, *, now: float) -> ErrorInfo:
-        """The error, with a guess at what happened to the rest if a picture is incomplete. `now` is in seconds since 1970."""
+        """The error. If a picture is incomplete, it includes a guess at what happened to the rest. `now`: seconds since 1970."""
         if not decide.is_cut_off(error):
             return error
         try:
@@ -161,7 +161,7 @@ class Returns:
             folders.release()
 
     def _look(self, job: Job, file: ClaimedFile) -> Stat | None:
-        """What has this file's name in the inbox now; None if nothing has, or if the folder is gone."""
+        """What is in the inbox under this file's name now; None if there is nothing, or if the folder is gone."""
         try:
             with self._inbox_folder(job) as folder:
                 return _look_in(folder, to_bytes(file.name))

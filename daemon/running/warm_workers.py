@@ -96,7 +96,7 @@ class WarmWorkers:
         self._not_before = self._looked = self._program_looked = float("-inf")
 
     def lead_seconds(self, warm: Warm) -> float:
-        """How many seconds before the end of the running job a worker with `warm` is started."""
+        """How many seconds before the end of the running job to start a worker with `warm`."""
         took = self._took[warm]
         return statistics.median(took) * _LEAD_SHARE if took else LEAD_SECONDS[warm]
 

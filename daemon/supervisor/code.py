@@ -1,4 +1,4 @@
-"""The program on the disk: whether it is still the one that runs, whether it can start, and its compiled form."""
+"""The program on the disk: whether it is still the program that runs, whether it can start, and its compiled form."""
 
 import compileall
 import importlib.util

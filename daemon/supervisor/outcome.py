@@ -165,7 +165,7 @@ def _held_most(end: End) -> bool:
 
 
 def _killed(end: End) -> JobError:
-    """The error after a SIGKILL from outside. It is `out_of_memory` if the worker held most memory and the count is not 0."""
+    """The error after a SIGKILL from outside: `out_of_memory` if the worker held most memory, unless 0 kills were counted."""
     held = _mib(end.peak_bytes)
     if _held_most(end) and end.oom_kills != 0:
         return OutOfMemory(

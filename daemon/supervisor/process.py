@@ -124,7 +124,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """Send SIGKILL to the whole group, guardian included. Does nothing once the guardian is reaped.
 
-        Until then, no other group can have this number.
+        Until the guardian is reaped, no other group can get this number.
         """
         if self.guardian.returncode is None:
             process.kill_group(self.group, signal.SIGKILL)

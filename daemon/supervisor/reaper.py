@@ -1,7 +1,7 @@
 """Ends the workers that an earlier daemon left behind. Recovery calls this at each start.
 
-Usually their guardians have ended them. The system reuses pids, so a process is signalled only if it was created at the time in
-the journal, and the machine has not been restarted since.
+Usually their guardians have ended them. The system reuses pids, so a process is signalled only if it was created at the time
+recorded in the journal, and the machine has not been restarted since.
 """
 
 import os

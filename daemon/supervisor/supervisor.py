@@ -85,7 +85,7 @@ class Supervisor:
         rules: limits and delays.
         argv: the worker's command; `--warm W` and `--events-fd N` are appended.
         clock: returns monotonic seconds.
-        guardian: the guardian's command; None: the usual one.
+        guardian: the guardian's command; None for the usual command.
         policy: what workers may read and use (the sandbox); None: no sandbox.
     """
 

@@ -93,7 +93,7 @@ class Coverage:
         self.polled: set[bytes] = set()
 
     def begin(self, identity: Identity) -> None:
-        """Watch the inbox, which may be another folder than before, and forget what is known about its subfolders.
+        """Watch the inbox, which may be a different folder now, and forget what is known about its subfolders.
 
         `identity`: device and inode of the inbox.
         """

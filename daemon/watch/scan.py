@@ -1,7 +1,7 @@
 """The scanner: lists the inbox with `scandir` and `lstat` alone. It opens no file except a changed preset or batch file.
 
 The inbox is opened by its path, and each folder in it through the open inbox. No link is entered, even if a folder is swapped
-for one.
+for a link.
 
 A full scan lists every folder. A partial scan checks only certain names, and leaves the other entries as they were last seen.
 An entry that did not change is the same object as before, so that later code need not compare it again.
@@ -261,7 +261,7 @@ class Scanner:
         seen.controls = controls
 
     def _read_again(self, fd: int, seen: _Seen, *, entries: Set[bytes]) -> None:
-        """Read the control files among `entries` again that could not be read before, even if they are unchanged."""
+        """Read again those control files among `entries` that could not be read before, even if they are unchanged."""
         passing = [control for control in seen.controls.values() if control.passing and control.entry.name in entries]
         if passing:
             again = {control.entry.name: self._control(fd, control.entry, control.kind) for control in passing}

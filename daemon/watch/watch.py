@@ -107,7 +107,7 @@ class Watch:
         return self._coverage.polled_folders()
 
     def scan(self, due: Mapping[bytes, Set[bytes]] | None = None) -> Seen | None:
-        """Scan the names in events and those in `due` (names by folder), or the whole inbox if it is time for that.
+        """Scan the names that events reported and those in `due` (names by folder), or the whole inbox if it is time for that.
 
         Returns:
             The scan and the hints; None if the inbox is not there, so that nothing can be said about its contents.

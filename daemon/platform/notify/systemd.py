@@ -29,7 +29,7 @@ class Notifier:
         self._ready = False
 
     def loop_ran(self, now: float) -> None:
-        """Report that the loop has completed a pass: first that the start is over, later that the loop does not hang.
+        """Report that the loop completed a pass. At first this means that the start is over, later that the loop does not hang.
 
         Call this in every pass; it sends a message only when one is due. `now`: monotonic seconds.
         """

@@ -30,7 +30,7 @@ class Facts:
     Attributes:
         python: the interpreter of the environment that the program is installed in.
         home: the folder with inbox and outbox.
-        errors: the file for messages from before the daemon's own log is open.
+        errors: the file for messages that come before the daemon's own log is open.
         environ: settings (`MULTIPLANE_…`) and places (`XDG_…_HOME`) of this session that the service should also have.
     """
 
